@@ -1,0 +1,57 @@
+# The commands of this project; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A checkout without a network answers no telemetry question.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.PHONY: help install demo dev test lint format bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## Install everything into .venv from requirements.lock
+
+# --no-deps: the lock is complete, and pip needs no second opinion on it.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else "Python 3.11 or 3.12 is needed, this is %d.%d; name one with: make PYTHON=python3.12 ..." % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the packages of requirements.lock into $(VENV) (about two minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Sample data to delivered webhooks, flag off and on, in under a minute
+	@$(BIN)/learning-time-webhooks demo
+
+dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops all three
+	@$(BIN)/learning-time-webhooks dev
+
+test: install ## The whole test suite with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term -q
+
+lint: install ## ruff, pyright, import-linter, dbt parse for Snowflake, sqlfluff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@DBT_TARGET=snowflake $(BIN)/dbt --quiet --warn-error parse --no-partial-parse --show-all-deprecations --profiles-dir dbt_project --target-path target/lint
+	@$(BIN)/python -m tests.lint_sql
+
+format: install ## Let ruff format the Python files
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## Benchmarks; nothing here is a test
+	@$(BIN)/python -m pytest tests/benchmarks -q -s -o python_files='bench_*.py'
+
+lock: install ## Write requirements.lock anew from pyproject.toml
+	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-emit-index-url --no-annotate --extra dev \
+		pyproject.toml -o requirements.lock
+
+clean: ## Remove what runs have left behind, the embedded warehouse included
+	@-$(BIN)/learning-time-webhooks warehouse stop
+	@rm -rf .local target logs .tmp_dagster_home_* .coverage .pytest_cache .ruff_cache .hypothesis

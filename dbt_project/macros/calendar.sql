@@ -1,0 +1,27 @@
+{#
+    The calendar of the date column. Durations are always measured in UTC; only the day a moment
+    belongs to depends on the var "timezone".
+#}
+
+{# DATE of a TIMESTAMP_NTZ in UTC. #}
+{% macro local_date(moment) -%}
+    {%- if var('timezone') == 'UTC' -%}
+        {{ moment }}::date
+    {%- else -%}
+        convert_timezone('UTC', '{{ var("timezone") }}', {{ moment }})::date
+    {%- endif -%}
+{%- endmacro %}
+
+{# TIMESTAMP_NTZ in UTC at which a DATE begins. #}
+{% macro day_start(day) -%}
+    {%- if var('timezone') == 'UTC' -%}
+        {{ day }}::timestamp_ntz
+    {%- else -%}
+        convert_timezone('{{ var("timezone") }}', 'UTC', {{ day }}::timestamp_ntz)
+    {%- endif -%}
+{%- endmacro %}
+
+{# Whole seconds from microseconds, half up: once per figure, after all summing. #}
+{% macro whole_seconds(microseconds) -%}
+    round({{ microseconds }} / 1000000)::number(38, 0)
+{%- endmacro %}

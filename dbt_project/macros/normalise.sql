@@ -1,0 +1,42 @@
+{# UUID in lower case with hyphens, from any of its spellings; NULL for anything else. #}
+{% macro hyphenated_uuid(column) -%}
+    case
+        when regexp_like(
+            replace({{ column }}::varchar, '-', ''), '[0-9a-fA-F]{32}'
+        )
+            then lower(regexp_replace(
+                replace({{ column }}::varchar, '-', ''),
+                '(.{8})(.{4})(.{4})(.{4})(.{12})',
+                '\\1-\\2-\\3-\\4-\\5'
+            ))
+    end
+{%- endmacro %}
+
+{# Boolean from MySQL's 0 and 1, or from a replica that has turned them into booleans. #}
+{% macro to_boolean(column) -%}
+    try_cast({{ column }}::varchar as boolean)
+{%- endmacro %}
+
+{# Organisation of a course run key, new style (course-v1:Org+Course+Run) or old (Org/Course/Run). #}
+{% macro courserun_organization(courserun_key) -%}
+    split_part(split_part(replace({{ courserun_key }}, '/', '+'), ':', -1), '+', 1)
+{%- endmacro %}
+
+{# Key of the course that a run belongs to, in the form that consent records use: Org+Course. #}
+{% macro course_of_courserun(courserun_key) -%}
+    {{ courserun_organization(courserun_key) }}
+    || '+' || split_part(split_part(replace({{ courserun_key }}, '/', '+'), ':', -1), '+', 2)
+{%- endmacro %}
+
+{# Course run without percent-encoding, as it stands in a URL. #}
+{% macro decoded_courserun(text) -%}
+    {%- set decoded = namespace(sql=text) -%}
+    {%- for code, character in [('%3A', ':'), ('%2B', '+'), ('%2F', '/')] -%}
+        {%- for spelling in [code, code | lower] -%}
+            {%- set decoded.sql -%}
+                replace({{ decoded.sql }}, '{{ spelling }}', '{{ character }}')
+            {%- endset -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    case when position('%' in {{ text }}) > 0 then {{ decoded.sql }} else {{ text }} end
+{%- endmacro %}

@@ -1,0 +1,28 @@
+{#
+    TIMESTAMP_NTZ in UTC, at most microseconds, from ISO 8601 text; NULL for anything else.
+
+    Accepts "T" or a space, any fraction or none, "Z", "+hh:mm", "+hhmm" or no offset (UTC). The
+    pattern comes before the cast because the engines disagree about everything it refuses: epoch
+    digits, dates alone, a missing offset (Snowflake would apply the session's zone), second 60.
+#}
+{% macro parse_utc_timestamp(text) -%}
+    {%- set moment -%}
+        [0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?
+    {%- endset -%}
+    {%- set offset = '[+-](0[0-9]|1[0-4])' -%}
+    convert_timezone('UTC', try_cast(case
+        when regexp_like({{ text }}, '{{ moment }}{{ offset }}:[0-5][0-9]')
+            then {{ cut_to_microseconds(text) }}
+        when regexp_like({{ text }}, '{{ moment }}Z?')
+            then {{ cut_to_microseconds("replace(" ~ text ~ ", 'Z', '')") }} || '+00:00'
+        when regexp_like({{ text }}, '{{ moment }}{{ offset }}[0-5][0-9]')
+            then {{ cut_to_microseconds(
+                "left(" ~ text ~ ", length(" ~ text ~ ") - 2) || ':' || right(" ~ text ~ ", 2)"
+            ) }}
+    end as timestamp_tz))::timestamp_ntz
+{%- endmacro %}
+
+{# ISO 8601 text without the digits that only one of the engines would keep. #}
+{% macro cut_to_microseconds(text) -%}
+    regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\\1')
+{%- endmacro %}

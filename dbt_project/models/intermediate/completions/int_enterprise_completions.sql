@@ -1,0 +1,96 @@
+with
+
+enrollments as (
+    select * from {{ ref('int_enterprise_enrollments') }}
+),
+
+-- Written once, at the first pass, and kept when the grade drops later: "has ever passed".
+passed_grades as (
+    select * from {{ ref('stg_lms__course_grades') }}
+    where passed_at is not null
+    qualify row_number() over (
+        partition by user_id, courserun_key
+        order by modified_at desc nulls last, course_grade_id desc
+    ) = 1
+),
+
+users as (
+    select * from {{ ref('stg_lms__users') }}
+),
+
+customers as (
+    select * from {{ ref('stg_enterprise__customers') }}
+),
+
+consents as (
+    select * from {{ ref('int_enterprise_consents') }}
+),
+
+course_team as (
+    select * from {{ ref('int_course_team') }}
+),
+
+flagged as (
+    select
+        enrollments.enterprise_customer_uuid,
+        enrollments.user_id,
+        enrollments.courserun_key,
+        passed_grades.passed_at,
+        passed_grades.percent_grade,
+        passed_grades.letter_grade,
+        enrollments.enrollment_mode,
+        users.user_id is not null as is_user_known,
+        customers.enterprise_customer_uuid is not null as is_customer_known,
+        coalesce(customers.is_active, false) as is_customer_active,
+        enrollments.is_linked,
+        coalesce(consents.is_granted, false) as is_consent_granted,
+        enrollments.is_enrolled_ever,
+        coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), true)
+        or coalesce(
+            customers.is_audit_enrollment_enabled and customers.is_audit_data_reporting_enabled,
+            false
+        ) as is_audit_rule_met,
+        coalesce(users.is_retired, false) as is_retired,
+        course_team.user_id is not null as is_course_team
+    from enrollments
+    inner join passed_grades
+        on
+            enrollments.user_id = passed_grades.user_id
+            and enrollments.courserun_key = passed_grades.courserun_key
+    left join users
+        on enrollments.user_id = users.user_id
+    left join customers
+        on enrollments.enterprise_customer_uuid = customers.enterprise_customer_uuid
+    left join consents
+        on
+            enrollments.enterprise_customer_uuid = consents.enterprise_customer_uuid
+            and enrollments.user_id = consents.user_id
+            and enrollments.courserun_key = consents.courserun_key
+    left join course_team
+        on
+            enrollments.user_id = course_team.user_id
+            and enrollments.courserun_key = course_team.courserun_key
+),
+
+final as (
+    select
+        *,
+        case
+            when not is_user_known then 'user_missing'
+            when not is_customer_known then 'customer_missing'
+            when not is_customer_active then 'customer_inactive'
+            when not is_linked then 'learner_unlinked'
+            when not is_consent_granted then 'consent_missing'
+            when not is_enrolled_ever then 'enrollment_missing'
+            {% if var('is_audit_filter_enabled') %}
+            when not is_audit_rule_met then 'audit_not_reportable'
+            {% endif %}
+            when is_retired then 'account_retired'
+            {% if var('is_course_team_filter_enabled') %}
+            when is_course_team then 'course_team'
+            {% endif %}
+        end as ineligible_reason
+    from flagged
+)
+
+select * from final

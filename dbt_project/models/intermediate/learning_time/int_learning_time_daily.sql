@@ -1,0 +1,109 @@
+{#
+    Watermark   processed_at of int_learning_gaps. Touched units are rebuilt whole, so a day that
+                lost its last event leaves no row behind.
+    Invalid     a change of `timezone` needs --full-refresh once.
+#}
+{{ config(materialized='incremental', unique_key=['user_id', 'courserun_key']) }}
+
+with
+
+gaps as (
+    select * from {{ ref('int_learning_gaps') }}
+),
+
+{% if is_incremental() %}
+
+touched as (
+    select distinct
+        user_id,
+        courserun_key
+    from {{ ref('int_learning_gaps') }}
+    where processed_at > (
+        select coalesce(max(built.processed_at), '1970-01-01'::timestamp_ntz)
+        from {{ this }} as built
+    )
+),
+
+gaps_of_touched as (
+    select gaps.*
+    from gaps
+    inner join touched
+        on
+            gaps.user_id = touched.user_id
+            and gaps.courserun_key = touched.courserun_key
+),
+
+{% endif %}
+
+dated as (
+    select
+        user_id,
+        courserun_key,
+        event_at,
+        is_session_start,
+        processed_at,
+        case when is_counted then gap_microseconds else 0 end as counted_microseconds,
+        {{ local_date('event_at') }} as activity_date,
+        case
+            when is_counted
+                then {{ local_date("dateadd('microsecond', gap_microseconds, event_at)") }}
+        end as end_date
+    from {{ 'gaps_of_touched' if is_incremental() else 'gaps' }}
+),
+
+-- A counted gap is at most a session timeout long, so it meets at most one midnight.
+split as (
+    select
+        *,
+        case
+            when end_date > activity_date
+                then datediff('microsecond', event_at, {{ day_start('end_date') }})
+            else counted_microseconds
+        end as microseconds_before_midnight
+    from dated
+),
+
+pieces as (
+    select
+        user_id,
+        courserun_key,
+        activity_date,
+        microseconds_before_midnight as microseconds,
+        1 as event_count,
+        iff(is_session_start, 1, 0) as session_count,
+        event_at,
+        processed_at
+    from split
+
+    union all
+
+    select
+        user_id,
+        courserun_key,
+        end_date as activity_date,
+        counted_microseconds - microseconds_before_midnight as microseconds,
+        0 as event_count,
+        0 as session_count,
+        null::timestamp_ntz as event_at,
+        processed_at
+    from split
+    where end_date > activity_date
+),
+
+final as (
+    select
+        user_id,
+        courserun_key,
+        activity_date,
+        sum(microseconds)::number(38, 0) as learning_time_microseconds,
+        {{ whole_seconds('sum(microseconds)') }} as learning_time_seconds,
+        sum(event_count)::number(38, 0) as event_count,
+        sum(session_count)::number(38, 0) as session_count,
+        min(event_at) as first_activity_at,
+        max(event_at) as last_activity_at,
+        max(processed_at) as processed_at
+    from pieces
+    group by user_id, courserun_key, activity_date
+)
+
+select * from final

@@ -1,0 +1,125 @@
+{#
+    Watermark   loaded_at, the load time of a batch. Never the time of an event: a late line, a
+                line that ties with the newest one, or one with a clock ahead would be lost.
+    Lookback    batches of the last `late_arrival_days` before the newest processed one, and of
+                these only such whose number of lines has changed. A batch is one file loaded at
+                one moment. So nothing is read twice, and a batch that commits late is found.
+    Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once; the arrival
+                of data never does.
+    Backfill    a batch older than the lookback: --vars '{late_arrival_days: 400}' for one run.
+#}
+{{ config(materialized='incremental', unique_key=['file_name', 'loaded_at']) }}
+
+with
+
+lines as (
+    select * from {{ ref('int_tracking_events_screened') }}
+),
+
+-- Counting needs only the names of batches: read here, no line is parsed for it.
+arrived as (
+    select
+        file_name,
+        loaded_at
+    from {{ ref('stg_tracking__events') }}
+),
+
+{% if is_incremental() %}
+
+lookback as (
+    select
+        dateadd(day, -{{ var('late_arrival_days') }}, max(loaded_at)) as loaded_after,
+        max(processed_at) as last_processed_at
+    from {{ this }}
+),
+
+loaded_batches as (
+    select
+        arrived.file_name,
+        arrived.loaded_at,
+        count(*) as line_count
+    from arrived
+    cross join lookback
+    where lookback.loaded_after is null or arrived.loaded_at > lookback.loaded_after
+    group by arrived.file_name, arrived.loaded_at
+),
+
+processed_batches as (
+    select
+        file_name,
+        loaded_at,
+        count(*) as line_count
+    from {{ this }}
+    group by file_name, loaded_at
+),
+
+changed_batches as (
+    select
+        loaded_batches.file_name,
+        loaded_batches.loaded_at
+    from loaded_batches
+    left join processed_batches
+        on
+            loaded_batches.file_name = processed_batches.file_name
+            and loaded_batches.loaded_at = processed_batches.loaded_at
+    where coalesce(processed_batches.line_count, 0) <> loaded_batches.line_count
+),
+
+new_lines as (
+    select
+        lines.*,
+        -- Always later than any stamp before it, even if a clock went back between two runs:
+        -- the models downstream find their work by it.
+        greatest(
+            {{ run_stamp() }},
+            coalesce(dateadd(microsecond, 1, lookback.last_processed_at), {{ run_stamp() }})
+        ) as processed_at
+    from lines
+    inner join changed_batches
+        on
+            lines.file_name = changed_batches.file_name
+            and lines.loaded_at = changed_batches.loaded_at
+    cross join lookback
+),
+
+{% else %}
+
+new_lines as (
+    select
+        *,
+        {{ run_stamp() }} as processed_at
+    from lines
+),
+
+{% endif %}
+
+final as (
+    select
+        file_name::varchar as file_name,
+        loaded_at,
+        processed_at,
+        outcome,
+        screening,
+        -- When the log wrote the line. A telephone's own clock says nothing about the log.
+        case
+            when outcome = 'quarantined' then null
+            when event_source = 'mobile' then received_at
+            else event_at
+        end as logged_at,
+        case when outcome = 'learning' then user_id end as user_id,
+        case when outcome = 'learning' then courserun_key end as courserun_key,
+        case when outcome = 'learning' then event_at end as event_at,
+        case when outcome = 'learning' then event_category end as event_category,
+        -- What makes two lines copies of each other, beside learner, course run and time.
+        case
+            when outcome = 'learning'
+                then md5(coalesce(event_name, '') || chr(31) || coalesce(payload_text, ''))
+        end as event_key,
+        case
+            when screening = 'event_not_selected' then left(event_name, 255)
+        end as unselected_event_name,
+        case when outcome = 'quarantined' then left(raw_line, 1000) end as line_excerpt
+    from new_lines
+)
+
+select * from final

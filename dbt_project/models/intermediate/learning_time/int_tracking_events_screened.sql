@@ -1,0 +1,137 @@
+{# One look-up key of both sides: it turns the prefix match into a hash join. #}
+{% set key_length = 6 %}
+{% set bots = [
+    'bot', 'crawl', 'spider', 'slurp', 'facebookexternalhit', 'curl/', 'wget', 'python-requests',
+    'go-http', 'libwww', 'healthcheck', 'googlehc', 'kube-probe', 'pingdom', 'zgrab', 'masscan',
+    'nikto', 'sqlmap', 'nessus', 'qualys', 'nmap',
+] %}
+{% set polls = [
+    'list_instructor_tasks', 'list_report_downloads', 'save_user_state', '/notifier_api/',
+    '/heartbeat', 'xdomain_proxy', 'jsi18n', '/instructor', '/admin/',
+] %}
+
+with
+
+events as (
+    select * from {{ ref('stg_tracking__events') }}
+),
+
+exact_patterns as (
+    select * from {{ ref('learning_event_patterns') }}
+    where match_type = 'exact'
+),
+
+prefix_patterns as (
+    select
+        *,
+        left(pattern, {{ key_length }}) as pattern_key
+    from {{ ref('learning_event_patterns') }}
+    where match_type = 'prefix'
+),
+
+-- A line carries a name and, where that differs, a legacy type: each may match.
+matched as (
+    select
+        events.*,
+        coalesce(
+            exact_names.category, exact_types.category,
+            prefix_names.category, prefix_types.category
+        ) as event_category,
+        -- The exact pattern is the more specific one; of name and type an exclusion wins.
+        least(
+            coalesce(exact_names.is_learning, prefix_names.is_learning, true)::int,
+            coalesce(exact_types.is_learning, prefix_types.is_learning, true)::int
+        ) = 0 as is_excluded
+    from events
+    left join exact_patterns as exact_names
+        on events.event_name = exact_names.pattern
+    left join exact_patterns as exact_types
+        on events.legacy_event_type = exact_types.pattern
+    left join prefix_patterns as prefix_names
+        on
+            left(events.event_name, {{ key_length }}) = prefix_names.pattern_key
+            and startswith(events.event_name, prefix_names.pattern)
+    left join prefix_patterns as prefix_types
+        on
+            left(events.legacy_event_type, {{ key_length }}) = prefix_types.pattern_key
+            and startswith(events.legacy_event_type, prefix_types.pattern)
+),
+
+-- The order is part of the definition: each line is counted under its first reason.
+screened as (
+    select
+        *,
+        case
+            when is_unreadable and coalesce(position('{' in raw_line), 0) = 0
+                then 'line_without_object'
+            when is_unreadable then 'line_unreadable'
+            when coalesce(event_source, '') not in ('browser', 'mobile', 'server')
+                then 'source_not_activity'
+            when user_text is null then 'user_missing'
+            when user_id is null then 'user_unusable'
+            when course_text is null then 'courserun_missing'
+            when courserun_key is null then 'courserun_unusable'
+            when event_at is null then 'time_unusable'
+            when
+                event_at > dateadd(
+                    second,
+                    {{ var('clock_future_tolerance_seconds') }},
+                    coalesce(received_at, loaded_at)
+                )
+                then 'time_in_future'
+            when
+                event_source = 'mobile'
+                and event_at < dateadd(day, -{{ var('clock_past_tolerance_days') }}, received_at)
+                then 'time_too_old'
+            when is_excluded then 'event_excluded'
+            -- CUBOT is a brand of telephones.
+            when
+                regexp_like(
+                    replace(lower(agent), 'cubot', ''), '.*({{ bots | join("|") }}).*', 's'
+                )
+                then 'bot'
+            when
+                regexp_like(host, '{{ var("studio_host_pattern") }}', 'i')
+                or regexp_like(page, 'https?://{{ var("studio_host_pattern") }}', 'is')
+                then 'studio'
+            when event_category is not null then 'learning'
+            {% if var('event_selection') == 'denylist' %}
+            when
+                regexp_like(event_name, '.*({{ polls | join("|") }}).*', 's')
+                then 'background_poll'
+            when event_name is not null then 'learning'
+            {% endif %}
+            when startswith(event_name, '/') then 'page_request'
+            else 'event_not_selected'
+        end as screening
+    from matched
+),
+
+final as (
+    select
+        file_name,
+        loaded_at,
+        raw_line,
+        screening,
+        case
+            when screening = 'learning' then 'learning'
+            when
+                screening in (
+                    'line_without_object', 'line_unreadable', 'courserun_unusable',
+                    'time_unusable', 'time_in_future', 'time_too_old'
+                )
+                then 'quarantined'
+            else 'dropped'
+        end as outcome,
+        event_name,
+        event_source,
+        coalesce(event_category, 'other') as event_category,
+        user_id,
+        courserun_key,
+        event_at,
+        received_at,
+        payload_text
+    from screened
+)
+
+select * from final

@@ -1,0 +1,32 @@
+with
+
+configurations as (
+    select * from {{ ref('stg_enterprise__webhook_configurations') }}
+),
+
+settings as (
+    select * from {{ ref('stg_sync__endpoint_settings') }}
+),
+
+final as (
+    select
+        configurations.endpoint_id,
+        configurations.enterprise_customer_uuid::varchar(36) as enterprise_customer_uuid,
+        configurations.region::varchar(10) as region,
+        configurations.url,
+        configurations.token_url,
+        configurations.timeout_seconds,
+        configurations.retry_attempts,
+        configurations.max_requests_per_minute,
+        configurations.is_active,
+        configurations.is_enrollment_events_enabled,
+        configurations.oauth_client_id,
+        coalesce(settings.payload_format, 'v2')::varchar(16) as payload_format,
+        coalesce(settings.is_learning_time_enabled, true) as is_learning_time_enabled,
+        coalesce(settings.is_eu_fallback_allowed, false) as is_eu_fallback_allowed
+    from configurations
+    left join settings
+        on configurations.endpoint_id = settings.endpoint_id
+)
+
+select * from final

@@ -1,0 +1,94 @@
+{#
+    completions = delivered + awaiting + pending + held + dead + suppressed + undetected
+
+    A completion is what the replicas say now or what was recorded once: consent withdrawn later
+    does not take a delivered message back. The sum fails to balance when a completion is in the
+    outbox twice or in a state that nobody knows.
+#}
+with
+
+completions as (
+    select
+        enterprise_customer_uuid,
+        user_id,
+        courserun_key,
+        passed_at
+    from {{ ref('completed_enrollments') }}
+),
+
+webhooks as (
+    select * from {{ ref('stg_sync__webhooks') }}
+    where event_type = 'course_completion'
+),
+
+known as (
+    select
+        enterprise_customer_uuid,
+        user_id,
+        courserun_key,
+        min(occurred_at) as occurred_at,
+        sum(iff(state = 'delivered', 1, 0)) as delivered,
+        sum(iff(state = 'awaiting', 1, 0)) as awaiting,
+        sum(iff(state = 'pending', 1, 0)) as pending,
+        sum(iff(state = 'held', 1, 0)) as held,
+        sum(iff(state = 'dead', 1, 0)) as dead,
+        sum(iff(state = 'suppressed', 1, 0)) as suppressed
+    from webhooks
+    group by enterprise_customer_uuid, user_id, courserun_key
+),
+
+matched as (
+    select
+        coalesce(known.enterprise_customer_uuid, completions.enterprise_customer_uuid)
+            as enterprise_customer_uuid,
+        -- The recorded moment wins: a grade that was reset and passed again keeps its first day.
+        coalesce(known.occurred_at, completions.passed_at)::date as passed_date,
+        coalesce(known.delivered, 0) as delivered,
+        coalesce(known.awaiting, 0) as awaiting,
+        coalesce(known.pending, 0) as pending,
+        coalesce(known.held, 0) as held,
+        coalesce(known.dead, 0) as dead,
+        coalesce(known.suppressed, 0) as suppressed,
+        iff(known.enterprise_customer_uuid is null, 1, 0) as undetected
+    from completions
+    full outer join known
+        on
+            completions.enterprise_customer_uuid = known.enterprise_customer_uuid
+            and completions.user_id = known.user_id
+            and completions.courserun_key = known.courserun_key
+),
+
+summed as (
+    select
+        enterprise_customer_uuid,
+        passed_date,
+        count(*)::number(38, 0) as completions,
+        sum(delivered)::number(38, 0) as delivered,
+        sum(awaiting)::number(38, 0) as awaiting,
+        sum(pending)::number(38, 0) as pending,
+        sum(held)::number(38, 0) as held,
+        sum(dead)::number(38, 0) as dead,
+        sum(suppressed)::number(38, 0) as suppressed,
+        sum(undetected)::number(38, 0) as undetected
+    from matched
+    group by enterprise_customer_uuid, passed_date
+),
+
+final as (
+    select
+        enterprise_customer_uuid,
+        passed_date,
+        completions,
+        delivered,
+        awaiting,
+        pending,
+        held,
+        dead,
+        suppressed,
+        undetected,
+        completions
+        = delivered + awaiting + pending + held + dead + suppressed + undetected as is_balanced
+    from summed
+)
+
+select * from final

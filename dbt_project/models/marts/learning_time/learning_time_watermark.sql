@@ -1,0 +1,48 @@
+{#
+    How far learning time can be trusted: the newest moment at which the log was still being
+    written, as far as it is loaded and computed, less a settling margin.
+
+    A line proves that the log reached its own time, but no later than its load: the earlier of
+    the two counts. Quarantined lines and the clocks of telephones prove nothing. When loading
+    stops, or a failed test upstream stops this model, the watermark stands still.
+#}
+with
+
+lines as (
+    select * from {{ ref('int_tracking_events') }}
+),
+
+computed as (
+    select max(processed_at) as computed_to from {{ ref('int_learning_time_daily') }}
+),
+
+-- Learning lines that the daily model has not seen, as after a partial run, are not claimed.
+pending as (
+    select min(lines.processed_at) as pending_from
+    from lines
+    cross join computed
+    where
+        lines.outcome = 'learning'
+        and (computed.computed_to is null or lines.processed_at > computed.computed_to)
+),
+
+proven as (
+    select
+        max(least(lines.logged_at, lines.loaded_at)) as newest_line_at,
+        max(lines.loaded_at) as newest_loaded_at
+    from lines
+    cross join pending
+    where
+        lines.logged_at is not null
+        and (pending.pending_from is null or lines.processed_at < pending.pending_from)
+),
+
+final as (
+    select
+        dateadd(minute, -{{ var('settling_minutes') }}, newest_line_at) as computed_through,
+        newest_line_at,
+        newest_loaded_at
+    from proven
+)
+
+select * from final

@@ -1,0 +1,32 @@
+with
+
+source as (
+    select * from {{ source('sync', 'webhook_outbox') }}
+),
+
+final as (
+    select
+        webhook_id,
+        event_type,
+        enterprise_customer_uuid,
+        user_id,
+        courserun_key,
+        occurred_at,
+        recorded_at,
+        state,
+        state_reason,
+        region,
+        endpoint_id,
+        payload_format,
+        frozen_at,
+        enrichment_outcome,
+        learning_time_seconds,
+        learning_time_computed_through,
+        attempt_count,
+        next_attempt_at,
+        delivered_at,
+        updated_at
+    from source
+)
+
+select * from final

@@ -1,0 +1,26 @@
+"""What Dagster loads."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.dbt import dbt_asset_definitions, dbt_cli, dbt_project
+from orchestration.jobs import jobs, schedules
+from orchestration.resources import WarehouseResource
+from orchestration.webhooks import (
+    completion_webhooks,
+    enriched_completions,
+    newly_completed_enrollments,
+)
+
+defs = dg.Definitions(
+    assets=[
+        *dbt_asset_definitions(),
+        newly_completed_enrollments,
+        enriched_completions,
+        completion_webhooks,
+    ],
+    jobs=jobs(),
+    schedules=schedules(),
+    resources={"dbt": dbt_cli(dbt_project()), "warehouse": WarehouseResource()},
+)

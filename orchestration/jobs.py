@@ -1,0 +1,51 @@
+"""Jobs named for their promise, and when they run. Schedules start stopped."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.dbt import dbt_asset_definitions
+from orchestration.webhooks import GROUP
+
+RETRIES = {"dagster/max_retries": "1"}
+
+
+def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
+    """The two jobs, in one process each: dbt is a subprocess already, and sending waits on I/O."""
+    learning_time, deliveries = dbt_asset_definitions()
+    return [
+        dg.define_asset_job(
+            "learning_time_job",
+            selection=dg.AssetSelection.assets(learning_time),
+            executor_def=dg.in_process_executor,
+            tags=RETRIES,
+            description="Rebuild the learning_time mart from new tracking-log lines and test it.",
+        ),
+        dg.define_asset_job(
+            "completion_webhooks_job",
+            selection=dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(deliveries),
+            executor_def=dg.in_process_executor,
+            tags=RETRIES,
+            description="Detect new completions, send their webhooks, report on deliveries.",
+        ),
+    ]
+
+
+def schedules() -> list[dg.ScheduleDefinition]:
+    """Hourly for the number, every five minutes for the message."""
+    return [
+        dg.ScheduleDefinition(
+            name="learning_time_hourly",
+            job_name="learning_time_job",
+            cron_schedule="10 * * * *",
+            execution_timezone="UTC",
+            description="Hourly: a completion waits an hour at most for its learning time.",
+        ),
+        dg.ScheduleDefinition(
+            name="completion_webhooks_every_5_minutes",
+            job_name="completion_webhooks_job",
+            cron_schedule="*/5 * * * *",
+            execution_timezone="UTC",
+            description="Every five minutes: new completions, and retries that are due.",
+        ),
+    ]

@@ -1,0 +1,187 @@
+"""What a materialization shows: numbers that plot, a chart, a small table; nobody's data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import quantiles
+from typing import Any
+
+import dagster as dg
+
+from orchestration.config import EnrichmentConfig
+from sync.attempts import Attempt
+from sync.completions import Enqueued, HeldBack
+from sync.dispatch import DispatchReport
+from sync.freeze import FreezeReport
+from sync.ledger import OUTBOX
+from sync.warehouse import Warehouse
+
+SAMPLE_ROWS = 20
+"""Rows of a sample table; the ledger has them all, and the UI renders every row on each visit."""
+STATES = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
+OUTCOMES = ("delivered", "retry", "held", "dead")
+
+
+def detection(warehouse: Warehouse, outcome: Enqueued | HeldBack, *, run_id: str) -> dict[str, Any]:
+    """Metadata of ``newly_completed_enrollments``."""
+    shared: dict[str, Any] = {
+        "activated_at": dg.MetadataValue.timestamp(_aware(outcome.activated_at)),
+        "ledger_rows_of_this_run": _query(
+            f"select * from {warehouse.relation('sync', OUTBOX)} where recorded_run_id = '{run_id}'"
+        ),
+    }
+    match outcome:
+        case HeldBack(found=found, limit=limit):
+            return shared | {"recorded": 0, "held_back": found, "mass_send_limit": limit}
+        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+            return shared | {
+                "recorded": awaiting,
+                "suppressed_before_activation": suppressed,
+                "held_back": 0,
+                "sample": _sample(warehouse, run_id),
+            }
+
+
+def freezing(report: FreezeReport, config: EnrichmentConfig) -> dict[str, Any]:
+    """Metadata of ``enriched_completions``."""
+    frozen = sum(report.frozen.values())
+    enriched = report.frozen["found"]
+    return {
+        "learning_time_enrichment": (
+            "on" if config.enable_webhook_learning_time_enrichment else "off"
+        ),
+        "frozen": frozen,
+        "enriched": enriched,
+        "enriched_share": enriched / frozen if frozen else 0.0,
+        "waiting_for_learning_time": sum(report.waiting.values()),
+        "held": sum(report.held.values()),
+        "suppressed": sum(report.suppressed.values()),
+        "outcomes": dg.MetadataValue.md(
+            bar_chart(
+                {f"frozen: {name}": n for name, n in report.frozen.items()}
+                | {f"waiting: {name}": n for name, n in report.waiting.items()}
+                | {f"held: {name}": n for name, n in report.held.items()}
+                | {f"suppressed: {name}": n for name, n in report.suppressed.items()}
+            )
+        ),
+        "problems": dg.MetadataValue.md(
+            "\n".join(f"- {n} × {text}" for text, n in report.problems.most_common(SAMPLE_ROWS))
+            or "none"
+        ),
+    }
+
+
+def freeze_sentence(report: FreezeReport) -> str:
+    """One line for the log of a run."""
+    return (
+        f"{sum(report.frozen.values())} messages frozen, {report.frozen['found']} of them with "
+        f"learning time; {sum(report.waiting.values())} wait for it, "
+        f"{sum(report.held.values())} held, {sum(report.suppressed.values())} suppressed"
+    )
+
+
+def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, Any]:
+    """Metadata of ``completion_webhooks``."""
+    outcomes = Counter(attempt.outcome for attempt in report.attempts)
+    durations = [attempt.result.duration_ms for attempt in report.attempts]
+    percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
+    return {
+        "attempts": len(report.attempts),
+        **{name: outcomes[name] for name in OUTCOMES},
+        "released_untried": report.released,
+        "endpoint_p50_ms": float(percentiles[9]),
+        "endpoint_p95_ms": float(percentiles[18]),
+        **{f"outbox_{state}": states.get(state, 0) for state in STATES},
+        "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
+        "outbox": dg.MetadataValue.md(bar_chart({name: states.get(name, 0) for name in STATES})),
+        "sample": _attempt_table(report.attempts),
+        "held_endpoints": dg.MetadataValue.md(
+            "\n".join(
+                f"- endpoint {key}: {reason} {report.problems.get(key, '')}"
+                for key, reason in sorted(report.unusable.items())
+            )
+            or "none"
+        ),
+    }
+
+
+def batch_sentence(attempts: Sequence[Attempt]) -> str:
+    """One line for the log per batch: counts, never contents."""
+    outcomes = Counter(attempt.outcome for attempt in attempts)
+    text = ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES if outcomes[name])
+    return f"batch of {len(attempts)} webhooks: {text or 'none tried'}"
+
+
+def bar_chart(counts: Mapping[str, int]) -> str:
+    """A Markdown table with bars, readable in the UI's light and dark themes alike."""
+    shown = {name: count for name, count in counts.items() if count}
+    if not shown:
+        return "nothing"
+    most = max(shown.values())
+    lines = ["| | count | |", "|---|---:|---|"]
+    for name, count in sorted(shown.items(), key=lambda item: (-item[1], item[0])):
+        lines.append(f"| {name} | {count:,} | {'█' * max(1, round(24 * count / most))} |")
+    return "\n".join(lines)
+
+
+def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
+    rows = warehouse.rows(
+        f"""
+        select webhook_id, enterprise_customer_uuid, courserun_key, occurred_at, state, state_reason
+        from {warehouse.relation("sync", OUTBOX)}
+        where recorded_run_id = ?
+        order by state, webhook_id
+        limit {SAMPLE_ROWS}
+        """,
+        run_id,
+    )
+    return _table(
+        [
+            {
+                "webhook_id": row["webhook_id"],
+                "enterprise": row["enterprise_customer_uuid"],
+                "course_run": row["courserun_key"],
+                "passed_at": row["occurred_at"].isoformat(sep=" "),
+                "state": row["state"],
+                "reason": row["state_reason"] or "",
+            }
+            for row in rows
+        ]
+    )
+
+
+def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
+    """Failures first: they are what a reader came for."""
+    ordered = sorted(attempts, key=lambda one: (one.outcome == "delivered", one.started_at))
+    return _table(
+        [
+            {
+                "webhook_id": attempt.claimed.webhook_id,
+                "endpoint": attempt.claimed.endpoint_id,
+                "attempt": attempt.claimed.attempt_count + 1,
+                "outcome": attempt.outcome,
+                "status": getattr(attempt.result, "status", 0),
+                "error": attempt.decision.error_kind.value if attempt.decision.error_kind else "",
+                "ms": attempt.result.duration_ms,
+            }
+            for attempt in ordered[:SAMPLE_ROWS]
+        ]
+    )
+
+
+def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    if not rows:
+        empty = dg.TableSchema(columns=[dg.TableColumn("nothing", "string")])
+        return dg.MetadataValue.table(records=[], schema=empty)
+    return dg.MetadataValue.table(records=[dg.TableRecord(row) for row in rows])
+
+
+def _query(sql: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"```sql\n{sql}\n```")
+
+
+def _aware(moment: Any) -> Any:
+    from datetime import UTC
+
+    return moment.replace(tzinfo=UTC)

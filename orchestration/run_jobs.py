@@ -1,0 +1,72 @@
+"""Run jobs one after another in one warm process: a JSON line in, a JSON line out.
+
+For the demo and for tests that drive jobs from outside; loading the definitions costs seconds, a
+job after that does not. Input: ``{"job": name, "config": run config}``. Output: ``{"job": name,
+"success": bool, "run_id": id, "failures": [texts], "metadata": {asset: {name: number or text}}}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import dagster as dg
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    from orchestration.definitions import defs
+
+    with answers() as output, dg.DagsterInstance.get() as instance:
+        for line in sys.stdin:
+            request = json.loads(line)
+            answer = run(defs, instance, request["job"], request.get("config", {}))
+            print(json.dumps(answer), file=output, flush=True)
+
+
+@contextmanager
+def answers() -> Iterator[TextIO]:
+    """The standard output, kept for answers; what dbt prints there goes to the errors instead."""
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as output:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        yield output
+
+
+def run(
+    defs: dg.Definitions, instance: dg.DagsterInstance, job: str, config: dict[str, Any]
+) -> dict[str, Any]:
+    """Run one job to its end in this process."""
+    result = defs.resolve_job_def(job).execute_in_process(
+        instance=instance, run_config=config, raise_on_error=False
+    )
+    events = result.get_asset_materialization_events()
+    return {
+        "job": job,
+        "success": result.success,
+        "run_id": result.run_id,
+        "failures": [_failure(event) for event in result.all_events if event.is_step_failure],
+        "metadata": {
+            str(event.asset_key.to_user_string()): {
+                name: value.value
+                for name, value in event.materialization.metadata.items()
+                if isinstance(value.value, (int, float, str, bool))
+            }
+            for event in events
+            if event.asset_key is not None
+        },
+    }
+
+
+def _failure(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The message: detects completions in the warehouse and delivers their webhooks."""

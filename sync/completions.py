@@ -1,0 +1,195 @@
+"""What a completion is, and how new ones enter the outbox: exactly once, and none that is old."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync.clock import Clock
+from sync.ledger import ACTIVATIONS, OUTBOX
+from sync.warehouse import Warehouse
+
+COURSE_COMPLETION = "course_completion"
+NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
+"""Namespace of every webhook id. It can never change: another would mint new ids for old events."""
+DEFAULT_MASS_SEND_LIMIT = 5_000
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """New completions entered the outbox."""
+
+    activated_at: datetime
+    awaiting: int
+    """Completions that will be sent."""
+    suppressed: int
+    """Completions from before ``activated_at``, recorded so that they are never sent."""
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """More new completions than the guard allows: nothing was written, nothing is lost."""
+
+    activated_at: datetime
+    found: int
+    limit: int
+
+
+def webhook_id(
+    event_type: str, enterprise_customer_uuid: str, user_id: int, courserun_key: str
+) -> str:
+    """The id of an event, the same for ever: UUIDv5 of its natural key.
+
+    The first three parts hold no ``|``, so the name is unambiguous. Snowflake's ``UUID_STRING``
+    gives the same value; a test pins both.
+    """
+    return str(
+        uuid.uuid5(NAMESPACE, f"{event_type}|{enterprise_customer_uuid}|{user_id}|{courserun_key}")
+    )
+
+
+def activate(warehouse: Warehouse, *, clock: Clock, activated_at: datetime | None) -> datetime:
+    """When deliveries began: the recorded moment, or ``activated_at``, or now at the first call.
+
+    The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
+    that a run with a forgotten setting cannot resurrect the past.
+    """
+    table = warehouse.relation("sync", ACTIVATIONS)
+    found = warehouse.rows(
+        f"select min(activated_at) as activated_at from {table} where event_type = ?",
+        COURSE_COMPLETION,
+    )[0]["activated_at"]
+    if found is not None:
+        return found
+    moment = activated_at or clock()
+    warehouse.execute(
+        f"insert into {table} select ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
+        COURSE_COMPLETION,
+        moment.isoformat(),
+        clock().isoformat(),
+    )
+    return moment
+
+
+def enqueue(
+    warehouse: Warehouse,
+    *,
+    run_id: str,
+    clock: Clock,
+    activated_at: datetime | None = None,
+    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+    allow_mass_send: bool = False,
+) -> Enqueued | HeldBack:
+    """Record every completion that the outbox does not know yet.
+
+    Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
+    and late links are found like any other. Snowflake enforces no unique key, so one run at a
+    time may do this; the dbt test on ``webhook_outbox`` watches it.
+
+    Raises:
+        StatementFailed: ``completed_enrollments`` was never built, or the warehouse refused.
+    """
+    since = activate(warehouse, clock=clock, activated_at=activated_at)
+    completions = warehouse.relation("marts", "completed_enrollments")
+    outbox = warehouse.relation("sync", OUTBOX)
+    unknown = f"""
+        not exists (
+            select 1 from {outbox} as known
+            where known.event_type = '{COURSE_COMPLETION}'
+                and known.enterprise_customer_uuid = completions.enterprise_customer_uuid
+                and known.user_id = completions.user_id
+                and known.courserun_key = completions.courserun_key
+        )
+    """
+    counts = warehouse.rows(
+        f"""
+        select
+            coalesce(count_if(completions.passed_at >= cast(? as timestamp_ntz)), 0) as fresh,
+            coalesce(count_if(completions.passed_at < cast(? as timestamp_ntz)), 0) as old
+        from {completions} as completions
+        where {unknown}
+        """,
+        since.isoformat(),
+        since.isoformat(),
+    )[0]
+    fresh, old = int(counts["fresh"]), int(counts["old"])
+    if fresh > mass_send_limit and not allow_mass_send:
+        return HeldBack(activated_at=since, found=fresh, limit=mass_send_limit)
+    if fresh or old:
+        warehouse.execute(
+            _insert(outbox, completions, unknown),
+            str(NAMESPACE),
+            clock().isoformat(),
+            run_id,
+            since.isoformat(),
+        )
+    return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
+
+
+def _insert(outbox: str, completions: str, unknown: str) -> str:
+    """One statement from view to outbox, however many rows: the client never holds them."""
+    return f"""
+        insert into {outbox} (
+            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key, occurred_at,
+            facts, recorded_at, recorded_run_id, state, state_reason,
+            attempt_count, fence, updated_at
+        )
+        with
+        parameters as (
+            select
+                cast(? as varchar) as namespace,
+                cast(? as timestamp_ntz) as now,
+                cast(? as varchar) as run_id,
+                cast(? as timestamp_ntz) as activated_at
+        ),
+        completions as (
+            select * from {completions} as completions
+            where {unknown}
+            qualify row_number() over (
+                partition by
+                    completions.enterprise_customer_uuid,
+                    completions.user_id,
+                    completions.courserun_key
+                order by completions.passed_at
+            ) = 1
+        )
+        select
+            uuid_string(
+                parameters.namespace,
+                '{COURSE_COMPLETION}|' || completions.enterprise_customer_uuid
+                || '|' || completions.user_id::varchar || '|' || completions.courserun_key
+            ),
+            '{COURSE_COMPLETION}',
+            completions.enterprise_customer_uuid,
+            completions.user_id,
+            completions.courserun_key,
+            completions.passed_at,
+            object_construct(
+                'enterprise_customer_uuid', completions.enterprise_customer_uuid,
+                'enterprise_customer_name', completions.enterprise_customer_name,
+                'user_id', completions.user_id,
+                'username', completions.username,
+                'email', completions.email,
+                'courserun_key', completions.courserun_key,
+                'passed_at', to_varchar(completions.passed_at, 'YYYY-MM-DD HH24:MI:SS'),
+                'percent_grade', completions.percent_grade,
+                'letter_grade', completions.letter_grade,
+                'learner_country', completions.learner_country,
+                'enterprise_country', completions.enterprise_country,
+                'percipio_user_id', completions.percipio_user_id,
+                'percipio_organization_id', completions.percipio_organization_id
+            )::variant,
+            parameters.now,
+            parameters.run_id,
+            case
+                when completions.passed_at < parameters.activated_at then 'suppressed'
+                else 'awaiting'
+            end,
+            case when completions.passed_at < parameters.activated_at then 'before_activation' end,
+            0,
+            0,
+            parameters.now
+        from completions
+        cross join parameters
+    """

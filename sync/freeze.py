@@ -1,0 +1,203 @@
+"""Decide each recorded completion once: where it goes, with what body, or why it goes nowhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sync.clock import Clock
+from sync.endpoints import Endpoints, load_endpoints
+from sync.facts import CompletionFacts, FactsError
+from sync.learning_time import (
+    CompletionKey,
+    Found,
+    LearningTimeClient,
+    LearningTimeOutcome,
+    NoData,
+    NotYet,
+    Unavailable,
+)
+from sync.outbox import Decision, Outbox, Unfrozen
+from sync.payloads import LearningTime, PayloadError, completion_body
+from sync.routing import NotRouted, NotRoutedReason, Routed, choose_endpoint, region_of
+from sync.warehouse import Warehouse
+
+PAGE = 5_000
+DEFAULT_MAX_WAIT = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrichmentPolicy:
+    """Whether to enrich, and how long a completion may wait for the mart."""
+
+    enabled: bool
+    max_wait: timedelta = DEFAULT_MAX_WAIT
+
+
+@dataclass
+class FreezeReport:
+    """What one run decided; counts of completions."""
+
+    frozen: Counter[str] = field(default_factory=Counter)
+    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, endpoint_opted_out."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """Left awaiting the mart, by why: not_yet, unavailable."""
+    suppressed: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    """Kept until a setting or a row is mended; decided anew at each run."""
+    problems: Counter[str] = field(default_factory=Counter)
+    """Texts behind held rows and unavailable learning time; no personal data."""
+
+
+def freeze(
+    warehouse: Warehouse, outbox: Outbox, *, policy: EnrichmentPolicy, clock: Clock
+) -> FreezeReport:
+    """Freeze every undecided completion that need not wait any longer.
+
+    Statements grow with pages of ``PAGE`` rows and with the bytes of the bodies. A row that waits
+    stays ``awaiting`` and is looked at again by the next run.
+
+    Raises:
+        StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
+    """
+    endpoints = load_endpoints(warehouse)
+    client = LearningTimeClient(warehouse)
+    report = FreezeReport()
+    for page in _pages(outbox):
+        routes = [(row, _route(row, endpoints)) for row in page]
+        wanted = [_key(row) for row, route in routes if policy.enabled and _wants(route)]
+        outcomes = client.get_many(wanted)
+        judge = _Judge(endpoints, policy, clock, report)
+        judged = [judge.decide(row, route, outcomes.get(_key(row))) for row, route in routes]
+        outbox.decide(
+            decision
+            for row, decision in zip(page, judged, strict=True)
+            # A held row that stays held needs no statement.
+            if decision is not None and decision.state != row.state
+        )
+    return report
+
+
+@dataclass(frozen=True)
+class _Judge:
+    endpoints: Endpoints
+    policy: EnrichmentPolicy
+    clock: Clock
+    report: FreezeReport
+
+    def decide(
+        self, row: Unfrozen, route: Routed | NotRouted, outcome: LearningTimeOutcome | None
+    ) -> Decision | None:
+        """One row's decision; None while it waits for the mart."""
+        match route:
+            case NotRouted():
+                return self._not_routed(row, route)
+            case Routed():
+                return self._routed(row, route, outcome)
+
+    def _not_routed(self, row: Unfrozen, route: NotRouted) -> Decision:
+        problem = self.endpoints.unreadable.get(row.enterprise_customer_uuid)
+        if problem is not None:
+            return self._hold(row, route, "endpoint_invalid", problem)
+        if route.reason is NotRoutedReason.EU_FALLBACK_NOT_ALLOWED:
+            return self._hold(
+                row, route, route.reason, "a learner of the EU has no endpoint of region EU"
+            )
+        self.report.suppressed[route.reason] += 1
+        return Decision(
+            webhook_id=row.webhook_id,
+            state="suppressed",
+            state_reason=route.reason,
+            region=route.region,
+        )
+
+    def _routed(
+        self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None
+    ) -> Decision | None:
+        enrichment = self._enrichment(outcome)
+        if isinstance(outcome, Unavailable):
+            self.report.problems[outcome.reason] += 1
+        if isinstance(outcome, NotYet | Unavailable) and not self._deadline_passed(row):
+            self.report.waiting[enrichment] += 1
+            return None
+        learning_time = (
+            LearningTime(outcome.seconds, outcome.computed_through)
+            if isinstance(outcome, Found)
+            else None
+        )
+        try:
+            body = completion_body(
+                CompletionFacts.from_mapping(row.facts),
+                payload_format=route.endpoint.payload_format,
+                timestamp=row.recorded_at,
+                learning_time=learning_time,
+            )
+        except (FactsError, PayloadError) as error:
+            return self._hold(row, route, "payload_invalid", str(error))
+        self.report.frozen[enrichment] += 1
+        return Decision(
+            webhook_id=row.webhook_id,
+            state="pending",
+            region=route.region,
+            endpoint_id=route.endpoint.endpoint_id,
+            payload_format=route.endpoint.payload_format,
+            body=body,
+            enrichment_outcome=enrichment,
+            learning_time_seconds=learning_time.total_seconds if learning_time else None,
+            learning_time_computed_through=(
+                outcome.computed_through if isinstance(outcome, Found | NoData | NotYet) else None
+            ),
+        )
+
+    def _enrichment(self, outcome: LearningTimeOutcome | None) -> str:
+        """The outcome's name in the ledger."""
+        match outcome:
+            case Found():
+                return "found"
+            case NoData():
+                return "no_data"
+            case NotYet():
+                return "not_yet"
+            case Unavailable():
+                return "unavailable"
+            case None:
+                return "endpoint_opted_out" if self.policy.enabled else "flag_off"
+
+    def _deadline_passed(self, row: Unfrozen) -> bool:
+        return self.clock() >= row.recorded_at + self.policy.max_wait
+
+    def _hold(
+        self, row: Unfrozen, route: Routed | NotRouted, reason: str, problem: str
+    ) -> Decision:
+        self.report.held[reason] += 1
+        self.report.problems[problem] += 1
+        return Decision(
+            webhook_id=row.webhook_id, state="held", state_reason=reason, region=route.region
+        )
+
+
+def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
+    after = ""
+    while page := outbox.unfrozen(after=after, limit=PAGE):
+        yield page
+        after = page[-1].webhook_id
+
+
+def _route(row: Unfrozen, endpoints: Endpoints) -> Routed | NotRouted:
+    region = region_of(_text(row, "learner_country"), _text(row, "enterprise_country"))
+    return choose_endpoint(region, endpoints.by_enterprise.get(row.enterprise_customer_uuid, ()))
+
+
+def _text(row: Unfrozen, fact: str) -> str | None:
+    value = row.facts.get(fact)
+    return value if isinstance(value, str) else None
+
+
+def _key(row: Unfrozen) -> CompletionKey:
+    return CompletionKey(row.enterprise_customer_uuid, row.user_id, row.courserun_key)
+
+
+def _wants(route: Routed | NotRouted) -> bool:
+    return isinstance(route, Routed) and route.endpoint.is_learning_time_enabled

@@ -1,0 +1,143 @@
+"""The ledger: what was detected, what was sent, what came back. Versioned, idempotent DDL.
+
+The tables live beside the marts but outside dbt: `dbt build --full-refresh` must never touch the
+memory of what a customer has already received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.warehouse import Warehouse
+
+OUTBOX = "webhook_outbox"
+ATTEMPTS = "webhook_attempts"
+ENDPOINT_STATE = "endpoint_state"
+ENDPOINT_SETTINGS = "endpoint_settings"
+ACTIVATIONS = "activations"
+MIGRATIONS_TABLE = "ledger_migrations"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema; its statements can be repeated without harm."""
+
+    version: int
+    tables: tuple[tuple[str, str], ...]
+
+
+MIGRATIONS = (
+    Migration(
+        version=1,
+        tables=(
+            (
+                OUTBOX,
+                """
+                webhook_id varchar(36) not null,
+                event_type varchar(40) not null,
+                enterprise_customer_uuid varchar(36) not null,
+                user_id number(38, 0) not null,
+                courserun_key varchar(255) not null,
+                occurred_at timestamp_ntz not null,
+                facts variant,
+                recorded_at timestamp_ntz not null,
+                recorded_run_id varchar(64),
+                state varchar(16) not null,
+                state_reason varchar(64),
+                region varchar(10),
+                endpoint_id number(38, 0),
+                payload_format varchar(16),
+                body varchar,
+                frozen_at timestamp_ntz,
+                enrichment_outcome varchar(32),
+                learning_time_seconds number(38, 0),
+                learning_time_computed_through timestamp_ntz,
+                attempt_count number(38, 0) not null,
+                next_attempt_at timestamp_ntz,
+                delivered_at timestamp_ntz,
+                lease_owner varchar(100),
+                lease_expires_at timestamp_ntz,
+                fence number(38, 0) not null,
+                updated_at timestamp_ntz not null
+                """,
+            ),
+            (
+                ATTEMPTS,
+                """
+                webhook_id varchar(36) not null,
+                endpoint_id number(38, 0) not null,
+                fence number(38, 0) not null,
+                attempt_number number(38, 0) not null,
+                run_id varchar(64),
+                started_at timestamp_ntz not null,
+                duration_ms number(38, 0),
+                status_code number(38, 0),
+                outcome varchar(16) not null,
+                error_kind varchar(24),
+                attribution varchar(8),
+                response_excerpt varchar(1000),
+                signing_key_ids varchar(400)
+                """,
+            ),
+            (
+                ENDPOINT_STATE,
+                """
+                endpoint_id number(38, 0) not null,
+                breaker_state varchar(16) not null,
+                consecutive_failures number(38, 0) not null,
+                failing_since timestamp_ntz,
+                paused_until timestamp_ntz,
+                disabled_at timestamp_ntz,
+                disabled_reason varchar(64),
+                next_probe_at timestamp_ntz,
+                updated_at timestamp_ntz not null
+                """,
+            ),
+            (
+                ENDPOINT_SETTINGS,
+                """
+                endpoint_id number(38, 0) not null,
+                payload_format varchar(16),
+                is_learning_time_enabled boolean,
+                is_eu_fallback_allowed boolean,
+                updated_at timestamp_ntz
+                """,
+            ),
+            (
+                ACTIVATIONS,
+                """
+                event_type varchar(40) not null,
+                activated_at timestamp_ntz not null,
+                recorded_at timestamp_ntz not null
+                """,
+            ),
+        ),
+    ),
+)
+
+
+def ensure_ledger(warehouse: Warehouse) -> int:
+    """Create or migrate the ledger tables; the version they are at.
+
+    Safe to call from any number of processes at once: every statement says "if not exists", and
+    an applied version is only recorded after its tables stand.
+    """
+    schema = warehouse.relation("sync", MIGRATIONS_TABLE).rsplit(".", 1)[0]
+    history = warehouse.relation("sync", MIGRATIONS_TABLE)
+    warehouse.execute(f"create schema if not exists {schema}")
+    warehouse.execute(
+        f"create table if not exists {history} (version number(38, 0), applied_at timestamp_ntz)"
+    )
+    row = warehouse.rows(f"select coalesce(max(version), 0) as version from {history}")[0]
+    version = int(row["version"])
+    for migration in MIGRATIONS:
+        if migration.version > version:
+            for table, columns in migration.tables:
+                relation = warehouse.relation("sync", table)
+                warehouse.execute(f"create table if not exists {relation} ({columns})")
+            warehouse.execute(
+                f"insert into {history} select ?, sysdate()",
+                migration.version,
+            )
+            version = migration.version
+    return version

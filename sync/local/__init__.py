@@ -1,0 +1,1 @@
+"""What exists only for a laptop: embedded warehouse, sample data, receiver, demo."""

@@ -1,0 +1,124 @@
+"""The demo: sample data to delivered webhooks, flag off and on, then everything stops."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sync.ledger import ENDPOINT_SETTINGS, ensure_ledger
+from sync.local.demo_report import Round, print_report, read_round
+from sync.local.job_runner import JobRun, JobRunner, job_runner
+from sync.local.sample_data import SampleSize
+from sync.local.sandbox import Sandbox, open_sandbox
+
+SEED = 2026
+DAYS_BACK = 12
+"""Both waves of five days lie in the past, since the models refuse lines from the future."""
+PERCIPIO_ENDPOINT = 4
+"""The endpoint that gets the flat Percipio body, so that the demo shows each kind."""
+
+
+def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
+    """Run the demo; progress to ``console``, one JSON document to standard output if asked.
+
+    Raises:
+        JobFailed: a Dagster job failed; the text names its log, which is kept then.
+        EmbeddedWarehouseFailed, ReceiverError: a server did not start.
+    """
+    started = time.monotonic()
+    steps = Steps(console)
+    start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
+    with _home(keep) as home, ExitStack() as stack:
+        with steps("embedded warehouse and webhook receiver started"):
+            sandbox = stack.enter_context(
+                open_sandbox(home, size=SampleSize(), seed=SEED, start=start)
+            )
+        rounds = _rounds(sandbox, steps)
+    seconds = time.monotonic() - started
+    if as_json:
+        print(json.dumps(_document(rounds, seconds), indent=2, default=str))
+    else:
+        print_report(console, rounds, seconds=seconds, kept=keep)
+
+
+class Steps:
+    """A spinner while a step runs, a line when it is done."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def __call__(self, text: str) -> Iterator[None]:
+        started = time.monotonic()
+        with self._console.status(text):
+            yield
+        self._console.print(
+            f"[green]done[/] {text} [dim]{time.monotonic() - started:.1f} s[/]"
+        )
+
+
+def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
+    """Two rounds: load a wave, run both jobs; the flag off, then on."""
+    with sandbox.warehouse() as session:
+        ensure_ledger(session)
+        session.execute(
+            f"""
+            insert into {session.relation("sync", ENDPOINT_SETTINGS)}
+            select ?, 'percipio', true, false, sysdate()
+            """,
+            PERCIPIO_ENDPOINT,
+        )
+    rounds = []
+    with job_runner(sandbox.environment, sandbox.settings.home / "dagster.log") as jobs:
+        for index, flag in enumerate((False, True)):
+            word = "on" if flag else "off"
+            with steps(f"wave {index + 1} of LMS rows and tracking logs loaded"):
+                lines = sandbox.load_wave(index)
+            with steps("learning_time_job: dbt built and tested the models"):
+                jobs.run("learning_time_job")
+            with steps(f"completion_webhooks_job: enrichment {word}"):
+                run = _send(jobs, sandbox, flag=flag)
+            with sandbox.warehouse() as session:
+                rounds.append(read_round(session, run, flag=flag, lines=lines))
+    return rounds
+
+
+def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool) -> JobRun:
+    activated_at = sandbox.data.waves[0].begin.isoformat()
+    return jobs.run(
+        "completion_webhooks_job",
+        {
+            "ops": {
+                "sync__newly_completed_enrollments": {"config": {"activated_at": activated_at}},
+                "sync__enriched_completions": {
+                    "config": {"enable_webhook_learning_time_enrichment": flag}
+                },
+            }
+        },
+    )
+
+
+def _document(rounds: list[Round], seconds: float) -> dict[str, Any]:
+    return {"seconds": round(seconds, 1), "rounds": [one.as_dict() for one in rounds]}
+
+
+@contextmanager
+def _home(keep: Path | None) -> Iterator[Path]:
+    """A directory that goes with the demo, unless the user named one to keep."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    context = (
+        nullcontext(str(keep.resolve()))
+        if keep is not None
+        else tempfile.TemporaryDirectory(prefix="learning-time-demo-", ignore_cleanup_errors=True)
+    )
+    with context as directory:
+        yield Path(directory)

@@ -1,0 +1,143 @@
+"""Start, find and stop the embedded warehouse of one home directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from sync.errors import ConfigurationError, SyncError
+from sync.local.embedded.server import HOST, SERVICE
+from sync.settings import EmbeddedWarehouse
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+PROBE_SECONDS = 2.0
+
+
+class EmbeddedWarehouseFailed(SyncError):
+    """The embedded warehouse did not start or did not stop."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A live embedded warehouse."""
+
+    pid: int
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Nothing listens on the port."""
+
+
+@dataclass(frozen=True)
+class PortTaken:
+    """Something else listens on the port."""
+
+
+def status(port: int) -> Running | Stopped | PortTaken:
+    """Who listens on the port."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{HOST}:{port}/health", timeout=PROBE_SECONDS) as answer:
+            found = json.load(answer)
+        if found["service"] != SERVICE:
+            return PortTaken()
+        return Running(found["pid"], Path(found["directory"]))
+    except urllib.error.HTTPError:
+        return PortTaken()
+    except urllib.error.URLError as error:
+        return Stopped() if isinstance(error.reason, ConnectionRefusedError) else PortTaken()
+    except (OSError, ValueError, KeyError, TypeError):
+        return PortTaken()
+
+
+def ensure_running(settings: EmbeddedWarehouse) -> Running:
+    """Find the warehouse, or start it detached from this process.
+
+    Two processes that come at once start one server: the loser of the lock finds it running.
+
+    Raises:
+        ConfigurationError: the port belongs to another program or another home directory.
+        EmbeddedWarehouseFailed: the server ended before it answered; names its log file.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "warehouse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        match status(settings.port):
+            case Running() as running if running.directory == settings.directory:
+                return running
+            case Running() as running:
+                raise ConfigurationError(
+                    f"port {settings.port} serves the embedded warehouse of {running.directory}, "
+                    f"not of {settings.directory}; set LTW_WAREHOUSE_PORT to a free port"
+                )
+            case PortTaken():
+                raise ConfigurationError(
+                    f"port {settings.port} is used by another program; set LTW_WAREHOUSE_PORT to "
+                    "a free port, or stop that program"
+                )
+            case Stopped():
+                return _start(settings)
+
+
+def stop(settings: EmbeddedWarehouse) -> bool:
+    """End the warehouse; False when none was running.
+
+    Raises:
+        EmbeddedWarehouseFailed: it did not end in time.
+    """
+    running = status(settings.port)
+    if not isinstance(running, Running) or running.directory != settings.directory:
+        return False
+    os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        if isinstance(status(settings.port), Stopped):
+            return True
+        time.sleep(0.05)
+    raise EmbeddedWarehouseFailed(
+        f"the embedded warehouse (process {running.pid}) did not end within {STOP_SECONDS:.0f} s"
+    )
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
+
+
+def _start(settings: EmbeddedWarehouse) -> Running:
+    log = settings.home / "warehouse.log"
+    command = [sys.executable, "-m", "sync.local.embedded"]
+    command += ["--port", str(settings.port), "--directory", str(settings.directory)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        found = status(settings.port)
+        if isinstance(found, Running):
+            return found
+        time.sleep(0.05)
+    process.terminate()
+    raise EmbeddedWarehouseFailed(
+        f"the embedded warehouse did not start on port {settings.port}; its log says why: {log}"
+    )

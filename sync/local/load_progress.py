@@ -1,0 +1,63 @@
+"""Loading tracking logs with a progress bar and a line per file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from sync.tracking_logs import Loaded, Outcome, Reading, Skipped, load_logs
+from sync.warehouse import Warehouse
+
+
+def load_with_progress(
+    warehouse: Warehouse, files: Iterable[Path], *, console: Console, is_quiet: bool
+) -> list[Outcome]:
+    """Load files and show it.
+
+    Raises:
+        LogFileError, LoadFailed: as ``load_logs``; the bar is taken away first.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=is_quiet,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+
+        def show(seen: Reading | Loaded | Skipped) -> None:
+            match seen:
+                case Reading(file=file, bytes_read=done, bytes_total=total):
+                    bar.update(task, description=file.name, completed=done, total=total)
+                case _ if is_quiet:
+                    pass
+                case Loaded(file=file, lines=lines, seconds=seconds):
+                    rate = f"{lines / seconds:,.0f} lines/s" if seconds else ""
+                    console.print(f"loaded   {file}: {lines:,} lines  {rate}")
+                    if seen.cut_lines:
+                        console.print(f"         {seen.cut_lines} lines were too long and are cut")
+                case Skipped(file=file, reason=reason):
+                    console.print(f"skipped  {file}: {reason}")
+
+        return load_logs(warehouse, files, progress=show)
+
+
+def summary(outcome: Outcome) -> dict[str, object]:
+    """An outcome for JSON."""
+    match outcome:
+        case Loaded():
+            return {
+                "file": str(outcome.file),
+                "outcome": "loaded",
+                "lines": outcome.lines,
+                "cut_lines": outcome.cut_lines,
+            }
+        case Skipped():
+            return {"file": str(outcome.file), "outcome": "skipped", "reason": outcome.reason}

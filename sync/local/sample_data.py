@@ -1,0 +1,180 @@
+"""Deterministic sample data: the log lines and the replica rows of an invented installation.
+
+The same size, seed, start and receiver give the same data, byte for byte. It comes in two waves
+that follow each other in time: load the first, run, load the second, run again, and the second
+run finds new completions (and one late consent) only.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
+from pathlib import Path
+from random import Random
+
+from sync.errors import SyncError
+from sync.local.sample_customers import WAVES, Endpoint, Tables
+from sync.local.sample_dirty import dirty_lines
+from sync.local.sample_lines import LogWriter
+from sync.local.sample_people import Study
+from sync.local.sample_replica import Replica, SampleCompletion, build_replica
+from sync.local.sample_time import DAY, MICROSECONDS, to_microseconds
+from sync.raw import insert_rows
+from sync.warehouse import Warehouse
+
+LINES_PER_WRITE = 2_000
+"""Lines joined before they are compressed: large enough that the calls do not count."""
+
+
+class SampleSizeError(SyncError):
+    """A size for which the data would not be what it promises."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSize:
+    """How much to generate, over both waves.
+
+    ``lines`` is a target, met within some per cent. Learners of special cases come on top of
+    ``learners``, customers with something wrong on top of ``customers``.
+    """
+
+    learners: int = 40
+    courses: int = 3
+    customers: int = 3
+    lines: int = 5_000
+    days_per_wave: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in {
+            "learners": 1,
+            "courses": 1,
+            "customers": 2,
+            "lines": 1_000,
+            "days_per_wave": 1,
+        }.items():
+            if getattr(self, name) < least:
+                raise SampleSizeError(f"sample size: {name} must be at least {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wave:
+    """What arrives in one stretch of days."""
+
+    index: int
+    begin: datetime
+    end: datetime
+    """Not included."""
+    tables: Tables
+    """Rows to append, by table name of ``sync.raw.TABLES``."""
+    studies: tuple[Study, ...]
+    dirty_study: Study
+    """Whose lines the dirty ones of the first wave are."""
+    target_lines: int
+    seed: int
+
+    def log_lines(self) -> Iterator[tuple[str, str]]:
+        """File name and line, in order; a file per UTC day. Generated anew at each call.
+
+        Bytes that are not UTF-8 are surrogate escapes: encode with ``surrogateescape``.
+        """
+        begin = to_microseconds(self.begin)
+        fixtures = []
+        if self.index == 0:
+            dirty = dirty_lines(self.dirty_study, self.begin)
+            fixtures = [
+                (begin + (9 * 60 + minute) * 60 * MICROSECONDS, -1, line)
+                for minute, line in enumerate(dirty.values())
+            ]
+        writer = LogWriter(
+            rng=Random(f"{self.seed}/lines/{self.index}"),
+            studies=self.studies,
+            begin=begin,
+            end=to_microseconds(self.end),
+            lines=self.target_lines,
+            fixtures=fixtures,
+        )
+        day_of_name: dict[int, str] = {}
+        for at, line in writer.write():
+            day = at // DAY
+            if day not in day_of_name:
+                date = datetime.fromtimestamp(day * 86_400, UTC)
+                day_of_name[day] = f"tracking.log-{date:%Y%m%d}"
+            yield day_of_name[day], line
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleData:
+    """Two waves, and what must become of their completions."""
+
+    waves: tuple[Wave, ...]
+    completions: tuple[SampleCompletion, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+def generate(size: SampleSize, *, seed: int, start: datetime, receiver_url: str) -> SampleData:
+    """Sample data of two waves of ``size.days_per_wave`` days from the UTC day of ``start``.
+
+    ``receiver_url`` is the base of the webhook URLs: ``{receiver_url}/hooks/{endpoint name}``, and
+    ``/status/503/{endpoint name}`` for the customer whose endpoint is out of order. Log times are
+    in the past only if ``start`` is far enough back; the models quarantine future ones.
+    """
+    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    replica = build_replica(
+        rng=Random(f"{seed}/replica"),
+        learners=size.learners,
+        courses=size.courses,
+        customers=size.customers,
+        days=size.days_per_wave,
+        start=midnight,
+        receiver_url=receiver_url,
+    )
+    return SampleData(
+        waves=tuple(_wave(replica, size, seed, midnight, index) for index in range(WAVES)),
+        completions=replica.completions,
+        endpoints=replica.endpoints,
+    )
+
+
+def _wave(replica: Replica, size: SampleSize, seed: int, start: datetime, index: int) -> Wave:
+    length = timedelta(days=size.days_per_wave)
+    return Wave(
+        index=index,
+        begin=start + index * length,
+        end=start + (index + 1) * length,
+        tables=replica.tables[index],
+        studies=replica.studies,
+        dirty_study=replica.dirty_study,
+        target_lines=size.lines // WAVES,
+        seed=seed,
+    )
+
+
+def write_files(directory: Path, wave: Wave) -> list[Path]:
+    """Write the log of a wave, in order: one plain file, the others gzip. Same data, same bytes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    for name, pairs in groupby(wave.log_lines(), key=lambda pair: pair[0]):
+        lines = (line for _, line in pairs)
+        path = directory / (f"{name}.gz" if paths else name)
+        with path.open("wb") as file:
+            if paths:
+                # mtime and name would make the bytes depend on when and where.
+                with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+                    packed.writelines(_encoded(lines))
+            else:
+                file.writelines(_encoded(lines))
+        paths.append(path)
+    return paths
+
+
+def load_sample(warehouse: Warehouse, wave: Wave) -> dict[str, int]:
+    """Append the replica rows of a wave; how many per table. The raw tables must exist."""
+    return {table: insert_rows(warehouse, table, rows) for table, rows in wave.tables.items()}
+
+
+def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
+    while group := list(islice(lines, LINES_PER_WRITE)):
+        yield ("\n".join(group) + "\n").encode("utf-8", errors="surrogateescape")

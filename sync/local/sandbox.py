@@ -1,0 +1,87 @@
+"""A world of its own for one run: warehouse, receiver, secrets and Dagster home, on free ports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.local.receiver import RunningReceiver, running_receiver
+from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
+from sync.local.sample_secrets import write_secrets
+from sync.network import DEVELOPMENT_SETTING
+from sync.raw import create_raw_tables
+from sync.secrets import DIRECTORY_SETTING, SecretStore
+from sync.settings import EmbeddedWarehouse
+from sync.tracking_logs import load_logs
+from sync.warehouse import Warehouse, open_warehouse
+
+OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOKS_", "ENABLE_WEBHOOK_")
+"""Prefixes of settings that a sandbox must not inherit from the shell that starts it."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What runs, and the environment in which commands reach it."""
+
+    settings: EmbeddedWarehouse
+    receiver: RunningReceiver
+    data: SampleData
+    environment: Mapping[str, str]
+
+    @contextmanager
+    def warehouse(self) -> Iterator[Warehouse]:
+        """An open session."""
+        with open_warehouse(self.settings, purpose="sandbox") as session:
+            yield session
+
+    def load_wave(self, index: int) -> int:
+        """Load one wave of the sample data; how many log lines it brought."""
+        wave = self.data.waves[index]
+        paths = write_files(self.settings.home / "logs" / str(index), wave)
+        with self.warehouse() as session:
+            create_raw_tables(session)
+            load_sample(session, wave)
+            load_logs(session, paths, progress=lambda _: None)
+            tracking_logs = session.raw_relation("tracking", "tracking_logs")
+            rows = session.rows(f"select count(*) as n from {tracking_logs}")
+        return int(rows[0]["n"])
+
+
+@contextmanager
+def open_sandbox(home: Path, *, size: SampleSize, seed: int, start: datetime) -> Iterator[Sandbox]:
+    """Start everything; stop everything at the end, whatever happened in between.
+
+    Raises:
+        EmbeddedWarehouseFailed, ReceiverError: a server did not start; the text says why.
+    """
+    settings = EmbeddedWarehouse(port=free_port(), home=home)
+    sender, known = home / "secrets", home / "receiver_secrets"
+    ensure_running(settings)
+    try:
+        with running_receiver(secrets=SecretStore({}, known)) as receiver:
+            data = generate(size, seed=seed, start=start, receiver_url=receiver.url)
+            write_secrets(data.endpoints, sender=sender, receiver=known)
+            (home / "dagster").mkdir(exist_ok=True)
+            own = {
+                "LTW_HOME": str(home),
+                "LTW_WAREHOUSE_PORT": str(settings.port),
+                DIRECTORY_SETTING: str(sender),
+                DEVELOPMENT_SETTING: receiver.url.removeprefix("http://"),
+                "DAGSTER_HOME": str(home / "dagster"),
+                "DAGSTER_DISABLE_TELEMETRY": "1",
+                "DBT_TARGET_PATH": str(home / "dbt"),
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            }
+            inherited = {
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(OWN_SETTINGS)
+            }
+            yield Sandbox(settings, receiver, data, inherited | own)
+    finally:
+        stop(settings)

@@ -1,0 +1,49 @@
+"""Where webhooks may go: the public internet over TLS, unless a laptop says more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sync.addresses import AddressPolicy
+from sync.errors import ConfigurationError
+from sync.settings import SnowflakeWarehouse, WarehouseSettings
+from sync.urls import InvalidTarget, parse_development_targets, parse_url
+
+PORTS_SETTING = "LTW_WEBHOOK_PORTS"
+DEVELOPMENT_SETTING = "LTW_DEVELOPMENT_TARGETS"
+DEFAULT_PORTS = "443"
+
+
+def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> AddressPolicy:
+    """Which ports and, on a laptop, which exact ``host:port`` pairs may be sent to.
+
+    Raises:
+        ConfigurationError: a setting is malformed, or development targets meet a real warehouse.
+    """
+    development = parse_development_targets(environ.get(DEVELOPMENT_SETTING, ""))
+    if development and isinstance(settings, SnowflakeWarehouse):
+        raise ConfigurationError(
+            f"{DEVELOPMENT_SETTING} lifts the address rules and is refused with a Snowflake "
+            "warehouse; unset it"
+        )
+    return AddressPolicy(
+        ports=_ports(environ.get(PORTS_SETTING, DEFAULT_PORTS)), development_targets=development
+    )
+
+
+def refusal_of(url: str, policy: AddressPolicy) -> str | None:
+    """Why a URL can never be sent to as it is written; None when only its addresses can tell."""
+    try:
+        parse_url(url, policy.development_targets, policy.ports)
+    except InvalidTarget as refusal:
+        return str(refusal)
+    return None
+
+
+def _ports(text: str) -> frozenset[int]:
+    entries = text.replace(",", " ").split()
+    if not entries or not all(entry.isascii() and entry.isdigit() for entry in entries):
+        raise ConfigurationError(
+            f"{PORTS_SETTING} is {text!r}; it must list ports such as 443,8443"
+        )
+    return frozenset(int(entry) for entry in entries)

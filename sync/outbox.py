@@ -1,0 +1,302 @@
+"""The outbox: every statement that moves a webhook from recorded to delivered.
+
+A row is due while ``pending``; a worker that wants it sets a lease and raises the fence in one
+conditional UPDATE, and may write its result only while that fence still stands. Every statement
+here moves a whole batch.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sync.clock import Clock
+from sync.ledger import ENDPOINT_STATE, OUTBOX
+from sync.warehouse import Warehouse
+
+State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
+
+
+@dataclass(frozen=True)
+class Unfrozen:
+    """A recorded event whose message is not decided yet."""
+
+    webhook_id: str
+    event_type: str
+    enterprise_customer_uuid: str
+    user_id: int
+    courserun_key: str
+    facts: Mapping[str, Any]
+    recorded_at: datetime
+    state: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What becomes of an unfrozen row: a message to send, or a reason not to."""
+
+    webhook_id: str
+    state: Literal["pending", "held", "suppressed"]
+    state_reason: str | None = None
+    region: str | None = None
+    endpoint_id: int | None = None
+    payload_format: str | None = None
+    body: bytes | None = None
+    enrichment_outcome: str | None = None
+    learning_time_seconds: int | None = None
+    learning_time_computed_through: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row under this worker's lease."""
+
+    webhook_id: str
+    event_type: str
+    endpoint_id: int
+    body: bytes
+    attempt_count: int
+    fence: int
+
+
+class Outbox:
+    """The outbox as one run sees it."""
+
+    def __init__(self, warehouse: Warehouse, clock: Clock, run_id: str) -> None:
+        self._warehouse = warehouse
+        self._clock = clock
+        self._run_id = run_id
+        self._outbox = warehouse.relation("sync", OUTBOX)
+        self._endpoint_state = warehouse.relation("sync", ENDPOINT_STATE)
+
+    def unfrozen(self, *, after: str, limit: int) -> list[Unfrozen]:
+        """The next page, by id: awaiting rows, and held ones whose message was never built."""
+        rows = self._warehouse.rows(
+            f"""
+            select
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                to_json(facts) as facts, recorded_at, state
+            from {self._outbox}
+            where state in ('awaiting', 'held') and body is null and webhook_id > ?
+            order by webhook_id
+            limit {int(limit)}
+            """,
+            after,
+        )
+        return [
+            Unfrozen(**(row | {"user_id": int(row["user_id"]), "facts": json.loads(row["facts"])}))
+            for row in rows
+        ]
+
+    def decide(self, decisions: Iterable[Decision]) -> int:
+        """Freeze messages and record reasons; the first decision on a row stands for ever."""
+        now = self._now()
+        return self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                state = decided.state,
+                state_reason = decided.state_reason,
+                region = decided.region,
+                endpoint_id = decided.endpoint_id,
+                payload_format = decided.payload_format,
+                body = decided.body,
+                frozen_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
+                next_attempt_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
+                enrichment_outcome = decided.enrichment_outcome,
+                learning_time_seconds = decided.learning_time_seconds,
+                learning_time_computed_through = decided.learning_time_computed_through,
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:webhook_id::varchar as webhook_id,
+                    value:state::varchar as state,
+                    value:state_reason::varchar as state_reason,
+                    value:region::varchar as region,
+                    value:endpoint_id::number(38, 0) as endpoint_id,
+                    value:payload_format::varchar as payload_format,
+                    value:body::varchar as body,
+                    value:enrichment_outcome::varchar as enrichment_outcome,
+                    value:learning_time_seconds::number(38, 0) as learning_time_seconds,
+                    value:learning_time_computed_through::varchar::timestamp_ntz
+                        as learning_time_computed_through
+                from table(flatten(input => parse_json(?)))
+            ) as decided
+            where outbox.webhook_id = decided.webhook_id
+                and outbox.body is null
+                and outbox.state in ('awaiting', 'held')
+            """,
+            (_decision_row(decision) for decision in decisions),
+            before=(now, now, now),
+        )
+
+    def claim(self, *, limit: int, lease: timedelta) -> list[Claimed]:
+        """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries."""
+        owner = f"{self._run_id}:{uuid.uuid4()}"
+        now = self._clock()
+        due = """
+            {row}.state = 'pending'
+            and {row}.next_attempt_at <= cast(? as timestamp_ntz)
+            and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
+        """
+        moved = self._warehouse.execute(
+            f"""
+            update {self._outbox} as outbox
+            set
+                lease_owner = ?,
+                lease_expires_at = cast(? as timestamp_ntz),
+                fence = outbox.fence + 1,
+                updated_at = cast(? as timestamp_ntz)
+            where outbox.webhook_id in (
+                select ranked.webhook_id
+                from (
+                    select
+                        due.webhook_id,
+                        row_number() over (
+                            partition by due.endpoint_id
+                            order by
+                                iff(due.attempt_count = 0, 0, 1),
+                                due.next_attempt_at,
+                                due.webhook_id
+                        ) as turn
+                    from {self._outbox} as due
+                    where {due.format(row="due")}
+                        and not exists (
+                            select 1 from {self._endpoint_state} as endpoint
+                            where endpoint.endpoint_id = due.endpoint_id
+                                and endpoint.paused_until > cast(? as timestamp_ntz)
+                        )
+                ) as ranked
+                order by ranked.turn, ranked.webhook_id
+                limit {int(limit)}
+            )
+            and {due.format(row="outbox")}
+            """,
+            owner,
+            (now + lease).isoformat(),
+            *[now.isoformat()] * 6,
+        )
+        if not moved:
+            return []
+        rows = self._warehouse.rows(
+            f"""
+            select webhook_id, event_type, endpoint_id, body, attempt_count, fence
+            from {self._outbox}
+            where lease_owner = ?
+            order by webhook_id
+            """,
+            owner,
+        )
+        return [_claimed(row) for row in rows]
+
+    def release(self, rows: Iterable[Claimed], *, not_before: datetime) -> int:
+        """Give back rows that were claimed and not tried; no attempt is charged."""
+        return self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                lease_owner = null,
+                lease_expires_at = null,
+                next_attempt_at = cast(? as timestamp_ntz),
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:webhook_id::varchar as webhook_id,
+                    value:fence::number(38, 0) as fence
+                from table(flatten(input => parse_json(?)))
+            ) as untried
+            where outbox.webhook_id = untried.webhook_id and outbox.fence = untried.fence
+            """,
+            ({"webhook_id": row.webhook_id, "fence": row.fence} for row in rows),
+            before=(not_before.isoformat(), self._now()),
+        )
+
+    def hold_and_release(self, unusable: Mapping[int, str], usable: Iterable[int]) -> None:
+        """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
+
+        ``unusable`` maps endpoint ids to the reason. Both are one statement, whatever the number
+        of rows.
+        """
+        self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                state = 'held',
+                state_reason = endpoint.reason,
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:endpoint_id::number(38, 0) as endpoint_id,
+                    value:reason::varchar as reason
+                from table(flatten(input => parse_json(?)))
+            ) as endpoint
+            where outbox.endpoint_id = endpoint.endpoint_id
+                and outbox.body is not null
+                and outbox.state in ('pending', 'held')
+                and coalesce(outbox.state_reason, '') <> endpoint.reason
+                and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
+            """,
+            ({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
+            before=(self._now(),),
+            after=(self._now(),),
+        )
+        self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set state = 'pending', state_reason = null, updated_at = cast(? as timestamp_ntz)
+            from (
+                select value:endpoint_id::number(38, 0) as endpoint_id
+                from table(flatten(input => parse_json(?)))
+            ) as endpoint
+            where outbox.endpoint_id = endpoint.endpoint_id
+                and outbox.state = 'held'
+                and outbox.body is not null
+                and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+            """,
+            ({"endpoint_id": key} for key in usable),
+            before=(self._now(),),
+            after=(self._now(),),
+        )
+
+    def endpoints_in_use(self) -> set[int]:
+        """Endpoints that frozen, undelivered rows point at, whether they still exist or not."""
+        rows = self._warehouse.rows(
+            f"""
+            select distinct endpoint_id from {self._outbox}
+            where state in ('pending', 'held') and endpoint_id is not null
+            """
+        )
+        return {int(row["endpoint_id"]) for row in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Rows by state."""
+        rows = self._warehouse.rows(
+            f"select state, count(*) as n from {self._outbox} group by state order by state"
+        )
+        return {row["state"]: int(row["n"]) for row in rows}
+
+    def _now(self) -> str:
+        return self._clock().isoformat()
+
+
+def _decision_row(decision: Decision) -> Mapping[str, object]:
+    through = decision.learning_time_computed_through
+    return vars(decision) | {
+        "body": decision.body.decode("utf-8") if decision.body is not None else None,
+        "learning_time_computed_through": through.isoformat() if through else None,
+    }
+
+
+def _claimed(row: Mapping[str, Any]) -> Claimed:
+    return Claimed(
+        webhook_id=row["webhook_id"],
+        event_type=row["event_type"],
+        endpoint_id=int(row["endpoint_id"]),
+        body=row["body"].encode("utf-8"),
+        attempt_count=int(row["attempt_count"]),
+        fence=int(row["fence"]),
+    )

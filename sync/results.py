@@ -1,0 +1,58 @@
+"""What came of one attempt to send. Classified once, where the bytes meet the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """Codes of failure; operators select by them, so they never change meaning."""
+
+    DNS = "E_DNS"
+    """The name did not resolve."""
+    CONNECT = "E_CONNECT"
+    """No connection, or it broke before an answer."""
+    TLS = "E_TLS"
+    """The handshake failed or the certificate is not to be trusted."""
+    TIMEOUT = "E_TIMEOUT"
+    """No answer began before the deadline."""
+    HTTP = "E_HTTP"
+    """An answer that is no success, or none that HTTP knows."""
+    REDIRECT = "E_REDIRECT"
+    """The endpoint points elsewhere; nothing is ever followed."""
+    TOO_SLOW = "E_TOO_SLOW"
+    """An answer began but its head did not end before the deadline."""
+    INVALID_TARGET = "E_INVALID_TARGET"
+    """The address policy refused the target; nothing was sent."""
+    INTERNAL = "E_INTERNAL"
+    """A fault on the sender's side."""
+
+
+class Attribution(StrEnum):
+    """Whose fault a failure is; ours never uses up a customer's attempts."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The head of an HTTP answer arrived whole, whatever became of its body."""
+
+    status: int
+    retry_after: str | None
+    """The header as sent, at most 128 characters."""
+    excerpt: str = field(repr=False)
+    """Start of the body, at most 1,000 characters, personal data and tokens masked."""
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer. ``detail`` is fit for a customer: no address, no URL, no secret."""
+
+    error_kind: ErrorKind
+    attribution: Attribution
+    detail: str
+    duration_ms: int = 0

@@ -1,0 +1,239 @@
+"""The only place that opens a connection to the warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sync.errors import ConfigurationError, SyncError
+from sync.settings import (
+    EmbeddedWarehouse,
+    ModelSchema,
+    RawSchema,
+    SnowflakeWarehouse,
+    WarehouseSettings,
+    model_relation,
+    raw_relation,
+)
+
+if TYPE_CHECKING:
+    from snowflake.connector import SnowflakeConnection
+
+LOGIN_TIMEOUT_SECONDS = 30
+NETWORK_TIMEOUT_SECONDS = 300
+"""Bounds one statement including the connector's own retries; its default is no bound at all."""
+STATEMENT_TIMEOUT_SECONDS = 240
+BULK_BIND_BYTES = 900_000
+"""Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
+
+
+class WarehouseUnavailable(SyncError):
+    """The warehouse could not be reached or refused the login."""
+
+
+class StatementFailed(SyncError):
+    """A statement was refused; the text is the engine's own."""
+
+
+class Warehouse:
+    """One open session in autocommit mode. Not thread safe; open one per thread."""
+
+    def __init__(self, settings: WarehouseSettings, connection: SnowflakeConnection) -> None:
+        self.settings = settings
+        self._connection = connection
+        self.statements = 0
+        """Statements sent so far: a run's cost, which must grow with batches and not with rows."""
+
+    def rows(self, sql: str, *binds: object) -> list[dict[str, Any]]:
+        """Run a query; rows as dicts with lower-case keys. TIMESTAMP_NTZ arrives naive, in UTC.
+
+        Raises:
+            StatementFailed: the engine refused the statement or did not answer in time.
+        """
+        cursor = self._run(sql, binds)
+        names = [column.name.lower() for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def execute(self, sql: str, *binds: object) -> int:
+        """Run a statement; how many rows it changed.
+
+        Raises:
+            StatementFailed: as for ``rows``.
+        """
+        return self._run(sql, binds).rowcount or 0
+
+    def bulk(
+        self,
+        sql: str,
+        rows: Iterable[Mapping[str, object]],
+        *,
+        before: tuple[object, ...] = (),
+        after: tuple[object, ...] = (),
+    ) -> int:
+        """Run ``sql`` once per chunk of rows; how many rows it changed in all.
+
+        The statement reads its chunk as ``table(flatten(input => parse_json(?)))``; ``before``
+        and ``after`` are the binds around that one. One JSON bind per chunk is the only bulk
+        write that both engines take at speed: array binding costs the embedded one 2.7 ms a row.
+        """
+        return sum(self.execute(sql, *before, chunk, *after) for chunk in json_chunks(rows))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements inside commit together or not at all."""
+        self.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self.execute("rollback")
+            raise
+        self.execute("commit")
+
+    def relation(self, schema: ModelSchema, table: str) -> str:
+        """Qualified name of a mart or a ledger table."""
+        return model_relation(self.settings, schema, table)
+
+    def raw_relation(self, schema: RawSchema, table: str) -> str:
+        """Qualified name of a replicated table."""
+        return raw_relation(schema, table)
+
+    def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
+        import snowflake.connector.errors as errors
+
+        self.statements += 1
+        try:
+            return self._connection.cursor().execute(sql, binds or None)
+        except errors.Error as error:
+            first_line = sql.strip().splitlines()[0][:80]
+            raise StatementFailed(f"statement '{first_line}…' failed: {error.msg}") from error
+
+
+def json_chunks(
+    rows: Iterable[Mapping[str, object]], limit: int = BULK_BIND_BYTES
+) -> Iterator[str]:
+    """JSON arrays of at most ``limit`` bytes, or of one row where that row alone is larger."""
+    chunk: list[str] = []
+    size = 0
+    for row in rows:
+        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        length = len(text.encode("utf-8")) + 1
+        if chunk and size + length > limit:
+            yield f"[{','.join(chunk)}]"
+            chunk, size = [], 0
+        chunk.append(text)
+        size += length
+    if chunk:
+        yield f"[{','.join(chunk)}]"
+
+
+@contextmanager
+def open_warehouse(settings: WarehouseSettings, *, purpose: str) -> Iterator[Warehouse]:
+    """Connect, and close at the end. ``purpose`` becomes the query tag.
+
+    Raises:
+        WarehouseUnavailable: no answer, or the login was refused; names what to check.
+        ConfigurationError: the private key cannot be read.
+    """
+    import snowflake.connector
+    import snowflake.connector.errors as errors
+
+    arguments = connect_arguments(settings, purpose=purpose)
+    try:
+        connection = snowflake.connector.connect(**arguments)
+    except (errors.Error, OSError) as error:
+        raise WarehouseUnavailable(_unavailable(settings, error)) from error
+    try:
+        yield Warehouse(settings, connection)
+    finally:
+        connection.close()
+
+
+def connect_arguments(settings: WarehouseSettings, *, purpose: str) -> dict[str, Any]:
+    """Arguments of ``snowflake.connector.connect``, the same for both engines but the address."""
+    common: dict[str, Any] = {
+        "database": settings.database,
+        "schema": settings.schema,
+        "paramstyle": "qmark",
+        "autocommit": True,
+        "login_timeout": LOGIN_TIMEOUT_SECONDS,
+        "network_timeout": NETWORK_TIMEOUT_SECONDS,
+        "application": "learning_time_webhooks",
+        "session_parameters": {
+            "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
+            "CLIENT_TELEMETRY_ENABLED": False,
+            "QUERY_TAG": f"learning-time-webhooks:{purpose}",
+            "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_SECONDS,
+            "TIMEZONE": "UTC",
+        },
+    }
+    match settings:
+        case EmbeddedWarehouse():
+            return common | {
+                "account": "embedded",
+                "user": "embedded",
+                "password": "embedded",
+                "host": "127.0.0.1",
+                "port": settings.port,
+                "protocol": "http",
+                "login_timeout": 5,
+            }
+        case SnowflakeWarehouse():
+            return common | {
+                "account": settings.account,
+                "user": settings.user,
+                "role": settings.role,
+                "warehouse": settings.warehouse,
+                "authenticator": "SNOWFLAKE_JWT",
+                "private_key": private_key_der(settings),
+            }
+
+
+def private_key_der(settings: SnowflakeWarehouse) -> bytes:
+    """The user's key as PKCS#8 DER, the form the connector takes.
+
+    A literal ``\\n`` in an environment value is read as a line break: secret managers write it so.
+
+    Raises:
+        ConfigurationError: no such file, not a PEM key, or the wrong passphrase.
+    """
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives import serialization
+
+    name = "SNOWFLAKE_PRIVATE_KEY" if settings.private_key else "SNOWFLAKE_PRIVATE_KEY_PATH"
+    try:
+        if settings.private_key:
+            pem = settings.private_key.replace("\\n", "\n").encode("utf-8")
+        else:
+            pem = Path(settings.private_key_path).read_bytes()
+        passphrase = settings.private_key_passphrase.encode("utf-8") or None
+        key = serialization.load_pem_private_key(pem, password=passphrase)
+    except OSError as error:
+        raise ConfigurationError(f"{name}: cannot read the file: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{name}: not a PEM private key, or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE does not fit it"
+        ) from error
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _unavailable(settings: WarehouseSettings, error: Exception) -> str:
+    match settings:
+        case EmbeddedWarehouse():
+            return (
+                f"the embedded warehouse does not answer on 127.0.0.1:{settings.port}. Start it "
+                "with `learning-time-webhooks warehouse start`, or set LTW_WAREHOUSE_PORT to the "
+                "port it listens on"
+            )
+        case SnowflakeWarehouse():
+            return (
+                f"cannot log in to Snowflake account {settings.account} as {settings.user} "
+                f"({error}). Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, the key pair, SNOWFLAKE_ROLE "
+                "and the network policy"
+            )

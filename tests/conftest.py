@@ -1,0 +1,75 @@
+"""Fixtures that every kind of test shares: one embedded warehouse, cleaned for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.clean import drop_all_schemas
+
+Dbt = Callable[..., object]
+
+
+@pytest.fixture(scope="session")
+def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedWarehouse]:
+    """A running embedded warehouse of this test session; the environment points at it."""
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path_factory.mktemp("home"))
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith(("SNOWFLAKE_", "LTW_", "DBT_"))]:
+        patch.delenv(name)
+    patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
+    patch.setenv("LTW_HOME", str(settings.home))
+    patch.setenv("DBT_PROFILES_DIR", str(PROJECT_ROOT / "dbt_project"))
+    ensure_running(settings)
+    yield settings
+    stop(settings)
+    patch.undo()
+
+
+@pytest.fixture
+def warehouse(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+    """An open session on a warehouse without a table."""
+    with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        drop_all_schemas(opened)
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def dbt_target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt keeps its artifacts during this test session."""
+    return tmp_path_factory.mktemp("dbt_target")
+
+
+@pytest.fixture(scope="session")
+def dbt(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> Dbt:
+    """Run a dbt command in this process: ``dbt("build", "--select", "marts")``."""
+    from dbt.cli.main import dbtRunner
+
+    def run(*arguments: str) -> object:
+        result = dbtRunner().invoke(
+            [
+                "--quiet",
+                *arguments,
+                "--project-dir",
+                str(PROJECT_ROOT),
+                "--target-path",
+                str(dbt_target_path),
+                "--log-path",
+                str(dbt_target_path),
+            ]
+        )
+        failures = [
+            f"{node.node.name}: {node.message}"
+            for node in getattr(result.result, "results", [])
+            if str(node.status) in ("error", "fail", "runtime error")
+        ]
+        assert result.success, result.exception or "\n".join(failures)
+        return result.result
+
+    return run

@@ -1,0 +1,94 @@
+"""The cures of ``sync.local.embedded.server``: each of the stock server's traps, and its mend."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from sync.errors import ConfigurationError
+from sync.local.embedded.lifecycle import (
+    Running,
+    Stopped,
+    ensure_running,
+    free_port,
+    status,
+    stop,
+)
+from sync.local.embedded.server import KEPT_RESULTS, BoundedResults
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import StatementFailed, Warehouse, open_warehouse
+
+
+def test_a_null_timestamp_arrives_as_null(warehouse: Warehouse) -> None:
+    row = warehouse.rows(
+        "select null::timestamp_ntz as nothing, '2026-03-04T09:00:00.25'::timestamp_ntz as moment"
+    )[0]
+    assert row["nothing"] is None
+    assert row["moment"].isoformat() == "2026-03-04T09:00:00.250000"
+
+
+def test_an_unsupported_expression_is_a_failed_statement_at_once(warehouse: Warehouse) -> None:
+    with pytest.raises(StatementFailed, match="parse_url"):
+        warehouse.rows("select parse_url('https://example.com')")
+    assert warehouse.rows("select 1 as one") == [{"one": 1}]
+
+
+def test_tables_survive_a_restart(tmp_path: Path) -> None:
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
+    ensure_running(settings)
+    try:
+        with open_warehouse(settings, purpose="tests") as warehouse:
+            warehouse.execute("create schema raw.tracking")
+            warehouse.execute("create table raw.tracking.kept as select 7 as seven")
+        assert stop(settings)
+        assert isinstance(status(settings.port), Stopped)
+        ensure_running(settings)
+        with open_warehouse(settings, purpose="tests") as warehouse:
+            assert warehouse.rows("select * from raw.tracking.kept") == [{"seven": 7}]
+    finally:
+        stop(settings)
+
+
+def test_a_second_start_finds_the_first_server(warehouse_settings: EmbeddedWarehouse) -> None:
+    running = status(warehouse_settings.port)
+    assert isinstance(running, Running)
+    assert ensure_running(warehouse_settings) == running
+
+
+def test_a_port_of_another_home_is_refused_by_name(
+    warehouse_settings: EmbeddedWarehouse, tmp_path: Path
+) -> None:
+    other = EmbeddedWarehouse(port=warehouse_settings.port, home=tmp_path)
+    with pytest.raises(ConfigurationError, match="LTW_WAREHOUSE_PORT"):
+        ensure_running(other)
+    assert not stop(other), "another home's server must not be stopped"
+
+
+def test_concurrent_updates_of_one_row_wait_instead_of_failing(
+    warehouse_settings: EmbeddedWarehouse, warehouse: Warehouse
+) -> None:
+    warehouse.execute("create schema analytics.scratch")
+    warehouse.execute("create table analytics.scratch.counter as select 0::number(38, 0) as n")
+
+    def add() -> None:
+        with open_warehouse(warehouse_settings, purpose="tests") as session:
+            for _ in range(10):
+                session.execute("update analytics.scratch.counter set n = n + 1")
+
+    threads = [threading.Thread(target=add) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert warehouse.rows("select n from analytics.scratch.counter") == [{"n": 30}]
+
+
+def test_only_the_newest_results_are_kept() -> None:
+    results = BoundedResults()
+    for number in range(KEPT_RESULTS + 5):
+        results[str(number)] = number
+    assert len(results) == KEPT_RESULTS
+    assert "4" not in results
+    assert "5" in results

@@ -1,0 +1,199 @@
+"""What the transport makes of answers, of broken connections and of what is not HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+from collections.abc import Iterator
+
+import pytest
+
+from sync.addresses import AddressPolicy
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.transport import MAX_BODY_BYTES, Transport
+from sync.urls import Target
+from tests.support.hostile import Conversation, Endpoint, answering, response
+from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Transport]]:
+    transports: list[Transport] = []
+    yield transports
+    for transport in transports:
+        transport.close()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content", "404 Not Found", "500 Oops"])
+def test_every_complete_answer_is_an_answer(status: str):
+    with Endpoint(answering(response(status))) as endpoint:
+        assert status_of(post(endpoint)) == int(status[:3])
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed():
+    received: list[bytes] = []
+    with Endpoint(answering(response("200 OK"), received)) as inner:
+        location = inner.url()
+        with Endpoint(answering(response("307 Moved", Location=location))) as endpoint:
+            assert status_of(post(endpoint)) == 307
+    assert received == []
+
+
+def test_an_endless_redirect_body_ends_at_the_cap():
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\n\r\n")
+        while not conversation.stopping.is_set():
+            conversation.send(b"x" * 65536)
+
+    with Endpoint(script) as endpoint:
+        assert status_of(post(endpoint)) == 302
+
+
+def test_retry_after_is_passed_on_as_sent():
+    with Endpoint(answering(response("429 Slow", Retry_After="120"))) as endpoint:
+        result = post(endpoint)
+    assert isinstance(result, Answer)
+    assert result.retry_after == "120"
+
+
+def test_an_excerpt_masks_what_identifies_the_learner_and_what_looks_like_a_token():
+    echo = b'{"error":"no learner_90417 <learner@example.com> 90417","token":"%s"}' % (b"k" * 40)
+    with Endpoint(answering(response("400 Bad", echo))) as endpoint:
+        result = post(endpoint, headers={"Authorization": "Bearer canary"})
+    assert isinstance(result, Answer)
+    assert result.excerpt == '{"error":"no [sent] <[sent]> [sent]","token":"[token]"}'
+    assert "learner" not in repr(result)
+
+
+def test_an_excerpt_masks_the_headers_we_sent():
+    with Endpoint(answering(response("401 No", b"bad header: Zm9vYmFy canary-1"))) as endpoint:
+        result = post(endpoint, headers={"X-Token": "canary-1"})
+    assert isinstance(result, Answer)
+    assert "canary" not in result.excerpt
+    assert result.excerpt.startswith("bad header:")
+
+
+def test_a_huge_body_is_read_to_the_cap_and_the_answer_counts():
+    sent = 0
+
+    def script(conversation: Conversation) -> None:
+        nonlocal sent
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while not conversation.stopping.is_set():
+            conversation.send(b"y" * 65536)
+            sent += 65536
+
+    with Endpoint(script) as endpoint:
+        result = post(endpoint)
+    assert isinstance(result, Answer)
+    assert result.status == 200
+    assert len(result.excerpt) <= 1000
+    # Socket buffers hold some megabytes; what matters is that it is not read on and on.
+    assert sent < 100 * MAX_BODY_BYTES
+
+
+def test_a_compressed_bomb_is_never_unpacked():
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    answer = response("200 OK", bomb, Content_Encoding="gzip")
+    with Endpoint(answering(answer)) as endpoint:
+        result = post(endpoint)
+    assert isinstance(result, Answer)
+    assert result.excerpt == "[encoded body]"
+
+
+def test_a_body_shorter_than_announced_changes_nothing():
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+
+    with Endpoint(script) as endpoint:
+        assert status_of(post(endpoint)) == 200
+
+
+def test_an_interim_answer_leaves_no_answer_behind_for_the_next_request(opened: list[Transport]):
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        conversation.read_request()
+        conversation.send(response("200 OK"))
+
+    with Endpoint(script) as endpoint:
+        opened.append(transport_to(("127.0.0.1", endpoint.port)))
+        for _ in range(2):
+            result = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10)
+            assert status_of(result) == 103
+        assert endpoint.connections == 2
+
+
+def test_a_closed_port_is_a_failed_connection_of_theirs():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with transport_to(("127.0.0.1", port)) as transport:
+        result = transport.post(
+            f"http://127.0.0.1:{port}/", body=BODY, headers={}, deadline_seconds=5
+        )
+    assert isinstance(result, Failure)
+    assert (result.error_kind, result.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+    assert result.detail == "connection refused"
+
+
+def reset(conversation: Conversation) -> None:
+    linger = struct.pack("ii", 1, 0)
+    conversation.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    conversation.socket.close()
+
+
+def reset_after_reading(conversation: Conversation) -> None:
+    conversation.read_request()
+    reset(conversation)
+
+
+def close_after_reading(conversation: Conversation) -> None:
+    conversation.read_request()
+
+
+@pytest.mark.parametrize("script", [reset, reset_after_reading, close_after_reading])
+def test_a_connection_that_breaks_before_the_answer_is_a_failed_connection(script):
+    with Endpoint(script) as endpoint:
+        result = post(endpoint)
+    assert kind_of(result) is ErrorKind.CONNECT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 abc\r\n\r\n", id="status is no number"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500 + b"\r\n", id="too many headers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", id="a huge header"),
+    ],
+)
+def test_what_is_not_http_is_a_failure_and_no_exception(answer: bytes):
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(answer)
+
+    with Endpoint(script) as endpoint:
+        assert kind_of(post(endpoint)) is ErrorKind.HTTP
+
+
+def first_refusing(target: Target, timeout_seconds: float) -> list[str]:
+    return ["127.0.0.2", "127.0.0.1"]
+
+
+def test_the_next_vetted_address_is_tried_when_one_refuses():
+    received: list[bytes] = []
+    with Endpoint(answering(response("200 OK"), received)) as endpoint:
+        transport = Transport(
+            policy=AddressPolicy(development_targets=frozenset({(NAME, endpoint.port)})),
+            resolver=first_refusing,
+        )
+        with transport:
+            result = transport.post(
+                f"http://{NAME}:{endpoint.port}/", body=BODY, headers={}, deadline_seconds=5
+            )
+    assert status_of(result) == 200
+    assert f"Host: {NAME}:{endpoint.port}".encode() in received[0]

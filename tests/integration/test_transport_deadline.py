@@ -1,0 +1,124 @@
+"""One deadline over everything: no endpoint can hold a request longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sync.results import Answer, ErrorKind, Failure
+from sync.transport import Transport
+from tests.support.hostile import Conversation, Endpoint, answering, response
+from tests.support.sending import BODY, kind_of, post, status_of, transport_to
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Transport]]:
+    transports: list[Transport] = []
+    yield transports
+    for transport in transports:
+        transport.close()
+
+
+def timed(endpoint: Endpoint, *, deadline_seconds: float) -> tuple[Answer | Failure, float]:
+    started = time.monotonic()
+    result = post(endpoint, deadline_seconds=deadline_seconds)
+    return result, time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        pytest.param(b"", ErrorKind.TIMEOUT, id="silence"),
+        pytest.param(b"HTTP/1.1 200 OK", ErrorKind.TOO_SLOW, id="half a status line"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-A: b", ErrorKind.TOO_SLOW, id="half a head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX-A: b\r\n", ErrorKind.TOO_SLOW, id="no end of head"),
+    ],
+)
+def test_an_answer_without_a_whole_head_in_time_is_no_delivery(data: bytes, kind: ErrorKind):
+    """The 200 of a cut head once came out of http.client as a normal answer."""
+
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(data)
+        conversation.stopping.wait(30)
+
+    with Endpoint(script) as endpoint:
+        result, seconds = timed(endpoint, deadline_seconds=0.4)
+    assert kind_of(result) is kind
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nX-A: b\r\n"])
+def test_a_connection_closed_within_the_head_of_a_200_is_no_delivery(data: bytes):
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(data)
+
+    with Endpoint(script) as endpoint:
+        assert kind_of(post(endpoint)) is ErrorKind.CONNECT
+    with Endpoint(answering(data + b"\r\n\r\n")) as endpoint:
+        assert status_of(post(endpoint, deadline_seconds=0.5)) == 200
+
+
+def test_a_head_that_drips_cannot_outlast_the_deadline():
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 200 OK\r\n")
+        conversation.drip(b"X-Drip: 1\r\n")
+
+    with Endpoint(script) as endpoint:
+        result, seconds = timed(endpoint, deadline_seconds=0.5)
+    assert kind_of(result) is ErrorKind.TOO_SLOW
+    assert seconds < 2
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 999999", b"Connection: close"])
+def test_a_body_that_drips_ends_at_the_deadline_and_the_answer_counts(head: bytes):
+    """With ``Connection: close`` the library lets go of its socket while the body is read."""
+
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+        conversation.drip(b"z")
+
+    with Endpoint(script) as endpoint:
+        result, seconds = timed(endpoint, deadline_seconds=0.5)
+    assert status_of(result) == 200
+    assert 0.4 < seconds < 2
+
+
+def test_an_endless_flood_of_interim_answers_ends_at_the_deadline():
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        while not conversation.stopping.is_set():
+            conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with Endpoint(script) as endpoint:
+        result, seconds = timed(endpoint, deadline_seconds=0.5)
+    assert kind_of(result) in (ErrorKind.TIMEOUT, ErrorKind.TOO_SLOW)
+    assert seconds < 2
+
+
+def test_a_late_deadline_does_not_cut_a_connection_that_serves_the_next_request(
+    opened: list[Transport],
+):
+    """Connections go back to the pool before their deadline passes; the next user owns them."""
+    gate = threading.Event()
+
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(response("200 OK"))
+        conversation.read_request()
+        gate.wait(10)
+        conversation.send(response("201 Created"))
+
+    with Endpoint(script) as endpoint:
+        opened.append(transport_to(("127.0.0.1", endpoint.port)))
+        first = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=0.3)
+        threading.Timer(0.6, gate.set).start()
+        second = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10)
+        assert (status_of(first), status_of(second)) == (200, 201)
+        assert endpoint.connections == 1

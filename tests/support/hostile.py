@@ -1,0 +1,123 @@
+"""A raw TCP endpoint on loopback that answers each connection as its script says."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+Script = Callable[["Conversation"], None]
+
+
+class Conversation:
+    """One accepted connection, as the script sees it."""
+
+    def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
+        self.socket = sock
+        self.stopping = stopping
+        self._buffer = b""
+
+    def read_request(self) -> bytes:
+        """One whole request, head and body; empty when the client has gone."""
+        while b"\r\n\r\n" not in self._buffer:
+            piece = self.socket.recv(65536)
+            if not piece:
+                return b""
+            self._buffer += piece
+        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        length = 0
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        while len(rest) < length:
+            rest += self.socket.recv(65536)
+        self._buffer = rest[length:]
+        return head + b"\r\n\r\n" + rest[:length]
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+
+    def drip(self, data: bytes, *, every_seconds: float = 0.05) -> None:
+        """One byte after the other, over and over, until the client or the test gives up."""
+        while not self.stopping.is_set():
+            for byte in data:
+                self.send(bytes([byte]))
+                if self.stopping.wait(every_seconds):
+                    return
+
+
+class Endpoint:
+    """Accepts connections until closed; keeps every request read and counts connections."""
+
+    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+        self._script = script
+        self._tls = tls
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.connections = 0
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Endpoint:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._listener.close()
+        for sock in self._open:
+            sock.close()
+
+    def url(self, host: str = "127.0.0.1", path: str = "/in") -> str:
+        """Where to send to."""
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+                self._open.append(sock)
+            self._script(Conversation(sock, self._stopping))
+        except OSError:
+            pass
+        finally:
+            sock.close()
+
+
+def answering(response: bytes, received: list[bytes] | None = None) -> Script:
+    """A script that gives the same answer to every request of a connection."""
+
+    def script(conversation: Conversation) -> None:
+        while request := conversation.read_request():
+            if received is not None:
+                received.append(request)
+            conversation.send(response)
+
+    return script
+
+
+def response(status: str, body: bytes = b"", **headers: str) -> bytes:
+    """A complete HTTP/1.1 answer with its length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -1,0 +1,89 @@
+"""Stand-ins for the marts that the delivery engine reads, for tests that do not run dbt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sync.warehouse import Warehouse
+from tests.support.completions import ENTERPRISE, create_completed_enrollments
+
+ENDPOINT_COLUMNS = {
+    "endpoint_id": "number(38, 0)",
+    "enterprise_customer_uuid": "varchar(36)",
+    "region": "varchar(10)",
+    "url": "varchar",
+    "token_url": "varchar",
+    "timeout_seconds": "number(38, 0)",
+    "retry_attempts": "number(38, 0)",
+    "max_requests_per_minute": "number(38, 0)",
+    "is_active": "boolean",
+    "is_enrollment_events_enabled": "boolean",
+    "oauth_client_id": "varchar",
+    "payload_format": "varchar",
+    "is_learning_time_enabled": "boolean",
+    "is_eu_fallback_allowed": "boolean",
+}
+LEARNING_TIME_COLUMNS = {
+    "enterprise_customer_uuid": "varchar(36)",
+    "user_id": "number(38, 0)",
+    "courserun_key": "varchar(255)",
+    "passed_at": "timestamp_ntz",
+    "learning_time_seconds": "number(38, 0)",
+    "event_count": "number(38, 0)",
+    "computed_through": "timestamp_ntz",
+}
+
+
+def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]:
+    """One row of ``webhook_endpoints``."""
+    return {
+        "endpoint_id": endpoint_id,
+        "enterprise_customer_uuid": ENTERPRISE,
+        "region": "OTHER",
+        "url": url,
+        "timeout_seconds": 5,
+        "retry_attempts": 3,
+        "max_requests_per_minute": 100,
+        "is_active": True,
+        "is_enrollment_events_enabled": False,
+        "payload_format": "v2",
+        "is_learning_time_enabled": True,
+        "is_eu_fallback_allowed": False,
+        **changes,
+    }
+
+
+def create_marts(
+    warehouse: Warehouse,
+    *,
+    completions: Iterable[Mapping[str, object]] = (),
+    endpoints: Iterable[Mapping[str, object]] = (),
+    learning_times: Iterable[Mapping[str, object]] = (),
+) -> None:
+    """Create the three marts and fill them."""
+    create_completed_enrollments(warehouse, completions)
+    create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, endpoints)
+    create_table(warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, learning_times)
+
+
+def create_table(
+    warehouse: Warehouse,
+    name: str,
+    columns: Mapping[str, str],
+    rows: Iterable[Mapping[str, object]],
+) -> None:
+    """A table in the marts' schema, replaced when it exists."""
+    warehouse.execute("create schema if not exists analytics.marts")
+    declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    warehouse.execute(f"create or replace table analytics.marts.{name} ({declared})")
+    values = ", ".join(
+        f"value:{column}::varchar::{kind}" if kind == "timestamp_ntz" else f"value:{column}::{kind}"
+        for column, kind in columns.items()
+    )
+    warehouse.bulk(
+        f"""
+        insert into analytics.marts.{name}
+        select {values} from table(flatten(input => parse_json(?)))
+        """,
+        rows,
+    )

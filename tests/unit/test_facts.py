@@ -1,0 +1,101 @@
+"""Facts of an event: what is read, and which field is named when one is unusable."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sync.facts import CompletionFacts, EnrollmentFacts, FactsError
+from tests.support.events import COMPLETION, ENROLLMENT
+
+
+def test_a_completion_is_read_from_its_mapping():
+    facts = CompletionFacts.from_mapping(COMPLETION)
+    assert facts.learner.user_id == 90417
+    assert facts.learner.percipio_user_id == "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64"
+    assert facts.passed_at == datetime(2026, 3, 10, 17, 42, 31, tzinfo=UTC)
+    assert facts.percent_grade == 0.88
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-10T17:42:31",
+        "2026-03-10T17:42:31Z",
+        "2026-03-10T19:42:31+02:00",
+        "2026-03-10 17:42:31",
+    ],
+)
+def test_a_moment_is_read_in_any_zone_and_in_utc_without_one(text: str):
+    facts = CompletionFacts.from_mapping(COMPLETION | {"passed_at": text})
+    assert facts.passed_at == datetime(2026, 3, 10, 17, 42, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", [["x-1"], "x-1"])
+def test_an_id_in_a_list_of_one_is_unwrapped(value: object):
+    facts = CompletionFacts.from_mapping(COMPLETION | {"percipio_user_id": value})
+    assert facts.learner.percipio_user_id == "x-1"
+
+
+@pytest.mark.parametrize("value", [None, "", []])
+def test_an_unknown_optional_fact_is_none_whether_empty_or_absent(value: object):
+    absent = {key: fact for key, fact in COMPLETION.items() if key != "percipio_user_id"}
+    for facts in (absent, absent | {"percipio_user_id": value}):
+        assert CompletionFacts.from_mapping(facts).learner.percipio_user_id is None
+
+
+def test_a_letter_grade_may_be_empty_and_a_whole_grade_is_a_float():
+    facts = CompletionFacts.from_mapping(COMPLETION | {"letter_grade": None, "percent_grade": 1})
+    assert facts.letter_grade == ""
+    assert isinstance(facts.percent_grade, float)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("enterprise_customer_uuid", "7d3f1c520b6e4a839c415e2a90d7f6b8"),
+        ("enterprise_customer_uuid", "7D3F1C52-0B6E-4A83-9C41-5E2A90D7F6B8"),
+        ("enterprise_customer_name", None),
+        ("user_id", "90417"),
+        ("user_id", True),
+        ("user_id", 1.0),
+        ("username", ""),
+        ("username", 5),
+        ("username", "half \ud800"),
+        ("email", None),
+        ("courserun_key", None),
+        ("passed_at", None),
+        ("passed_at", "2026-03-10"),
+        ("passed_at", "yesterday, at noon"),
+        ("passed_at", "0001-01-01T00:00:00+14:00"),
+        ("percent_grade", None),
+        ("percent_grade", "0.88"),
+        ("percent_grade", True),
+        ("percent_grade", float("nan")),
+        ("percent_grade", 88),
+        ("percent_grade", -0.1),
+        ("percipio_user_id", ["a", "b"]),
+    ],
+)
+def test_an_unusable_fact_is_named_and_its_value_is_not(field: str, value: Any):
+    with pytest.raises(FactsError) as caught:
+        CompletionFacts.from_mapping(COMPLETION | {field: value})
+    assert f"'{field}'" in str(caught.value)
+    if value:
+        assert str(value) not in str(caught.value).replace(field, "")
+
+
+def test_an_enrollment_is_read_from_its_mapping():
+    facts = EnrollmentFacts.from_mapping(ENROLLMENT)
+    assert (facts.mode, facts.is_active) == ("verified", True)
+    with pytest.raises(FactsError, match="is_active"):
+        EnrollmentFacts.from_mapping(ENROLLMENT | {"is_active": 1})
+
+
+def test_personal_facts_do_not_show_in_repr():
+    shown = repr(CompletionFacts.from_mapping(COMPLETION))
+    for key in ("username", "email", "percipio_user_id", "percipio_organization_id"):
+        assert str(COMPLETION[key]) not in shown
+    assert "course-v1:ExampleX+DATA101+2026_T1" in shown

@@ -1,0 +1,89 @@
+"""Errors of the network libraries: their code, whose fault they are, and no data in the text."""
+
+from __future__ import annotations
+
+import errno
+import time
+
+import pytest
+import requests
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
+
+from sync.deadline import Deadline
+from sync.failures import classify, is_unconnected
+from sync.pinned import HeadCutOff, PinnedAdapter
+from sync.results import Attribution, ErrorKind, Failure
+
+
+def wrapped(cause: OSError) -> Exception:
+    """As the libraries hand it up when a connection cannot be opened."""
+    connection = HTTPConnection("10.1.2.3", 443)
+    inner = NewConnectionError(connection, f"Failed to connect to 10.1.2.3: {cause}")
+    inner.__cause__ = cause
+    return requests.ConnectionError(
+        MaxRetryError(None, "/in?token=canary", inner)  # pyright: ignore[reportArgumentType]
+    )
+
+
+def judge(error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False) -> Failure:
+    deadline = Deadline(time.monotonic() + seconds_left, time.monotonic)
+    return classify(error, deadline=deadline, is_ipv6=is_ipv6)
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENETUNREACH, errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS]
+)
+def test_no_network_and_no_room_for_a_socket_are_ours(number: int):
+    failure = judge(wrapped(OSError(number, "text")))
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert errno.errorcode[number] in failure.detail
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET])
+def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
+    failure = judge(wrapped(OSError(number, "text")))
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+
+
+def test_an_endpoint_with_ipv6_only_is_theirs_where_there_is_none():
+    error = wrapped(OSError(errno.ENETUNREACH, "text"))
+    failure = judge(error, is_ipv6=True)
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+    assert (
+        judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution is Attribution.OURS
+    )
+
+
+def test_after_the_deadline_every_error_is_the_deadline():
+    refused = wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text"))
+    assert judge(refused, seconds_left=0).error_kind is ErrorKind.TIMEOUT
+    cut = requests.ConnectionError(ProtocolError("aborted", HeadCutOff("cut")))
+    assert judge(cut, seconds_left=0).error_kind is ErrorKind.TOO_SLOW
+    assert judge(cut).error_kind is ErrorKind.CONNECT
+
+
+def test_what_nobody_foresaw_is_ours():
+    failure = judge(ValueError("canary"))
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert "canary" not in failure.detail
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENETUNREACH, errno.EIO])
+def test_no_text_of_the_libraries_is_passed_on(number: int):
+    detail = judge(wrapped(OSError(number, "text"))).detail
+    assert "10.1.2.3" not in detail
+    assert "canary" not in detail
+
+
+def test_only_a_connection_that_never_came_about_lets_another_address_be_tried():
+    assert is_unconnected(wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text")))
+    broken = ProtocolError("aborted", ConnectionResetError(errno.ECONNRESET, "text"))
+    assert not is_unconnected(requests.ConnectionError(broken))
+
+
+def test_the_adapter_sends_no_request_without_a_vetted_address():
+    adapter = PinnedAdapter(ca_file=None)
+    request = requests.Request("POST", "https://hooks.example.com/").prepare()
+    with pytest.raises(TypeError, match="pinned"):
+        adapter.send(request)

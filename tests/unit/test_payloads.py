@@ -1,0 +1,212 @@
+"""Bodies: exact bytes, derived by hand from the contract and not by the code under test."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from sync.facts import CompletionFacts, EnrollmentFacts
+from sync.payloads import (
+    LearningTime,
+    PayloadError,
+    PayloadFormat,
+    completion_body,
+    content_id,
+    enrollment_body,
+    missing_identity,
+    schema,
+)
+from tests.support.events import COMPLETION, ENROLLMENT
+
+RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
+STUDIED = LearningTime(26964, datetime(2026, 3, 12))
+SCHEMAS = ("course_completion.v2", "course_enrollment.v2", "percipio_track")
+WITHOUT_LEARNING_TIME = (
+    '{"event_type":"course_completion","event_version":"2.0","event_source":"openedx_events",'
+    '"timestamp":"2026-03-12T04:10:07Z",'
+    '"enterprise_customer":{"uuid":"7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",'
+    '"name":"Example Industries"},'
+    '"learner":{"user_id":90417,"username":"learner_90417","email":"learner@example.com"},'
+    '"course":{"course_key":"course-v1:ExampleX+DATA101+2026_T1"},'
+    '"completion":{"completed":true,"completion_date":"2026-03-10T17:42:31Z",'
+    '"percent_grade":0.88,"letter_grade":"B","is_passing":true}'
+)
+ENROLLED = (
+    '{"event_type":"course_enrollment","event_version":"2.0","event_source":"openedx_events",'
+    '"timestamp":"2026-03-12T04:10:07Z",'
+    '"enterprise_customer":{"uuid":"7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",'
+    '"name":"Example Industries"},'
+    '"learner":{"user_id":90417,"username":"learner_90417","email":"learner@example.com"},'
+    '"course":{"course_key":"course-v1:ExampleX+DATA101+2026_T1"},'
+    '"enrollment":{"mode":"verified","is_active":true,"enrollment_date":"2026-01-19T08:59:58Z"}}'
+)
+
+
+def completion(
+    payload_format: PayloadFormat = PayloadFormat.V2,
+    learning_time: LearningTime | None = None,
+    **changes: Any,
+) -> bytes:
+    return completion_body(
+        CompletionFacts.from_mapping(COMPLETION | changes),
+        payload_format=payload_format,
+        timestamp=RECORDED_AT,
+        learning_time=learning_time,
+    )
+
+
+def test_a_completion_without_learning_time_has_exactly_these_bytes():
+    assert completion().decode() == WITHOUT_LEARNING_TIME + "}"
+
+
+def test_learning_time_is_added_at_the_end_and_changes_nothing_else():
+    assert completion(learning_time=STUDIED).decode() == (
+        WITHOUT_LEARNING_TIME + ',"learning_time":{"total_seconds":26964,"total_hours":7.49,'
+        '"last_updated":"2026-03-12T00:00:00Z"}}'
+    )
+
+
+def test_zero_learning_time_is_said_and_not_left_out():
+    body = json.loads(completion(learning_time=LearningTime(0, datetime(2026, 3, 12, tzinfo=UTC))))
+    assert body["learning_time"]["total_seconds"] == 0
+    assert completion(learning_time=LearningTime(0, datetime(2026, 3, 12))).count(
+        b'"total_hours":0.0'
+    )
+
+
+def test_percipio_gets_learning_time_as_duration_and_no_other_key():
+    expected = (
+        '{"content_id":"course:ExampleX+DATA101","user":"3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",'
+        '"status":"completed","event_date":"2026-03-10T17:42:31Z","completion_percentage":100,'
+        '"duration_spent":%s,"orgid":"e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902"}'
+    )
+    assert completion(PayloadFormat.PERCIPIO, STUDIED).decode() == expected % "26964"
+    assert completion(PayloadFormat.PERCIPIO).decode() == expected % "null"
+    zero = LearningTime(0, datetime(2026, 3, 12))
+    assert completion(PayloadFormat.PERCIPIO, zero).decode() == expected % "0"
+
+
+def test_an_enrollment_has_exactly_these_bytes_in_both_formats():
+    facts = EnrollmentFacts.from_mapping(ENROLLMENT)
+    nested = enrollment_body(facts, payload_format=PayloadFormat.V2, timestamp=RECORDED_AT)
+    assert nested.decode() == ENROLLED
+    flat = enrollment_body(facts, payload_format=PayloadFormat.PERCIPIO, timestamp=RECORDED_AT)
+    assert flat.decode() == (
+        '{"content_id":"course:ExampleX+DATA101","user":"3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",'
+        '"status":"started","event_date":"2026-01-19T08:59:58Z","completion_percentage":0,'
+        '"duration_spent":null,"orgid":"e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902"}'
+    )
+
+
+def test_unknown_percipio_ids_are_null_and_reported_as_missing():
+    changes = {"percipio_user_id": None, "percipio_organization_id": []}
+    body = json.loads(completion(PayloadFormat.PERCIPIO, **changes))
+    assert (body["user"], body["orgid"]) == (None, None)
+    learner = CompletionFacts.from_mapping(COMPLETION | changes).learner
+    assert missing_identity(learner) == ("user", "orgid")
+    assert missing_identity(CompletionFacts.from_mapping(COMPLETION).learner) == ()
+
+
+def test_every_moment_is_utc_to_the_second():
+    moment = datetime(2026, 3, 10, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-5)))
+    body = json.loads(completion(passed_at=moment.isoformat()))
+    assert body["completion"]["completion_date"] == "2026-03-11T04:59:59Z"
+
+
+def test_names_keep_their_letters():
+    name = "Exämple Индустрия 例 \u2028 “quoted” \\ \u0000"
+    body = completion(enterprise_customer_name=name)
+    assert json.loads(body)["enterprise_customer"]["name"] == name
+    assert "Exämple Индустрия 例".encode() in body
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "enterprise_customer_name": st.text(min_size=1),
+            "username": st.text(min_size=1),
+            "email": st.text(),
+            "letter_grade": st.text(),
+            "percent_grade": st.floats(0, 1),
+            "passed_at": st.datetimes().map(datetime.isoformat),
+        }
+    ),
+    st.integers(0, 10**9),
+    st.sampled_from(PayloadFormat),
+)
+def test_bodies_are_stable_valid_and_differ_by_learning_time_only(
+    changes: dict[str, Any], seconds: int, payload_format: PayloadFormat
+):
+    learning_time = LearningTime(seconds, datetime(2026, 3, 12))
+    plain = completion(payload_format, **changes)
+    enriched = completion(payload_format, learning_time, **changes)
+    assert completion(payload_format, **changes) == plain
+    assert completion(payload_format, learning_time, **changes) == enriched
+    stripped = json.loads(enriched)
+    if payload_format is PayloadFormat.V2:
+        assert stripped.pop("learning_time")["total_seconds"] == seconds
+    else:
+        assert stripped["duration_spent"] == seconds
+        stripped["duration_spent"] = None
+    assert list(stripped.items()) == list(json.loads(plain).items())
+    assert all(re.fullmatch(r"[^\n]*", body.decode()) for body in (plain, enriched))
+
+
+@pytest.mark.parametrize(
+    ("run", "course"),
+    [
+        ("course-v1:ExampleX+DATA101+2026_T1", "course:ExampleX+DATA101"),
+        ("ccx-v1:ExampleX+DATA101+2026_T1+ccx@3", "course:ExampleX+DATA101"),
+        ("ExampleX/DATA101/2026_T1", "course:ExampleX+DATA101"),
+    ],
+)
+def test_the_run_is_dropped_from_the_content_id(run: str, course: str):
+    assert content_id(run) == course
+
+
+@pytest.mark.parametrize("run", ["", "DATA101", "course-v1:ExampleX+DATA101", "a/b", "a/b/c/d"])
+def test_what_is_no_run_key_is_refused(run: str):
+    with pytest.raises(PayloadError, match="course run key"):
+        content_id(run)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1.0, True, None, "5"])
+def test_learning_time_that_is_no_whole_number_is_refused(seconds: Any):
+    with pytest.raises(PayloadError, match="learning time"):
+        LearningTime(seconds, datetime(2026, 3, 12))
+
+
+def test_a_body_that_breaks_its_schema_is_refused_without_quoting_it():
+    with pytest.raises(PayloadError) as caught:
+        completion(courserun_key="course-v1:canary+" + "x" * 300 + "+1")
+    assert "$.course.course_key fails maxLength" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_schemas_are_valid_and_closed(name: str):
+    Draft202012Validator.check_schema(schema(name))
+    assert schema(name)["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("value", [None, {}, {"total_seconds": 5}])
+def test_the_schema_refuses_a_learning_time_that_is_null_or_incomplete(value: object):
+    body = json.loads(completion())
+    validator = Draft202012Validator(schema("course_completion.v2"))
+    assert validator.is_valid(body)
+    assert not validator.is_valid(body | {"learning_time": value})
+
+
+def test_the_schema_refuses_an_eighth_key_and_learning_time_of_an_enrollment():
+    validator = Draft202012Validator(schema("percipio_track"))
+    body = json.loads(completion(PayloadFormat.PERCIPIO, STUDIED))
+    assert validator.is_valid(body)
+    assert not validator.is_valid(body | {"completion": {"learning_time": 5}})
+    assert not validator.is_valid(body | {"status": "started", "completion_percentage": 0})

@@ -1,0 +1,119 @@
+"""Lookups in time, and whose fault it is when there is no answer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sync.resolver import ResolutionFailed, SystemResolver
+from sync.results import Attribution
+from sync.urls import Target
+
+TARGET = Target("https", "hooks.example.com", 443, "/", None, is_development=False)
+DEVELOPMENT = Target("http", "receiver", 8080, "/", None, is_development=True)
+CANARY = "warehouse.example.com"
+
+
+def entry(address: str) -> Any:
+    return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443))
+
+
+def failing_with(number: int, *, for_all: bool):
+    def lookup(name: str, port: int) -> list[Any]:
+        if name.startswith(CANARY) and not for_all:
+            return [entry("1.1.1.1")]
+        raise socket.gaierror(number, "inner-resolver.example.com says no")
+
+    return lookup
+
+
+def test_names_are_asked_as_absolute_ones_but_for_development():
+    asked: list[str] = []
+
+    def lookup(name: str, port: int) -> list[Any]:
+        asked.append(name)
+        return [entry("1.1.1.1"), entry("1.0.0.1")]
+
+    resolver = SystemResolver(lookup=lookup)
+    assert resolver(TARGET, 5) == ["1.1.1.1", "1.0.0.1"]
+    resolver(DEVELOPMENT, 5)
+    assert asked == ["hooks.example.com.", "receiver"]
+
+
+@pytest.mark.parametrize("canary", [None, CANARY])
+def test_a_name_that_does_not_exist_is_theirs(canary: str | None):
+    lookup = failing_with(socket.EAI_NONAME, for_all=True)
+    with pytest.raises(ResolutionFailed, match="does not exist") as caught:
+        SystemResolver(canary=canary, lookup=lookup)(TARGET, 5)
+    assert caught.value.attribution is Attribution.THEIRS
+
+
+@pytest.mark.parametrize(
+    ("canary", "for_all", "attribution"),
+    [
+        (CANARY, True, Attribution.OURS),
+        (CANARY, False, Attribution.THEIRS),
+        (None, True, Attribution.THEIRS),
+    ],
+)
+def test_no_answer_is_ours_only_when_the_canary_has_none_either(
+    canary: str | None, *, for_all: bool, attribution: Attribution
+):
+    lookup = failing_with(socket.EAI_AGAIN, for_all=for_all)
+    with pytest.raises(ResolutionFailed) as caught:
+        SystemResolver(canary=canary, lookup=lookup)(TARGET, 5)
+    assert caught.value.attribution is attribution
+    assert "inner-resolver" not in str(caught.value)
+
+
+def test_a_lookup_that_hangs_ends_in_time():
+    release = threading.Event()
+
+    def lookup(name: str, port: int) -> list[Any]:
+        release.wait(30)
+        return [entry("1.1.1.1")]
+
+    started = time.monotonic()
+    with pytest.raises(ResolutionFailed, match="no answer"):
+        SystemResolver(lookup=lookup)(TARGET, 0.1)
+    assert time.monotonic() - started < 5
+    release.set()
+
+
+def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sync.resolver.MAX_LOOKUPS", 2)
+    release = threading.Event()
+    started: list[str] = []
+
+    def lookup(name: str, port: int) -> list[Any]:
+        started.append(name)
+        release.wait(30)
+        return [entry("1.1.1.1")]
+
+    resolver = SystemResolver(lookup=lookup)
+    attributions = []
+    for _ in range(4):
+        with pytest.raises(ResolutionFailed) as caught:
+            resolver(TARGET, 0.05)
+        attributions.append(caught.value.attribution)
+    assert len(started) == 2
+    assert attributions == [Attribution.THEIRS] * 2 + [Attribution.OURS] * 2
+    release.set()
+
+
+def test_a_name_that_cannot_be_encoded_does_not_exist():
+    def lookup(name: str, port: int) -> list[Any]:
+        raise UnicodeError("label too long")
+
+    with pytest.raises(ResolutionFailed, match="does not exist"):
+        SystemResolver(lookup=lookup)(TARGET, 5)
+
+
+def test_the_operating_system_is_asked_by_default():
+    assert "127.0.0.1" in SystemResolver()(
+        Target("http", "127.0.0.1", 80, "/", None, is_development=True), 5
+    )

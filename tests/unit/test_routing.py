@@ -1,0 +1,183 @@
+"""Regions of learners, and the endpoint that an event goes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.facts import EventType
+from sync.payloads import PayloadFormat
+from sync.routing import (
+    EU_COUNTRIES,
+    Endpoint,
+    EndpointError,
+    NotRouted,
+    NotRoutedReason,
+    Region,
+    Routed,
+    choose_endpoint,
+    region_of,
+)
+
+ROW: dict[str, Any] = {
+    "endpoint_id": 1,
+    "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
+    "region": "US",
+    "url": "https://hooks.example.com/in?token=canary",
+    "token_url": None,
+    "timeout_seconds": 30,
+    "retry_attempts": 3,
+    "max_requests_per_minute": 100,
+    "is_active": True,
+    "is_enrollment_events_enabled": True,
+    "oauth_client_id": None,
+    "payload_format": "v2",
+    "is_learning_time_enabled": True,
+    "is_eu_fallback_allowed": False,
+}
+
+
+def endpoint(endpoint_id: int, region: Region, **changes: Any) -> Endpoint:
+    return dataclasses.replace(
+        Endpoint.from_row(ROW), endpoint_id=endpoint_id, region=region, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    ("learner", "enterprise", "region"),
+    [
+        ("US", "DE", Region.US),
+        ("de", "US", Region.EU),
+        (" EU ", None, Region.EU),
+        ("GB", "DE", Region.OTHER),
+        ("NO", None, Region.OTHER),
+        (None, "FR", Region.EU),
+        ("", "US", Region.US),
+        ("  ", "US", Region.US),
+        (None, None, Region.OTHER),
+        ("UNKNOWN", "US", Region.OTHER),
+    ],
+)
+def test_the_learners_country_decides_and_the_enterprises_stands_in(
+    learner: str | None, enterprise: str | None, region: Region
+):
+    assert region_of(learner, enterprise) is region
+
+
+def test_the_union_has_its_27_members_and_none_of_its_neighbours():
+    assert len(EU_COUNTRIES) == 27
+    assert not EU_COUNTRIES & {"GB", "CH", "NO", "IS", "LI", "UA", "TR", "EU", "US"}
+    assert {region_of(country, "US") for country in EU_COUNTRIES} == {Region.EU}
+
+
+def test_the_endpoint_of_the_region_is_taken():
+    us, other = endpoint(1, Region.US), endpoint(2, Region.OTHER)
+    routed = choose_endpoint(Region.US, [other, us])
+    assert routed == Routed(us, Region.US)
+    assert isinstance(routed, Routed)
+    assert not routed.is_fallback
+
+
+@pytest.mark.parametrize("exact", [[], [endpoint(1, Region.US, is_active=False)]])
+def test_without_an_active_endpoint_of_the_region_other_stands_in(exact: list[Endpoint]):
+    other = endpoint(2, Region.OTHER)
+    routed = choose_endpoint(Region.US, [*exact, other])
+    assert routed == Routed(other, Region.US)
+    assert isinstance(routed, Routed)
+    assert routed.is_fallback
+
+
+def test_a_learner_of_the_union_goes_to_other_only_where_that_is_allowed():
+    refused, allowed = (
+        endpoint(1, Region.OTHER),
+        endpoint(2, Region.OTHER, is_eu_fallback_allowed=True),
+    )
+    assert choose_endpoint(Region.EU, [refused]) == NotRouted(
+        NotRoutedReason.EU_FALLBACK_NOT_ALLOWED, Region.EU
+    )
+    assert choose_endpoint(Region.EU, [refused, allowed]) == Routed(allowed, Region.EU)
+    assert choose_endpoint(Region.US, [refused]) == Routed(refused, Region.US)
+
+
+def test_an_inactive_endpoint_and_none_at_all_are_told_apart():
+    inactive = endpoint(1, Region.US, is_active=False)
+    eu = endpoint(2, Region.EU)
+    assert choose_endpoint(Region.US, [inactive]) == NotRouted(
+        NotRoutedReason.ENDPOINT_INACTIVE, Region.US
+    )
+    for endpoints in ([], [eu]):
+        assert choose_endpoint(Region.US, endpoints) == NotRouted(
+            NotRoutedReason.NO_ENDPOINT, Region.US
+        )
+
+
+def test_the_switch_for_enrollments_stops_enrollments_only_and_has_no_fallback():
+    off = endpoint(1, Region.US, is_enrollment_events_enabled=False)
+    endpoints = [off, endpoint(2, Region.OTHER)]
+    assert choose_endpoint(Region.US, endpoints) == Routed(off, Region.US)
+    assert choose_endpoint(
+        Region.US, endpoints, event_type=EventType.COURSE_ENROLLMENT
+    ) == NotRouted(NotRoutedReason.ENROLLMENT_EVENTS_OFF, Region.US)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Region), st.booleans(), st.booleans()), min_size=1, max_size=4
+    ),
+    st.sampled_from(Region),
+)
+def test_the_choice_does_not_depend_on_the_order_and_never_crosses_regions(
+    kinds: list[tuple[Region, bool, bool]], region: Region
+):
+    endpoints = [
+        endpoint(number, its_region, is_active=active, is_eu_fallback_allowed=allowed)
+        for number, (its_region, active, allowed) in enumerate(kinds)
+    ]
+    choices = {choose_endpoint(region, order) for order in permutations(endpoints)}
+    assert len(choices) == 1
+    choice = choices.pop()
+    if isinstance(choice, Routed):
+        assert choice.endpoint.is_active
+        assert choice.endpoint.region in (region, Region.OTHER)
+        if region is Region.EU and choice.is_fallback:
+            assert choice.endpoint.is_eu_fallback_allowed
+
+
+def test_endpoints_of_two_enterprises_are_refused():
+    mixed = [endpoint(1, Region.US), endpoint(2, Region.US, enterprise_customer_uuid="other")]
+    with pytest.raises(ValueError, match="several enterprises"):
+        choose_endpoint(Region.US, mixed)
+
+
+def test_a_row_is_read_and_its_urls_do_not_show():
+    read = Endpoint.from_row(ROW)
+    assert (read.region, read.payload_format) == (Region.US, PayloadFormat.V2)
+    assert "canary" not in repr(read)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("region", "UK"),
+        ("payload_format", "xml"),
+        ("url", ""),
+        ("url", None),
+        ("is_active", 1),
+        ("timeout_seconds", "30"),
+        ("token_url", 5),
+    ],
+)
+def test_an_unusable_row_is_refused_by_endpoint_and_column(column: str, value: object):
+    with pytest.raises(EndpointError, match=f"endpoint 1: {column}"):
+        Endpoint.from_row(ROW | {column: value})
+
+
+def test_a_row_without_a_column_is_refused():
+    row = {column: value for column, value in ROW.items() if column != "region"}
+    with pytest.raises(EndpointError, match="region is missing"):
+        Endpoint.from_row(row)

@@ -76,7 +76,12 @@ class DbtCli(DbtCliResource):
 
 def dbt_cli(project: DbtProject) -> DbtCli:
     """dbt of this interpreter's environment."""
-    return DbtCli(project_dir=project, dbt_executable=dbt_executable())
+    return DbtCli(
+        project_dir=str(project.project_dir),
+        profiles_dir=str(PROFILES),
+        target=project.target,
+        dbt_executable=dbt_executable(),
+    )
 
 
 def dbt_executable() -> str:

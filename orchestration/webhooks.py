@@ -11,8 +11,9 @@ from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
 from sync.dispatch import DispatchLimits, dispatch
 from sync.freeze import freeze
-from sync.network import network_policy
+from sync.network import canary, network_policy
 from sync.outbox import Outbox
+from sync.resolver import SystemResolver
 from sync.secrets import SecretStore
 from sync.settings import load_settings
 from sync.transport import Transport
@@ -126,10 +127,11 @@ def completion_webhooks(
 ) -> dg.MaterializeResult:
     """Send every due webhook."""
     run_id = context.run.run_id
-    policy = network_policy(os.environ, load_settings(os.environ))
+    settings = load_settings(os.environ)
+    policy = network_policy(os.environ, settings)
     with (
         warehouse.session(purpose="deliver") as session,
-        Transport(policy=policy) as transport,
+        Transport(policy=policy, resolver=SystemResolver(canary=canary(settings))) as transport,
     ):
         clock = warehouse_clock(session)
         outbox = Outbox(session, clock, run_id)
@@ -149,6 +151,8 @@ def completion_webhooks(
             on_batch=lambda attempts: context.log.info(metadata.batch_sentence(attempts)),
         )
         facts = metadata.delivery(report, states=outbox.counts())
+    for endpoint_id in report.unreadable_retry_after:
+        context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
     for endpoint_id, reason in sorted(report.unusable.items()):
         problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")
         context.log.warning(f"endpoint {endpoint_id} is held ({reason}): {problem}")

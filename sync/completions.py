@@ -16,6 +16,26 @@ NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
 DEFAULT_MASS_SEND_LIMIT = 5_000
 
 
+FACTS = """
+    object_construct(
+        'enterprise_customer_uuid', completions.enterprise_customer_uuid,
+        'enterprise_customer_name', completions.enterprise_customer_name,
+        'user_id', completions.user_id,
+        'username', completions.username,
+        'email', completions.email,
+        'courserun_key', completions.courserun_key,
+        'passed_at', to_varchar(completions.passed_at, 'YYYY-MM-DD HH24:MI:SS'),
+        'percent_grade', completions.percent_grade,
+        'letter_grade', completions.letter_grade,
+        'learner_country', completions.learner_country,
+        'enterprise_country', completions.enterprise_country,
+        'percipio_user_id', completions.percipio_user_id,
+        'percipio_organization_id', completions.percipio_organization_id
+    )::variant
+"""
+"""What ``sync.facts`` reads, from a row of ``completed_enrollments``; a NULL leaves its key out."""
+
+
 @dataclass(frozen=True)
 class Enqueued:
     """New completions entered the outbox."""
@@ -127,6 +147,36 @@ def enqueue(
     return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
 
 
+def refresh_held(warehouse: Warehouse, *, clock: Clock) -> int:
+    """Read the facts of held, unsent completions again, so that a mended row can go; how many.
+
+    A learner's missing identity or an unusable grade is mended in the LMS; the outbox holds what
+    it saw at detection. Frozen messages are never touched.
+    """
+    outbox = warehouse.relation("sync", OUTBOX)
+    return warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set facts = current_facts.facts, updated_at = cast(? as timestamp_ntz)
+        from (
+            select
+                completions.enterprise_customer_uuid,
+                completions.user_id,
+                completions.courserun_key,
+                {FACTS} as facts
+            from {warehouse.relation("marts", "completed_enrollments")} as completions
+        ) as current_facts
+        where outbox.state = 'held'
+            and outbox.body is null
+            and outbox.event_type = '{COURSE_COMPLETION}'
+            and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
+            and outbox.user_id = current_facts.user_id
+            and outbox.courserun_key = current_facts.courserun_key
+        """,
+        clock().isoformat(),
+    )
+
+
 def _insert(outbox: str, completions: str, unknown: str) -> str:
     """One statement from view to outbox, however many rows: the client never holds them."""
     return f"""
@@ -165,21 +215,7 @@ def _insert(outbox: str, completions: str, unknown: str) -> str:
             completions.user_id,
             completions.courserun_key,
             completions.passed_at,
-            object_construct(
-                'enterprise_customer_uuid', completions.enterprise_customer_uuid,
-                'enterprise_customer_name', completions.enterprise_customer_name,
-                'user_id', completions.user_id,
-                'username', completions.username,
-                'email', completions.email,
-                'courserun_key', completions.courserun_key,
-                'passed_at', to_varchar(completions.passed_at, 'YYYY-MM-DD HH24:MI:SS'),
-                'percent_grade', completions.percent_grade,
-                'letter_grade', completions.letter_grade,
-                'learner_country', completions.learner_country,
-                'enterprise_country', completions.enterprise_country,
-                'percipio_user_id', completions.percipio_user_id,
-                'percipio_organization_id', completions.percipio_organization_id
-            )::variant,
+            {FACTS},
             parameters.now,
             parameters.run_id,
             case

@@ -60,6 +60,17 @@ class DispatchReport:
     problems: dict[int, str] = field(default_factory=dict)
     """For each of those that has one, the setting to mend."""
 
+    @property
+    def unreadable_retry_after(self) -> list[int]:
+        """Endpoints that sent a ``Retry-After`` header which means nothing; it was ignored."""
+        return sorted(
+            {
+                attempt.claimed.endpoint_id
+                for attempt in self.attempts
+                if attempt.decision.is_retry_after_unreadable
+            }
+        )
+
 
 def dispatch(
     warehouse: Warehouse,

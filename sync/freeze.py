@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync.clock import Clock
+from sync.completions import refresh_held
 from sync.endpoints import Endpoints, load_endpoints
 from sync.facts import CompletionFacts, FactsError
 from sync.learning_time import (
@@ -20,7 +21,13 @@ from sync.learning_time import (
     Unavailable,
 )
 from sync.outbox import Decision, Outbox, Unfrozen
-from sync.payloads import LearningTime, PayloadError, completion_body
+from sync.payloads import (
+    LearningTime,
+    PayloadError,
+    PayloadFormat,
+    completion_body,
+    missing_identity,
+)
 from sync.routing import NotRouted, NotRoutedReason, Routed, choose_endpoint, region_of
 from sync.warehouse import Warehouse
 
@@ -62,6 +69,7 @@ def freeze(
     Raises:
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
     """
+    refresh_held(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
     client = LearningTimeClient(warehouse)
     report = FreezeReport()
@@ -128,8 +136,13 @@ class _Judge:
             else None
         )
         try:
+            facts = CompletionFacts.from_mapping(row.facts)
+            unknown = missing_identity(facts.learner)
+            if route.endpoint.payload_format is PayloadFormat.PERCIPIO and unknown:
+                problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
+                return self._hold(row, route, "identity_missing", problem)
             body = completion_body(
-                CompletionFacts.from_mapping(row.facts),
+                facts,
                 payload_format=route.endpoint.payload_format,
                 timestamp=row.recorded_at,
                 learning_time=learning_time,

@@ -128,4 +128,7 @@ def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
         return NotYet(through)
     if not row["event_count"]:
         return NoData(through)
-    return Found(int(str(row["learning_time_seconds"])), through)
+    seconds = row["learning_time_seconds"]
+    if not isinstance(seconds, int) or seconds < 0:
+        return Unavailable("learning_time_seconds is not a number of seconds; see the dbt tests")
+    return Found(seconds, through)

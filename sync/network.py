@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sync.addresses import AddressPolicy
 from sync.errors import ConfigurationError
-from sync.settings import SnowflakeWarehouse, WarehouseSettings
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 from sync.urls import InvalidTarget, parse_development_targets, parse_url
 
 PORTS_SETTING = "LTW_WEBHOOK_PORTS"
@@ -29,6 +29,19 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
     return AddressPolicy(
         ports=_ports(environ.get(PORTS_SETTING, DEFAULT_PORTS)), development_targets=development
     )
+
+
+def canary(settings: WarehouseSettings) -> str | None:
+    """A name that resolves from here as long as our own network works: the warehouse's host.
+
+    Without one (the embedded warehouse has no name), an outage of our own name servers would be
+    charged to customers.
+    """
+    match settings:
+        case SnowflakeWarehouse(account=account):
+            return f"{account}.snowflakecomputing.com"
+        case EmbeddedWarehouse():
+            return None
 
 
 def refusal_of(url: str, policy: AddressPolicy) -> str | None:

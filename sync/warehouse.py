@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sync.errors import ConfigurationError, SyncError
@@ -25,6 +25,8 @@ LOGIN_TIMEOUT_SECONDS = 30
 NETWORK_TIMEOUT_SECONDS = 300
 """Bounds one statement including the connector's own retries; its default is no bound at all."""
 STATEMENT_TIMEOUT_SECONDS = 240
+DOES_NOT_EXIST = 2003
+"""Snowflake's code for "does not exist or not authorized"; the embedded engine gives it too."""
 BULK_BIND_BYTES = 900_000
 """Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
 
@@ -35,6 +37,10 @@ class WarehouseUnavailable(SyncError):
 
 class StatementFailed(SyncError):
     """A statement was refused; the text is the engine's own."""
+
+
+class RelationMissing(StatementFailed):
+    """A table or view does not exist, or the role may not see it."""
 
 
 class Warehouse:
@@ -86,10 +92,12 @@ class Warehouse:
         self.execute("begin")
         try:
             yield
+            self.execute("commit")
         except BaseException:
-            self.execute("rollback")
+            # The first error says what happened; a lost connection refuses the rollback as well.
+            with suppress(StatementFailed):
+                self.execute("rollback")
             raise
-        self.execute("commit")
 
     def relation(self, schema: ModelSchema, table: str) -> str:
         """Qualified name of a mart or a ledger table."""
@@ -106,8 +114,13 @@ class Warehouse:
         try:
             return self._connection.cursor().execute(sql, binds or None)
         except errors.Error as error:
-            first_line = sql.strip().splitlines()[0][:80]
-            raise StatementFailed(f"statement '{first_line}…' failed: {error.msg}") from error
+            text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {error.msg}"
+            if error.errno == DOES_NOT_EXIST:
+                raise RelationMissing(
+                    f"{text} If it is a mart, build the models first: run learning_time_job, or "
+                    "`dbt build`"
+                ) from error
+            raise StatementFailed(text) from error
 
 
 def json_chunks(

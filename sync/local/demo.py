@@ -60,9 +60,7 @@ class Steps:
         started = time.monotonic()
         with self._console.status(text):
             yield
-        self._console.print(
-            f"[green]done[/] {text} [dim]{time.monotonic() - started:.1f} s[/]"
-        )
+        self._console.print(f"[green]done[/] {text} [dim]{time.monotonic() - started:.1f} s[/]")
 
 
 def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:

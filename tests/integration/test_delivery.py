@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 
 from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
-from sync.completions import Enqueued, enqueue
+from sync.completions import Enqueued, enqueue, webhook_id
 from sync.dispatch import TRIP_AFTER, DispatchLimits, DispatchReport, dispatch
 from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
 from sync.ledger import ensure_ledger
@@ -20,7 +20,7 @@ from sync.outbox import Outbox
 from sync.secrets import SecretStore
 from sync.transport import Transport
 from sync.urls import parse_development_targets
-from sync.warehouse import Warehouse
+from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,
@@ -440,3 +440,53 @@ def test_statements_of_a_run_grow_with_batches_and_not_with_webhooks(pipeline: P
     few, many = statements(range(10, 15)), statements(range(100, 300))
     assert many == few
     assert len(pipeline.target.received) == 2 + 1 + 5 + 200
+
+
+def test_a_percipio_completion_without_identity_is_held_until_the_identity_is_known(
+    pipeline: Pipeline,
+) -> None:
+    percipio = endpoint(1, f"{pipeline.target.url}/hooks/example", payload_format="percipio")
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [percipio])
+    pipeline.detect()
+    report = pipeline.freeze()
+    assert report.held == {"identity_missing": 2}
+    assert "single sign-on" in next(iter(report.problems))
+    pipeline.warehouse.execute(
+        "update analytics.marts.completed_enrollments"
+        " set percipio_user_id = 'u-1', percipio_organization_id = 'org' where user_id = 1"
+    )
+    assert pipeline.freeze().frozen == {"flag_off": 1}
+    pipeline.send()
+    assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u-1"]
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "held"]
+
+
+def test_an_impossible_learning_time_is_unavailable_and_never_sent(pipeline: Pipeline) -> None:
+    create_table(
+        pipeline.warehouse,
+        "completion_learning_time",
+        LEARNING_TIME_COLUMNS,
+        [learning_time(n, learning_time_seconds=-5) for n in (1, 2)],
+    )
+    pipeline.detect()
+    assert pipeline.freeze(enabled=True, max_wait=timedelta(0)).frozen == {"unavailable": 2}
+    pipeline.send()
+    assert all("learning_time" not in json.loads(one.body) for one in pipeline.target.received)
+
+
+def test_detection_before_the_first_build_says_what_to_do(
+    warehouse: Warehouse, target: Receiver
+) -> None:
+    with pytest.raises(RelationMissing, match="run learning_time_job, or `dbt build`"):
+        Pipeline(warehouse, target).detect()
+
+
+def test_the_warehouse_and_python_mint_the_same_id(pipeline: Pipeline) -> None:
+    pipeline.detect()
+    assert {row["webhook_id"] for row in pipeline.rows("webhook_id")} == {
+        webhook_id("course_completion", ENTERPRISE, user_id, COURSE_RUN) for user_id in (1, 2)
+    }
+    assert (
+        webhook_id("course_completion", ENTERPRISE, 1, COURSE_RUN)
+        == "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
+    ), "ids that customers have seen can never change"

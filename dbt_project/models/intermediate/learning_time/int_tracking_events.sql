@@ -10,76 +10,45 @@
 #}
 {{ config(materialized='incremental', unique_key=['file_name', 'loaded_at']) }}
 
+{% set arrived = ref('stg_tracking__events') %}
+{% set is_increment = is_incremental() and execute %}
+
 with
 
 lines as (
     select * from {{ ref('int_tracking_events_screened') }}
+    {% if is_increment %}
+    where {{ within_batches(changed_batches(arrived, this)) }}
+    {% endif %}
 ),
 
--- Counting needs only the names of batches: read here, no line is parsed for it.
-arrived as (
-    select
-        file_name,
-        loaded_at
-    from {{ ref('stg_tracking__events') }}
-),
-
-{% if is_incremental() %}
-
-lookback as (
-    select
-        dateadd(day, -{{ var('late_arrival_days') }}, max(loaded_at)) as loaded_after,
-        max(processed_at) as last_processed_at
-    from {{ this }}
-),
-
-loaded_batches as (
-    select
-        arrived.file_name,
-        arrived.loaded_at,
-        count(*) as line_count
-    from arrived
-    cross join lookback
-    where lookback.loaded_after is null or arrived.loaded_at > lookback.loaded_after
-    group by arrived.file_name, arrived.loaded_at
-),
-
-processed_batches as (
-    select
-        file_name,
-        loaded_at,
-        count(*) as line_count
-    from {{ this }}
-    group by file_name, loaded_at
-),
+{% if is_increment %}
 
 changed_batches as (
+    {{ changed_batches(arrived, this) }}
+),
+
+-- Always later than any stamp before it, even if a clock went back between two runs: the models
+-- downstream find their work by it.
+stamp as (
     select
-        loaded_batches.file_name,
-        loaded_batches.loaded_at
-    from loaded_batches
-    left join processed_batches
-        on
-            loaded_batches.file_name = processed_batches.file_name
-            and loaded_batches.loaded_at = processed_batches.loaded_at
-    where coalesce(processed_batches.line_count, 0) <> loaded_batches.line_count
+        greatest(
+            {{ run_stamp() }},
+            coalesce(dateadd('microsecond', 1, max(processed_at)), {{ run_stamp() }})
+        ) as processed_at
+    from {{ this }}
 ),
 
 new_lines as (
     select
         lines.*,
-        -- Always later than any stamp before it, even if a clock went back between two runs:
-        -- the models downstream find their work by it.
-        greatest(
-            {{ run_stamp() }},
-            coalesce(dateadd(microsecond, 1, lookback.last_processed_at), {{ run_stamp() }})
-        ) as processed_at
+        stamp.processed_at
     from lines
     inner join changed_batches
         on
             lines.file_name = changed_batches.file_name
             and lines.loaded_at = changed_batches.loaded_at
-    cross join lookback
+    cross join stamp
 ),
 
 {% else %}

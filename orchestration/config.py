@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from sync.completions import DEFAULT_MASS_SEND_LIMIT
+from sync.dispatch import DispatchLimits
 from sync.errors import ConfigurationError
 from sync.freeze import DEFAULT_MAX_WAIT, EnrichmentPolicy
 
@@ -109,12 +110,27 @@ class DeliveryConfig(dg.Config):
     time_budget_seconds: int = Field(
         default=240, ge=5, le=3600, description="Start no further batch after this time."
     )
-    batch_size: int = Field(default=500, ge=1, le=5_000, description="Webhooks claimed at once.")
+    batch_size: int = Field(default=1_000, ge=1, le=5_000, description="Webhooks claimed at once.")
     threads: int = Field(default=32, ge=1, le=256, description="Requests in flight at most.")
+    requests_per_endpoint: int = Field(
+        default=4, ge=1, le=64, description="Requests in flight at most to one endpoint."
+    )
+    linger_seconds: int = Field(
+        default=8,
+        ge=0,
+        le=60,
+        description="Wait this long for a first retry (5 s) or a slot of an endpoint's rate.",
+    )
 
-    def time_budget(self) -> timedelta:
-        """The budget as a span."""
-        return timedelta(seconds=self.time_budget_seconds)
+    def limits(self) -> DispatchLimits:
+        """The settings in the library's terms."""
+        return DispatchLimits(
+            batch_size=self.batch_size,
+            threads=self.threads,
+            per_endpoint=self.requests_per_endpoint,
+            time_budget=timedelta(seconds=self.time_budget_seconds),
+            linger=timedelta(seconds=self.linger_seconds),
+        )
 
 
 class ModelsConfig(dg.Config):

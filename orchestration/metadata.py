@@ -89,6 +89,7 @@ def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, 
     return {
         "attempts": len(report.attempts),
         **{name: outcomes[name] for name in OUTCOMES},
+        "recovered_from_journal": report.recovered,
         "released_untried": report.released,
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),

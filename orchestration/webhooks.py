@@ -9,13 +9,13 @@ from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConf
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
-from sync.dispatch import DispatchLimits, dispatch
+from sync.dispatch import Sender, dispatch
 from sync.freeze import freeze
 from sync.network import canary, network_policy
 from sync.outbox import Outbox
 from sync.resolver import SystemResolver
 from sync.secrets import SecretStore
-from sync.settings import load_settings
+from sync.settings import journal_directory, load_settings
 from sync.transport import Transport
 
 GROUP = "webhooks"
@@ -129,28 +129,38 @@ def completion_webhooks(
     run_id = context.run.run_id
     settings = load_settings(os.environ)
     policy = network_policy(os.environ, settings)
+    resolver = SystemResolver(canary=canary(settings))
     with (
         warehouse.session(purpose="deliver") as session,
-        Transport(policy=policy, resolver=SystemResolver(canary=canary(settings))) as transport,
+        Transport(policy=policy, resolver=resolver) as transport,
     ):
         clock = warehouse_clock(session)
-        outbox = Outbox(session, clock, run_id)
         report = dispatch(
             session,
-            outbox,
-            run_id=run_id,
-            clock=clock,
-            secrets=SecretStore.from_environment(os.environ),
-            poster=transport,
-            policy=policy,
-            limits=DispatchLimits(
-                batch_size=config.batch_size,
-                threads=config.threads,
-                time_budget=config.time_budget(),
+            Sender(
+                run_id=run_id,
+                clock=clock,
+                secrets=SecretStore.from_environment(os.environ),
+                poster=transport,
+                policy=policy,
+                journal_directory=journal_directory(os.environ),
+                limits=config.limits(),
             ),
             on_batch=lambda attempts: context.log.info(metadata.batch_sentence(attempts)),
         )
-        facts = metadata.delivery(report, states=outbox.counts())
+        facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts())
+    if report.recovered:
+        context.log.warning(
+            f"{report.recovered} answers were recovered from the journal of a run that died"
+        )
+    if report.is_own_network_down:
+        raise dg.Failure(
+            "no endpoint could be reached, so the fault is on this side: nothing was charged to "
+            "any customer and the webhooks are tried again by the next run. Check the network of "
+            "the machine that delivers",
+            metadata=facts,
+            allow_retries=False,
+        )
     for endpoint_id in report.unreadable_retry_after:
         context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
     for endpoint_id, reason in sorted(report.unusable.items()):

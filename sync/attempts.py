@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sync.claims import Claimed
 from sync.clock import Clock
+from sync.journal import Entry
 from sync.ledger import ATTEMPTS, OUTBOX
-from sync.outbox import Claimed
 from sync.results import Answer, Failure
 from sync.retry import Dead, Decision, Delivered, Held, RetryAt
+from sync.steps import Hook, Step
 from sync.warehouse import Warehouse
+
+HELD_RECHECK = timedelta(hours=1)
+"""A refused target is looked at again after this time, in case its owner has mended it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +74,19 @@ class Attempt:
         return self.started_at + timedelta(milliseconds=self.result.duration_ms)
 
 
-def finalize(
-    warehouse: Warehouse, attempts: Sequence[Attempt], *, run_id: str, clock: Clock
-) -> None:
+def ledger_entry(attempt: Attempt, *, run_id: str) -> Entry:
+    """The attempt as the rows that the ledger gets; all that must survive a crash."""
+    return Entry(_attempt_row(attempt, run_id), _state_row(attempt))
+
+
+def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, hook: Hook) -> None:
     """Append the attempts and move their rows, together or not at all; repeating it is harmless.
 
     A result whose fence has fallen behind may not reschedule, kill or hold the row. A 2xx counts
-    even then: the receiver has the message.
+    even then: the receiver has the message. A row that was delivered stays delivered, whatever a
+    replay of it met.
     """
-    if not attempts:
+    if not entries:
         return
     outbox = warehouse.relation("sync", OUTBOX)
     log = warehouse.relation("sync", ATTEMPTS)
@@ -109,8 +118,9 @@ def finalize(
                     and logged.fence = made.value:fence::number(38, 0)
             )
             """,
-            (_attempt_row(attempt, run_id) for attempt in attempts),
+            (entry.attempt for entry in entries),
         )
+        hook(Step.ATTEMPTS_LOGGED)
         warehouse.bulk(
             f"""
             update {outbox} as outbox
@@ -138,7 +148,7 @@ def finalize(
                 and outbox.state <> 'delivered'
                 and (outbox.fence = attempt.fence or attempt.state = 'delivered')
             """,
-            (_state_row(attempt, clock) for attempt in attempts),
+            (entry.state for entry in entries),
             before=(clock().isoformat(),),
         )
 
@@ -162,12 +172,12 @@ def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
     }
 
 
-def _state_row(attempt: Attempt, clock: Clock) -> dict[str, object]:
+def _state_row(attempt: Attempt) -> dict[str, object]:
     """``next_attempt_at`` of a held row is the earliest moment it may be freed again."""
     outcome = attempt.decision.outcome
     next_at = outcome.at if isinstance(outcome, RetryAt) else None
     if isinstance(outcome, Held):
-        next_at = clock() + HELD_RECHECK
+        next_at = attempt.finished_at + HELD_RECHECK
     return {
         "webhook_id": attempt.claimed.webhook_id,
         "fence": attempt.claimed.fence,
@@ -177,7 +187,3 @@ def _state_row(attempt: Attempt, clock: Clock) -> dict[str, object]:
         "next_attempt_at": next_at.isoformat() if next_at else None,
         "delivered_at": attempt.finished_at.isoformat() if attempt.state == "delivered" else None,
     }
-
-
-HELD_RECHECK = timedelta(hours=1)
-"""A refused target is looked at again after this time, in case its owner has mended it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,6 +12,9 @@ Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 Done = TypeVar("Done")
 
+MayStart = Callable[[Key], float | None]
+"""Seconds until the next item of a key may start, 0 for now; None: none of them any more."""
+
 
 def run_apart(
     items: Iterable[Item],
@@ -19,13 +23,14 @@ def run_apart(
     work: Callable[[Item], Done],
     threads: int,
     per_key: int,
-    may_start: Callable[[Key], bool],
-) -> Iterator[tuple[Item, Done | None]]:
-    """Work on items concurrently, at most ``per_key`` of one key at a time.
+    may_start: MayStart[Key],
+) -> Iterator[tuple[list[tuple[Item, Done]], list[Item]]]:
+    """Work on items concurrently, at most ``per_key`` of one key at a time, in order within a key.
 
-    Yields each item with its result as it finishes, in the caller's thread; an item whose key may
-    not start any more comes back with None and was not worked on. Items of a full key wait in
-    their own queue and hold no thread, so they delay nobody else.
+    Yields what has finished since the last time, and the items that were given up because their
+    key may not start any more. Items that wait, for a slot or for their time, stay in a queue of
+    their own key and hold no thread, so they delay nobody else. ``may_start`` is asked in the
+    caller's thread, once for each start that it allows.
 
     Raises:
         Exception: whatever ``work`` raises, once the running items have finished.
@@ -33,20 +38,38 @@ def run_apart(
     queues: dict[Key, deque[Item]] = {}
     for item in items:
         queues.setdefault(key(item), deque()).append(item)
-    running: dict[Future[Done], Item] = {}
     busy = dict.fromkeys(queues, 0)
+    running: dict[Future[Done], Item] = {}
     with ThreadPoolExecutor(threads, thread_name_prefix="delivery") as pool:
-        while running or any(queues.values()):
-            for name, queue in queues.items():
+        while queues or running:
+            given_up: list[Item] = []
+            soonest: float | None = None
+            for name in list(queues):
+                queue = queues[name]
                 while queue and busy[name] < per_key and len(running) < threads:
-                    item = queue.popleft()
-                    if may_start(name):
+                    seconds = may_start(name)
+                    if seconds is None:
+                        given_up += queue
+                        queue.clear()
+                    elif seconds > 0:
+                        soonest = seconds if soonest is None else min(soonest, seconds)
+                        break
+                    else:
+                        item = queue.popleft()
                         running[pool.submit(work, item)] = item
                         busy[name] += 1
-                    else:
-                        yield item, None
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                if not queue:
+                    del queues[name]
+            if running:
+                finished, _ = wait(running, timeout=soonest, return_when=FIRST_COMPLETED)
+            else:
+                finished = set()
+                if soonest is not None and not given_up:
+                    time.sleep(soonest)
+            done: list[tuple[Item, Done]] = []
             for future in finished:
                 item = running.pop(future)
                 busy[key(item)] -= 1
-                yield item, future.result()
+                done.append((item, future.result()))
+            if done or given_up:
+                yield done, given_up

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from sync.addresses import AddressPolicy
-from sync.attempts import Attempt, finalize
+from sync.attempts import Attempt, finalize, ledger_entry
+from sync.breaker import after_batch
 from sync.bulkheads import run_apart
+from sync.claims import Batch, Claimed, Claims
 from sync.clock import Clock
-from sync.endpoints import disabled_endpoints, load_endpoints, record_health, unusable_endpoints
+from sync.endpoint_states import EndpointStates
+from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
+from sync.faults import uncharge_own_network_fault
+from sync.journal import Journal, abandoned_journals, open_journal
 from sync.network import refusal_of
-from sync.outbox import Claimed, Outbox
+from sync.outbox import Outbox
+from sync.pacing import Pace
 from sync.results import Answer, Failure
 from sync.retry import RetryPolicy, Signal, decide
 from sync.routing import Endpoint
 from sync.secrets import SecretError, SecretStore
 from sync.signing import SigningKey, headers_for
+from sync.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
 LEASE_MARGIN = timedelta(seconds=30)
 """Room between the last moment a send may start and the end of the lease, beyond its deadline."""
-TRIP_AFTER = 5
-"""Failures in a row after which a run lets an endpoint rest; more would be knocking at a wall."""
-REST = timedelta(seconds=60)
+REST_AFTER = 5
+"""Failures in a row after which a batch lets an endpoint rest, before the ledger knows of them."""
 
 
 class Poster(Protocol):
@@ -41,11 +49,27 @@ class Poster(Protocol):
 class DispatchLimits:
     """Bounds of one run."""
 
-    batch_size: int = 500
+    batch_size: int = 1_000
     threads: int = 32
     per_endpoint: int = 4
     lease: timedelta = timedelta(minutes=10)
     time_budget: timedelta = timedelta(minutes=4)
+    linger: timedelta = timedelta(0)
+    """How long to wait for a retry or a slot that comes due soon, instead of leaving it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sender:
+    """What a run needs beside the warehouse."""
+
+    run_id: str
+    clock: Clock
+    secrets: SecretStore
+    poster: Poster
+    policy: AddressPolicy
+    journal_directory: Path
+    limits: DispatchLimits = DispatchLimits()
+    hook: Hook = nothing
 
 
 @dataclass
@@ -53,12 +77,16 @@ class DispatchReport:
     """What one run sent."""
 
     attempts: list[Attempt] = field(default_factory=list)
+    recovered: int = 0
+    """Answers that an earlier, dead run had received and the ledger had not."""
     released: int = 0
     """Claimed and given back untried: the endpoint rests or the time was up."""
     unusable: dict[int, str] = field(default_factory=dict)
     """Endpoints whose webhooks are held, with the reason."""
     problems: dict[int, str] = field(default_factory=dict)
     """For each of those that has one, the setting to mend."""
+    is_own_network_down: bool = False
+    """No endpoint could be reached: the fault is ours, nothing was charged, the run stopped."""
 
     @property
     def unreadable_retry_after(self) -> list[int]:
@@ -74,107 +102,159 @@ class DispatchReport:
 
 def dispatch(
     warehouse: Warehouse,
-    outbox: Outbox,
+    sender: Sender,
     *,
-    run_id: str,
-    clock: Clock,
-    secrets: SecretStore,
-    poster: Poster,
-    policy: AddressPolicy,
-    limits: DispatchLimits,
     on_batch: Callable[[Sequence[Attempt]], None] = lambda attempts: None,
 ) -> DispatchReport:
     """Send every due webhook, batch by batch, until none is due or the time budget is spent.
 
-    A crash between two batches loses nothing and repeats nothing; one inside a batch repeats at
-    most that batch's requests, under the same ids, once the lease has run out.
+    First what a dead run had received is finalized, so that it is not sent again. A crash between
+    two batches loses nothing and repeats nothing; one inside a batch repeats at most the requests
+    in flight, under the same ids, once the lease has run out.
 
     Raises:
-        StatementFailed: the ledger cannot be written, so sending stops: it could not be recorded.
+        StatementFailed: the ledger cannot be written, so sending stops; answers stay journaled.
+        JournalFailed: the journal cannot be written, so nothing more is sent.
     """
-    run = _Run(warehouse, outbox, run_id, clock, secrets, poster, policy, limits)
     started = time.monotonic()
-    while time.monotonic() - started < limits.time_budget.total_seconds():
-        claimed = outbox.claim(limit=limits.batch_size, lease=limits.lease)
-        if not claimed:
-            break
-        on_batch(run.send(claimed))
+    recovered = recover(warehouse, sender)
+    with open_journal(sender.journal_directory) as journal:
+        run = _Run(warehouse, sender, journal)
+        run.report.recovered = recovered
+        budget = sender.limits.time_budget.total_seconds()
+        while not run.report.is_own_network_down:
+            left = budget - (time.monotonic() - started)
+            batch = run.claims.next_batch(limit=sender.limits.batch_size, lease=sender.limits.lease)
+            if batch.rows:
+                on_batch(run.send(batch))
+            elif not run.linger(left):
+                break
+            if left <= 0:
+                break
     return run.report
+
+
+def recover(warehouse: Warehouse, sender: Sender) -> int:
+    """Finalize what dead runs on this machine had received; how many answers."""
+    recovered = 0
+    with abandoned_journals(sender.journal_directory) as journals:
+        for journal in journals:
+            entries = journal.entries()
+            finalize(warehouse, entries, clock=sender.clock, hook=sender.hook)
+            journal.forget(entries)
+            recovered += len(entries)
+    return recovered
 
 
 class _Run:
     """One run's view of the endpoints, and what it has learned about them."""
 
-    def __init__(
-        self,
-        warehouse: Warehouse,
-        outbox: Outbox,
-        run_id: str,
-        clock: Clock,
-        secrets: SecretStore,
-        poster: Poster,
-        policy: AddressPolicy,
-        limits: DispatchLimits,
-    ) -> None:
+    def __init__(self, warehouse: Warehouse, sender: Sender, journal: Journal) -> None:
         self._warehouse = warehouse
-        self._outbox = outbox
-        self._run_id = run_id
-        self._clock = clock
-        self._secrets = secrets
-        self._poster = poster
-        self._policy = policy
-        self._limits = limits
+        self._sender = sender
+        self._journal = journal
+        self._outbox = Outbox(warehouse, sender.clock, sender.run_id)
+        self._states = EndpointStates(warehouse)
         self._keys: dict[int, tuple[SigningKey, ...]] = {}
-        self._failures_in_a_row: dict[int, int] = {}
-        self._endpoints = load_endpoints(warehouse).by_id
         self.report = DispatchReport()
+        configured = load_endpoints(warehouse).by_id
+        in_use = self._outbox.endpoints_in_use()
+        states = self._states.load(in_use)
         self.report.unusable = unusable_endpoints(
-            outbox.endpoints_in_use(),
-            configured=self._endpoints,
-            disabled=disabled_endpoints(warehouse),
+            in_use,
+            configured=configured,
+            disabled=[key for key, state in states.items() if state.disabled_at is not None],
             problem_of=self._problem_of,
         )
-        outbox.hold_and_release(
-            self.report.unusable, self._endpoints.keys() - self.report.unusable.keys()
+        self._endpoints = {
+            key: configured[key] for key in in_use if key not in self.report.unusable
+        }
+        self._outbox.hold_and_release(self.report.unusable, self._endpoints)
+        self.claims = Claims(
+            warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook
         )
 
-    def send(self, claimed: Sequence[Claimed]) -> list[Attempt]:
-        """Send one batch under its lease, then write what came of it."""
-        lease_end = time.monotonic() + self._limits.lease.total_seconds()
+    def send(self, batch: Batch) -> list[Attempt]:
+        """Send one batch under its lease; each answer is journaled before anything else."""
+        sender = self._sender
+        stop = _Stop(batch, self._endpoints, sender)
         attempts: list[Attempt] = []
         untried: list[Claimed] = []
-        for row, attempt in run_apart(
-            claimed,
-            key=lambda one: one.endpoint_id,
+        for done, given_up in run_apart(
+            batch.rows,
+            key=lambda row: row.endpoint_id,
             work=self._attempt,
-            threads=self._limits.threads,
-            per_key=self._limits.per_endpoint,
-            may_start=lambda endpoint_id: self._may_start(endpoint_id, lease_end),
+            threads=sender.limits.threads,
+            per_key=sender.limits.per_endpoint,
+            may_start=stop.may_start,
         ):
-            if attempt is None:
-                untried.append(row)
-            else:
-                attempts.append(attempt)
-                self._count(attempt)
-        finalize(self._warehouse, attempts, run_id=self._run_id, clock=self._clock)
-        record_health(self._warehouse, attempts, clock=self._clock)
-        self._outbox.release(untried, not_before=self._clock() + REST)
+            made = [attempt for _, attempt in done]
+            sender.hook(Step.ANSWERED)
+            self._record(made)
+            sender.hook(Step.JOURNALED)
+            stop.count(made)
+            attempts += made
+            untried += given_up
+        judged = uncharge_own_network_fault(attempts, now=sender.clock())
+        if judged is not None:
+            self.report.is_own_network_down = True
+            attempts = judged
+            self._record(attempts)
+        self._finish(attempts, untried, stop)
+        return attempts
+
+    def linger(self, seconds_left: float) -> bool:
+        """Wait for the next due row if it comes soon; whether there is one to claim now."""
+        clock = self._sender.clock
+        due_at = self._outbox.next_due_at(self._endpoints)
+        if due_at is None:
+            return False
+        wait = max((due_at - clock()).total_seconds(), 0.05)
+        if wait > min(self._sender.limits.linger.total_seconds(), seconds_left):
+            return False
+        time.sleep(wait)
+        return True
+
+    def _record(self, attempts: Sequence[Attempt]) -> None:
+        self._journal.record([ledger_entry(one, run_id=self._sender.run_id) for one in attempts])
+
+    def _finish(self, attempts: list[Attempt], untried: list[Claimed], stop: _Stop) -> None:
+        """Write what came of a batch."""
+        sender = self._sender
+        entries = [ledger_entry(one, run_id=sender.run_id) for one in attempts]
+        finalize(self._warehouse, entries, clock=sender.clock, hook=sender.hook)
+        sender.hook(Step.FINALIZED)
+        self._journal.forget(entries)
+        sender.hook(Step.FORGOTTEN)
+        seen = seen_by_endpoint(attempts)
+        self._states.change(
+            seen.keys() | stop.paces.keys(),
+            lambda state: replace(
+                (
+                    after_batch(state, seen[state.endpoint_id], sender.clock())
+                    if state.endpoint_id in seen
+                    else state
+                ),
+                next_slot_at=stop.next_slot_at(state.endpoint_id, state.next_slot_at),
+            ),
+        )
+        self._outbox.release(untried)
+        sender.hook(Step.RELEASED)
         self.report.attempts += attempts
         self.report.released += len(untried)
-        return attempts
 
     def _attempt(self, claimed: Claimed) -> Attempt:
         """One request, signed at the last moment with the time of this attempt."""
         endpoint = self._endpoints[claimed.endpoint_id]
         keys = self._keys[claimed.endpoint_id]
-        started_at = self._clock()
+        started_at = self._sender.clock()
         headers = {"Content-Type": "application/json"} | headers_for(
             msg_id=claimed.webhook_id,
             timestamp=int(started_at.replace(tzinfo=UTC).timestamp()),
             body=claimed.body,
             keys=keys,
         )
-        result = self._poster.post(
+        result = self._sender.poster.post(
             endpoint.url,
             body=claimed.body,
             headers=headers,
@@ -187,43 +267,63 @@ class _Run:
                 result,
                 webhook_id=claimed.webhook_id,
                 attempt_number=claimed.attempt_count + 1,
-                now=self._clock(),
+                now=self._sender.clock(),
                 policy=RetryPolicy(),
             ),
             started_at=started_at,
             signing_key_ids=" ".join(key.key_id for key in keys),
         )
 
-    def _may_start(self, endpoint_id: int, lease_end: float) -> bool:
-        if endpoint_id not in self._keys:
-            # Frozen by another run after this one looked at its endpoints; the next run has it.
-            return False
-        if self._failures_in_a_row.get(endpoint_id, 0) >= TRIP_AFTER:
-            return False
-        deadline = self._endpoints[endpoint_id].timeout_seconds
-        return time.monotonic() + deadline + LEASE_MARGIN.total_seconds() < lease_end
-
-    def _count(self, attempt: Attempt) -> None:
-        endpoint_id = attempt.claimed.endpoint_id
-        match attempt.decision.signal:
-            case Signal.SUCCESS:
-                self._failures_in_a_row[endpoint_id] = 0
-            case Signal.FAILURE:
-                self._failures_in_a_row[endpoint_id] = (
-                    self._failures_in_a_row.get(endpoint_id, 0) + 1
-                )
-            case Signal.NOTHING:
-                pass
-
     def _problem_of(self, endpoint: Endpoint) -> str | None:
         """What keeps an endpoint from being sent to; its keys are read once a run."""
-        refusal = refusal_of(endpoint.url, self._policy)
+        refusal = refusal_of(endpoint.url, self._sender.policy)
         if refusal is not None:
             self.report.problems[endpoint.endpoint_id] = f"webhook_url: {refusal}"
             return "endpoint_invalid"
         try:
-            self._keys[endpoint.endpoint_id] = self._secrets.signing_keys(endpoint.endpoint_id)
+            self._keys[endpoint.endpoint_id] = self._sender.secrets.signing_keys(
+                endpoint.endpoint_id
+            )
         except SecretError as error:
             self.report.problems[endpoint.endpoint_id] = str(error)
             return "signing_key_missing"
         return None
+
+
+class _Stop:
+    """Says for each endpoint of a batch whether the next request may start, and when."""
+
+    def __init__(self, batch: Batch, endpoints: Mapping[int, Endpoint], sender: Sender) -> None:
+        self._clock = sender.clock
+        self._endpoints = endpoints
+        self._lease_end = time.monotonic() + sender.limits.lease.total_seconds()
+        self._failures_in_a_row: Counter[int] = Counter()
+        self.paces = {key: Pace(one.spacing, one.first_at) for key, one in batch.grants.items()}
+
+    def may_start(self, endpoint_id: int) -> float | None:
+        """Seconds until the next request may start; None when no more may under this lease."""
+        if self._failures_in_a_row[endpoint_id] >= REST_AFTER:
+            return None
+        deadline = self._endpoints[endpoint_id].timeout_seconds
+        last_start = self._lease_end - deadline - LEASE_MARGIN.total_seconds()
+        now = self._clock()
+        wait = self.paces[endpoint_id].wait(now).total_seconds()
+        if time.monotonic() + wait >= last_start:
+            return None
+        if wait == 0:
+            self.paces[endpoint_id].take(now)
+        return wait
+
+    def count(self, attempts: Sequence[Attempt]) -> None:
+        """Remember how the endpoints are doing."""
+        for attempt in attempts:
+            if attempt.decision.signal is Signal.SUCCESS:
+                self._failures_in_a_row[attempt.claimed.endpoint_id] = 0
+            elif attempt.decision.signal is Signal.FAILURE:
+                self._failures_in_a_row[attempt.claimed.endpoint_id] += 1
+
+    def next_slot_at(self, endpoint_id: int, known: datetime | None) -> datetime | None:
+        """The later of what the ledger knows and what this batch has really used."""
+        pace = self.paces.get(endpoint_id)
+        moments = [one for one in (known, pace and pace.next_slot_at) if one is not None]
+        return max(moments, default=None)

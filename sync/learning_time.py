@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
 
-from sync.errors import SyncError
-from sync.warehouse import Warehouse, json_chunks
+from sync.errors import ConfigurationError, SyncError
+from sync.settings import WarehouseSettings
+from sync.ttl_cache import TtlCache
+from sync.warehouse import (
+    NoAnswer,
+    RelationMissing,
+    StatementTimedOut,
+    Warehouse,
+    WarehouseUnavailable,
+    json_chunks,
+    open_warehouse,
+)
 
+log = logging.getLogger(__name__)
+
+MART = "completion_learning_time"
 LOOKUP_BATCH = 5_000
 """Keys per statement: about 600 kB of binds, below Snowflake's 1 MB of statement text."""
+LOOKUP_TIMEOUT_SECONDS = 5
+FOUND_SECONDS = 3_600.0
+ABSENT_SECONDS = 60.0
+"""What is not there yet may be there after the next build."""
+ERROR_SECONDS = 15.0
+REST_SECONDS = 30.0
+"""After a failed batch nothing is asked for so long: one timeout a run, not one a batch."""
+CACHE_SIZE = 50_000
+"""Entries of about 400 bytes: 20 MB at most."""
 
 
 @dataclass(frozen=True, order=True)
@@ -44,49 +73,149 @@ class NotYet:
     computed_through: datetime | None
 
 
+class UnavailableKind(StrEnum):
+    """Why there is no answer; short and stable, for a ledger and for alerts."""
+
+    UNREACHABLE = "unreachable"
+    """No connection, a refused login, or silence."""
+    TIMED_OUT = "timed_out"
+    """The warehouse stopped the look-up at its time limit."""
+    MART_MISSING = "mart_missing"
+    """The mart was never built, or the role may not read it."""
+    REFUSED = "refused"
+    """The warehouse refused the statement."""
+    BAD_VALUE = "bad_value"
+    """The mart holds what cannot be a learning time."""
+    UNEXPECTED = "unexpected"
+    """A fault of this program."""
+
+
 @dataclass(frozen=True)
 class Unavailable:
-    """The mart could not be read; the reason is fit for a log and a ledger."""
+    """There is no answer. ``reason`` is a short text for people, without data of a learner."""
 
     reason: str
+    kind: UnavailableKind
 
 
 LearningTimeOutcome = Found | NoData | NotYet | Unavailable
+LearningTimeCache = TtlCache[CompletionKey, LearningTimeOutcome]
+
+
+class Session(Protocol):
+    """Gives the open warehouse to ask, and hears when asking failed."""
+
+    def warehouse(self) -> Warehouse: ...
+
+    def discard(self) -> None: ...
 
 
 class LearningTimeClient:
-    """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook."""
+    """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook.
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+    Not thread safe, as the session below it; a cache may be shared between clients.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse | Session,
+        *,
+        cache: LearningTimeCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask over a session that is open already, within that session's own time limits.
+
+        ``clock`` times the rest after a failure, and the cache unless one is given.
+        """
+        self._session = _Shared(warehouse) if isinstance(warehouse, Warehouse) else warehouse
+        self._clock = clock
+        self._cache = (
+            cache if cache is not None else LearningTimeCache(max_size=CACHE_SIZE, clock=clock)
+        )
+        self._failure: Unavailable | None = None
+        self._rests_until = 0.0
+        self.statements = 0
+        """Statements sent so far."""
+        self.problems: Counter[str] = Counter()
+        """Answers that were ``Unavailable``, by reason; the log has one line for each reason."""
+
+    @classmethod
+    @contextmanager
+    def connect(
+        cls,
+        settings: WarehouseSettings,
+        *,
+        cache: LearningTimeCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_seconds: int = LOOKUP_TIMEOUT_SECONDS,
+    ) -> Iterator[LearningTimeClient]:
+        """A client with a connection of its own, whose every statement ends in time.
+
+        It connects when first asked for what the cache lacks, so a run without enrichment logs in
+        nowhere, and a warehouse that is away is an outcome and no error.
+        """
+        session = _Own(settings, timeout_seconds)
+        try:
+            yield cls(session, cache=cache, clock=clock)
+        finally:
+            session.close()
 
     def get_learning_time(self, key: CompletionKey) -> LearningTimeOutcome:
-        """Learning time of one completion."""
+        """Learning time of one completion; far below 1 ms when the cache has it."""
         return self.get_many([key])[key]
 
     def get_many(
         self, keys: Iterable[CompletionKey]
     ) -> Mapping[CompletionKey, LearningTimeOutcome]:
-        """Learning time of many completions, one statement per ``LOOKUP_BATCH`` keys."""
-        wanted = list(dict.fromkeys(keys))
-        found: dict[CompletionKey, LearningTimeOutcome] = {}
-        for start in range(0, len(wanted), LOOKUP_BATCH):
-            batch = wanted[start : start + LOOKUP_BATCH]
-            try:
-                found.update(self._look_up(batch))
-            except SyncError as error:
-                found.update(dict.fromkeys(batch, Unavailable(str(error))))
-        return found
+        """An outcome for every key; one statement per ``LOOKUP_BATCH`` keys not in the cache."""
+        outcomes: dict[CompletionKey, LearningTimeOutcome] = {}
+        missing: list[CompletionKey] = []
+        for key in dict.fromkeys(keys):
+            known = self._cache.get(key)
+            if known is None:
+                missing.append(key)
+            else:
+                outcomes[key] = known
+        for start in range(0, len(missing), LOOKUP_BATCH):
+            outcomes.update(self._answers(missing[start : start + LOOKUP_BATCH]))
+        self._count(outcomes.values())
+        return outcomes
 
-    def _look_up(
+    def _answers(
         self, keys: Sequence[CompletionKey]
     ) -> Mapping[CompletionKey, LearningTimeOutcome]:
-        rows = []
+        if self._failure is not None and self._clock() < self._rests_until:
+            return dict.fromkeys(keys, self._failure)
+        answers: Mapping[CompletionKey, LearningTimeOutcome]
+        try:
+            answers = self._look_up(self._session.warehouse(), keys)
+        # Whatever the libraries below raise, a webhook without learning time is still a webhook.
+        except Exception as error:
+            failure = _unavailable(error)
+            if failure.reason not in self.problems:
+                is_known = isinstance(error, SyncError)
+                log.warning("look-up failed: %s", error, exc_info=None if is_known else error)
+            self._failure = failure
+            self._rests_until = self._clock() + REST_SECONDS
+            self._session.discard()
+            answers = dict.fromkeys(keys, failure)
+        else:
+            self._failure = None
+        for key, answer in answers.items():
+            self._cache.put(key, answer, seconds=_kept_seconds(answer))
+        return answers
+
+    def _look_up(
+        self, warehouse: Warehouse, keys: Sequence[CompletionKey]
+    ) -> Mapping[CompletionKey, LearningTimeOutcome]:
+        outcomes: dict[CompletionKey, LearningTimeOutcome] = dict.fromkeys(keys, NotYet(None))
+        seen: set[CompletionKey] = set()
         for chunk in json_chunks(
             {"e": key.enterprise_customer_uuid, "u": key.user_id, "c": key.courserun_key}
             for key in keys
         ):
-            rows += self._warehouse.rows(
+            self.statements += 1
+            for row in warehouse.rows(
                 f"""
                 with wanted as (
                     select
@@ -103,21 +232,73 @@ class LearningTimeClient:
                     mart.learning_time_seconds,
                     mart.event_count,
                     mart.computed_through
-                from {self._warehouse.relation("marts", "completion_learning_time")} as mart
+                from {warehouse.relation("marts", MART)} as mart
                 inner join wanted
                     on mart.enterprise_customer_uuid = wanted.enterprise_customer_uuid
                     and mart.user_id = wanted.user_id
                     and mart.courserun_key = wanted.courserun_key
                 """,
                 chunk,
-            )
-        outcomes: dict[CompletionKey, LearningTimeOutcome] = dict.fromkeys(keys, NotYet(None))
-        for row in rows:
-            key = CompletionKey(
-                row["enterprise_customer_uuid"], int(row["user_id"]), row["courserun_key"]
-            )
-            outcomes[key] = _outcome(row)
+            ):
+                key = CompletionKey(
+                    row["enterprise_customer_uuid"], int(row["user_id"]), row["courserun_key"]
+                )
+                outcomes[key] = _bad("several rows for one key") if key in seen else _outcome(row)
+                seen.add(key)
         return outcomes
+
+    def _count(self, outcomes: Iterable[LearningTimeOutcome]) -> None:
+        reasons = Counter(one.reason for one in outcomes if isinstance(one, Unavailable))
+        for reason in reasons.keys() - self.problems.keys():
+            log.warning("no learning time for %d completions: %s", reasons[reason], reason)
+        self.problems.update(reasons)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A session that belongs to someone else."""
+
+    _warehouse: Warehouse
+
+    def warehouse(self) -> Warehouse:
+        return self._warehouse
+
+    def discard(self) -> None:
+        """It is its owner's to close."""
+
+
+class _Own:
+    """A session opened when it is needed, and anew after a failure."""
+
+    def __init__(self, settings: WarehouseSettings, timeout_seconds: int) -> None:
+        self._settings = settings
+        self._timeout_seconds = timeout_seconds
+        self._opened: tuple[Warehouse, ExitStack] | None = None
+
+    def warehouse(self) -> Warehouse:
+        """Raises what ``open_warehouse`` raises."""
+        if self._opened is None:
+            stack = ExitStack()
+            warehouse = stack.enter_context(
+                open_warehouse(
+                    self._settings,
+                    purpose="learning-time",
+                    statement_timeout_seconds=self._timeout_seconds,
+                )
+            )
+            self._opened = warehouse, stack
+        return self._opened[0]
+
+    def discard(self) -> None:
+        """Let go of a session that may be dead; nobody waits for its farewell."""
+        if self._opened is not None:
+            threading.Thread(target=self._opened[1].close, daemon=True).start()
+            self._opened = None
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
 
 
 def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
@@ -130,5 +311,43 @@ def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
         return NoData(through)
     seconds = row["learning_time_seconds"]
     if not isinstance(seconds, int) or seconds < 0:
-        return Unavailable("learning_time_seconds is not a number of seconds; see the dbt tests")
+        return _bad("learning_time_seconds is no number of seconds")
     return Found(seconds, through)
+
+
+def _bad(problem: str) -> Unavailable:
+    return Unavailable(f"{MART}: {problem}; see its dbt tests", UnavailableKind.BAD_VALUE)
+
+
+def _kept_seconds(outcome: LearningTimeOutcome) -> float:
+    match outcome:
+        case Found():
+            return FOUND_SECONDS
+        case NoData() | NotYet():
+            return ABSENT_SECONDS
+        case Unavailable():
+            return ERROR_SECONDS
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    """The outcome behind an error. Engines quote values in their texts, so none is passed on."""
+    match error:
+        case NoAnswer() | WarehouseUnavailable():
+            return Unavailable("the warehouse does not answer", UnavailableKind.UNREACHABLE)
+        case ConfigurationError():
+            return Unavailable(
+                "the settings of the warehouse are wrong", UnavailableKind.UNREACHABLE
+            )
+        case StatementTimedOut():
+            return Unavailable("the look-up ran into its time limit", UnavailableKind.TIMED_OUT)
+        case RelationMissing():
+            return Unavailable(
+                f"the mart {MART.upper()} is missing: run learning_time_job",
+                UnavailableKind.MART_MISSING,
+            )
+        case SyncError():
+            return Unavailable("the warehouse refused the look-up", UnavailableKind.REFUSED)
+        case _:
+            return Unavailable(
+                f"unexpected {type(error).__name__} in the look-up", UnavailableKind.UNEXPECTED
+            )

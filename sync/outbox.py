@@ -8,14 +8,14 @@ here moves a whole batch.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
+from sync.claims import Claimed
 from sync.clock import Clock
-from sync.ledger import ENDPOINT_STATE, OUTBOX
+from sync.ledger import OUTBOX
 from sync.warehouse import Warehouse
 
 State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
@@ -51,18 +51,6 @@ class Decision:
     learning_time_computed_through: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Claimed:
-    """A row under this worker's lease."""
-
-    webhook_id: str
-    event_type: str
-    endpoint_id: int
-    body: bytes
-    attempt_count: int
-    fence: int
-
-
 class Outbox:
     """The outbox as one run sees it."""
 
@@ -71,7 +59,6 @@ class Outbox:
         self._clock = clock
         self._run_id = run_id
         self._outbox = warehouse.relation("sync", OUTBOX)
-        self._endpoint_state = warehouse.relation("sync", ENDPOINT_STATE)
 
     def unfrozen(self, *, after: str, limit: int) -> list[Unfrozen]:
         """The next page, by id: awaiting rows, and held ones whose message was never built."""
@@ -134,66 +121,7 @@ class Outbox:
             before=(now, now, now),
         )
 
-    def claim(self, *, limit: int, lease: timedelta) -> list[Claimed]:
-        """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries."""
-        owner = f"{self._run_id}:{uuid.uuid4()}"
-        now = self._clock()
-        due = """
-            {row}.state = 'pending'
-            and {row}.next_attempt_at <= cast(? as timestamp_ntz)
-            and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
-        """
-        moved = self._warehouse.execute(
-            f"""
-            update {self._outbox} as outbox
-            set
-                lease_owner = ?,
-                lease_expires_at = cast(? as timestamp_ntz),
-                fence = outbox.fence + 1,
-                updated_at = cast(? as timestamp_ntz)
-            where outbox.webhook_id in (
-                select ranked.webhook_id
-                from (
-                    select
-                        due.webhook_id,
-                        row_number() over (
-                            partition by due.endpoint_id
-                            order by
-                                iff(due.attempt_count = 0, 0, 1),
-                                due.next_attempt_at,
-                                due.webhook_id
-                        ) as turn
-                    from {self._outbox} as due
-                    where {due.format(row="due")}
-                        and not exists (
-                            select 1 from {self._endpoint_state} as endpoint
-                            where endpoint.endpoint_id = due.endpoint_id
-                                and endpoint.paused_until > cast(? as timestamp_ntz)
-                        )
-                ) as ranked
-                order by ranked.turn, ranked.webhook_id
-                limit {int(limit)}
-            )
-            and {due.format(row="outbox")}
-            """,
-            owner,
-            (now + lease).isoformat(),
-            *[now.isoformat()] * 6,
-        )
-        if not moved:
-            return []
-        rows = self._warehouse.rows(
-            f"""
-            select webhook_id, event_type, endpoint_id, body, attempt_count, fence
-            from {self._outbox}
-            where lease_owner = ?
-            order by webhook_id
-            """,
-            owner,
-        )
-        return [_claimed(row) for row in rows]
-
-    def release(self, rows: Iterable[Claimed], *, not_before: datetime) -> int:
+    def release(self, rows: Iterable[Claimed]) -> int:
         """Give back rows that were claimed and not tried; no attempt is charged."""
         return self._warehouse.bulk(
             f"""
@@ -201,7 +129,6 @@ class Outbox:
             set
                 lease_owner = null,
                 lease_expires_at = null,
-                next_attempt_at = cast(? as timestamp_ntz),
                 updated_at = cast(? as timestamp_ntz)
             from (
                 select
@@ -212,7 +139,7 @@ class Outbox:
             where outbox.webhook_id = untried.webhook_id and outbox.fence = untried.fence
             """,
             ({"webhook_id": row.webhook_id, "fence": row.fence} for row in rows),
-            before=(not_before.isoformat(), self._now()),
+            before=(self._now(),),
         )
 
     def hold_and_release(self, unusable: Mapping[int, str], usable: Iterable[int]) -> None:
@@ -262,6 +189,21 @@ class Outbox:
             after=(self._now(),),
         )
 
+    def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:
+        """When the next row of these endpoints comes due; rows under a lease do not count."""
+        rows = self._warehouse.rows(
+            f"""
+            select min(next_attempt_at) as due_at from {self._outbox}
+            where state = 'pending'
+                and lease_owner is null
+                and endpoint_id in (
+                    select value::number(38, 0) from table(flatten(input => parse_json(?)))
+                )
+            """,
+            json.dumps(sorted(endpoint_ids)),
+        )
+        return rows[0]["due_at"]
+
     def endpoints_in_use(self) -> set[int]:
         """Endpoints that frozen, undelivered rows point at, whether they still exist or not."""
         rows = self._warehouse.rows(
@@ -289,14 +231,3 @@ def _decision_row(decision: Decision) -> Mapping[str, object]:
         "body": decision.body.decode("utf-8") if decision.body is not None else None,
         "learning_time_computed_through": through.isoformat() if through else None,
     }
-
-
-def _claimed(row: Mapping[str, Any]) -> Claimed:
-    return Claimed(
-        webhook_id=row["webhook_id"],
-        event_type=row["event_type"],
-        endpoint_id=int(row["endpoint_id"]),
-        body=row["body"].encode("utf-8"),
-        attempt_count=int(row["attempt_count"]),
-        fence=int(row["fence"]),
-    )

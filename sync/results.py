@@ -49,6 +49,16 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class AnswerWithBody:
+    """An answer whose body the caller needs, and which holds no excerpt: it may be a secret."""
+
+    status: int
+    body: bytes = field(repr=False)
+    """As it came over the wire, at most 64 KiB; shorter than sent if it broke off."""
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True)
 class Failure:
     """No answer. ``detail`` is fit for a customer: no address, no URL, no secret."""
 

@@ -174,6 +174,11 @@ def decide(
     return _after_bad_status(result, schedule)
 
 
+def own_fault(*, webhook_id: str, attempt_number: int, now: datetime) -> RetryAt:
+    """What follows a fault of ours: another try soon, and nothing charged."""
+    return _Schedule(webhook_id, attempt_number, now, RetryPolicy()).soon()
+
+
 def _after_failure(failure: Failure, schedule: _Schedule) -> Decision:
     if failure.error_kind is ErrorKind.INVALID_TARGET:
         outcome, signal = Held(HeldReason.INVALID_TARGET), Signal.NOTHING

@@ -100,6 +100,11 @@ def home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("LTW_HOME") or PROJECT_ROOT / ".local").resolve()
 
 
+def journal_directory(environ: Mapping[str, str]) -> Path:
+    """Where answers wait for the ledger: ``LTW_JOURNAL_DIR``, else ``journal`` in the home."""
+    return Path(environ.get("LTW_JOURNAL_DIR") or home(environ) / "journal").resolve()
+
+
 def _embedded(environ: Mapping[str, str]) -> EmbeddedWarehouse:
     text = environ.get("LTW_WAREHOUSE_PORT", str(DEFAULT_WAREHOUSE_PORT))
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from requests import Response
 from requests.exceptions import InvalidHeader, RequestException
@@ -20,7 +21,7 @@ from sync.failures import classify, is_unconnected
 from sync.masking import excerpt
 from sync.pinned import PinnedAdapter, PinnedRequest
 from sync.resolver import ResolutionFailed, SystemResolver
-from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
 from sync.signing import ID_HEADER, TIMESTAMP_HEADER
 from sync.urls import InvalidTarget
 
@@ -51,6 +52,7 @@ _EXCHANGE_ERRORS = (
     # Raised below requests for header values that no encoding carries.
     ValueError,
 )
+_Read = TypeVar("_Read", Answer, AnswerWithBody)
 
 
 class Transport:
@@ -104,16 +106,48 @@ class Transport:
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
         """
+        return self._send(
+            url, body, headers, deadline_seconds, lambda response: _read(response, body, headers)
+        )
+
+    def post_for_body(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    ) -> AnswerWithBody | Failure:
+        """As ``post``, under the same rules, for a caller that needs the body of the answer.
+
+        Raises:
+            ValueError: as for ``post``.
+        """
+        return self._send(url, body, headers, deadline_seconds, _read_with_body)
+
+    def _send(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
         started = time.monotonic()
         with self._watchdog.watch(deadline_seconds) as deadline:
-            result = self._post(url, body, headers, deadline)
+            result = self._post(url, body, headers, deadline, read)
         return replace(result, duration_ms=round((time.monotonic() - started) * 1000))
 
     def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> Answer | Failure:
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
         try:
             vetted = vet(
                 url,
@@ -121,7 +155,7 @@ class Transport:
                 resolver=self._resolver,
                 timeout_seconds=min(deadline.remaining(), MAX_LOOKUP_SECONDS),
             )
-            return self._exchange(vetted, body, headers, deadline)
+            return self._exchange(vetted, body, headers, deadline, read)
         except InvalidTarget as refusal:
             return Failure(ErrorKind.INVALID_TARGET, Attribution.THEIRS, str(refusal))
         except ResolutionFailed as failed:
@@ -131,8 +165,13 @@ class Transport:
             return Failure(ErrorKind.INTERNAL, Attribution.OURS, text)
 
     def _exchange(
-        self, vetted: VettedTarget, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> Answer | Failure:
+        self,
+        vetted: VettedTarget,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
         failure = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no address was tried")
         merged = {**_DEFAULT_HEADERS, **headers}
         for tried, address in enumerate(vetted.addresses):
@@ -146,18 +185,13 @@ class Transport:
                 if is_unconnected(error) and not deadline.is_over:
                     continue
                 return failure
-            return _read(response, body, headers)
+            return read(response)
         return failure
 
 
 def _read(response: Response, sent_body: bytes, sent_headers: Mapping[str, str]) -> Answer:
     """The answer, with the start of its body."""
-    if response.status_code < 200:
-        # The final answer may still follow; it must not become that of the next request.
-        response.raw.close()
-        content = b""
-    else:
-        content = _read_capped(response)
+    content = _read_capped(response)
     secrets = [value for name, value in sent_headers.items() if name.lower() not in _PUBLIC_HEADERS]
     retry_after = response.headers.get("Retry-After")
     return Answer(
@@ -171,8 +205,17 @@ def _read(response: Response, sent_body: bytes, sent_headers: Mapping[str, str])
     )
 
 
+def _read_with_body(response: Response) -> AnswerWithBody:
+    """The answer, with the whole of a small body."""
+    return AnswerWithBody(response.status_code, _read_capped(response))
+
+
 def _read_capped(response: Response) -> bytes:
     """Up to ``MAX_BODY_BYTES`` as they came over the wire; less if the body breaks off."""
+    if response.status_code < 200:
+        # The final answer may still follow; it must not become that of the next request.
+        response.raw.close()
+        return b""
     content = bytearray()
     # The head has said what counts; a body that breaks off changes nothing.
     with suppress(*_EXCHANGE_ERRORS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 LOGIN_TIMEOUT_SECONDS = 30
-NETWORK_TIMEOUT_SECONDS = 300
-"""Bounds one statement including the connector's own retries; its default is no bound at all."""
 STATEMENT_TIMEOUT_SECONDS = 240
+NETWORK_PATIENCE = 1.25
+"""Times the statement timeout: how long one statement may take with the connector's own retries,
+whose default is for ever. A little longer, so that Snowflake's own clear refusal comes first."""
+SOCKET_TIMEOUT_SECONDS = 60
+"""Longest silence of the warehouse; it answers a running statement after 45 s at the latest."""
 DOES_NOT_EXIST = 2003
 """Snowflake's code for "does not exist or not authorized"; the embedded engine gives it too."""
+CANCELED = frozenset({604, 630})
+"""Snowflake's codes for a statement stopped by request or by its timeout."""
+NO_ANSWER = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
+"""The connector's codes for a connection that is refused, closed, failing or without an answer,
+and for HTTP statuses (290000 + status) that it repeated in vain."""
 BULK_BIND_BYTES = 900_000
 """Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
 
@@ -41,6 +50,14 @@ class StatementFailed(SyncError):
 
 class RelationMissing(StatementFailed):
     """A table or view does not exist, or the role may not see it."""
+
+
+class StatementTimedOut(StatementFailed):
+    """The warehouse stopped a statement that ran into its time limit."""
+
+
+class NoAnswer(StatementFailed):
+    """The warehouse did not answer a statement in time, or the connection to it is gone."""
 
 
 class Warehouse:
@@ -120,6 +137,10 @@ class Warehouse:
                     f"{text} If it is a mart, build the models first: run learning_time_job, or "
                     "`dbt build`"
                 ) from error
+            if error.errno in CANCELED:
+                raise StatementTimedOut(text) from error
+            if error.errno in NO_ANSWER:
+                raise NoAnswer(text) from error
             raise StatementFailed(text) from error
 
 
@@ -142,8 +163,16 @@ def json_chunks(
 
 
 @contextmanager
-def open_warehouse(settings: WarehouseSettings, *, purpose: str) -> Iterator[Warehouse]:
+def open_warehouse(
+    settings: WarehouseSettings,
+    *,
+    purpose: str,
+    statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS,
+) -> Iterator[Warehouse]:
     """Connect, and close at the end. ``purpose`` becomes the query tag.
+
+    A statement that takes longer than ``statement_timeout_seconds``, time in the queue included,
+    fails; so does one without an answer ``NETWORK_PATIENCE`` times as long.
 
     Raises:
         WarehouseUnavailable: no answer, or the login was refused; names what to check.
@@ -152,7 +181,9 @@ def open_warehouse(settings: WarehouseSettings, *, purpose: str) -> Iterator[War
     import snowflake.connector
     import snowflake.connector.errors as errors
 
-    arguments = connect_arguments(settings, purpose=purpose)
+    arguments = connect_arguments(
+        settings, purpose=purpose, statement_timeout_seconds=statement_timeout_seconds
+    )
     try:
         connection = snowflake.connector.connect(**arguments)
     except (errors.Error, OSError) as error:
@@ -163,21 +194,29 @@ def open_warehouse(settings: WarehouseSettings, *, purpose: str) -> Iterator[War
         connection.close()
 
 
-def connect_arguments(settings: WarehouseSettings, *, purpose: str) -> dict[str, Any]:
+def connect_arguments(
+    settings: WarehouseSettings,
+    *,
+    purpose: str,
+    statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS,
+) -> dict[str, Any]:
     """Arguments of ``snowflake.connector.connect``, the same for both engines but the address."""
+    network_timeout = math.ceil(statement_timeout_seconds * NETWORK_PATIENCE)
     common: dict[str, Any] = {
         "database": settings.database,
         "schema": settings.schema,
         "paramstyle": "qmark",
         "autocommit": True,
         "login_timeout": LOGIN_TIMEOUT_SECONDS,
-        "network_timeout": NETWORK_TIMEOUT_SECONDS,
+        "network_timeout": network_timeout,
+        "socket_timeout": min(network_timeout, SOCKET_TIMEOUT_SECONDS),
         "application": "learning_time_webhooks",
         "session_parameters": {
             "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
             "CLIENT_TELEMETRY_ENABLED": False,
             "QUERY_TAG": f"learning-time-webhooks:{purpose}",
-            "STATEMENT_TIMEOUT_IN_SECONDS": STATEMENT_TIMEOUT_SECONDS,
+            "STATEMENT_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
+            "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "TIMEZONE": "UTC",
         },
     }

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from standardwebhooks import Webhook
@@ -13,7 +14,7 @@ from standardwebhooks import Webhook
 from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
 from sync.completions import Enqueued, enqueue, webhook_id
-from sync.dispatch import TRIP_AFTER, DispatchLimits, DispatchReport, dispatch
+from sync.dispatch import REST_AFTER, DispatchLimits, DispatchReport, Sender, dispatch
 from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
 from sync.ledger import ensure_ledger
 from sync.outbox import Outbox
@@ -39,10 +40,11 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 class Pipeline:
     """The three steps of a run, on one warehouse session and one receiver."""
 
-    def __init__(self, warehouse: Warehouse, target: Receiver) -> None:
+    def __init__(self, warehouse: Warehouse, target: Receiver, journals: Path) -> None:
         ensure_ledger(warehouse)
         self.warehouse = warehouse
         self.target = target
+        self.journals = journals
         self.clock: Clock = warehouse_clock(warehouse)
         self.secrets = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, 10)}
 
@@ -61,13 +63,15 @@ class Pipeline:
         with Transport(policy=policy) as transport:
             return dispatch(
                 self.warehouse,
-                self.outbox,
-                run_id="run-1",
-                clock=self.clock,
-                secrets=SecretStore(self.secrets, None),
-                poster=transport,
-                policy=policy,
-                limits=DispatchLimits(**limits),  # pyright: ignore[reportArgumentType]
+                Sender(
+                    run_id="run-1",
+                    clock=self.clock,
+                    secrets=SecretStore(self.secrets, None),
+                    poster=transport,
+                    policy=policy,
+                    journal_directory=self.journals,
+                    limits=DispatchLimits(**limits),  # pyright: ignore[reportArgumentType]
+                ),
             )
 
     @property
@@ -94,14 +98,14 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def pipeline(warehouse: Warehouse, target: Receiver) -> Pipeline:
+def pipeline(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Pipeline:
     """Two completions and one endpoint."""
     create_marts(
         warehouse,
         completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
         endpoints=[endpoint(1, f"{target.url}/hooks/example")],
     )
-    return Pipeline(warehouse, target)
+    return Pipeline(warehouse, target, tmp_path)
 
 
 def learning_time(user_id: int, **changes: object) -> dict[str, object]:
@@ -344,7 +348,7 @@ def test_a_failing_endpoint_rests_and_another_is_not_delayed(
     pipeline.freeze()
     report = pipeline.send(per_endpoint=2)
     tried = [one for one in target.received if one.path == "/hooks/broken"]
-    assert TRIP_AFTER <= len(tried) < TRIP_AFTER + 2
+    assert REST_AFTER <= len(tried) < REST_AFTER + 2
     assert report.released == 22 - len(tried)
     assert pipeline.rows("state")[-1] == {"state": "delivered"}
     untried = [row for row in pipeline.rows("attempt_count, state") if row["attempt_count"] == 0]
@@ -475,10 +479,10 @@ def test_an_impossible_learning_time_is_unavailable_and_never_sent(pipeline: Pip
 
 
 def test_detection_before_the_first_build_says_what_to_do(
-    warehouse: Warehouse, target: Receiver
+    warehouse: Warehouse, target: Receiver, tmp_path: Path
 ) -> None:
     with pytest.raises(RelationMissing, match="run learning_time_job, or `dbt build`"):
-        Pipeline(warehouse, target).detect()
+        Pipeline(warehouse, target, tmp_path).detect()
 
 
 def test_the_warehouse_and_python_mint_the_same_id(pipeline: Pipeline) -> None:

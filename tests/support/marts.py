@@ -43,7 +43,7 @@ def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]
         "url": url,
         "timeout_seconds": 5,
         "retry_attempts": 3,
-        "max_requests_per_minute": 100,
+        "max_requests_per_minute": 60_000,
         "is_active": True,
         "is_enrollment_events_enabled": False,
         "payload_format": "v2",

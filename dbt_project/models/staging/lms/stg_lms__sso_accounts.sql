@@ -4,19 +4,15 @@ source as (
     select * from {{ source('lms', 'social_auth_usersocialauth') }}
 ),
 
+-- Some releases store the document as JSON inside a JSON string. As the one element of a list, both
+-- forms come out as the text of an object.
 parsed as (
     select
         *,
-        try_parse_json(extra_data::varchar) as parsed_once
+        try_parse_json(
+            try_parse_json('[' || extra_data::varchar || ']')[0]::varchar
+        ) as document
     from source
-),
-
--- Some releases store the document as JSON inside a JSON string.
-unwrapped as (
-    select
-        *,
-        coalesce(try_parse_json(parsed_once::varchar), parsed_once) as document
-    from parsed
 ),
 
 final as (
@@ -31,7 +27,7 @@ final as (
         upper({{ scalar_or_first('document', 'country') }}) as country,
         {{ scalar_or_first('document', 'PercipioUserUUID') }} as percipio_user_id,
         {{ scalar_or_first('document', 'percipioOrganizationUuid') }} as percipio_organization_id
-    from unwrapped
+    from parsed
 )
 
 select * from final

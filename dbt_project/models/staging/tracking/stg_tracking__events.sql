@@ -2,7 +2,7 @@
     'name', 'event_type', 'event_source', 'time', 'event', 'agent', 'host', 'page',
     'context.user_id', 'context.course_id', 'context.received_at',
 ] %}
-{% set new_style_run = '(course|ccx)-v1:[^/+[:space:]]+[+][^/+[:space:]]+[+][^/?&#+[:space:]]+' %}
+{% set new_style_run = '(course|ccx)-v1:[^/+[:space:]]+[+][^/+[:space:]]+[+][^/?&#[:space:]]+' %}
 {% set old_style_run = '[^/+:[:space:]]+/[^/+[:space:]]+/[^/?&#+[:space:]]+' %}
 {# Whitespace that logs leave around values; TRIM alone takes only spaces. #}
 {% set edges = "'^[[:space:]]+|[[:space:]]+$'" %}

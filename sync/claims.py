@@ -1,0 +1,199 @@
+"""Taking due rows: first the right to send to an endpoint, then rows under a lease.
+
+Both are single conditional UPDATEs, so any number of runs may do this side by side.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sync.clock import Clock
+from sync.endpoint_states import EndpointStates
+from sync.ledger import OUTBOX
+from sync.pacing import Grant, grant
+from sync.routing import Endpoint
+from sync.steps import Hook, Step
+from sync.warehouse import Warehouse
+
+FAST_ATTEMPTS = 2
+"""The first try and the first retry go in the fast lane; later ones wait their turn."""
+LOW_LANE_TURN = 4
+"""A row of the low lane counts as so many: with both lanes full it gets one place in five."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row under this worker's lease."""
+
+    webhook_id: str
+    event_type: str
+    endpoint_id: int
+    body: bytes
+    attempt_count: int
+    fence: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to send, and the grants under which they may go."""
+
+    rows: list[Claimed]
+    grants: Mapping[int, Grant]
+
+
+DUE = """
+    {row}.state = 'pending'
+    and {row}.next_attempt_at <= cast(? as timestamp_ntz)
+    and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
+"""
+
+
+class Claims:
+    """Claims of one run, for the endpoints that it can send to."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        clock: Clock,
+        run_id: str,
+        endpoints: Iterable[Endpoint],
+        hook: Hook,
+    ) -> None:
+        self._warehouse = warehouse
+        self._clock = clock
+        self._run_id = run_id
+        self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
+        self._states = EndpointStates(warehouse)
+        self._hook = hook
+        self._outbox = warehouse.relation("sync", OUTBOX)
+
+    def next_batch(self, *, limit: int, lease: timedelta) -> Batch:
+        """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
+
+        An empty batch means that nothing is due, or that every endpoint with due rows rests or
+        has used up its rate for now.
+        """
+        grants = self._reserve(limit, lease)
+        self._hook(Step.RESERVED)
+        if not grants:
+            return Batch([], {})
+        rows = self._claim(grants, limit, lease)
+        self._hook(Step.CLAIMED)
+        return Batch(rows, {one.endpoint_id: one for one in grants})
+
+    def _due_counts(self) -> dict[int, int]:
+        now = self._clock().isoformat()
+        rows = self._warehouse.rows(
+            f"""
+            select due.endpoint_id, count(*) as due
+            from {self._outbox} as due
+            where {DUE.format(row="due")}
+            group by due.endpoint_id
+            """,
+            now,
+            now,
+        )
+        return {int(row["endpoint_id"]): int(row["due"]) for row in rows}
+
+    def _reserve(self, limit: int, lease: timedelta) -> list[Grant]:
+        """Slots for the endpoints with due rows; a probe also keeps other runs from probing."""
+        due = {key: n for key, n in self._due_counts().items() if key in self._limits}
+        grants: dict[int, Grant] = {}
+
+        def take(state: Any) -> Any:
+            taken, after = grant(
+                state,
+                requests_per_minute=self._limits[state.endpoint_id],
+                wanted=min(due[state.endpoint_id], limit),
+                now=self._clock(),
+                probe_until=self._clock() + lease,
+            )
+            grants[state.endpoint_id] = taken
+            return after
+
+        self._states.change(due, take)
+        return [one for one in grants.values() if one.count]
+
+    def _claim(self, grants: Iterable[Grant], limit: int, lease: timedelta) -> list[Claimed]:
+        owner = f"{self._run_id}:{uuid.uuid4()}"
+        now = self._clock()
+        moment = now.isoformat()
+        moved = self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                lease_owner = ?,
+                lease_expires_at = cast(? as timestamp_ntz),
+                fence = outbox.fence + 1,
+                updated_at = cast(? as timestamp_ntz)
+            where outbox.webhook_id in (
+                select ranked.webhook_id
+                from (
+                    select
+                        turns.webhook_id,
+                        row_number() over (
+                            partition by turns.endpoint_id order by turns.turn, turns.webhook_id
+                        ) as place,
+                        granted.slots
+                    from (
+                        select
+                            due.webhook_id,
+                            due.endpoint_id,
+                            row_number() over (
+                                partition by due.endpoint_id, due.lane
+                                order by due.next_attempt_at, due.webhook_id
+                            ) * due.lane as turn
+                        from (
+                            select
+                                *,
+                                iff(attempt_count < {FAST_ATTEMPTS}, 1, {LOW_LANE_TURN}) as lane
+                            from {self._outbox}
+                        ) as due
+                        where {DUE.format(row="due")}
+                    ) as turns
+                    inner join (
+                        select
+                            value:endpoint_id::number(38, 0) as endpoint_id,
+                            value:slots::number(38, 0) as slots
+                        from table(flatten(input => parse_json(?)))
+                    ) as granted
+                        on turns.endpoint_id = granted.endpoint_id
+                ) as ranked
+                where ranked.place <= ranked.slots
+                order by ranked.place, ranked.webhook_id
+                limit {int(limit)}
+            )
+            and {DUE.format(row="outbox")}
+            """,
+            ({"endpoint_id": one.endpoint_id, "slots": one.count} for one in grants),
+            before=(owner, (now + lease).isoformat(), moment, moment, moment),
+            after=(moment, moment),
+        )
+        return self._read_back(owner) if moved else []
+
+    def _read_back(self, owner: str) -> list[Claimed]:
+        """Only rows that still carry this claim are ours, whatever the UPDATE reported."""
+        rows = self._warehouse.rows(
+            f"""
+            select webhook_id, event_type, endpoint_id, body, attempt_count, fence
+            from {self._outbox}
+            where lease_owner = ?
+            order by attempt_count, webhook_id
+            """,
+            owner,
+        )
+        return [
+            Claimed(
+                webhook_id=row["webhook_id"],
+                event_type=row["event_type"],
+                endpoint_id=int(row["endpoint_id"]),
+                body=row["body"].encode("utf-8"),
+                attempt_count=int(row["attempt_count"]),
+                fence=int(row["fence"]),
+            )
+            for row in rows
+        ]

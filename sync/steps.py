@@ -1,0 +1,32 @@
+"""The numbered steps of the delivery protocol, so that a test can stop a run between any two.
+
+Production passes ``nothing``. ``docs/delivery.md`` says for each step what a crash there means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """A moment just after which the process may die."""
+
+    ENQUEUED = "enqueued"
+    FROZEN = "frozen"
+    REPLAYED = "replayed"
+    RESERVED = "reserved"
+    CLAIMED = "claimed"
+    ANSWERED = "answered"
+    JOURNALED = "journaled"
+    ATTEMPTS_LOGGED = "attempts_logged"
+    FINALIZED = "finalized"
+    FORGOTTEN = "forgotten"
+    RELEASED = "released"
+
+
+Hook = Callable[[Step], None]
+
+
+def nothing(step: Step) -> None:
+    """The hook of production."""

@@ -1,0 +1,204 @@
+"""House rules of the dbt project, read from its manifest. Each failure lists every offender."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from sync.settings import PROJECT_ROOT
+
+Manifest = dict[str, Any]
+Node = dict[str, Any]
+
+NAMES = {
+    "staging": r"stg_(tracking|lms|enterprise|sync)__[a-z_]+",
+    "intermediate": r"int_[a-z_]+",
+    "marts": r"(?!stg_|int_)[a-z_]+",
+}
+"""Layer (folder and schema) to the names its models may have."""
+
+
+def nodes(manifest: Manifest, kind: str) -> Iterator[Node]:
+    """Nodes of one kind of this project."""
+    return (
+        node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == kind and node["package_name"] == "learning_time"
+    )
+
+
+def models(manifest: Manifest, layer: str | None = None) -> list[Node]:
+    """Models of a layer, or all of them."""
+    return [one for one in nodes(manifest, "model") if layer in (None, layer_of(one))]
+
+
+def layer_of(model: Node) -> str:
+    return model["path"].split("/")[0]
+
+
+def tests_of(manifest: Manifest, model: Node) -> list[Node]:
+    return [one for one in nodes(manifest, "test") if one["attached_node"] == model["unique_id"]]
+
+
+def names(found: Iterable[Node]) -> list[str]:
+    return sorted(one["name"] for one in found)
+
+
+def test_names_tell_the_layer(manifest: Manifest) -> None:
+    wrong = [one for one in models(manifest) if not re.fullmatch(NAMES[layer_of(one)], one["name"])]
+    assert names(wrong) == []
+
+
+def test_each_layer_has_its_own_schema(manifest: Manifest) -> None:
+    assert names(one for one in models(manifest) if one["schema"] != layer_of(one)) == []
+
+
+def test_no_two_relations_share_a_name(manifest: Manifest) -> None:
+    """Dagster, people and queries find a table by its name."""
+    found = [one["name"] for kind in ("model", "seed") for one in nodes(manifest, kind)]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("kind", ["model", "seed"])
+def test_everything_is_described_with_the_grain_first(manifest: Manifest, kind: str) -> None:
+    wrong = [
+        one
+        for one in nodes(manifest, kind)
+        if not re.match(r"One row( per|:) ", one["description"].strip())
+    ]
+    assert names(wrong) == []
+
+
+def test_every_column_of_every_model_is_described(manifest: Manifest) -> None:
+    """Which columns there are says the model itself: its last CTE names them."""
+    missing = []
+    for model in models(manifest):
+        listed = {name for name, column in model["columns"].items() if column["description"]}
+        missing += [f"{model['name']}.{name}" for name in columns_of(model) - listed]
+        missing += [f"{model['name']}.{name}: no such column" for name in listed - columns_of(model)]
+    assert sorted(missing) == []
+
+
+def columns_of(model: Node) -> set[str]:
+    """Names of the columns of the last CTE, which is called final."""
+    body = model["raw_code"].rpartition("final as (")[2]
+    if re.search(r"select\s+\*,\s+case\s+when not is_user_known", body):
+        return set(model["columns"])  # int_enterprise_completions adds one column to a CTE
+    selected = re.split(r"\n    from |\n    select \*", body)[0]
+    return set(re.findall(r"(?:\bas |^ {8}(?:\w+\.)?)(\w+),?$", selected, re.MULTILINE))
+
+
+def test_sources_and_macros_are_described(manifest: Manifest) -> None:
+    sources = [one for one in manifest["sources"].values() if not one["description"]]
+    macros = [
+        one
+        for one in manifest["macros"].values()
+        if one["package_name"] == "learning_time" and not one["description"]
+    ]
+    assert names([*sources, *macros]) == []
+
+
+def test_only_staging_reads_sources_and_marts_never_read_the_log(manifest: Manifest) -> None:
+    wrong = [
+        one
+        for one in models(manifest)
+        if layer_of(one) != "staging"
+        and any(parent.startswith("source.") for parent in one["depends_on"]["nodes"])
+    ]
+    assert names(wrong) == []
+
+
+def test_staging_joins_nothing(manifest: Manifest) -> None:
+    wrong = [
+        one
+        for one in models(manifest, "staging")
+        if len(one["depends_on"]["nodes"]) > 1 or " join " in one["raw_code"]
+    ]
+    assert names(wrong) == []
+
+
+def test_every_model_belongs_to_a_group(manifest: Manifest) -> None:
+    assert names(one for one in models(manifest) if not one["config"]["group"]) == []
+
+
+def test_public_models_have_a_contract_an_owner_and_a_tested_key(manifest: Manifest) -> None:
+    public = [one for one in models(manifest) if one["config"]["access"] == "public"]
+    assert {one["unique_id"] for one in public} == {
+        one["unique_id"] for one in models(manifest, "marts")
+    }
+    key_tests = {"unique_grain", "has_one_row"}
+    wrong = [
+        one
+        for one in public
+        if not one["config"]["contract"]["enforced"]
+        or not one["config"]["meta"].get("dagster", {}).get("owners")
+        or not any(column["data_type"] for column in one["columns"].values())
+        or not any(
+            test["test_metadata"]["name"] in key_tests and test["config"]["severity"] == "ERROR"
+            for test in tests_of(manifest, one)
+            if test.get("test_metadata")
+        )
+    ]
+    assert names(wrong) == []
+
+
+def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest) -> None:
+    incremental = [
+        one for one in models(manifest) if one["config"]["materialized"] == "incremental"
+    ]
+    assert len(incremental) == 3
+    wrong = [
+        one
+        for one in incremental
+        if "Watermark" not in one["raw_code"]
+        or "Invalid" not in one["raw_code"]
+        or one["config"]["on_schema_change"] != "fail"
+        or one["config"]["incremental_strategy"] != "delete+insert"
+    ]
+    assert names(wrong) == []
+
+
+def test_a_warning_says_why_it_is_no_error(manifest: Manifest) -> None:
+    """A comment stands beside each: above `severity: warn`, or at the head of the test."""
+    wrong = []
+    for test in nodes(manifest, "test"):
+        if test["config"]["severity"].lower() != "warn":
+            continue
+        text = (PROJECT_ROOT / test["original_file_path"]).read_text(encoding="utf-8")
+        head = text.partition("severity: warn" if "severity: warn" in text else "config(")[0]
+        if "#" not in head.splitlines()[-2 if head.endswith(" ") else -1] and "{#" not in head:
+            wrong.append(test)
+    assert names(wrong) == []
+
+
+def test_the_webhook_is_an_exposure_of_public_models(manifest: Manifest) -> None:
+    exposures = list(manifest["exposures"].values())
+    assert [one["name"] for one in exposures] == ["completion_webhook"]
+    parents = {parent.rpartition(".")[2] for parent in exposures[0]["depends_on"]["nodes"]}
+    assert parents == {"completed_enrollments", "completion_learning_time", "webhook_endpoints"}
+    assert exposures[0]["type"] == "application"
+    assert exposures[0]["description"]
+    assert exposures[0]["owner"]["email"]
+
+
+def test_detection_needs_no_learning_time(manifest: Manifest) -> None:
+    """A failed number must never stop a completion: nothing above the view is computed by it."""
+    parents = manifest["parent_map"]
+    seen: set[str] = set()
+    queue = ["model.learning_time.completed_enrollments"]
+    while queue:
+        node = queue.pop()
+        if node not in seen:
+            seen.add(node)
+            queue += parents.get(node, [])
+    above = {manifest["nodes"][one]["name"] for one in seen if one.startswith("model.")}
+    assert above
+    assert not {name for name in above if "tracking" in name or "learning" in name}
+    assert all(
+        manifest["nodes"][one]["config"]["materialized"] == "view"
+        for one in seen
+        if one.startswith("model.")
+    )

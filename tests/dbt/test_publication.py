@@ -1,0 +1,93 @@
+"""What reaches the marts: never a bad batch, never a claim beyond what is loaded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sync.warehouse import Warehouse
+from tests.conftest import Dbt
+from tests.dbt.scenario import Batch, enroll, line, load, pass_course, prepare
+
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+completion_learning_time")
+MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
+GOOD = (
+    line(7, "2026-03-09T05:00:00+00:00"),
+    line(7, "2026-03-09T05:20:00+00:00", "page_close"),
+)
+PASSED_AT = datetime(2026, 3, 9, 5, 10, tzinfo=UTC)
+
+
+@pytest.fixture
+def built(warehouse: Warehouse, dbt: Dbt) -> Warehouse:
+    """One learner who passed between two events; built once."""
+    prepare(warehouse)
+    enroll(warehouse, [7])
+    pass_course(warehouse, 7, PASSED_AT)
+    load(warehouse, Batch("good", MONDAY, GOOD))
+    dbt(*BUILD)
+    return warehouse
+
+
+def test_a_broken_batch_leaves_the_last_good_number(built: Warehouse, dbt: Dbt) -> None:
+    """A test upstream fails, so the marts keep their rows and the watermark stands still."""
+    before = completion(built)
+    broken = ("{cut off",) * 600 + (line(7, "2026-03-09T06:30:00+00:00"),) * 400
+    load(built, Batch("broken", MONDAY + timedelta(hours=1), broken))
+
+    with pytest.raises(AssertionError, match="assert_quarantined_share_is_small"):
+        dbt(*BUILD)
+
+    assert completion(built) == before
+
+
+def test_a_mended_loader_publishes_what_was_held_back(built: Warehouse, dbt: Dbt) -> None:
+    broken = ("{cut off",) * 600 + (line(7, "2026-03-09T06:30:00+00:00"),) * 400
+    load(built, Batch("broken", MONDAY + timedelta(hours=1), broken))
+    with pytest.raises(AssertionError):
+        dbt(*BUILD)
+
+    dbt(*BUILD, "--vars", "{quarantine_error_share: 0.9}")
+
+    after = completion(built)
+    assert after["computed_through"] == datetime(2026, 3, 9, 6, 20)
+    assert after["learning_time_seconds"] == 600
+
+
+def test_a_few_bad_lines_stop_nothing(built: Warehouse, dbt: Dbt) -> None:
+    lines = ("{cut off",) * 10 + tuple(
+        line(7, f"2026-03-09T06:{minute:02}:{second:02}+00:00")
+        for minute in range(20)
+        for second in range(60)
+    )
+    load(built, Batch("later", MONDAY + timedelta(hours=1), lines))
+
+    dbt(*BUILD)
+
+    assert completion(built)["computed_through"] == datetime(2026, 3, 9, 6, 9, 59)
+
+
+def test_the_watermark_stands_still_while_nothing_is_loaded(built: Warehouse, dbt: Dbt) -> None:
+    before = completion(built)
+    dbt(*BUILD)
+    assert completion(built) == before
+    assert before["computed_through"] == datetime(2026, 3, 9, 5, 10)
+
+
+def test_a_late_line_changes_the_number_of_a_completion(built: Warehouse, dbt: Dbt) -> None:
+    assert completion(built)["learning_time_seconds"] == 600
+    late = line(7, "2026-03-09T04:40:00+00:00", "load_video")
+    load(built, Batch("late", MONDAY + timedelta(days=1), (late,)))
+
+    dbt(*BUILD)
+
+    assert completion(built)["learning_time_seconds"] == 1800
+    assert completion(built)["first_activity_at"] == datetime(2026, 3, 9, 4, 40)
+
+
+def completion(warehouse: Warehouse) -> dict[str, Any]:
+    rows = warehouse.rows("select * from analytics.marts.completion_learning_time")
+    assert len(rows) == 1
+    return rows[0]

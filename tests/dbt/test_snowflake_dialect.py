@@ -1,0 +1,96 @@
+"""The same project on the two engines: what is compiled for Snowflake is Snowflake's SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlglot
+import yaml
+from sqlglot import exp
+
+from sync.local.sample_data import SampleSize, generate, write_files
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.tracking_logs import load_logs
+from sync.warehouse import Warehouse
+from tests.conftest import Dbt
+from tests.dbt.scenario import prepare
+
+ONLY_EMBEDDED = {"JSON_VALID", "JSON_EXTRACT_STRING", "LIST_EXTRACT"}
+"""DuckDB functions of the embedded branches; Snowflake has none of them."""
+
+
+@pytest.fixture(scope="module")
+def snowflake_profiles(
+    warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A target that is called snowflake, so that macros choose its branch, and is the embedded one.
+
+    dbt cannot compile incremental models without a connection.
+    """
+    profiles = yaml.safe_load(
+        (PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8")
+    )
+    outputs = profiles["learning_time"]["outputs"]
+    outputs["snowflake"] = outputs["embedded"]
+    directory = tmp_path_factory.mktemp("profiles")
+    (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+    return directory
+
+
+def test_the_snowflake_target_parses_without_a_warning_or_an_account(
+    dbt: Dbt, tmp_path: Path
+) -> None:
+    dbt(
+        *("--warn-error", "parse", "--no-partial-parse", "--show-all-deprecations"),
+        *("--target", "snowflake"),
+    )
+
+
+@pytest.mark.parametrize("target", ["snowflake", "embedded"])
+def test_every_compiled_statement_parses_in_the_snowflake_dialect(
+    warehouse: Warehouse, dbt: Dbt, dbt_target_path: Path, snowflake_profiles: Path, target: str
+) -> None:
+    prepare(warehouse)
+    dbt("compile", "--target", target, "--profiles-dir", str(snowflake_profiles))
+
+    compiled = sorted((dbt_target_path / "compiled").rglob("*.sql"))
+    assert len(compiled) > 60
+    functions = set()
+    for path in compiled:
+        statement = sqlglot.parse_one(path.read_text(encoding="utf-8"), read="snowflake")
+        assert isinstance(statement, exp.Query), path
+        functions |= {one.name.upper() for one in statement.find_all(exp.Anonymous)}
+    assert (functions & ONLY_EMBEDDED == ONLY_EMBEDDED) == (target == "embedded")
+    assert not functions & ONLY_EMBEDDED or target == "embedded"
+
+
+def test_both_branches_read_every_sample_line_alike(
+    warehouse: Warehouse,
+    dbt: Dbt,
+    dbt_target_path: Path,
+    snowflake_profiles: Path,
+    tmp_path: Path,
+) -> None:
+    """Dirty lines included: the fast branch of the laptop is not another parser."""
+    prepare(warehouse)
+    data = generate(
+        SampleSize(lines=1_000),
+        seed=5,
+        start=datetime(2026, 3, 2, tzinfo=UTC),
+        receiver_url="http://127.0.0.1:1",
+    )
+    load_logs(warehouse, write_files(tmp_path, data.waves[0]), progress=lambda _: None)
+    readings = []
+    for target in ("embedded", "snowflake"):
+        dbt(
+            *("compile", "--select", "stg_tracking__events", "--target", target),
+            *("--profiles-dir", str(snowflake_profiles)),
+        )
+        (compiled,) = (dbt_target_path / "compiled").rglob("stg_tracking__events.sql")
+        readings.append(warehouse.rows(compiled.read_text(encoding="utf-8")))
+
+    fast, portable = (sorted(map(repr, one)) for one in readings)
+    assert len(fast) > 500
+    assert fast == portable

@@ -1,0 +1,87 @@
+"""The journal: durable, per process, and found again when its process is dead."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sync.journal import Entry, JournalFailed, abandoned_journals, open_journal
+
+
+def entry(number: int, **changes: object) -> Entry:
+    return Entry({"webhook_id": f"id-{number}", "fence": 1, **changes}, {"state": "delivered"})
+
+
+def test_what_is_recorded_is_read_back_in_order(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        journal.record([entry(2), entry(1)])
+        journal.record([entry(3)])
+        assert journal.entries() == [entry(2), entry(1), entry(3)]
+        journal.forget([entry(2), entry(1), entry(3)])
+
+
+def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        journal.record([entry(1, outcome="retry")])
+        journal.record([entry(1, outcome="delivered")])
+        assert journal.entries() == [entry(1, outcome="delivered")]
+        journal.forget([entry(1)])
+
+
+def test_an_empty_journal_leaves_no_file(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        journal.record([entry(1)])
+        journal.forget([entry(1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_outlive_a_run_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stop"), open_journal(tmp_path) as journal:
+        journal.record([entry(1)])
+        raise ValueError("stop")
+    with abandoned_journals(tmp_path) as found:
+        assert [journal.entries() for journal in found] == [[entry(1)]]
+        found[0].forget([entry(1)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_living_journal_is_not_abandoned(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        journal.record([entry(1)])
+        with abandoned_journals(tmp_path) as found:
+            assert found == []
+        journal.forget([entry(1)])
+
+
+def test_entries_outlive_a_killed_process(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from sync.journal import Entry, open_journal
+with open_journal(Path(sys.argv[1])) as journal:
+    journal.record([Entry({"webhook_id": "id-1", "fence": 1}, {"state": "delivered"})])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with abandoned_journals(tmp_path) as found:
+        assert [journal.entries() for journal in found] == [[entry(1)]]
+    with abandoned_journals(tmp_path) as found:
+        assert len(found) == 1, "entries that nobody forgot are still there"
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"), open_journal(blocked / "journal"):
+        pass
+
+
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "1-x.journal").write_bytes(b"not a database, but long enough to look like one" * 99)
+    with pytest.raises(JournalFailed, match=r"1-x\.journal"), abandoned_journals(tmp_path):
+        pass

@@ -27,7 +27,9 @@ def flag_default(environ: Mapping[str, str]) -> bool:
     """
     text = environ.get(FLAG_SETTING, "")
     if text.lower() not in WORDS:
-        raise ConfigurationError(f"{FLAG_SETTING} is {text!r}; it must be 'true' or 'false'")
+        raise ConfigurationError(
+            f"{FLAG_SETTING} is {text!r}; it must be 'true', '1', 'false' or '0', or not set"
+        )
     return WORDS[text.lower()]
 
 
@@ -83,7 +85,8 @@ class EnrichmentConfig(dg.Config):
         default=flag_default(os.environ),
         description=(
             "Put learning time into completion webhooks. Off: the standard webhook, byte for byte, "
-            f"and nothing ever waits. Default from {FLAG_SETTING}, else off."
+            f"and nothing ever waits. Default from {FLAG_SETTING} as it was when Dagster loaded "
+            "the definitions, else off."
         ),
     )
     max_enrichment_wait_minutes: int = Field(

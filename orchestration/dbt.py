@@ -164,7 +164,9 @@ def _build(
 ) -> Iterator[Any]:
     with warehouse.session(purpose="prepare"):
         pass
-    arguments = ["build", *(["--full-refresh"] if full_refresh else [])]
+    # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments += ["--full-refresh"] if full_refresh else []
     with artifacts_directory(dbt_project(), context.run.run_id, context.op.name) as directory:
         yield from dbt.cli(arguments, context=context, target_path=directory).stream()
 

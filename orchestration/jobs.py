@@ -32,14 +32,17 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """Hourly for the number, every five minutes for the message."""
+    """Half-hourly for the number, every five minutes for the message."""
     return [
         dg.ScheduleDefinition(
-            name="learning_time_hourly",
+            name="learning_time_every_30_minutes",
             job_name="learning_time_job",
-            cron_schedule="10 * * * *",
+            cron_schedule="10,40 * * * *",
             execution_timezone="UTC",
-            description="Hourly: a completion waits an hour at most for its learning time.",
+            description=(
+                "Every 30 minutes: with the settling margin of 10, a completion's learning time is "
+                "there after 40 minutes at most, within the 60 that it may wait."
+            ),
         ),
         dg.ScheduleDefinition(
             name="completion_webhooks_every_5_minutes",

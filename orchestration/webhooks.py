@@ -11,6 +11,7 @@ from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
 from sync.dispatch import Sender, dispatch
 from sync.freeze import freeze
+from sync.learning_time import LearningTimeClient
 from sync.network import canary, network_policy
 from sync.outbox import Outbox
 from sync.resolver import SystemResolver
@@ -101,10 +102,13 @@ def enriched_completions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: EnrichmentConfig
 ) -> dg.MaterializeResult:
     """Freeze the messages of recorded completions."""
-    with warehouse.session(purpose="freeze") as session:
+    with (
+        warehouse.session(purpose="freeze") as session,
+        LearningTimeClient.connect(session.settings) as client,
+    ):
         clock = warehouse_clock(session)
         outbox = Outbox(session, clock, context.run.run_id)
-        report = freeze(session, outbox, policy=config.policy(), clock=clock)
+        report = freeze(session, outbox, client, policy=config.policy(), clock=clock)
     for problem, count in sorted(report.problems.items()):
         context.log.warning(f"{count} completions: {problem}")
     context.log.info(metadata.freeze_sentence(report))

@@ -80,77 +80,128 @@ def ledger_entry(attempt: Attempt, *, run_id: str) -> Entry:
 
 
 def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, hook: Hook) -> None:
-    """Append the attempts and move their rows, together or not at all; repeating it is harmless.
+    """Append the attempts, then move their rows; repeating it is harmless.
+
+    Not one transaction: that of a run killed before its commit would keep the rows locked, on
+    Snowflake for minutes. What falls between the two statements, ``settle_logged`` finds.
 
     A result whose fence has fallen behind may not reschedule, kill or hold the row. A 2xx counts
     even then: the receiver has the message. A row that was delivered stays delivered, whatever a
-    replay of it met.
+    replay of it met; that one try ends the replay, unless a fault of ours kept it from starting.
     """
     if not entries:
         return
     outbox = warehouse.relation("sync", OUTBOX)
     log = warehouse.relation("sync", ATTEMPTS)
-    with warehouse.transaction():
-        warehouse.bulk(
-            f"""
-            insert into {log} (
-                webhook_id, endpoint_id, fence, attempt_number, run_id, started_at, duration_ms,
-                status_code, outcome, error_kind, attribution, response_excerpt, signing_key_ids
-            )
+    warehouse.bulk(
+        f"""
+        insert into {log} (
+            webhook_id, endpoint_id, fence, attempt_number, run_id, started_at, duration_ms,
+            status_code, outcome, error_kind, attribution, response_excerpt, signing_key_ids,
+            replay_id
+        )
+        select
+            made.value:webhook_id::varchar,
+            made.value:endpoint_id::number(38, 0),
+            made.value:fence::number(38, 0),
+            made.value:attempt_number::number(38, 0),
+            made.value:run_id::varchar,
+            made.value:started_at::varchar::timestamp_ntz,
+            made.value:duration_ms::number(38, 0),
+            made.value:status_code::number(38, 0),
+            made.value:outcome::varchar,
+            made.value:error_kind::varchar,
+            made.value:attribution::varchar,
+            made.value:response_excerpt::varchar,
+            made.value:signing_key_ids::varchar,
+            made.value:replay_id::varchar
+        from table(flatten(input => parse_json(?))) as made
+        where not exists (
+            select 1 from {log} as logged
+            where logged.webhook_id = made.value:webhook_id::varchar
+                and logged.fence = made.value:fence::number(38, 0)
+        )
+        """,
+        (entry.attempt for entry in entries),
+    )
+    hook(Step.ATTEMPTS_LOGGED)
+    warehouse.bulk(
+        f"""
+        update {outbox} as outbox
+        set
+            state = iff(outbox.state = 'delivered', outbox.state, attempt.state),
+            state_reason = iff(outbox.state = 'delivered', null, attempt.reason),
+            attempt_count = greatest(outbox.attempt_count, attempt.attempt_count),
+            next_attempt_at = attempt.next_attempt_at,
+            delivered_at = coalesce(outbox.delivered_at, attempt.delivered_at),
+            replay_id = iff(
+                attempt.state in ('delivered', 'dead')
+                or outbox.state = 'delivered' and not coalesce(attempt.is_own_fault, false),
+                null, outbox.replay_id
+            ),
+            lease_owner = null,
+            lease_expires_at = null,
+            updated_at = cast(? as timestamp_ntz)
+        from (
             select
-                made.value:webhook_id::varchar,
-                made.value:endpoint_id::number(38, 0),
-                made.value:fence::number(38, 0),
-                made.value:attempt_number::number(38, 0),
-                made.value:run_id::varchar,
-                made.value:started_at::varchar::timestamp_ntz,
-                made.value:duration_ms::number(38, 0),
-                made.value:status_code::number(38, 0),
-                made.value:outcome::varchar,
-                made.value:error_kind::varchar,
-                made.value:attribution::varchar,
-                made.value:response_excerpt::varchar,
-                made.value:signing_key_ids::varchar
-            from table(flatten(input => parse_json(?))) as made
-            where not exists (
-                select 1 from {log} as logged
-                where logged.webhook_id = made.value:webhook_id::varchar
-                    and logged.fence = made.value:fence::number(38, 0)
-            )
-            """,
-            (entry.attempt for entry in entries),
-        )
-        hook(Step.ATTEMPTS_LOGGED)
-        warehouse.bulk(
-            f"""
-            update {outbox} as outbox
-            set
-                state = attempt.state,
-                state_reason = attempt.reason,
-                attempt_count = greatest(outbox.attempt_count, attempt.attempt_count),
-                next_attempt_at = attempt.next_attempt_at,
-                delivered_at = attempt.delivered_at,
-                lease_owner = null,
-                lease_expires_at = null,
-                updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:webhook_id::varchar as webhook_id,
-                    value:fence::number(38, 0) as fence,
-                    value:state::varchar as state,
-                    value:reason::varchar as reason,
-                    value:attempt_count::number(38, 0) as attempt_count,
-                    value:next_attempt_at::varchar::timestamp_ntz as next_attempt_at,
-                    value:delivered_at::varchar::timestamp_ntz as delivered_at
-                from table(flatten(input => parse_json(?)))
-            ) as attempt
-            where outbox.webhook_id = attempt.webhook_id
-                and outbox.state <> 'delivered'
+                value:webhook_id::varchar as webhook_id,
+                value:fence::number(38, 0) as fence,
+                value:state::varchar as state,
+                value:reason::varchar as reason,
+                value:attempt_count::number(38, 0) as attempt_count,
+                value:next_attempt_at::varchar::timestamp_ntz as next_attempt_at,
+                value:delivered_at::varchar::timestamp_ntz as delivered_at,
+                value:is_own_fault::boolean as is_own_fault
+            from table(flatten(input => parse_json(?)))
+        ) as attempt
+        where outbox.webhook_id = attempt.webhook_id
+            and (
+                outbox.state <> 'delivered'
                 and (outbox.fence = attempt.fence or attempt.state = 'delivered')
-            """,
-            (entry.state for entry in entries),
-            before=(clock().isoformat(),),
-        )
+                or outbox.state = 'delivered'
+                and outbox.replay_id is not null
+                and outbox.fence = attempt.fence
+            )
+        """,
+        (entry.state for entry in entries),
+        before=(clock().isoformat(),),
+    )
+
+
+def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
+    """Mark rows delivered whose 2xx only the log knows, since a run died within ``finalize``.
+
+    Its journal may be lost as well; without this they would be sent again. How many.
+    """
+    return warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", OUTBOX)} as outbox
+        set
+            state = 'delivered',
+            state_reason = null,
+            attempt_count = greatest(outbox.attempt_count, logged.attempt_number),
+            next_attempt_at = null,
+            delivered_at = logged.delivered_at,
+            replay_id = null,
+            lease_owner = null,
+            lease_expires_at = null,
+            updated_at = cast(? as timestamp_ntz)
+        from (
+            select
+                webhook_id,
+                max(attempt_number) as attempt_number,
+                min(dateadd(millisecond, duration_ms, started_at)) as delivered_at
+            from {warehouse.relation("sync", ATTEMPTS)}
+            where outcome = 'delivered'
+            group by webhook_id
+        ) as logged
+        where outbox.webhook_id = logged.webhook_id
+            -- Such a run has also left its lease, so these are few.
+            and outbox.lease_owner is not null
+            and outbox.state <> 'delivered'
+        """,
+        clock().isoformat(),
+    )
 
 
 def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
@@ -169,6 +220,7 @@ def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
         "attribution": decision.attribution,
         "response_excerpt": result.excerpt if isinstance(result, Answer) else result.detail,
         "signing_key_ids": attempt.signing_key_ids,
+        "replay_id": claimed.replay_id,
     }
 
 
@@ -186,4 +238,5 @@ def _state_row(attempt: Attempt) -> dict[str, object]:
         "attempt_count": attempt.claimed.attempt_count + int(attempt.is_charged),
         "next_attempt_at": next_at.isoformat() if next_at else None,
         "delivered_at": attempt.finished_at.isoformat() if attempt.state == "delivered" else None,
+        "is_own_fault": isinstance(outcome, RetryAt) and not outcome.charged,
     }

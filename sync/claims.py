@@ -20,7 +20,7 @@ from sync.steps import Hook, Step
 from sync.warehouse import Warehouse
 
 FAST_ATTEMPTS = 2
-"""The first try and the first retry go in the fast lane; later ones wait their turn."""
+"""The first try and the first retry go in the fast lane; later ones and replays take turns."""
 LOW_LANE_TURN = 4
 """A row of the low lane counts as so many: with both lanes full it gets one place in five."""
 
@@ -35,6 +35,8 @@ class Claimed:
     body: bytes
     attempt_count: int
     fence: int
+    replay_id: str | None = None
+    """The operator's request that this try answers to, if any."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Batch:
 
 
 DUE = """
-    {row}.state = 'pending'
+    ({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)
     and {row}.next_attempt_at <= cast(? as timestamp_ntz)
     and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
 """
@@ -150,7 +152,10 @@ class Claims:
                         from (
                             select
                                 *,
-                                iff(attempt_count < {FAST_ATTEMPTS}, 1, {LOW_LANE_TURN}) as lane
+                                iff(
+                                    attempt_count < {FAST_ATTEMPTS} and replay_id is null,
+                                    1, {LOW_LANE_TURN}
+                                ) as lane
                             from {self._outbox}
                         ) as due
                         where {DUE.format(row="due")}
@@ -179,7 +184,7 @@ class Claims:
         """Only rows that still carry this claim are ours, whatever the UPDATE reported."""
         rows = self._warehouse.rows(
             f"""
-            select webhook_id, event_type, endpoint_id, body, attempt_count, fence
+            select webhook_id, event_type, endpoint_id, body, attempt_count, fence, replay_id
             from {self._outbox}
             where lease_owner = ?
             order by attempt_count, webhook_id
@@ -194,6 +199,7 @@ class Claims:
                 body=row["body"].encode("utf-8"),
                 attempt_count=int(row["attempt_count"]),
                 fence=int(row["fence"]),
+                replay_id=row["replay_id"],
             )
             for row in rows
         ]

@@ -106,10 +106,15 @@ def dev() -> None:
 @warehouse_app.command()
 def start() -> None:
     """Start the embedded warehouse in the background, or find it running."""
+    from sync.ledger import ensure_ledger
     from sync.local.embedded.lifecycle import ensure_running
+    from sync.raw import create_raw_tables
 
     settings = _embedded_settings()
     running = ensure_running(settings)
+    with open_warehouse(settings, purpose="start") as warehouse:
+        ensure_ledger(warehouse)
+        create_raw_tables(warehouse)
     out.print(f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}")
 
 

@@ -75,21 +75,27 @@ def activate(warehouse: Warehouse, *, clock: Clock, activated_at: datetime | Non
     The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
     that a run with a forgotten setting cannot resurrect the past.
     """
-    table = warehouse.relation("sync", ACTIVATIONS)
-    found = warehouse.rows(
-        f"select min(activated_at) as activated_at from {table} where event_type = ?",
-        COURSE_COMPLETION,
-    )[0]["activated_at"]
+    found = recorded_activation(warehouse)
     if found is not None:
         return found
     moment = activated_at or clock()
     warehouse.execute(
-        f"insert into {table} select ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
+        f"insert into {warehouse.relation('sync', ACTIVATIONS)}"
+        " select ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
         COURSE_COMPLETION,
         moment.isoformat(),
         clock().isoformat(),
     )
     return moment
+
+
+def recorded_activation(warehouse: Warehouse) -> datetime | None:
+    """When deliveries began; None before the first run."""
+    return warehouse.rows(
+        f"select min(activated_at) as activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
+        " where event_type = ?",
+        COURSE_COMPLETION,
+    )[0]["activated_at"]
 
 
 def enqueue(
@@ -112,23 +118,13 @@ def enqueue(
     """
     since = activate(warehouse, clock=clock, activated_at=activated_at)
     completions = warehouse.relation("marts", "completed_enrollments")
-    outbox = warehouse.relation("sync", OUTBOX)
-    unknown = f"""
-        not exists (
-            select 1 from {outbox} as known
-            where known.event_type = '{COURSE_COMPLETION}'
-                and known.enterprise_customer_uuid = completions.enterprise_customer_uuid
-                and known.user_id = completions.user_id
-                and known.courserun_key = completions.courserun_key
-        )
-    """
     counts = warehouse.rows(
         f"""
         select
             coalesce(count_if(completions.passed_at >= cast(? as timestamp_ntz)), 0) as fresh,
             coalesce(count_if(completions.passed_at < cast(? as timestamp_ntz)), 0) as old
         from {completions} as completions
-        where {unknown}
+        where {_unknown(warehouse)}
         """,
         since.isoformat(),
         since.isoformat(),
@@ -137,12 +133,17 @@ def enqueue(
     if fresh > mass_send_limit and not allow_mass_send:
         return HeldBack(activated_at=since, found=fresh, limit=mass_send_limit)
     if fresh or old:
+        new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id)
         warehouse.execute(
-            _insert(outbox, completions, unknown),
-            str(NAMESPACE),
-            clock().isoformat(),
-            run_id,
-            since.isoformat(),
+            f"""
+            insert into {warehouse.relation("sync", OUTBOX)} (
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                occurred_at, facts, recorded_at, recorded_run_id, state, state_reason,
+                attempt_count, fence, updated_at
+            )
+            {new}
+            """,
+            *binds,
         )
     return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
 
@@ -177,14 +178,14 @@ def refresh_held(warehouse: Warehouse, *, clock: Clock) -> int:
     )
 
 
-def _insert(outbox: str, completions: str, unknown: str) -> str:
-    """One statement from view to outbox, however many rows: the client never holds them."""
-    return f"""
-        insert into {outbox} (
-            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key, occurred_at,
-            facts, recorded_at, recorded_run_id, state, state_reason,
-            attempt_count, fence, updated_at
-        )
+def select_new(
+    warehouse: Warehouse, *, since: datetime, now: datetime, run_id: str
+) -> tuple[str, tuple[object, ...]]:
+    """The rows that ``enqueue`` inserts, as a query and its binds.
+
+    One statement from view to outbox, however many rows: the client never holds them.
+    """
+    query = f"""
         with
         parameters as (
             select
@@ -194,8 +195,8 @@ def _insert(outbox: str, completions: str, unknown: str) -> str:
                 cast(? as timestamp_ntz) as activated_at
         ),
         completions as (
-            select * from {completions} as completions
-            where {unknown}
+            select * from {warehouse.relation("marts", "completed_enrollments")} as completions
+            where {_unknown(warehouse)}
             qualify row_number() over (
                 partition by
                     completions.enterprise_customer_uuid,
@@ -209,23 +210,39 @@ def _insert(outbox: str, completions: str, unknown: str) -> str:
                 parameters.namespace,
                 '{COURSE_COMPLETION}|' || completions.enterprise_customer_uuid
                 || '|' || completions.user_id::varchar || '|' || completions.courserun_key
-            ),
-            '{COURSE_COMPLETION}',
+            ) as webhook_id,
+            '{COURSE_COMPLETION}' as event_type,
             completions.enterprise_customer_uuid,
             completions.user_id,
             completions.courserun_key,
-            completions.passed_at,
-            {FACTS},
-            parameters.now,
-            parameters.run_id,
+            completions.passed_at as occurred_at,
+            {FACTS} as facts,
+            parameters.now as recorded_at,
+            parameters.run_id as recorded_run_id,
             case
                 when completions.passed_at < parameters.activated_at then 'suppressed'
                 else 'awaiting'
-            end,
-            case when completions.passed_at < parameters.activated_at then 'before_activation' end,
-            0,
-            0,
-            parameters.now
+            end as state,
+            case
+                when completions.passed_at < parameters.activated_at then 'before_activation'
+            end as state_reason,
+            0 as attempt_count,
+            0 as fence,
+            parameters.now as updated_at
         from completions
         cross join parameters
+    """
+    return query, (str(NAMESPACE), now.isoformat(), run_id, since.isoformat())
+
+
+def _unknown(warehouse: Warehouse) -> str:
+    """The condition that the outbox does not hold a row of ``completions`` yet."""
+    return f"""
+        not exists (
+            select 1 from {warehouse.relation("sync", OUTBOX)} as known
+            where known.event_type = '{COURSE_COMPLETION}'
+                and known.enterprise_customer_uuid = completions.enterprise_customer_uuid
+                and known.user_id = completions.user_id
+                and known.courserun_key = completions.courserun_key
+        )
     """

@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from sync.addresses import AddressPolicy
-from sync.attempts import Attempt, finalize, ledger_entry
+from sync.attempts import Attempt, finalize, ledger_entry, settle_logged
+from sync.authorized import post_authorized
 from sync.breaker import after_batch
 from sync.bulkheads import run_apart
 from sync.claims import Batch, Claimed, Claims
@@ -20,24 +21,30 @@ from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
 from sync.faults import uncharge_own_network_fault
 from sync.journal import Journal, abandoned_journals, open_journal
-from sync.network import refusal_of
+from sync.markers import REPLAY_HEADER
+from sync.oauth import TokenPoster, TokenSource
 from sync.outbox import Outbox
 from sync.pacing import Pace
+from sync.readiness import NotReady, readiness
 from sync.results import Answer, Failure
 from sync.retry import RetryPolicy, Signal, decide
 from sync.routing import Endpoint
-from sync.secrets import SecretError, SecretStore
-from sync.signing import SigningKey, headers_for
+from sync.secrets import SecretStore
+from sync.sending import request_headers
+from sync.signing import SigningKey
 from sync.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
 LEASE_MARGIN = timedelta(seconds=30)
-"""Room between the last moment a send may start and the end of the lease, beyond its deadline."""
+"""Room between the last start of a send and the end of the lease, beyond the send's deadline.
+
+A token may have to be fetched first, for which an attempt has 10 s more.
+"""
 REST_AFTER = 5
 """Failures in a row after which a batch lets an endpoint rest, before the ledger knows of them."""
 
 
-class Poster(Protocol):
+class Poster(TokenPoster, Protocol):
     """Sends bytes to a URL under a total deadline and never raises for what an endpoint does."""
 
     def post(
@@ -143,6 +150,7 @@ def recover(warehouse: Warehouse, sender: Sender) -> int:
             finalize(warehouse, entries, clock=sender.clock, hook=sender.hook)
             journal.forget(entries)
             recovered += len(entries)
+    settle_logged(warehouse, clock=sender.clock)
     return recovered
 
 
@@ -155,6 +163,7 @@ class _Run:
         self._journal = journal
         self._outbox = Outbox(warehouse, sender.clock, sender.run_id)
         self._states = EndpointStates(warehouse)
+        self._tokens = TokenSource(sender.poster, sender.secrets)
         self._keys: dict[int, tuple[SigningKey, ...]] = {}
         self.report = DispatchReport()
         configured = load_endpoints(warehouse).by_id
@@ -248,16 +257,19 @@ class _Run:
         endpoint = self._endpoints[claimed.endpoint_id]
         keys = self._keys[claimed.endpoint_id]
         started_at = self._sender.clock()
-        headers = {"Content-Type": "application/json"} | headers_for(
-            msg_id=claimed.webhook_id,
-            timestamp=int(started_at.replace(tzinfo=UTC).timestamp()),
+        result = post_authorized(
+            self._sender.poster,
+            self._tokens,
+            endpoint,
             body=claimed.body,
-            keys=keys,
-        )
-        result = self._sender.poster.post(
-            endpoint.url,
-            body=claimed.body,
-            headers=headers,
+            # Called anew for the second try after a 401, so that its signature is of that time.
+            headers=lambda: request_headers(
+                webhook_id=claimed.webhook_id,
+                body=claimed.body,
+                keys=keys,
+                clock=self._sender.clock,
+                markers=[REPLAY_HEADER] if claimed.replay_id is not None else [],
+            ),
             deadline_seconds=endpoint.timeout_seconds,
         )
         return Attempt(
@@ -276,17 +288,16 @@ class _Run:
 
     def _problem_of(self, endpoint: Endpoint) -> str | None:
         """What keeps an endpoint from being sent to; its keys are read once a run."""
-        refusal = refusal_of(endpoint.url, self._sender.policy)
-        if refusal is not None:
-            self.report.problems[endpoint.endpoint_id] = f"webhook_url: {refusal}"
-            return "endpoint_invalid"
-        try:
-            self._keys[endpoint.endpoint_id] = self._sender.secrets.signing_keys(
-                endpoint.endpoint_id
-            )
-        except SecretError as error:
-            self.report.problems[endpoint.endpoint_id] = str(error)
-            return "signing_key_missing"
+        found = readiness(
+            endpoint,
+            policy=self._sender.policy,
+            secrets=self._sender.secrets,
+            tokens=self._tokens,
+        )
+        if isinstance(found, NotReady):
+            self.report.problems[endpoint.endpoint_id] = found.problem
+            return found.reason
+        self._keys[endpoint.endpoint_id] = found.keys
         return None
 
 

@@ -134,7 +134,8 @@ def _value(prefix: str, name: str) -> str:
 
 def _state(row: Mapping[str, Any]) -> EndpointState:
     values: dict[str, Any] = {name: row[name] for name in COLUMNS}
-    return EndpointState(**(values | {"breaker_state": Breaker(row["breaker_state"])}))
+    values["breaker_state"] = Breaker(row["breaker_state"])
+    return EndpointState(**values)
 
 
 def _row(state: EndpointState) -> dict[str, object]:

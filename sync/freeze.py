@@ -59,7 +59,12 @@ class FreezeReport:
 
 
 def freeze(
-    warehouse: Warehouse, outbox: Outbox, *, policy: EnrichmentPolicy, clock: Clock
+    warehouse: Warehouse,
+    outbox: Outbox,
+    client: LearningTimeClient,
+    *,
+    policy: EnrichmentPolicy,
+    clock: Clock,
 ) -> FreezeReport:
     """Freeze every undecided completion that need not wait any longer.
 
@@ -71,21 +76,51 @@ def freeze(
     """
     refresh_held(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
-    client = LearningTimeClient(warehouse)
     report = FreezeReport()
     for page in _pages(outbox):
-        routes = [(row, _route(row, endpoints)) for row in page]
-        wanted = [_key(row) for row, route in routes if policy.enabled and _wants(route)]
-        outcomes = client.get_many(wanted)
-        judge = _Judge(endpoints, policy, clock, report)
-        judged = [judge.decide(row, route, outcomes.get(_key(row))) for row, route in routes]
+        judged = judge(
+            page, endpoints=endpoints, client=client, policy=policy, clock=clock, report=report
+        )
         outbox.decide(
-            decision
-            for row, decision in zip(page, judged, strict=True)
+            one.decision
+            for one in judged
             # A held row that stays held needs no statement.
-            if decision is not None and decision.state != row.state
+            if one.decision is not None and one.decision.state != one.row.state
         )
     return report
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row and what becomes of it."""
+
+    row: Unfrozen
+    route: Routed | NotRouted
+    learning_time: LearningTimeOutcome | None
+    """None when it was not looked up."""
+    decision: Decision | None
+    """None while it waits for the mart."""
+
+
+def judge(
+    page: Sequence[Unfrozen],
+    *,
+    endpoints: Endpoints,
+    client: LearningTimeClient,
+    policy: EnrichmentPolicy,
+    clock: Clock,
+    report: FreezeReport,
+) -> list[Judged]:
+    """Decide a page of rows, and count the decisions in ``report``; writes nothing."""
+    routes = [(row, _route(row, endpoints)) for row in page]
+    wanted = [_key(row) for row, route in routes if policy.enabled and _wants(route)]
+    outcomes = client.get_many(wanted)
+    judge = _Judge(endpoints, policy, clock, report)
+    judged = []
+    for row, route in routes:
+        outcome = outcomes.get(_key(row))
+        judged.append(Judged(row, route, outcome, judge.decide(row, route, outcome)))
+    return judged
 
 
 @dataclass(frozen=True)
@@ -108,7 +143,7 @@ class _Judge:
     def _not_routed(self, row: Unfrozen, route: NotRouted) -> Decision:
         problem = self.endpoints.unreadable.get(row.enterprise_customer_uuid)
         if problem is not None:
-            return self._hold(row, route, "endpoint_invalid", problem)
+            return self._hold(row, route, "endpoint_row_invalid", problem)
         if route.reason is NotRoutedReason.EU_FALLBACK_NOT_ALLOWED:
             return self._hold(
                 row, route, route.reason, "a learner of the EU has no endpoint of region EU"

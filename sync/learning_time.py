@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
 
 from sync.errors import ConfigurationError, SyncError
+from sync.sessions import OwnSession, Session, SharedSession
 from sync.settings import WarehouseSettings
 from sync.ttl_cache import TtlCache
 from sync.warehouse import (
@@ -23,7 +22,6 @@ from sync.warehouse import (
     Warehouse,
     WarehouseUnavailable,
     json_chunks,
-    open_warehouse,
 )
 
 log = logging.getLogger(__name__)
@@ -102,14 +100,6 @@ LearningTimeOutcome = Found | NoData | NotYet | Unavailable
 LearningTimeCache = TtlCache[CompletionKey, LearningTimeOutcome]
 
 
-class Session(Protocol):
-    """Gives the open warehouse to ask, and hears when asking failed."""
-
-    def warehouse(self) -> Warehouse: ...
-
-    def discard(self) -> None: ...
-
-
 class LearningTimeClient:
     """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook.
 
@@ -127,7 +117,8 @@ class LearningTimeClient:
 
         ``clock`` times the rest after a failure, and the cache unless one is given.
         """
-        self._session = _Shared(warehouse) if isinstance(warehouse, Warehouse) else warehouse
+        is_open = isinstance(warehouse, Warehouse)
+        self._session = SharedSession(warehouse) if is_open else warehouse
         self._clock = clock
         self._cache = (
             cache if cache is not None else LearningTimeCache(max_size=CACHE_SIZE, clock=clock)
@@ -154,7 +145,9 @@ class LearningTimeClient:
         It connects when first asked for what the cache lacks, so a run without enrichment logs in
         nowhere, and a warehouse that is away is an outcome and no error.
         """
-        session = _Own(settings, timeout_seconds)
+        session = OwnSession(
+            settings, purpose="learning-time", statement_timeout_seconds=timeout_seconds
+        )
         try:
             yield cls(session, cache=cache, clock=clock)
         finally:
@@ -252,53 +245,6 @@ class LearningTimeClient:
         for reason in reasons.keys() - self.problems.keys():
             log.warning("no learning time for %d completions: %s", reasons[reason], reason)
         self.problems.update(reasons)
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """A session that belongs to someone else."""
-
-    _warehouse: Warehouse
-
-    def warehouse(self) -> Warehouse:
-        return self._warehouse
-
-    def discard(self) -> None:
-        """It is its owner's to close."""
-
-
-class _Own:
-    """A session opened when it is needed, and anew after a failure."""
-
-    def __init__(self, settings: WarehouseSettings, timeout_seconds: int) -> None:
-        self._settings = settings
-        self._timeout_seconds = timeout_seconds
-        self._opened: tuple[Warehouse, ExitStack] | None = None
-
-    def warehouse(self) -> Warehouse:
-        """Raises what ``open_warehouse`` raises."""
-        if self._opened is None:
-            stack = ExitStack()
-            warehouse = stack.enter_context(
-                open_warehouse(
-                    self._settings,
-                    purpose="learning-time",
-                    statement_timeout_seconds=self._timeout_seconds,
-                )
-            )
-            self._opened = warehouse, stack
-        return self._opened[0]
-
-    def discard(self) -> None:
-        """Let go of a session that may be dead; nobody waits for its farewell."""
-        if self._opened is not None:
-            threading.Thread(target=self._opened[1].close, daemon=True).start()
-            self._opened = None
-
-    def close(self) -> None:
-        if self._opened is not None:
-            self._opened[1].close()
-            self._opened = None
 
 
 def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:

@@ -15,6 +15,7 @@ ATTEMPTS = "webhook_attempts"
 ENDPOINT_STATE = "endpoint_state"
 ENDPOINT_SETTINGS = "endpoint_settings"
 ACTIVATIONS = "activations"
+REPLAYS = "replays"
 MIGRATIONS_TABLE = "ledger_migrations"
 
 
@@ -58,6 +59,8 @@ MIGRATIONS = (
                 lease_owner varchar(100),
                 lease_expires_at timestamp_ntz,
                 fence number(38, 0) not null,
+                replay_id varchar(36),
+                body_removed_at timestamp_ntz,
                 updated_at timestamp_ntz not null
                 """,
             ),
@@ -76,7 +79,8 @@ MIGRATIONS = (
                 error_kind varchar(24),
                 attribution varchar(8),
                 response_excerpt varchar(1000),
-                signing_key_ids varchar(400)
+                signing_key_ids varchar(400),
+                replay_id varchar(36)
                 """,
             ),
             (
@@ -118,6 +122,16 @@ MIGRATIONS = (
                 event_type varchar(40) not null,
                 activated_at timestamp_ntz not null,
                 recorded_at timestamp_ntz not null
+                """,
+            ),
+            (
+                REPLAYS,
+                """
+                replay_id varchar(36) not null,
+                requested_at timestamp_ntz not null,
+                requested_by varchar(200) not null,
+                selection variant not null,
+                matched number(38, 0) not null
                 """,
             ),
         ),

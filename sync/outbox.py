@@ -194,7 +194,7 @@ class Outbox:
         rows = self._warehouse.rows(
             f"""
             select min(next_attempt_at) as due_at from {self._outbox}
-            where state = 'pending'
+            where (state = 'pending' or state = 'delivered' and replay_id is not null)
                 and lease_owner is null
                 and endpoint_id in (
                     select value::number(38, 0) from table(flatten(input => parse_json(?)))
@@ -205,11 +205,15 @@ class Outbox:
         return rows[0]["due_at"]
 
     def endpoints_in_use(self) -> set[int]:
-        """Endpoints that frozen, undelivered rows point at, whether they still exist or not."""
+        """Endpoints that rows yet to be sent point at, whether they still exist or not."""
         rows = self._warehouse.rows(
             f"""
             select distinct endpoint_id from {self._outbox}
-            where state in ('pending', 'held') and endpoint_id is not null
+            where endpoint_id is not null
+                and (
+                    state in ('pending', 'held')
+                    or state = 'delivered' and replay_id is not null
+                )
             """
         )
         return {int(row["endpoint_id"]) for row in rows}

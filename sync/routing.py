@@ -39,7 +39,7 @@ class NotRoutedReason(StrEnum):
     """Why an event has no endpoint; written to the outbox as it stands."""
 
     NO_ENDPOINT = "no_endpoint"
-    ENDPOINT_INACTIVE = "endpoint_inactive"
+    NO_ACTIVE_ENDPOINT = "no_active_endpoint"
     EU_FALLBACK_NOT_ALLOWED = "eu_fallback_not_allowed"
     ENROLLMENT_EVENTS_OFF = "enrollment_events_off"
 
@@ -150,7 +150,7 @@ def choose_endpoint(
         if active:
             return NotRouted(NotRoutedReason.EU_FALLBACK_NOT_ALLOWED, region)
         if usable:
-            return NotRouted(NotRoutedReason.ENDPOINT_INACTIVE, region)
+            return NotRouted(NotRoutedReason.NO_ACTIVE_ENDPOINT, region)
         return NotRouted(NotRoutedReason.NO_ENDPOINT, region)
     if event_type is EventType.COURSE_ENROLLMENT and not chosen.is_enrollment_events_enabled:
         return NotRouted(NotRoutedReason.ENROLLMENT_EVENTS_OFF, region)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sync.errors import SyncError
+from sync.settings import home
 from sync.signing import SigningError, SigningKey, parse_key
 
 ENVIRONMENT_PREFIX = "LTW_SECRET_"
@@ -36,9 +37,13 @@ class SecretStore:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SecretStore:
-        """The store that the process environment describes; ``LTW_SECRETS_DIR`` is optional."""
+        """The store that the process environment describes.
+
+        The directory is ``LTW_SECRETS_DIR``, else ``secrets`` in the home directory, where
+        `make dev` puts those of its sample endpoints.
+        """
         directory = environment.get(DIRECTORY_SETTING)
-        return cls(environment, Path(directory) if directory else None)
+        return cls(environment, Path(directory) if directory else home(environment) / "secrets")
 
     def get(self, name: str) -> str:
         """The value of a secret. A file loses its trailing line breaks, as editors add them.

@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from sync.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.deadline import Deadline, Watchdog
 from sync.failures import classify, is_unconnected
+from sync.markers import REPLAY_HEADER, TEST_HEADER
 from sync.masking import excerpt
 from sync.pinned import PinnedAdapter, PinnedRequest
 from sync.resolver import ResolutionFailed, SystemResolver
@@ -43,7 +44,9 @@ _RESERVED_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
 )
 # Their values may show in an excerpt: an operator looks for them.
-_PUBLIC_HEADERS = frozenset({"content-type", "user-agent", ID_HEADER, TIMESTAMP_HEADER})
+_PUBLIC_HEADERS = frozenset(
+    {"content-type", "user-agent", ID_HEADER, TIMESTAMP_HEADER, REPLAY_HEADER, TEST_HEADER}
+)
 _EXCHANGE_ERRORS = (
     RequestException,
     HTTPError,

@@ -140,9 +140,9 @@ def _sent_table(one: Round) -> Table:
     )
     for name in ("passed (UTC)", "learner", "course run"):
         table.add_column(name, no_wrap=True)
-    table.add_column("sent to", overflow="ellipsis", no_wrap=True, max_width=22)
+    table.add_column("sent to", overflow="ellipsis", no_wrap=True, max_width=20)
     table.add_column("hours", justify="right", no_wrap=True)
-    table.add_column("outcome", overflow="fold")
+    table.add_column("outcome", overflow="fold", min_width=12)
     for row in _varied(one.rows):
         seconds = row["learning_time_seconds"]
         style = STYLES.get(row["state"], "")

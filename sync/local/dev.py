@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,24 +17,26 @@ from sync.errors import ConfigurationError
 from sync.ledger import ensure_ledger
 from sync.local.embedded.lifecycle import ensure_running, stop
 from sync.local.receiver import running_receiver
-from sync.local.sample_data import SampleSize, generate, load_sample, write_files
+from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.sample_secrets import write_secrets
 from sync.network import DEVELOPMENT_SETTING
 from sync.raw import create_raw_tables
 from sync.secrets import DIRECTORY_SETTING, SecretStore
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, load_settings
 from sync.tracking_logs import load_logs
-from sync.warehouse import open_warehouse
+from sync.warehouse import Warehouse, open_warehouse
 
 SEED = 2026
 DAYS_BACK = 12
 RECEIVER_PORT_SETTING = "LTW_RECEIVER_PORT"
 DAGSTER_PORT_SETTING = "LTW_DAGSTER_PORT"
 PORTS = {RECEIVER_PORT_SETTING: "8755", DAGSTER_PORT_SETTING: "3000"}
+PATIENCE_SECONDS = 15
+"""What Dagster gets to end its children before it is told more firmly."""
 
 
 def run_dev(console: Console) -> int:
-    """Start all three, wait, stop all three; the exit code of the Dagster process.
+    """Start all three, wait, stop all three; the exit code.
 
     Raises:
         ConfigurationError: Snowflake settings are there, or a port setting is no port.
@@ -63,8 +66,9 @@ def run_dev(console: Console) -> int:
 
 def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -> datetime:
     """Sample data at the first start; the moment from which its completions count as new."""
-    start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
-    data = generate(SampleSize(), seed=SEED, start=start, receiver_url=receiver_url)
+    data = generate(
+        SampleSize(), seed=SEED, start=_sample_start(settings), receiver_url=receiver_url
+    )
     write_secrets(
         data.endpoints,
         sender=settings.home / "secrets",
@@ -80,7 +84,37 @@ def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -
                 paths = write_files(settings.home / "logs" / str(index), wave)
                 load_logs(warehouse, paths, progress=lambda _: None)
             console.print("sample data loaded")
+        else:
+            _follow_the_receiver(warehouse, data)
     return data.waves[0].begin
+
+
+def _sample_start(settings: EmbeddedWarehouse) -> datetime:
+    """The first day of the sample, remembered: a later start must not move the activation."""
+    note = settings.home / "sample_start"
+    if not note.exists():
+        start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
+        note.write_text(start.date().isoformat(), encoding="utf-8")
+    return datetime.fromisoformat(note.read_text(encoding="utf-8")).replace(tzinfo=UTC)
+
+
+def _follow_the_receiver(warehouse: Warehouse, data: SampleData) -> None:
+    """Point the sample's endpoints at the receiver of this start, which may have another port."""
+    table = warehouse.raw_relation(
+        "enterprise", "channel_integration_enterprisewebhookconfiguration"
+    )
+    warehouse.bulk(
+        f"""
+        update {table} as configuration
+        set webhook_url = sample.url
+        from (
+            select value:id::number(38, 0) as id, value:url::varchar as url
+            from table(flatten(input => parse_json(?)))
+        ) as sample
+        where configuration.id = sample.id
+        """,
+        ({"id": one.endpoint_id, "url": one.url} for one in data.endpoints),
+    )
 
 
 def _environment(
@@ -97,19 +131,39 @@ def _environment(
     }
 
 
-def _dagster(environment: dict[str, str], port: int) -> int:
+def _dagster(environment: Mapping[str, str], port: int) -> int:
+    """Run ``dagster dev`` until it ends or this process is told to stop."""
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
-    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment) as process:
-        # Ctrl-C reaches both; Dagster needs its own time to end its children.
-        previous = signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    # A shell that starts this in the background ignores SIGINT for it and its children; they
+    # would then never stop.
+    previous = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with subprocess.Popen(command, cwd=PROJECT_ROOT, env=dict(environment)) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                _end(process)
+                return 0
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, then insist, then kill; a second Ctrl-C must not leave a server behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process.send_signal(number)
         try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
-            return 0
-        finally:
-            signal.signal(signal.SIGTERM, previous)
+            process.wait(timeout=PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def _port(setting: str) -> int:

@@ -92,9 +92,7 @@ def test_only_the_learners_of_new_lines_are_computed_again(warehouse: Warehouse,
     assert after[8] > before[8]
 
 
-def test_a_batch_that_grew_after_it_was_read_is_read_again(
-    warehouse: Warehouse, dbt: Dbt
-) -> None:
+def test_a_batch_that_grew_after_it_was_read_is_read_again(warehouse: Warehouse, dbt: Dbt) -> None:
     """A load that becomes visible in two parts keeps one load time for both."""
     prepare(warehouse)
     load(warehouse, Batch("one", MONDAY, LINES[:2]))

@@ -39,8 +39,11 @@ def layer_of(model: Node) -> str:
     return model["path"].split("/")[0]
 
 
-def tests_of(manifest: Manifest, model: Node) -> list[Node]:
-    return [one for one in nodes(manifest, "test") if one["attached_node"] == model["unique_id"]]
+def data_tests_of(manifest: Manifest, model: Node) -> list[Node]:
+    """Generic tests on the model; singular ones are attached to nothing."""
+    return [
+        one for one in nodes(manifest, "test") if one.get("attached_node") == model["unique_id"]
+    ]
 
 
 def names(found: Iterable[Node]) -> list[str]:
@@ -72,25 +75,6 @@ def test_everything_is_described_with_the_grain_first(manifest: Manifest, kind: 
     assert names(wrong) == []
 
 
-def test_every_column_of_every_model_is_described(manifest: Manifest) -> None:
-    """Which columns there are says the model itself: its last CTE names them."""
-    missing = []
-    for model in models(manifest):
-        listed = {name for name, column in model["columns"].items() if column["description"]}
-        missing += [f"{model['name']}.{name}" for name in columns_of(model) - listed]
-        missing += [f"{model['name']}.{name}: no such column" for name in listed - columns_of(model)]
-    assert sorted(missing) == []
-
-
-def columns_of(model: Node) -> set[str]:
-    """Names of the columns of the last CTE, which is called final."""
-    body = model["raw_code"].rpartition("final as (")[2]
-    if re.search(r"select\s+\*,\s+case\s+when not is_user_known", body):
-        return set(model["columns"])  # int_enterprise_completions adds one column to a CTE
-    selected = re.split(r"\n    from |\n    select \*", body)[0]
-    return set(re.findall(r"(?:\bas |^ {8}(?:\w+\.)?)(\w+),?$", selected, re.MULTILINE))
-
-
 def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     sources = [one for one in manifest["sources"].values() if not one["description"]]
     macros = [
@@ -101,7 +85,7 @@ def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     assert names([*sources, *macros]) == []
 
 
-def test_only_staging_reads_sources_and_marts_never_read_the_log(manifest: Manifest) -> None:
+def test_only_staging_reads_sources(manifest: Manifest) -> None:
     wrong = [
         one
         for one in models(manifest)
@@ -138,11 +122,29 @@ def test_public_models_have_a_contract_an_owner_and_a_tested_key(manifest: Manif
         or not any(column["data_type"] for column in one["columns"].values())
         or not any(
             test["test_metadata"]["name"] in key_tests and test["config"]["severity"] == "ERROR"
-            for test in tests_of(manifest, one)
+            for test in data_tests_of(manifest, one)
             if test.get("test_metadata")
         )
     ]
     assert names(wrong) == []
+
+
+def test_columns_that_name_a_person_are_tagged(manifest: Manifest) -> None:
+    """Ids are not: they name nobody without the LMS."""
+    personal = {
+        "username", "username_key", "email", "raw_line", "line_excerpt",
+        "payload_text", "agent", "page",
+    }  # fmt: skip
+    columns = [
+        (f"{model['name']}.{name}", name in personal, column["tags"])
+        for model in models(manifest)
+        for name, column in model["columns"].items()
+    ]
+    assert sum(is_personal for _, is_personal, _ in columns) >= len(personal)
+    wrong = [
+        name for name, is_personal, tags in columns if is_personal != ("personal_data" in tags)
+    ]
+    assert wrong == []
 
 
 def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ def test_every_day_and_every_completion_equals_the_reference(
     )
     for wave in data.waves:
         load_sample(warehouse, wave)
-        clock = lambda end=wave.end: end + timedelta(hours=1)  # noqa: E731
         paths = write_files(tmp_path / str(wave.index), wave)
-        load_logs(warehouse, paths, progress=lambda _: None, clock=clock)
+        loaded_at = wave.end + timedelta(hours=1)
+        load_logs(warehouse, paths, progress=lambda _: None, clock=repeat(loaded_at).__next__)
         dbt(
             *("build", "--select", "+completion_learning_time"),
             *("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"),
@@ -59,7 +60,5 @@ def test_every_day_and_every_completion_equals_the_reference(
 
 def _events(warehouse: Warehouse) -> list[Event]:
     rows = warehouse.rows("select line, loaded_at from raw.tracking.tracking_logs")
-    read = (
-        read_line(row["line"] or "", row["loaded_at"].replace(tzinfo=UTC)) for row in rows
-    )
+    read = (read_line(row["line"] or "", row["loaded_at"].replace(tzinfo=UTC)) for row in rows)
     return [event for event in read if event is not None]

@@ -16,6 +16,7 @@ from sync.clock import Clock, warehouse_clock
 from sync.completions import Enqueued, enqueue, webhook_id
 from sync.dispatch import REST_AFTER, DispatchLimits, DispatchReport, Sender, dispatch
 from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
+from sync.learning_time import LearningTimeClient
 from sync.ledger import ensure_ledger
 from sync.outbox import Outbox
 from sync.secrets import SecretStore
@@ -56,7 +57,8 @@ class Pipeline:
         self, *, enabled: bool = False, max_wait: timedelta = timedelta(hours=1)
     ) -> FreezeReport:
         policy = EnrichmentPolicy(enabled=enabled, max_wait=max_wait)
-        return freeze(self.warehouse, self.outbox, policy=policy, clock=self.clock)
+        client = LearningTimeClient(self.warehouse)
+        return freeze(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
 
     def send(self, **limits: int) -> DispatchReport:
         policy = AddressPolicy(development_targets=parse_development_targets(self.target.host_port))
@@ -410,7 +412,7 @@ def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
     create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
     pipeline.detect()
     report = pipeline.freeze()
-    assert report.held == {"endpoint_invalid": 1}
+    assert report.held == {"endpoint_row_invalid": 1}
     assert "endpoint 2: region" in next(iter(report.problems))
     pipeline.send()
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered", "held"]

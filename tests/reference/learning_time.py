@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 SESSION_TIMEOUT = timedelta(minutes=30)
 MICROSECOND = timedelta(microseconds=1)
@@ -81,7 +82,7 @@ def seconds_to_pass(
     """
     total: dict[date, timedelta] = {}
     for timeline in _timelines(events).values():
-        for before, at in zip(timeline, timeline[1:], strict=False):
+        for before, at in pairwise(timeline):
             if at - before <= timeout and before < passed_at:
                 for day, part in _split(before, min(at, passed_at)):
                     total[day] = total.get(day, timedelta()) + part

@@ -17,9 +17,7 @@ from typing import Any
 from sync.settings import PROJECT_ROOT
 from tests.reference.learning_time import Event
 
-TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?", re.ASCII
-)
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 RUN = re.compile(
     r"(course|ccx)-v1:[^/+\s]+\+[^/+\s]+\+[^/?&#\s]+|[^/+:\s]+/[^/+\s]+/[^/?&#+\s]+", re.ASCII
 )

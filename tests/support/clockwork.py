@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._serdes import serialize_value
 
-if TYPE_CHECKING:
-    import dagster as dg
-
+PARTIAL_PARSE = "partial_parse.msgpack"
 NEW = "sync__newly_completed_enrollments"
 ENRICHED = "sync__enriched_completions"
 WEBHOOKS = "sync__completion_webhooks"
+STEPS = tuple(dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS))
+"""The three assets that a run of webhooks needs; the delivery models are left out."""
 
 
 @cache
 def load_definitions(target_path: Path) -> dg.Definitions:
     """The definitions that Dagster loads; dbt's artifacts go below ``target_path``."""
+    own = target_path / "dagster"
+    own.mkdir(parents=True, exist_ok=True)
+    if (target_path / PARTIAL_PARSE).exists():
+        # What an earlier dbt command of this session has parsed saves most of the time.
+        shutil.copy(target_path / PARTIAL_PARSE, own)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DBT_TARGET_PATH", str(target_path / "dagster"))
+        patch.setenv("DBT_TARGET_PATH", str(own))
         from orchestration.definitions import defs
 
     return defs
@@ -36,3 +44,31 @@ def run_config(
     """Run config as the launchpad takes it."""
     given = {NEW: detection, ENRICHED: enrichment, WEBHOOKS: delivery}
     return {"ops": {name: {"config": dict(values)} for name, values in given.items() if values}}
+
+
+def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
+    """Metadata values by the last part of the asset's key."""
+    return {
+        event.asset_key.path[-1]: {
+            name: value.value for name, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    }
+
+
+def everything_said(instance: dg.DagsterInstance, run_id: str) -> str:
+    """All that Dagster keeps of a run: log lines, events, metadata, checks."""
+    return "\n".join(serialize_value(entry) for entry in instance.all_logs(run_id))
+
+
+def failure_texts(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Of each failed step the error below Dagster's own wrappers."""
+    texts = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause and error.cls_name.startswith("Dagster"):
+                error = error.cause
+            texts.append(error.message if error else "")
+    return texts

@@ -40,9 +40,13 @@ def test_an_empty_journal_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_entries_outlive_a_run_that_failed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="stop"), open_journal(tmp_path) as journal:
-        journal.record([entry(1)])
-        raise ValueError("stop")
+    def fail() -> None:
+        with open_journal(tmp_path) as journal:
+            journal.record([entry(1)])
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
     with abandoned_journals(tmp_path) as found:
         assert [journal.entries() for journal in found] == [[entry(1)]]
         found[0].forget([entry(1)])

@@ -108,7 +108,7 @@ def test_an_inactive_endpoint_and_none_at_all_are_told_apart():
     inactive = endpoint(1, Region.US, is_active=False)
     eu = endpoint(2, Region.EU)
     assert choose_endpoint(Region.US, [inactive]) == NotRouted(
-        NotRoutedReason.ENDPOINT_INACTIVE, Region.US
+        NotRoutedReason.NO_ACTIVE_ENDPOINT, Region.US
     )
     for endpoints in ([], [eu]):
         assert choose_endpoint(Region.US, endpoints) == NotRouted(

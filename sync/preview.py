@@ -1,0 +1,254 @@
+"""What would be sent now, decided by the code that decides it, over a session that cannot write."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sync.clock import Clock
+from sync.completions import DEFAULT_MASS_SEND_LIMIT, recorded_activation
+from sync.endpoint_states import EndpointStates
+from sync.endpoints import load_endpoints, unusable_endpoints
+from sync.freeze import PAGE, EnrichmentPolicy, FreezeReport, Judged, judge
+from sync.learning_time import LearningTimeClient, NotYet, Unavailable
+from sync.outbox import Unfrozen
+from sync.preview_rows import ReadOnly, frozen_rows, new_rows, undecided_rows
+from sync.readiness import NotReady, Ready
+from sync.routing import Endpoint, Routed
+from sync.warehouse import RelationMissing, Warehouse
+
+Verdict = Literal["send", "wait", "hold", "suppress"]
+Origin = Literal["new", "recorded", "held", "frozen"]
+ReadinessOf = Callable[[Endpoint], Ready | NotReady]
+FROZEN_SHOWN = 1_000
+"""Messages frozen before that a preview lists; it counts all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One webhook and what the next run would make of it. No personal data but in ``body``."""
+
+    webhook_id: str
+    origin: Origin
+    """``new``: not in the outbox yet. ``frozen``: the message stands, and is due."""
+    enterprise_customer_uuid: str
+    courserun_key: str
+    verdict: Verdict
+    reason: str | None
+    """Why it would not be sent."""
+    region: str | None
+    endpoint_id: int | None
+    payload_format: str | None
+    enrichment_outcome: str | None
+    learning_time_seconds: int | None
+    is_replay: bool = False
+    body: bytes | None = field(default=None, repr=False)
+
+    def as_dict(self, *, with_body: bool) -> dict[str, object]:
+        """The same for JSON; the body, which is personal data, only where it is asked for."""
+        document: dict[str, object] = {
+            name: value for name, value in vars(self).items() if name != "body"
+        }
+        if with_body:
+            document["body"] = json.loads(self.body) if self.body is not None else None
+        return document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The next run, before it happens."""
+
+    planned: Sequence[Planned]
+    due_frozen: int
+    """Frozen messages that are due; at most ``FROZEN_SHOWN`` of them are in ``planned``."""
+    before_activation: int
+    """New completions that would be recorded as suppressed, being from before the activation."""
+    is_activated: bool
+    """False: the next run is the first one and decides for ever which completions are old."""
+    exceeds_mass_send_limit: bool
+    """More are new than the limit: none of them would be recorded."""
+    problems: Counter[str]
+    """Texts behind what is held or without learning time."""
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Webhooks by verdict, and by reason or enrichment outcome."""
+        return Counter(
+            (one.verdict, one.reason or one.enrichment_outcome or "") for one in self.planned
+        )
+
+
+def preview(
+    warehouse: Warehouse,
+    *,
+    policy: EnrichmentPolicy,
+    clock: Clock,
+    readiness_of: ReadinessOf,
+    activated_at: datetime | None = None,
+    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+) -> Preview:
+    """Decide every undecided completion as the next run would, and write nothing.
+
+    ``readiness_of`` looks at an endpoint as ``sync.readiness.readiness`` does. ``activated_at``
+    counts before the first run only, as it does for ``enqueue``.
+
+    Raises:
+        RelationMissing: the ledger or a mart does not exist yet; says what creates it.
+        StatementFailed: the warehouse refused.
+    """
+    session = ReadOnly(warehouse)
+    try:
+        since = recorded_activation(session)
+    except RelationMissing as error:
+        raise RelationMissing(
+            "the ledger does not exist yet, and a preview does not create it: run "
+            "`learning-time-webhooks status` once"
+        ) from error
+    work = _Preview(session, policy, clock, readiness_of)
+    new = new_rows(session, since=since or activated_at or clock(), now=clock())
+    fresh = [row for row in new if row.state == "awaiting"]
+    exceeds = len(fresh) > mass_send_limit
+    planned = work.decide(fresh, origin="new", wait_for="mass_send_limit" if exceeds else None)
+    recorded = undecided_rows(session)
+    planned += work.decide([row for row in recorded if row.state == "awaiting"], origin="recorded")
+    planned += work.decide([row for row in recorded if row.state == "held"], origin="held")
+    due, frozen = work.frozen()
+    return Preview(
+        planned=[*planned, *frozen],
+        due_frozen=due,
+        before_activation=len(new) - len(fresh),
+        is_activated=since is not None,
+        exceeds_mass_send_limit=exceeds,
+        problems=work.report.problems,
+    )
+
+
+class _Preview:
+    """What all rows of one preview are judged with."""
+
+    def __init__(
+        self, session: ReadOnly, policy: EnrichmentPolicy, clock: Clock, readiness_of: ReadinessOf
+    ) -> None:
+        self._session = session
+        self._policy = policy
+        self._clock = clock
+        self._readiness_of = readiness_of
+        self._endpoints = load_endpoints(session)
+        self._client = LearningTimeClient(session)
+        self._states = EndpointStates(session).load(self._endpoints.by_id)
+        self._unusable: dict[int, str | None] = {}
+        self.report = FreezeReport()
+
+    def decide(
+        self, rows: Sequence[Unfrozen], *, origin: Origin, wait_for: str | None = None
+    ) -> list[Planned]:
+        planned = []
+        for start in range(0, len(rows), PAGE):
+            judged = judge(
+                rows[start : start + PAGE],
+                endpoints=self._endpoints,
+                client=self._client,
+                policy=self._policy,
+                clock=self._clock,
+                report=self.report,
+            )
+            planned += [self._planned(one, origin, wait_for) for one in judged]
+        return planned
+
+    def frozen(self) -> tuple[int, list[Planned]]:
+        """How many frozen messages are due, and the first of them."""
+        due, rows = frozen_rows(self._session, now=self._clock(), limit=FROZEN_SHOWN)
+        planned = []
+        for row in rows:
+            endpoint_id = int(row["endpoint_id"])
+            verdict, reason = self._at_endpoint(endpoint_id)
+            seconds = row["learning_time_seconds"]
+            planned.append(
+                Planned(
+                    webhook_id=row["webhook_id"],
+                    origin="frozen",
+                    enterprise_customer_uuid=row["enterprise_customer_uuid"],
+                    courserun_key=row["courserun_key"],
+                    verdict=verdict,
+                    reason=reason,
+                    region=row["region"],
+                    endpoint_id=endpoint_id,
+                    payload_format=row["payload_format"],
+                    enrichment_outcome=row["enrichment_outcome"],
+                    learning_time_seconds=None if seconds is None else int(seconds),
+                    is_replay=row["replay_id"] is not None,
+                    body=row["body"].encode("utf-8"),
+                )
+            )
+        return due, planned
+
+    def _planned(self, judged: Judged, origin: Origin, wait_for: str | None) -> Planned:
+        row, decision = judged.row, judged.decision
+        verdict: Verdict
+        if wait_for is not None:
+            verdict, reason = "wait", wait_for
+        elif decision is None:
+            verdict, reason = "wait", _why_waiting(judged)
+        elif decision.state == "pending" and decision.endpoint_id is not None:
+            verdict, reason = self._at_endpoint(decision.endpoint_id)
+        else:
+            verdict = "hold" if decision.state == "held" else "suppress"
+            reason = decision.state_reason
+        endpoint = judged.route.endpoint if isinstance(judged.route, Routed) else None
+        return Planned(
+            webhook_id=row.webhook_id,
+            origin=origin,
+            enterprise_customer_uuid=row.enterprise_customer_uuid,
+            courserun_key=row.courserun_key,
+            verdict=verdict,
+            reason=reason,
+            region=judged.route.region,
+            endpoint_id=endpoint.endpoint_id if endpoint else None,
+            payload_format=endpoint.payload_format if endpoint else None,
+            enrichment_outcome=decision.enrichment_outcome if decision else None,
+            learning_time_seconds=decision.learning_time_seconds if decision else None,
+            body=decision.body if decision else None,
+        )
+
+    def _at_endpoint(self, endpoint_id: int) -> tuple[Verdict, str | None]:
+        """What a frozen message for this endpoint meets."""
+        hold = self._hold_reason(endpoint_id)
+        if hold is not None:
+            return "hold", hold
+        state = self._states.get(endpoint_id)
+        if state is not None and state.rests_at(self._clock()):
+            return "wait", "endpoint_rests"
+        return "send", None
+
+    def _hold_reason(self, endpoint_id: int) -> str | None:
+        """Why the endpoint cannot be sent to; looked up once for each."""
+        if endpoint_id not in self._unusable:
+            disabled = [key for key, one in self._states.items() if one.disabled_at is not None]
+            found = unusable_endpoints(
+                [endpoint_id],
+                configured=self._endpoints.by_id,
+                disabled=disabled,
+                problem_of=self._problem_of,
+            )
+            self._unusable[endpoint_id] = found.get(endpoint_id)
+        return self._unusable[endpoint_id]
+
+    def _problem_of(self, endpoint: Endpoint) -> str | None:
+        found = self._readiness_of(endpoint)
+        if isinstance(found, Ready):
+            return None
+        self.report.problems[f"endpoint {endpoint.endpoint_id}: {found.problem}"] += 1
+        return found.reason
+
+
+def _why_waiting(judged: Judged) -> str:
+    match judged.learning_time:
+        case NotYet():
+            return "learning_time_not_yet"
+        case Unavailable():
+            return "learning_time_unavailable"
+        case _:
+            return "learning_time"

@@ -1,0 +1,115 @@
+"""What a preview reads: completions as the next run would find them, over a read-only session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sync.claims import DUE
+from sync.completions import COURSE_COMPLETION, FACTS, select_new
+from sync.errors import SyncError
+from sync.ledger import OUTBOX
+from sync.outbox import Unfrozen
+from sync.warehouse import Warehouse
+
+
+class WriteRefused(SyncError):
+    """A preview was about to change something: a fault of this program."""
+
+
+class ReadOnly(Warehouse):
+    """A session that passes queries on and refuses everything else."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse.settings, warehouse._connection)
+
+    def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
+        # Neither engine takes a common table expression in front of a statement that writes.
+        if sql.lstrip().split(maxsplit=1)[0].lower() not in ("select", "with"):
+            raise WriteRefused("a preview only reads")
+        return super()._run(sql, binds)
+
+
+def new_rows(session: ReadOnly, *, since: datetime, now: datetime) -> list[Unfrozen]:
+    """What the next detection would insert, old completions included."""
+    query, binds = select_new(session, since=since, now=now, run_id="preview")
+    return _unfrozen(
+        session.rows(
+            f"""
+            select
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                to_json(facts) as facts, recorded_at, state
+            from ({query}) as new
+            order by webhook_id
+            """,
+            *binds,
+        )
+    )
+
+
+def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
+    """Recorded rows without a message; held ones with the facts that the next run would read."""
+    return _unfrozen(
+        session.rows(
+            f"""
+            select
+                outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+                outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
+                to_json(coalesce(current_facts.facts, outbox.facts)) as facts
+            from {session.relation("sync", OUTBOX)} as outbox
+            left join (
+                select
+                    completions.enterprise_customer_uuid,
+                    completions.user_id,
+                    completions.courserun_key,
+                    {FACTS} as facts
+                from {session.relation("marts", "completed_enrollments")} as completions
+            ) as current_facts
+                on outbox.state = 'held'
+                and outbox.event_type = '{COURSE_COMPLETION}'
+                and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
+                and outbox.user_id = current_facts.user_id
+                and outbox.courserun_key = current_facts.courserun_key
+            where outbox.state in ('awaiting', 'held') and outbox.body is null
+            order by outbox.webhook_id
+            """
+        )
+    )
+
+
+def frozen_rows(
+    session: ReadOnly, *, now: datetime, limit: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many frozen messages are due or could be released, and the first ``limit`` of them."""
+    outbox = session.relation("sync", OUTBOX)
+    moments = [now.isoformat()] * 3
+    where = f"""
+        {DUE.format(row="outbox")}
+        or outbox.state = 'held'
+        and outbox.body is not null
+        and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+    """
+    count = session.rows(f"select count(*) as n from {outbox} as outbox where {where}", *moments)
+    rows = session.rows(
+        f"""
+        select
+            outbox.webhook_id, outbox.enterprise_customer_uuid, outbox.courserun_key,
+            outbox.region, outbox.endpoint_id, outbox.payload_format, outbox.body,
+            outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id
+        from {outbox} as outbox
+        where {where}
+        order by outbox.next_attempt_at, outbox.webhook_id
+        limit {int(limit)}
+        """,
+        *moments,
+    )
+    return int(count[0]["n"]), rows
+
+
+def _unfrozen(rows: Iterable[dict[str, Any]]) -> list[Unfrozen]:
+    return [
+        Unfrozen(**(row | {"user_id": int(row["user_id"]), "facts": json.loads(row["facts"])}))
+        for row in rows
+    ]

@@ -1,0 +1,76 @@
+"""One whole run in a process of its own, which kills itself at a given step of the protocol."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from typing import Any, cast
+
+import sync.dispatch
+from sync.settings import EmbeddedWarehouse
+from sync.steps import Hook, Step
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.delivery import Run, all_steps
+
+PRELOADED = ["snowflake.connector", "tests.delivery.crash_worker"]
+
+
+@dataclass(frozen=True)
+class Death:
+    """Die when ``step`` is reached for the ``occurrence``-th time."""
+
+    step: Step
+    occurrence: int = 1
+
+
+def start(settings: EmbeddedWarehouse, run: Run, death: Death | None = None) -> BaseProcess:
+    """A run in a new process. It is forked from a server that has only imported things."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=work, args=(settings, run, death))
+    process.start()
+    return process
+
+
+def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
+    """Wait for a process; its exit code, negative for the signal that ended it."""
+    process.join(within_seconds)
+    code = process.exitcode
+    if code is None:
+        process.kill()
+        raise AssertionError(f"the run did not end within {within_seconds:.0f} s")
+    process.close()
+    return code
+
+
+def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
+    """Detect, freeze and send."""
+    hook = dying_at(death)
+    recover = sync.dispatch.recover
+
+    def recover_and_tell(warehouse: Warehouse, sender: Any) -> int:
+        recovered = recover(warehouse, sender)
+        if recovered:
+            hook(Step.REPLAYED)
+        return recovered
+
+    # The library has no hook between replay and first claim.
+    cast(Any, sync.dispatch).recover = recover_and_tell
+    with open_warehouse(settings, purpose="crash") as warehouse:
+        all_steps(warehouse, run, hook=hook)
+
+
+def dying_at(death: Death | None) -> Hook:
+    """The hook that ends this process as a power cut would."""
+    seen: Counter[Step] = Counter()
+
+    def hook(step: Step) -> None:
+        seen[step] += 1
+        if death is not None and (step, seen[step]) == (death.step, death.occurrence):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook

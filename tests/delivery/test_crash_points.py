@@ -1,0 +1,114 @@
+"""A run may be killed between any two steps: nothing is lost and nothing finished is sent again.
+
+Real processes, a real SIGKILL, real sockets, one ledger that all of them share.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from sync.dispatch import DispatchLimits
+from sync.settings import EmbeddedWarehouse
+from sync.steps import Step
+from sync.warehouse import open_warehouse
+from tests.delivery.crash_worker import Death
+from tests.support.clean import drop_all_schemas
+from tests.support.crashes import CrashSite
+from tests.support.delivery import Run, audit, delivered, journaled, seed
+from tests.support.receiver_process import ReceiverProcess, receiver_process
+
+THREADS = 4
+LIMITS = DispatchLimits(batch_size=5, threads=THREADS, per_endpoint=2)
+EACH = 12
+KILLS = 12
+LATER_BATCHES = (Step.CLAIMED, Step.JOURNALED, Step.FINALIZED)
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[ReceiverProcess]:
+    with receiver_process() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    warehouse_settings: EmbeddedWarehouse,
+    target: ReceiverProcess,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[CrashSite]:
+    """Three customers; the endpoint of one refuses every webhook once before it takes it."""
+    urls = [target.url("/ok/1"), target.url("/wait/20/2"), target.url("/first/503/3")]
+    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
+        drop_all_schemas(warehouse)
+        seed(warehouse, urls)
+        run = Run(
+            host_ports=target.host_port,
+            journals=tmp_path_factory.mktemp("journals"),
+            endpoints=len(urls),
+            limits=LIMITS,
+        )
+        yield CrashSite(warehouse_settings, warehouse, target, run)
+
+
+@pytest.mark.parametrize(
+    ("step", "occurrence"),
+    [(step, 1) for step in Step if step is not Step.REPLAYED]
+    + [(step, 2) for step in LATER_BATCHES],
+)
+def test_a_kill_after_a_step_loses_nothing_and_repeats_only_what_was_in_flight(
+    site: CrashSite, step: Step, occurrence: int
+) -> None:
+    before = site.repeated()
+    site.complete(EACH)
+    assert site.crash(Death(step, occurrence)), f"the run never came to {step}"
+    site.recover()
+    site.assert_all_is_well()
+    assert site.repeated() - before <= THREADS
+
+
+def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
+    for step in (Step.ATTEMPTS_LOGGED, Step.REPLAYED):
+        before = site.repeated()
+        site.complete(EACH)
+        assert site.crash(Death(Step.FINALIZED))
+        assert journaled(site.run.journals, state="delivered"), "there is something to recover"
+        assert site.crash(Death(step))
+        site.recover()
+        site.assert_all_is_well()
+        assert site.repeated() == before
+
+
+def test_with_the_journal_lost_it_is_at_least_once_under_the_same_ids(site: CrashSite) -> None:
+    before = site.repeated()
+    site.complete(EACH)
+    assert site.crash(Death(Step.ATTEMPTS_LOGGED))
+    lost = journaled(site.run.journals, state="delivered") - delivered(site.warehouse)
+    assert lost, "answers that only the lost disk knew"
+    shutil.rmtree(site.run.journals)
+    for webhook_id in lost:
+        del site.finished_at[webhook_id]
+    site.recover()
+    site.assert_all_is_well()
+    assert site.repeated() - before == len(lost)
+
+
+def test_kills_at_random_moments_lose_nothing_either(site: CrashSite) -> None:
+    chance = random.Random(20260310)
+    before, crashes = site.repeated(), site.crashes
+    while site.crashes - crashes < KILLS:
+        site.complete(EACH)
+        site.crash_after(chance.uniform(0.1, 1.5))
+    site.recover()
+    site.assert_all_is_well()
+    assert site.repeated() - before <= KILLS * THREADS
+
+
+def test_the_audit_finds_what_it_is_for(site: CrashSite) -> None:
+    site.warehouse.execute(
+        "insert into analytics.sync.webhook_attempts select * from analytics.sync.webhook_attempts"
+    )
+    assert audit(site.warehouse, is_at_rest=True) == ["an attempt was logged twice"]

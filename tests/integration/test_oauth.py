@@ -1,0 +1,310 @@
+"""Tokens from a real token server on loopback, through the real transport."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sync.authorized import post_authorized
+from sync.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.routing import Endpoint as Configuration
+from sync.secrets import environment_variable
+from sync.transport import MAX_BODY_BYTES, Transport
+from tests.support.hostile import Conversation, Endpoint, answering, response
+from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for
+from tests.support.sending import transport_to
+from tests.support.token_server import TokenServer, granted, token_server
+
+HELD_BACK_SECONDS = 0.3
+
+
+@pytest.fixture
+def server() -> Iterator[TokenServer]:
+    with token_server() as running:
+        yield running
+
+
+@pytest.fixture
+def transport(server: TokenServer) -> Iterator[Transport]:
+    with transport_to(("127.0.0.1", server.port)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def endpoint(server: TokenServer) -> Configuration:
+    return oauth_endpoint(token_url=server.url)
+
+
+@pytest.fixture
+def tokens(transport: Transport) -> TokenSource:
+    return TokenSource(transport, secrets_for(7))
+
+
+def header(authorization: NoAuth | Bearer | Misconfigured | Failure) -> str:
+    assert isinstance(authorization, Bearer), authorization
+    return authorization.header
+
+
+def test_the_request_is_the_partners_json_and_the_token_is_kept(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    for _ in range(3):
+        assert header(tokens.authorization(endpoint)) == "Bearer token-1"
+    assert server.bodies == [
+        {
+            "client_id": "client-a",
+            "client_secret": CLIENT_SECRET,
+            "grant_type": "client_credentials",
+            "scope": "api",
+        }
+    ]
+    assert server.heads[0].startswith("POST /token HTTP/1.1\r\n")
+    assert "content-type: application/json" in server.heads[0].lower()
+
+
+def test_first_requests_that_come_together_fetch_once(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    server.gate.clear()
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(tokens.authorization, endpoint) for _ in range(8)]
+        assert server.was_asked.wait(10)
+        server.gate.set()
+        assert {header(one.result(10)) for one in waiting} == {"Bearer token-1"}
+    assert server.asked == 1
+
+
+def test_requests_that_wait_together_fail_together(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    server.answer = response("503 Busy")
+    server.gate.clear()
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(tokens.authorization, endpoint) for _ in range(4)]
+        assert server.was_asked.wait(10)
+        server.gate.set()
+        assert all(isinstance(one.result(10), Failure) for one in waiting)
+    # A thread that comes after the answer asks for itself; four that ask at once would be four.
+    assert server.asked < 4
+
+
+def test_a_hanging_token_server_keeps_back_no_other_endpoint(server: TokenServer):
+    server.gate.clear()
+    with token_server() as healthy:
+        ports = [("127.0.0.1", one.port) for one in (server, healthy)]
+        with transport_to(*ports) as transport, ThreadPoolExecutor(1) as pool:
+            tokens = TokenSource(transport, secrets_for(7, 8))
+            stuck = pool.submit(tokens.authorization, oauth_endpoint(7, token_url=server.url), 5)
+            assert server.was_asked.wait(10)
+            started = time.monotonic()
+            other = tokens.authorization(oauth_endpoint(8, token_url=healthy.url))
+            assert time.monotonic() - started < 2
+            assert header(other) == "Bearer token-1"
+            assert not stuck.done()
+            server.gate.set()
+            stuck.result(10)
+
+
+def test_a_token_server_that_hangs_is_given_up_at_the_deadline(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    server.gate.clear()
+    started = time.monotonic()
+    result = tokens.authorization(endpoint, HELD_BACK_SECONDS)
+    assert time.monotonic() - started < 5
+    assert isinstance(result, Failure)
+    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.THEIRS)
+
+
+def test_whoever_waits_for_anothers_request_keeps_to_its_own_deadline(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    server.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(tokens.authorization, endpoint)
+        assert server.was_asked.wait(10)
+        result = tokens.authorization(endpoint, HELD_BACK_SECONDS)
+        assert not asking.done()
+        server.gate.set()
+        assert header(asking.result(10)) == "Bearer token-1"
+    assert isinstance(result, Failure)
+    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.THEIRS)
+    assert server.asked == 1
+
+
+def endless(conversation: Conversation) -> None:
+    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+    conversation.send(b'{"access_token": "abc", "expires_in": 3600, "padding": "')
+    while not conversation.stopping.is_set():
+        conversation.send(b"y" * 65536)
+
+
+def dripping(conversation: Conversation) -> None:
+    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    conversation.drip(b'{"access_token": "abc", ')
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        pytest.param(response("500 Oops"), ErrorKind.HTTP, "status 500", id="500"),
+        pytest.param(response("401 No"), ErrorKind.HTTP, "status 401", id="401"),
+        pytest.param(response("410 Gone"), ErrorKind.HTTP, "status 410", id="410"),
+        pytest.param(response("200 OK", b"<html>"), ErrorKind.HTTP, "JSON", id="no JSON"),
+        pytest.param(
+            response("200 OK", b'{"expires_in": 5}'), ErrorKind.HTTP, "access_token", id="no token"
+        ),
+        pytest.param(endless, ErrorKind.HTTP, "JSON", id="a huge body"),
+        pytest.param(dripping, ErrorKind.HTTP, "JSON", id="a dripping body"),
+        pytest.param(b"", ErrorKind.TIMEOUT, "deadline", id="no answer"),
+    ],
+)
+def test_a_bad_answer_is_a_failure_to_be_retried(
+    server: TokenServer,
+    tokens: TokenSource,
+    endpoint: Configuration,
+    answer: bytes,
+    kind: ErrorKind,
+    text: str,
+):
+    server.answer = answer
+    result = tokens.authorization(endpoint, 1)
+    assert isinstance(result, Failure)
+    assert (result.error_kind, result.attribution) == (kind, Attribution.THEIRS)
+    assert text in result.detail
+    server.answer = None
+    assert header(tokens.authorization(endpoint)).startswith("Bearer token-")
+
+
+def test_a_redirect_is_not_followed_and_the_secret_goes_nowhere(
+    server: TokenServer, tokens: TokenSource, endpoint: Configuration
+):
+    received: list[bytes] = []
+    with Endpoint(answering(granted("stolen"), received)) as elsewhere:
+        server.answer = response("307 Moved", Location=elsewhere.url())
+        result = tokens.authorization(endpoint)
+    assert isinstance(result, Failure)
+    assert result.error_kind is ErrorKind.REDIRECT
+    assert received == []
+
+
+def test_a_token_url_inside_the_network_is_refused_and_gets_nothing(
+    server: TokenServer, transport: Transport
+):
+    with token_server() as inside:
+        tokens = TokenSource(transport, secrets_for(7))
+        result = tokens.authorization(oauth_endpoint(token_url=inside.url))
+        assert inside.asked == 0
+    assert isinstance(result, Failure)
+    assert result.error_kind is ErrorKind.INVALID_TARGET
+    assert result.detail.startswith("token endpoint: ")
+
+
+def test_a_rotated_secret_fetches_a_new_token(
+    server: TokenServer, transport: Transport, endpoint: Configuration
+):
+    secrets = secrets_for(7, secret="old")
+    tokens = TokenSource(transport, secrets)
+    assert header(tokens.authorization(endpoint)) == "Bearer token-1"
+    assert isinstance(secrets.environment, dict)
+    secrets.environment[environment_variable("oauth-client-7")] = "new"
+    for _ in range(2):
+        assert header(tokens.authorization(endpoint)) == "Bearer token-2"
+    assert [body["client_secret"] for body in server.bodies] == ["old", "new"]
+
+
+def refusing(refused: set[str], received: list[str]):
+    """A webhook receiver that answers 401 to these tokens and echoes what it got."""
+
+    def script(conversation: Conversation) -> None:
+        while request := conversation.read_request():
+            head = request.partition(b"\r\n\r\n")[0].decode()
+            token = head.partition("Bearer ")[2].partition("\r\n")[0]
+            received.append(token)
+            status = "401 Unauthorized" if token in refused else "200 OK"
+            conversation.send(response(status, f"Bearer {token} alias {token}".encode()))
+
+    return script
+
+
+def deliver(server: TokenServer, receiver: Endpoint, source: TokenSource, transport: Transport):
+    return post_authorized(
+        transport,
+        source,
+        oauth_endpoint(url=receiver.url(), token_url=server.url),
+        body=b"{}",
+        headers=lambda: {"webhook-id": "1"},
+        deadline_seconds=10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("refused", "seen", "status"),
+    [
+        pytest.param(set(), ["token-1"], 200, id="taken"),
+        pytest.param({"token-1"}, ["token-1", "token-2"], 200, id="refused once"),
+        pytest.param({"token-1", "token-2"}, ["token-1", "token-2"], 401, id="refused again"),
+    ],
+)
+def test_a_401_costs_one_new_token_and_one_more_try_and_no_more(
+    server: TokenServer, refused: set[str], seen: list[str], status: int
+):
+    received: list[str] = []
+    with Endpoint(refusing(refused, received)) as receiver:
+        ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
+        with transport_to(*ports) as transport:
+            source = TokenSource(transport, secrets_for(7))
+            result = deliver(server, receiver, source, transport)
+    assert isinstance(result, Answer)
+    assert result.status == status
+    assert received == seen
+    assert server.asked == len(seen)
+    assert "token-" not in result.excerpt
+
+
+def test_many_401s_of_one_token_fetch_one_new_token(server: TokenServer):
+    received: list[str] = []
+    with Endpoint(refusing({"token-1"}, received)) as receiver:
+        ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
+        with transport_to(*ports) as transport, ThreadPoolExecutor(8) as pool:
+            source = TokenSource(transport, secrets_for(7))
+            sends = [pool.submit(deliver, server, receiver, source, transport) for _ in range(16)]
+            results = [one.result(30) for one in sends]
+    assert [one.status for one in results if isinstance(one, Answer)] == [200] * 16
+    assert server.asked == 2
+    assert received.count("token-2") == 16
+
+
+def test_nothing_that_is_written_down_shows_a_token_or_a_secret(
+    server: TokenServer,
+    tokens: TokenSource,
+    endpoint: Configuration,
+    transport: Transport,
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(logging.DEBUG)
+    shown = []
+    for answer in (
+        granted("canary-token"),
+        response("400 Bad", json.dumps({"error": "canary-token", "was": CLIENT_SECRET}).encode()),
+    ):
+        server.answer = answer
+        shown.append(repr(tokens.authorization(endpoint)))
+        shown.append(
+            repr(transport.post_for_body(server.url, body=b"{}", headers={}, deadline_seconds=5))
+        )
+        tokens.invalidate(endpoint, Bearer("Bearer canary-token"))
+    assert "canary" not in "".join(shown) + caplog.text
+
+
+def test_a_body_read_whole_ends_at_the_cap(server: TokenServer, transport: Transport):
+    server.answer = endless
+    result = transport.post_for_body(server.url, body=b"{}", headers={}, deadline_seconds=10)
+    assert not isinstance(result, Failure)
+    assert len(result.body) == MAX_BODY_BYTES

@@ -1,0 +1,194 @@
+"""The graph that Dagster shows: one reviewed snapshot, unbroken lineage, and a cheap import.
+
+After a wanted change, write the snapshot anew and review its diff:
+
+    UPDATE_GRAPH_SNAPSHOT=1 python -m pytest tests/orchestration/test_graph.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sync.settings import PROJECT_ROOT
+from tests.support.clockwork import STEPS
+
+SNAPSHOT = Path(__file__).with_name("graph.json")
+UPDATE = "UPDATE_GRAPH_SNAPSHOT"
+SOURCES_THAT_MATTER = (
+    "tracking/tracking_logs",
+    "lms/auth_user",
+    "lms/student_courseenrollment",
+    "lms/student_courseaccessrole",
+    "lms/grades_persistentcoursegrade",
+    "lms/social_auth_usersocialauth",
+    "enterprise/enterprise_enterprisecustomer",
+    "enterprise/enterprise_enterprisecustomeruser",
+    "enterprise/enterprise_enterprisecourseenrollment",
+    "enterprise/enterprise_enterprisecustomeridentityprovider",
+    "enterprise/consent_datasharingconsent",
+    "enterprise/channel_integration_enterprisewebhookconfiguration",
+)
+
+
+def graph_of(defs: dg.Definitions, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Everything of the graph that a person should agree to before it changes."""
+    graph = defs.resolve_asset_graph()
+    assets = {
+        key.to_user_string(): {
+            "group": graph.get(key).group_name,
+            "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+            "pools": sorted(graph.get(key).pools or ()) if graph.get(key).is_executable else [],
+            "checks": {
+                check.name: "blocking" if graph.get(check).blocking else "not blocking"
+                for check in sorted(graph.get_check_keys_for_assets({key}))
+            },
+        }
+        for key in sorted(graph.get_all_asset_keys())
+    }
+    jobs = {
+        job.name: sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+        for job in defs.resolve_all_job_defs()
+        if not job.name.startswith("__")
+    }
+    schedules = {
+        one.name: {
+            "job": one.job_name,
+            "cron": one.cron_schedule,
+            "timezone": one.execution_timezone,
+            "by default": one.default_status.value,
+        }
+        for one in defs.get_repository_def().schedule_defs
+    }
+    exposures = {
+        one["name"]: sorted(node.rpartition(".")[2] for node in one["depends_on"]["nodes"])
+        for one in manifest["exposures"].values()
+    }
+    return {"assets": assets, "jobs": jobs, "schedules": schedules, "exposures": exposures}
+
+
+@pytest.fixture(scope="module")
+def graph(defs: dg.Definitions, dbt_target_path: Path) -> dict[str, Any]:
+    manifest = json.loads((dbt_target_path / "dagster" / "manifest.json").read_text("utf-8"))
+    return graph_of(defs, manifest)
+
+
+def test_the_graph_is_the_reviewed_one(graph: dict[str, Any]) -> None:
+    if os.environ.get(UPDATE):
+        SNAPSHOT.write_text(json.dumps(graph, indent=2) + "\n", encoding="utf-8")
+    assert graph == json.loads(SNAPSHOT.read_text(encoding="utf-8")), (
+        f"if the change is wanted, run once with {UPDATE}=1 and review the diff of {SNAPSHOT.name}"
+    )
+
+
+def test_the_definitions_are_loadable(defs: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+@pytest.mark.parametrize("source", SOURCES_THAT_MATTER)
+def test_lineage_runs_from_the_source_through_the_webhooks_to_the_delivery_marts(
+    graph: dict[str, Any], source: str
+) -> None:
+    reached = downstream(graph, source)
+    for key in (*(step.to_user_string() for step in STEPS[1:]), "marts/webhook_deliveries"):
+        assert key in reached, f"no path from {source} to {key}"
+
+
+def test_completions_do_not_wait_for_learning_time(graph: dict[str, Any]) -> None:
+    """A failed mart can stop the number, never the message: detection reads replicas only."""
+    detection = STEPS[0].to_user_string()
+    assert detection not in downstream(graph, "tracking/tracking_logs")
+    assert detection in downstream(graph, "lms/grades_persistentcoursegrade")
+
+
+def test_every_asset_of_the_project_runs_in_exactly_one_job(graph: dict[str, Any]) -> None:
+    """All but the sources and the ledger's own tables, which nobody materializes."""
+    listed = [key for keys in graph["jobs"].values() for key in keys]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {
+        key
+        for key in graph["assets"]
+        if key.split("/")[0] not in ("tracking", "lms", "enterprise")
+        and graph["assets"][key]["group"] != "sources"
+    }
+
+
+@pytest.mark.parametrize("name", ["learning_time_hourly", "completion_webhooks_every_5_minutes"])
+def test_a_schedule_is_stopped_until_somebody_starts_it_and_then_asks_for_its_job(
+    defs: dg.Definitions, name: str
+) -> None:
+    schedule = defs.resolve_schedule_def(name)
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            repository_def=defs.get_repository_def(),
+            scheduled_execution_time=datetime(2026, 3, 10, 12, 10, tzinfo=UTC),
+        )
+        tick = schedule.evaluate_tick(context)
+    assert tick.skip_message is None
+    assert len(tick.run_requests or []) == 1
+
+
+IMPORT_WATCHED = """
+import json, sys
+seen = []
+def watch(event, arguments):
+    if event in ("socket.connect", "os.exec", "os.posix_spawn"):
+        seen.append(f"{event} {arguments[1:]}")
+    # The standard library's platform.architecture() asks `file` about the interpreter.
+    elif event == "subprocess.Popen" and arguments[0] != "file":
+        seen.append(f"{event} {arguments[1]}")
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        seen.append(f"open {arguments[0]} {arguments[1]}")
+sys.addaudithook(watch)
+import orchestration.definitions
+print(json.dumps(seen))
+"""
+
+
+def test_loading_the_definitions_touches_no_network_no_process_and_no_file_for_writing(
+    defs: dg.Definitions, dbt_target_path: Path
+) -> None:
+    """With a manifest in place, as the image build leaves it; the warehouse's port is dead."""
+    environment = os.environ | {
+        "DBT_TARGET_PATH": str(dbt_target_path / "dagster"),
+        "LTW_WAREHOUSE_PORT": "9",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_WATCHED],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def downstream(graph: dict[str, Any], start: str) -> set[str]:
+    """Every asset that depends on ``start``, however far."""
+    children: dict[str, list[str]] = {}
+    for key, asset in graph["assets"].items():
+        for parent in asset["deps"]:
+            children.setdefault(parent, []).append(key)
+    reached: set[str] = set()
+    waiting = deque([start])
+    while waiting:
+        for child in children.get(waiting.popleft(), []):
+            if child not in reached:
+                reached.add(child)
+                waiting.append(child)
+    return reached

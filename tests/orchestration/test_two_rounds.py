@@ -1,0 +1,182 @@
+"""Both jobs over two waves of sample data, the flag off and then on: what left, what is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import open_warehouse
+from tests.support.clean import drop_all_schemas
+from tests.support.clockwork import metadata_of
+from tests.support.world import Round, World, run_world
+
+
+@pytest.fixture(scope="module")
+def world(
+    warehouse_settings: EmbeddedWarehouse,
+    tmp_path_factory: pytest.TempPathFactory,
+    defs: dg.Definitions,
+) -> Iterator[World]:
+    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
+        drop_all_schemas(warehouse)
+        with run_world(warehouse, tmp_path_factory.mktemp("world"), defs) as played:
+            yield played
+
+
+@pytest.fixture(params=["off", "on"])
+def each_round(request: pytest.FixtureRequest, world: World) -> Round:
+    return getattr(world, request.param)
+
+
+def bodies(one: Round) -> list[dict[str, Any]]:
+    return [json.loads(request["body"]) for request in one.received]
+
+
+def outbox(world: World, one: Round, columns: str = "*") -> list[dict[str, Any]]:
+    return world.warehouse.rows(
+        f"select {columns} from analytics.sync.webhook_outbox where recorded_run_id = ?",
+        one.webhooks.run_id,
+    )
+
+
+def test_every_run_succeeds(each_round: Round) -> None:
+    assert each_round.models.success
+    assert each_round.webhooks.success
+
+
+def test_each_round_records_the_completions_that_became_eligible_in_it(world: World) -> None:
+    for index, one in enumerate((world.off, world.on)):
+        recorded = {(row["user_id"], row["courserun_key"]) for row in outbox(world, one)}
+        assert recorded == {
+            (promised.user_id, promised.courserun_key)
+            for promised in world.data.completions
+            if promised.eligible_from_wave == index
+        }
+
+
+def test_with_the_flag_off_no_body_carries_learning_time(world: World) -> None:
+    assert bodies(world.off)
+    assert not any("learning_time" in body for body in bodies(world.off))
+
+
+def test_with_the_flag_on_every_body_carries_the_number_of_the_mart(world: World) -> None:
+    """Also the ones that failed: the failing endpoint got the same kind of body."""
+    mart = {
+        (row["user_id"], row["courserun_key"]): int(row["learning_time_seconds"])
+        for row in world.warehouse.rows("select * from analytics.marts.completion_learning_time")
+    }
+    sent = [
+        (
+            (body["learner"]["user_id"], body["course"]["course_key"]),
+            body["learning_time"]["total_seconds"],
+        )
+        for request, body in zip(world.on.received, bodies(world.on), strict=True)
+        if request["webhook_id"] in {row["webhook_id"] for row in outbox(world, world.on)}
+    ]
+    assert sent
+    assert [seconds for _, seconds in sent] == [mart[key] for key, _ in sent]
+    assert min(seconds for _, seconds in sent) > 0
+
+
+def test_turning_the_flag_on_changes_no_message_that_was_frozen_before(world: World) -> None:
+    """A retry in the second round repeats the bytes of the first."""
+    first = {one["webhook_id"]: one["body_sha256"] for one in world.off.received}
+    repeated = [one for one in world.on.received if one["webhook_id"] in first]
+    assert [one["body_sha256"] for one in repeated] == [
+        first[one["webhook_id"]] for one in repeated
+    ]
+
+
+def test_every_request_carries_a_signature_that_the_receiver_can_check(each_round: Round) -> None:
+    assert {one["verification"] for one in each_round.received} == {"verified"}
+
+
+def test_what_was_accepted_was_sent_once(world: World) -> None:
+    accepted = [
+        one["webhook_id"] for one in world.off.received + world.on.received if one["status"] == 200
+    ]
+    delivered = world.warehouse.rows(
+        "select webhook_id from analytics.sync.webhook_outbox where state = 'delivered'"
+    )
+    assert sorted(accepted) == sorted(row["webhook_id"] for row in delivered)
+
+
+def test_what_could_not_be_sent_says_why(world: World) -> None:
+    """The sample's customers: one without endpoint, one with a bad URL, one that answers 503."""
+    states = {
+        (row["state"], row["state_reason"])
+        for row in world.warehouse.rows("select * from analytics.sync.webhook_outbox")
+    }
+    assert ("suppressed", "no_endpoint") in states
+    assert ("held", "endpoint_invalid") in states
+    refused = world.warehouse.rows(
+        "select status_code, outcome from analytics.sync.webhook_attempts "
+        "where outcome <> 'delivered' group by status_code, outcome"
+    )
+    assert refused == [{"status_code": 503, "outcome": "retry"}]
+
+
+def test_every_completion_is_accounted_for(world: World) -> None:
+    rows = world.warehouse.rows("select * from analytics.marts.delivery_reconciliation")
+    assert sum(int(row["completions"]) for row in rows) == len(
+        [one for one in world.data.completions if one.eligible_from_wave is not None]
+    )
+    assert sum(int(row["undetected"]) for row in rows) == 0
+    assert [row for row in rows if not row["is_balanced"]] == []
+
+
+def test_no_check_failed(each_round: Round) -> None:
+    evaluations = [
+        *each_round.models.get_asset_check_evaluations(),
+        *each_round.webhooks.get_asset_check_evaluations(),
+    ]
+    failed = [
+        f"{one.asset_key.to_user_string()}: {one.check_name}"
+        for one in evaluations
+        if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR
+    ]
+    assert len(evaluations) > 20
+    assert failed == []
+
+
+def test_the_metadata_counts_what_the_ledger_holds(world: World) -> None:
+    for one in (world.off, world.on):
+        shown = metadata_of(one.webhooks)
+        rows = outbox(world, one)
+        detected = shown["newly_completed_enrollments"]
+        old = [row for row in rows if row["state_reason"] == "before_activation"]
+        assert detected["suppressed_before_activation"] == len(old)
+        assert detected["recorded"] == len(rows) - len(old)
+        assert detected["held_back"] == 0
+        assert one.webhooks.run_id in detected["ledger_rows_of_this_run"]
+        assert len(detected["sample"].records) == min(len(rows), 20)
+        frozen = shown["enriched_completions"]
+        assert frozen["frozen"] == sum(row["body"] is not None for row in rows)
+        sent = shown["completion_webhooks"]
+        assert sent["attempts"] == len(one.received)
+        assert sent["delivered"] == sum(got["status"] == 200 for got in one.received)
+        assert sent["retry"] == sum(got["status"] == 503 for got in one.received)
+    assert metadata_of(world.off.webhooks)["enriched_completions"]["enriched"] == 0
+    frozen = metadata_of(world.on.webhooks)["enriched_completions"]
+    assert frozen["enriched"] == frozen["frozen"]
+    assert frozen["enriched_share"] == 1.0
+
+
+def test_nothing_that_dagster_keeps_names_a_learner(each_round: Round, world: World) -> None:
+    people = [
+        row
+        for wave in world.data.waves
+        for row in wave.tables.get("auth_user", [])
+        if row["username"]
+    ]
+    names = [row[column] for row in people for column in ("email", "username") if row[column]]
+    pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(set(names))))
+    assert pattern.search(json.dumps(bodies(each_round))), "the search itself must work"
+    assert len(each_round.said) > 10_000
+    assert pattern.findall(each_round.said) == []

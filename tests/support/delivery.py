@@ -1,0 +1,218 @@
+"""A whole delivery run for tests: a seeded warehouse, the three steps, and an audit of the ledger.
+
+Everything here can be used from a child process, so a world is described by plain values.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sync.addresses import AddressPolicy
+from sync.clock import Clock, warehouse_clock
+from sync.completions import COURSE_COMPLETION, enqueue, webhook_id
+from sync.dispatch import DispatchLimits, DispatchReport, Poster, Sender, dispatch
+from sync.freeze import EnrichmentPolicy, freeze
+from sync.learning_time import LearningTimeClient
+from sync.journal import abandoned_journals
+from sync.learning_time import LearningTimeClient
+from sync.ledger import ensure_ledger
+from sync.outbox import Outbox
+from sync.secrets import SecretStore
+from sync.steps import Hook, Step, nothing
+from sync.transport import Transport
+from sync.urls import parse_development_targets
+from sync.warehouse import Warehouse
+from tests.support.completions import COURSE_RUN, add_completions, completion
+from tests.support.marts import create_marts, endpoint
+
+PASSED_AT = "2026-03-10T17:42:31"
+ACTIVATED_AT = datetime(2026, 3, 1)
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+FLAG_OFF = EnrichmentPolicy(enabled=False)
+TIMEOUT_SECONDS = 2
+
+
+def enterprise(number: int) -> str:
+    """The uuid of an invented customer."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"customer-{number}.example.com"))
+
+
+def secrets(endpoint_ids: Iterable[int]) -> SecretStore:
+    """One signing key for each endpoint."""
+    return SecretStore({f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in endpoint_ids}, None)
+
+
+def seed(warehouse: Warehouse, urls: Sequence[str], **endpoint_changes: object) -> None:
+    """The ledger and the marts: one customer with one endpoint for each url, no completion yet."""
+    ensure_ledger(warehouse)
+    changes = {"timeout_seconds": TIMEOUT_SECONDS} | endpoint_changes
+    create_marts(
+        warehouse,
+        endpoints=[
+            endpoint(n, url, enterprise_customer_uuid=enterprise(n), **changes)
+            for n, url in enumerate(urls, start=1)
+        ],
+    )
+
+
+def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> set[str]:
+    """Completions dealt to the customers in turn; the ids that their webhooks will carry."""
+    rows = [
+        completion(n, PASSED_AT, enterprise_customer_uuid=enterprise(n % endpoints + 1))
+        for n in users
+    ]
+    add_completions(warehouse, rows)
+    return {
+        webhook_id(COURSE_COMPLETION, str(row["enterprise_customer_uuid"]), n, COURSE_RUN)
+        for row in rows
+        if isinstance(n := row["user_id"], int)
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of the three steps."""
+
+    host_ports: str
+    journals: Path
+    endpoints: int
+    run_id: str = "run-1"
+    limits: DispatchLimits = DispatchLimits()
+    ahead: timedelta = timedelta(0)
+    """How far its clock is ahead of the warehouse's."""
+
+    def detect_and_freeze(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
+        """Record what is new and build its messages."""
+        clock = self.clock(warehouse)
+        enqueue(
+            warehouse,
+            run_id=self.run_id,
+            clock=clock,
+            activated_at=ACTIVATED_AT,
+            allow_mass_send=True,
+        )
+        hook(Step.ENQUEUED)
+        outbox = Outbox(warehouse, clock, self.run_id)
+        freeze(warehouse, outbox, LearningTimeClient(warehouse), policy=FLAG_OFF, clock=clock)
+        hook(Step.FROZEN)
+
+    def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> DispatchReport:
+        """Send over real sockets."""
+        with Transport(policy=self.policy) as transport:
+            return dispatch(warehouse, self.sender(warehouse, transport, hook=hook))
+
+    def sender(self, warehouse: Warehouse, poster: Poster, *, hook: Hook = nothing) -> Sender:
+        """What ``dispatch`` takes."""
+        return Sender(
+            run_id=self.run_id,
+            clock=self.clock(warehouse),
+            secrets=secrets(range(1, self.endpoints + 1)),
+            poster=poster,
+            policy=self.policy,
+            journal_directory=self.journals,
+            limits=self.limits,
+            hook=hook,
+        )
+
+    @property
+    def policy(self) -> AddressPolicy:
+        """Only the receivers of the test may be reached."""
+        return AddressPolicy(development_targets=parse_development_targets(self.host_ports))
+
+    def clock(self, warehouse: Warehouse) -> Clock:
+        """The warehouse's clock, moved."""
+        now = warehouse_clock(warehouse)
+        return lambda: now() + self.ahead
+
+    def later(self, span: timedelta) -> Run:
+        """The same run, its clock further ahead."""
+        return replace(self, ahead=self.ahead + span)
+
+
+def all_steps(warehouse: Warehouse, run: Run, *, hook: Hook = nothing) -> DispatchReport:
+    """Detect, freeze and send."""
+    run.detect_and_freeze(warehouse, hook=hook)
+    return run.send(warehouse, hook=hook)
+
+
+def journaled(directory: Path, *, state: str) -> set[str]:
+    """Ids whose answers lie in the journals of dead processes; nothing is changed."""
+    with abandoned_journals(directory) as journals:
+        return {
+            entry.key[0]
+            for journal in journals
+            for entry in journal.entries()
+            if entry.state["state"] == state
+        }
+
+
+def delivered(warehouse: Warehouse) -> set[str]:
+    """Ids that the ledger says were delivered."""
+    rows = warehouse.rows(
+        "select webhook_id from analytics.sync.webhook_outbox where state = 'delivered'"
+    )
+    return {row["webhook_id"] for row in rows}
+
+
+WRONG: dict[str, str] = {
+    "a completion is in the outbox twice": """
+        select webhook_id from analytics.sync.webhook_outbox
+        group by webhook_id having count(*) > 1
+    """,
+    "an attempt was logged twice": """
+        select webhook_id from analytics.sync.webhook_attempts
+        group by webhook_id, fence having count(*) > 1
+    """,
+    "a delivered row has no 2xx": """
+        select webhook_id from analytics.sync.webhook_outbox as outbox
+        where state = 'delivered' and not exists (
+            select 1 from analytics.sync.webhook_attempts as attempts
+            where attempts.webhook_id = outbox.webhook_id and status_code between 200 and 299
+        )
+    """,
+    "an attempt was charged that nobody made": """
+        select webhook_id from analytics.sync.webhook_outbox as outbox
+        where attempt_count > (
+            select count(*) from analytics.sync.webhook_attempts as attempts
+            where attempts.webhook_id = outbox.webhook_id
+        )
+    """,
+    "a finished row has a lease": """
+        select webhook_id from analytics.sync.webhook_outbox
+        where state <> 'pending' and lease_owner is not null
+    """,
+}
+"""What must never be, whenever one looks, with a query that finds it."""
+
+AT_REST: dict[str, str] = {
+    "a row with a 2xx is not delivered": """
+        select webhook_id from analytics.sync.webhook_outbox as outbox
+        where state <> 'delivered' and exists (
+            select 1 from analytics.sync.webhook_attempts as attempts
+            where attempts.webhook_id = outbox.webhook_id and status_code between 200 and 299
+        )
+    """,
+    "a completion is not in the outbox": """
+        select completions.user_id from analytics.marts.completed_enrollments as completions
+        where not exists (
+            select 1 from analytics.sync.webhook_outbox as outbox
+            where outbox.user_id = completions.user_id
+        )
+    """,
+    "a lease is left": """
+        select webhook_id from analytics.sync.webhook_outbox where lease_owner is not null
+    """,
+}
+"""What must not be once no run is under way."""
+
+
+def audit(warehouse: Warehouse, *, is_at_rest: bool) -> list[str]:
+    """Everything in the ledger that must not be; empty when all is well."""
+    queries = WRONG | AT_REST if is_at_rest else WRONG
+    return [what for what, query in queries.items() if warehouse.rows(query)]
+

@@ -1,0 +1,195 @@
+"""A fast webhook receiver in a process of its own, and the handle by which a test asks it.
+
+The path says what happens to a request: ``/ok/7`` answers 200, ``/wait/50/7`` after 50 ms,
+``/status/500/7`` that status, ``/first/503/7`` that status to the first request of each id and 200
+later, ``/lose/7`` breaks the connection once per id after it has read the request, ``/hang/7``
+never answers, ``/echo/500/7`` sends back what it got, headers included. The last part only tells
+endpoints apart. ``MEND`` on any path makes all of them answer 200 from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sync.settings import PROJECT_ROOT
+
+HEAD = re.compile(rb"(\w+) (\S+) HTTP/1\.1\r\n")
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+WEBHOOK_ID = re.compile(rb"\r\nwebhook-id: *(\S+)", re.IGNORECASE)
+EPOCH_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One request as the receiver saw it, in the order of arrival."""
+
+    webhook_id: str
+    digest: str
+    """SHA-256 of the body, in hex."""
+    path: str
+    status: int
+    """What was answered; 0 when nothing was."""
+    received_at: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True)
+class ReceiverProcess:
+    """A running receiver."""
+
+    port: int
+
+    @property
+    def host_port(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host_port}{path}"
+
+    def received(self, *, after: int = 0) -> list[Receipt]:
+        """Every receipt, or those after so many."""
+        return [Receipt(*row) for row in json.loads(self._ask("GET", f"/{after}"))]
+
+    def count(self) -> int:
+        """How many requests came."""
+        return int(self._ask("COUNT", "/"))
+
+    def clear(self) -> None:
+        """Forget all receipts, and which ids were seen."""
+        self._ask("DELETE", "/")
+
+    def mend(self) -> None:
+        """Answer 200 on every path from now on."""
+        self._ask("MEND", "/")
+
+    def break_again(self) -> None:
+        """Undo ``mend``."""
+        self._ask("BREAK", "/")
+
+    def _ask(self, method: str, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def receiver_process() -> Iterator[ReceiverProcess]:
+    """Start a receiver on a free port; ended with the block."""
+    command = [sys.executable, "-m", "tests.support.receiver_process"]
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield ReceiverProcess(int(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+class _Store:
+    def __init__(self) -> None:
+        self.receipts: list[tuple[str, str, str, int, float]] = []
+        self.seen: Counter[str] = Counter()
+        self.is_mended = False
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, store: _Store) -> None:
+        self._store = store
+        self._buffer = b""
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head = self._buffer[: end + 2]
+            length = LENGTH.search(head)
+            total = end + 4 + (int(length[1]) if length else 0)
+            if len(self._buffer) < total:
+                return
+            body = self._buffer[end + 4 : total]
+            self._buffer = self._buffer[total:]
+            line = HEAD.match(head)
+            assert line is not None
+            if line[1] == b"POST":
+                self._webhook(line[2].decode(), head, body)
+            else:
+                self._control(line[1].decode(), line[2].decode())
+
+    def _webhook(self, path: str, head: bytes, body: bytes) -> None:
+        store = self._store
+        found = WEBHOOK_ID.search(head)
+        webhook_id = found[1].decode() if found else ""
+        store.seen[webhook_id] += 1
+        kind, *rest = path.strip("/").split("/")
+        is_first = store.seen[webhook_id] == 1
+        status, wait, content = 200, 0.0, b"ok"
+        if store.is_mended:
+            kind = "ok"
+        if kind == "wait":
+            wait = float(rest[0]) / 1000
+        elif kind == "status" or (kind == "first" and is_first):
+            status = int(rest[0])
+        elif kind == "echo":
+            status, content = int(rest[0]), head + b"\r\n" + body
+        elif kind == "hang" or (kind == "lose" and is_first):
+            status = 0
+        digest = hashlib.sha256(body).hexdigest()
+        now = round(time.time(), EPOCH_DIGITS)
+        store.receipts.append((webhook_id, digest, path, status, now))
+        if status:
+            answer = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
+            if wait:
+                loop = asyncio.get_running_loop()
+                loop.call_later(wait, self._transport.write, answer + content)
+            else:
+                self._transport.write(answer + content)
+        elif kind == "lose":
+            self._transport.abort()
+
+    def _control(self, method: str, path: str) -> None:
+        store = self._store
+        content = b"ok"
+        if method == "GET":
+            content = json.dumps(store.receipts[int(path.strip("/") or 0) :]).encode()
+        elif method == "COUNT":
+            content = str(len(store.receipts)).encode()
+        elif method == "DELETE":
+            store.receipts.clear()
+            store.seen.clear()
+        else:
+            store.is_mended = method == "MEND"
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(content)
+        self._transport.write(head + content)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    store = _Store()
+    server = await loop.create_server(lambda: _Connection(store), "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    # Standard input closes with the test that started this, so none outlives it.
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

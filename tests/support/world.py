@@ -1,0 +1,96 @@
+"""Sample data, a receiver that checks signatures, and the jobs over them: two rounds, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sync.local.receiver import RunningReceiver, running_receiver
+from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
+from sync.local.sample_secrets import write_secrets
+from sync.network import DEVELOPMENT_SETTING
+from sync.raw import create_raw_tables
+from sync.secrets import DIRECTORY_SETTING, SecretStore
+from sync.tracking_logs import load_logs
+from sync.warehouse import Warehouse
+from tests.support.clockwork import STEPS, everything_said, run_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One wave of data and what the jobs made of it."""
+
+    models: dg.ExecuteInProcessResult
+    webhooks: dg.ExecuteInProcessResult
+    received: list[dict[str, Any]]
+    """Requests of this round as the receiver's page has them, oldest first."""
+    said: str
+    """Everything that Dagster keeps of both runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Two rounds, the flag off and then on; the second with the delivery models."""
+
+    warehouse: Warehouse
+    data: SampleData
+    receiver: RunningReceiver
+    off: Round
+    on: Round
+
+
+@contextmanager
+def run_world(warehouse: Warehouse, home: Path, defs: dg.Definitions) -> Iterator[World]:
+    """Load, build and send twice, through the real jobs, on a warehouse without tables."""
+    known = home / "receiver_secrets"
+    with (
+        running_receiver(secrets=SecretStore({}, known)) as receiver,
+        pytest.MonkeyPatch.context() as patch,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        start = datetime.now(UTC) - timedelta(days=12)
+        data = generate(SampleSize(), seed=2026, start=start, receiver_url=receiver.url)
+        write_secrets(data.endpoints, sender=home / "secrets", receiver=known)
+        patch.setenv(DEVELOPMENT_SETTING, receiver.url.removeprefix("http://"))
+        patch.setenv(DIRECTORY_SETTING, str(home / "secrets"))
+        create_raw_tables(warehouse)
+
+        def play(index: int, *, flag: bool) -> Round:
+            wave = data.waves[index]
+            load_sample(warehouse, wave)
+            load_logs(warehouse, write_files(home / str(index), wave), progress=lambda _: None)
+            before = receiver.store.counts()["received"]
+            models = defs.resolve_job_def("learning_time_job").execute_in_process(instance=instance)
+            webhooks = defs.resolve_job_def("completion_webhooks_job").execute_in_process(
+                instance=instance,
+                asset_selection=None if flag else list(STEPS),
+                run_config=run_config(
+                    detection={"activated_at": data.waves[0].begin.isoformat()},
+                    enrichment={"enable_webhook_learning_time_enrichment": flag},
+                    # The sample's failing endpoint would be waited for.
+                    delivery={"linger_seconds": 0},
+                ),
+            )
+            newest = receiver.store.newest(limit=2_000, after=before)
+            return Round(
+                models=models,
+                webhooks=webhooks,
+                received=[one.as_json() for one in reversed(newest)],
+                said=everything_said(instance, models.run_id)
+                + everything_said(instance, webhooks.run_id),
+            )
+
+        yield World(
+            warehouse=warehouse,
+            data=data,
+            receiver=receiver,
+            off=play(0, flag=False),
+            on=play(1, flag=True),
+        )

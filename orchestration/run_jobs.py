@@ -64,7 +64,11 @@ def run(
 def _failure(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     # Below Dagster's wrappers lies our own error, which says how to mend; below that, its cause.
-    while error is not None and error.cause is not None and error.cls_name.startswith("Dagster"):
+    while (
+        error is not None
+        and error.cause is not None
+        and (error.cls_name or "").startswith("Dagster")
+    ):
         error = error.cause
     return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
 

@@ -80,6 +80,21 @@ class Preview:
             (one.verdict, one.reason or one.enrichment_outcome or "") for one in self.planned
         )
 
+    def as_dict(self, *, limit: int, with_bodies: bool) -> dict[str, object]:
+        """The same for JSON, with at most ``limit`` webhooks listed."""
+        return {
+            "counts": [
+                {"verdict": verdict, "why": why, "webhooks": count}
+                for (verdict, why), count in sorted(self.counts().items())
+            ],
+            "due_frozen": self.due_frozen,
+            "before_activation": self.before_activation,
+            "is_activated": self.is_activated,
+            "exceeds_mass_send_limit": self.exceeds_mass_send_limit,
+            "problems": dict(self.problems),
+            "webhooks": [one.as_dict(with_body=with_bodies) for one in self.planned[:limit]],
+        }
+
 
 def preview(
     warehouse: Warehouse,

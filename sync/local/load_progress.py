@@ -32,6 +32,10 @@ def load_with_progress(
     with bar:
         task = bar.add_task("", total=None)
 
+        def tell(text: str) -> None:
+            # A file name is no markup, and must stay in one piece to be copied.
+            console.print(text, markup=False, soft_wrap=True)
+
         def show(seen: Reading | Loaded | Skipped) -> None:
             match seen:
                 case Reading(file=file, bytes_read=done, bytes_total=total):
@@ -40,11 +44,11 @@ def load_with_progress(
                     pass
                 case Loaded(file=file, lines=lines, seconds=seconds):
                     rate = f"{lines / seconds:,.0f} lines/s" if seconds else ""
-                    console.print(f"loaded   {file}: {lines:,} lines  {rate}")
+                    tell(f"loaded   {file}: {lines:,} lines  {rate}")
                     if seen.cut_lines:
-                        console.print(f"         {seen.cut_lines} lines were too long and are cut")
+                        tell(f"         {seen.cut_lines} lines were too long and are cut")
                 case Skipped(file=file, reason=reason):
-                    console.print(f"skipped  {file}: {reason}")
+                    tell(f"skipped  {file}: {reason}")
 
         return load_logs(warehouse, files, progress=show)
 

@@ -48,9 +48,7 @@ def batches(order: Sequence[int]) -> list[Batch]:
     ]
 
 
-@pytest.mark.parametrize(
-    "order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)], ids=["in order", "reversed", "mixed"]
-)
+@pytest.mark.parametrize("order", [(3, 2, 1, 0), (2, 0, 3, 1)], ids=["reversed", "mixed"])
 def test_batches_in_any_order_end_in_the_full_refresh(
     warehouse: Warehouse, dbt: Dbt, order: Sequence[int]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def test_every_compiled_statement_parses_in_the_snowflake_dialect(
     warehouse: Warehouse, dbt: Dbt, dbt_target_path: Path, snowflake_profiles: Path, target: str
 ) -> None:
     prepare(warehouse)
+    compiled_path = fresh(dbt_target_path / "compiled")
+
     dbt("compile", "--target", target, "--profiles-dir", str(snowflake_profiles))
 
-    compiled = sorted((dbt_target_path / "compiled").rglob("*.sql"))
+    compiled = sorted(compiled_path.rglob("*.sql"))
     assert len(compiled) > 60
     functions = set()
     for path in compiled:
@@ -84,13 +87,20 @@ def test_both_branches_read_every_sample_line_alike(
     load_logs(warehouse, write_files(tmp_path, data.waves[0]), progress=lambda _: None)
     readings = []
     for target in ("embedded", "snowflake"):
+        compiled_path = fresh(dbt_target_path / "compiled")
         dbt(
             *("compile", "--select", "stg_tracking__events", "--target", target),
             *("--profiles-dir", str(snowflake_profiles)),
         )
-        (compiled,) = (dbt_target_path / "compiled").rglob("stg_tracking__events.sql")
+        (compiled,) = compiled_path.rglob("stg_tracking__events.sql")
         readings.append(warehouse.rows(compiled.read_text(encoding="utf-8")))
 
     fast, portable = (sorted(map(repr, one)) for one in readings)
     assert len(fast) > 500
     assert fast == portable
+
+
+def fresh(directory: Path) -> Path:
+    """The directory without what earlier tests compiled for another target."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return directory

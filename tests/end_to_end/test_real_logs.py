@@ -166,9 +166,7 @@ def test_completions_are_delivered_once_each_with_the_reference_number(
         ).success
 
     bodies = [json.loads(one.body) for one in proof.target.received]
-    sent = {
-        body["learner"]["user_id"]: body["learning_time"]["total_seconds"] for body in bodies
-    }
+    sent = {body["learner"]["user_id"]: body["learning_time"]["total_seconds"] for body in bodies}
     completed = {one.user_id for one in proof.learners if one.has_completed}
     reference = {
         int(row["enrollment_id"]): int(row["learning_time_seconds"])

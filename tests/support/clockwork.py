@@ -16,7 +16,9 @@ PARTIAL_PARSE = "partial_parse.msgpack"
 NEW = "sync__newly_completed_enrollments"
 ENRICHED = "sync__enriched_completions"
 WEBHOOKS = "sync__completion_webhooks"
-STEPS = tuple(dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS))
+STEPS = tuple(
+    dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS)
+)
 """The three assets that a run of webhooks needs; the delivery models are left out."""
 
 
@@ -68,7 +70,7 @@ def failure_texts(result: dg.ExecuteInProcessResult) -> list[str]:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error and error.cause and error.cls_name.startswith("Dagster"):
+            while error and error.cause and (error.cls_name or "").startswith("Dagster"):
                 error = error.cause
             texts.append(error.message if error else "")
     return texts

@@ -60,19 +60,19 @@ class CrashSite:
         return code < 0
 
     def recover(self, rounds: int = ROUNDS_TO_RECOVER) -> None:
-        """Healthy runs: the first takes up what was left, the others make the due retries."""
+        """Healthy runs and receivers: first what was left is taken up, then retries come due."""
+        self.target.mend()
         for _ in range(rounds):
             code = finish(start(self.settings, self.run))
             assert code == 0, f"the run failed with exit code {code}"
             self.after_run()
             if self.ids <= delivered(self.warehouse):
-                return
+                break
+        self.target.break_again()
 
     def after_run(self) -> None:
         """Note what is known on disk, look at the ledger, let the leases run out."""
-        known = delivered(self.warehouse) | journaled(
-            self.run.journals, state="delivered"
-        )
+        known = delivered(self.warehouse) | journaled(self.run.journals, state="delivered")
         seen = self.target.count()
         for webhook_id in known - self.finished_at.keys():
             self.finished_at[webhook_id] = seen
@@ -103,4 +103,3 @@ class CrashSite:
         """Requests beyond the first that a receiver had already answered with 200."""
         accepted = Counter(one.webhook_id for one in self.target.received() if one.status == 200)
         return sum(accepted.values()) - len(accepted)
-

@@ -215,4 +215,3 @@ def audit(warehouse: Warehouse, *, is_at_rest: bool) -> list[str]:
     """Everything in the ledger that must not be; empty when all is well."""
     queries = WRONG | AT_REST if is_at_rest else WRONG
     return [what for what, query in queries.items() if warehouse.rows(query)]
-

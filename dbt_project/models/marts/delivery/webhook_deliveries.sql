@@ -7,7 +7,8 @@ webhooks as (
 last_attempts as (
     select * from {{ ref('stg_sync__attempts') }}
     qualify row_number() over (
-        partition by webhook_id order by attempt_number desc, started_at desc
+        -- Not by number: a replayed dead letter starts to count anew.
+        partition by webhook_id order by started_at desc, attempt_number desc
     ) = 1
 ),
 

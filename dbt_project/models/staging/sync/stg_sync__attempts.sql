@@ -14,7 +14,8 @@ final as (
         status_code,
         outcome,
         error_kind,
-        attribution
+        attribution,
+        replay_id
     from source
 )
 

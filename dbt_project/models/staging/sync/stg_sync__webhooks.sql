@@ -25,6 +25,8 @@ final as (
         attempt_count,
         next_attempt_at,
         delivered_at,
+        replay_id,
+        body_removed_at,
         updated_at
     from source
 )

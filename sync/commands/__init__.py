@@ -1,0 +1,1 @@
+"""The commands of ``learning-time-webhooks``, one small module per group."""

@@ -1,0 +1,151 @@
+"""``status`` and ``preview``: look, and change nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from sync.commands.common import (
+    Json,
+    moment,
+    out,
+    plain,
+    print_json,
+    ready_settings,
+    sending_tools,
+)
+from sync.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from sync.preview import Preview
+    from sync.status import Status
+
+
+def status(as_json: Json = False) -> None:
+    """Webhooks by state, what is due, what is stuck and why, and how far learning time reaches."""
+    from sync.status import read_status
+
+    with open_warehouse(ready_settings(), purpose="status") as warehouse:
+        found = read_status(warehouse)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    table = Table("state", "webhooks", box=None)
+    for state, count in found.states.items():
+        table.add_row(state, f"{count:,}")
+    out.print(table)
+    out.print(f"oldest due: {found.oldest_due_at or 'none'}")
+    _print_work(found)
+    out.print(f"learning time computed through: {found.computed_through or 'never built'}")
+
+
+def _print_work(found: Status) -> None:
+    age = found.oldest_due_age_seconds
+    out.print(f"due now: {found.due_now:,}" + ("" if age is None else f", oldest for {age:,} s"))
+    if found.replays_waiting:
+        out.print(f"replays waiting: {found.replays_waiting:,}")
+    for reason, count in found.held_by_reason.items():
+        out.print(f"held, {reason}: {count:,}")
+    for endpoint_id, why in found.endpoints_resting.items():
+        out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
+
+
+def preview(
+    enrich: Annotated[
+        bool,
+        typer.Option(
+            "--enrich/--no-enrich",
+            envvar="ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT",
+            help="Decide with the feature flag on, or off.",
+        ),
+    ] = False,
+    max_wait_minutes: Annotated[
+        int, typer.Option(min=0, max=1440, help="How long a completion may wait for the mart.")
+    ] = 60,
+    activated_at: Annotated[
+        str | None,
+        typer.Option(
+            envvar="WEBHOOKS_ACTIVATED_AT",
+            help="Before the first run only: completions before this moment would not be sent.",
+        ),
+    ] = None,
+    mass_send_limit: Annotated[
+        int, typer.Option(min=1, help="More new completions than this are not recorded.")
+    ] = 5_000,
+    limit: Annotated[int, typer.Option(min=0, help="Webhooks to list; all are counted.")] = 20,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="Show the bodies too. They are personal data.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What would be sent now: where, with which learning time, or why not. Writes nothing."""
+    from sync.clock import warehouse_clock
+    from sync.freeze import EnrichmentPolicy
+    from sync.preview import preview as decide
+    from sync.readiness import readiness
+
+    settings = ready_settings()
+    since = moment("--activated-at", activated_at)
+    with (
+        open_warehouse(settings, purpose="preview") as warehouse,
+        sending_tools(settings) as tools,
+    ):
+        found = decide(
+            warehouse,
+            policy=EnrichmentPolicy(enabled=enrich, max_wait=timedelta(minutes=max_wait_minutes)),
+            clock=warehouse_clock(warehouse),
+            readiness_of=lambda endpoint: readiness(
+                endpoint, policy=tools.policy, secrets=tools.secrets, tokens=tools.tokens
+            ),
+            activated_at=since,
+            mass_send_limit=mass_send_limit,
+        )
+    if as_json:
+        print_json(found.as_dict(limit=limit, with_bodies=bodies))
+        return
+    _print_preview(found, limit=limit, with_bodies=bodies, enrich=enrich)
+
+
+def _print_preview(found: Preview, *, limit: int, with_bodies: bool, enrich: bool) -> None:
+    out.print(f"feature flag: {'on' if enrich else 'off'}")
+    table = Table("verdict", "why", "webhooks", box=None)
+    for (verdict, why), count in sorted(found.counts().items()):
+        table.add_row(verdict, why, f"{count:,}")
+    out.print(table)
+    if found.before_activation:
+        out.print(f"from before the activation, never to be sent: {found.before_activation:,}")
+    if not found.is_activated:
+        out.print("not activated yet: the next run decides for ever which completions are old")
+    if found.exceeds_mass_send_limit:
+        out.print("more are new than the mass-send limit: none of them would be recorded")
+    for problem, count in sorted(found.problems.items()):
+        out.print(f"{count:,} × {plain(problem)}")
+    shown = found.planned[:limit]
+    if not shown:
+        return
+    rows = Table(
+        "webhook id", "from", "verdict", "why", "endpoint", "format", "seconds", "course run",
+        box=None,
+    )  # fmt: skip
+    for one in shown:
+        rows.add_row(
+            one.webhook_id,
+            "replay" if one.is_replay else one.origin,
+            one.verdict,
+            one.reason or one.enrichment_outcome or "",
+            "" if one.endpoint_id is None else str(one.endpoint_id),
+            one.payload_format or "",
+            "" if one.learning_time_seconds is None else str(one.learning_time_seconds),
+            plain(one.courserun_key),
+        )
+    out.print(rows)
+    if len(found.planned) > len(shown):
+        out.print(f"{len(found.planned) - len(shown):,} more; --limit shows them")
+    if with_bodies:
+        for one in shown:
+            if one.body is not None:
+                out.print(plain(f"{one.webhook_id}  {json.dumps(json.loads(one.body))}"))

@@ -1,0 +1,136 @@
+"""Whatever statement of a run goes wrong, and however: nothing is lost and nothing is stuck."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.dispatch import DispatchLimits
+from sync.errors import SyncError
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.clean import drop_all_schemas
+from tests.support.delivery import Run, all_steps, audit, complete, delivered, journaled, seed
+from tests.support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
+from tests.support.receiver import Receiver, receiver
+
+ENDPOINTS = 2
+EACH = 3
+ROUND = timedelta(minutes=11)
+TIMEOUT_SECONDS = 1
+"""Of a statement: the connector repeats a lost request for a little longer than this."""
+
+
+@dataclass
+class Plant:
+    """A warehouse reached directly and through the proxy, and a receiver that takes everything."""
+
+    direct: Warehouse
+    proxy: FaultyProxy
+    settings: EmbeddedWarehouse
+    target: Receiver
+    run: Run
+    users: int = 0
+
+    def complete(self) -> set[str]:
+        users = range(self.users + 1, self.users + EACH + 1)
+        self.users += EACH
+        return complete(self.direct, users, endpoints=ENDPOINTS)
+
+    def run_through_proxy(self) -> SyncError | None:
+        """One run; the error that ended it, if any."""
+        try:
+            with open_warehouse(
+                replace(self.settings, port=self.proxy.port),
+                purpose="faults",
+                statement_timeout_seconds=TIMEOUT_SECONDS,
+            ) as warehouse:
+                all_steps(warehouse, self.run)
+        except SyncError as error:
+            return error
+        return None
+
+    def run_healthily(self) -> None:
+        """One run without a fault, after every lease has run out."""
+        self.run = self.run.later(ROUND)
+        all_steps(self.direct, self.run)
+
+    def times_received(self, ids: set[str]) -> list[int]:
+        came = [one.webhook_id for one in self.target.received]
+        return [came.count(one) for one in sorted(ids)]
+
+
+@contextmanager
+def running_plant(
+    settings: EmbeddedWarehouse, warehouse: Warehouse, journals: Path
+) -> Iterator[Plant]:
+    with faulty_proxy(settings.port) as proxy, receiver() as target:
+        seed(warehouse, [f"{target.url}/hooks/{n}" for n in range(ENDPOINTS)])
+        limits = DispatchLimits(threads=4, batch_size=100)
+        run = Run(
+            host_ports=target.host_port, journals=journals, endpoints=ENDPOINTS, limits=limits
+        )
+        yield Plant(warehouse, proxy, settings, target, run)
+
+
+@pytest.fixture(scope="module")
+def plant(
+    warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Plant]:
+    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
+        drop_all_schemas(warehouse)
+        journals = tmp_path_factory.mktemp("journals")
+        with running_plant(warehouse_settings, warehouse, journals) as plant:
+            # The first run creates rows that later ones only change.
+            plant.complete()
+            plant.run_healthily()
+            yield plant
+
+
+@pytest.fixture(scope="module")
+def statements(plant: Plant) -> int:
+    """How many statements a run takes; more than a handful, or the proof would be empty."""
+    plant.complete()
+    plant.proxy.arm(None)
+    assert plant.run_through_proxy() is None
+    count = len(plant.proxy.statements)
+    assert count > 15
+    return count
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_no_statement_that_goes_wrong_loses_or_repeats_a_webhook(
+    plant: Plant, statements: int, fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, logger="snowflake.connector")
+    for position in range(1, statements + 1):
+        ids = plant.complete()
+        plant.proxy.arm(fault, position)
+        error = plant.run_through_proxy()
+        what = f"{fault} at statement {position}: {plant.proxy.statements[position - 1]}"
+        assert plant.proxy.hits, f"{what}: the fault never struck"
+        in_journal = journaled(plant.run.journals, state="delivered")
+        plant.proxy.arm(None)
+        plant.run_healthily()
+        assert ids <= delivered(plant.direct), f"{what}: stuck"
+        assert audit(plant.direct, is_at_rest=True) == [], what
+        assert plant.times_received(ids) == [1] * EACH, f"{what}: repeated, {in_journal=}"
+        if fault in (Fault.DELAYED, Fault.HICCUP):
+            assert error is None, f"{what}: {error}"
+        elif error is not None:
+            assert "invented internal error" in str(error) or "failed" in str(error), what
+
+
+def test_a_warehouse_that_is_gone_for_good_ends_a_run_in_time(plant: Plant) -> None:
+    """The connector would repeat a request for ever by default."""
+    plant.complete()
+    plant.proxy.arm(Fault.LOST_REQUEST, 1)
+    error = plant.run_through_proxy()
+    assert error is not None
+    assert "failed" in str(error)

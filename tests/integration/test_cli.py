@@ -1,0 +1,212 @@
+"""The command line as a user meets it: what it prints, and the exit code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync import cli
+from sync.local.embedded.lifecycle import Running, Stopped, free_port, status, stop
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse
+
+LINE = '{"name":"play_video","event_source":"browser"}\n'
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What ``--json`` printed; fails when anything else was printed beside it."""
+        return json.loads(self.out)
+
+    @property
+    def text(self) -> str:
+        """Both streams, with the line breaks between words undone."""
+        return " ".join((self.out + self.err).split())
+
+
+Ltw = Callable[..., Answer]
+
+
+@pytest.fixture
+def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ltw:
+    """Run the command line in this process, errors and exit codes included."""
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["ltw", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        else:
+            code = 0
+        printed = capfd.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return run
+
+
+def write(path: Path, content: str) -> Path:
+    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
+    return path
+
+
+def test_load_logs_tells_what_became_of_each_file(
+    ltw: Ltw, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    plain = write(tmp_path / "tracking.log", LINE * 3)
+    packed = write(tmp_path / "tracking[red].log-20260304.gz", LINE * 2)
+    empty = write(tmp_path / "empty.log", "")
+    first = ltw("load-logs", plain, packed, empty)
+    assert first.code == 0
+    assert f"{plain}: 3 lines" in first.text
+    assert f"{packed}: 2 lines" in first.text
+    assert "empty.log: it is empty" in first.text
+    again = ltw("load-logs", plain)
+    assert again.code == 0
+    assert "already loaded at" in again.text
+    rows = warehouse.rows("select count(*) as n from raw.tracking.tracking_logs")
+    assert rows == [{"n": 5}]
+
+
+def test_load_logs_as_json_is_one_document(ltw: Ltw, warehouse: Warehouse, tmp_path: Path) -> None:
+    path = write(tmp_path / "tracking.log", LINE)
+    loaded, skipped = ltw("load-logs", "--json", path, path).document["files"]
+    assert loaded == {"file": str(path), "outcome": "loaded", "lines": 1, "cut_lines": 0}
+    assert skipped["outcome"] == "skipped"
+    assert "already loaded" in skipped["reason"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        pytest.param("plain.gz", LINE, "is named .gz but is not gzip", id="not gzip"),
+        pytest.param("a.log", None, "does not exist", id="missing"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_ends_with_1_and_is_named(
+    ltw: Ltw, warehouse: Warehouse, tmp_path: Path, name: str, content: str | None, said: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    answer = ltw("load-logs", path)
+    assert answer.code == 1
+    assert answer.out == ""
+    assert said in answer.text
+    assert name in answer.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["load-logs"], id="no file"),
+        pytest.param(["no-such-command"], id="unknown command"),
+        pytest.param(["status", "--jsn"], id="unknown option"),
+    ],
+)
+def test_bad_usage_ends_with_2(ltw: Ltw, arguments: list[str]) -> None:
+    assert ltw(*arguments).code == 2
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["load-logs", "x.log"], ["warehouse", "info"], ["dev"]]
+)
+def test_a_half_configured_environment_ends_with_2_and_lists_what_is_missing(
+    ltw: Ltw, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "example")
+    answer = ltw(*command)
+    assert answer.code == 2
+    assert "SNOWFLAKE_USER" in answer.text
+
+
+def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
+    ltw: Ltw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "PRIVATE_KEY"):
+        monkeypatch.setenv(f"SNOWFLAKE_{name}", "example")
+    for command in (["warehouse", "start"], ["warehouse", "stop"], ["dev"]):
+        answer = ltw(*command)
+        assert answer.code == 2
+        assert "unset" in answer.text
+
+
+def test_status_before_anything_was_built_or_sent(ltw: Ltw, warehouse: Warehouse) -> None:
+    assert "never built" in ltw("status").text
+    assert ltw("status", "--json").document == {
+        "states": {},
+        "oldest_due_at": None,
+        "computed_through": None,
+    }
+
+
+def test_sql_shows_rows_as_a_table_or_as_json(ltw: Ltw, warehouse: Warehouse) -> None:
+    statement = "select 7 as seven, null as nothing"
+    shown = ltw("warehouse", "sql", statement)
+    assert "seven" in shown.out
+    assert "1 rows" in shown.out
+    assert ltw("warehouse", "sql", "--json", statement).document == {
+        "rows": [{"seven": 7, "nothing": None}]
+    }
+    assert "no rows" in ltw("warehouse", "sql", "select 1 where false").out
+
+
+def test_a_refused_statement_ends_with_1_and_the_engine_s_words(
+    ltw: Ltw, warehouse: Warehouse
+) -> None:
+    answer = ltw("warehouse", "sql", "select * from nowhere[0]")
+    assert answer.code == 1
+    assert "nowhere" in answer.text.lower()
+
+
+def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
+    ltw: Ltw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
+    monkeypatch.setenv("LTW_HOME", str(tmp_path))
+    monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
+    try:
+        assert ltw("warehouse", "info", "--json").document["running"] is False
+        assert "no embedded warehouse" in ltw("warehouse", "stop").text
+        assert str(settings.port) in ltw("warehouse", "start").text
+        assert isinstance(status(settings.port), Running)
+        info = ltw("warehouse", "info", "--json").document
+        assert (info["running"], info["host"], info["port"]) == (True, "127.0.0.1", settings.port)
+        assert str(settings.port) in ltw("warehouse", "info").text
+        assert "stopped" in ltw("warehouse", "stop").text
+        assert isinstance(status(settings.port), Stopped)
+    finally:
+        stop(settings)
+
+
+def test_the_installed_command_answers() -> None:
+    """The entry point of pyproject.toml, in a process of its own."""
+    command = Path(sys.executable).with_name("learning-time-webhooks")
+    done = subprocess.run(
+        [str(command), "--help"],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "load-logs" in done.stdout

@@ -1,0 +1,214 @@
+"""The operator's commands as they are typed: output, exit code, and what they leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.commands import replays
+from sync.network import DEVELOPMENT_SETTING
+from sync.warehouse import Warehouse
+from tests.support.command_line import Command, command_line
+from tests.support.delivery import ACTIVATED_AT, SECRET
+from tests.support.operator import OUTBOX, World, open_world
+
+PERSONAL = ("learner_", "@example.com", "Example Industries")
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with open_world(warehouse, tmp_path) as opened:
+        monkeypatch.setenv(DEVELOPMENT_SETTING, opened.target.host_port)
+        monkeypatch.setenv("WEBHOOKS_ACTIVATED_AT", ACTIVATED_AT.isoformat())
+        for n in (1, 2):
+            monkeypatch.setenv(f"LTW_SECRET_WEBHOOK_SIGNING_{n}", SECRET)
+        yield opened
+
+
+@pytest.fixture
+def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    monkeypatch.setenv("COLUMNS", "200")
+    return command_line(monkeypatch, capfd)
+
+
+def test_replay_shows_first_and_sends_with_the_next_run(world: World, ltw: Command) -> None:
+    (delivered,) = world.complete(2)
+    world.deliver()
+    world.take()
+    before = world.everything()
+    dry = ltw("replay", delivered, "--dry-run")
+    assert (dry.code, "1 webhooks match" in dry.text, delivered in dry.text) == (0, True, True)
+    assert world.everything() == before
+    real = ltw("replay", "--json", "--requested-by", "an operator", delivered)
+    assert real.code == 0
+    assert real.document["matched"] == 1
+    assert real.document["replay_id"] is not None
+    assert ltw("status", "--json").document["replays_waiting"] == 1
+    world.send()
+    assert [one.webhook_id for one in world.take()] == [delivered]
+    assert ltw("status", "--json").document["replays_waiting"] == 0
+
+
+def test_a_large_replay_needs_a_yes(
+    world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "ASK_ABOVE", 1)
+    world.complete(2, 4)
+    world.deliver()
+    before = world.everything()
+    refused = ltw("replay", "--state", "delivered")
+    assert refused.code == 2
+    assert "repeat with --yes" in refused.text
+    assert world.everything() == before
+    agreed = ltw("replay", "--state", "delivered", "--yes", "--json")
+    assert agreed.document["matched"] == 2
+    assert len(world.rows(where="replay_id is not null")) == 2
+
+
+def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> None:
+    (one,) = world.complete(2)
+    world.deliver()
+    world.warehouse.execute(f"update {OUTBOX} set body = null, body_removed_at = sysdate()")
+    said = ltw("replay", one, "no-such-id")
+    assert said.code == 1
+    assert "retention has removed the body" in said.text
+    assert "1 ids are not in the outbox" in said.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        pytest.param(["replay"], "needs a state", id="no selection"),
+        pytest.param(["replay", "--state", "dead", "--since", "x"], "--since", id="no moment"),
+        pytest.param(["replay", "--state", "held"], "--state", id="not a state"),
+        pytest.param(["retention", "--days", "0"], "--days", id="no days"),
+        pytest.param(["test-send", "77"], "no endpoint 77", id="no endpoint"),
+        pytest.param(["endpoints", "check", "77"], "it has 1, 2", id="no endpoint to check"),
+        pytest.param(["endpoints", "disable", "1"], "--reason", id="no reason"),
+        pytest.param(
+            ["endpoints", "disable", "1", "--reason", " "], "1 to 64 characters", id="blank reason"
+        ),
+        pytest.param(["preview", "--activated-at", "x"], "--activated-at", id="bad activation"),
+    ],
+)
+def test_bad_usage_ends_with_2_and_names_the_option(
+    world: World, ltw: Command, arguments: list[str], names: str
+) -> None:
+    said = ltw(*arguments)
+    assert said.code == 2
+    assert names in said.text
+
+
+def test_retention_counts_and_empties(world: World, ltw: Command) -> None:
+    world.complete(2, 4)
+    world.deliver()
+    world.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
+    assert ltw("retention", "--days", "30", "--dry-run", "--json").document["bodies"] == 2
+    assert len(world.rows(where="body is not null")) == 2
+    said = ltw("retention", "--days", "30")
+    assert (said.code, "bodies emptied: 2" in said.text) == (0, True)
+    assert world.rows(where="body is not null") == []
+
+
+def test_preview_lists_counts_and_writes_nothing(world: World, ltw: Command) -> None:
+    world.complete(2, 3)
+    before = world.everything()
+    said = ltw("preview")
+    assert said.code == 0
+    assert "feature flag: off" in said.text
+    assert "course-v1:ExampleX+DATA101+2026_T1" in said.out
+    document = ltw("preview", "--enrich", "--json").document
+    assert document["counts"] == [
+        {"verdict": "wait", "why": "learning_time_not_yet", "webhooks": 2}
+    ]
+    assert world.everything() == before
+
+
+def test_personal_data_shows_only_when_asked_for(world: World, ltw: Command) -> None:
+    world.complete(2)
+    shown = [ltw("preview"), ltw("preview", "--json")]
+    world.deliver()
+    shown += [
+        ltw("status"),
+        ltw("replay", "--state", "delivered", "--dry-run"),
+        ltw("endpoints", "list"),
+        ltw("endpoints", "check"),
+        ltw("test-send", "1"),
+    ]
+    for said in shown:
+        assert said.code == 0, said.text
+        assert not [one for one in (*PERSONAL, SECRET) if one in said.text]
+    world.complete(4)
+    assert "learner_4@example.com" in ltw("preview", "--bodies").text
+
+
+def test_test_send_reports_and_never_enters_the_ledger(world: World, ltw: Command) -> None:
+    before = world.everything()
+    good = ltw("test-send", "1")
+    assert (good.code, "taken, status 200" in good.text) == (0, True)
+    assert "signed with v1-" in good.text
+    world.target.answers["/hooks/two"] = (503, {})
+    bad = ltw("test-send", "2", "--json")
+    assert (bad.code, bad.document["status"], bad.document["passed"]) == (1, 503, False)
+    assert len(world.take()) == 2
+    assert world.everything() == before
+
+
+def test_endpoints_check_has_a_verdict_for_each(world: World, ltw: Command) -> None:
+    world.target.answers["/hooks/two"] = (404, {})
+    said = ltw("endpoints", "check")
+    assert said.code == 1
+    assert "ping failed" in said.text
+    assert "correct the path of webhook_url" in said.text
+    document = ltw("endpoints", "check", "--json", "1").document
+    assert [one["verdict"] for one in document["endpoints"]] == ["good"]
+    assert ltw("endpoints", "check", "1").code == 0
+
+
+def test_disable_holds_and_enable_releases_after_a_passing_test(world: World, ltw: Command) -> None:
+    (held,) = world.complete(2)
+    assert ltw("endpoints", "disable", "1", "--reason", "customer moves house").code == 0
+    assert "off before" in ltw("endpoints", "disable", "1", "--reason", "again").text
+    world.deliver()
+    assert world.row(held)["state_reason"] == "endpoint_disabled"
+    listed = ltw("endpoints", "list", "--json").document["endpoints"]
+    assert [(one["condition"], one["disabled_reason"], one["held"]) for one in listed] == [
+        ("disabled", "customer moves house", 1),
+        ("open", None, 0),
+    ]
+    assert "endpoint 1 gets nothing now: disabled" in ltw("status").text
+    assert ltw("status", "--json").document["held_by_reason"] == {"endpoint_disabled": 1}
+    world.target.answers["/hooks/one"] = (500, {})
+    refused = ltw("endpoints", "enable", "1")
+    assert (refused.code, "stays as it was" in refused.text) == (1, True)
+    world.send()
+    assert world.row(held)["state"] == "held"
+    world.target.answers.clear()
+    assert ltw("endpoints", "enable", "1").code == 0
+    world.take()
+    world.send()
+    assert [one.webhook_id for one in world.take()] == [held]
+
+
+def test_an_endpoint_that_the_lms_switched_off_is_not_enabled_here(
+    world: World, ltw: Command
+) -> None:
+    world.warehouse.execute("update analytics.marts.webhook_endpoints set is_active = false")
+    said = ltw("endpoints", "enable", "1")
+    assert (said.code, "set 'active' there" in said.text) == (2, True)
+    assert world.take() == []
+
+
+def test_status_says_what_is_due_and_for_how_long(world: World, ltw: Command) -> None:
+    world.target.answers["/hooks/one"] = (500, {})
+    world.complete(2)
+    world.deliver()
+    world.run = world.run.later(timedelta(days=1))
+    world.warehouse.execute(f"update {OUTBOX} set next_attempt_at = dateadd(hour, -1, sysdate())")
+    document = ltw("status", "--json").document
+    assert (document["due_now"], document["dead"]) == (1, 0)
+    assert 3_600 <= document["oldest_due_age_seconds"] < 3_700
+    assert "due now: 1, oldest for 3,6" in ltw("status").text

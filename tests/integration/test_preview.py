@@ -1,0 +1,222 @@
+"""A preview says what the next run does, decides with the same code, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.addresses import AddressPolicy
+from sync.freeze import EnrichmentPolicy
+from sync.preview import Preview, preview
+from sync.preview_rows import ReadOnly, WriteRefused
+from sync.readiness import readiness
+from sync.replay import ReplayState, Selection, replay
+from sync.secrets import SecretStore
+from sync.warehouse import RelationMissing, Warehouse
+from tests.support.completions import COURSE_RUN
+from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
+from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
+from tests.support.operator import OUTBOX, World, open_world
+
+OFF = EnrichmentPolicy(enabled=False)
+ON = EnrichmentPolicy(enabled=True, max_wait=timedelta(hours=1))
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    with open_world(warehouse, tmp_path) as opened:
+        yield opened
+
+
+def look(
+    world: World,
+    policy: EnrichmentPolicy = OFF,
+    *,
+    keys: SecretStore | None = None,
+    activated_at: datetime | None = ACTIVATED_AT,
+    mass_send_limit: int = 5_000,
+) -> Preview:
+    known = keys or secrets([1, 2])
+    return preview(
+        world.warehouse,
+        policy=policy,
+        clock=world.clock,
+        readiness_of=lambda one: readiness(one, policy=world.run.policy, secrets=known),
+        activated_at=activated_at,
+        mass_send_limit=mass_send_limit,
+    )
+
+
+def verdicts(found: Preview) -> dict[str, tuple[str, str, str | None]]:
+    return {one.webhook_id: (one.origin, one.verdict, one.reason) for one in found.planned}
+
+
+def with_learning_time(world: World, *users: int) -> None:
+    create_table(
+        world.warehouse,
+        "completion_learning_time",
+        LEARNING_TIME_COLUMNS,
+        [
+            {
+                "enterprise_customer_uuid": enterprise(n % 2 + 1),
+                "user_id": n,
+                "courserun_key": COURSE_RUN,
+                "passed_at": PASSED_AT,
+                "learning_time_seconds": 4200,
+                "event_count": 3,
+                "computed_through": "2026-03-12T00:00:00",
+            }
+            for n in users
+        ],
+    )
+
+
+def test_what_a_preview_announces_is_what_the_run_sends(world: World) -> None:
+    world.complete(2, 3, 4)
+    announced = {one.webhook_id: (one.endpoint_id, one.body) for one in look(world).planned}
+    assert len(announced) == 3
+    world.deliver()
+    paths = {"/hooks/one": 1, "/hooks/two": 2}
+    sent = {one.webhook_id: (paths[one.path], _undated(one.body)) for one in world.take()}
+    assert sent == {key: (one, _undated(body)) for key, (one, body) in announced.items()}
+
+
+def _undated(body: bytes | None) -> object:
+    """A body without the moment of its recording, which lies ahead of the preview."""
+    document = json.loads(body or b"{}")
+    document.pop("timestamp")
+    return document
+
+
+def test_a_preview_writes_nothing_at_all(world: World) -> None:
+    world.complete(2)
+    world.deliver()
+    world.complete(4, 5)
+    replay(
+        world.warehouse,
+        Selection(state=ReplayState.DELIVERED),
+        requested_by="an operator",
+        clock=world.clock,
+    )
+    world.take()
+    before = world.everything()
+    found = look(world, ON)
+    assert len(found.planned) == 3
+    assert world.everything() == before
+    assert world.take() == []
+
+
+def test_its_session_refuses_to_write(world: World) -> None:
+    session = ReadOnly(world.warehouse)
+    assert session.rows("select 1 as one") == [{"one": 1}]
+    for attempt in (
+        lambda: session.execute(f"update {OUTBOX} set state = 'dead'"),
+        lambda: session.execute("begin"),
+        lambda: session.bulk("insert into x select ?", [{}]),
+        lambda: session.rows("  delete from analytics.sync.activations"),
+    ):
+        with pytest.raises(WriteRefused):
+            attempt()
+
+
+def test_the_flag_given_decides_about_learning_time(world: World) -> None:
+    world.complete(2, 4)
+    with_learning_time(world, 2)
+    off = {one.enrichment_outcome for one in look(world, OFF).planned}
+    assert off == {"flag_off"}
+    by_verdict = {one.verdict: one for one in look(world, ON).planned}
+    assert by_verdict["send"].learning_time_seconds == 4200
+    assert b'"learning_time":{"total_seconds":4200' in (by_verdict["send"].body or b"")
+    assert by_verdict["wait"].reason == "learning_time_not_yet"
+    assert by_verdict["wait"].endpoint_id == 1, "it is known already where it will go"
+
+
+def test_everything_that_stops_a_webhook_is_said(world: World) -> None:
+    (held,) = world.complete(2)
+    (unkeyed,) = world.complete(3)
+    (nowhere,) = world.complete(4)
+    change = "update analytics.marts.completed_enrollments set"
+    world.warehouse.execute(f"{change} percent_grade = null where user_id = 2")
+    world.warehouse.execute(f"{change} enterprise_customer_uuid = 'e' where user_id = 4")
+    found = look(world, keys=secrets([1]))
+    said = verdicts(found)
+    assert said[held] == ("new", "hold", "payload_invalid")
+    assert said[unkeyed] == ("new", "hold", "signing_key_missing")
+    assert ("suppress", "no_endpoint") in found.counts()
+    assert nowhere not in said, "another enterprise means another id"
+    assert any("LTW_SECRET_WEBHOOK_SIGNING_2" in problem for problem in found.problems)
+
+
+def test_a_held_row_that_was_mended_would_be_sent(world: World) -> None:
+    (held,) = world.complete(2)
+    change = "update analytics.marts.completed_enrollments set percent_grade ="
+    world.warehouse.execute(f"{change} null")
+    world.deliver()
+    assert verdicts(look(world))[held] == ("held", "hold", "payload_invalid")
+    world.warehouse.execute(f"{change} 0.9")
+    assert verdicts(look(world))[held] == ("held", "send", None)
+
+
+def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
+    world.target.answers["/hooks/two"] = (500, {})
+    (delivered,) = world.complete(2)
+    (failed,) = world.complete(3)
+    world.deliver()
+    assert verdicts(look(world)) == {}
+    replay(
+        world.warehouse,
+        Selection(state=ReplayState.DELIVERED),
+        requested_by="an operator",
+        clock=world.clock,
+    )
+    assert verdicts(look(world)) == {delivered: ("frozen", "send", None)}
+    world.run = world.run.later(timedelta(seconds=10))
+    found = look(world)
+    assert verdicts(found)[failed] == ("frozen", "send", None)
+    assert [one.is_replay for one in found.planned if one.webhook_id == delivered] == [True]
+
+
+def test_an_endpoint_that_is_off_or_rests_is_told_apart(world: World) -> None:
+    (one,) = world.complete(2)
+    world.deliver()
+    (two,) = world.complete(4)
+    change = "update analytics.sync.endpoint_state set"
+    world.warehouse.execute(f"{change} paused_until = dateadd(hour, 1, sysdate())")
+    assert verdicts(look(world)) == {two: ("new", "wait", "endpoint_rests")}
+    world.warehouse.execute(f"{change} disabled_at = sysdate(), disabled_reason = 'by hand'")
+    assert verdicts(look(world)) == {two: ("new", "hold", "endpoint_disabled")}
+    assert one not in verdicts(look(world))
+
+
+def test_the_activation_and_the_mass_send_guard_are_shown(world: World) -> None:
+    world.complete(2, 3)
+    before = look(world, activated_at=None)
+    assert (before.is_activated, before.before_activation, before.planned) == (False, 2, [])
+    guarded = look(world, mass_send_limit=1)
+    assert guarded.exceeds_mass_send_limit
+    assert guarded.counts() == {("wait", "mass_send_limit"): 2}
+    assert not look(world).exceeds_mass_send_limit
+
+
+def test_bodies_stay_out_unless_they_are_asked_for(world: World) -> None:
+    world.complete(2)
+    found = look(world)
+    shown = json.dumps(found.as_dict(limit=20, with_bodies=False), default=str)
+    assert "learner_2" not in shown + repr(found)
+    assert "learner_2@example.com" in json.dumps(
+        found.as_dict(limit=20, with_bodies=True), default=str
+    )
+
+
+def test_without_a_ledger_it_says_what_creates_one(warehouse: Warehouse) -> None:
+    with pytest.raises(RelationMissing, match="status"):
+        preview(
+            warehouse,
+            policy=OFF,
+            clock=lambda: datetime(2026, 3, 10),
+            readiness_of=lambda one: readiness(one, policy=AddressPolicy(), secrets=secrets([])),
+        )

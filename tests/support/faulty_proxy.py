@@ -1,0 +1,158 @@
+"""A proxy in front of the embedded warehouse that lets one chosen statement go wrong.
+
+It understands as much HTTP as the connector speaks to it. Statements are counted in the order in
+which they come, the connector's own repetitions of a statement included only once.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
+
+
+class Fault(StrEnum):
+    """What happens to the chosen statement."""
+
+    LOST_REQUEST = "lost request"
+    """The connection breaks before the warehouse hears of it; the same for each repetition."""
+    LOST_ANSWER = "lost answer"
+    """The warehouse has run it, and the connection breaks; the same for each repetition."""
+    HICCUP = "hiccup"
+    """The connection breaks after the statement has run; the connector's repetition gets through."""
+    FAILED = "failed"
+    """A well-formed answer says that the statement failed; it was not run."""
+    DELAYED = "delayed"
+    """It takes a while and succeeds."""
+
+
+@dataclass
+class FaultyProxy:
+    """A running proxy. ``arm`` it, and the n-th statement from then on goes wrong."""
+
+    port: int
+    statements: list[str] = field(default_factory=list)
+    """First lines of the statements since it was armed."""
+    hits: int = 0
+    """How often the fault struck, repetitions included."""
+    delay_seconds: float = 0.3
+    _fault: Fault | None = None
+    _position: int = 0
+    _request_ids: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arm(self, fault: Fault | None, position: int = 0) -> None:
+        """Let the statement at ``position``, counted from 1, go wrong; or none at all."""
+        with self._lock:
+            self.statements.clear()
+            self._request_ids.clear()
+            self.hits = 0
+            self._fault, self._position = fault, position
+
+    def fate(self, sql: str, request_id: str) -> Fault | None:
+        """What is to happen to a request."""
+        with self._lock:
+            is_repetition = request_id in self._request_ids
+            if not is_repetition:
+                self._request_ids.append(request_id)
+                self.statements.append(" ".join(sql.split())[:80])
+            if self._request_ids.index(request_id) + 1 != self._position:
+                return None
+            if is_repetition and self._fault is Fault.HICCUP:
+                return None
+            if self._fault is not None:
+                self.hits += 1
+            return self._fault
+
+
+@contextmanager
+def faulty_proxy(to_port: int) -> Iterator[FaultyProxy]:
+    """A proxy on a free port, harmless until it is armed."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._pass_on(b"")
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            url = urlsplit(self.path)
+            if not url.path.endswith("/queries/v1/query-request"):
+                self._pass_on(body)
+                return
+            text = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            request_id = parse_qs(url.query)["requestId"][0]
+            fault = proxy.fate(json.loads(text)["sqlText"], request_id)
+            match fault:
+                case None:
+                    self._pass_on(body)
+                case Fault.DELAYED:
+                    threading.Event().wait(proxy.delay_seconds)
+                    self._pass_on(body)
+                case Fault.LOST_REQUEST:
+                    self._break()
+                case Fault.LOST_ANSWER | Fault.HICCUP:
+                    self._ask(body)
+                    self._break()
+                case Fault.FAILED:
+                    refusal = {
+                        "success": False,
+                        "code": "000603",
+                        "message": "invented internal error",
+                        "data": {"errorCode": "000603", "sqlState": "XX000"},
+                    }
+                    self._answer(200, {"Content-Type": "application/json"}, refusal)
+
+        def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+            upstream = http.client.HTTPConnection("127.0.0.1", to_port, timeout=60)
+            try:
+                upstream.request(self.command, self.path, body, dict(self.headers))
+                answer = upstream.getresponse()
+                return answer.status, answer.getheaders(), answer.read()
+            finally:
+                upstream.close()
+
+        def _pass_on(self, body: bytes) -> None:
+            status, headers, content = self._ask(body)
+            kept = {name: value for name, value in headers if name.lower() not in HOP_BY_HOP}
+            self._answer(status, kept, content)
+
+        def _answer(self, status: int, headers: dict[str, str], content: Any) -> None:
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _break(self) -> None:
+            self.close_connection = True
+            self.connection.close()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep the test's output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda request, client_address: None
+    proxy = FaultyProxy(server.server_address[1])
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,99 @@
+"""A delivered world for tests of the operator's tools: two customers, one receiver, the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sync.clock import Clock
+from sync.dispatch import DispatchLimits, DispatchReport
+from sync.warehouse import Warehouse
+from tests.support.delivery import Run, all_steps, complete, seed
+from tests.support.receiver import Received, Receiver, receiver
+
+OUTBOX = "analytics.sync.webhook_outbox"
+TABLES = (
+    "sync.webhook_outbox",
+    "sync.webhook_attempts",
+    "sync.endpoint_state",
+    "sync.endpoint_settings",
+    "sync.activations",
+    "sync.replays",
+    "marts.completed_enrollments",
+    "marts.webhook_endpoints",
+    "marts.completion_learning_time",
+)
+
+
+@dataclass
+class World:
+    """Customer 1's endpoint is ``/hooks/one``, customer 2's ``/hooks/two``."""
+
+    warehouse: Warehouse
+    target: Receiver
+    run: Run
+
+    def complete(self, *users: int) -> set[str]:
+        """Completions of these learners, even numbers for customer 1; the ids to come."""
+        return complete(self.warehouse, users, endpoints=2)
+
+    def deliver(self) -> DispatchReport:
+        """Detect, freeze and send."""
+        return all_steps(self.warehouse, self.run)
+
+    def send(self) -> DispatchReport:
+        """Send what is due."""
+        return self.run.send(self.warehouse)
+
+    def take(self) -> list[Received]:
+        """What the receiver has got since the last time."""
+        got = list(self.target.received)
+        self.target.received.clear()
+        return got
+
+    def kill_off(self) -> None:
+        """Make every pending webhook a dead letter, as its eighth failed attempt would."""
+        self.warehouse.execute(
+            f"update {OUTBOX} set state = 'dead', state_reason = 'attempts_exhausted',"
+            " attempt_count = 8, next_attempt_at = null where state = 'pending'"
+        )
+
+    def rows(self, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
+        """Rows of the outbox, by learner."""
+        return self.warehouse.rows(f"select {columns} from {OUTBOX} where {where} order by user_id")
+
+    def row(self, webhook_id: str) -> Mapping[str, Any]:
+        """One row of the outbox."""
+        return self.rows(where=f"webhook_id = '{webhook_id}'")[0]
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of its runs."""
+        return self.run.clock(self.warehouse)
+
+    def everything(self) -> dict[str, str]:
+        """A hash of each table's rows: equal before and after what writes nothing."""
+        return {table: _hash(self.warehouse, f"analytics.{table}") for table in TABLES}
+
+
+@contextmanager
+def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
+    """A world with a running receiver, and nothing completed yet."""
+    with receiver() as target:
+        seed(warehouse, [f"{target.url}/hooks/one", f"{target.url}/hooks/two"], timeout_seconds=5)
+        run = Run(
+            host_ports=target.host_port,
+            journals=journals,
+            endpoints=2,
+            limits=DispatchLimits(per_endpoint=1),
+        )
+        yield World(warehouse, target, run)
+
+
+def _hash(warehouse: Warehouse, table: str) -> str:
+    rows = sorted(repr(sorted(row.items())) for row in warehouse.rows(f"select * from {table}"))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

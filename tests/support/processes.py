@@ -1,0 +1,34 @@
+"""Commands in processes of their own, and what still runs after they have ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+LTW = (sys.executable, "-c", "from sync.cli import main; main()")
+"""The command line of the checkout under test, whatever is installed."""
+PROC = Path("/proc")
+
+
+def processes_of(directory: Path) -> list[str]:
+    """Command lines of live processes that were started with ``directory`` in hand.
+
+    Found by their arguments and environment, so that detached children count too. Only Linux
+    tells; elsewhere the list is empty.
+    """
+    mark = os.fsencode(directory)
+    found = []
+    for process in PROC.glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            environment = (process / "environ").read_bytes()
+        except OSError:
+            continue  # it has ended meanwhile, or is not ours
+        if (
+            command
+            and (mark in command or mark in environment)
+            and int(process.name) != os.getpid()
+        ):
+            found.append(command.replace(b"\0", b" ").decode(errors="replace").strip())
+    return found

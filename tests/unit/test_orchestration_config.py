@@ -1,0 +1,111 @@
+"""What an operator may set for a run, and the defaults that the environment gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from orchestration.config import (
+    FLAG_SETTING,
+    DeliveryConfig,
+    DetectionConfig,
+    EnrichmentConfig,
+    flag_default,
+)
+from sync.errors import ConfigurationError
+from sync.settings import PROJECT_ROOT
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [("true", True), ("True", True), ("1", True), ("false", False), ("0", False), ("", False)],
+)
+def test_the_flag_reads_known_words(text: str, flag: bool) -> None:
+    assert flag_default({FLAG_SETTING: text}) is flag
+
+
+def test_the_flag_is_off_unless_somebody_turns_it_on() -> None:
+    assert flag_default({}) is False
+
+
+@pytest.mark.parametrize("text", ["yes", "on", "ture", "2", " true"])
+def test_any_other_word_is_an_error_that_names_the_setting(text: str) -> None:
+    """A typo must not read as "off", nor as "on"."""
+    with pytest.raises(ConfigurationError, match=f"{FLAG_SETTING} is '{text}'"):
+        flag_default({FLAG_SETTING: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_well", "said"),
+    [
+        pytest.param("true", True, "True", id="on"),
+        pytest.param(None, True, "False", id="not set"),
+        pytest.param("ture", False, f"{FLAG_SETTING} is 'ture'", id="misspelt"),
+    ],
+)
+def test_the_environment_of_the_process_sets_the_default_of_its_runs(
+    text: str | None, ends_well: bool, said: str
+) -> None:
+    """As a schedule sees it: no config given, only the environment of the code location."""
+    environment = {name: value for name, value in os.environ.items() if name != FLAG_SETTING}
+    if text is not None:
+        environment[FLAG_SETTING] = text
+    read = "from orchestration.config import EnrichmentConfig as C; print(C().policy().enabled)"
+    done = subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode == 0) is ends_well
+    assert said in (done.stdout if ends_well else done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("", None),
+        ("2026-03-01", datetime(2026, 3, 1)),
+        ("2026-03-01T10:00:00Z", datetime(2026, 3, 1, 10)),
+        ("2026-03-01T10:00:00+02:00", datetime(2026, 3, 1, 8)),
+        ("2026-03-01T10:00:00", datetime(2026, 3, 1, 10)),
+    ],
+)
+def test_the_activation_is_a_moment_in_utc(text: str, moment: datetime | None) -> None:
+    assert DetectionConfig(activated_at=text).activation() == moment
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-13-01", "01/03/2026", "1767225600"])
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"activated_at is .* it must look like 2026-"):
+        DetectionConfig(activated_at=text)
+
+
+def test_limits_have_bounds() -> None:
+    for refused in (
+        lambda: DetectionConfig(mass_send_limit=0),
+        lambda: EnrichmentConfig(max_enrichment_wait_minutes=-1),
+        lambda: EnrichmentConfig(max_enrichment_wait_minutes=24 * 60 + 1),
+        lambda: DeliveryConfig(threads=0),
+        lambda: DeliveryConfig(batch_size=0),
+        lambda: DeliveryConfig(time_budget_seconds=1),
+    ):
+        with pytest.raises(ValidationError):
+            refused()
+
+
+def test_the_config_speaks_the_library_s_terms() -> None:
+    policy = EnrichmentConfig(
+        enable_webhook_learning_time_enrichment=True, max_enrichment_wait_minutes=0
+    ).policy()
+    assert (policy.enabled, policy.max_wait) == (True, timedelta(0))
+    limits = DeliveryConfig(time_budget_seconds=60, threads=3, batch_size=7).limits()
+    assert (limits.time_budget, limits.threads, limits.batch_size) == (timedelta(minutes=1), 3, 7)

@@ -52,6 +52,13 @@ class DetectionConfig(dg.Config):
             "such a number is more often a broken replica than a busy day."
         ),
     )
+    send_enrollment_events: bool = Field(
+        default=False,
+        description=(
+            "Also record course_enrollment events, for endpoints that have enrollment events on. "
+            "At its first run, enrollments from before that run are recorded and never sent."
+        ),
+    )
     allow_mass_send: bool = Field(
         default=False, description="Let a batch above mass_send_limit through, this once."
     )

@@ -43,6 +43,21 @@ def detection(warehouse: Warehouse, outcome: Enqueued | HeldBack, *, run_id: str
             }
 
 
+def enrollment_detection(outcome: Enqueued | HeldBack | None) -> dict[str, Any]:
+    """What became of enrollment events; None when the run was not asked for them."""
+    match outcome:
+        case None:
+            return {"enrollment_events": "off"}
+        case HeldBack(found=found):
+            return {"enrollment_events": "held back", "enrollments_held_back": found}
+        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+            return {
+                "enrollment_events": "on",
+                "enrollments_recorded": awaiting,
+                "enrollments_suppressed": suppressed,
+            }
+
+
 def freezing(report: FreezeReport, config: EnrichmentConfig) -> dict[str, Any]:
     """Metadata of ``enriched_completions``."""
     frozen = sum(report.frozen.values())

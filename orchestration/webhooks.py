@@ -10,6 +10,7 @@ from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
 from sync.dispatch import Sender, dispatch
+from sync.event_sources import ENROLLMENTS
 from sync.freeze import freeze
 from sync.learning_time import LearningTimeClient
 from sync.network import canary, network_policy
@@ -44,7 +45,10 @@ MASS_SEND_CHECK = dg.AssetCheckSpec(
     kinds={"snowflake"},
     owners=OWNERS,
     pool=OUTBOX_POOL,
-    deps=[dg.AssetKey(["marts", "completed_enrollments"])],
+    deps=[
+        dg.AssetKey(["marts", "completed_enrollments"]),
+        dg.AssetKey(["marts", "enterprise_enrollments"]),
+    ],
     check_specs=[MASS_SEND_CHECK],
     description="Completions that entered the outbox: found by comparing the mart with the outbox.",
 )
@@ -62,21 +66,37 @@ def newly_completed_enrollments(
             mass_send_limit=config.mass_send_limit,
             allow_mass_send=config.allow_mass_send,
         )
-        facts = metadata.detection(session, outcome, run_id=context.run.run_id)
-    match outcome:
-        case HeldBack(found=found, limit=limit):
-            context.log.error(
-                f"{found} completions are new, more than mass_send_limit = {limit}: nothing was "
-                "recorded. If the number is right, run again with allow_mass_send: true"
+        enrollments = (
+            enqueue(
+                session,
+                run_id=context.run.run_id,
+                clock=clock,
+                source=ENROLLMENTS,
+                mass_send_limit=config.mass_send_limit,
+                allow_mass_send=config.allow_mass_send,
             )
-        case Enqueued(awaiting=awaiting, suppressed=suppressed):
-            context.log.info(f"{awaiting} completions recorded, {suppressed} older ones suppressed")
+            if config.send_enrollment_events
+            else None
+        )
+        facts = metadata.detection(session, outcome, run_id=context.run.run_id)
+        facts |= metadata.enrollment_detection(enrollments)
+    for what, found in (("completions", outcome), ("enrollments", enrollments)):
+        match found:
+            case HeldBack(found=count, limit=limit):
+                context.log.error(
+                    f"{count} {what} are new, more than mass_send_limit = {limit}: none was "
+                    "recorded. If the number is right, run again with allow_mass_send: true"
+                )
+            case Enqueued(awaiting=awaiting, suppressed=suppressed):
+                context.log.info(f"{awaiting} {what} recorded, {suppressed} older ones suppressed")
+            case None:
+                pass
     return dg.MaterializeResult(
         metadata=facts,
         check_results=[
             dg.AssetCheckResult(
                 check_name=MASS_SEND_CHECK.name,
-                passed=isinstance(outcome, Enqueued),
+                passed=not any(isinstance(one, HeldBack) for one in (outcome, enrollments)),
                 metadata={"limit": config.mass_send_limit},
             )
         ],

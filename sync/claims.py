@@ -124,7 +124,7 @@ class Claims:
         owner = f"{self._run_id}:{uuid.uuid4()}"
         now = self._clock()
         moment = now.isoformat()
-        moved = self._warehouse.bulk(
+        self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
             set
@@ -178,10 +178,13 @@ class Claims:
             before=(owner, (now + lease).isoformat(), moment, moment, moment),
             after=(moment, moment),
         )
-        return self._read_back(owner) if moved else []
+        return self._read_back(owner)
 
     def _read_back(self, owner: str) -> list[Claimed]:
-        """Only rows that still carry this claim are ours, whatever the UPDATE reported."""
+        """Only rows that carry this claim are ours, whatever the UPDATE reported.
+
+        A repetition of it, after its answer was lost on the way, reports none.
+        """
         rows = self._warehouse.rows(
             f"""
             select webhook_id, event_type, endpoint_id, body, attempt_count, fence, replay_id

@@ -1,4 +1,4 @@
-"""What a completion is, and how new ones enter the outbox: exactly once, and none that is old."""
+"""How new events enter the outbox: each exactly once, and none that is old."""
 
 from __future__ import annotations
 
@@ -7,33 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.clock import Clock
+from sync.event_sources import COMPLETIONS, SOURCES, EventSource
+from sync.facts import EventType
 from sync.ledger import ACTIVATIONS, OUTBOX
 from sync.warehouse import Warehouse
 
-COURSE_COMPLETION = "course_completion"
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
 """Namespace of every webhook id. It can never change: another would mint new ids for old events."""
 DEFAULT_MASS_SEND_LIMIT = 5_000
-
-
-FACTS = """
-    object_construct(
-        'enterprise_customer_uuid', completions.enterprise_customer_uuid,
-        'enterprise_customer_name', completions.enterprise_customer_name,
-        'user_id', completions.user_id,
-        'username', completions.username,
-        'email', completions.email,
-        'courserun_key', completions.courserun_key,
-        'passed_at', to_varchar(completions.passed_at, 'YYYY-MM-DD HH24:MI:SS'),
-        'percent_grade', completions.percent_grade,
-        'letter_grade', completions.letter_grade,
-        'learner_country', completions.learner_country,
-        'enterprise_country', completions.enterprise_country,
-        'percipio_user_id', completions.percipio_user_id,
-        'percipio_organization_id', completions.percipio_organization_id
-    )::variant
-"""
-"""What ``sync.facts`` reads, from a row of ``completed_enrollments``; a NULL leaves its key out."""
 
 
 @dataclass(frozen=True)
@@ -69,32 +50,40 @@ def webhook_id(
     )
 
 
-def activate(warehouse: Warehouse, *, clock: Clock, activated_at: datetime | None) -> datetime:
+def activate(
+    warehouse: Warehouse,
+    *,
+    clock: Clock,
+    activated_at: datetime | None,
+    source: EventSource = COMPLETIONS,
+) -> datetime:
     """When deliveries began: the recorded moment, or ``activated_at``, or now at the first call.
 
     The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
     that a run with a forgotten setting cannot resurrect the past.
     """
-    found = recorded_activation(warehouse)
+    found = recorded_activation(warehouse, source=source)
     if found is not None:
         return found
     moment = activated_at or clock()
     warehouse.execute(
         f"insert into {warehouse.relation('sync', ACTIVATIONS)}"
         " select ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
-        COURSE_COMPLETION,
+        source.event_type.value,
         moment.isoformat(),
         clock().isoformat(),
     )
     return moment
 
 
-def recorded_activation(warehouse: Warehouse) -> datetime | None:
+def recorded_activation(
+    warehouse: Warehouse, *, source: EventSource = COMPLETIONS
+) -> datetime | None:
     """When deliveries began; None before the first run."""
     return warehouse.rows(
         f"select min(activated_at) as activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
         " where event_type = ?",
-        COURSE_COMPLETION,
+        source.event_type.value,
     )[0]["activated_at"]
 
 
@@ -103,28 +92,28 @@ def enqueue(
     *,
     run_id: str,
     clock: Clock,
+    source: EventSource = COMPLETIONS,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
 ) -> Enqueued | HeldBack:
-    """Record every completion that the outbox does not know yet.
+    """Record every event of a source that the outbox does not know yet.
 
     Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
     and late links are found like any other. Snowflake enforces no unique key, so one run at a
     time may do this; the dbt test on ``webhook_outbox`` watches it.
 
     Raises:
-        StatementFailed: ``completed_enrollments`` was never built, or the warehouse refused.
+        StatementFailed: the mart was never built, or the warehouse refused.
     """
-    since = activate(warehouse, clock=clock, activated_at=activated_at)
-    completions = warehouse.relation("marts", "completed_enrollments")
+    since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
     counts = warehouse.rows(
         f"""
         select
-            coalesce(count_if(completions.passed_at >= cast(? as timestamp_ntz)), 0) as fresh,
-            coalesce(count_if(completions.passed_at < cast(? as timestamp_ntz)), 0) as old
-        from {completions} as completions
-        where {_unknown(warehouse)}
+            coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
+            coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
+        from {warehouse.relation("marts", source.mart)} as events
+        where {_is_new(warehouse, source)}
         """,
         since.isoformat(),
         since.isoformat(),
@@ -133,7 +122,7 @@ def enqueue(
     if fresh > mass_send_limit and not allow_mass_send:
         return HeldBack(activated_at=since, found=fresh, limit=mass_send_limit)
     if fresh or old:
-        new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id)
+        new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
         warehouse.execute(
             f"""
             insert into {warehouse.relation("sync", OUTBOX)} (
@@ -149,42 +138,62 @@ def enqueue(
 
 
 def refresh_held(warehouse: Warehouse, *, clock: Clock) -> int:
-    """Read the facts of held, unsent completions again, so that a mended row can go; how many.
+    """Read the facts of held, unsent events again, so that a mended row can go; how many.
 
     A learner's missing identity or an unusable grade is mended in the LMS; the outbox holds what
     it saw at detection. Frozen messages are never touched.
     """
     outbox = warehouse.relation("sync", OUTBOX)
+    held = warehouse.rows(
+        f"select distinct event_type from {outbox} where state = 'held' and body is null"
+    )
+    return sum(
+        _refresh(warehouse, SOURCES[EventType(row["event_type"])], outbox, clock) for row in held
+    )
+
+
+def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> int:
     return warehouse.execute(
         f"""
         update {outbox} as outbox
-        set facts = current_facts.facts, updated_at = cast(? as timestamp_ntz)
-        from (
-            select
-                completions.enterprise_customer_uuid,
-                completions.user_id,
-                completions.courserun_key,
-                {FACTS} as facts
-            from {warehouse.relation("marts", "completed_enrollments")} as completions
-        ) as current_facts
+        set facts = seen.facts, updated_at = cast(? as timestamp_ntz)
+        from ({current_facts(warehouse, source)}) as seen
         where outbox.state = 'held'
             and outbox.body is null
-            and outbox.event_type = '{COURSE_COMPLETION}'
-            and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
-            and outbox.user_id = current_facts.user_id
-            and outbox.courserun_key = current_facts.courserun_key
+            and outbox.event_type = '{source.event_type}'
+            and outbox.enterprise_customer_uuid = seen.enterprise_customer_uuid
+            and outbox.user_id = seen.user_id
+            and outbox.courserun_key = seen.courserun_key
         """,
         clock().isoformat(),
     )
 
 
+def current_facts(warehouse: Warehouse, source: EventSource = COMPLETIONS) -> str:
+    """A query for the natural key and the facts of every event as the mart has it now."""
+    return f"""
+        select
+            events.enterprise_customer_uuid,
+            events.user_id,
+            events.courserun_key,
+            object_construct({source.facts})::variant as facts
+        from {warehouse.relation("marts", source.mart)} as events
+    """
+
+
 def select_new(
-    warehouse: Warehouse, *, since: datetime, now: datetime, run_id: str
+    warehouse: Warehouse,
+    *,
+    since: datetime,
+    now: datetime,
+    run_id: str,
+    source: EventSource = COMPLETIONS,
 ) -> tuple[str, tuple[object, ...]]:
     """The rows that ``enqueue`` inserts, as a query and its binds.
 
     One statement from view to outbox, however many rows: the client never holds them.
     """
+    happened = f"events.{source.occurred_at}"
     query = f"""
         with
         parameters as (
@@ -194,55 +203,52 @@ def select_new(
                 cast(? as varchar) as run_id,
                 cast(? as timestamp_ntz) as activated_at
         ),
-        completions as (
-            select * from {warehouse.relation("marts", "completed_enrollments")} as completions
-            where {_unknown(warehouse)}
+        events as (
+            select * from {warehouse.relation("marts", source.mart)} as events
+            where {_is_new(warehouse, source)}
             qualify row_number() over (
                 partition by
-                    completions.enterprise_customer_uuid,
-                    completions.user_id,
-                    completions.courserun_key
-                order by completions.passed_at
+                    events.enterprise_customer_uuid, events.user_id, events.courserun_key
+                order by {happened}
             ) = 1
         )
         select
             uuid_string(
                 parameters.namespace,
-                '{COURSE_COMPLETION}|' || completions.enterprise_customer_uuid
-                || '|' || completions.user_id::varchar || '|' || completions.courserun_key
+                '{source.event_type}|' || events.enterprise_customer_uuid
+                || '|' || events.user_id::varchar || '|' || events.courserun_key
             ) as webhook_id,
-            '{COURSE_COMPLETION}' as event_type,
-            completions.enterprise_customer_uuid,
-            completions.user_id,
-            completions.courserun_key,
-            completions.passed_at as occurred_at,
-            {FACTS} as facts,
+            '{source.event_type}' as event_type,
+            events.enterprise_customer_uuid,
+            events.user_id,
+            events.courserun_key,
+            {happened} as occurred_at,
+            object_construct({source.facts})::variant as facts,
             parameters.now as recorded_at,
             parameters.run_id as recorded_run_id,
-            case
-                when completions.passed_at < parameters.activated_at then 'suppressed'
-                else 'awaiting'
-            end as state,
-            case
-                when completions.passed_at < parameters.activated_at then 'before_activation'
-            end as state_reason,
+            case when {happened} < parameters.activated_at then 'suppressed' else 'awaiting' end
+                as state,
+            case when {happened} < parameters.activated_at then 'before_activation' end
+                as state_reason,
             0 as attempt_count,
             0 as fence,
             parameters.now as updated_at
-        from completions
+        from events
         cross join parameters
     """
     return query, (str(NAMESPACE), now.isoformat(), run_id, since.isoformat())
 
 
-def _unknown(warehouse: Warehouse) -> str:
-    """The condition that the outbox does not hold a row of ``completions`` yet."""
+def _is_new(warehouse: Warehouse, source: EventSource) -> str:
+    """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
+    endpoints = warehouse.relation("marts", "webhook_endpoints")
     return f"""
-        not exists (
+        {source.wanted.format(endpoints=endpoints)}
+        and not exists (
             select 1 from {warehouse.relation("sync", OUTBOX)} as known
-            where known.event_type = '{COURSE_COMPLETION}'
-                and known.enterprise_customer_uuid = completions.enterprise_customer_uuid
-                and known.user_id = completions.user_id
-                and known.courserun_key = completions.courserun_key
+            where known.event_type = '{source.event_type}'
+                and known.enterprise_customer_uuid = events.enterprise_customer_uuid
+                and known.user_id = events.user_id
+                and known.courserun_key = events.courserun_key
         )
     """

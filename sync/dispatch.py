@@ -280,7 +280,7 @@ class _Run:
                 webhook_id=claimed.webhook_id,
                 attempt_number=claimed.attempt_count + 1,
                 now=self._sender.clock(),
-                policy=RetryPolicy(),
+                policy=RetryPolicy(final_statuses=endpoint.final_status_codes),
             ),
             started_at=started_at,
             signing_key_ids=" ".join(key.key_id for key in keys),

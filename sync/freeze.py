@@ -10,7 +10,7 @@ from datetime import timedelta
 from sync.clock import Clock
 from sync.completions import refresh_held
 from sync.endpoints import Endpoints, load_endpoints
-from sync.facts import CompletionFacts, FactsError
+from sync.facts import CompletionFacts, EnrollmentFacts, EventType, FactsError
 from sync.learning_time import (
     CompletionKey,
     Found,
@@ -26,6 +26,7 @@ from sync.payloads import (
     PayloadError,
     PayloadFormat,
     completion_body,
+    enrollment_body,
     missing_identity,
 )
 from sync.routing import NotRouted, NotRoutedReason, Routed, choose_endpoint, region_of
@@ -48,7 +49,9 @@ class FreezeReport:
     """What one run decided; counts of completions."""
 
     frozen: Counter[str] = field(default_factory=Counter)
-    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, endpoint_opted_out."""
+    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, endpoint_opted_out,
+    not_a_completion.
+    """
     waiting: Counter[str] = field(default_factory=Counter)
     """Left awaiting the mart, by why: not_yet, unavailable."""
     suppressed: Counter[str] = field(default_factory=Counter)
@@ -113,12 +116,12 @@ def judge(
 ) -> list[Judged]:
     """Decide a page of rows, and count the decisions in ``report``; writes nothing."""
     routes = [(row, _route(row, endpoints)) for row in page]
-    wanted = [_key(row) for row, route in routes if policy.enabled and _wants(route)]
+    wanted = [_key(row) for row, route in routes if policy.enabled and _wants(row, route)]
     outcomes = client.get_many(wanted)
     judge = _Judge(endpoints, policy, clock, report)
     judged = []
     for row, route in routes:
-        outcome = outcomes.get(_key(row))
+        outcome = outcomes.get(_key(row)) if _wants(row, route) else None
         judged.append(Judged(row, route, outcome, judge.decide(row, route, outcome)))
     return judged
 
@@ -159,7 +162,7 @@ class _Judge:
     def _routed(
         self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None
     ) -> Decision | None:
-        enrichment = self._enrichment(outcome)
+        enrichment = self._enrichment(row, outcome)
         if isinstance(outcome, Unavailable):
             self.report.problems[outcome.reason] += 1
         if isinstance(outcome, NotYet | Unavailable) and not self._deadline_passed(row):
@@ -171,17 +174,12 @@ class _Judge:
             else None
         )
         try:
-            facts = CompletionFacts.from_mapping(row.facts)
+            facts = facts_of(row)
             unknown = missing_identity(facts.learner)
             if route.endpoint.payload_format is PayloadFormat.PERCIPIO and unknown:
                 problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
                 return self._hold(row, route, "identity_missing", problem)
-            body = completion_body(
-                facts,
-                payload_format=route.endpoint.payload_format,
-                timestamp=row.recorded_at,
-                learning_time=learning_time,
-            )
+            body = _body(facts, row, route.endpoint.payload_format, learning_time)
         except (FactsError, PayloadError) as error:
             return self._hold(row, route, "payload_invalid", str(error))
         self.report.frozen[enrichment] += 1
@@ -199,8 +197,10 @@ class _Judge:
             ),
         )
 
-    def _enrichment(self, outcome: LearningTimeOutcome | None) -> str:
+    def _enrichment(self, row: Unfrozen, outcome: LearningTimeOutcome | None) -> str:
         """The outcome's name in the ledger."""
+        if row.event_type != EventType.COURSE_COMPLETION:
+            return "not_a_completion"
         match outcome:
             case Found():
                 return "found"
@@ -226,6 +226,37 @@ class _Judge:
         )
 
 
+def facts_of(row: Unfrozen) -> CompletionFacts | EnrollmentFacts:
+    """The typed facts of a row.
+
+    Raises:
+        FactsError: a fact is missing or unusable; the text names it.
+    """
+    match EventType(row.event_type):
+        case EventType.COURSE_COMPLETION:
+            return CompletionFacts.from_mapping(row.facts)
+        case EventType.COURSE_ENROLLMENT:
+            return EnrollmentFacts.from_mapping(row.facts)
+
+
+def _body(
+    facts: CompletionFacts | EnrollmentFacts,
+    row: Unfrozen,
+    payload_format: PayloadFormat,
+    learning_time: LearningTime | None,
+) -> bytes:
+    match facts:
+        case CompletionFacts():
+            return completion_body(
+                facts,
+                payload_format=payload_format,
+                timestamp=row.recorded_at,
+                learning_time=learning_time,
+            )
+        case EnrollmentFacts():
+            return enrollment_body(facts, payload_format=payload_format, timestamp=row.recorded_at)
+
+
 def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
     after = ""
     while page := outbox.unfrozen(after=after, limit=PAGE):
@@ -235,7 +266,11 @@ def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
 
 def _route(row: Unfrozen, endpoints: Endpoints) -> Routed | NotRouted:
     region = region_of(_text(row, "learner_country"), _text(row, "enterprise_country"))
-    return choose_endpoint(region, endpoints.by_enterprise.get(row.enterprise_customer_uuid, ()))
+    return choose_endpoint(
+        region,
+        endpoints.by_enterprise.get(row.enterprise_customer_uuid, ()),
+        event_type=EventType(row.event_type),
+    )
 
 
 def _text(row: Unfrozen, fact: str) -> str | None:
@@ -247,5 +282,10 @@ def _key(row: Unfrozen) -> CompletionKey:
     return CompletionKey(row.enterprise_customer_uuid, row.user_id, row.courserun_key)
 
 
-def _wants(route: Routed | NotRouted) -> bool:
-    return isinstance(route, Routed) and route.endpoint.is_learning_time_enabled
+def _wants(row: Unfrozen, route: Routed | NotRouted) -> bool:
+    """Whether learning time belongs in the message: in completions only."""
+    return (
+        row.event_type == EventType.COURSE_COMPLETION
+        and isinstance(route, Routed)
+        and route.endpoint.is_learning_time_enabled
+    )

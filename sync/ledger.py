@@ -113,6 +113,7 @@ MIGRATIONS = (
                 payload_format varchar(16),
                 is_learning_time_enabled boolean,
                 is_eu_fallback_allowed boolean,
+                final_status_codes varchar(200),
                 updated_at timestamp_ntz
                 """,
             ),

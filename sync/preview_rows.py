@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from sync.claims import DUE
-from sync.completions import COURSE_COMPLETION, FACTS, select_new
+from sync.completions import current_facts, select_new
 from sync.errors import SyncError
+from sync.event_sources import COMPLETIONS
 from sync.ledger import OUTBOX
 from sync.outbox import Unfrozen
 from sync.warehouse import Warehouse
@@ -59,16 +60,9 @@ def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
                 outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
                 to_json(coalesce(current_facts.facts, outbox.facts)) as facts
             from {session.relation("sync", OUTBOX)} as outbox
-            left join (
-                select
-                    completions.enterprise_customer_uuid,
-                    completions.user_id,
-                    completions.courserun_key,
-                    {FACTS} as facts
-                from {session.relation("marts", "completed_enrollments")} as completions
-            ) as current_facts
+            left join ({current_facts(session)}) as current_facts
                 on outbox.state = 'held'
-                and outbox.event_type = '{COURSE_COMPLETION}'
+                and outbox.event_type = '{COMPLETIONS.event_type}'
                 and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
                 and outbox.user_id = current_facts.user_id
                 and outbox.courserun_key = current_facts.courserun_key

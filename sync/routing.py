@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -62,6 +63,8 @@ class Endpoint:
     payload_format: PayloadFormat
     is_learning_time_enabled: bool
     is_eu_fallback_allowed: bool
+    final_status_codes: frozenset[int] = frozenset()
+    """Statuses after which the endpoint wants no retry."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> Endpoint:
@@ -86,6 +89,7 @@ class Endpoint:
             payload_format=reader.choice("payload_format", PayloadFormat),
             is_learning_time_enabled=reader.flag("is_learning_time_enabled"),
             is_eu_fallback_allowed=reader.flag("is_eu_fallback_allowed"),
+            final_status_codes=reader.statuses("final_status_codes"),
         )
 
 
@@ -194,6 +198,12 @@ class _Row:
         if not isinstance(value, bool):
             raise self._error(column, "is not true or false")
         return value
+
+    def statuses(self, column: str) -> frozenset[int]:
+        entries = (self.optional_text(column) or "").replace(",", " ").split()
+        if not all(re.fullmatch(r"[345][0-9]{2}", entry) for entry in entries):
+            raise self._error(column, "is no list of statuses from 300 to 599, such as 400,422")
+        return frozenset(int(entry) for entry in entries)
 
     def choice(self, column: str, choices: type[_Choice]) -> _Choice:
         value = self._value(column)

@@ -70,7 +70,8 @@ def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
         session.execute(
             f"""
             insert into {session.relation("sync", ENDPOINT_SETTINGS)}
-            select ?, 'percipio', true, false, sysdate()
+                (endpoint_id, payload_format, is_learning_time_enabled, updated_at)
+            select ?, 'percipio', true, sysdate()
             """,
             PERCIPIO_ENDPOINT,
         )

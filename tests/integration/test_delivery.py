@@ -15,6 +15,7 @@ from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
 from sync.completions import Enqueued, enqueue, webhook_id
 from sync.dispatch import REST_AFTER, DispatchLimits, DispatchReport, Sender, dispatch
+from sync.event_sources import ENROLLMENTS
 from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
 from sync.learning_time import LearningTimeClient
 from sync.ledger import ensure_ledger
@@ -26,10 +27,12 @@ from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,
+    ENROLLMENT_COLUMNS,
     LEARNING_TIME_COLUMNS,
     create_marts,
     create_table,
     endpoint,
+    enrollment,
 )
 from tests.support.receiver import Receiver, receiver
 
@@ -496,3 +499,74 @@ def test_the_warehouse_and_python_mint_the_same_id(pipeline: Pipeline) -> None:
         webhook_id("course_completion", ENTERPRISE, 1, COURSE_RUN)
         == "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
     ), "ids that customers have seen can never change"
+
+
+@pytest.fixture
+def enrolling(pipeline: Pipeline) -> Pipeline:
+    """The pipeline with an enrollment, at an endpoint that has enrollment events on."""
+    create_table(
+        pipeline.warehouse,
+        "webhook_endpoints",
+        ENDPOINT_COLUMNS,
+        [endpoint(1, f"{pipeline.target.url}/hooks/x", is_enrollment_events_enabled=True)],
+    )
+    create_table(pipeline.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(1)])
+    return pipeline
+
+
+def test_an_enrollment_is_sent_once_and_never_carries_learning_time(enrolling: Pipeline) -> None:
+    create_table(
+        enrolling.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [learning_time(1)]
+    )
+    for _ in range(2):
+        enrolling.detect(source=ENROLLMENTS)
+        enrolling.freeze(enabled=True)
+        enrolling.send()
+    assert [json.loads(one.body) for one in enrolling.target.received] == [
+        {
+            "event_type": "course_enrollment",
+            "event_version": "2.0",
+            "event_source": "openedx_events",
+            "timestamp": json.loads(enrolling.target.received[0].body)["timestamp"],
+            "enterprise_customer": {"uuid": ENTERPRISE, "name": "Example Industries"},
+            "learner": {"user_id": 1, "username": "learner_1", "email": "learner_1@example.com"},
+            "course": {"course_key": COURSE_RUN},
+            "enrollment": {
+                "mode": "verified",
+                "is_active": True,
+                "enrollment_date": "2026-03-05T08:00:00Z",
+            },
+        }
+    ]
+    assert enrolling.rows("enrichment_outcome") == [{"enrichment_outcome": "not_a_completion"}]
+
+
+def test_an_enrollment_and_the_completion_of_it_are_two_messages(enrolling: Pipeline) -> None:
+    enrolling.detect()
+    enrolling.detect(source=ENROLLMENTS)
+    enrolling.freeze()
+    enrolling.send()
+    kinds = [json.loads(one.body)["event_type"] for one in enrolling.target.received]
+    assert sorted(kinds) == ["course_completion"] * 2 + ["course_enrollment"]
+    assert len({one.webhook_id for one in enrolling.target.received}) == 3
+
+
+def test_nobody_hears_of_enrollments_with_the_events_switched_off(enrolling: Pipeline) -> None:
+    off = endpoint(1, f"{enrolling.target.url}/hooks/x", is_enrollment_events_enabled=False)
+    create_table(enrolling.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    assert enrolling.detect(source=ENROLLMENTS) == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=0)
+    assert enrolling.rows("webhook_id") == []
+
+
+def test_a_status_that_an_endpoint_calls_final_is_a_dead_letter_at_once(
+    pipeline: Pipeline,
+) -> None:
+    picky = endpoint(1, f"{pipeline.target.url}/hooks/x", final_status_codes="400, 422")
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [picky])
+    pipeline.target.answers["/hooks"] = (422, {})
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+    assert {
+        (row["state"], row["state_reason"]) for row in pipeline.rows("state, state_reason")
+    } == {("dead", "final_status")}

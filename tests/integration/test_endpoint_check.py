@@ -23,6 +23,7 @@ from sync.transport import Transport
 from sync.urls import HostPort, Target
 from tests.support.delivery import SECRET
 from tests.support.hostile import Endpoint, answering, response
+from tests.support.marts import ENDPOINT_COLUMNS
 from tests.support.marts import endpoint as row
 from tests.support.receiver import Receiver, receiver
 from tests.support.sending import NAME, to_loopback
@@ -38,8 +39,7 @@ def now() -> datetime:
 
 
 def configured(url: str, **changes: object) -> Configured:
-    given = {"token_url": None, "oauth_client_id": None} | changes
-    return Configured.from_row(row(1, url, **given))
+    return Configured.from_row(dict.fromkeys(ENDPOINT_COLUMNS) | row(1, url, **changes))
 
 
 def check(

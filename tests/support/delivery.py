@@ -14,10 +14,10 @@ from pathlib import Path
 
 from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
-from sync.completions import COURSE_COMPLETION, enqueue, webhook_id
+from sync.completions import enqueue, webhook_id
 from sync.dispatch import DispatchLimits, DispatchReport, Poster, Sender, dispatch
+from sync.facts import EventType
 from sync.freeze import EnrichmentPolicy, freeze
-from sync.learning_time import LearningTimeClient
 from sync.journal import abandoned_journals
 from sync.learning_time import LearningTimeClient
 from sync.ledger import ensure_ledger
@@ -68,7 +68,7 @@ def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> s
     ]
     add_completions(warehouse, rows)
     return {
-        webhook_id(COURSE_COMPLETION, str(row["enterprise_customer_uuid"]), n, COURSE_RUN)
+        webhook_id(EventType.COURSE_COMPLETION, str(row["enterprise_customer_uuid"]), n, COURSE_RUN)
         for row in rows
         if isinstance(n := row["user_id"], int)
     }

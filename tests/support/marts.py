@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sync.warehouse import Warehouse
-from tests.support.completions import ENTERPRISE, create_completed_enrollments
+from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_enrollments
 
 ENDPOINT_COLUMNS = {
     "endpoint_id": "number(38, 0)",
@@ -22,6 +22,7 @@ ENDPOINT_COLUMNS = {
     "payload_format": "varchar",
     "is_learning_time_enabled": "boolean",
     "is_eu_fallback_allowed": "boolean",
+    "final_status_codes": "varchar",
 }
 LEARNING_TIME_COLUMNS = {
     "enterprise_customer_uuid": "varchar(36)",
@@ -32,6 +33,38 @@ LEARNING_TIME_COLUMNS = {
     "event_count": "number(38, 0)",
     "computed_through": "timestamp_ntz",
 }
+
+ENROLLMENT_COLUMNS = {
+    "enterprise_customer_uuid": "varchar(36)",
+    "user_id": "number(38, 0)",
+    "courserun_key": "varchar(255)",
+    "enrolled_at": "timestamp_ntz",
+    "enrollment_mode": "varchar",
+    "is_enrolled": "boolean",
+    "enterprise_customer_name": "varchar",
+    "username": "varchar",
+    "email": "varchar",
+    "learner_country": "varchar",
+    "enterprise_country": "varchar",
+    "percipio_user_id": "varchar",
+    "percipio_organization_id": "varchar",
+}
+
+
+def enrollment(user_id: int, **changes: object) -> dict[str, object]:
+    """One row of ``enterprise_enrollments`` with invented values."""
+    return {
+        "enterprise_customer_uuid": ENTERPRISE,
+        "user_id": user_id,
+        "courserun_key": COURSE_RUN,
+        "enrolled_at": "2026-03-05T08:00:00",
+        "enrollment_mode": "verified",
+        "is_enrolled": True,
+        "enterprise_customer_name": "Example Industries",
+        "username": f"learner_{user_id}",
+        "email": f"learner_{user_id}@example.com",
+        **changes,
+    }
 
 
 def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]:

@@ -44,7 +44,9 @@ final as (
         enterprise_pairs.courserun_key,
         enterprise_pairs.is_linked,
         course_enrollments.course_enrollment_id is not null as is_enrolled_ever,
-        course_enrollments.enrollment_mode
+        course_enrollments.enrollment_mode,
+        coalesce(course_enrollments.is_active, false) as is_enrolled,
+        course_enrollments.created_at as enrolled_at
     from enterprise_pairs
     left join course_enrollments
         on

@@ -1,8 +1,8 @@
 with
 
 completions as (
-    select * from {{ ref('int_enterprise_completions') }}
-    where ineligible_reason is not null
+    select * from {{ ref('int_enterprise_enrollments_screened') }}
+    where passed_at is not null and ineligible_reason is not null
 ),
 
 final as (

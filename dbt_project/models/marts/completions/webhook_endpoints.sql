@@ -15,15 +15,18 @@ final as (
         configurations.region::varchar(10) as region,
         configurations.url,
         configurations.token_url,
-        configurations.timeout_seconds,
-        configurations.retry_attempts,
-        configurations.max_requests_per_minute,
+        -- The LMS's own defaults, where a replica has lost the value.
+        coalesce(configurations.timeout_seconds, 30)::number(38, 0) as timeout_seconds,
+        coalesce(configurations.retry_attempts, 3)::number(38, 0) as retry_attempts,
+        coalesce(configurations.max_requests_per_minute, 100)::number(38, 0)
+            as max_requests_per_minute,
         configurations.is_active,
         configurations.is_enrollment_events_enabled,
         configurations.oauth_client_id,
         coalesce(settings.payload_format, 'v2')::varchar(16) as payload_format,
         coalesce(settings.is_learning_time_enabled, true) as is_learning_time_enabled,
-        coalesce(settings.is_eu_fallback_allowed, false) as is_eu_fallback_allowed
+        coalesce(settings.is_eu_fallback_allowed, false) as is_eu_fallback_allowed,
+        settings.final_status_codes
     from configurations
     left join settings
         on configurations.endpoint_id = settings.endpoint_id

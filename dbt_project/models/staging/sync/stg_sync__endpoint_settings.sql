@@ -10,8 +10,13 @@ final as (
         payload_format,
         is_learning_time_enabled,
         is_eu_fallback_allowed,
+        final_status_codes,
         updated_at
     from source
+    -- Rows are added by hand: of several for one endpoint the newest counts.
+    qualify row_number() over (
+        partition by endpoint_id order by updated_at desc nulls last, payload_format
+    ) = 1
 )
 
 select * from final

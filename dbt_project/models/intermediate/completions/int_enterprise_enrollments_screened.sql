@@ -39,6 +39,8 @@ flagged as (
         passed_grades.percent_grade,
         passed_grades.letter_grade,
         enrollments.enrollment_mode,
+        enrollments.is_enrolled,
+        enrollments.enrolled_at,
         users.user_id is not null as is_user_known,
         customers.enterprise_customer_uuid is not null as is_customer_known,
         coalesce(customers.is_active, false) as is_customer_active,
@@ -53,7 +55,7 @@ flagged as (
         coalesce(users.is_retired, false) as is_retired,
         course_team.user_id is not null as is_course_team
     from enrollments
-    inner join passed_grades
+    left join passed_grades
         on
             enrollments.user_id = passed_grades.user_id
             and enrollments.courserun_key = passed_grades.courserun_key

@@ -1,0 +1,42 @@
+"""How long a process takes until Dagster has the definitions; the budget is 6 s."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sync.settings import PROJECT_ROOT
+from tests.support.clockwork import load_definitions
+
+BUDGET_SECONDS = 6.0
+RUNS = 3
+TIMED = """
+import time
+started = time.perf_counter()
+import orchestration.definitions as definitions
+imported = time.perf_counter()
+definitions.defs.resolve_asset_graph()
+print(imported - started, time.perf_counter() - imported)
+"""
+
+
+def test_import_of_the_definitions(tmp_path: Path) -> None:
+    """With a manifest in place, as the image build leaves it."""
+    load_definitions(tmp_path)
+    environment = os.environ | {"DBT_TARGET_PATH": str(tmp_path / "dagster")}
+    times = []
+    for _ in range(RUNS):
+        done = subprocess.run(
+            [sys.executable, "-c", TIMED],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        times.append(tuple(float(part) for part in done.stdout.split()))
+    imported, resolved = min(times)
+    print(f"\nimport of orchestration.definitions {imported:.2f} s, asset graph {resolved:.2f} s")
+    assert imported < BUDGET_SECONDS

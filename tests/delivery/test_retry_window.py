@@ -1,0 +1,200 @@
+"""The whole retry window in simulated time: 27 hours and 35 minutes pass in a second or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.breaker import FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
+from sync.dispatch import DispatchLimits, DispatchReport, dispatch
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.retry import JITTER, STANDARD_STEPS
+from sync.warehouse import Warehouse
+from tests.support.delivery import Run, audit, complete, seed
+
+START = datetime(2026, 3, 12, 8, 0)
+TICK = timedelta(minutes=1)
+"""Runs come so often while something is due soon."""
+SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
+
+
+def answer(status: int, retry_after: str | None = None) -> Answer:
+    return Answer(status, retry_after, "")
+
+
+Says = Callable[[str, int], Answer | Failure]
+"""What an endpoint's url answers to the n-th request that it gets."""
+
+
+@dataclass
+class Simulation:
+    """A clock that only moves when told, and a poster that notes when it was called."""
+
+    warehouse: Warehouse
+    run: Run
+    says: Says
+    now: datetime = START
+    calls: list[tuple[str, str, datetime]] = field(default_factory=list)
+    """Url, webhook id and moment of each request."""
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> Answer | Failure:
+        count = sum(called == url for called, _, _ in self.calls) + 1
+        self.calls.append((url, headers["webhook-id"], self.now))
+        return self.says(url, count)
+
+    def tick(self) -> DispatchReport:
+        """One run now."""
+        sender = self.run.sender(self.warehouse, self)
+        return dispatch(self.warehouse, replace(sender, clock=lambda: self.now))
+
+    def until(self, end: datetime) -> None:
+        """Runs at every moment when something may be due, until ``end``."""
+        while self.now < end:
+            self.tick()
+            due = self.next_due()
+            self.now = end if due is None else max(self.now + TICK, due)
+
+    def next_due(self) -> datetime | None:
+        rows = self.warehouse.rows(
+            "select min(next_attempt_at) as due_at from analytics.sync.webhook_outbox"
+            " where state = 'pending'"
+        )
+        return rows[0]["due_at"]
+
+    def times_of(self, webhook_id: str) -> list[datetime]:
+        return [moment for _, called, moment in self.calls if called == webhook_id]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.warehouse.rows("select * from analytics.sync.webhook_outbox order by user_id")
+
+
+def limited(run: Run, **limits: int) -> Run:
+    return replace(run, limits=DispatchLimits(**limits))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture
+def simulate(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Simulation]:
+    """Endpoints with so many completions each, recorded and frozen at the start."""
+
+    def begin(says: Says, *, endpoints: int = 1, each: int = 1) -> Simulation:
+        seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(1, endpoints + 1)])
+        complete(warehouse, range(1, endpoints * each + 1), endpoints=endpoints)
+        run = Run(host_ports="", journals=tmp_path, endpoints=endpoints)
+        run.detect_and_freeze(warehouse)
+        warehouse.execute(
+            "update analytics.sync.webhook_outbox set next_attempt_at = cast(? as timestamp_ntz)",
+            START.isoformat(),
+        )
+        return Simulation(warehouse, run, says)
+
+    return begin
+
+
+def test_eight_attempts_each_in_its_time_and_dead_only_after_the_last(
+    simulate: Callable[..., Simulation],
+) -> None:
+    simulation = simulate(lambda url, n: answer(500))
+    simulation.until(START + timedelta(hours=40))
+    (row,) = simulation.rows()
+    times = simulation.times_of(row["webhook_id"])
+    assert len(times) == len(STANDARD_STEPS) == 8
+    for before, after, step in zip(times, times[1:], STANDARD_STEPS[1:], strict=False):
+        # The breaker's rest and the tick of the schedule may only add.
+        late = LONGEST_REST + TICK
+        assert step * (1 - JITTER) <= after - before <= step * (1 + JITTER) + late
+    window = times[-1] - times[0]
+    nominal = sum(STANDARD_STEPS, timedelta(0))
+    assert nominal == timedelta(hours=27, minutes=35, seconds=5)
+    assert nominal * (1 - JITTER) <= window <= nominal * (1 + JITTER) + 8 * (LONGEST_REST + TICK)
+    assert (row["state"], row["state_reason"]) == ("dead", "attempts_exhausted")
+    assert audit(simulation.warehouse, is_at_rest=True) == []
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_no_attempt_comes_before_the_time_that_retry_after_names(
+    simulate: Callable[..., Simulation], status: int, form: str
+) -> None:
+    wait = timedelta(hours=1)
+
+    def says(url: str, n: int) -> Answer:
+        date = format_datetime((simulation.now + wait).replace(tzinfo=UTC), usegmt=True)
+        return answer(status, "3600" if form == "seconds" else date) if n < 8 else answer(200)
+
+    simulation = simulate(says)
+    simulation.until(START + timedelta(hours=60))
+    (row,) = simulation.rows()
+    times = simulation.times_of(row["webhook_id"])
+    assert len(times) == 8
+    assert all(after - before >= wait for before, after in zip(times, times[1:], strict=False))
+    assert row["state"] == "delivered"
+
+
+def test_a_pause_that_one_webhook_was_given_holds_for_the_whole_endpoint(
+    simulate: Callable[..., Simulation],
+) -> None:
+    simulation = simulate(lambda url, n: answer(429, "900") if n == 1 else answer(200), each=5)
+    simulation.run = limited(simulation.run, batch_size=1, threads=1)
+    simulation.until(START + timedelta(hours=2))
+    moments = sorted(moment for _, _, moment in simulation.calls)
+    assert moments[0] == START
+    assert moments[1] >= START + timedelta(seconds=900)
+    assert {row["state"] for row in simulation.rows()} == {"delivered"}
+
+
+def test_an_endpoint_that_is_down_for_an_hour_loses_nothing_and_is_hardly_knocked_at(
+    simulate: Callable[..., Simulation],
+) -> None:
+    mended_at = START + timedelta(hours=1)
+    webhooks = 30
+    simulation = simulate(
+        lambda url, n: answer(200 if simulation.now >= mended_at else 500), each=webhooks
+    )
+    simulation.until(START + timedelta(hours=30))
+    during = [moment for _, _, moment in simulation.calls if moment < mended_at]
+    longest = timedelta(hours=1) / (2 * FIRST_REST)
+    assert TRIP_IN_A_ROW <= len(during) <= TRIP_IN_A_ROW + 4 + longest
+    assert {row["state"] for row in simulation.rows()} == {"delivered"}
+    assert max(row["attempt_count"] for row in simulation.rows()) < len(STANDARD_STEPS)
+
+
+def test_gone_kills_the_webhook_disables_the_endpoint_and_holds_the_rest(
+    simulate: Callable[..., Simulation],
+) -> None:
+    simulation = simulate(lambda url, n: answer(410), each=3)
+    simulation.run = limited(simulation.run, batch_size=1, threads=1)
+    simulation.until(START + timedelta(hours=40))
+    assert len(simulation.calls) == 1
+    states = sorted((row["state"], row["state_reason"]) for row in simulation.rows())
+    assert states[0] == ("dead", "endpoint_gone")
+    simulation.tick()
+    held = [row["state_reason"] for row in simulation.rows() if row["state"] == "held"]
+    assert held == ["endpoint_disabled"] * 2
+
+
+def test_an_outage_of_ours_charges_nobody_however_long_it_lasts(
+    simulate: Callable[..., Simulation],
+) -> None:
+    back_at = START + timedelta(hours=2)
+    simulation = simulate(
+        lambda url, n: answer(200) if simulation.now >= back_at else SILENCE, endpoints=3
+    )
+    simulation.until(back_at)
+    assert len(simulation.calls) > 3 * len(STANDARD_STEPS), "many tries"
+    assert [row["attempt_count"] for row in simulation.rows()] == [0, 0, 0], "none charged"
+    simulation.until(back_at + timedelta(minutes=5))
+    assert {row["state"] for row in simulation.rows()} == {"delivered"}
+
+
+def test_two_silent_endpoints_are_their_own_fault(simulate: Callable[..., Simulation]) -> None:
+    simulation = simulate(lambda url, n: SILENCE, endpoints=2)
+    simulation.tick()
+    assert [row["attempt_count"] for row in simulation.rows()] == [1, 1]

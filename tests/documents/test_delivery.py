@@ -1,0 +1,92 @@
+"""``docs/delivery.md`` names what the code has: steps, states, reasons, codes, commands."""
+
+from __future__ import annotations
+
+import re
+import typing
+
+import pytest
+
+from sync import cli
+from sync.breaker import FIRST_REST, LONGEST_REST, SLOWEST, TRIP_ATTEMPTS, TRIP_IN_A_ROW
+from sync.claims import LOW_LANE_TURN
+from sync.commands.replays import ASK_ABOVE
+from sync.dispatch import DispatchLimits
+from sync.markers import REPLAY_HEADER, TEST_HEADER
+from sync.outbox import State
+from sync.replay import ReplayState
+from sync.results import ErrorKind
+from sync.retention import DEFAULT_DAYS
+from sync.retry import DeadReason
+from sync.settings import PROJECT_ROOT
+from sync.steps import Step
+from tests.support.command_line import Command, command_line
+from tests.support.schedule_table import schedule_table
+
+TEXT = (PROJECT_ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    return command_line(monkeypatch, capfd)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(list(typing.get_args(State)), id="states"),
+        pytest.param(list(DeadReason), id="reasons of dead letters"),
+        pytest.param(list(ErrorKind), id="error kinds"),
+        pytest.param(list(ReplayState), id="states to replay"),
+        pytest.param([f"{REPLAY_HEADER}: true", f"{TEST_HEADER}: true"], id="markers"),
+    ],
+)
+def test_every_word_of_the_code_is_explained(words: list[str]) -> None:
+    assert [one for one in words if f"`{one}`" not in TEXT] == []
+
+
+def test_the_steps_are_numbered_in_their_order() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", TEXT, flags=re.MULTILINE)
+    assert rows == [(str(number), step.value) for number, step in enumerate(Step, start=1)]
+
+
+def test_the_schedule_is_the_one_that_is_kept() -> None:
+    assert schedule_table() in TEXT
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    limits = DispatchLimits()
+    assert TRIP_IN_A_ROW == 5
+    assert "Five failures in a row" in TEXT
+    assert f"at least {TRIP_ATTEMPTS} attempts" in TEXT
+    assert f"rests {FIRST_REST.seconds} seconds" in TEXT
+    assert f"up to {LONGEST_REST.seconds // 60} minutes" in TEXT
+    assert round(1 / SLOWEST) == 16
+    assert LOW_LANE_TURN + 1 == 5
+    assert "one place in five" in TEXT
+    assert f"(default {limits.per_endpoint})" in TEXT
+    assert f"(default {limits.threads})" in TEXT
+    assert f"after {limits.lease.seconds // 60} minutes" in TEXT
+    assert f"than {ASK_ABOVE} webhooks" in " ".join(TEXT.split())
+    assert f"(default {DEFAULT_DAYS})" in TEXT
+
+
+def test_every_command_shown_exists_with_its_options(ltw: Command) -> None:
+    (block,) = re.findall(r"```sh\n(.*?)\n```", TEXT, flags=re.DOTALL)
+    for line in block.splitlines():
+        words = line.split()[1:]
+        names = [word for word in words[:2] if word.isalpha() or word == "test-send"]
+        said = ltw(*names, "--help")
+        assert said.code == 0, line
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in said.out, line
+
+
+def test_every_command_of_the_line_has_help(ltw: Command) -> None:
+    names = [
+        command.name or getattr(command.callback, "__name__", "")
+        for command in (*cli.app.registered_commands,)
+    ]
+    assert {"status", "preview", "replay", "test-send", "retention"} <= set(names)
+    for name in names:
+        assert ltw(name, "--help").code == 0

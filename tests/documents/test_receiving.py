@@ -1,0 +1,232 @@
+"""``docs/receiving.md`` is true: its code verifies, its bodies are those on the wire."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sync.markers import REPLAY_HEADER, TEST_HEADER
+from sync.settings import PROJECT_ROOT
+from sync.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, headers_for, parse_key
+from tests.support.samples import EXAMPLE_SECRET, RECEIVING, blocks, code, shown
+from tests.support.schedule_table import schedule_table
+
+NOW = 1_773_288_609
+OTHER_SECRET = "whsec_" + base64.b64encode(b"another key, thirty-two bytes!!!").decode()
+HEADERS = (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request at a receiver, and whether it must be accepted."""
+
+    name: str
+    secrets: tuple[str, ...]
+    headers: dict[str, str]
+    body: bytes
+    now: int
+    is_good: bool
+
+    def fields(self) -> list[str]:
+        """Plain words for a program in any language; ``-`` for a header that is missing."""
+        values = [self.headers.get(name) for name in HEADERS]
+        return [
+            _packed(" ".join(self.secrets)),
+            *("-" if value is None else _packed(value) for value in values),
+            base64.b64encode(self.body).decode() or "=",
+            str(self.now),
+        ]
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode() or "="
+
+
+def own_cases() -> list[Case]:
+    """What our own signer makes, and what somebody else might make of it."""
+    body = '{"name":"Zoë, 学習"}'.encode()
+    key, other = parse_key(EXAMPLE_SECRET), parse_key(OTHER_SECRET)
+
+    def signed(*keys: object, msg_id: str = "2ec0acb6-9811-54aa", at: int = NOW) -> dict[str, str]:
+        return headers_for(msg_id=msg_id, timestamp=at, body=body, keys=list(keys))  # pyright: ignore[reportArgumentType]
+
+    good = Case("ours", (EXAMPLE_SECRET,), signed(key), body, NOW, True)
+
+    def bad(name: str, **changes: object) -> Case:
+        return replace(good, name=name, is_good=False, **changes)  # pyright: ignore[reportArgumentType]
+
+    def with_header(header: str, value: str | None) -> dict[str, str]:
+        headers = {name: text for name, text in good.headers.items() if name != header}
+        return headers if value is None else headers | {header: value}
+
+    entry = good.headers[SIGNATURE_HEADER]
+    return [
+        good,
+        replace(good, name="299 s late", now=NOW + 299),
+        replace(good, name="299 s early", now=NOW - 299),
+        replace(good, name="both keys of a rotation sign", headers=signed(other, key)),
+        replace(good, name="both secrets are valid", secrets=(OTHER_SECRET, EXAMPLE_SECRET)),
+        replace(
+            good,
+            name="noise before the good entry",
+            headers=with_header(SIGNATURE_HEADER, f"v9,xx v1 v1, v1a,AA {entry}"),
+        ),
+        bad("another body", body=body + b" "),
+        bad("another key", secrets=(OTHER_SECRET,)),
+        bad("301 s late", now=NOW + 301),
+        bad("301 s early", now=NOW - 301),
+        bad("another id", headers=with_header(ID_HEADER, "another")),
+        bad("another time", headers=with_header(TIMESTAMP_HEADER, str(NOW + 1))),
+        bad("a word for a time", headers=with_header(TIMESTAMP_HEADER, "hello")),
+        bad("a time with a blank", headers=with_header(TIMESTAMP_HEADER, f" {NOW}")),
+        bad("a version that is not ours", headers=with_header(SIGNATURE_HEADER, "v2" + entry[2:])),
+        bad("half a signature", headers=with_header(SIGNATURE_HEADER, entry[:-10])),
+        bad("an empty signature", headers=with_header(SIGNATURE_HEADER, "")),
+        *(bad(f"no {name}", headers=with_header(name, None)) for name in HEADERS),
+    ]
+
+
+def published_cases() -> list[Case]:
+    """The published cases for symmetric keys; none where the vectors are not at hand."""
+    import json
+
+    path = PROJECT_ROOT.parent / "shared" / "vectors" / "standard_webhooks.json"
+    if not path.exists():
+        return []
+    cases = []
+    for one in json.loads(path.read_text(encoding="utf-8"))["verify_cases"]:
+        if any(key.startswith(("whsk_", "whpk_")) for key in one["keys"]):
+            continue
+        headers = {name.lower(): value for name, value in one["headers"].items()}
+        body = (
+            base64.b64decode(one["body_base64"]) if "body_base64" in one else one["body"].encode()
+        )
+        is_good = one["want"] == "accept"
+        cases.append(Case(one["name"], tuple(one["keys"]), headers, body, one["now"], is_good))
+    return cases
+
+
+CASES = [*own_cases(), *published_cases()]
+Verifier = Callable[[Sequence[Case], Path], list[bool]]
+
+
+def in_python(cases: Sequence[Case], directory: Path) -> list[bool]:
+    names: dict[str, Callable[..., bool]] = {}
+    exec(code("python"), names)  # noqa: S102 - the document under test
+    return [names["verify"](one.secrets, one.headers, one.body, one.now) for one in cases]
+
+
+def in_node(cases: Sequence[Case], directory: Path) -> list[bool]:
+    main = """
+const un = (text) => Buffer.from(text, "base64");
+for (const line of require("fs").readFileSync(0, "utf8").trimEnd().split("\\n")) {
+  const [secrets, id, stamp, signature, body, now] = line.split("\\t");
+  const headers = {};
+  if (id !== "-") headers["webhook-id"] = un(id).toString();
+  if (stamp !== "-") headers["webhook-timestamp"] = un(stamp).toString();
+  if (signature !== "-") headers["webhook-signature"] = un(signature).toString();
+  console.log(verify(un(secrets).toString().split(" "), headers, un(body), Number(now)));
+}
+"""
+    program = directory / "verify.js"
+    program.write_text(code("javascript") + main, encoding="utf-8")
+    return _ran(["node", str(program)], cases)
+
+
+def in_java(cases: Sequence[Case], directory: Path) -> list[bool]:
+    main = """
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
+import java.util.List;
+
+class Main {
+    static byte[] un(String text) {
+        return text.equals("=") ? new byte[0] : Base64.getDecoder().decode(text);
+    }
+    static String text(String field) {
+        return field.equals("-") ? null : new String(un(field), StandardCharsets.UTF_8);
+    }
+    public static void main(String[] arguments) throws Exception {
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            String[] f = line.split("\\t");
+            System.out.println(WebhookVerifier.verify(
+                List.of(text(f[0]).split(" ")), text(f[1]), text(f[2]), text(f[3]), un(f[4]),
+                Long.parseLong(f[5])));
+        }
+    }
+}
+"""
+    (directory / "WebhookVerifier.java").write_text(code("java"), encoding="utf-8")
+    (directory / "Main.java").write_text(main, encoding="utf-8")
+    subprocess.run(
+        ["javac", "-d", str(directory), *map(str, directory.glob("*.java"))],  # noqa: S607
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return _ran(["java", "-cp", str(directory), "Main"], cases)
+
+
+def _ran(command: Sequence[str], cases: Iterable[Case]) -> list[bool]:
+    lines = "\n".join("\t".join(one.fields()) for one in cases)
+    done = subprocess.run(
+        command, input=lines + "\n", capture_output=True, text=True, check=True, timeout=120
+    )
+    return [word == "true" for word in done.stdout.split()]
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    missing = [one for one in programs if shutil.which(one) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not on this machine: {missing}")
+
+
+@pytest.mark.parametrize(
+    "verifier",
+    [
+        pytest.param(in_python, id="Python"),
+        pytest.param(in_node, id="JavaScript", marks=needs("node")),
+        pytest.param(in_java, id="Java", marks=needs("javac", "java")),
+    ],
+)
+def test_the_code_shown_accepts_what_is_ours_and_nothing_else(
+    verifier: Verifier, tmp_path: Path
+) -> None:
+    found = verifier(CASES, tmp_path)
+    assert len(found) == len(CASES)
+    wrong = [one.name for one, said in zip(CASES, found, strict=True) if said is not one.is_good]
+    assert wrong == []
+
+
+def test_the_cases_hold_both_kinds() -> None:
+    assert {one.is_good for one in own_cases()} == {True, False}
+
+
+@pytest.mark.parametrize("language", ["csharp", "go"])
+def test_code_that_is_not_run_here_has_the_same_parts(language: str) -> None:
+    text = code(language)
+    for part in ("v1,", "whsec_", "300", "[0-9]{1,12}", "."):
+        assert part in text
+    assert any(word in text for word in ("hmac.Equal", "FixedTimeEquals")), "constant time"
+
+
+def test_every_body_shown_is_the_one_that_is_sent() -> None:
+    assert shown() == blocks()
+
+
+def test_the_schedule_shown_is_the_one_that_is_kept() -> None:
+    assert schedule_table() in RECEIVING.read_text(encoding="utf-8")
+
+
+def test_every_header_that_is_sent_is_explained() -> None:
+    text = RECEIVING.read_text(encoding="utf-8")
+    for header in (*HEADERS, REPLAY_HEADER, TEST_HEADER):
+        assert f"| `{header}` |" in text

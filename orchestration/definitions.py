@@ -7,6 +7,7 @@ import dagster as dg
 from orchestration.dbt import dbt_asset_definitions, dbt_cli, dbt_project
 from orchestration.jobs import jobs, schedules
 from orchestration.resources import WarehouseResource
+from orchestration.sensors import a_run_failed, completions_arrived
 from orchestration.webhooks import (
     completion_webhooks,
     enriched_completions,
@@ -22,5 +23,6 @@ defs = dg.Definitions(
     ],
     jobs=jobs(),
     schedules=schedules(),
+    sensors=[completions_arrived, a_run_failed],
     resources={"dbt": dbt_cli(dbt_project()), "warehouse": WarehouseResource()},
 )

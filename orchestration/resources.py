@@ -24,10 +24,20 @@ class WarehouseResource(dg.ConfigurableResource):
             ConfigurationError: settings are missing or contradict each other; names them.
             WarehouseUnavailable: the warehouse does not answer.
         """
+        with self.glance(purpose=purpose) as warehouse:
+            prepare(warehouse)
+            yield warehouse
+
+    @contextmanager
+    def glance(self, *, purpose: str) -> Iterator[Warehouse]:
+        """An open session without any statement of its own, for what must cost nothing.
+
+        Raises:
+            ConfigurationError, WarehouseUnavailable: as for ``session``.
+        """
         settings = load_settings(os.environ)
         _start_if_embedded(settings)
         with open_warehouse(settings, purpose=purpose) as warehouse:
-            prepare(warehouse)
             yield warehouse
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ class Claimed:
     webhook_id: str
     event_type: str
     endpoint_id: int
-    body: bytes
+    body: bytes = field(repr=False)
     attempt_count: int
     fence: int
     replay_id: str | None = None

@@ -269,7 +269,7 @@ def _explain(result: Answer | Failure) -> tuple[str, str]:
         )
     return (
         f"the endpoint answers {result.status}",
-        _BY_STATUS.get(result.status, "see the receiver's log for this webhook-id"),
+        _BY_STATUS.get(result.status, "let the receiver's operator look into its log"),
     )
 
 

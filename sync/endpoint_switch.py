@@ -39,7 +39,7 @@ class Listed:
             return "disabled"
         if self.rests:
             return "resting"
-        return "open" if self.state.breaker_state is Breaker.CLOSED else "proving"
+        return "ready" if self.state.breaker_state is Breaker.CLOSED else "proving"
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; no path of a URL, since it may hold a token."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -30,7 +30,7 @@ class Unfrozen:
     enterprise_customer_uuid: str
     user_id: int
     courserun_key: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(repr=False)
     recorded_at: datetime
     state: State
 
@@ -45,7 +45,7 @@ class Decision:
     region: str | None = None
     endpoint_id: int | None = None
     payload_format: str | None = None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     enrichment_outcome: str | None = None
     learning_time_seconds: int | None = None
     learning_time_computed_through: datetime | None = None

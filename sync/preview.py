@@ -2,98 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 from sync.clock import Clock
 from sync.completions import DEFAULT_MASS_SEND_LIMIT, recorded_activation
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, unusable_endpoints
+from sync.event_sources import COMPLETIONS, EventSource
 from sync.freeze import PAGE, EnrichmentPolicy, FreezeReport, Judged, judge
 from sync.learning_time import LearningTimeClient, NotYet, Unavailable
 from sync.outbox import Unfrozen
+from sync.preview_report import FROZEN_SHOWN, Origin, Planned, Preview, Verdict
 from sync.preview_rows import ReadOnly, frozen_rows, new_rows, undecided_rows
 from sync.readiness import NotReady, Ready
 from sync.routing import Endpoint, Routed
 from sync.warehouse import RelationMissing, Warehouse
 
-Verdict = Literal["send", "wait", "hold", "suppress"]
-Origin = Literal["new", "recorded", "held", "frozen"]
 ReadinessOf = Callable[[Endpoint], Ready | NotReady]
-FROZEN_SHOWN = 1_000
-"""Messages frozen before that a preview lists; it counts all of them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """One webhook and what the next run would make of it. No personal data but in ``body``."""
-
-    webhook_id: str
-    origin: Origin
-    """``new``: not in the outbox yet. ``frozen``: the message stands, and is due."""
-    enterprise_customer_uuid: str
-    courserun_key: str
-    verdict: Verdict
-    reason: str | None
-    """Why it would not be sent."""
-    region: str | None
-    endpoint_id: int | None
-    payload_format: str | None
-    enrichment_outcome: str | None
-    learning_time_seconds: int | None
-    is_replay: bool = False
-    body: bytes | None = field(default=None, repr=False)
-
-    def as_dict(self, *, with_body: bool) -> dict[str, object]:
-        """The same for JSON; the body, which is personal data, only where it is asked for."""
-        document: dict[str, object] = {
-            name: value for name, value in vars(self).items() if name != "body"
-        }
-        if with_body:
-            document["body"] = json.loads(self.body) if self.body is not None else None
-        return document
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """The next run, before it happens."""
-
-    planned: Sequence[Planned]
-    due_frozen: int
-    """Frozen messages that are due; at most ``FROZEN_SHOWN`` of them are in ``planned``."""
-    before_activation: int
-    """New completions that would be recorded as suppressed, being from before the activation."""
-    is_activated: bool
-    """False: the next run is the first one and decides for ever which completions are old."""
-    exceeds_mass_send_limit: bool
-    """More are new than the limit: none of them would be recorded."""
-    problems: Counter[str]
-    """Texts behind what is held or without learning time."""
-
-    def counts(self) -> Counter[tuple[str, str]]:
-        """Webhooks by verdict, and by reason or enrichment outcome."""
-        return Counter(
-            (one.verdict, one.reason or one.enrichment_outcome or "") for one in self.planned
-        )
-
-    def as_dict(self, *, limit: int, with_bodies: bool) -> dict[str, object]:
-        """The same for JSON, with at most ``limit`` webhooks listed."""
-        return {
-            "counts": [
-                {"verdict": verdict, "why": why, "webhooks": count}
-                for (verdict, why), count in sorted(self.counts().items())
-            ],
-            "due_frozen": self.due_frozen,
-            "before_activation": self.before_activation,
-            "is_activated": self.is_activated,
-            "exceeds_mass_send_limit": self.exceeds_mass_send_limit,
-            "problems": dict(self.problems),
-            "webhooks": [one.as_dict(with_body=with_bodies) for one in self.planned[:limit]],
-        }
 
 
 def preview(
@@ -102,13 +28,15 @@ def preview(
     policy: EnrichmentPolicy,
     clock: Clock,
     readiness_of: ReadinessOf,
+    sources: Sequence[EventSource] = (COMPLETIONS,),
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
 ) -> Preview:
     """Decide every undecided completion as the next run would, and write nothing.
 
-    ``readiness_of`` looks at an endpoint as ``sync.readiness.readiness`` does. ``activated_at``
-    counts before the first run only, as it does for ``enqueue``.
+    ``readiness_of`` looks at an endpoint as ``sync.readiness.readiness`` does. ``sources`` are
+    those that a run would look for new events in; ``activated_at`` is for completions and counts
+    before the first run only, as it does for ``enqueue``.
 
     Raises:
         RelationMissing: the ledger or a mart does not exist yet; says what creates it.
@@ -123,10 +51,18 @@ def preview(
             "`learning-time-webhooks status` once"
         ) from error
     work = _Preview(session, policy, clock, readiness_of)
-    new = new_rows(session, since=since or activated_at or clock(), now=clock())
-    fresh = [row for row in new if row.state == "awaiting"]
-    exceeds = len(fresh) > mass_send_limit
-    planned = work.decide(fresh, origin="new", wait_for="mass_send_limit" if exceeds else None)
+    planned, old, exceeds = [], 0, False
+    for source in sources:
+        begun = recorded_activation(session, source=source)
+        if source is COMPLETIONS:
+            begun = begun or activated_at
+        new = new_rows(session, source, since=begun or clock(), now=clock())
+        fresh = [row for row in new if row.state == "awaiting"]
+        old += len(new) - len(fresh)
+        is_held_back = len(fresh) > mass_send_limit
+        exceeds = exceeds or is_held_back
+        wait_for = "mass_send_limit" if is_held_back else None
+        planned += work.decide(fresh, origin="new", wait_for=wait_for)
     recorded = undecided_rows(session)
     planned += work.decide([row for row in recorded if row.state == "awaiting"], origin="recorded")
     planned += work.decide([row for row in recorded if row.state == "held"], origin="held")
@@ -134,7 +70,7 @@ def preview(
     return Preview(
         planned=[*planned, *frozen],
         due_frozen=due,
-        before_activation=len(new) - len(fresh),
+        before_activation=old,
         is_activated=since is not None,
         exceeds_mass_send_limit=exceeds,
         problems=work.report.problems,
@@ -185,6 +121,7 @@ class _Preview:
                 Planned(
                     webhook_id=row["webhook_id"],
                     origin="frozen",
+                    event_type=row["event_type"],
                     enterprise_customer_uuid=row["enterprise_customer_uuid"],
                     courserun_key=row["courserun_key"],
                     verdict=verdict,
@@ -216,6 +153,7 @@ class _Preview:
         return Planned(
             webhook_id=row.webhook_id,
             origin=origin,
+            event_type=row.event_type,
             enterprise_customer_uuid=row.enterprise_customer_uuid,
             courserun_key=row.courserun_key,
             verdict=verdict,

@@ -10,7 +10,8 @@ from typing import Any
 from sync.claims import DUE
 from sync.completions import current_facts, select_new
 from sync.errors import SyncError
-from sync.event_sources import COMPLETIONS
+from sync.event_sources import SOURCES, EventSource
+from sync.facts import EventType
 from sync.ledger import OUTBOX
 from sync.outbox import Unfrozen
 from sync.warehouse import Warehouse
@@ -33,9 +34,11 @@ class ReadOnly(Warehouse):
         return super()._run(sql, binds)
 
 
-def new_rows(session: ReadOnly, *, since: datetime, now: datetime) -> list[Unfrozen]:
-    """What the next detection would insert, old completions included."""
-    query, binds = select_new(session, since=since, now=now, run_id="preview")
+def new_rows(
+    session: ReadOnly, source: EventSource, *, since: datetime, now: datetime
+) -> list[Unfrozen]:
+    """What the next detection would insert from a source, old events included."""
+    query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
     return _unfrozen(
         session.rows(
             f"""
@@ -52,20 +55,33 @@ def new_rows(session: ReadOnly, *, since: datetime, now: datetime) -> list[Unfro
 
 def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
     """Recorded rows without a message; held ones with the facts that the next run would read."""
+    outbox = session.relation("sync", OUTBOX)
+    held = session.rows(
+        f"select distinct event_type from {outbox} where state = 'held' and body is null"
+    )
+    current = " union all ".join(
+        f"select '{row['event_type']}' as event_type, seen.*"
+        f" from ({current_facts(session, SOURCES[EventType(row['event_type'])])}) as seen"
+        for row in held
+    )
+    join = f"""
+        left join ({current}) as current_facts
+            on outbox.state = 'held'
+            and outbox.event_type = current_facts.event_type
+            and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
+            and outbox.user_id = current_facts.user_id
+            and outbox.courserun_key = current_facts.courserun_key
+    """
+    facts = "coalesce(current_facts.facts, outbox.facts)" if held else "outbox.facts"
     return _unfrozen(
         session.rows(
             f"""
             select
                 outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
                 outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
-                to_json(coalesce(current_facts.facts, outbox.facts)) as facts
-            from {session.relation("sync", OUTBOX)} as outbox
-            left join ({current_facts(session)}) as current_facts
-                on outbox.state = 'held'
-                and outbox.event_type = '{COMPLETIONS.event_type}'
-                and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
-                and outbox.user_id = current_facts.user_id
-                and outbox.courserun_key = current_facts.courserun_key
+                to_json({facts}) as facts
+            from {outbox} as outbox
+            {join if held else ""}
             where outbox.state in ('awaiting', 'held') and outbox.body is null
             order by outbox.webhook_id
             """
@@ -89,9 +105,9 @@ def frozen_rows(
     rows = session.rows(
         f"""
         select
-            outbox.webhook_id, outbox.enterprise_customer_uuid, outbox.courserun_key,
-            outbox.region, outbox.endpoint_id, outbox.payload_format, outbox.body,
-            outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id
+            outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+            outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
+            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id
         from {outbox} as outbox
         where {where}
         order by outbox.next_attempt_at, outbox.webhook_id

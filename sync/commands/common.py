@@ -118,11 +118,19 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         out.print("no rows")
         return
-    table = Table(*rows[0], box=None)
+    table = Table(box=None)
+    for name in rows[0]:
+        table.add_column(name, no_wrap=name == "webhook_id", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else plain(value) for value in row.values()))
     out.print(table)
     out.print(f"{len(rows)} rows")
+
+
+def add_column(table: Table, name: str) -> None:
+    """A column that stays whole, for ids are copied; a course run is cut where room is short."""
+    is_cut = name == "course run"
+    table.add_column(name, no_wrap=not is_cut, overflow="ellipsis")
 
 
 def plain(value: object) -> str:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sync.commands.common import (
     Json,
+    add_column,
     moment,
     out,
     plain,
@@ -21,7 +22,7 @@ from sync.commands.common import (
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from sync.preview import Preview
+    from sync.preview_report import Preview
     from sync.status import Status
 
 
@@ -76,6 +77,9 @@ def preview(
     mass_send_limit: Annotated[
         int, typer.Option(min=1, help="More new completions than this are not recorded.")
     ] = 5_000,
+    enrollments: Annotated[
+        bool, typer.Option("--enrollments", help="Look for new enrollments, too.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Webhooks to list; all are counted.")] = 20,
     bodies: Annotated[
         bool, typer.Option("--bodies", help="Show the bodies too. They are personal data.")
@@ -84,6 +88,7 @@ def preview(
 ) -> None:
     """What would be sent now: where, with which learning time, or why not. Writes nothing."""
     from sync.clock import warehouse_clock
+    from sync.event_sources import COMPLETIONS, ENROLLMENTS
     from sync.freeze import EnrichmentPolicy
     from sync.preview import preview as decide
     from sync.readiness import readiness
@@ -101,6 +106,7 @@ def preview(
             readiness_of=lambda endpoint: readiness(
                 endpoint, policy=tools.policy, secrets=tools.secrets, tokens=tools.tokens
             ),
+            sources=(COMPLETIONS, ENROLLMENTS) if enrollments else (COMPLETIONS,),
             activated_at=since,
             mass_send_limit=mass_send_limit,
         )
@@ -127,10 +133,11 @@ def _print_preview(found: Preview, *, limit: int, with_bodies: bool, enrich: boo
     shown = found.planned[:limit]
     if not shown:
         return
-    rows = Table(
-        "webhook id", "from", "verdict", "why", "endpoint", "format", "seconds", "course run",
-        box=None,
-    )  # fmt: skip
+    rows = Table(box=None)
+    for name in (
+        "webhook id", "from", "verdict", "why", "endpoint", "format", "seconds", "course run"
+    ):  # fmt: skip
+        add_column(rows, name)
     for one in shown:
         rows.add_row(
             one.webhook_id,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sync.commands.common import Json, moment, out, print_json, print_rows, ready_settings
+from sync.commands.common import (
+    Json,
+    add_column,
+    moment,
+    out,
+    plain,
+    print_json,
+    ready_settings,
+)
 from sync.errors import ConfigurationError
 from sync.replay import Plan, ReplayState, Selection, Window
 from sync.warehouse import Warehouse, open_warehouse
@@ -129,11 +137,29 @@ def _print_plan(plan: Plan) -> None:
     if plan.by_endpoint:
         out.print(table)
     if plan.sample:
-        print_rows(plan.sample)
+        _print_sample(plan)
     for refusal, count in plan.refused.items():
         out.print(f"{count:,} not replayed ({refusal}): {refusal.text}")
     if plan.unknown_ids:
         out.print(f"{plan.unknown_ids:,} ids are not in the outbox")
+
+
+def _print_sample(plan: Plan) -> None:
+    sample = Table(box=None)
+    for name in ("webhook id", "state", "reason", "endpoint", "recorded or delivered"):
+        add_column(sample, name)
+    for row in plan.sample:
+        endpoint_id, at = row["endpoint_id"], row["delivered_at"] or row["recorded_at"]
+        sample.add_row(
+            row["webhook_id"],
+            row["state"],
+            plain(row["state_reason"] or ""),
+            "" if endpoint_id is None else str(endpoint_id),
+            f"{at:%Y-%m-%d %H:%M:%S}",
+        )
+    out.print(sample)
+    if plan.matched > len(plan.sample):
+        out.print(f"and {plan.matched - len(plan.sample):,} more")
 
 
 def _document(

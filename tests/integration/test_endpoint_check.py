@@ -213,7 +213,7 @@ def test_oauth_is_tried_with_the_token_endpoint(target: Receiver, tokens: TokenS
         pytest.param(404, "answers 404", "path", id="wrong path"),
         pytest.param(302, "redirects are never followed", "points to", id="redirect"),
         pytest.param(401, "answers 401", "signing key", id="refused"),
-        pytest.param(500, "answers 500", "receiver's log", id="broken"),
+        pytest.param(500, "answers 500", "into its log", id="broken"),
     ],
 )
 def test_an_answer_that_is_no_2xx_fails_the_ping(

@@ -177,7 +177,7 @@ def test_disable_holds_and_enable_releases_after_a_passing_test(world: World, lt
     listed = ltw("endpoints", "list", "--json").document["endpoints"]
     assert [(one["condition"], one["disabled_reason"], one["held"]) for one in listed] == [
         ("disabled", "customer moves house", 1),
-        ("open", None, 0),
+        ("ready", None, 0),
     ]
     assert "endpoint 1 gets nothing now: disabled" in ltw("status").text
     assert ltw("status", "--json").document["held_by_reason"] == {"endpoint_disabled": 1}

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sync.addresses import AddressPolicy
+from sync.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
 from sync.freeze import EnrichmentPolicy
-from sync.preview import Preview, preview
+from sync.preview import preview
+from sync.preview_report import Preview
 from sync.preview_rows import ReadOnly, WriteRefused
 from sync.readiness import readiness
 from sync.replay import ReplayState, Selection, replay
@@ -19,7 +21,12 @@ from sync.secrets import SecretStore
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
-from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
+from tests.support.marts import (
+    ENROLLMENT_COLUMNS,
+    LEARNING_TIME_COLUMNS,
+    create_table,
+    enrollment,
+)
 from tests.support.operator import OUTBOX, World, open_world
 
 OFF = EnrichmentPolicy(enabled=False)
@@ -39,6 +46,7 @@ def look(
     keys: SecretStore | None = None,
     activated_at: datetime | None = ACTIVATED_AT,
     mass_send_limit: int = 5_000,
+    sources: tuple[EventSource, ...] = (COMPLETIONS,),
 ) -> Preview:
     known = keys or secrets([1, 2])
     return preview(
@@ -46,6 +54,7 @@ def look(
         policy=policy,
         clock=world.clock,
         readiness_of=lambda one: readiness(one, policy=world.run.policy, secrets=known),
+        sources=sources,
         activated_at=activated_at,
         mass_send_limit=mass_send_limit,
     )
@@ -190,6 +199,27 @@ def test_an_endpoint_that_is_off_or_rests_is_told_apart(world: World) -> None:
     world.warehouse.execute(f"{change} disabled_at = sysdate(), disabled_reason = 'by hand'")
     assert verdicts(look(world)) == {two: ("new", "hold", "endpoint_disabled")}
     assert one not in verdicts(look(world))
+
+
+def test_enrollments_are_looked_for_when_asked_for(world: World) -> None:
+    create_table(
+        world.warehouse,
+        "enterprise_enrollments",
+        ENROLLMENT_COLUMNS,
+        [enrollment(2, enterprise_customer_uuid=enterprise(1))],
+    )
+    world.warehouse.execute(
+        "update analytics.marts.webhook_endpoints set is_enrollment_events_enabled = true"
+    )
+    assert look(world).planned == []
+    first = look(world, sources=(COMPLETIONS, ENROLLMENTS))
+    assert (first.planned, first.before_activation) == ([], 1), "its first run sends none"
+    world.warehouse.execute(
+        "insert into analytics.sync.activations"
+        " select 'course_enrollment', '2020-01-01'::timestamp_ntz, sysdate()"
+    )
+    (found,) = look(world, sources=(COMPLETIONS, ENROLLMENTS)).planned
+    assert (found.event_type, found.verdict, found.endpoint_id) == ("course_enrollment", "send", 1)
 
 
 def test_the_activation_and_the_mass_send_guard_are_shown(world: World) -> None:

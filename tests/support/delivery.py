@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class Run:
     journals: Path
     endpoints: int
     run_id: str = "run-1"
-    limits: DispatchLimits = DispatchLimits()
+    limits: DispatchLimits = field(default_factory=DispatchLimits)
     ahead: timedelta = timedelta(0)
     """How far its clock is ahead of the warehouse's."""
 

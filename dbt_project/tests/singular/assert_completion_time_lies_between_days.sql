@@ -1,6 +1,6 @@
 {#
     Learning time up to the pass is at least that of the days before and at most that with the
-    whole day of the pass: the two marts tell one story.
+    whole day of the pass, and all of it when nothing came after the pass: the marts tell one story.
 #}
 {{ config(meta={'dagster': {'ref': {'name': 'completion_learning_time'}}}) }}
 
@@ -22,13 +22,23 @@ bounds as (
         completions.enterprise_customer_uuid,
         completions.user_id,
         completions.courserun_key,
+        completions.passed_at,
         completions.learning_time_seconds,
+        completions.event_count,
         sum(
             iff(daily.activity_date < completions.pass_date, daily.learning_time_seconds, 0)
         ) as seconds_before,
         sum(
             iff(daily.activity_date <= completions.pass_date, daily.learning_time_seconds, 0)
-        ) as seconds_through
+        ) as seconds_through,
+        sum(
+            iff(daily.activity_date < completions.pass_date, daily.event_count, 0)
+        ) as events_before,
+        sum(
+            iff(daily.activity_date <= completions.pass_date, daily.event_count, 0)
+        ) as events_through,
+        sum(daily.learning_time_seconds) as seconds_ever,
+        max(daily.last_activity_at) as last_activity_at
     from completions
     left join daily
         on
@@ -38,7 +48,9 @@ bounds as (
         completions.enterprise_customer_uuid,
         completions.user_id,
         completions.courserun_key,
-        completions.learning_time_seconds
+        completions.passed_at,
+        completions.learning_time_seconds,
+        completions.event_count
 ),
 
 final as (
@@ -47,6 +59,12 @@ final as (
     where
         learning_time_seconds < seconds_before
         or learning_time_seconds > seconds_through
+        or event_count < events_before
+        or event_count > events_through
+        or (
+            dateadd(second, {{ var('tail_seconds') }}, last_activity_at) <= passed_at
+            and learning_time_seconds <> seconds_ever
+        )
 )
 
 select * from final

@@ -5,7 +5,7 @@ gaps as (
     select
         count(*) as event_count,
         coalesce(sum(iff(is_session_start, 1, 0)), 0) as session_count,
-        coalesce(sum(iff(is_counted, gap_microseconds, 0)), 0) as microseconds
+        coalesce(sum(counted_microseconds), 0) as microseconds
     from {{ ref('int_learning_gaps') }}
 ),
 

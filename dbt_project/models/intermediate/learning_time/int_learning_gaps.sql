@@ -2,10 +2,14 @@
     Watermark   processed_at of int_tracking_events, which each row carries.
     Touched     every (learner, course run) with a line processed since then is rebuilt from all of
                 its events: a late line may change a gap, join two sessions or be a copy.
-    Invalid     a change of `session_timeout_seconds` needs --full-refresh once.
+    Invalid     a change of the rule needs --full-refresh once; without it this model stops.
     Backfill    follows int_tracking_events by itself.
 #}
 {{ config(materialized='incremental', unique_key=['user_id', 'courserun_key']) }}
+{% if is_incremental() %}{{ stop_unless_one_rule(this) }}{% endif %}
+
+{% set timeline = 'partition by user_id, courserun_key order by event_at, event_key' %}
+{% set is_video_measured = var('long_video_option') %}
 
 with
 
@@ -16,6 +20,10 @@ learning_lines as (
         event_at,
         event_key,
         event_category,
+        video_id,
+        video_played_from,
+        video_played_to,
+        video_speed,
         loaded_at,
         processed_at
     from {{ ref('int_tracking_events') }}
@@ -57,6 +65,12 @@ distinct_events as (
         event_at,
         event_key,
         min(event_category) as event_category,
+        {% if is_video_measured %}
+        min(video_id) as video_id,
+        min(video_played_from) as video_played_from,
+        min(video_played_to) as video_played_to,
+        min(video_speed) as video_speed,
+        {% endif %}
         count(*) as line_count,
         min(loaded_at) as first_loaded_at,
         max(processed_at) as processed_at
@@ -67,21 +81,50 @@ distinct_events as (
 neighbours as (
     select
         *,
-        lag(event_at) over (
-            partition by user_id, courserun_key order by event_at, event_key
-        ) as previous_event_at,
-        lead(event_at) over (
-            partition by user_id, courserun_key order by event_at, event_key
-        ) as next_event_at
+        {% if is_video_measured %}
+        case
+            when lead(video_id) over ({{ timeline }}) = video_id
+                then lead(video_played_to) over ({{ timeline }}) - video_played_from
+        end as played_microseconds,
+        {% endif %}
+        lag(event_at) over ({{ timeline }}) as previous_event_at,
+        lead(event_at) over ({{ timeline }}) as next_event_at
     from distinct_events
 ),
 
 measured as (
     select
         *,
-        datediff('microsecond', previous_event_at, event_at) as microseconds_before,
-        datediff('microsecond', event_at, next_event_at) as gap_microseconds
+        {% if is_video_measured %}
+        floor(played_microseconds * 1000 / video_speed) as video_microseconds,
+        {% endif %}
+        datediff('microsecond', event_at, next_event_at) as gap_microseconds,
+        coalesce(
+            datediff('microsecond', previous_event_at, event_at)
+            > {{ var('session_timeout_seconds') | int * 1000000 }},
+            true
+        ) as is_session_start
     from neighbours
+),
+
+{% if var('long_gap_rule') == 'cap_session' %}
+
+placed as (
+    select
+        *,
+        max(case when is_session_start then event_at end) over (
+            {{ timeline }} rows between unbounded preceding and current row
+        ) as session_started_at
+    from measured
+),
+
+{% endif %}
+
+credited as (
+    select
+        *,
+        {{ credited_microseconds() }}::number(38, 0) as counted_microseconds
+    from {{ 'placed' if var('long_gap_rule') == 'cap_session' else 'measured' }}
 ),
 
 final as (
@@ -92,16 +135,14 @@ final as (
         event_key,
         event_category,
         gap_microseconds,
-        coalesce(
-            gap_microseconds <= {{ var('session_timeout_seconds') | int * 1000000 }}, false
-        ) as is_counted,
-        coalesce(
-            microseconds_before > {{ var('session_timeout_seconds') | int * 1000000 }}, true
-        ) as is_session_start,
+        counted_microseconds,
+        coalesce(counted_microseconds = gap_microseconds, false) as is_counted,
+        is_session_start,
         line_count,
         first_loaded_at,
-        processed_at
-    from measured
+        processed_at,
+        {{ rule_version() }} as rule_version
+    from credited
 )
 
 select * from final

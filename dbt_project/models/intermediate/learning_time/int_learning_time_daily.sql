@@ -1,9 +1,10 @@
 {#
     Watermark   processed_at of int_learning_gaps. Touched units are rebuilt whole, so a day that
                 lost its last event leaves no row behind.
-    Invalid     a change of `timezone` needs --full-refresh once.
+    Invalid     a change of the rule needs --full-refresh once; without it this model stops.
 #}
 {{ config(materialized='incremental', unique_key=['user_id', 'courserun_key']) }}
+{% if is_incremental() %}{{ stop_unless_one_rule(this) }}{% endif %}
 
 with
 
@@ -40,18 +41,19 @@ dated as (
         user_id,
         courserun_key,
         event_at,
+        event_category,
         is_session_start,
         processed_at,
-        case when is_counted then gap_microseconds else 0 end as counted_microseconds,
+        counted_microseconds,
         {{ local_date('event_at') }} as activity_date,
         case
-            when is_counted
-                then {{ local_date("dateadd('microsecond', gap_microseconds, event_at)") }}
+            when counted_microseconds > 0
+                then {{ local_date("dateadd('microsecond', counted_microseconds, event_at)") }}
         end as end_date
     from {{ 'gaps_of_touched' if is_incremental() else 'gaps' }}
 ),
 
--- A counted gap is at most a session timeout long, so it meets at most one midnight.
+-- What one event counts is at most a day long, so it meets at most one midnight.
 split as (
     select
         *,
@@ -71,6 +73,7 @@ pieces as (
         microseconds_before_midnight as microseconds,
         1 as event_count,
         iff(is_session_start, 1, 0) as session_count,
+        event_category,
         event_at,
         processed_at
     from split
@@ -84,10 +87,12 @@ pieces as (
         counted_microseconds - microseconds_before_midnight as microseconds,
         0 as event_count,
         0 as session_count,
+        null::varchar as event_category,
         null::timestamp_ntz as event_at,
         processed_at
     from split
-    where end_date > activity_date
+    -- What ends exactly at midnight leaves nothing for the next day.
+    where end_date > activity_date and counted_microseconds > microseconds_before_midnight
 ),
 
 final as (
@@ -99,9 +104,14 @@ final as (
         {{ whole_seconds('sum(microseconds)') }} as learning_time_seconds,
         sum(event_count)::number(38, 0) as event_count,
         sum(session_count)::number(38, 0) as session_count,
+        -- Of no value at all, one engine makes an empty text and the other NULL.
+        nullif(
+            listagg(distinct event_category, ',') within group (order by event_category), ''
+        ) as activity_kinds,
         min(event_at) as first_activity_at,
         max(event_at) as last_activity_at,
-        max(processed_at) as processed_at
+        max(processed_at) as processed_at,
+        {{ rule_version() }} as rule_version
     from pieces
     group by user_id, courserun_key, activity_date
 )

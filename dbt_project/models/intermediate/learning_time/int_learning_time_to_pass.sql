@@ -18,10 +18,7 @@ daily as (
 ),
 
 gaps as (
-    select
-        *,
-        case when is_counted then gap_microseconds else 0 end as counted_microseconds
-    from {{ ref('int_learning_gaps') }}
+    select * from {{ ref('int_learning_gaps') }}
 ),
 
 days_before as (
@@ -41,7 +38,7 @@ days_before as (
             and passes.pass_date > daily.activity_date
 ),
 
--- The gap that runs into the day of the pass starts on the day before, within one timeout.
+-- What runs into the day of the pass starts on the day before, by no more than it can count.
 gaps_at_pass as (
     select
         passes.user_id,
@@ -58,7 +55,7 @@ gaps_at_pass as (
             and passes.passed_at >= gaps.event_at
     where
         gaps.event_at >= dateadd(
-            second, -{{ var('session_timeout_seconds') }}, {{ day_start('passes.pass_date') }}
+            second, -{{ longest_credit_seconds() }}, {{ day_start('passes.pass_date') }}
         )
 ),
 

@@ -4,14 +4,21 @@
     Lookback    batches of the last `late_arrival_days` before the newest processed one, and of
                 these only such whose number of lines has changed. A batch is one file loaded at
                 one moment. So nothing is read twice, and a batch that commits late is found.
-    Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once; the arrival
-                of data never does.
+    Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once, and without
+                it this model stops; so does the deletion of raw lines (docs/learning-time.md). The
+                arrival of data never does.
     Backfill    a batch older than the lookback: --vars '{late_arrival_days: 400}' for one run.
 #}
 {{ config(materialized='incremental', unique_key=['file_name', 'loaded_at']) }}
 
+{% set plays = ['play_video', 'edx.video.played'] %}
+{% set stops = [
+    'pause_video', 'edx.video.paused', 'stop_video', 'edx.video.stopped',
+    'seek_video', 'edx.video.position.changed',
+] %}
 {% set arrived = ref('stg_tracking__events') %}
 {% set is_increment = is_incremental() and execute %}
+{% if is_increment %}{{ stop_unless_one_rule(this) }}{% endif %}
 
 with
 
@@ -62,11 +69,30 @@ new_lines as (
 
 {% endif %}
 
+{% if var('long_video_option') %}
+
+played as (
+    select
+        *,
+        try_parse_json(case
+            when outcome = 'learning' and event_name in ('{{ plays | join("', '") }}')
+                then payload_text
+        end) as played,
+        try_parse_json(case
+            when outcome = 'learning' and event_name in ('{{ stops | join("', '") }}')
+                then payload_text
+        end) as stopped
+    from new_lines
+),
+
+{% endif %}
+
 final as (
     select
         file_name::varchar as file_name,
         loaded_at,
         processed_at,
+        {{ rule_version() }} as rule_version,
         outcome,
         screening,
         -- When the log wrote the line. A telephone's own clock says nothing about the log.
@@ -84,11 +110,25 @@ final as (
             when outcome = 'learning'
                 then md5(coalesce(event_name, '') || chr(31) || coalesce(payload_text, ''))
         end as event_key,
+        {% if var('long_video_option') %}
+        coalesce(played:id::varchar, stopped:id::varchar) as video_id,
+        {{ video_position('played:currentTime::varchar') }} as video_played_from,
+        -- A seek leaves the stretch at its old time.
+        {{ video_position('coalesce(stopped:old_time, stopped:currentTime)::varchar') }}
+            as video_played_to,
+        case when played is not null then {{ video_speed('played:speed::varchar') }} end
+            as video_speed,
+        {% else %}
+        null::varchar as video_id,
+        null::number(38, 0) as video_played_from,
+        null::number(38, 0) as video_played_to,
+        null::number(38, 0) as video_speed,
+        {% endif %}
         case
             when screening = 'event_not_selected' then left(event_name, 255)
         end as unselected_event_name,
         case when outcome = 'quarantined' then left(raw_line, 1000) end as line_excerpt
-    from new_lines
+    from {{ 'played' if var('long_video_option') else 'new_lines' }}
 )
 
 select * from final

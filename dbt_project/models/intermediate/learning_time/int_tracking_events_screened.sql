@@ -69,7 +69,7 @@ screened as (
                 then 'source_not_activity'
             when user_text is null then 'user_missing'
             when user_id is null then 'user_unusable'
-            when course_text is null then 'courserun_missing'
+            when courserun_key is null and course_text is null then 'courserun_missing'
             when courserun_key is null then 'courserun_unusable'
             when event_at is null then 'time_unusable'
             when
@@ -94,6 +94,16 @@ screened as (
                 regexp_like(host, '{{ var("studio_host_pattern") }}', 'i')
                 or regexp_like(page, 'https?://{{ var("studio_host_pattern") }}', 'is')
                 then 'studio'
+            {% if var('course_from_url') %}
+            -- Only the URL names the run of these: so does every request of an open dashboard.
+            when
+                course_text is null
+                and (
+                    regexp_like(event_name, '.*({{ polls | join("|") }}).*', 's')
+                    or regexp_like(page, '.*({{ polls | join("|") }}).*', 's')
+                )
+                then 'background_poll'
+            {% endif %}
             when event_category is not null then 'learning'
             {% if var('event_selection') == 'denylist' %}
             when

@@ -1,46 +1,26 @@
 with
 
 enrollments as (
-    select * from {{ ref('int_enterprise_enrollments_screened') }}
-    where ineligible_reason is null and enrolled_at is not null
-),
-
-users as (
-    select * from {{ ref('stg_lms__users') }}
-),
-
-customers as (
-    select * from {{ ref('stg_enterprise__customers') }}
-),
-
-sso_accounts as (
-    select * from {{ ref('int_enterprise_sso_accounts') }}
+    select * from {{ ref('int_reportable_enrollments') }}
 ),
 
 final as (
     select
-        enrollments.enterprise_customer_uuid::varchar(36) as enterprise_customer_uuid,
-        enrollments.user_id,
-        enrollments.courserun_key::varchar(255) as courserun_key,
-        enrollments.enrolled_at,
-        enrollments.enrollment_mode,
-        enrollments.is_enrolled,
-        customers.enterprise_customer_name,
-        users.username,
-        users.email,
-        sso_accounts.country as learner_country,
-        customers.country as enterprise_country,
-        sso_accounts.percipio_user_id,
-        sso_accounts.percipio_organization_id
+        enterprise_customer_uuid::varchar(36) as enterprise_customer_uuid,
+        user_id,
+        courserun_key::varchar(255) as courserun_key,
+        enrolled_at,
+        enrollment_mode,
+        is_enrolled,
+        enterprise_customer_name,
+        username,
+        email,
+        learner_country,
+        enterprise_country,
+        percipio_user_id,
+        percipio_organization_id
     from enrollments
-    inner join users
-        on enrollments.user_id = users.user_id
-    inner join customers
-        on enrollments.enterprise_customer_uuid = customers.enterprise_customer_uuid
-    left join sso_accounts
-        on
-            enrollments.enterprise_customer_uuid = sso_accounts.enterprise_customer_uuid
-            and enrollments.user_id = sso_accounts.user_id
+    where enrolled_at is not null
 )
 
 select * from final

@@ -26,6 +26,7 @@ final as (
         daily.learning_time_seconds,
         daily.event_count,
         daily.session_count,
+        daily.activity_kinds::varchar(1000) as activity_kinds,
         daily.first_activity_at,
         daily.last_activity_at
     from daily

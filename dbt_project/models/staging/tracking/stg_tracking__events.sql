@@ -79,8 +79,25 @@ texts as (
 decoded as (
     select
         *,
+        {% if var('course_from_url') %}
+        -- The server logs the path of a request as the event, the browser the page it is on.
+        {{ decoded_courserun("replace(case event_source "
+            ~ "when 'server' then coalesce(name_text, type_text) when 'browser' then page "
+            ~ "end, '%40', '@')") }} as url_text,
+        {% endif %}
         {{ decoded_courserun('course_text') }} as decoded_course_text
     from texts
+),
+
+located as (
+    select
+        *,
+        {% if var('course_from_url') %}
+        coalesce(decoded_course_text, {{ courserun_in_url('url_text') }}) as found_course_text
+        {% else %}
+        decoded_course_text as found_course_text
+        {% endif %}
+    from decoded
 ),
 
 final as (
@@ -109,15 +126,15 @@ final as (
         course_text,
         case
             when
-                length(decoded_course_text) <= 255
+                length(found_course_text) <= 255
                 and regexp_like(
-                    decoded_course_text, '{{ new_style_run }}|{{ old_style_run }}'
+                    found_course_text, '{{ new_style_run }}|{{ old_style_run }}'
                 )
-                then decoded_course_text
+                then found_course_text
         end as courserun_key,
         {{ parse_utc_timestamp('time_text') }} as event_at,
         {{ parse_utc_timestamp('received_text') }} as received_at
-    from decoded
+    from located
 )
 
 select * from final

@@ -1,0 +1,35 @@
+{#
+    What one event of int_learning_gaps is worth: the gap to the next event, as the vars
+    "long_gap_rule", "tail_seconds" and "long_video_option" read it. Never more than the gap.
+#}
+{% macro credited_microseconds() -%}
+    {%- set timeout = var('session_timeout_seconds') | int * 1000000 -%}
+    {%- set credit -%}
+        case
+            when gap_microseconds <= {{ timeout }} then gap_microseconds
+            {%- if var('long_video_option') %}
+            when video_microseconds > 0 then iff(
+                video_microseconds < gap_microseconds, video_microseconds, gap_microseconds
+            )
+            {%- endif %}
+            {%- if var('long_gap_rule') == 'cap' %}
+            when gap_microseconds > {{ timeout }} then {{ timeout }}
+            {%- endif %}
+            else {{ var('tail_seconds') | int * 1000000 }}
+        end
+    {%- endset -%}
+    {%- if var('long_gap_rule') == 'cap_session' -%}
+        {%- set left -%}
+            {{ timeout }} - datediff('microsecond', session_started_at, event_at)
+        {%- endset -%}
+        greatest(least({{ credit }}, {{ left }}), 0)
+    {%- else -%}
+        {{ credit }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Seconds that one event can be worth at most. #}
+{% macro longest_credit_seconds() -%}
+    {%- set video = longest_video_seconds() | int if var('long_video_option') else 0 -%}
+    {{ [var('session_timeout_seconds') | int, video] | max }}
+{%- endmacro %}

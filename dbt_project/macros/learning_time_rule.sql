@@ -1,0 +1,72 @@
+{#
+    The rule of learning time: every parameter that decides what a stored row says.
+
+    The incremental models keep rows from one run to the next, so a changed parameter would mix two
+    rules in one history. Each of their rows therefore carries the version of the rule it follows,
+    and a run under another version stops before it writes anything.
+#}
+
+{# Mapping of parameter to value, checked; the seed is one of them, as the checksum of its file. #}
+{% macro learning_time_parameters() -%}
+    {%- set timeout = var('session_timeout_seconds') | int -%}
+    {%- if not 0 < timeout <= 86400 -%}
+        {{ exceptions.raise_compiler_error(
+            'session_timeout_seconds is ' ~ timeout ~ ' and must be 1 to 86400: '
+            ~ 'a counted gap is split at one midnight'
+        ) }}
+    {%- endif -%}
+    {%- if not 0 <= var('tail_seconds') | int <= timeout -%}
+        {{ exceptions.raise_compiler_error(
+            'tail_seconds is ' ~ var('tail_seconds') ~ ' and must be 0 to session_timeout_seconds'
+        ) }}
+    {%- endif -%}
+    {%- for parameter, choices in {
+        'long_gap_rule': ['drop', 'cap', 'cap_session'],
+        'event_selection': ['allowlist', 'denylist'],
+    }.items() -%}
+        {%- if var(parameter) not in choices -%}
+            {{ exceptions.raise_compiler_error(
+                parameter ~ ' is ' ~ var(parameter) ~ ' and must be one of ' ~ choices | join(', ')
+            ) }}
+        {%- endif -%}
+    {%- endfor -%}
+    {# While dbt parses, and in unit tests, there is no graph. #}
+    {%- set seed = graph.get('nodes', {}).get('seed.learning_time.learning_event_patterns', {}) -%}
+    {{ return({
+        'clock_future_tolerance_seconds': var('clock_future_tolerance_seconds'),
+        'clock_past_tolerance_days': var('clock_past_tolerance_days'),
+        'course_from_url': var('course_from_url'),
+        'event_selection': var('event_selection'),
+        'learning_event_patterns': seed.get('checksum', {}).get('checksum', ''),
+        'long_gap_rule': var('long_gap_rule'),
+        'long_video_option': var('long_video_option'),
+        'session_timeout_seconds': timeout,
+        'studio_host_pattern': var('studio_host_pattern'),
+        'tail_seconds': var('tail_seconds') | int,
+        'timezone': var('timezone'),
+    }) }}
+{%- endmacro %}
+
+{# SQL text of the version: 8 characters that no other set of values has. #}
+{% macro rule_version() -%}
+    '{{ local_md5(learning_time_parameters() | string)[:8] }}'
+{%- endmacro %}
+
+{# Stop this run when the table holds a row of another rule. #}
+{% macro stop_unless_one_rule(relation) -%}
+    {%- if execute -%}
+        {%- set others = run_query(
+            'select rule_version from ' ~ relation
+            ~ ' where rule_version <> ' ~ rule_version() ~ ' limit 1'
+        ) -%}
+        {%- if others.rows | length > 0 -%}
+            {{ exceptions.raise_compiler_error(
+                relation.identifier ~ ' was built under rule ' ~ others.rows[0][0]
+                ~ ', and the vars and the seed of this run make rule '
+                ~ rule_version() | replace("'", '') ~ ': ' ~ learning_time_parameters()
+                ~ '. Publish the change and run once with --full-refresh, or take it back;'
+                ~ ' the mart learning_time_parameters has the values in use.'
+            ) }}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,75 @@
+{#
+    The mart holds each day of the daily model once per enterprise of the learner, unchanged, and
+    nothing else: neither a join nor a filter made or lost time. Course teams and strangers are the
+    only days without a row.
+#}
+{{ config(meta={'dagster': {'ref': {'name': 'learning_time'}}}) }}
+
+with
+
+daily as (
+    select * from {{ ref('int_learning_time_daily') }}
+    {% if not var('emit_zero_rows') %}
+    where learning_time_seconds > 0
+    {% endif %}
+),
+
+enrollments as (
+    select * from {{ ref('int_enterprise_enrollments') }}
+    where is_enrolled_ever
+),
+
+course_team as (
+    select * from {{ ref('int_course_team') }}
+),
+
+expected as (
+    select
+        daily.user_id,
+        daily.courserun_key,
+        daily.activity_date,
+        daily.learning_time_seconds,
+        daily.event_count,
+        daily.session_count,
+        count(distinct enrollments.enterprise_customer_uuid) as enterprise_count
+    from daily
+    inner join enrollments
+        on
+            daily.user_id = enrollments.user_id
+            and daily.courserun_key = enrollments.courserun_key
+    left join course_team
+        on
+            daily.user_id = course_team.user_id
+            and daily.courserun_key = course_team.courserun_key
+    where course_team.user_id is null
+    group by
+        daily.user_id,
+        daily.courserun_key,
+        daily.activity_date,
+        daily.learning_time_seconds,
+        daily.event_count,
+        daily.session_count
+),
+
+published as (
+    select
+        user_id,
+        courserun_key,
+        date as activity_date,
+        learning_time_seconds,
+        event_count,
+        session_count,
+        count(*) as enterprise_count
+    from {{ ref('learning_time') }}
+    group by user_id, courserun_key, date, learning_time_seconds, event_count, session_count
+),
+
+final as (
+    select * from (select * from expected except select * from published) as missing
+
+    union all
+
+    select * from (select * from published except select * from expected) as invented
+)
+
+select * from final

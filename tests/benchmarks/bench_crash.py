@@ -1,0 +1,52 @@
+"""Two hundred kills at random moments of a run: what they cost, and that they lose nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+from sync.dispatch import DispatchLimits
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse
+from tests.support.crashes import CrashSite
+from tests.support.delivery import Run, seed
+from tests.support.receiver_process import receiver_process
+
+KILLS = int(os.environ.get("LTW_BENCH_KILLS", "200"))
+THREADS = 8
+EACH = 20
+LONGEST_SECONDS = 1.5
+
+
+def test_two_hundred_kills_at_random_moments(
+    warehouse_settings: EmbeddedWarehouse, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    chance = random.Random(20260312)
+    with receiver_process() as target:
+        urls = [target.url(f"/wait/{n}/{n}") for n in (1, 5, 20)] + [target.url("/first/503/4")]
+        seed(warehouse, urls)
+        run = Run(
+            host_ports=target.host_port,
+            journals=tmp_path,
+            endpoints=len(urls),
+            limits=DispatchLimits(batch_size=10, threads=THREADS, per_endpoint=3),
+        )
+        site = CrashSite(warehouse_settings, warehouse, target, run)
+        started = time.monotonic()
+        while site.crashes < KILLS:
+            site.complete(EACH)
+            site.crash_after(chance.uniform(0.05, LONGEST_SECONDS))
+        taken = time.monotonic() - started
+        started = time.monotonic()
+        site.recover(rounds=8)
+        recovery = time.monotonic() - started
+        site.assert_all_is_well()
+        repeated = site.repeated()
+    assert repeated <= KILLS * THREADS
+    print(
+        f"\n{KILLS} kills in {taken:.0f} s, {len(site.ids)} webhooks: none lost, "
+        f"{repeated} repeated under the same id and bytes (at most {THREADS} were in flight at "
+        f"each kill), none after the journal or the ledger knew of it; recovery {recovery:.1f} s"
+    )

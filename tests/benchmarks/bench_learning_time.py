@@ -1,0 +1,276 @@
+"""What the number costs: generator, loader, full refresh and increments on the embedded warehouse.
+
+BENCH_LINES sets the size and BENCH_REPEATS how often the two compared times are taken. Everything
+is measured and printed before a missed target fails.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import duckdb
+import pytest
+
+from sync.ledger import ensure_ledger
+from sync.local.embedded.lifecycle import Running, ensure_running, free_port, status, stop
+from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
+from sync.raw import create_raw_tables
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.tracking_logs import Loaded, load_logs
+from sync.warehouse import open_warehouse
+
+LINES = int(os.environ.get("BENCH_LINES", "10000000"))
+REPEATS = int(os.environ.get("BENCH_REPEATS", "1"))
+LINES_PER_LEARNER = 100
+DAYS = 30
+SHARES = (0.001, 0.01, 0.1)
+"""Sizes of the increments, as parts of what the full refresh read."""
+LEARNING_TIME = "dbt_project/models/intermediate/learning_time"
+MODELS = (
+    "stg_tracking__events",
+    *("int_tracking_events_screened", "int_tracking_events", "int_learning_gaps"),
+    "int_learning_time_daily",
+    # By path: a bare learning_time selects the whole package of that name.
+    "path:dbt_project/models/marts/learning_time/learning_time.sql",
+    "learning_time_watermark",
+)
+BEFORE = ("learning_event_patterns", "+int_course_team", "+int_enterprise_enrollments")
+BY_HAND = Path(__file__).with_name("learning_time_by_hand.sql")
+SEED = PROJECT_ROOT / "dbt_project" / "seeds" / "learning_event_patterns.csv"
+
+Dbt = Callable[..., Any]
+
+
+@dataclass
+class Report:
+    """Figures in the order of measuring; a target that is not met is kept as a miss."""
+
+    misses: list[str] = field(default_factory=list)
+
+    def show(self, name: str, text: str, *, target: str = "", is_met: bool = True) -> None:
+        verdict = f"  (target {target}: {'met' if is_met else 'MISSED'})" if target else ""
+        print(f"  {name:<44}{text}{verdict}", flush=True)
+        if not is_met:
+            self.misses.append(f"{name}: {text}, target {target}")
+
+
+@dataclass
+class Bench:
+    """A warehouse of its own, so that its memory is that of this benchmark alone."""
+
+    settings: EmbeddedWarehouse
+    dbt: Dbt
+    report: Report
+
+    def run(self, *flags: str) -> float:
+        """Seconds of ``dbt run`` over the models of learning time."""
+        started = time.monotonic()
+        results = self.dbt("run", "--select", *MODELS, *flags)
+        seconds = time.monotonic() - started
+        slow = [one for one in results if one.execution_time > max(1.0, seconds / 50)]
+        print("    " + ", ".join(f"{one.node.name} {one.execution_time:.1f} s" for one in slow))
+        return seconds
+
+    def load(self, paths: list[Path]) -> int:
+        """Load log files; how many lines."""
+        with open_warehouse(self.settings, purpose="bench", statement_timeout_seconds=3600) as one:
+            outcomes = load_logs(one, paths, progress=lambda _: None)
+        return sum(each.lines for each in outcomes if isinstance(each, Loaded))
+
+    def peak_gib(self) -> float:
+        """Peak resident memory of the server since ``forget_peak``."""
+        lines = Path(f"/proc/{self._pid()}/status").read_text(encoding="utf-8").splitlines()
+        (peak,) = (line for line in lines if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 2**20
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self._pid()}/clear_refs").write_text("5", encoding="utf-8")
+
+    def _pid(self) -> int:
+        running = status(self.settings.port)
+        assert isinstance(running, Running)
+        return running.pid
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """An embedded warehouse with everything but learning time built, over no line."""
+    from dbt.cli.main import dbtRunner
+
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path / "home")
+    monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
+    monkeypatch.setenv("LTW_HOME", str(settings.home))
+    places = ["--project-dir", str(PROJECT_ROOT), "--target-path", str(tmp_path / "target")]
+    places += ["--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--log-path", str(tmp_path)]
+    ensure_running(settings)
+    manifest = dbtRunner().invoke(["--quiet", "parse", *places]).result
+
+    def dbt(*arguments: str) -> Any:
+        runner = dbtRunner(manifest=manifest)  # type: ignore[arg-type]
+        result = runner.invoke(["--quiet", "--no-write-json", *arguments, *places])
+        assert result.success, result.exception or result.result
+        return result.result
+
+    try:
+        yield Bench(settings, dbt, Report())
+    finally:
+        stop(settings)
+
+
+def test_learning_time(bench: Bench, tmp_path: Path) -> None:
+    report = bench.report
+    print(f"\nLearning time, {LINES:,} lines, load of the machine {os.getloadavg()[0]:.1f}")
+    data = sample()
+    logs = tmp_path / "logs"
+    started = time.monotonic()
+    paths = write_files(logs, data.waves[0])
+    generating = time.monotonic() - started
+    with open_warehouse(bench.settings, purpose="bench") as warehouse:
+        create_raw_tables(warehouse)
+        ensure_ledger(warehouse)
+        load_sample(warehouse, data.waves[0])
+    bench.dbt("build", "--select", *BEFORE, "--resource-type", "seed", "--resource-type", "model")
+    bench.run("--full-refresh")
+    start_up = median(bench.run() for _ in range(3))
+    report.show("start-up of dbt (no line at all)", f"{start_up:.1f} s")
+
+    started = time.monotonic()
+    lines = bench.load(paths)
+    loading = time.monotonic() - started
+    for name, seconds in (("generator", generating), ("loader", loading)):
+        rate = lines / seconds
+        report.show(name, f"{rate:,.0f} lines a second", target="50,000", is_met=rate >= 50_000)
+    report.show("peak memory of the server, loading", f"{bench.peak_gib():.2f} GiB")
+
+    bench.forget_peak()
+    full = median(bench.run("--full-refresh") for _ in range(REPEATS))
+    peak = bench.peak_gib()
+    report.show(f"full refresh of {lines:,} lines", f"{full:.1f} s")
+    report.show(
+        "peak memory of the server, full refresh",
+        f"{peak:.2f} GiB",
+        target="6 GiB",
+        is_met=peak < 6,
+    )
+    by_hand, found = hand_written(bench.settings)
+    assert found == [], "the hand-written query and the models do not agree"
+    report.show(
+        "full refresh against one query by hand",
+        f"{full / by_hand:.2f} ({by_hand:.1f} s)",
+        target="2",
+        is_met=full <= 2 * by_hand,
+    )
+
+    ensure_running(bench.settings)
+    idle = median(bench.run() for _ in range(3))
+    report.show("build without a new line", f"{idle:.1f} s")
+    arriving = data.waves[1].log_lines()
+    for share in SHARES:
+        path = logs / f"tracking.log-{share}"
+        with path.open("wb") as file:
+            for _, line in islice(arriving, int(lines * share)):
+                file.write(line.encode("utf-8", errors="surrogateescape") + b"\n")
+        added = bench.load([path])
+        touched, units = touched_units(bench.settings, bench.run, path.name)
+        seconds = touched.seconds - idle
+        part = seconds / (full - start_up)
+        report.show(
+            f"increment of {share:.1%} ({added:,} lines)",
+            f"{seconds:.1f} s, {part:.1%} of the full refresh; {units:.1%} of the learners touched",
+            target="10 %" if share == 0.01 else "",
+            is_met=share != 0.01 or part <= 0.1,
+        )
+    report.show("load of the machine at the end", f"{os.getloadavg()[0]:.1f}")
+    assert report.misses == []
+
+
+@dataclass(frozen=True)
+class Timed:
+    seconds: float
+
+
+def touched_units(
+    settings: EmbeddedWarehouse, run: Callable[[], float], file_name: str
+) -> tuple[Timed, float]:
+    """Time of the build and the share of (learner, course run) that it computed again."""
+    stamp = "select max(processed_at) as stamp from analytics.intermediate.int_learning_gaps"
+    with open_warehouse(settings, purpose="bench") as warehouse:
+        before = warehouse.rows(stamp)[0]["stamp"]
+        seconds = run()
+        units = warehouse.rows(
+            """
+            select avg(iff(stamp > ?::timestamp_ntz, 1, 0)) as share from (
+                select user_id, courserun_key, max(processed_at) as stamp
+                from analytics.intermediate.int_learning_time_daily
+                group by user_id, courserun_key
+            )
+            """,
+            before.isoformat(sep=" "),
+        )
+    return Timed(seconds), float(units[0]["share"])
+
+
+def sample() -> SampleData:
+    """Two waves of ``LINES`` lines each; the second brings the increments."""
+    size = SampleSize(
+        lines=2 * LINES,
+        learners=max(LINES // LINES_PER_LEARNER, 40),
+        courses=max(LINES // 20_000, 3),
+        customers=20,
+        days_per_wave=DAYS,
+    )
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    return generate(size, seed=1, start=start, receiver_url="http://127.0.0.1:1")
+
+
+def hand_written(settings: EmbeddedWarehouse) -> tuple[float, list[Any]]:
+    """Seconds of the query by hand over the same table, and where the models differ from it.
+
+    The server must let go of the files first; DuckDB then has the machine alone, as the models
+    had it.
+    """
+    stop(settings)
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    for database in ("RAW", "ANALYTICS"):
+        attach(connection, settings.directory / f"{database}.db", database.lower())
+    query = BY_HAND.read_text(encoding="utf-8").replace("$seed", f"'{SEED}'")
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.monotonic()
+        connection.execute(f"create or replace table by_hand as {query}")
+        seconds.append(time.monotonic() - started)
+    differences = connection.execute(
+        """
+        select * from by_hand
+        full join (
+            select user_id, courserun_key, activity_date, learning_time_seconds as modelled
+            from analytics.intermediate.int_learning_time_daily where learning_time_seconds > 0
+        ) using (user_id, courserun_key, activity_date)
+        where modelled is distinct from learning_time_seconds limit 5
+        """
+    ).fetchall()
+    connection.close()
+    return median(seconds), differences
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Open the file as soon as the server, which writes it out when it ends, has let go of it."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            connection.execute(f"attach '{path}' as {name} (read_only)")
+        except duckdb.IOException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return

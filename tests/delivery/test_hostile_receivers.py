@@ -1,0 +1,136 @@
+"""Bad endpoints through the whole engine: they get what they deserve and nobody else notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.dispatch import REST_AFTER, DispatchLimits
+from sync.warehouse import Warehouse
+from tests.support.delivery import Run, audit, complete, seed
+from tests.support.hostile import Endpoint, Script, answering, response
+from tests.support.receiver import receiver
+
+HANGING = 2
+ENDPOINTS = 20
+PER_ENDPOINT = 2
+EACH = 5
+OK = response("200 OK", b"ok")
+
+
+def hanging(conversation: Any) -> None:
+    """Read the request and never answer."""
+    conversation.read_request()
+    conversation.stopping.wait(60)
+
+
+def dripping(conversation: Any) -> None:
+    """An answer whose head never ends."""
+    conversation.read_request()
+    conversation.drip(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100)
+
+
+def resetting(conversation: Any) -> None:
+    """Take the request and hang up."""
+    conversation.read_request()
+    conversation.socket.close()
+
+
+def endless(conversation: Any) -> None:
+    """A good head, and a body without an end."""
+    conversation.read_request()
+    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+    while not conversation.stopping.is_set():
+        conversation.send(b"x" * 65536)
+
+
+INSIDE = response("302 Found", Location="http://169.254.169.254/latest/meta-data")
+BOMB = response("200 OK", b"\x1f\x8b" + b"\0" * 2000, Content_Encoding="gzip")
+
+Scenario = tuple[Script, str, int | None, str | None]
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "status_code", "error_kind"),
+    [
+        pytest.param(answering(OK), "delivered", 200, None, id="healthy"),
+        pytest.param(answering(response("500 No")), "pending", 500, "E_HTTP", id="500"),
+        pytest.param(answering(response("410 Gone")), "dead", 410, "E_HTTP", id="410"),
+        pytest.param(answering(INSIDE), "pending", 302, "E_REDIRECT", id="redirect inside"),
+        pytest.param(
+            answering(response("429 Slow", Retry_After="7")), "pending", 429, "E_HTTP", id="429"
+        ),
+        pytest.param(answering(BOMB), "delivered", 200, None, id="gzip bomb"),
+        pytest.param(endless, "delivered", 200, None, id="endless body"),
+        pytest.param(resetting, "pending", None, "E_CONNECT", id="reset"),
+        pytest.param(hanging, "pending", None, "E_TIMEOUT", id="hangs"),
+        pytest.param(dripping, "pending", None, "E_TOO_SLOW", id="slow drip"),
+        pytest.param(
+            lambda conversation: conversation.send(b"\x16\x03\x01 no HTTP\r\n\r\n"),
+            "pending",
+            None,
+            "E_HTTP",
+            id="no HTTP",
+        ),
+    ],
+)
+def test_what_a_receiver_does_is_in_the_ledger(
+    warehouse: Warehouse,
+    tmp_path: Path,
+    script: Callable[[Any], None],
+    state: str,
+    status_code: int | None,
+    error_kind: str | None,
+) -> None:
+    with Endpoint(script) as target:
+        seed(warehouse, [target.url()], timeout_seconds=1)
+        complete(warehouse, [1], endpoints=1)
+        run = Run(host_ports=f"127.0.0.1:{target.port}", journals=tmp_path, endpoints=1)
+        run.detect_and_freeze(warehouse)
+        run.send(warehouse)
+        (row,) = warehouse.rows("select state, attempt_count from analytics.sync.webhook_outbox")
+        (attempt,) = warehouse.rows(
+            "select status_code, error_kind, duration_ms from analytics.sync.webhook_attempts"
+        )
+        assert (row["state"], row["attempt_count"]) == (state, 1)
+        assert (attempt["status_code"], attempt["error_kind"]) == (status_code, error_kind)
+        assert attempt["duration_ms"] < 3_000, "the deadline of one second holds"
+        assert audit(warehouse, is_at_rest=True) == []
+
+
+def test_while_one_endpoint_in_ten_hangs_the_others_get_everything_in_the_same_run(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    with receiver() as healthy, Endpoint(hanging) as bad:
+        urls = [f"{healthy.url}/hooks/{n}" for n in range(ENDPOINTS - HANGING)]
+        seed(warehouse, urls + [bad.url()] * HANGING, timeout_seconds=1)
+        complete(warehouse, range(1, ENDPOINTS * EACH + 1), endpoints=ENDPOINTS)
+        run = Run(
+            host_ports=f"{healthy.host_port},127.0.0.1:{bad.port}",
+            journals=tmp_path,
+            endpoints=ENDPOINTS,
+            limits=DispatchLimits(
+                threads=8, per_endpoint=PER_ENDPOINT, lease=timedelta(seconds=33)
+            ),
+        )
+        run.detect_and_freeze(warehouse)
+        run.send(warehouse)
+        rows = warehouse.rows(
+            f"""
+            select iff(endpoint_id > {ENDPOINTS - HANGING}, 'hangs', 'healthy') as kind,
+                state, attempt_count
+            from analytics.sync.webhook_outbox
+            """
+        )
+        assert {row["state"] for row in rows if row["kind"] == "healthy"} == {"delivered"}
+        bad_rows = [row for row in rows if row["kind"] == "hangs"]
+        assert {row["state"] for row in bad_rows} == {"pending"}
+        assert max(row["attempt_count"] for row in bad_rows) <= 1
+        charged = sum(row["attempt_count"] for row in bad_rows)
+        assert 1 <= charged <= HANGING * (REST_AFTER + PER_ENDPOINT - 1)
+        assert len(healthy.received) == (ENDPOINTS - HANGING) * EACH
+        assert audit(warehouse, is_at_rest=True) == []

@@ -1,0 +1,113 @@
+"""Secrets and learners' data appear only where they must: in the request and in the outbox."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sync.dispatch import dispatch
+from sync.errors import SyncError
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.transport import Transport
+from sync.warehouse import Warehouse
+from tests.support.completions import add_completions, completion
+from tests.support.delivery import PASSED_AT, SECRET, Run, all_steps, enterprise, seed
+from tests.support.receiver_process import ReceiverProcess, receiver_process
+
+CANARIES = ("canary.learner@example.com", "canary_learner", SECRET, SECRET.removeprefix("whsec_"))
+MUST_HOLD = {"webhook_outbox": {"facts", "body"}}
+"""Columns that hold learners' data on purpose; they are read by no report."""
+
+
+def leaks(text: str) -> list[str]:
+    return [canary for canary in CANARIES if canary in text]
+
+
+@pytest.fixture
+def target() -> Iterator[ReceiverProcess]:
+    with receiver_process() as running:
+        yield running
+
+
+@pytest.fixture
+def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
+    """Endpoints that send back all they got, with every kind of verdict, and one that is broken."""
+    urls = [target.url(f"/echo/{status}/{status}") for status in (200, 400, 410, 500, 503)]
+    seed(warehouse, [*urls, "https://user:whsec@bad.example.com/x"], timeout_seconds=1)
+    add_completions(
+        warehouse,
+        [
+            completion(
+                n,
+                PASSED_AT,
+                enterprise_customer_uuid=enterprise(n % 6 + 1),
+                email=CANARIES[0],
+                username=CANARIES[1],
+                # Two of them cannot be rendered, so their problem is reported.
+                percent_grade=7.5 if n > 12 else 0.5,
+            )
+            for n in range(1, 15)
+        ],
+    )
+    return Run(host_ports=target.host_port, journals=tmp_path, endpoints=6)
+
+
+def test_a_run_with_receivers_that_echo_everything_leaks_nothing(
+    warehouse: Warehouse,
+    warehouse_settings: EmbeddedWarehouse,
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    report = all_steps(warehouse, run)
+    assert len(report.attempts) == 10
+    assert leaks(caplog.text) == []
+    assert leaks(repr(report)) == []
+    for table in ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations"):
+        for row in warehouse.rows(f"select * from analytics.sync.{table}"):
+            kept = {key: row[key] for key in row.keys() - MUST_HOLD.get(table, set())}
+            assert leaks(json.dumps(kept, default=str)) == [], table
+    written = capfd.readouterr()
+    assert leaks(written.out + written.err) == []
+
+
+def test_the_search_itself_would_find_them(warehouse: Warehouse, run: Run) -> None:
+    all_steps(warehouse, run)
+    text = json.dumps(warehouse.rows("select * from analytics.sync.webhook_outbox"), default=str)
+    assert leaks(text) == list(CANARIES[:2])
+    excerpts = warehouse.rows("select response_excerpt from analytics.sync.webhook_attempts")
+    assert any("webhook-id" in str(row["response_excerpt"]) for row in excerpts), "echoed"
+
+
+def test_the_status_command_prints_none_of_them(
+    warehouse: Warehouse, warehouse_settings: EmbeddedWarehouse, run: Run
+) -> None:
+    all_steps(warehouse, run)
+    for arguments in (["status"], ["status", "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "sync.cli", *arguments],
+            cwd=PROJECT_ROOT,
+            env=os.environ | {"LTW_SECRET_WEBHOOK_SIGNING_1": SECRET},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert leaks(done.stdout + done.stderr) == []
+
+
+def test_an_error_of_the_ledger_names_no_learner(warehouse: Warehouse, run: Run) -> None:
+    run.detect_and_freeze(warehouse)
+    warehouse.execute("drop table analytics.sync.webhook_attempts")
+    with pytest.raises(SyncError) as caught, Transport(policy=run.policy) as transport:
+        dispatch(warehouse, run.sender(warehouse, transport))
+    assert leaks("".join(traceback.format_exception(caught.value))) == []
+    assert leaks(repr(run.sender(warehouse, Transport(policy=run.policy)))) == []

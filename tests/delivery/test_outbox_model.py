@@ -1,0 +1,304 @@
+"""Any order of detections, claims, answers, crashes and clock jumps keeps the protocol's promises.
+
+Two workers share one outbox. The model remembers what the receiver saw and which misfortunes
+excuse a repeated request; everything else is asked of the ledger after each step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from sync.attempts import Attempt, finalize, ledger_entry, settle_logged
+from sync.breaker import after_batch
+from sync.claims import Claimed, Claims
+from sync.completions import enqueue
+from sync.endpoint_states import EndpointStates
+from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
+from sync.freeze import freeze
+from sync.journal import Entry
+from sync.learning_time import LearningTimeClient
+from sync.outbox import Outbox
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.retry import RetryPolicy, decide
+from sync.settings import EmbeddedWarehouse
+from sync.steps import nothing
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.clean import drop_all_schemas
+from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, audit, complete, seed
+
+EXAMPLES = int(os.environ.get("LTW_MODEL_EXAMPLES", "12"))
+STEPS = int(os.environ.get("LTW_MODEL_STEPS", "15"))
+ENDPOINTS = 2
+LEASE = timedelta(minutes=2)
+START = datetime(2026, 3, 12, 8, 0)
+WORKERS = st.sampled_from(["A", "B"])
+SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
+NETWORK_DOWN = Failure(ErrorKind.DNS, Attribution.OURS, "no name server answers")
+TABLES = ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations")
+
+
+@dataclass
+class Worker:
+    """What a delivery process holds in memory, and its journal on disk."""
+
+    untried: list[Claimed] = field(default_factory=list)
+    made: list[Attempt] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    lease_ends_at: datetime = START
+
+
+class OutboxModel(RuleBasedStateMachine):
+    """The rules; hypothesis chooses their order."""
+
+    warehouse: Warehouse
+
+    def __init__(self) -> None:
+        super().__init__()
+        warehouse = self.warehouse
+        for table in TABLES:
+            warehouse.execute(f"delete from analytics.sync.{table}")
+        warehouse.execute("delete from analytics.marts.completed_enrollments")
+        warehouse.execute("update analytics.marts.webhook_endpoints set is_active = true")
+        self.now = START
+        self.outbox = Outbox(warehouse, lambda: self.now, "model")
+        self.states = EndpointStates(warehouse)
+        self.workers = {"A": Worker(), "B": Worker()}
+        self.abandoned: list[Entry] = []
+        self.users = 0
+        self.ids: set[str] = set()
+        self.detected: set[str] = set()
+        self.bodies: dict[str, str] = {}
+        self.accepted: Counter[str] = Counter()
+        self.excuses: Counter[str] = Counter()
+        self.last: dict[str, str] = {}
+        self.attempts = 0
+
+    @rule(number=st.integers(1, 4))
+    def learners_complete(self, number: int) -> None:
+        users = range(self.users + 1, self.users + number + 1)
+        self.users += number
+        self.ids |= complete(self.warehouse, users, endpoints=ENDPOINTS)
+
+    @rule()
+    def detect_and_freeze(self) -> None:
+        enqueue(self.warehouse, run_id="model", clock=lambda: self.now, activated_at=ACTIVATED_AT)
+        self.detected |= self.ids
+        client = LearningTimeClient(self.warehouse)
+        freeze(self.warehouse, self.outbox, client, policy=FLAG_OFF, clock=lambda: self.now)
+
+    @rule(name=WORKERS, limit=st.integers(1, 4))
+    def claim(self, name: str, limit: int) -> None:
+        """The beginning of a run: recover, hold and release, take a batch."""
+        worker = self.workers[name]
+        if worker.untried or worker.made:
+            return
+        self.recover()
+        configured = load_endpoints(self.warehouse).by_id
+        in_use = self.outbox.endpoints_in_use()
+        states = self.states.load(in_use)
+        unusable = unusable_endpoints(
+            in_use,
+            configured=configured,
+            disabled=[key for key, state in states.items() if state.disabled_at is not None],
+            problem_of=lambda endpoint: None,
+        )
+        usable = {key: configured[key] for key in in_use if key not in unusable}
+        self.outbox.hold_and_release(unusable, usable)
+        claims = Claims(self.warehouse, lambda: self.now, name, usable.values(), nothing)
+        worker.untried = list(claims.next_batch(limit=limit, lease=LEASE).rows)
+        worker.lease_ends_at = self.now + LEASE
+
+    @rule(
+        name=WORKERS,
+        verdict=st.sampled_from(["200", "200", "500", "410", "silence", "lost", "ours"]),
+        pause=st.sampled_from([timedelta(0), timedelta(0), LEASE * 2]),
+    )
+    def send(self, name: str, verdict: str, pause: timedelta) -> None:
+        """One request; a worker may be paused between it and its answer."""
+        worker = self.workers[name]
+        if not worker.untried or self.now >= worker.lease_ends_at:
+            return
+        claimed = worker.untried.pop(0)
+        assert self.bodies.setdefault(claimed.webhook_id, claimed.body.decode()) == (
+            claimed.body.decode()
+        ), "the same bytes each time"
+        started_at = self.now
+        result: Answer | Failure
+        match verdict:
+            case "silence":
+                result = SILENCE
+            case "ours":
+                result = NETWORK_DOWN
+            case "lost":
+                self.accepted[claimed.webhook_id] += 1
+                self.excuses[claimed.webhook_id] += 1
+                result = SILENCE
+            case status:
+                self.accepted[claimed.webhook_id] += status == "200"
+                result = Answer(int(status), None, "")
+        self.jump(pause)
+        attempt = Attempt(
+            claimed=claimed,
+            result=result,
+            decision=decide(
+                result,
+                webhook_id=claimed.webhook_id,
+                attempt_number=claimed.attempt_count + 1,
+                now=self.now,
+                policy=RetryPolicy(),
+            ),
+            started_at=started_at,
+            signing_key_ids="",
+        )
+        if self.now >= worker.lease_ends_at:
+            # Whoever claims it next does not know of this answer.
+            self.excuses[claimed.webhook_id] += 1
+        worker.made.append(attempt)
+        worker.journal.append(ledger_entry(attempt, run_id=name))
+
+    @rule(name=WORKERS)
+    def finish(self, name: str) -> None:
+        """The end of a batch: finalize, forget, note the endpoints' health, release."""
+        worker = self.workers[name]
+        finalize(self.warehouse, worker.journal, clock=lambda: self.now, hook=nothing)
+        seen = seen_by_endpoint(worker.made)
+        self.states.change(
+            seen, lambda state: after_batch(state, seen[state.endpoint_id], self.now)
+        )
+        self.outbox.release(worker.untried)
+        self.workers[name] = Worker()
+
+    @rule(name=WORKERS)
+    def finish_twice(self, name: str) -> None:
+        """Its outcome was unknown, so it is repeated."""
+        entries = list(self.workers[name].journal)
+        self.finish(name)
+        finalize(self.warehouse, entries, clock=lambda: self.now, hook=nothing)
+
+    @rule(name=WORKERS, is_disk_kept=st.booleans())
+    def crash(self, name: str, is_disk_kept: bool) -> None:
+        """Memory is gone; the journal only if the disk is."""
+        worker = self.workers[name]
+        if is_disk_kept:
+            self.abandoned += worker.journal
+        else:
+            self.excuses.update(entry.key[0] for entry in worker.journal)
+        self.workers[name] = Worker()
+
+    @rule()
+    def recover(self) -> None:
+        """What a new run does first."""
+        finalize(self.warehouse, self.abandoned, clock=lambda: self.now, hook=nothing)
+        self.abandoned.clear()
+        settle_logged(self.warehouse, clock=lambda: self.now)
+
+    @rule(span=st.sampled_from([5, 90, 150, 700, 7_300, 40_000]))
+    def time_passes(self, span: int) -> None:
+        self.jump(timedelta(seconds=span))
+
+    @rule(endpoint_id=st.integers(1, ENDPOINTS))
+    def endpoint_flaps(self, endpoint_id: int) -> None:
+        """Its owner switches it off, or on again; somebody enables what 410 disabled."""
+        self.warehouse.execute(
+            "update analytics.marts.webhook_endpoints set is_active = not is_active"
+            " where endpoint_id = ?",
+            endpoint_id,
+        )
+        self.warehouse.execute(
+            "delete from analytics.sync.endpoint_state where endpoint_id = ?", endpoint_id
+        )
+
+    @invariant()
+    def the_ledger_holds_what_it_promises(self) -> None:
+        assert audit(self.warehouse, is_at_rest=False) == []
+        rows = self.warehouse.rows(
+            "select webhook_id, state, body, attempt_count, fence, lease_owner, lease_expires_at,"
+            " attempts.n from analytics.sync.webhook_outbox cross join"
+            " (select count(*) as n from analytics.sync.webhook_attempts) as attempts"
+        )
+        assert {row["webhook_id"] for row in rows} == self.detected
+        for row in rows:
+            self.check_row(row)
+        if rows:
+            assert rows[0]["n"] >= self.attempts, "attempts are only appended"
+            self.attempts = rows[0]["n"]
+        for webhook_id, times in self.accepted.items():
+            assert times <= 1 + self.excuses[webhook_id], f"{webhook_id} was repeated"
+
+    def check_row(self, row: dict[str, Any]) -> None:
+        webhook_id, state, before = (
+            row["webhook_id"],
+            row["state"],
+            self.last.get(row["webhook_id"]),
+        )
+        if before == "delivered":
+            assert state == "delivered", "a delivered row stays delivered"
+        if before == "dead":
+            assert state in ("dead", "delivered"), "a dead row only rises"
+        self.last[webhook_id] = state
+        if state == "delivered":
+            assert self.accepted[webhook_id], "nobody accepted it"
+        if row["body"] is not None:
+            assert self.bodies.setdefault(webhook_id, row["body"]) == row["body"]
+        assert (row["lease_owner"] is None) == (row["lease_expires_at"] is None)
+
+    def teardown(self) -> None:
+        """Everything mended: whatever is not dead is delivered within a few runs."""
+        for name in self.workers:
+            self.crash(name, is_disk_kept=True)
+        self.warehouse.execute("update analytics.marts.webhook_endpoints set is_active = true")
+        self.detect_and_freeze()
+        for _ in range(2 + self.users):
+            self.jump(timedelta(hours=13))
+            self.warehouse.execute("delete from analytics.sync.endpoint_state")
+            self.claim("A", limit=1_000)
+            if not self.workers["A"].untried:
+                break
+            while self.workers["A"].untried:
+                self.send("A", "200", timedelta(0))
+            self.finish("A")
+        self.the_ledger_holds_what_it_promises()
+        assert audit(self.warehouse, is_at_rest=True) == []
+        assert set(self.last.values()) <= {"delivered", "dead"}, "something is stuck"
+
+    def jump(self, span: timedelta) -> None:
+        """Time passes; answers that nobody but a living worker knows may lose their lease."""
+        before, self.now = self.now, self.now + span
+        for worker in self.workers.values():
+            if before < worker.lease_ends_at <= self.now:
+                self.excuses.update(entry.key[0] for entry in worker.journal)
+
+
+@pytest.fixture(scope="module")
+def model_warehouse(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
+        drop_all_schemas(warehouse)
+        seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(ENDPOINTS)])
+        yield warehouse
+
+
+def test_no_order_of_events_breaks_the_protocol(model_warehouse: Warehouse) -> None:
+    class Bound(OutboxModel):
+        warehouse = model_warehouse
+
+    run_state_machine_as_test(
+        Bound,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            derandomize=True,
+            database=None,
+        ),
+    )

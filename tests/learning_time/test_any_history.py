@@ -1,0 +1,117 @@
+"""However lines arrive, the models end where one full refresh over all of them does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from tests.dbt.scenario import Batch, enroll
+from tests.learning_time.models import Models
+from tests.learning_time.timelines import GAPS, STARTS, Unit, unit
+from tests.reference import learning_time
+
+LEARNERS = range(1, 5)
+LOADED_AT = datetime(2026, 4, 1, 6, tzinfo=UTC)
+LONG = settings.get_profile("models-long")
+CURRENT = settings.default if settings.default is LONG else settings.get_profile("models")
+"""As many examples as suit a test suite, unless the long profile is asked for."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Arrivals in their order. Two arrivals of one file and load time are one batch that grew."""
+
+    units: tuple[Unit, ...]
+    arrivals: tuple[Batch, ...]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    """A few units, some lines twice, cut into arrivals that ignore the order of time."""
+    units = tuple(
+        unit(user_id, draw(st.sampled_from(STARTS)), gaps)
+        for user_id in LEARNERS
+        if (gaps := draw(st.lists(st.sampled_from(GAPS), max_size=8))) or user_id == 1
+    )
+    lines = [line for one in units for line in one.lines()]
+    copies = draw(st.lists(st.sampled_from(lines), max_size=3))
+    shuffled = draw(st.permutations(lines + copies))
+    cuts = sorted(draw(st.lists(st.integers(1, len(shuffled)), max_size=3)))
+    arrivals = []
+    for start, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True):
+        name = draw(st.sampled_from(("tracking.log", "tracking.log-2")))
+        hours = draw(st.sampled_from((0, 0, 1, -47)))
+        if end > start:
+            loaded_at = LOADED_AT + timedelta(hours=hours)
+            arrivals.append(Batch(name, loaded_at, tuple(shuffled[start:end])))
+    return History(units, tuple(arrivals))
+
+
+@pytest.fixture(scope="module")
+def built(models: Models) -> Models:
+    """Every learner may appear in the mart."""
+    enroll(models.warehouse, LEARNERS)
+    return models
+
+
+@settings(CURRENT)
+@given(history=histories())
+def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
+    built: Models, history: History
+) -> None:
+    """All columns of all models, but for the stamps of when a row was computed."""
+    built.forget()
+    for number, arrival in enumerate(history.arrivals):
+        note(f"{number}: {arrival.file_name} at {arrival.loaded_at}, {len(arrival.lines)} lines")
+        built.load(arrival)
+        built.run()
+    incremental = built.contents()
+    days = built.days()
+
+    built.run("--full-refresh")
+
+    assert built.contents() == incremental
+    assert days == {
+        one.key: {
+            day: (found.microseconds, found.event_count, found.session_count)
+            for (_, _, day), found in learning_time.days(one.events()).items()
+        }
+        for one in history.units
+    }
+
+
+def test_a_second_run_over_the_same_lines_changes_nothing_at_all(built: Models) -> None:
+    """Not even a stamp: nothing was computed again."""
+    built.forget()
+    built.load(Batch("tracking.log", LOADED_AT, tuple(unit(1, 0, GAPS).lines())))
+    built.run()
+    before = built.contents(with_stamps=True)
+    assert all(before.values())
+
+    built.run()
+
+    assert built.contents(with_stamps=True) == before
+
+
+def test_the_same_lines_in_another_file_change_no_number(built: Models) -> None:
+    """They are read, and known to be copies."""
+    lines = tuple(unit(1, 0, GAPS).lines())
+    built.forget()
+    built.load(Batch("tracking.log", LOADED_AT, lines))
+    built.run()
+    days, mart = built.days(), built.mart()
+
+    built.load(Batch("tracking.log-2", LOADED_AT + timedelta(hours=1), lines))
+    built.run()
+
+    assert built.days() == days
+    assert built.mart() == mart
+    read = built.warehouse.rows(
+        "select sum(line_count) as lines, count(*) as events "
+        "from analytics.intermediate.int_learning_gaps"
+    )
+    assert read == [{"lines": 2 * len(lines), "events": len(lines)}]

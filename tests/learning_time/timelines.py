@@ -1,0 +1,104 @@
+"""Units of learning time: gaps from an alphabet of edges, as events and as log lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
+
+from tests.dbt.scenario import RUN, line
+from tests.reference.learning_time import Event
+
+SECOND = 1_000_000
+TIMEOUT = 1_800 * SECOND
+DAY = 86_400 * SECOND
+GAPS = (
+    *(0, 1, SECOND // 2, 60 * SECOND),
+    *(TIMEOUT - SECOND, TIMEOUT - 1, TIMEOUT, TIMEOUT + 1, TIMEOUT + SECOND),
+    *(3 * 3_600 * SECOND, 2 * DAY),
+)
+"""Microseconds: nothing, the least, fractions, either side of the timeout, hours, days."""
+MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
+STARTS = (-10 * 3_600 * SECOND, -TIMEOUT, -1_000 * SECOND, -SECOND * 3 // 10, -1, 0, 3 * 3_600_003)
+"""Microseconds after ``MIDNIGHT``."""
+NAMES = ("play_video", "pause_video", "page_close", "seq_next")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Events of one learner in one course run."""
+
+    user_id: int
+    moments: tuple[int, ...]
+    """Microseconds after ``MIDNIGHT``, ascending; one event for each."""
+    run: str = RUN
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.user_id, self.run
+
+    def renamed(self, user_id: int, *moments: int) -> Unit:
+        """The same learner under another id, with other moments where they are given."""
+        return replace(self, user_id=user_id, moments=tuple(sorted(moments or self.moments)))
+
+    def shifted(self, user_id: int, by: int) -> Unit:
+        return self.renamed(user_id, *(moment + by for moment in self.moments))
+
+    def events(self) -> list[Event]:
+        """As the reference takes them."""
+        return [
+            Event(self.user_id, self.run, at(moment), name_of(index), payload_of(index))
+            for index, moment in enumerate(self.moments)
+        ]
+
+    def lines(self, **changes: object) -> list[str]:
+        """As the log has them. The number in the payload keeps equal times apart."""
+        context = {"user_id": self.user_id, "course_id": self.run, "path": "/event"}
+        return [
+            line(
+                self.user_id,
+                at(moment).isoformat(timespec="microseconds"),
+                name_of(index),
+                **{"event": payload_of(index), "context": context, **changes},
+            )
+            for index, moment in enumerate(self.moments)
+        ]
+
+
+def unit(user_id: int, start: int, gaps: Sequence[int]) -> Unit:
+    """The unit that begins at ``start`` and has these gaps."""
+    return Unit(user_id, tuple(accumulate(gaps, initial=start)))
+
+
+def at(moment: int) -> datetime:
+    """Aware, UTC."""
+    return MIDNIGHT + timedelta(microseconds=moment)
+
+
+def name_of(index: int) -> str:
+    return NAMES[index % len(NAMES)]
+
+
+def payload_of(index: int) -> str:
+    return f'{{"n": {index}}}'
+
+
+def model_total(moments: Sequence[int], timeout: int = TIMEOUT) -> int:
+    """Learning time in microseconds, straight from the definition."""
+    return sum(gap for gap in gaps_of(moments) if gap <= timeout)
+
+
+def model_sessions(moments: Sequence[int], timeout: int = TIMEOUT) -> list[tuple[int, int]]:
+    """First and last moment of each session."""
+    found: list[tuple[int, int]] = []
+    for moment in sorted(moments):
+        if found and moment - found[-1][1] <= timeout:
+            found[-1] = found[-1][0], moment
+        else:
+            found.append((moment, moment))
+    return found
+
+
+def gaps_of(moments: Sequence[int]) -> list[int]:
+    return [after - before for before, after in pairwise(sorted(moments))]

@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo dev test lint format bench lock clean
+.PHONY: help install demo dev test lint format bench mutations lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Install everything into .venv from requirements.lock
 
@@ -46,6 +46,9 @@ format: install ## Let ruff format the Python files
 
 bench: install ## Benchmarks; nothing here is a test
 	@$(BIN)/python -m pytest tests/benchmarks -q -s -o python_files='bench_*.py'
+
+mutations: install ## Break the models in one way at a time; a test must notice each
+	@$(BIN)/python -m tests.mutations
 
 lock: install ## Write requirements.lock anew from pyproject.toml
 	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \

@@ -10,9 +10,9 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from sync.completions import DEFAULT_MASS_SEND_LIMIT
-from sync.dispatch import DispatchLimits
 from sync.errors import ConfigurationError
 from sync.freeze import DEFAULT_MAX_WAIT, EnrichmentPolicy
+from sync.sender import DispatchLimits
 
 FLAG_SETTING = "ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT"
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"

@@ -12,9 +12,9 @@ import dagster as dg
 from orchestration.config import EnrichmentConfig
 from sync.attempts import Attempt
 from sync.completions import Enqueued, HeldBack
-from sync.dispatch import DispatchReport
 from sync.freeze import FreezeReport
 from sync.ledger import OUTBOX
+from sync.sender import DispatchReport
 from sync.warehouse import Warehouse
 
 SAMPLE_ROWS = 20

@@ -9,7 +9,7 @@ from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConf
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
-from sync.dispatch import Sender, dispatch
+from sync.dispatch import dispatch
 from sync.event_sources import ENROLLMENTS
 from sync.freeze import freeze
 from sync.learning_time import LearningTimeClient
@@ -17,6 +17,7 @@ from sync.network import canary, network_policy
 from sync.outbox import Outbox
 from sync.resolver import SystemResolver
 from sync.secrets import SecretStore
+from sync.sender import Sender
 from sync.settings import journal_directory, load_settings
 from sync.transport import Transport
 

@@ -190,7 +190,7 @@ class Claims:
             select webhook_id, event_type, endpoint_id, body, attempt_count, fence, replay_id
             from {self._outbox}
             where lease_owner = ?
-            order by attempt_count, webhook_id
+            order by iff(replay_id is null, 0, 1), attempt_count, webhook_id
             """,
             owner,
         )

@@ -32,7 +32,9 @@ def main() -> int:
             sqlfluff = str(Path(sys.executable).with_name("sqlfluff"))
             places = ["dbt_project/models", "dbt_project/tests/singular"]
             command = [sqlfluff, "lint", "--disable-progress-bar", *places]
-            return subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False).returncode
+            return subprocess.run(
+                command, cwd=PROJECT_ROOT, env=environment, check=False
+            ).returncode
         finally:
             stop(settings)
 

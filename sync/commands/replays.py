@@ -19,7 +19,8 @@ from sync.commands.common import (
     ready_settings,
 )
 from sync.errors import ConfigurationError
-from sync.replay import Plan, ReplayState, Selection, Window
+from sync.replay import Plan
+from sync.replay_selection import ReplayState, Selection, Window
 from sync.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:

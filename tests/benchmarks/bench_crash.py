@@ -7,7 +7,7 @@ import random
 import time
 from pathlib import Path
 
-from sync.dispatch import DispatchLimits
+from sync.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.crashes import CrashSite

@@ -179,8 +179,8 @@ def test_learning_time(bench: Bench, tmp_path: Path) -> None:
             for _, line in islice(arriving, int(lines * share)):
                 file.write(line.encode("utf-8", errors="surrogateescape") + b"\n")
         added = bench.load([path])
-        touched, units = touched_units(bench.settings, bench.run, path.name)
-        seconds = touched.seconds - idle
+        seconds, units = touched_units(bench.settings, bench.run)
+        seconds -= idle
         part = seconds / (full - start_up)
         report.show(
             f"increment of {share:.1%} ({added:,} lines)",
@@ -192,22 +192,15 @@ def test_learning_time(bench: Bench, tmp_path: Path) -> None:
     assert report.misses == []
 
 
-@dataclass(frozen=True)
-class Timed:
-    seconds: float
-
-
-def touched_units(
-    settings: EmbeddedWarehouse, run: Callable[[], float], file_name: str
-) -> tuple[Timed, float]:
-    """Time of the build and the share of (learner, course run) that it computed again."""
+def touched_units(settings: EmbeddedWarehouse, run: Callable[[], float]) -> tuple[float, float]:
+    """Seconds of the build and the share of (learner, course run) that it computed again."""
     stamp = "select max(processed_at) as stamp from analytics.intermediate.int_learning_gaps"
     with open_warehouse(settings, purpose="bench") as warehouse:
         before = warehouse.rows(stamp)[0]["stamp"]
         seconds = run()
         units = warehouse.rows(
             """
-            select avg(iff(stamp > ?::timestamp_ntz, 1, 0)) as share from (
+            select avg(iff(stamp > cast(? as timestamp_ntz), 1, 0)) as share from (
                 select user_id, courserun_key, max(processed_at) as stamp
                 from analytics.intermediate.int_learning_time_daily
                 group by user_id, courserun_key
@@ -215,7 +208,7 @@ def touched_units(
             """,
             before.isoformat(sep=" "),
         )
-    return Timed(seconds), float(units[0]["share"])
+    return seconds, float(units[0]["share"])
 
 
 def sample() -> SampleData:

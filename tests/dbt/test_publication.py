@@ -11,7 +11,7 @@ from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 from tests.dbt.scenario import Batch, enroll, line, load, pass_course, prepare
 
-BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+completion_learning_time")
+BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 GOOD = (
     line(7, "2026-03-09T05:00:00+00:00"),
@@ -49,6 +49,32 @@ def test_a_broken_batch_leaves_the_last_good_number_until_it_is_accepted(
     assert after["learning_time_seconds"] == 600
 
 
+def test_a_row_that_no_run_would_find_holds_everything_back_until_it_is_mended(
+    built: Warehouse, dbt: Dbt
+) -> None:
+    """Increments follow load time: a line without one would be lost without a word."""
+    before = published(built)
+    later = Batch("later", MONDAY + timedelta(hours=1), (line(7, "2026-03-09T06:30:00+00:00"),))
+    load(built, later)
+    built.execute(
+        "insert into raw.tracking.tracking_logs (line, file_name) select ?, 'by hand'",
+        line(7, "2026-03-09T05:40:00+00:00", "page_close"),
+    )
+
+    with pytest.raises(AssertionError, match="source_not_null_tracking_tracking_logs_loaded_at"):
+        dbt(*BUILD)
+    assert published(built) == before
+
+    built.execute(
+        "update raw.tracking.tracking_logs set loaded_at = ? where loaded_at is null",
+        (MONDAY + timedelta(hours=2)).replace(tzinfo=None),
+    )
+    dbt(*BUILD)
+    assert completion(built)["computed_through"] == datetime(2026, 3, 9, 6, 20)
+    (day,) = built.rows("select learning_time_seconds from analytics.marts.learning_time")
+    assert day == {"learning_time_seconds": 2400}
+
+
 def test_a_few_bad_lines_stop_nothing(built: Warehouse, dbt: Dbt) -> None:
     lines = ("{cut off",) * 10 + tuple(
         line(7, f"2026-03-09T06:{minute:02}:{second:02}+00:00")
@@ -84,3 +110,11 @@ def completion(warehouse: Warehouse) -> dict[str, Any]:
     rows = warehouse.rows("select * from analytics.marts.completion_learning_time")
     assert len(rows) == 1
     return rows[0]
+
+
+def published(warehouse: Warehouse) -> dict[str, list[dict[str, Any]]]:
+    """Everything that a consumer reads."""
+    return {
+        mart: warehouse.rows(f"select * from analytics.marts.{mart} order by 1, 2, 3")
+        for mart in ("completion_learning_time", "learning_time", "learning_time_watermark")
+    }

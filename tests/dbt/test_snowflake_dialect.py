@@ -21,6 +21,11 @@ from tests.dbt.scenario import prepare
 ONLY_EMBEDDED = {"JSON_VALID", "JSON_EXTRACT_STRING", "LIST_EXTRACT"}
 """DuckDB functions of the embedded branches; Snowflake has none of them."""
 
+OPTIONS = """{
+    course_from_url: true, long_video_option: true, long_gap_rule: cap_session, tail_seconds: 60,
+    event_selection: denylist, emit_zero_rows: true, timezone: America/New_York,
+}"""
+
 
 @pytest.fixture(scope="module")
 def snowflake_profiles(
@@ -49,14 +54,26 @@ def test_the_snowflake_target_parses_without_a_warning_or_an_account(
     )
 
 
-@pytest.mark.parametrize("target", ["snowflake", "embedded"])
+@pytest.mark.parametrize(
+    ("target", "parameters"),
+    [("snowflake", "{}"), ("snowflake", OPTIONS), ("embedded", "{}")],
+    ids=["snowflake", "snowflake with every option", "embedded"],
+)
 def test_every_compiled_statement_parses_in_the_snowflake_dialect(
-    warehouse: Warehouse, dbt: Dbt, dbt_target_path: Path, snowflake_profiles: Path, target: str
+    warehouse: Warehouse,
+    dbt: Dbt,
+    dbt_target_path: Path,
+    snowflake_profiles: Path,
+    target: str,
+    parameters: str,
 ) -> None:
     prepare(warehouse)
     compiled_path = fresh(dbt_target_path / "compiled")
 
-    dbt("compile", "--target", target, "--profiles-dir", str(snowflake_profiles))
+    dbt(
+        *("compile", "--target", target, "--profiles-dir", str(snowflake_profiles)),
+        *("--vars", parameters),
+    )
 
     compiled = sorted(compiled_path.rglob("*.sql"))
     assert len(compiled) > 60

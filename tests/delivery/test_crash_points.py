@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.dispatch import DispatchLimits
+from sync.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.steps import Step
 from sync.warehouse import open_warehouse

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sync.dispatch import REST_AFTER, DispatchLimits
+from sync.delivery_run import REST_AFTER
+from sync.sender import DispatchLimits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 from tests.support.hostile import Endpoint, Script, answering, response

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sync.breaker import FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
-from sync.dispatch import DispatchLimits, DispatchReport, dispatch
+from sync.dispatch import dispatch
 from sync.results import Answer, Attribution, ErrorKind, Failure
 from sync.retry import JITTER, STANDARD_STEPS
+from sync.sender import DispatchLimits, DispatchReport
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 

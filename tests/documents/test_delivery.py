@@ -11,13 +11,13 @@ from sync import cli
 from sync.breaker import FIRST_REST, LONGEST_REST, SLOWEST, TRIP_ATTEMPTS, TRIP_IN_A_ROW
 from sync.claims import LOW_LANE_TURN
 from sync.commands.replays import ASK_ABOVE
-from sync.dispatch import DispatchLimits
 from sync.markers import REPLAY_HEADER, TEST_HEADER
 from sync.outbox import State
-from sync.replay import ReplayState
+from sync.replay_selection import ReplayState
 from sync.results import ErrorKind
 from sync.retention import DEFAULT_DAYS
 from sync.retry import DeadReason
+from sync.sender import DispatchLimits
 from sync.settings import PROJECT_ROOT
 from sync.steps import Step
 from tests.support.command_line import Command, command_line

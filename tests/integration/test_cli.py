@@ -151,11 +151,10 @@ def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
 
 def test_status_before_anything_was_built_or_sent(ltw: Ltw, warehouse: Warehouse) -> None:
     assert "never built" in ltw("status").text
-    assert ltw("status", "--json").document == {
-        "states": {},
-        "oldest_due_at": None,
-        "computed_through": None,
-    }
+    document = ltw("status", "--json").document
+    assert document["states"] == document["held_by_reason"] == {}
+    assert (document["oldest_due_at"], document["computed_through"]) == (None, None)
+    assert (document["due_now"], document["dead"], document["replays_waiting"]) == (0, 0, 0)
 
 
 def test_sql_shows_rows_as_a_table_or_as_json(ltw: Ltw, warehouse: Warehouse) -> None:

@@ -14,13 +14,15 @@ from standardwebhooks import Webhook
 from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
 from sync.completions import Enqueued, enqueue, webhook_id
-from sync.dispatch import REST_AFTER, DispatchLimits, DispatchReport, Sender, dispatch
+from sync.delivery_run import REST_AFTER
+from sync.dispatch import dispatch
 from sync.event_sources import ENROLLMENTS
 from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
 from sync.learning_time import LearningTimeClient
 from sync.ledger import ensure_ledger
 from sync.outbox import Outbox
 from sync.secrets import SecretStore
+from sync.sender import DispatchLimits, DispatchReport, Sender
 from sync.transport import Transport
 from sync.urls import parse_development_targets
 from sync.warehouse import RelationMissing, Warehouse

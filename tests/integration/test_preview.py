@@ -16,7 +16,8 @@ from sync.preview import preview
 from sync.preview_report import Preview
 from sync.preview_rows import ReadOnly, WriteRefused
 from sync.readiness import readiness
-from sync.replay import ReplayState, Selection, replay
+from sync.replay import replay
+from sync.replay_selection import ReplayState, Selection
 from sync.secrets import SecretStore
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN

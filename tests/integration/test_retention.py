@@ -10,7 +10,8 @@ import pytest
 
 from sync.completions import Enqueued, enqueue
 from sync.errors import ConfigurationError
-from sync.replay import Refusal, ReplayState, Selection, plan_replay, replay
+from sync.replay import Refusal, plan_replay, replay
+from sync.replay_selection import ReplayState, Selection
 from sync.retention import RetentionReport, apply_retention
 from sync.warehouse import Warehouse
 from tests.support.operator import OUTBOX, World, open_world

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, settings
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 from tests.dbt.scenario import prepare
-from tests.learning_time.models import Models
+from tests.learning_time.models import MART, Models
 from tests.support.clean import drop_all_schemas
 
 ONLY_TABLES = ("--resource-type", "seed", "--resource-type", "model")
-PROFILES = {"models": 15, "models-long": 300}
-"""Examples per property; ``--hypothesis-profile=models-long`` for a night."""
+PROFILES = {"models": 10, "models-long": 300}
+"""Examples per property; ``HYPOTHESIS_PROFILE=models-long`` for a night."""
 
 for name, examples in PROFILES.items():
     settings.register_profile(
@@ -68,5 +68,5 @@ def models(
     with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
         drop_all_schemas(warehouse)
         prepare(warehouse)
-        parsed_dbt("build", "--select", "+completion_learning_time", *ONLY_TABLES)
+        parsed_dbt("build", "--select", f"+{MART}", *ONLY_TABLES)
         yield Models(warehouse, parsed_dbt)

@@ -41,11 +41,10 @@ class Models:
         """Append to the raw log, in this order."""
         load(self.warehouse, *batches)
 
-    def run(self, *flags: str, **parameters: object) -> None:
-        """One ``dbt run`` of the incremental models and the mart, with other values of vars."""
-        self.invoke(
-            *("run", "--select", *INCREMENTAL, MART, "--vars", json.dumps(parameters), *flags)
-        )
+    def run(self, *flags: str, with_mart: bool = False, **parameters: object) -> None:
+        """One ``dbt run`` of the incremental models, with other values of vars."""
+        wanted = (*INCREMENTAL, MART) if with_mart else INCREMENTAL
+        self.invoke("run", "--select", *wanted, "--vars", json.dumps(parameters), *flags)
 
     def contents(self, *, with_stamps: bool = False) -> Contents:
         """All columns of all rows; without those in ``STAMPS`` unless wanted."""

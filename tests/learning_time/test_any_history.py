@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,11 +15,9 @@ from tests.learning_time.models import Models
 from tests.learning_time.timelines import GAPS, STARTS, Unit, unit
 from tests.reference import learning_time
 
-LEARNERS = range(1, 5)
+LEARNERS = range(1, 7)
 LOADED_AT = datetime(2026, 4, 1, 6, tzinfo=UTC)
-LONG = settings.get_profile("models-long")
-CURRENT = settings.default if settings.default is LONG else settings.get_profile("models")
-"""As many examples as suit a test suite, unless the long profile is asked for."""
+PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "models"))
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def built(models: Models) -> Models:
     return models
 
 
-@settings(CURRENT)
+@settings(PROFILE)
 @given(history=histories())
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
     built: Models, history: History
@@ -68,11 +67,11 @@ def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
     for number, arrival in enumerate(history.arrivals):
         note(f"{number}: {arrival.file_name} at {arrival.loaded_at}, {len(arrival.lines)} lines")
         built.load(arrival)
-        built.run()
+        built.run(with_mart=number + 1 == len(history.arrivals))
     incremental = built.contents()
     days = built.days()
 
-    built.run("--full-refresh")
+    built.run("--full-refresh", with_mart=True)
 
     assert built.contents() == incremental
     assert days == {
@@ -88,7 +87,7 @@ def test_a_second_run_over_the_same_lines_changes_nothing_at_all(built: Models) 
     """Not even a stamp: nothing was computed again."""
     built.forget()
     built.load(Batch("tracking.log", LOADED_AT, tuple(unit(1, 0, GAPS).lines())))
-    built.run()
+    built.run(with_mart=True)
     before = built.contents(with_stamps=True)
     assert all(before.values())
 
@@ -102,11 +101,11 @@ def test_the_same_lines_in_another_file_change_no_number(built: Models) -> None:
     lines = tuple(unit(1, 0, GAPS).lines())
     built.forget()
     built.load(Batch("tracking.log", LOADED_AT, lines))
-    built.run()
+    built.run(with_mart=True)
     days, mart = built.days(), built.mart()
 
     built.load(Batch("tracking.log-2", LOADED_AT + timedelta(hours=1), lines))
-    built.run()
+    built.run(with_mart=True)
 
     assert built.days() == days
     assert built.mart() == mart

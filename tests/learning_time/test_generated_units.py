@@ -132,7 +132,7 @@ def world(models: Models) -> World:
     enroll(models.warehouse, (case.variants[BASE].user_id for case in cases))
     models.forget()
     models.load(Batch("tracking.log", LOADED_AT, tuple(lines)))
-    models.run()
+    models.run(with_mart=True)
     models.invoke("run", "--select", "tracking_line_counts")
     return World(cases, models, counts, models.days())
 

@@ -70,11 +70,24 @@ def graph_of(defs: dg.Definitions, manifest: dict[str, Any]) -> dict[str, Any]:
         }
         for one in defs.get_repository_def().schedule_defs
     }
+    sensors = {
+        one.name: {
+            "jobs": sorted(target.job_name for target in one.targets),
+            "by default": one.default_status.value,
+        }
+        for one in defs.get_repository_def().sensor_defs
+    }
     exposures = {
         one["name"]: sorted(node.rpartition(".")[2] for node in one["depends_on"]["nodes"])
         for one in manifest["exposures"].values()
     }
-    return {"assets": assets, "jobs": jobs, "schedules": schedules, "exposures": exposures}
+    return {
+        "assets": assets,
+        "jobs": jobs,
+        "schedules": schedules,
+        "sensors": sensors,
+        "exposures": exposures,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +132,24 @@ def test_every_asset_that_can_be_built_is_in_exactly_one_job(graph: dict[str, An
     }
 
 
-def test_every_schedule_is_stopped_until_somebody_starts_it_and_then_asks_for_its_job(
+def test_nothing_runs_by_itself_until_somebody_starts_it(graph: dict[str, Any]) -> None:
+    """A first look at the UI must send nobody a webhook."""
+    defaults = {
+        name: one["by default"]
+        for kind in ("schedules", "sensors")
+        for name, one in graph[kind].items()
+    }
+    assert defaults
+    assert set(defaults.values()) == {"STOPPED"}
+
+
+def test_every_schedule_asks_for_one_run_of_its_job(
     defs: dg.Definitions,
 ) -> None:
     repository = defs.get_repository_def()
     assert repository.schedule_defs
     with dg.DagsterInstance.ephemeral() as instance:
         for schedule in repository.schedule_defs:
-            assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
             context = dg.build_schedule_context(
                 instance=instance,
                 repository_def=repository,

@@ -10,9 +10,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import Literal
 
 SESSION_TIMEOUT = timedelta(minutes=30)
 MICROSECOND = timedelta(microseconds=1)
+NOTHING = timedelta()
+
+Reading = Literal["drop", "cap", "cap_session"]
+"""What a long time is worth, as the var ``long_gap_rule`` names it."""
 
 Unit = tuple[int, str]
 """Learner and course run."""
@@ -49,32 +54,40 @@ class Day:
 
 
 def days(
-    events: Iterable[Event], *, timeout: timedelta = SESSION_TIMEOUT
+    events: Iterable[Event],
+    *,
+    timeout: timedelta = SESSION_TIMEOUT,
+    reading: Reading = "drop",
+    tail: timedelta = NOTHING,
 ) -> Mapping[tuple[int, str, date], Day]:
     """Learning time per learner, course run and UTC day, days of 0 seconds included."""
     time: dict[tuple[int, str, date], timedelta] = {}
     seen: dict[tuple[int, str, date], int] = {}
-    sessions: dict[tuple[int, str, date], int] = {}
+    starts: dict[tuple[int, str, date], int] = {}
     for unit, timeline in _timelines(events).items():
-        before: datetime | None = None
-        for at in timeline:
-            today = (*unit, at.date())
-            time.setdefault(today, timedelta())
-            seen[today] = seen.get(today, 0) + 1
-            if before is None or at - before > timeout:
-                sessions[today] = sessions.get(today, 0) + 1
-            else:
-                for day, part in _split(before, at):
+        for session, pause in _sessions(timeline, timeout):
+            first = (*unit, session[0].date())
+            starts[first] = starts.get(first, 0) + 1
+            for at in session:
+                today = (*unit, at.date())
+                time.setdefault(today, NOTHING)
+                seen[today] = seen.get(today, 0) + 1
+            for begin, end in _stretches(session, pause, timeout, reading, tail):
+                for day, part in _split(begin, end):
                     key = (*unit, day)
-                    time[key] = time.get(key, timedelta()) + part
-            before = at
+                    time[key] = time.get(key, NOTHING) + part
     return {
-        key: Day(time[key] // MICROSECOND, seen.get(key, 0), sessions.get(key, 0)) for key in time
+        key: Day(time[key] // MICROSECOND, seen.get(key, 0), starts.get(key, 0)) for key in time
     }
 
 
 def seconds_to_pass(
-    events: Iterable[Event], passed_at: datetime, *, timeout: timedelta = SESSION_TIMEOUT
+    events: Iterable[Event],
+    passed_at: datetime,
+    *,
+    timeout: timedelta = SESSION_TIMEOUT,
+    reading: Reading = "drop",
+    tail: timedelta = NOTHING,
 ) -> int:
     """Whole seconds of one learner in one course run up to ``passed_at``.
 
@@ -82,11 +95,40 @@ def seconds_to_pass(
     """
     total: dict[date, timedelta] = {}
     for timeline in _timelines(events).values():
-        for before, at in pairwise(timeline):
-            if at - before <= timeout and before < passed_at:
-                for day, part in _split(before, min(at, passed_at)):
-                    total[day] = total.get(day, timedelta()) + part
+        for session, pause in _sessions(timeline, timeout):
+            for begin, end in _stretches(session, pause, timeout, reading, tail):
+                for day, part in _split(begin, min(end, passed_at)):
+                    total[day] = total.get(day, NOTHING) + part
     return sum(Day(part // MICROSECOND, 0, 0).seconds for part in total.values())
+
+
+def _sessions(
+    timeline: list[datetime], timeout: timedelta
+) -> list[tuple[list[datetime], timedelta | None]]:
+    """The sessions of a unit, each with the pause that follows it; None after the last one."""
+    sessions: list[list[datetime]] = []
+    for at in timeline:
+        if not sessions or at - sessions[-1][-1] > timeout:
+            sessions.append([])
+        sessions[-1].append(at)
+    pauses = [later[0] - earlier[-1] for earlier, later in pairwise(sessions)]
+    return list(zip(sessions, [*pauses, None], strict=True))
+
+
+def _stretches(
+    session: list[datetime],
+    pause: timedelta | None,
+    timeout: timedelta,
+    reading: Reading,
+    tail: timedelta,
+) -> list[tuple[datetime, datetime]]:
+    """Begin and end of what counts in and after one session."""
+    after = timeout if reading == "cap" and pause is not None else tail
+    stretches = [*pairwise(session), (session[-1], session[-1] + after)]
+    if reading == "cap_session":
+        limit = session[0] + timeout
+        return [(begin, min(end, limit)) for begin, end in stretches if begin < limit]
+    return stretches
 
 
 def _timelines(events: Iterable[Event]) -> Mapping[Unit, list[datetime]]:

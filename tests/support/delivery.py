@@ -15,7 +15,7 @@ from pathlib import Path
 from sync.addresses import AddressPolicy
 from sync.clock import Clock, warehouse_clock
 from sync.completions import enqueue, webhook_id
-from sync.dispatch import DispatchLimits, DispatchReport, Poster, Sender, dispatch
+from sync.dispatch import dispatch
 from sync.facts import EventType
 from sync.freeze import EnrichmentPolicy, freeze
 from sync.journal import abandoned_journals
@@ -23,6 +23,7 @@ from sync.learning_time import LearningTimeClient
 from sync.ledger import ensure_ledger
 from sync.outbox import Outbox
 from sync.secrets import SecretStore
+from sync.sender import DispatchLimits, DispatchReport, Poster, Sender
 from sync.steps import Hook, Step, nothing
 from sync.transport import Transport
 from sync.urls import parse_development_targets

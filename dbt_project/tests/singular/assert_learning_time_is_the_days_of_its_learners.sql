@@ -65,11 +65,24 @@ published as (
 ),
 
 final as (
-    select * from (select * from expected except select * from published) as missing
-
-    union all
-
-    select * from (select * from published except select * from expected) as invented
+    select
+        coalesce(expected.user_id, published.user_id) as user_id,
+        coalesce(expected.courserun_key, published.courserun_key) as courserun_key,
+        coalesce(expected.activity_date, published.activity_date) as activity_date,
+        expected.learning_time_seconds as expected_seconds,
+        published.learning_time_seconds as published_seconds,
+        expected.enterprise_count as expected_enterprise_count,
+        published.enterprise_count as published_enterprise_count
+    from expected
+    full outer join published
+        on
+            expected.user_id = published.user_id
+            and expected.courserun_key = published.courserun_key
+            and expected.activity_date = published.activity_date
+            and expected.learning_time_seconds = published.learning_time_seconds
+            and expected.event_count = published.event_count
+            and expected.session_count = published.session_count
+    where coalesce(expected.enterprise_count, 0) <> coalesce(published.enterprise_count, 0)
 )
 
 select * from final

@@ -1,0 +1,119 @@
+"""The other readings of the rule agree with the reference, and compare as published.
+
+The default reading is tested everywhere else.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sync.warehouse import Warehouse
+from tests.conftest import Dbt
+from tests.dbt.scenario import (
+    RUN,
+    Batch,
+    daily,
+    enroll,
+    line,
+    load,
+    pass_course,
+    prepare,
+)
+from tests.reference import learning_time
+from tests.reference.learning_time import Event, Reading
+
+START = datetime(2026, 3, 4, 22, 0, tzinfo=UTC)
+LOADED_AT = START + timedelta(days=5)
+GAPS = [0, 1e-6, 0.5, 60, 900, 1799.999999, 1800, 1800.000001, 1801, 4000, 70_000]
+LEARNERS = range(1, 25)
+BUILD = ("build", "--select", "+marts.learning_time", "--exclude-resource-type", "unit_test")
+
+
+def timelines(seed: int) -> dict[int, list[datetime]]:
+    """Moments of some events of each learner, over two or more days."""
+    chance = random.Random(seed)
+    found = {}
+    for learner in LEARNERS:
+        at = START + timedelta(minutes=chance.randrange(120))
+        found[learner] = [at]
+        for _ in range(chance.randrange(1, 9)):
+            at += timedelta(seconds=chance.choice(GAPS))
+            found[learner].append(at)
+    return found
+
+
+@pytest.fixture
+def logged(warehouse: Warehouse) -> list[Event]:
+    """The events in the log; every learner has passed within two hours of some event."""
+    prepare(warehouse)
+    enroll(warehouse, LEARNERS)
+    events = [
+        Event(learner, RUN, at, f"play_video#{number}", "{}")
+        for learner, moments in timelines(4).items()
+        for number, at in enumerate(moments)
+    ]
+    load(warehouse, Batch("all", LOADED_AT, tuple(map(_line, events))))
+    for learner in LEARNERS:
+        pass_course(warehouse, learner, passed_at(learner, events))
+    return events
+
+
+@pytest.mark.parametrize(
+    ("reading", "tail"), [("cap", 0), ("cap_session", 300), ("drop", 300)], ids=str
+)
+def test_days_and_completions_of_each_reading_equal_the_reference(
+    warehouse: Warehouse, dbt: Dbt, logged: list[Event], reading: Reading, tail: int
+) -> None:
+    """The tests of the models run too: they hold for every reading."""
+    dbt(*BUILD, "--vars", f"{{long_gap_rule: {reading}, tail_seconds: {tail}}}")
+
+    after = timedelta(seconds=tail)
+    assert daily(warehouse) == {
+        key: (day.microseconds, day.event_count, day.session_count)
+        for key, day in learning_time.days(logged, reading=reading, tail=after).items()
+    }
+    assert to_pass(warehouse) == {
+        learner: learning_time.seconds_to_pass(
+            (one for one in logged if one.user_id == learner),
+            passed_at(learner, logged),
+            reading=reading,
+            tail=after,
+        )
+        for learner in LEARNERS
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_capped_session_is_at_most_the_rule_and_a_capped_gap_at_least(seed: int) -> None:
+    events = [
+        Event(learner, RUN, at, str(number), "")
+        for learner, moments in timelines(seed).items()
+        for number, at in enumerate(moments)
+    ]
+    session, rule, gap = (total(events, one) for one in ("cap_session", "drop", "cap"))
+    assert session <= rule <= gap
+    assert session < gap
+
+
+def total(events: list[Event], reading: Reading) -> int:
+    return sum(day.microseconds for day in learning_time.days(events, reading=reading).values())
+
+
+def passed_at(learner: int, events: list[Event]) -> datetime:
+    """A moment before, at or after one of the learner's events, stable for each learner."""
+    moments = [one.at for one in events if one.user_id == learner]
+    chosen = moments[learner % len(moments)]
+    return chosen + timedelta(seconds=(-30, 0, 30, 7000)[learner % 4])
+
+
+def to_pass(warehouse: Warehouse) -> dict[int, int]:
+    rows = warehouse.rows("select * from analytics.marts.completion_learning_time")
+    return {int(row["user_id"]): int(row["learning_time_seconds"]) for row in rows}
+
+
+def _line(event: Event) -> str:
+    """Events of one instant differ in their payload."""
+    return line(event.user_id, event.at.isoformat(), event=f'{{"n": "{event.name}"}}')

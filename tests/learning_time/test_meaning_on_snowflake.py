@@ -1,0 +1,346 @@
+"""Functions that engines read differently, pinned to what Snowflake documents.
+
+The models run on two engines. Each expression here is one that a model uses, with the value in
+Snowflake's documentation; the embedded engine must give the same. A model that uses a function
+without a pin fails the first test: add the pin, or say below why none is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlglot
+import yaml
+from sqlglot import TokenType, exp
+
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.dbt.scenario import prepare
+
+WORDS = {
+    *("AND", "AS", "BY", "ELSE", "EXISTS", "FROM", "GROUP", "IN", "NOT", "ON", "OR", "OVER"),
+    *("THEN", "UNION", "USING", "WHEN", "WHERE"),
+}
+"""Words of the language that may stand before a parenthesis."""
+TYPES = {"NUMBER", "VARCHAR"}
+HARMLESS = {
+    "COALESCE": "the first that is not NULL",
+    "NULLIF": "NULL when equal",
+    "MAX": "ignores NULL, and is NULL over nothing",
+    "MIN": "as MAX",
+    "COUNT": "0 over nothing",
+    "ROW_NUMBER": "the orders it depends on are pinned under ORDER BY",
+}
+PINS: dict[str, list[tuple[str, object]]] = {
+    "IFF": [("iff(null, 1, 0)", 0)],
+    "SUM": [
+        (
+            "(select sum(v)::number(38, 0) from (select 86400000001 as v union all select 2))",
+            86_400_000_003,
+        )
+    ],
+    "REPLACE": [("replace('a%3Ab%3A', '%3A', ':')", "a:b:"), ("replace(null, 'a', 'b')", None)],
+    "REGEXP_LIKE": [
+        ("regexp_like('abc', 'b')", False),
+        ("regexp_like('abc', '.*b.*')", True),
+        ("regexp_like('a', 'a|b') and regexp_like('b', 'a|b')", True),
+        ("regexp_like('xa', 'a|b') or regexp_like('ax', 'a|b')", False),
+        ("regexp_like('A', 'a')", False),
+        ("regexp_like('A', 'a', 'i')", True),
+        ("regexp_like('a' || chr(10) || 'b', 'a.b')", False),
+        ("regexp_like('a' || chr(10) || 'b', 'a.b', 's')", True),
+        ("regexp_like('a' || chr(10), 'a')", False),
+        ("regexp_like('a' || chr(9) || chr(10) || chr(13), 'a[[:space:]]+')", True),
+        ("regexp_like(null, 'a')", None),
+    ],
+    "REGEXP_REPLACE": [
+        ("regexp_replace('a1b22', '[0-9]')", "ab"),
+        ("regexp_replace(' a b ' || chr(10), '^[[:space:]]+|[[:space:]]+$')", "a b"),
+        ("regexp_replace('0123abcd', '(.{4})(.{4})', '\\\\1-\\\\2')", "0123-abcd"),
+        ("regexp_replace('.1234567', '([.][0-9]{6})[0-9]+', '\\\\1')", ".123456"),
+        ("regexp_replace(null, 'a')", None),
+    ],
+    "REGEXP_SUBSTR": [
+        ("regexp_substr('/courses/course-v1:A+B+C/x', 'course-v1:[^/]+')", "course-v1:A+B+C"),
+        ("regexp_substr('/x/(a)+b', '/x/([^+]+)[+]', 1, 1, 'e', 1)", "(a)"),
+        ("regexp_substr('/x/ccx-v1:a', '/x/((c|ccx)-v1:[a-z]+)', 1, 1, 'e', 1)", "ccx-v1:a"),
+        ("regexp_substr('/y/a', '/x/([^+]+)', 1, 1, 'e', 1)", None),
+        ("regexp_substr(null, '[0-9]')", None),
+    ],
+    "TRY_CAST": [
+        ("try_cast('0012' as number(38, 0))", 12),
+        ("try_cast('x' as number(38, 0))", None),
+        ("try_cast('1' as boolean)", True),
+        ("try_cast('0' as boolean)", False),
+        ("try_cast('true' as boolean)", True),
+        ("try_cast('unknown' as boolean)", None),
+        ("try_cast('2026-02-30T00:00:00+00:00' as timestamp_tz)", None),
+        ("try_cast('soon' as timestamp_tz)", None),
+    ],
+    "LOWER": [("lower('ÅSA')", "åsa")],
+    "UPPER": [("upper('åsa')", "ÅSA")],
+    "LEFT": [("left('é12', 2)", "é1"), ("left('a', 5)", "a"), ("left(null, 1)", None)],
+    "RIGHT": [("right('12é', 2)", "2é"), ("right('a', 5)", "a")],
+    "LENGTH": [("length('é€')", 2), ("length(null)", None)],
+    "SUBSTR": [("substr('abc', 2)", "bc"), ("substr('abc', 0)", "abc"), ("substr('é€', 2)", "€")],
+    "TRIM": [("trim('  a  ')", "a"), ("trim(chr(10) || 'a')", "\na")],
+    "LTRIM": [("ltrim('  [1]')", "[1]")],
+    "SPLIT_PART": [
+        ("split_part('a+b', '+', 1)", "a"),
+        ("split_part('a:b:c', ':', -1)", "c"),
+        ("split_part('a', ':', -1)", "a"),
+        ("split_part('a', '+', 2)", ""),
+        ("split_part(null, '+', 1)", None),
+    ],
+    "STARTSWITH": [
+        ("startswith('/x', '/')", True),
+        ("startswith('Abc', 'a')", False),
+        ("startswith(null, 'a')", None),
+    ],
+    "POSITION": [
+        ("position('{' in 'a{')", 2),
+        ("position('{' in 'a')", 0),
+        ("position('{' in null)", None),
+    ],
+    "DATEADD": [
+        (
+            "dateadd('microsecond', 1, '2026-03-04 23:59:59.999999'::timestamp_ntz)",
+            datetime(2026, 3, 5),
+        ),
+        ("dateadd(day, -3, '2026-03-02 01:00:00'::timestamp_ntz)", datetime(2026, 2, 27, 1)),
+        (
+            "dateadd(minute, -10, '2026-03-02 00:05:00'::timestamp_ntz)",
+            datetime(2026, 3, 1, 23, 55),
+        ),
+        ("dateadd(second, 3600, null::timestamp_ntz)", None),
+    ],
+    "DATEDIFF": [
+        (
+            "datediff('microsecond', '2026-03-04 23:59:59.700001'::timestamp_ntz, "
+            "'2026-03-05 00:00:00.200000'::timestamp_ntz)",
+            499_999,
+        ),
+        ("datediff('microsecond', null::timestamp_ntz, '2026-03-05'::timestamp_ntz)", None),
+    ],
+    "TRY_PARSE_JSON": [
+        ("try_parse_json('{cut') is null", True),
+        ("try_parse_json('') is null", True),
+        ("try_parse_json(null) is null", True),
+        ('try_parse_json(\'{"a": "x"}\'):a::varchar', "x"),
+        ("try_parse_json('{\"a\": 12}'):a::varchar", "12"),
+        ("try_parse_json('{\"a\": null}'):a::varchar", None),
+        ('try_parse_json(\'{"a": {"b": true}}\'):a.b::varchar', "true"),
+        ('try_parse_json(\'{"a": [1, "x"]}\'):a::varchar', '[1,"x"]'),
+        ('try_parse_json(\'{"a": ["x"]}\'):a[0]::varchar', "x"),
+        ("try_parse_json('{\"a\": 1}'):b::varchar", None),
+        ("try_parse_json('{\"a\": 1}'):a.b::varchar", None),
+        ("try_parse_json('[1]'):a::varchar", None),
+    ],
+    "LEAST": [
+        ("least(1, null)", None),
+        ("least('2026-03-04'::timestamp_ntz, null::timestamp_ntz)", None),
+    ],
+    "GREATEST": [("greatest(1, null)", None), ("greatest(-5, 0)", 0)],
+    "ROUND": [
+        ("round(499999 / 1000000)::number(38, 0)", 0),
+        ("round(500000 / 1000000)::number(38, 0)", 1),
+        ("round(1500000 / 1000000)::number(38, 0)", 2),
+        ("round(2500000 / 1000000)::number(38, 0)", 3),
+        ("round(86399499999 / 1000000)::number(38, 0)", 86_399),
+    ],
+    "FLOOR": [
+        ("floor(1000 * 1 / 3)::number(38, 0)", 333),
+        ("floor(1000 * 20 / 1000)::number(38, 0)", 20),
+    ],
+    "CHR": [("chr(31)", "\x1f"), ("replace('{' || chr(0) || '}', chr(0), '')", "{}")],
+    "MD5": [
+        ("md5('')", "d41d8cd98f00b204e9800998ecf8427e"),
+        ("md5('å' || chr(31))", hashlib.md5("å\x1f".encode(), usedforsecurity=False).hexdigest()),
+    ],
+    "LAG": [("(select lag(v) over (order by v) from (select 1 as v))", None)],
+    "LEAD": [("(select lead(v) over (order by v) from (select 1 as v))", None)],
+    "LISTAGG": [
+        (
+            "(select listagg(distinct v, ',') within group (order by v) from "
+            "(select 'b' as v union all select 'a' union all select 'b' union all select null))",
+            "a,b",
+        ),
+        (
+            # Snowflake gives '' where others give NULL.
+            "(select nullif(listagg(distinct v, ',') within group (order by v), '') "
+            "from (select null::varchar as v))",
+            None,
+        ),
+    ],
+    "CONVERT_TIMEZONE": [
+        (
+            "convert_timezone('UTC', try_cast('2026-03-04T09:00:00.25+05:30' as timestamp_tz))"
+            "::timestamp_ntz",
+            datetime(2026, 3, 4, 3, 30, 0, 250_000),
+        ),
+        (
+            "convert_timezone('UTC', 'America/New_York', '2026-03-08 06:59:59'::timestamp_ntz)",
+            datetime(2026, 3, 8, 1, 59, 59),
+        ),
+        (
+            "convert_timezone('UTC', 'America/New_York', '2026-03-08 07:00:00'::timestamp_ntz)",
+            datetime(2026, 3, 8, 3),
+        ),
+        (
+            "convert_timezone('America/New_York', 'UTC', '2026-03-09'::date::timestamp_ntz)",
+            datetime(2026, 3, 9, 4),
+        ),
+        ("convert_timezone('UTC', try_cast(null as timestamp_tz))::timestamp_ntz", None),
+    ],
+}
+CASTS: dict[str, list[tuple[str, object]]] = {
+    "VARCHAR": [("12::number(38, 0)::varchar", "12"), ("true::varchar", "true")],
+    "DECIMAL": [("'12'::number(38, 0)", 12), ("2.5::number(38, 0)", 3), ("true::int", 1)],
+    "INT": [("false::int", 0), ("null::boolean::int", None)],
+    "TIMESTAMPNTZ": [
+        ("'2026-03-04'::date::timestamp_ntz", datetime(2026, 3, 4)),
+        ("'2026-03-04 01:02:03.000004'::timestamp_ntz", datetime(2026, 3, 4, 1, 2, 3, 4)),
+    ],
+    "DATE": [("'2026-03-04 23:59:59.999999'::timestamp_ntz::date", date(2026, 3, 4))],
+    "TIMESTAMPTZ": [],  # under TRY_CAST and CONVERT_TIMEZONE
+    "BOOLEAN": [],  # under TRY_CAST
+    "DOUBLE": [("'0.9'::float", 0.9)],
+}
+OPERATORS: dict[str, list[tuple[str, object]]] = {
+    "||": [("'a' || null", None)],
+    "<>": [("1 <> null", None)],
+    "/": [("round(1 / 2, 1)", 0.5), ("1 / 1000000 * 1000000", 1)],
+    "ORDER BY": [
+        (
+            "(select listagg(coalesce(v::varchar, 'null'), ',') within group (order by n) from "
+            "(select v, row_number() over (order by v desc nulls last) as n from "
+            "(select 1 as v union all select null union all select 2)))",
+            "2,1,null",
+        )
+    ],
+}
+NEVER_NULL = {f"{column} desc" for column in ("started_at", "attempt_number")} | {
+    f"{key}_id desc" for key in ("course_enrollment", "course_grade", "consent", "sso_account")
+}
+"""Orders that need no word on NULL: the columns are keys, or are always written."""
+OPTIONS = {
+    "long_video_option": True,
+    "long_gap_rule": "cap_session",
+    "course_from_url": True,
+    "event_selection": "denylist",
+    "timezone": "America/New_York",
+    "tail_seconds": 5,
+}
+"""Every option switched on, for the functions that only they bring in."""
+
+
+@pytest.fixture(scope="module")
+def compiled(
+    warehouse_settings: EmbeddedWarehouse,
+    dbt: Callable[..., object],
+    dbt_target_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[str]:
+    """All statements as they are compiled for Snowflake: with the defaults, and with OPTIONS.
+
+    dbt asks for a connection, so the target of that name leads to the embedded engine.
+    """
+    directory = tmp_path_factory.mktemp("snowflake")
+    profiles = yaml.safe_load((PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text("utf-8"))
+    outputs = profiles["learning_time"]["outputs"]
+    outputs["snowflake"] = outputs["embedded"]
+    (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+    with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        prepare(opened)
+    found = []
+    for options in ({}, OPTIONS):
+        shutil.rmtree(dbt_target_path / "compiled", ignore_errors=True)
+        dbt(
+            *("compile", "--target", "snowflake", "--profiles-dir", str(directory)),
+            *("--vars", json.dumps(options)),
+        )
+        paths = sorted((dbt_target_path / "compiled").rglob("*.sql"))
+        found += [path.read_text("utf-8") for path in paths]
+    assert len(found) > 120
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+    """An open session; these tests need no table."""
+    with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        yield opened
+
+
+def test_every_function_of_a_model_is_pinned_or_known_to_be_harmless(compiled: list[str]) -> None:
+    tokenizer = sqlglot.Dialect.get_or_raise("snowflake")
+    used = set()
+    for statement in compiled:
+        tokens = tokenizer.tokenize(statement)
+        used |= {
+            one.text.upper()
+            for one, following in pairwise(tokens)
+            if following.token_type is TokenType.L_PAREN and one.text[:1].isalpha()
+        }
+    assert "TRY_PARSE_JSON" in used
+    assert used - WORDS - TYPES - HARMLESS.keys() - PINS.keys() == set()
+
+
+def test_every_type_that_a_model_casts_to_is_pinned(compiled: list[str]) -> None:
+    used = {
+        cast.to.this.name
+        for statement in compiled
+        for cast in sqlglot.parse_one(statement, read="snowflake").find_all(exp.Cast)
+    }
+    assert "TIMESTAMPNTZ" in used
+    assert used - CASTS.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("expression", "documented"),
+    [
+        pytest.param(*pin, id=pin[0])
+        for pins in (PINS, CASTS, OPERATORS)
+        for listed in pins.values()
+        for pin in listed
+    ],
+)
+def test_the_embedded_engine_gives_the_documented_value(
+    engine: Warehouse, expression: str, documented: object
+) -> None:
+    (row,) = engine.rows(f"select {expression} as found")
+    assert row["found"] == documented
+    assert isinstance(row["found"], bool) == isinstance(documented, bool)
+
+
+def test_learning_time_is_measured_in_microseconds_only(compiled: list[str]) -> None:
+    """DATEDIFF counts boundaries crossed: 0.9 to 1.1 is one second on both engines.
+
+    How long an endpoint has been failing may be counted so; a gap may not.
+    """
+    coarse = [
+        one.sql("snowflake").lower()
+        for statement in compiled
+        for one in sqlglot.parse_one(statement, read="snowflake").find_all(exp.DateDiff)
+        if one.args["unit"].name.lower() != "microsecond"
+    ]
+    assert [one for one in coarse if "event_at" in one or "piece_" in one] == []
+
+
+def test_no_order_depends_on_where_null_is_put(compiled: list[str]) -> None:
+    """Snowflake puts NULL first when descending; others do not."""
+    descending = {
+        one.sql("snowflake").lower()
+        for statement in compiled
+        for one in sqlglot.parse_one(statement, read="snowflake").find_all(exp.Ordered)
+        if one.args.get("desc")
+    }
+    undecided = {one.split(".")[-1] for one in descending if not one.endswith("nulls last")}
+    assert undecided - NEVER_NULL == set()

@@ -1,0 +1,82 @@
+"""Numbers of a run: where its time went, and how it compares."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+import requests
+
+from sync.warehouse import Warehouse
+
+PAGE_BYTES = 4_096
+
+
+@dataclass
+class Spent:
+    """Time within the block, and the part of it that warehouse statements took."""
+
+    seconds: float = 0.0
+    in_warehouse: float = 0.0
+    statements: int = 0
+
+
+@contextmanager
+def measured() -> Iterator[Spent]:
+    """Time the block and every statement in it."""
+    spent = Spent()
+    plain = Warehouse._run
+
+    def timed(self: Warehouse, sql: str, binds: tuple[object, ...]) -> object:
+        started = time.perf_counter()
+        try:
+            return plain(self, sql, binds)
+        finally:
+            spent.in_warehouse += time.perf_counter() - started
+            spent.statements += 1
+
+    Warehouse._run = timed
+    started = time.perf_counter()
+    try:
+        yield spent
+    finally:
+        spent.seconds = time.perf_counter() - started
+        Warehouse._run = plain
+
+
+def bare_requests_per_second(
+    urls: Sequence[str], body: bytes, *, threads: int, total: int
+) -> float:
+    """A plain ``requests`` loop: one session per thread, no signature, guard, journal or ledger."""
+    local = threading.local()
+
+    def post(number: int) -> None:
+        if not hasattr(local, "session"):
+            local.session = requests.Session()
+        local.session.post(urls[number % len(urls)], data=body, timeout=30)
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(post, range(total)))
+    return total / (time.perf_counter() - started)
+
+
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile."""
+    return quantiles(values, n=20)[-1]
+
+
+def medians(times: int, run: Callable[[], Sequence[float]]) -> list[float]:
+    """Run so many times; the median of each number."""
+    return [median(column) for column in zip(*(run() for _ in range(times)), strict=True)]
+
+
+def resident_megabytes() -> float:
+    """Memory of this process that is in RAM."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES / 1e6

@@ -30,7 +30,7 @@ dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops a
 	@$(BIN)/learning-time-webhooks dev
 
 test: install ## The whole test suite with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term -q
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term -q
 
 lint: install ## ruff, pyright, import-linter, dbt parse for Snowflake, sqlfluff
 	@$(BIN)/ruff check .

@@ -43,9 +43,21 @@ def dbt_project() -> DbtProject:
         target=target,
         target_path=Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target" / target),
     )
-    if os.environ.get("DAGSTER_IS_DEV_CLI") or not project.manifest_path.exists():
+    if is_stale(project.manifest_path):
         parse(project)
     return project
+
+
+def is_stale(manifest: Path) -> bool:
+    """Whether the manifest is missing or older than a file of the dbt project.
+
+    An image is built sources first, so there the manifest is the newest and nothing is parsed.
+    """
+    if not manifest.exists():
+        return True
+    built = manifest.stat().st_mtime
+    sources = [PROJECT_ROOT / "dbt_project.yml", *PROFILES.rglob("*")]
+    return any(path.stat().st_mtime > built for path in sources)
 
 
 def parse(project: DbtProject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from orchestration.checks import lines_by_reason
 from orchestration.dbt import dbt_asset_definitions, dbt_cli, dbt_project
 from orchestration.jobs import jobs, schedules
 from orchestration.resources import WarehouseResource
@@ -21,6 +22,7 @@ defs = dg.Definitions(
         enriched_completions,
         completion_webhooks,
     ],
+    asset_checks=[lines_by_reason],
     jobs=jobs(),
     schedules=schedules(),
     sensors=[completions_arrived, a_run_failed],

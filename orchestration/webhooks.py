@@ -186,7 +186,7 @@ def completion_webhooks(
             metadata=facts,
             allow_retries=False,
         )
-    for endpoint_id in report.unreadable_retry_after:
+    for endpoint_id in sorted(report.unreadable_retry_after):
         context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
     for endpoint_id, reason in sorted(report.unusable.items()):
         problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")

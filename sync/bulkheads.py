@@ -24,13 +24,15 @@ def run_apart(
     threads: int,
     per_key: int,
     may_start: MayStart[Key],
+    is_proven: Callable[[Key], bool] = lambda key: True,
 ) -> Iterator[tuple[list[tuple[Item, Done]], list[Item]]]:
     """Work on items concurrently, at most ``per_key`` of one key at a time, in order within a key.
 
     Yields what has finished since the last time, and the items that were given up because their
     key may not start any more. Items that wait, for a slot or for their time, stay in a queue of
     their own key and hold no thread, so they delay nobody else. ``may_start`` is asked in the
-    caller's thread, once for each start that it allows.
+    caller's thread, once for each start that it allows. A key that is not proven gets one slot:
+    many that hang would else fill the pool before it is known that they do.
 
     Raises:
         Exception: whatever ``work`` raises, once the running items have finished.
@@ -46,7 +48,8 @@ def run_apart(
             soonest: float | None = None
             for name in list(queues):
                 queue = queues[name]
-                while queue and busy[name] < per_key and len(running) < threads:
+                slots = per_key if is_proven(name) else 1
+                while queue and busy[name] < slots and len(running) < threads:
                     seconds = may_start(name)
                     if seconds is None:
                         given_up += queue

@@ -50,6 +50,8 @@ class Run:
         self._states = EndpointStates(warehouse)
         self._tokens = TokenSource(sender.poster, sender.secrets)
         self._keys: dict[int, tuple[SigningKey, ...]] = {}
+        self._proven: set[int] = set()
+        """Endpoints whose last answer in this run was a success."""
         self.report = DispatchReport()
         configured = load_endpoints(warehouse).by_id
         in_use = self._outbox.endpoints_in_use()
@@ -71,21 +73,19 @@ class Run:
     def send(self, batch: Batch) -> list[Attempt]:
         """Send one batch under its lease; each answer is journaled before anything else."""
         sender = self._sender
-        stop = Stop(batch, self._endpoints, sender)
+        stop = Stop(batch, self._endpoints, sender, self._proven)
         attempts: list[Attempt] = []
         untried: list[Claimed] = []
         for done, given_up in run_apart(
             batch.rows,
             key=lambda row: row.endpoint_id,
-            work=self._attempt,
+            work=self._attempt_and_record,
             threads=sender.limits.threads,
             per_key=sender.limits.per_endpoint,
             may_start=stop.may_start,
+            is_proven=self._proven.__contains__,
         ):
             made = [attempt for _, attempt in done]
-            sender.hook(Step.ANSWERED)
-            self._record(made)
-            sender.hook(Step.JOURNALED)
             stop.count(made)
             attempts += made
             untried += given_up
@@ -134,8 +134,19 @@ class Run:
         )
         self._outbox.release(untried)
         sender.hook(Step.RELEASED)
-        self.report.attempts += attempts
+        self.report.count(attempts)
         self.report.released += len(untried)
+
+    def _attempt_and_record(self, claimed: Claimed) -> Attempt:
+        """One request; its slot is free again only when the answer is on disk.
+
+        So the answers that a crash can lose are never more than the slots.
+        """
+        attempt = self._attempt(claimed)
+        self._sender.hook(Step.ANSWERED)
+        self._record([attempt])
+        self._sender.hook(Step.JOURNALED)
+        return attempt
 
     def _attempt(self, claimed: Claimed) -> Attempt:
         """One request, signed at the last moment with the time of this attempt."""
@@ -189,8 +200,16 @@ class Run:
 class Stop:
     """Says for each endpoint of a batch whether the next request may start, and when."""
 
-    def __init__(self, batch: Batch, endpoints: Mapping[int, Endpoint], sender: Sender) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        endpoints: Mapping[int, Endpoint],
+        sender: Sender,
+        proven: set[int],
+    ) -> None:
+        """``proven`` is kept up to date: which endpoints' last answer was a success."""
         self._clock = sender.clock
+        self._proven = proven
         self._endpoints = endpoints
         self._lease_end = time.monotonic() + sender.limits.lease.total_seconds()
         self._failures_in_a_row: Counter[int] = Counter()
@@ -213,10 +232,13 @@ class Stop:
     def count(self, attempts: Sequence[Attempt]) -> None:
         """Remember how the endpoints are doing."""
         for attempt in attempts:
+            endpoint_id = attempt.claimed.endpoint_id
             if attempt.decision.signal is Signal.SUCCESS:
-                self._failures_in_a_row[attempt.claimed.endpoint_id] = 0
+                self._failures_in_a_row[endpoint_id] = 0
+                self._proven.add(endpoint_id)
             elif attempt.decision.signal is Signal.FAILURE:
-                self._failures_in_a_row[attempt.claimed.endpoint_id] += 1
+                self._failures_in_a_row[endpoint_id] += 1
+                self._proven.discard(endpoint_id)
 
     def next_slot_at(self, endpoint_id: int, known: datetime | None) -> datetime | None:
         """The later of what the ledger knows and what this batch has really used."""

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,22 +49,47 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._queue: list[tuple[str, int, str]] = []
+        self._queued = self._written = 0
+        """Calls of ``record`` that have queued their entries, and those that are on disk."""
+        self._queue_lock = threading.Lock()
+        self._disk_lock = threading.Lock()
+        self._failure: JournalFailed | None = None
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Write entries, durable when this returns. An entry of the same key is replaced.
 
+        Any number of threads may do this at once: whoever gets to the disk first writes for all
+        that wait, so that one commit serves many answers.
+
         Raises:
             JournalFailed: the disk is full, or the file was taken away.
         """
-        rows = [(*entry.key, json.dumps([entry.attempt, entry.state])) for entry in entries]
+        batch = [(*entry.key, json.dumps([entry.attempt, entry.state])) for entry in entries]
+        with self._queue_lock:
+            self._queue += batch
+            self._queued += 1
+            ticket = self._queued
+        with self._disk_lock:
+            if self._failure is not None:
+                raise self._failure
+            if ticket > self._written:
+                self._write_queue()
+
+    def _write_queue(self) -> None:
+        with self._queue_lock:
+            batch, self._queue, ticket = self._queue, [], self._queued
         try:
             with self._connection:
                 self._connection.executemany(
                     "insert or replace into entries (webhook_id, fence, entry) values (?, ?, ?)",
-                    rows,
+                    batch,
                 )
         except sqlite3.Error as error:
-            raise _failed(self.path, error) from error
+            # Others' entries were among them, so they must hear of it, too.
+            self._failure = _failed(self.path, error)
+            raise self._failure from error
+        self._written = ticket
 
     def entries(self) -> list[Entry]:
         """Everything recorded and not forgotten, in the order of recording."""
@@ -72,7 +98,7 @@ class Journal:
 
     def forget(self, entries: Sequence[Entry]) -> None:
         """The ledger has them. Losing this is harmless: finalizing again changes nothing."""
-        with self._connection:
+        with self._disk_lock, self._connection:
             self._connection.executemany(
                 "delete from entries where webhook_id = ? and fence = ?",
                 [entry.key for entry in entries],

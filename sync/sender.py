@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +17,8 @@ from sync.oauth import TokenPoster
 from sync.results import Answer, Failure
 from sync.secrets import SecretStore
 from sync.steps import Hook, nothing
+
+SAMPLE = 50
 
 
 class Poster(TokenPoster, Protocol):
@@ -54,9 +58,16 @@ class Sender:
 
 @dataclass
 class DispatchReport:
-    """What one run sent."""
+    """What one run sent. It stays small however much that is."""
 
-    attempts: list[Attempt] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Attempts by outcome: delivered, retry, dead, held."""
+    durations_ms: array[int] = field(default_factory=lambda: array("Q"))
+    """How long each attempt took."""
+    sample: list[Attempt] = field(default_factory=list)
+    """Up to ``SAMPLE`` attempts; failures first, since they are what a reader looks for."""
+    unreadable_retry_after: set[int] = field(default_factory=set)
+    """Endpoints that sent a ``Retry-After`` header which means nothing; it was ignored."""
     recovered: int = 0
     """Answers that an earlier, dead run had received and the ledger had not."""
     released: int = 0
@@ -68,13 +79,15 @@ class DispatchReport:
     is_own_network_down: bool = False
     """No endpoint could be reached: the fault is ours, nothing was charged, the run stopped."""
 
-    @property
-    def unreadable_retry_after(self) -> list[int]:
-        """Endpoints that sent a ``Retry-After`` header which means nothing; it was ignored."""
-        return sorted(
-            {
-                attempt.claimed.endpoint_id
-                for attempt in self.attempts
-                if attempt.decision.is_retry_after_unreadable
-            }
+    def count(self, attempts: Sequence[Attempt]) -> None:
+        """Take in what a batch has sent."""
+        self.outcomes.update(attempt.outcome for attempt in attempts)
+        self.durations_ms.extend(attempt.result.duration_ms for attempt in attempts)
+        self.unreadable_retry_after.update(
+            attempt.claimed.endpoint_id
+            for attempt in attempts
+            if attempt.decision.is_retry_after_unreadable
         )
+        self.sample = sorted(
+            [*self.sample, *attempts], key=lambda one: (one.outcome == "delivered", one.started_at)
+        )[:SAMPLE]

@@ -8,7 +8,7 @@
         case
             when gap_microseconds <= {{ timeout }} then gap_microseconds
             {%- if var('long_video_option') %}
-            when video_microseconds > 0 then iff(
+            when video_microseconds between 1 and {{ longest_video_seconds() | int * 1000000 }} then iff(
                 video_microseconds < gap_microseconds, video_microseconds, gap_microseconds
             )
             {%- endif %}

@@ -4,7 +4,7 @@
     gaps.
 #}
 
-{# No video is longer; a larger position is a broken field. #}
+{# No video takes longer; a position beyond it is a broken field. #}
 {% macro longest_video_seconds() -%}
     36000
 {%- endmacro %}

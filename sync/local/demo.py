@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from sync.errors import SyncError
 from sync.ledger import ENDPOINT_SETTINGS, ensure_ledger
 from sync.local.demo_report import Round, print_report, read_round
 from sync.local.job_runner import JobRun, JobRunner, job_runner
@@ -100,6 +102,8 @@ def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool) -> JobRun:
                 "sync__enriched_completions": {
                     "config": {"enable_webhook_learning_time_enrichment": flag}
                 },
+                # The endpoint that is out of order would be waited for.
+                "sync__completion_webhooks": {"config": {"linger_seconds": 0}},
             }
         },
     )
@@ -111,13 +115,19 @@ def _document(rounds: list[Round], seconds: float) -> dict[str, Any]:
 
 @contextmanager
 def _home(keep: Path | None) -> Iterator[Path]:
-    """A directory that goes with the demo, unless the user named one to keep."""
+    """A directory that goes with the demo, unless it failed or the user named one to keep."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-    context = (
-        nullcontext(str(keep.resolve()))
-        if keep is not None
-        else tempfile.TemporaryDirectory(prefix="learning-time-demo-", ignore_cleanup_errors=True)
-    )
-    with context as directory:
-        yield Path(directory)
+        yield keep.resolve()
+        return
+    home = Path(tempfile.mkdtemp(prefix="learning-time-demo-"))
+    is_kept = False
+    try:
+        yield home
+    except SyncError:
+        # Its text names a log file in there.
+        is_kept = True
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(home, ignore_errors=True)

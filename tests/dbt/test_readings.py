@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 from tests.dbt.scenario import (
@@ -23,7 +24,8 @@ from tests.dbt.scenario import (
     prepare,
 )
 from tests.reference import learning_time
-from tests.reference.learning_time import Event, Reading
+from tests.reference.learning_time import SESSION_TIMEOUT, Event, Reading
+from tests.support import kdd
 
 START = datetime(2026, 3, 4, 22, 0, tzinfo=UTC)
 LOADED_AT = START + timedelta(days=5)
@@ -98,8 +100,44 @@ def test_a_capped_session_is_at_most_the_rule_and_a_capped_gap_at_least(seed: in
     assert session < gap
 
 
-def total(events: list[Event], reading: Reading) -> int:
-    return sum(day.microseconds for day in learning_time.days(events, reading=reading).values())
+@pytest.fixture(scope="module")
+def real_events() -> list[Event]:
+    """Events of a public data set; all of them count as learning."""
+    if not kdd.KDD.is_dir():
+        pytest.skip("the KDD Cup data is not here")
+    return [
+        Event(
+            int(row["enrollment_id"]),
+            row["course_id"],
+            datetime.fromisoformat(row["time"]).replace(tzinfo=UTC),
+            str(number),
+            "",
+        )
+        for number, row in enumerate(kdd.read("events"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reading", "minutes", "hours"),
+    [
+        ("cap", 30, "13,239"),
+        ("cap_session", 30, "3,471"),
+        ("drop", 60, "6,745"),
+    ],
+)
+def test_the_published_comparison_is_what_the_readings_make_of_real_logs(
+    real_events: list[Event], reading: Reading, minutes: int, hours: str
+) -> None:
+    found = total(real_events, reading, timeout=timedelta(minutes=minutes))
+    documented = (PROJECT_ROOT / "docs" / "learning-time.md").read_text(encoding="utf-8")
+
+    assert f"{round(found / 3_600_000_000):,}" == hours
+    assert f" {hours}" in documented.replace("*", "")
+
+
+def total(events: list[Event], reading: Reading, timeout: timedelta = SESSION_TIMEOUT) -> int:
+    days = learning_time.days(events, reading=reading, timeout=timeout)
+    return sum(day.microseconds for day in days.values())
 
 
 def passed_at(learner: int, events: list[Event]) -> datetime:

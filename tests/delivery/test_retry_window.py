@@ -14,7 +14,7 @@ import pytest
 
 from sync.breaker import FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
 from sync.dispatch import dispatch
-from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
 from sync.retry import JITTER, STANDARD_STEPS
 from sync.sender import DispatchLimits, DispatchReport
 from sync.warehouse import Warehouse
@@ -51,6 +51,11 @@ class Simulation:
         count = sum(called == url for called, _, _ in self.calls) + 1
         self.calls.append((url, headers["webhook-id"], self.now))
         return self.says(url, count)
+
+    def post_for_body(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> AnswerWithBody | Failure:
+        raise AssertionError("no endpoint here wants a token")
 
     def tick(self) -> DispatchReport:
         """One run now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from sync.settings import PROJECT_ROOT
 from tests.support.processes import LTW, PROC, processes_of
 
-BUDGET_SECONDS = 180
+BUDGET_SECONDS = 300
 """A bound against hanging, not the target: the target is 60 s on two idle cores."""
 
 
@@ -22,7 +23,6 @@ BUDGET_SECONDS = 180
 class Demo:
     """One finished demo."""
 
-    code: int
     document: dict[str, Any]
     progress: str
     scratch: Path
@@ -44,20 +44,24 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         "ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT": "true",
         "WEBHOOKS_ACTIVATED_AT": "2001-01-01T00:00:00Z",
     }
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*LTW, "demo", "--json"],
         cwd=PROJECT_ROOT,
         env=os.environ | hostile,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=BUDGET_SECONDS,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
+    try:
+        out, progress = process.communicate(timeout=BUDGET_SECONDS)
+    except subprocess.TimeoutExpired:
+        # Killed, it could not stop its servers.
+        process.send_signal(signal.SIGINT)
+        out, progress = process.communicate(timeout=BUDGET_SECONDS)
+    assert process.returncode == 0, progress
     return Demo(
-        code=done.returncode,
-        document=json.loads(done.stdout),
-        progress=done.stderr,
+        document=json.loads(out),
+        progress=progress,
         scratch=scratch,
         left_running=processes_of(scratch),
     )

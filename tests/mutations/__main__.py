@@ -186,10 +186,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """For the documentation."""
-    rows = ["| broken so that | caught by |", "|---|---|"]
+    rows = ["| broken so that | a test that notices |", "|---|---|"]
     for one in verdicts:
-        caught_by = ", ".join(f"`{node.rpartition('::')[2]}`" for node in one.mutation.caught_by)
-        rows.append(f"| {one.mutation.name} | {caught_by if one.is_caught else 'nothing'} |")
+        nodes = [node.rpartition("::")[2].removeprefix("test_") for node in one.mutation.caught_by]
+        caught_by = "; ".join(f"`{node}`" for node in nodes) if one.is_caught else "none"
+        rows.append(f"| {one.mutation.name} | {caught_by} |")
     return "\n".join(rows)
 
 

@@ -29,7 +29,7 @@ class Fault(StrEnum):
     LOST_ANSWER = "lost answer"
     """The warehouse has run it, and the connection breaks; the same for each repetition."""
     HICCUP = "hiccup"
-    """The connection breaks after the statement has run; the connector's repetition gets through."""
+    """The connection breaks once the statement has run; the repetition of it gets through."""
     FAILED = "failed"
     """A well-formed answer says that the statement failed; it was not run."""
     DELAYED = "delayed"

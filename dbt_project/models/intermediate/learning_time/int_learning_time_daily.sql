@@ -104,10 +104,7 @@ final as (
         {{ whole_seconds('sum(microseconds)') }} as learning_time_seconds,
         sum(event_count)::number(38, 0) as event_count,
         sum(session_count)::number(38, 0) as session_count,
-        -- Of no value at all, one engine makes an empty text and the other NULL.
-        nullif(
-            listagg(distinct event_category, ',') within group (order by event_category), ''
-        ) as activity_kinds,
+        {{ kinds_of_group('event_category') }} as activity_kinds,
         min(event_at) as first_activity_at,
         max(event_at) as last_activity_at,
         max(processed_at) as processed_at,

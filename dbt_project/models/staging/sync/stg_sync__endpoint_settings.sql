@@ -15,7 +15,7 @@ final as (
     from source
     -- Rows are added by hand: of several for one endpoint the newest counts.
     qualify row_number() over (
-        partition by endpoint_id order by updated_at desc nulls last, payload_format
+        partition by endpoint_id order by updated_at desc nulls last, payload_format asc
     ) = 1
 )
 

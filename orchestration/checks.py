@@ -12,8 +12,8 @@ LINE_COUNTS = dg.AssetKey(["marts", "tracking_line_counts"])
     asset=LINE_COUNTS,
     name="lines_by_reason",
     description=(
-        "Always passes; shows what became of the tracking-log lines, by reason. The dbt test on the "
-        "quarantined share warns and fails. A reason that grows suddenly is a change of the log."
+        "Always passes; shows what became of the tracking-log lines, by reason. The dbt test on "
+        "the quarantined share warns and fails. A reason that grows suddenly is a changed log."
     ),
 )
 def lines_by_reason(warehouse: WarehouseResource) -> dg.AssetCheckResult:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -42,6 +44,7 @@ def run_apart(
         queues.setdefault(key(item), deque()).append(item)
     busy = dict.fromkeys(queues, 0)
     running: dict[Future[Done], Item] = {}
+    ended: SimpleQueue[Future[Done]] = SimpleQueue()
     with ThreadPoolExecutor(threads, thread_name_prefix="delivery") as pool:
         while queues or running:
             given_up: list[Item] = []
@@ -59,16 +62,21 @@ def run_apart(
                         break
                     else:
                         item = queue.popleft()
-                        running[pool.submit(work, item)] = item
+                        future = pool.submit(work, item)
+                        running[future] = item
+                        future.add_done_callback(ended.put)
                         busy[name] += 1
                 if not queue:
                     del queues[name]
+            finished: list[Future[Done]] = []
             if running:
-                finished, _ = wait(running, timeout=soonest, return_when=FIRST_COMPLETED)
-            else:
-                finished = set()
-                if soonest is not None and not given_up:
-                    time.sleep(soonest)
+                # Not concurrent.futures.wait: it locks every running future at each call.
+                with suppress(Empty):
+                    finished.append(ended.get(timeout=soonest))
+                    while True:
+                        finished.append(ended.get_nowait())
+            elif soonest is not None and not given_up:
+                time.sleep(soonest)
             done: list[tuple[Item, Done]] = []
             for future in finished:
                 item = running.pop(future)

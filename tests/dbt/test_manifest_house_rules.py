@@ -176,14 +176,24 @@ def test_a_warning_says_why_it_is_no_error(manifest: Manifest) -> None:
     assert names(wrong) == []
 
 
-def test_the_webhook_is_an_exposure_of_public_models(manifest: Manifest) -> None:
-    exposures = list(manifest["exposures"].values())
-    assert [one["name"] for one in exposures] == ["completion_webhook"]
-    parents = {parent.rpartition(".")[2] for parent in exposures[0]["depends_on"]["nodes"]}
-    assert parents == {"completed_enrollments", "completion_learning_time", "webhook_endpoints"}
-    assert exposures[0]["type"] == "application"
-    assert exposures[0]["description"]
-    assert exposures[0]["owner"]["email"]
+def test_each_webhook_is_an_exposure_of_public_models(manifest: Manifest) -> None:
+    exposures = {one["name"]: one for one in manifest["exposures"].values()}
+    parents = {
+        name: {parent.rpartition(".")[2] for parent in one["depends_on"]["nodes"]}
+        for name, one in exposures.items()
+    }
+    assert parents == {
+        "completion_webhook": {
+            "completed_enrollments",
+            "completion_learning_time",
+            "webhook_endpoints",
+        },
+        "enrollment_webhook": {"enterprise_enrollments", "webhook_endpoints"},
+    }
+    for one in exposures.values():
+        assert one["type"] == "application"
+        assert one["description"]
+        assert one["owner"]["email"]
 
 
 def test_detection_needs_no_learning_time(manifest: Manifest) -> None:

@@ -39,10 +39,10 @@ def main() -> None:
     try:
         app()
     except ConfigurationError as error:
-        err.print(f"[bold red]error:[/] {plain(error)}")
+        err.print(f"[bold red]error:[/] {plain(error)}", soft_wrap=True)
         sys.exit(2)
     except SyncError as error:
-        err.print(f"[bold red]error:[/] {plain(error)}")
+        err.print(f"[bold red]error:[/] {plain(error)}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -13,8 +15,9 @@ from sync.errors import SyncError
 from sync.ledger import ENDPOINT_STATE
 from sync.warehouse import Warehouse
 
-TRIES = 8
-"""Each try loses only to another run that succeeded, so a handful is plenty."""
+TRIES = 30
+"""Each try loses only to another run that succeeded; many runs may have the same endpoints."""
+LONGEST_PAUSE_SECONDS = 0.5
 
 COLUMNS = {
     "endpoint_id": "number(38, 0)",
@@ -71,7 +74,10 @@ class EndpointStates:
             TooMuchContention: still not written after ``TRIES``.
         """
         left = set(endpoint_ids)
-        for _ in range(TRIES):
+        for tried in range(TRIES):
+            if tried:
+                # At random, or runs that met once would meet again at each try.
+                time.sleep(random.uniform(0, min(0.02 * 2**tried, LONGEST_PAUSE_SECONDS)))
             before = self.load(left)
             after = {key: rule(state) for key, state in before.items()}
             changed = [after[key] for key, state in before.items() if after[key] != state]

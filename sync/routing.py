@@ -200,7 +200,9 @@ class _Row:
         return value
 
     def statuses(self, column: str) -> frozenset[int]:
-        entries = (self.optional_text(column) or "").replace(",", " ").split()
+        # A mart that was built before the column existed has none.
+        text = self.optional_text(column) if column in self._row else None
+        entries = (text or "").replace(",", " ").split()
         if not all(re.fullmatch(r"[345][0-9]{2}", entry) for entry in entries):
             raise self._error(column, "is no list of statuses from 300 to 599, such as 400,422")
         return frozenset(int(entry) for entry in entries)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
@@ -14,6 +15,13 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 
 Dbt = Callable[..., object]
+
+# A slow machine is no failed property; time is measured in tests/benchmarks.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+
+# Tables must not be cut to the terminal that happens to run the tests.
+os.environ["COLUMNS"] = "200"
 
 
 @pytest.fixture(scope="session")

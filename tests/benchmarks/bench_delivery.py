@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import PASSED_AT, Run, all_steps, complete, enterprise, seed
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
-from tests.support.measuring import bare_requests_per_second, measured, medians, p95
+from tests.support.measuring import Spent, bare_requests, measured, medians, p95
 from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.side_by_side import deliver_side_by_side
 
 THREADS = 64
 ENDPOINTS = 16
@@ -67,13 +69,13 @@ class Bench:
         self.users += webhooks
         self.run.detect_and_freeze(self.warehouse)
 
-    def send(self, webhooks: int) -> tuple[float, float]:
-        """Webhooks a second, over the whole run and without the time of its statements."""
+    def send(self, webhooks: int) -> Spent:
+        """Send so many, all of which must be delivered."""
         self.freeze(webhooks)
         with measured() as spent:
             report = self.run.send(self.warehouse)
         assert report.outcomes == {"delivered": webhooks}
-        return webhooks / spent.seconds, webhooks / (spent.seconds - spent.in_warehouse)
+        return spent
 
 
 @pytest.fixture
@@ -87,18 +89,51 @@ def test_sends_a_second(bench: Bench, latency_ms: int, webhooks: int) -> None:
     seed(bench.warehouse, urls, **RATE)
     bench.send(200)
 
-    def run() -> tuple[float, float, float]:
-        bare = bare_requests_per_second(urls, BODY, threads=THREADS, total=webhooks)
-        return *bench.send(webhooks), bare
+    def run() -> list[float]:
+        bare = bare_requests(urls, BODY, threads=THREADS, total=webhooks)
+        ours = bench.send(webhooks)
+        return [
+            webhooks / ours.seconds,
+            webhooks / (ours.seconds - ours.in_warehouse),
+            webhooks / bare.seconds,
+            ours.cpu / webhooks * 1e3,
+            bare.cpu / webhooks * 1e3,
+            ours.in_warehouse / ours.seconds,
+        ]
 
-    whole, sending, bare = medians(TIMES, run)
+    whole, sending, bare, our_cpu, bare_cpu, share = medians(TIMES, run)
     ideal = THREADS / (latency_ms / 1000) if latency_ms else None
     against = f"; {sending / ideal:.0%} of concurrency / latency ({ideal:.0f})" if ideal else ""
     print(
         f"\nreceiver at {latency_ms} ms, {THREADS} threads, {webhooks} webhooks: "
-        f"{sending:.0f}/s while sending, {whole:.0f}/s with the embedded warehouse's statements; "
-        f"bare requests loop {bare:.0f}/s ({sending / bare:.0%} while sending, "
-        f"{whole / bare:.0%} in all){against}"
+        f"{sending:.0f}/s while sending, {whole:.0f}/s with the statements ({share:.0%} of the "
+        f"time); bare requests loop {bare:.0f}/s ({sending / bare:.0%} while sending, "
+        f"{whole / bare:.0%} in all){against}; processor time {our_cpu:.2f} ms a webhook, "
+        f"bare {bare_cpu:.2f} ms"
+    )
+
+
+def test_several_processes_where_one_interpreter_is_the_limit(
+    warehouse_settings: EmbeddedWarehouse, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    latency_ms, processes, webhooks = 50, 2, 6_000
+    limits = replace(LIMITS, threads=THREADS // processes, per_endpoint=4, batch_size=500)
+    with receiver_process() as target:
+        outcome = deliver_side_by_side(
+            warehouse_settings,
+            warehouse,
+            target,
+            tmp_path,
+            processes=processes,
+            webhooks=webhooks,
+            path=f"/wait/{latency_ms}",
+            limits=limits,
+        )
+    assert outcome.received == {1: webhooks}
+    rate, ideal = webhooks / outcome.seconds, THREADS / (latency_ms / 1000)
+    print(
+        f"\n{processes} processes of {limits.threads} threads, receiver at {latency_ms} ms: "
+        f"{rate:.0f}/s with start and statements ({rate / ideal:.0%} of {ideal:.0f})"
     )
 
 

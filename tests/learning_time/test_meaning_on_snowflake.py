@@ -23,6 +23,7 @@ from sqlglot import TokenType, exp
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
+from tests.support.clean import drop_all_schemas
 
 WORDS = {
     *("AND", "AS", "BY", "ELSE", "EXISTS", "FROM", "GROUP", "IN", "NOT", "ON", "OR", "OVER"),
@@ -250,6 +251,7 @@ def compiled(
     outputs["snowflake"] = outputs["embedded"]
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
     with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        drop_all_schemas(opened)  # tables of one rule stop a compilation under another
         prepare(opened)
     found = []
     for options in ({}, OPTIONS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync.settings import EmbeddedWarehouse
@@ -16,6 +16,7 @@ from tests.support.receiver_process import Receipt, ReceiverProcess
 ROUND = timedelta(minutes=11)
 """Between two runs: longer than a lease and than the longest rest of a breaker."""
 ROUNDS_TO_RECOVER = 4
+RECOVERY_SECONDS = 300.0
 
 
 @dataclass
@@ -63,7 +64,8 @@ class CrashSite:
         """Healthy runs and receivers: first what was left is taken up, then retries come due."""
         self.target.mend()
         for _ in range(rounds):
-            code = finish(start(self.settings, self.run))
+            healthy = replace(self.run, limits=replace(self.run.limits, batch_size=1_000))
+            code = finish(start(self.settings, healthy), within_seconds=RECOVERY_SECONDS)
             assert code == 0, f"the run failed with exit code {code}"
             self.after_run()
             if self.ids <= delivered(self.warehouse):

@@ -25,6 +25,8 @@ class Spent:
     seconds: float = 0.0
     in_warehouse: float = 0.0
     statements: int = 0
+    cpu: float = 0.0
+    """Of this process: what no busy neighbour changes."""
 
 
 @contextmanager
@@ -42,17 +44,16 @@ def measured() -> Iterator[Spent]:
             spent.statements += 1
 
     Warehouse._run = timed
-    started = time.perf_counter()
+    cpu, started = time.process_time(), time.perf_counter()
     try:
         yield spent
     finally:
         spent.seconds = time.perf_counter() - started
+        spent.cpu = time.process_time() - cpu
         Warehouse._run = plain
 
 
-def bare_requests_per_second(
-    urls: Sequence[str], body: bytes, *, threads: int, total: int
-) -> float:
+def bare_requests(urls: Sequence[str], body: bytes, *, threads: int, total: int) -> Spent:
     """A plain ``requests`` loop: one session per thread, no signature, guard, journal or ledger."""
     local = threading.local()
 
@@ -61,10 +62,9 @@ def bare_requests_per_second(
             local.session = requests.Session()
         local.session.post(urls[number % len(urls)], data=body, timeout=30)
 
-    started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with measured() as spent, ThreadPoolExecutor(threads) as pool:
         list(pool.map(post, range(total)))
-    return total / (time.perf_counter() - started)
+    return spent
 
 
 def p95(values: Sequence[float]) -> float:

@@ -43,16 +43,18 @@ def deliver_side_by_side(
     *,
     processes: int,
     webhooks: int,
+    path: str = "/ok",
+    limits: DispatchLimits = LIMITS,
 ) -> Outcome:
     """Seed, freeze, and let the processes send until nothing is due."""
     seed(
         warehouse,
-        [target.url(f"/ok/{n}") for n in range(ENDPOINTS)],
+        [target.url(f"{path}/{n}") for n in range(ENDPOINTS)],
         max_requests_per_minute=600_000,
         timeout_seconds=10,
     )
     complete(warehouse, range(1, webhooks + 1), endpoints=ENDPOINTS)
-    run = Run(host_ports=target.host_port, journals=journals, endpoints=ENDPOINTS, limits=LIMITS)
+    run = Run(host_ports=target.host_port, journals=journals, endpoints=ENDPOINTS, limits=limits)
     run.detect_and_freeze(warehouse)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["snowflake.connector", "tests.support.side_by_side"])

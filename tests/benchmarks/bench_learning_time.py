@@ -132,8 +132,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path / "home")
     monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     monkeypatch.setenv("LTW_HOME", str(settings.home))
-    # The embedded engine is silent until a statement ends; the connector would send it again.
-    monkeypatch.setattr("sync.warehouse.SOCKET_TIMEOUT_SECONDS", 3600)
     places = ["--project-dir", str(PROJECT_ROOT), "--target-path", str(tmp_path / "target")]
     places += ["--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--log-path", str(tmp_path)]
     ensure_running(settings)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +22,9 @@ from sync.local.embedded.lifecycle import (
     stop,
 )
 from sync.local.embedded.server import KEPT_RESULTS, BoundedResults
-from sync.settings import EmbeddedWarehouse
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
+from tests.support.waiting import wait_until
 
 
 def test_a_null_timestamp_arrives_as_null(warehouse: Warehouse) -> None:
@@ -92,3 +98,79 @@ def test_only_the_newest_results_are_kept() -> None:
     assert len(results) == KEPT_RESULTS
     assert "4" not in results
     assert "5" in results
+
+
+IMPATIENT = (
+    "import sys; from pathlib import Path; from sync.local.embedded import server; "
+    "server.ANSWER_WITHIN_SECONDS = 0.05; server.serve(int(sys.argv[1]), Path(sys.argv[2]))"
+)
+"""The server, in a hurry to answer: 0.05 s stand for the 45 of the real one."""
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[tuple[EmbeddedWarehouse, subprocess.Popen[bytes]]]:
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
+    command = [sys.executable, "-c", IMPATIENT, str(settings.port), str(settings.directory)]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT) as process:
+        wait_until(lambda: isinstance(status(settings.port), Running))
+        try:
+            yield settings, process
+        finally:
+            process.kill()
+
+
+def processor_seconds(pid: int) -> float:
+    """What the process has used so far, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pairs(rows: int) -> str:
+    """A query that looks at ``rows`` times 1,000 pairs, about 1 s for 30,000 rows."""
+    numbers = "table(flatten(input => array_generate_range(0, {})))"
+    return (
+        f"select count(*) as n from {numbers.format(rows)} as a, {numbers.format(1000)} as b "
+        "where md5(a.index || '-' || b.index) <> ''"
+    )
+
+
+def test_a_long_statement_is_run_once_and_asked_for_until_it_ends(
+    impatient: tuple[EmbeddedWarehouse, subprocess.Popen[bytes]],
+) -> None:
+    settings, _ = impatient
+    with open_warehouse(settings, purpose="tests") as warehouse:
+        warehouse.execute("create schema raw.scratch")
+        warehouse.execute("create table raw.scratch.counted (n number)")
+        started = time.monotonic()
+        warehouse.execute(f"insert into raw.scratch.counted {pairs(2_000)}")
+        assert time.monotonic() - started > 0.1, "so short that it was never asked for again"
+        assert warehouse.rows("select * from raw.scratch.counted") == [{"n": 2_000_000}]
+        with pytest.raises(StatementFailed, match="nothing_there"):
+            warehouse.rows("select * from raw.scratch.nothing_there")
+
+
+def test_stopping_ends_a_running_statement(
+    impatient: tuple[EmbeddedWarehouse, subprocess.Popen[bytes]],
+) -> None:
+    settings, process = impatient
+    begun = threading.Event()
+    errors: list[StatementFailed] = []
+
+    def ask() -> None:
+        with open_warehouse(settings, purpose="tests", statement_timeout_seconds=2) as warehouse:
+            warehouse.rows("select 1")
+            begun.set()
+            try:
+                warehouse.rows(pairs(10_000_000))
+            except StatementFailed as error:
+                errors.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert begun.wait(10)
+    idle = processor_seconds(process.pid)
+    wait_until(lambda: processor_seconds(process.pid) > idle + 0.3)
+    process.terminate()
+    process.wait(10)
+    asking.join(30)
+    assert len(errors) == 1

@@ -205,9 +205,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     one(
         "touched learners are rebuilt from their new lines only",
         GAPS,
-        "            and learning_lines.courserun_key = touched.courserun_key\n",
-        "            and learning_lines.courserun_key = touched.courserun_key\n"
-        "    where learning_lines.processed_at > (select max(processed_at) from {{ this }})\n",
+        "            and touched.courserun_key = learning_lines.courserun_key\n",
+        "            and touched.courserun_key = learning_lines.courserun_key\n"
+        "            and learning_lines.processed_at > (select max(processed_at) from {{ this }})\n",
         f"{LATE}::test_a_gap_between_two_batches_counts",
     ),
     one(

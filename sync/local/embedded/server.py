@@ -1,20 +1,28 @@
-"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with five of its traps cured.
+"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with six of its traps cured.
 
 The stock server (0.12.1) returns a NULL timestamp as 1970, answers an unsupported expression with
 HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps every
-result for ever, and gives up on the first update conflict. Each cure has a test in
+result for ever, gives up on the first update conflict, and is silent until a statement ends, so
+that the connector sends one of more than a minute again. Each cure has a test in
 ``tests/integration/test_embedded_warehouse.py``; the version is pinned because the cures lean on
 its internals.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 HOST = "127.0.0.1"
 SERVICE = "learning-time-webhooks embedded warehouse"
@@ -23,6 +31,10 @@ KEPT_RESULTS = 50
 """Results kept for a later fetch by id; each is a whole table in memory."""
 CONFLICT_ATTEMPTS = 12
 """Doubling pauses from 2 ms to 0.2 s: about a second in all before a conflict is reported."""
+ANSWER_WITHIN_SECONDS = 45.0
+"""How long a request may stay open: Snowflake's own time, below the connector's 60 s."""
+IN_PROGRESS = "333334"
+"""Snowflake's code for a statement that still runs; the connector then asks for its result."""
 SESSION_SETTINGS = [r"^alter session", r"^grant ", r"^use (warehouse|role|secondary)"]
 """Statements without a meaning here; they succeed and do nothing."""
 
@@ -74,15 +86,44 @@ def final(call: Callable[..., Any], attempts: int = 1) -> Callable[..., Any]:
     return called
 
 
+class RunningStatements:
+    """Statements whose requests were answered before they had ended, by the id in their URL."""
+
+    def __init__(self, handle: Callable[[Request], Awaitable[Response]]) -> None:
+        self._handle = handle
+        self._tasks: dict[str, asyncio.Future[Response]] = {}
+
+    async def start(self, request: Request) -> Response:
+        """Run a statement; its result, or where to ask for it."""
+        return await self._answer(uuid4().hex, asyncio.ensure_future(self._handle(request)))
+
+    async def result(self, request: Request) -> Response:
+        """Wait on for a statement; 404 when its result was fetched or the server is a new one."""
+        from starlette.responses import Response
+
+        key = request.path_params["key"]
+        task = self._tasks.pop(key, None)
+        return Response(status_code=404) if task is None else await self._answer(key, task)
+
+    async def _answer(self, key: str, task: asyncio.Future[Response]) -> Response:
+        from starlette.responses import JSONResponse
+
+        await asyncio.wait({task}, timeout=ANSWER_WITHIN_SECONDS)
+        if task.done():
+            return task.result()
+        self._tasks[key] = task
+        data = {"queryId": key, "getResultUrl": f"/queries/{key}/result"}
+        return JSONResponse({"code": IN_PROGRESS, "data": data, "message": None, "success": False})
+
+
 def application(directory: Path) -> Any:
     """The server's Starlette application on the database files in ``directory``."""
     import fakesnow.arrow
     import fakesnow.server
     from fakesnow.cursor import FakeSnowflakeCursor as Cursor
     from fakesnow.instance import FakeSnow
-    from starlette.requests import Request
     from starlette.responses import JSONResponse
-    from starlette.routing import Route
+    from starlette.routing import Route, request_response
 
     server: Any = fakesnow.server
     directory.mkdir(parents=True, exist_ok=True)
@@ -105,12 +146,24 @@ def application(directory: Path) -> Any:
         return JSONResponse({"service": SERVICE, "pid": os.getpid(), "directory": str(directory)})
 
     app: Any = server.app
+    statements = RunningStatements(server.query_request)
+    (queries,) = (route for route in app.routes if route.path == "/queries/v1/query-request")
+    queries.app = request_response(statements.start)
+    app.routes.append(Route("/queries/{key}/result", statements.result))
     app.routes.append(Route("/health", health))
     return app
 
 
 def serve(port: int, directory: Path) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop; statements that still run then are interrupted and fail."""
+    import fakesnow.server
     import uvicorn
 
-    uvicorn.run(application(directory), host=HOST, port=port, log_level="warning")
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            for session in fakesnow.server.sessions.values():
+                session._duck_conn.interrupt()
+
+    app = application(directory)
+    Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning")).run()

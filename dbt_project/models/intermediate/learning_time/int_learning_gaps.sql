@@ -46,12 +46,15 @@ touched as (
 ),
 
 lines_of_touched as (
-    select learning_lines.*
+    select *
     from learning_lines
-    inner join touched
-        on
-            learning_lines.user_id = touched.user_id
-            and learning_lines.courserun_key = touched.courserun_key
+    where exists (
+        select 1
+        from touched
+        where
+            touched.user_id = learning_lines.user_id
+            and touched.courserun_key = learning_lines.courserun_key
+    )
 ),
 
 {% endif %}

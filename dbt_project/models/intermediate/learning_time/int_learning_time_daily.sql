@@ -26,12 +26,15 @@ touched as (
 ),
 
 gaps_of_touched as (
-    select gaps.*
+    select *
     from gaps
-    inner join touched
-        on
-            gaps.user_id = touched.user_id
-            and gaps.courserun_key = touched.courserun_key
+    where exists (
+        select 1
+        from touched
+        where
+            touched.user_id = gaps.user_id
+            and touched.courserun_key = gaps.courserun_key
+    )
 ),
 
 {% endif %}

@@ -157,4 +157,4 @@ def raw_relation(schema: RawSchema, table: str) -> str:
 def dbt_vars() -> Mapping[str, object]:
     """The vars that name the sources: dbt and Python read the same lines of one file."""
     text = (PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)["vars"]["learning_time"]
+    return yaml.safe_load(text)["vars"]["learning_time_webhooks"]

@@ -31,7 +31,8 @@
         {%- endif -%}
     {%- endfor -%}
     {# While dbt parses, and in unit tests, there is no graph. #}
-    {%- set seed = graph.get('nodes', {}).get('seed.learning_time.learning_event_patterns', {}) -%}
+    {%- set seed_id = 'seed.' ~ project_name ~ '.learning_event_patterns' -%}
+    {%- set seed = graph.get('nodes', {}).get(seed_id, {}) -%}
     {{ return({
         'clock_future_tolerance_seconds': var('clock_future_tolerance_seconds'),
         'clock_past_tolerance_days': var('clock_past_tolerance_days'),

@@ -38,9 +38,7 @@ MODELS = (
     "stg_tracking__events",
     *("int_tracking_events_screened", "int_tracking_events", "int_learning_gaps"),
     "int_learning_time_daily",
-    # By path: a bare learning_time selects the whole package of that name.
-    "path:dbt_project/models/marts/learning_time/learning_time.sql",
-    "learning_time_watermark",
+    *("learning_time", "learning_time_watermark"),
 )
 BEFORE = ("learning_event_patterns", "+int_course_team", "+int_enterprise_enrollments")
 BY_HAND = Path(__file__).with_name("learning_time_by_hand.sql")

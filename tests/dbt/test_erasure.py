@@ -15,6 +15,7 @@ from tests.conftest import Dbt
 from tests.dbt.scenario import Batch, enroll, line, load, prepare
 
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
+BUILD += ("--exclude", "tag:delivery")
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 KEPT, ERASED = 8, 7
 

@@ -26,7 +26,7 @@ def nodes(manifest: Manifest, kind: str) -> Iterator[Node]:
     return (
         node
         for node in manifest["nodes"].values()
-        if node["resource_type"] == kind and node["package_name"] == "learning_time"
+        if node["resource_type"] == kind and node["package_name"] == "learning_time_webhooks"
     )
 
 
@@ -80,7 +80,7 @@ def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     macros = [
         one
         for one in manifest["macros"].values()
-        if one["package_name"] == "learning_time" and not one["description"]
+        if one["package_name"] == "learning_time_webhooks" and not one["description"]
     ]
     assert names([*sources, *macros]) == []
 
@@ -200,7 +200,7 @@ def test_detection_needs_no_learning_time(manifest: Manifest) -> None:
     """A failed number must never stop a completion: nothing above the view is computed by it."""
     parents = manifest["parent_map"]
     seen: set[str] = set()
-    queue = ["model.learning_time.completed_enrollments"]
+    queue = ["model.learning_time_webhooks.completed_enrollments"]
     while queue:
         node = queue.pop()
         if node not in seen:

@@ -32,6 +32,7 @@ LOADED_AT = START + timedelta(days=5)
 GAPS = [0, 1e-6, 0.5, 60, 900, 1799.999999, 1800, 1800.000001, 1801, 4000, 70_000]
 LEARNERS = range(1, 25)
 BUILD = ("build", "--select", "+marts.learning_time", "--exclude-resource-type", "unit_test")
+BUILD += ("--exclude", "tag:delivery")
 
 
 def timelines(seed: int) -> dict[int, list[datetime]]:

@@ -38,7 +38,7 @@ def snowflake_profiles(
     profiles = yaml.safe_load(
         (PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8")
     )
-    outputs = profiles["learning_time"]["outputs"]
+    outputs = profiles["learning_time_webhooks"]["outputs"]
     outputs["snowflake"] = outputs["embedded"]
     directory = tmp_path_factory.mktemp("profiles")
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")

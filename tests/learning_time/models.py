@@ -12,8 +12,7 @@ from sync.warehouse import Warehouse
 from tests.dbt.scenario import Batch, load
 
 INCREMENTAL = ("int_tracking_events", "int_learning_gaps", "int_learning_time_daily")
-# By path: a bare learning_time selects the whole package of that name.
-MART = "path:dbt_project/models/marts/learning_time/learning_time.sql"
+MART = "learning_time"
 STAMPS = {"processed_at"}
 """Columns that say when a row was computed, and so differ between two ways to the same row."""
 

@@ -161,6 +161,15 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("round(2500000 / 1000000)::number(38, 0)", 3),
         ("round(86399499999 / 1000000)::number(38, 0)", 86_399),
     ],
+    "ABS": [("abs(-3)", 3), ("abs(null)", None)],
+    # The same moment in UTC, without a zone, whatever the session's own zone is.
+    "SYSDATE": [
+        (
+            "abs(datediff('second', sysdate(), "
+            "convert_timezone('UTC', current_timestamp())::timestamp_ntz)) <= 1",
+            True,
+        ),
+    ],
     "FLOOR": [
         ("floor(1000 * 1 / 3)::number(38, 0)", 333),
         ("floor(1000 * 20 / 1000)::number(38, 0)", 20),
@@ -247,7 +256,7 @@ def compiled(
     """
     directory = tmp_path_factory.mktemp("snowflake")
     profiles = yaml.safe_load((PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text("utf-8"))
-    outputs = profiles["learning_time"]["outputs"]
+    outputs = profiles["learning_time_webhooks"]["outputs"]
     outputs["snowflake"] = outputs["embedded"]
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
     with open_warehouse(warehouse_settings, purpose="tests") as opened:

@@ -1,3 +1,6 @@
+{# Readers ask for one learner in one course run; the table is sorted anew at each build. #}
+{{ config(cluster_by=['user_id', 'courserun_key']) }}
+
 with
 
 daily as (

@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo dev test lint format bench mutations lock clean
+.PHONY: help install demo dev test lint format clone bench mutations lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,16 +44,21 @@ format: install ## Let ruff format the Python files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+clone: install ## The README's two commands on a fresh clone, timed; takes minutes
+	@$(BIN)/python -m pytest tests/end_to_end/test_clean_clone.py -m clone -q -s
+
 bench: install ## Benchmarks; nothing here is a test
 	@$(BIN)/python -m pytest tests/benchmarks -q -s -o python_files='bench_*.py'
 
 mutations: install ## Break the models in one way at a time; a test must notice each
 	@$(BIN)/python -m tests.mutations
 
-lock: install ## Write requirements.lock anew from pyproject.toml
-	@UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-		--generate-hashes --no-header --no-emit-index-url --no-annotate --extra dev \
-		pyproject.toml -o requirements.lock
+COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --no-annotate
+
+lock: install ## Write both lock files anew from pyproject.toml
+	@$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	@$(COMPILE) --extra production --extra otel --constraints requirements.lock pyproject.toml -o deploy/requirements.lock
 
 clean: ## Remove what runs have left behind, the embedded warehouse included
 	@-$(BIN)/learning-time-webhooks warehouse stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,26 +11,40 @@ from pydantic import Field, field_validator
 
 from sync.completions import DEFAULT_MASS_SEND_LIMIT
 from sync.errors import ConfigurationError
-from sync.freeze import DEFAULT_MAX_WAIT, EnrichmentPolicy
+from sync.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.flag import (
+    ALLOWLIST_VARIABLE,
+    DRY_RUN_VARIABLE,
+    FLAG_VARIABLE,
+    MAX_WAIT_MINUTES,
+    MAX_WAIT_VARIABLE,
+    ROLLOUT_VARIABLE,
+    SHADOW_VARIABLE,
+    FlagSettings,
+    flag_settings,
+)
+from sync.freeze import EnrichmentPolicy
+from sync.rollout import enterprise_uuids
 from sync.sender import DispatchLimits
 
-FLAG_SETTING = "ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT"
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
-WORDS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
-
-def flag_default(environ: Mapping[str, str]) -> bool:
-    """The feature flag's default: off, unless the environment says otherwise in a known word.
-
-    Raises:
-        ConfigurationError: the variable holds anything else; a typo must not read as "off".
-    """
-    text = environ.get(FLAG_SETTING, "")
-    if text.lower() not in WORDS:
-        raise ConfigurationError(
-            f"{FLAG_SETTING} is {text!r}; it must be 'true', '1', 'false' or '0', or not set"
-        )
-    return WORDS[text.lower()]
+DRY_RUN = (
+    "Decide and report everything; write and send nothing. True on any of the three webhook "
+    f"assets makes the whole run dry. Default from {DRY_RUN_VARIABLE}, else false."
+)
+VARIABLES = {
+    "activated_at": ACTIVATED_AT_SETTING,
+    "enable_webhook_learning_time_enrichment": FLAG_VARIABLE,
+    "rollout_percentage": ROLLOUT_VARIABLE,
+    "enterprise_allowlist": ALLOWLIST_VARIABLE,
+    "max_enrichment_wait_minutes": MAX_WAIT_VARIABLE,
+    "shadow_lookup": SHADOW_VARIABLE,
+    "dry_run": DRY_RUN_VARIABLE,
+}
+"""The variable behind the default of a setting; settings not listed have none."""
+FLAG = flag_settings(os.environ)
+"""The defaults of this process, read once, when Dagster loads the definitions."""
 
 
 class DetectionConfig(dg.Config):
@@ -62,6 +76,7 @@ class DetectionConfig(dg.Config):
     allow_mass_send: bool = Field(
         default=False, description="Let a batch above mass_send_limit through, this once."
     )
+    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
 
     @field_validator("activated_at")
     @classmethod
@@ -75,6 +90,11 @@ class DetectionConfig(dg.Config):
                 ) from error
         return text
 
+    def sources(self) -> dict[str, EventSource]:
+        """Where to look for new events, by what they are."""
+        found = {"completions": COMPLETIONS}
+        return found | {"enrollments": ENROLLMENTS} if self.send_enrollment_events else found
+
     def activation(self) -> datetime | None:
         """The moment as naive UTC, the form of a TIMESTAMP_NTZ; None when not set."""
         if not self.activated_at:
@@ -85,33 +105,79 @@ class DetectionConfig(dg.Config):
         return moment
 
 
-class EnrichmentConfig(dg.Config):
-    """The feature flag and its limits."""
+class FlagConfig(dg.Config):
+    """The feature flag, whom it is for, and how long it may make a completion wait."""
 
     enable_webhook_learning_time_enrichment: bool = Field(
-        default=flag_default(os.environ),
+        default=FLAG.enabled,
         description=(
             "Put learning time into completion webhooks. Off: the standard webhook, byte for byte, "
-            f"and nothing ever waits. Default from {FLAG_SETTING} as it was when Dagster loaded "
+            f"and nothing ever waits. Default from {FLAG_VARIABLE} as it was when Dagster loaded "
             "the definitions, else off."
         ),
     )
-    max_enrichment_wait_minutes: int = Field(
-        default=int(DEFAULT_MAX_WAIT.total_seconds() // 60),
+    rollout_percentage: int = Field(
+        default=FLAG.rollout_percentage,
         ge=0,
-        le=24 * 60,
+        le=100,
+        description=(
+            "With the flag on: the share of learners' course runs that get learning time. Each has "
+            "its place for ever, so raising the number takes it from nobody. Default from "
+            f"{ROLLOUT_VARIABLE}, else 100."
+        ),
+    )
+    enterprise_allowlist: list[str] = Field(
+        default=list(FLAG.enterprise_allowlist),
+        description=(
+            "With the flag on: only customers with these UUIDs get learning time; an empty list "
+            f"means all. Default from {ALLOWLIST_VARIABLE} (separated by commas), else empty."
+        ),
+    )
+    max_enrichment_wait_minutes: int = Field(
+        default=FLAG.max_wait_minutes,
+        ge=0,
+        le=MAX_WAIT_MINUTES,
         description=(
             "How long a new completion may wait for the learning_time mart to cover its pass; then "
-            "it goes out without, and the reason is recorded."
+            f"it goes out without, and the reason is recorded. Default from {MAX_WAIT_VARIABLE}, "
+            "else 60."
         ),
     )
 
+    @field_validator("enterprise_allowlist")
+    @classmethod
+    def _are_uuids(cls, texts: list[str]) -> list[str]:
+        try:
+            return list(enterprise_uuids(texts, setting="enterprise_allowlist"))
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+
     def policy(self) -> EnrichmentPolicy:
         """The settings in the library's terms."""
-        return EnrichmentPolicy(
+        return FlagSettings(
             enabled=self.enable_webhook_learning_time_enrichment,
-            max_wait=timedelta(minutes=self.max_enrichment_wait_minutes),
-        )
+            rollout_percentage=self.rollout_percentage,
+            enterprise_allowlist=tuple(self.enterprise_allowlist),
+            max_wait_minutes=self.max_enrichment_wait_minutes,
+        ).policy()
+
+
+class EnrichmentConfig(FlagConfig):
+    """The feature flag for a run that freezes."""
+
+    shadow_lookup: bool = Field(
+        default=FLAG.is_shadow_looked_up,
+        description=(
+            "After freezing, look up what enriching would have found for messages built without: "
+            "one statement of 5 s at most, for the metadata only. Default from "
+            f"{SHADOW_VARIABLE}, else on."
+        ),
+    )
+    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
+
+    def policy(self) -> EnrichmentPolicy:
+        """The settings in the library's terms."""
+        return replace(super().policy(), is_shadow_looked_up=self.shadow_lookup)
 
 
 class DeliveryConfig(dg.Config):
@@ -132,6 +198,8 @@ class DeliveryConfig(dg.Config):
         description="Wait this long for a first retry (5 s) or a slot of an endpoint's rate.",
     )
 
+    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
+
     def limits(self) -> DispatchLimits:
         """The settings in the library's terms."""
         return DispatchLimits(
@@ -151,5 +219,28 @@ class ModelsConfig(dg.Config):
         description=(
             "Rebuild the incremental models from all raw lines. Needed only after a change of the "
             "event seed or of a parameter; late data never needs it."
+        ),
+    )
+    with_row_counts: bool = Field(
+        default=True,
+        description="Show how many rows each table has. One count per table, from metadata.",
+    )
+    with_column_lineage: bool = Field(
+        default=True,
+        description=(
+            "Show the columns of each model and which columns they come from. It asks the "
+            "warehouse for the columns of each model and of those above it."
+        ),
+    )
+
+
+class DeliveryModelsConfig(dg.Config):
+    """How the delivery models are built."""
+
+    with_column_lineage: bool = Field(
+        default=False,
+        description=(
+            "Show the columns of each model and which columns they come from. Off, because these "
+            "models are built every five minutes and their columns change with a release only."
         ),
     )

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import metadata
@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import (
-    DagsterDbtTranslator,
-    DagsterDbtTranslatorSettings,
-    DbtCliResource,
-    DbtProject,
-    dbt_assets,
-)
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 from packaging.version import Version
 
-from orchestration.config import ModelsConfig
+from orchestration.config import DeliveryModelsConfig, ModelsConfig
+from orchestration.dbt_translator import Translator
 from orchestration.resources import WarehouseResource
 from sync.errors import ConfigurationError
 from sync.settings import PROJECT_ROOT, load_settings
@@ -101,35 +97,6 @@ def dbt_executable() -> str:
     return str(Path(sys.executable).with_name("dbt"))
 
 
-class Translator(DagsterDbtTranslator):
-    """How a dbt node looks in Dagster."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            DagsterDbtTranslatorSettings(
-                enable_source_tests_as_checks=True,
-                # The three ledger tables are one asset here: completion_webhooks writes them.
-                enable_duplicate_source_asset_keys=True,
-            )
-        )
-
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(group_name=_group(manifest, unique_id))
-
-
-def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
-    """The folder below ``models``: staging, intermediate, marts or delivery."""
-    node = manifest["nodes"].get(unique_id)
-    if node is None:
-        return "sources"
-    if "delivery" in node["tags"]:
-        return "delivery"
-    return "seeds" if node["resource_type"] == "seed" else node["fqn"][1]
-
-
 @cache
 def dbt_asset_definitions() -> tuple[dg.AssetsDefinition, ...]:
     """Two asset groups, because the webhooks stand between them."""
@@ -149,7 +116,17 @@ def dbt_asset_definitions() -> tuple[dg.AssetsDefinition, ...]:
         warehouse: WarehouseResource,
         config: ModelsConfig,
     ) -> Iterator[Any]:
-        yield from _build(context, dbt, warehouse, full_refresh=config.full_refresh)
+        yield from _build(
+            context,
+            dbt,
+            warehouse,
+            full_refresh=config.full_refresh,
+            # A run of a part of the graph drops the exclusion above, and dbt would then run the
+            # tests that also read the delivery models, which do not exist before the first run.
+            exclude=[DELIVERY_TAG],
+            row_counts=config.with_row_counts,
+            column_lineage=config.with_column_lineage,
+        )
 
     @dbt_assets(
         name="delivery_models",
@@ -160,11 +137,38 @@ def dbt_asset_definitions() -> tuple[dg.AssetsDefinition, ...]:
         pool=WAREHOUSE_POOL,
     )
     def delivery_models(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource
+        context: dg.AssetExecutionContext,
+        dbt: DbtCliResource,
+        warehouse: WarehouseResource,
+        config: DeliveryModelsConfig,
     ) -> Iterator[Any]:
-        yield from _build(context, dbt, warehouse, full_refresh=False)
+        yield from _build(
+            context,
+            dbt,
+            warehouse,
+            full_refresh=False,
+            # They are views: there are no rows of theirs to count.
+            row_counts=False,
+            column_lineage=config.with_column_lineage,
+        )
 
     return learning_time_models, delivery_models
+
+
+class ModelEvents(DbtEventIterator[Any]):
+    """Events of a build, with metadata added to models only.
+
+    The parent also asks for the columns of every data test, which have no table: an error with a
+    traceback in the run's log for each of them.
+    """
+
+    def _attach_metadata(
+        self, fn: Callable[[Any, Any], dict[str, Any] | None]
+    ) -> DbtEventIterator[Any]:
+        def of_models(invocation: Any, event: Any) -> dict[str, Any] | None:
+            return fn(invocation, event) if isinstance(event, dg.Output) else None
+
+        return super()._attach_metadata(of_models)
 
 
 def _build(
@@ -173,14 +177,26 @@ def _build(
     warehouse: WarehouseResource,
     *,
     full_refresh: bool,
+    row_counts: bool,
+    column_lineage: bool,
+    exclude: Sequence[str] = (),
 ) -> Iterator[Any]:
     with warehouse.session(purpose="prepare"):
         pass
     # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     arguments += ["--full-refresh"] if full_refresh else []
-    with artifacts_directory(dbt_project(), context.run.run_id, context.op.name) as directory:
-        yield from dbt.cli(arguments, context=context, target_path=directory).stream()
+    for one in exclude:
+        arguments += ["--exclude", one]
+    op_name = context.op_execution_context.op.name
+    with artifacts_directory(dbt_project(), context.run.run_id, op_name) as directory:
+        invocation = dbt.cli(arguments, context=context, target_path=directory)
+        events = ModelEvents(invocation.stream(), dbt_cli_invocation=invocation)
+        if column_lineage:
+            events = events.fetch_column_metadata()
+        if row_counts:
+            events = events.fetch_row_counts()
+        yield from events
 
 
 @contextmanager

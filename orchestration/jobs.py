@@ -5,13 +5,14 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.dbt import dbt_asset_definitions
+from orchestration.report import GROUP as REPORTS
 from orchestration.webhooks import GROUP
 
 RETRIES = {"dagster/max_retries": "1"}
 
 
 def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
-    """The two jobs, in one process each: dbt is a subprocess already, and sending waits on I/O."""
+    """Jobs of the assets, in one process each: dbt is a subprocess, and sending waits on I/O."""
     learning_time, deliveries = dbt_asset_definitions()
     return [
         dg.define_asset_job(
@@ -28,11 +29,17 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             tags=RETRIES,
             description="Detect new completions, send their webhooks, report on deliveries.",
         ),
+        dg.define_asset_job(
+            "delivery_report_job",
+            selection=dg.AssetSelection.groups(REPORTS),
+            executor_def=dg.in_process_executor,
+            description="Draw the delivery report. Apart, so that it never delays a delivery.",
+        ),
     ]
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """Half-hourly for the number, every five minutes for the message."""
+    """Half-hourly for the number, every five minutes for the message, daily for the report."""
     return [
         dg.ScheduleDefinition(
             name="learning_time_every_30_minutes",
@@ -50,5 +57,12 @@ def schedules() -> list[dg.ScheduleDefinition]:
             cron_schedule="*/5 * * * *",
             execution_timezone="UTC",
             description="Every five minutes: new completions, and retries that are due.",
+        ),
+        dg.ScheduleDefinition(
+            name="delivery_report_every_day",
+            job_name="delivery_report_job",
+            cron_schedule="15 5 * * *",
+            execution_timezone="UTC",
+            description="Every morning at 5:15 UTC; run the job by hand for the state of now.",
         ),
     ]

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from statistics import quantiles
 from typing import Any
 
 import dagster as dg
 
-from orchestration.config import EnrichmentConfig
 from sync.attempts import Attempt
 from sync.completions import Enqueued, HeldBack
-from sync.freeze import FreezeReport
+from sync.freeze import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
 from sync.ledger import OUTBOX
+from sync.rollout import LeftOut
 from sync.sender import DispatchReport
 from sync.warehouse import Warehouse
 
 SAMPLE_ROWS = 20
 """Rows of a sample table; the ledger has them all, and the UI renders every row on each visit."""
+OUTCOME_TEXTS = {
+    "flag_off": "the flag is off",
+    "endpoint_opted_out": "the operator's settings keep this endpoint without learning time",
+    "no_data": "the mart covers the pass and knows no learning event",
+    "not_yet": "the mart did not cover the pass when the wait was over",
+    "unavailable": "the mart could not be read until the wait was over",
+    "not_a_completion": "an enrollment, which has no learning time",
+    LeftOut.ENTERPRISE: "the customer is not in enterprise_allowlist",
+    LeftOut.SHARE: "outside rollout_percentage",
+}
+SHADOW_TEXTS = {
+    "found": "would have learning time",
+    "no_data": "would have none: no learning event",
+    "not_yet": "would wait for the mart, up to the limit",
+    "unavailable": "unavailable",
+}
 STATES = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
 OUTCOMES = ("delivered", "retry", "held", "dead")
 
@@ -58,20 +75,21 @@ def enrollment_detection(outcome: Enqueued | HeldBack | None) -> dict[str, Any]:
             }
 
 
-def freezing(report: FreezeReport, config: EnrichmentConfig) -> dict[str, Any]:
+def freezing(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
     """Metadata of ``enriched_completions``."""
     frozen = sum(report.frozen.values())
     enriched = report.frozen["found"]
     return {
-        "learning_time_enrichment": (
-            "on" if config.enable_webhook_learning_time_enrichment else "off"
-        ),
+        "dry_run": False,
+        "learning_time_enrichment": "on" if policy.enabled else "off",
         "frozen": frozen,
         "enriched": enriched,
         "enriched_share": enriched / frozen if frozen else 0.0,
         "waiting_for_learning_time": sum(report.waiting.values()),
         "held": sum(report.held.values()),
         "suppressed": sum(report.suppressed.values()),
+        "not_enriched": _not_enriched(report),
+        **_shadow(report, policy),
         "outcomes": dg.MetadataValue.md(
             bar_chart(
                 {f"frozen: {name}": n for name, n in report.frozen.items()}
@@ -83,6 +101,37 @@ def freezing(report: FreezeReport, config: EnrichmentConfig) -> dict[str, Any]:
         "problems": dg.MetadataValue.md(
             "\n".join(f"- {n} × {text}" for text, n in report.problems.most_common(SAMPLE_ROWS))
             or "none"
+        ),
+    }
+
+
+def _not_enriched(report: FreezeReport) -> dg.TableMetadataValue:
+    """Messages frozen without learning time, and why."""
+    rows = [
+        {"outcome": name, "messages": count, "why": OUTCOME_TEXTS[name]}
+        for name, count in sorted(report.frozen.items())
+        if name != "found" and name != NOT_IN_ROLLOUT
+    ]
+    rows += [
+        {"outcome": NOT_IN_ROLLOUT, "messages": count, "why": OUTCOME_TEXTS[why]}
+        for why, count in sorted(report.left_out.items())
+    ]
+    return table(rows)
+
+
+def _shadow(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
+    """What enriching would have found for messages that were built without asking."""
+    if not policy.is_shadow_looked_up:
+        return {"shadow": "off"}
+    asked = report.shadow.total()
+    found = report.shadow["found"]
+    return {
+        "shadow_messages": report.shadow_seen,
+        "shadow_asked": asked,
+        "shadow_would_enrich": found,
+        "shadow_would_enrich_share": found / asked if asked else 0.0,
+        "shadow": dg.MetadataValue.md(
+            bar_chart({SHADOW_TEXTS[name]: count for name, count in report.shadow.items()})
         ),
     }
 
@@ -151,7 +200,7 @@ def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
         """,
         run_id,
     )
-    return _table(
+    return table(
         [
             {
                 "webhook_id": row["webhook_id"],
@@ -167,7 +216,7 @@ def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
 
 
 def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
-    return _table(
+    return table(
         [
             {
                 "webhook_id": attempt.claimed.webhook_id,
@@ -183,11 +232,18 @@ def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
     )
 
 
-def _table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
+    """Rows as a table; none at all is a table that says so."""
     if not rows:
         empty = dg.TableSchema(columns=[dg.TableColumn("nothing", "string")])
         return dg.MetadataValue.table(records=[], schema=empty)
-    return dg.MetadataValue.table(records=[dg.TableRecord(row) for row in rows])
+    return dg.MetadataValue.table(
+        records=[
+            # Dagster stores plain values only, and the words of the ledger are enums here.
+            dg.TableRecord({k: str(v) if isinstance(v, Enum) else v for k, v in row.items()})
+            for row in rows
+        ]
+    )
 
 
 def _query(sql: str) -> dg.MarkdownMetadataValue:

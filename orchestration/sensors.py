@@ -1,15 +1,15 @@
 """Low latency at no cost while idle, and a voice when a run fails. Both start stopped."""
 
-import hashlib
+import logging
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from orchestration.config import EnrichmentConfig
 from orchestration.resources import WarehouseResource
-from sync.alerts import send_alert
-from sync.changes import Seen, look
+from sync.alerts import failures_in_a_row, is_worth_an_alert, send_alert
+from sync.changes import LastRun, Rest, Seen, Wake, decide, look
 from sync.errors import SyncError
 from sync.network import network_policy
 from sync.settings import load_settings
@@ -17,6 +17,14 @@ from sync.transport import Transport
 from sync.warehouse import RelationMissing
 
 LOOK_EVERY_SECONDS = 30
+LONGEST_RUN = timedelta(minutes=20)
+"""A run that is older has died without a word, and must not keep the next one from starting."""
+WEBHOOKS_JOB = "completion_webhooks_job"
+MOST_COUNTED = 2_000
+"""Runs that are looked at to count failures in a row: a week of them."""
+MOST_EVALUATIONS = 300
+"""Of one check, a day of them; each record is larger than that of a run."""
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -27,7 +35,7 @@ ACTIVE = [
 
 @dg.sensor(
     name="completions_arrived",
-    job_name="completion_webhooks_job",
+    job_name=WEBHOOKS_JOB,
     minimum_interval_seconds=LOOK_EVERY_SECONDS,
     description=(
         "Starts a delivery run when the replicas have changed or a webhook comes due. On Snowflake "
@@ -38,47 +46,118 @@ def completions_arrived(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask whether there is anything to do."""
+    since = datetime.now(UTC) - LONGEST_RUN
     running = context.instance.get_run_records(
-        dg.RunsFilter(job_name="completion_webhooks_job", statuses=ACTIVE), limit=1
+        dg.RunsFilter(job_name=WEBHOOKS_JOB, statuses=ACTIVE, created_after=since), limit=1
     )
     if running:
         return dg.SkipReason(f"run {running[0].dagster_run.run_id} is still delivering")
     before = Seen.from_cursor(context.cursor)
+    now = datetime.now(UTC).replace(tzinfo=None)
     try:
         with warehouse.glance(purpose="sensor") as session:
-            found = look(
-                session,
-                before,
-                now=datetime.now(UTC).replace(tzinfo=None),
-                max_wait=EnrichmentConfig().policy().max_wait,
-            )
+            found = look(session, before, now=now, max_wait=EnrichmentConfig().policy().max_wait)
     except RelationMissing as error:
         return dg.SkipReason(f"not set up yet: {error}")
-    if found.reason is None:
-        return dg.SensorResult(
-            cursor=found.seen.cursor(),
-            skip_reason=dg.SkipReason(f"nothing has changed; next due: {found.seen.due_at}"),
-        )
-    key = hashlib.sha256(found.seen.cursor().encode()).hexdigest()[:32]
-    return dg.SensorResult(
-        cursor=found.seen.cursor(),
-        run_requests=[dg.RunRequest(run_key=key, tags={"reason": found.reason})],
+    decision = decide(before, found, last=_last_run(context.instance), now=now)
+    match decision:
+        case Rest(reason, seen):
+            return dg.SensorResult(cursor=seen.cursor(), skip_reason=dg.SkipReason(reason))
+        case Wake(reason, key, seen):
+            request = dg.RunRequest(run_key=key, tags={"reason": reason})
+            return dg.SensorResult(cursor=seen.cursor(), run_requests=[request])
+
+
+def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
+    records = instance.get_run_records(
+        dg.RunsFilter(job_name=WEBHOOKS_JOB, statuses=ENDED), limit=1
+    )
+    if not records:
+        return None
+    ended_at = records[0].end_time or records[0].update_timestamp.timestamp()
+    return LastRun(
+        run_id=records[0].dagster_run.run_id,
+        ended_at=datetime.fromtimestamp(ended_at, UTC).replace(tzinfo=None),
+        has_failed=records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE,
     )
 
 
 @dg.run_failure_sensor(
     name="a_run_failed",
-    description="Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost or Teams).",
+    description=(
+        "Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost, Teams) and hands it "
+        "to LTW_ALERT_HOOK. Of failures in a row it tells the 1st, 2nd, 4th, 8th and so on."
+    ),
 )
 def a_run_failed(context: dg.RunFailureSensorContext) -> None:
     """Tell people of a failed run: names and the error's first line, never data."""
     run = context.dagster_run
+    failures = failures_in_a_row(_outcomes(context.instance, run))
+    if not is_worth_an_alert(failures):
+        context.log.info(f"no alert sent: failure {failures} in a row, and people have been told")
+        return
     lines = (context.failure_event.message or "no reason given").strip().splitlines()
-    first_line = lines[0][:300]
-    text = f"{run.job_name} failed (run {run.run_id}): {first_line}"
+    in_a_row = "" if failures == 1 else f", {failures} times in a row"
+    _tell(context.log, f"{run.job_name} failed{in_a_row} (run {run.run_id}): {lines[0][:300]}")
+
+
+@dg.run_status_sensor(
+    name="a_check_failed",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    description=(
+        "Tells of checks that failed in a run that went on: what they mean, whom they concern and "
+        "what to do. Told where and how often as a_run_failed tells; a warning once, as it begins."
+    ),
+)
+def a_check_failed(context: dg.RunStatusSensorContext) -> None:
+    """Tell people of failed checks: names and texts of the definitions, never data."""
+    run, instance = context.dagster_run, context.instance
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        found = entry.get_dagster_event().asset_check_evaluation_data
+        if found.passed:
+            continue
+        failures = failures_in_a_row(_checked(instance, found.asset_check_key))
+        is_warning = found.severity is dg.AssetCheckSeverity.WARN
+        # A warning may last for days, and nothing gets worse by it: its beginning is enough.
+        if not is_worth_an_alert(failures) or (is_warning and failures > 1):
+            continue
+        name = f"{found.check_name} of {found.asset_key.to_user_string()}"
+        verb = "warns" if is_warning else "failed"
+        in_a_row = "" if failures == 1 else f", {failures} times in a row"
+        about = _description(context, found.asset_check_key)
+        _tell(context.log, f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}")
+
+
+def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
+    """Whether the last evaluations of a check passed, newest first."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=MOST_EVALUATIONS
+    )
+    return [one.status.value == "SUCCEEDED" for one in history]
+
+
+def _description(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> str:
+    repository = context.repository_def
+    if repository is None or key not in repository.asset_graph.asset_check_keys:
+        return ""
+    return repository.asset_graph.get(key).description or ""
+
+
+def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
+    """Whether this run and those of its job before it succeeded, newest first."""
+    records = instance.get_run_records(
+        dg.RunsFilter(job_name=run.job_name, statuses=ENDED), limit=MOST_COUNTED
+    )
+    runs = [record.dagster_run for record in records]
+    ids = [one.run_id for one in runs]
+    since = runs[ids.index(run.run_id) :] if run.run_id in ids else [run]
+    return [one.status is dg.DagsterRunStatus.SUCCESS for one in since]
+
+
+def _tell(log: logging.Logger, text: str) -> None:
     try:
         policy = network_policy(os.environ, load_settings(os.environ))
         with Transport(policy=policy) as transport:
-            context.log.info(send_alert(text, environ=os.environ, poster=transport))
+            log.info(send_alert(text, environ=os.environ, poster=transport))
     except SyncError as error:
-        context.log.warning(f"no alert sent: {error}")
+        log.warning(f"no alert sent: {error}")

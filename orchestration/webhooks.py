@@ -1,16 +1,24 @@
 """The webhooks as assets: detect, freeze, send. Each reads what the one above wrote."""
 
 import os
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
 from orchestration import metadata
+from orchestration.checks import spec
 from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
+from orchestration.dry_run import is_dry_run, would_detect, would_freeze, would_send
+from orchestration.effective import given_config, settings_table
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
+from sync.attempts import Attempt
 from sync.clock import warehouse_clock
 from sync.completions import Enqueued, HeldBack, enqueue
 from sync.dispatch import dispatch
-from sync.event_sources import ENROLLMENTS
+from sync.event_sources import COMPLETIONS
 from sync.freeze import freeze
 from sync.learning_time import LearningTimeClient
 from sync.network import canary, network_policy
@@ -20,24 +28,18 @@ from sync.secrets import SecretStore
 from sync.sender import Sender
 from sync.settings import journal_directory, load_settings
 from sync.transport import Transport
+from sync.watching import Watch, watching
 
 GROUP = "webhooks"
 OUTBOX_POOL = "webhook_outbox"
 """Detection runs one at a time: with no unique key enforced, two could record a row twice."""
+SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(minutes=30), fail_window=timedelta(hours=4)
+)
+"""It runs every five minutes. No check of its own can notice that nothing runs."""
 OWNERS = ["team:learning-data"]
 
-NEW = dg.AssetKey(["sync", "newly_completed_enrollments"])
-ENRICHED = dg.AssetKey(["sync", "enriched_completions"])
-WEBHOOKS = dg.AssetKey(["sync", "completion_webhooks"])
-
-MASS_SEND_CHECK = dg.AssetCheckSpec(
-    "no_unusual_number_of_completions",
-    asset=NEW,
-    description=(
-        "Fails when more completions are new than mass_send_limit. Nothing was recorded. Look at "
-        "marts.completed_enrollments; if the number is right, run again with allow_mass_send."
-    ),
-)
+MASS_SEND_CHECK = spec("no_unusual_number_of_completions", NEW)
 
 
 @dg.asset(
@@ -57,47 +59,57 @@ def newly_completed_enrollments(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DetectionConfig
 ) -> dg.MaterializeResult:
     """Enqueue what the outbox does not know yet."""
-    with warehouse.session(purpose="detect") as session:
+    if is_dry_run(context):
+        found, facts = would_detect(context, warehouse, config)
+        return _detected(context, config, found, facts, verb="would be recorded")
+    with (
+        watching("detect", context.run.run_id) as watch,
+        warehouse.session(purpose="detect") as session,
+    ):
         clock = warehouse_clock(session)
-        outcome = enqueue(
-            session,
-            run_id=context.run.run_id,
-            clock=clock,
-            activated_at=config.activation(),
-            mass_send_limit=config.mass_send_limit,
-            allow_mass_send=config.allow_mass_send,
-        )
-        enrollments = (
-            enqueue(
+        found = {
+            what: enqueue(
                 session,
                 run_id=context.run.run_id,
                 clock=clock,
-                source=ENROLLMENTS,
+                source=source,
+                activated_at=config.activation() if source is COMPLETIONS else None,
                 mass_send_limit=config.mass_send_limit,
                 allow_mass_send=config.allow_mass_send,
             )
-            if config.send_enrollment_events
-            else None
-        )
-        facts = metadata.detection(session, outcome, run_id=context.run.run_id)
-        facts |= metadata.enrollment_detection(enrollments)
-    for what, found in (("completions", outcome), ("enrollments", enrollments)):
-        match found:
+            for what, source in config.sources().items()
+        }
+        for what, outcome in found.items():
+            watch.detected(what, outcome)
+        facts = metadata.detection(session, found["completions"], run_id=context.run.run_id)
+    facts |= metadata.enrollment_detection(found.get("enrollments"))
+    return _detected(context, config, found, facts, verb="recorded")
+
+
+def _detected(
+    context: dg.AssetExecutionContext,
+    config: DetectionConfig,
+    found: Mapping[str, Enqueued | HeldBack],
+    facts: Mapping[str, Any],
+    *,
+    verb: str,
+) -> dg.MaterializeResult:
+    """Say what was found, and let the check fail where the guard held it back."""
+    for what, outcome in found.items():
+        match outcome:
             case HeldBack(found=count, limit=limit):
                 context.log.error(
                     f"{count} {what} are new, more than mass_send_limit = {limit}: none was "
                     "recorded. If the number is right, run again with allow_mass_send: true"
                 )
             case Enqueued(awaiting=awaiting, suppressed=suppressed):
-                context.log.info(f"{awaiting} {what} recorded, {suppressed} older ones suppressed")
-            case None:
-                pass
+                context.log.info(f"{awaiting} {what} {verb}, {suppressed} older ones suppressed")
     return dg.MaterializeResult(
-        metadata=facts,
+        metadata={**facts, "settings": _settings(context, NEW, config)},
         check_results=[
             dg.AssetCheckResult(
                 check_name=MASS_SEND_CHECK.name,
-                passed=not any(isinstance(one, HeldBack) for one in (outcome, enrollments)),
+                passed=not any(isinstance(one, HeldBack) for one in found.values()),
                 metadata={"limit": config.mass_send_limit},
             )
         ],
@@ -123,22 +135,29 @@ def enriched_completions(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: EnrichmentConfig
 ) -> dg.MaterializeResult:
     """Freeze the messages of recorded completions."""
+    settings = {"settings": _settings(context, ENRICHED, config)}
+    if is_dry_run(context):
+        return dg.MaterializeResult(metadata=would_freeze(context, warehouse) | settings)
+    policy = config.policy()
     with (
+        watching("freeze", context.run.run_id) as watch,
         warehouse.session(purpose="freeze") as session,
         LearningTimeClient.connect(session.settings) as client,
     ):
         clock = warehouse_clock(session)
         outbox = Outbox(session, clock, context.run.run_id)
-        report = freeze(session, outbox, client, policy=config.policy(), clock=clock)
+        report = freeze(session, outbox, client, policy=policy, clock=clock)
+        watch.froze(report)
     for problem, count in sorted(report.problems.items()):
         context.log.warning(f"{count} completions: {problem}")
     context.log.info(metadata.freeze_sentence(report))
-    return dg.MaterializeResult(metadata=metadata.freezing(report, config))
+    return dg.MaterializeResult(metadata=metadata.freezing(report, policy) | settings)
 
 
 @dg.asset(
     key=WEBHOOKS,
     group_name=GROUP,
+    freshness_policy=SEND_FRESHNESS,
     kinds={"python", "http"},
     owners=OWNERS,
     deps=[ENRICHED],
@@ -151,11 +170,15 @@ def completion_webhooks(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DeliveryConfig
 ) -> dg.MaterializeResult:
     """Send every due webhook."""
+    shown = {"settings": _settings(context, WEBHOOKS, config)}
+    if is_dry_run(context):
+        return dg.MaterializeResult(metadata=would_send(context, warehouse) | shown)
     run_id = context.run.run_id
     settings = load_settings(os.environ)
     policy = network_policy(os.environ, settings)
     resolver = SystemResolver(canary=canary(settings))
     with (
+        watching("deliver", run_id) as watch,
         warehouse.session(purpose="deliver") as session,
         Transport(policy=policy, resolver=resolver) as transport,
     ):
@@ -171,9 +194,10 @@ def completion_webhooks(
                 journal_directory=journal_directory(os.environ),
                 limits=config.limits(),
             ),
-            on_batch=lambda attempts: context.log.info(metadata.batch_sentence(attempts)),
+            on_batch=lambda attempts: _say(context, watch, attempts),
         )
-        facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts())
+        watch.delivered(session, report)
+        facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts()) | shown
     if report.recovered:
         context.log.warning(
             f"{report.recovered} answers were recovered from the journal of a run that died"
@@ -192,3 +216,18 @@ def completion_webhooks(
         problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")
         context.log.warning(f"endpoint {endpoint_id} is held ({reason}): {problem}")
     return dg.MaterializeResult(metadata=facts)
+
+
+def _say(context: dg.AssetExecutionContext, watch: Watch, attempts: Sequence[Attempt]) -> None:
+    context.log.info(metadata.batch_sentence(attempts))
+    watch.batch(attempts)
+
+
+def _settings(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    config: DetectionConfig | EnrichmentConfig | DeliveryConfig,
+) -> dg.TableMetadataValue:
+    given = given_config(context.run.run_config, op_name(key))
+    is_made_dry = is_dry_run(context) and not config.dry_run
+    return settings_table(config, given, is_made_dry=is_made_dry)

@@ -7,6 +7,7 @@ could map the inside network by it.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def vet(
         InvalidTarget: a rule refuses it; nothing was sent.
         Whatever ``resolver`` raises when the name has no answer.
     """
-    target = parse_url(url, policy.development_targets, policy.ports)
+    target = _parsed(url, policy.development_targets, policy.ports)
     literal = target.literal
     answers = [str(literal)] if literal else resolver(target, timeout_seconds)
     addresses = tuple(dict.fromkeys(_parse_answer(answer) for answer in answers))
@@ -126,6 +127,10 @@ def vet(
     elif not all(policy.allows(address) for address in addresses):
         raise InvalidTarget(Rule.ADDRESS)
     return VettedTarget(target, addresses)
+
+
+_parsed = functools.lru_cache(maxsize=4_096)(parse_url)
+"""An endpoint's URL is the same at each of its webhooks; its addresses are looked up anew."""
 
 
 def canonical(address: Address) -> Address:

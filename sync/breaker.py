@@ -57,6 +57,11 @@ class EndpointState:
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last answer was a failure, or its breaker has not closed since."""
+        return self.consecutive_failures > 0 or self.breaker_state is not Breaker.CLOSED
+
     def rests_at(self, now: datetime) -> bool:
         """Whether it gets nothing at this moment."""
         if self.disabled_at is not None:

@@ -6,12 +6,13 @@ when the ledger itself has changed is it read, once, for the moment when the nex
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sync.ledger import OUTBOX
+from sync.ledger import ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
 from sync.warehouse import Warehouse
 
@@ -29,6 +30,8 @@ their newest moment.
 """
 MART = ("completion_learning_time", "computed_through")
 """Its change can end the wait of a completion."""
+REPEAT_AFTER = timedelta(minutes=5)
+"""After a run that failed or changed nothing: as often as the schedule, and not twice a minute."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +88,70 @@ def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedel
     return Look(seen, None)
 
 
+@dataclass(frozen=True)
+class LastRun:
+    """The newest delivery run, which is not active any more."""
+
+    run_id: str
+    ended_at: datetime
+    """Naive UTC."""
+    has_failed: bool
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Start a run. The key is the same for as long as nothing changes and no run ends."""
+
+    reason: str
+    key: str
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Start none, and remember ``seen``."""
+
+    reason: str
+    seen: Seen
+
+
+def decide(before: Seen, found: Look, *, last: LastRun | None, now: datetime) -> Wake | Rest:
+    """Whether to start a run. A run that failed, or brought nothing on, is repeated after a while.
+
+    A cursor alone would lose such work: what a failed run should have done is no change any more.
+    """
+    pause_ends = None if last is None else last.ended_at + REPEAT_AFTER
+    is_pausing = pause_ends is not None and now < pause_ends
+    has_failed = last is not None and last.has_failed
+    if has_failed and is_pausing:
+        # What has changed meanwhile must still be news after the pause.
+        return Rest(f"the last run failed; the next one starts after {pause_ends} UTC", before)
+    if found.reason is None and not has_failed:
+        return Rest(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
+    if found.reason is not None and found.seen == before and is_pausing:
+        return Rest(f"{found.reason}, and a run has just been; again after {pause_ends}", before)
+    text = found.seen.cursor() + (last.run_id if last is not None else "")
+    return Wake(
+        found.reason or "the last run failed",
+        hashlib.sha256(text.encode()).hexdigest()[:32],
+        found.seen,
+    )
+
+
 def _tokens(warehouse: Warehouse) -> tuple[str, str]:
     tables = [(warehouse.raw_relation(one[0], one[1]), one[2]) for one in SOURCES]
     tables.append((warehouse.relation("marts", MART[0]), MART[1]))
-    outbox = warehouse.relation("sync", OUTBOX)
+    ledgers = [warehouse.relation("sync", table) for table in (OUTBOX, ENDPOINT_STATE)]
     match warehouse.settings:
         case SnowflakeWarehouse():
             sources = [_commit_time(table) for table, _ in tables]
-            ledger = _commit_time(outbox)
+            ledger = [_commit_time(table) for table in ledgers]
         case EmbeddedWarehouse():
             sources = [_newest(table, column) for table, column in tables]
-            ledger = _newest(outbox, "updated_at")
-    row = warehouse.rows(f"select {' || '.join(sources)} as sources, {ledger} as ledger")[0]
+            ledger = [_newest(table, "updated_at") for table in ledgers]
+    row = warehouse.rows(
+        f"select {' || '.join(sources)} as sources, {' || '.join(ledger)} as ledger"
+    )[0]
     return row["sources"], row["ledger"]
 
 
@@ -111,15 +166,37 @@ def _newest(table: str, column: str) -> str:
 
 
 def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
-    """When the first pending row is due, or the first waiting one has waited long enough."""
+    """When a run will first have something to do.
+
+    A pending row waits for its lease and for its endpoint's rest, too; a run before that would
+    find nothing. A row held for an endpoint that is on again is due at once.
+    """
     rows = warehouse.rows(
         f"""
         select min(case
-            when state = 'pending' then next_attempt_at
-            when state = 'delivered' and replay_id is not null then next_attempt_at
-            when state = 'awaiting' then dateadd('second', ?, recorded_at)
+            when outbox.state = 'awaiting' then dateadd('second', ?, outbox.recorded_at)
+            when outbox.state = 'held' then outbox.next_attempt_at
+            else greatest(
+                outbox.next_attempt_at,
+                coalesce(outbox.lease_expires_at, outbox.next_attempt_at),
+                coalesce(
+                    iff(endpoint.breaker_state = 'open', endpoint.next_probe_at, null),
+                    outbox.next_attempt_at
+                ),
+                coalesce(endpoint.paused_until, outbox.next_attempt_at)
+            )
         end) as due_at
-        from {warehouse.relation("sync", OUTBOX)}
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+            on outbox.endpoint_id = endpoint.endpoint_id
+        where endpoint.disabled_at is null
+            and (
+                outbox.state in ('awaiting', 'pending')
+                or outbox.state = 'delivered' and outbox.replay_id is not null
+                or outbox.state = 'held'
+                    and outbox.state_reason = 'endpoint_disabled'
+                    and outbox.body is not null
+            )
         """,
         int(max_wait.total_seconds()),
     )

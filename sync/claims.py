@@ -45,6 +45,8 @@ class Batch:
 
     rows: list[Claimed]
     grants: Mapping[int, Grant]
+    leaves_more: bool = False
+    """Whether more rows were due than it took."""
 
 
 DUE = """
@@ -73,19 +75,31 @@ class Claims:
         self._hook = hook
         self._outbox = warehouse.relation("sync", OUTBOX)
 
-    def next_batch(self, *, limit: int, lease: timedelta) -> Batch:
+    def next_batch(
+        self, *, limit: int, lease: timedelta, held: Mapping[int, int] | None = None
+    ) -> Batch:
         """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
+
+        ``held`` says how many rows of each endpoint the caller has and has not begun to send;
+        they count as turns that were taken, so that rows of a slow endpoint do not pile up.
 
         An empty batch means that nothing is due, or that every endpoint with due rows rests or
         has used up its rate for now.
         """
-        grants = self._reserve(limit, lease)
+        due = {key: n for key, n in self._due_counts().items() if key in self._limits}
+        ahead = held or {}
+        wanted = {key: min(n, limit - ahead.get(key, 0)) for key, n in due.items()}
+        grants = self._reserve({key: n for key, n in wanted.items() if n > 0}, lease)
         self._hook(Step.RESERVED)
         if not grants:
             return Batch([], {})
-        rows = self._claim(grants, limit, lease)
+        rows = self._claim(grants, ahead, limit, lease)
         self._hook(Step.CLAIMED)
-        return Batch(rows, {one.endpoint_id: one for one in grants})
+        return Batch(
+            rows,
+            {one.endpoint_id: one for one in grants},
+            leaves_more=0 < len(rows) < sum(due.values()),
+        )
 
     def _due_counts(self) -> dict[int, int]:
         now = self._clock().isoformat()
@@ -101,26 +115,27 @@ class Claims:
         )
         return {int(row["endpoint_id"]): int(row["due"]) for row in rows}
 
-    def _reserve(self, limit: int, lease: timedelta) -> list[Grant]:
+    def _reserve(self, wanted: Mapping[int, int], lease: timedelta) -> list[Grant]:
         """Slots for the endpoints with due rows; a probe also keeps other runs from probing."""
-        due = {key: n for key, n in self._due_counts().items() if key in self._limits}
         grants: dict[int, Grant] = {}
 
         def take(state: Any) -> Any:
             taken, after = grant(
                 state,
                 requests_per_minute=self._limits[state.endpoint_id],
-                wanted=min(due[state.endpoint_id], limit),
+                wanted=wanted[state.endpoint_id],
                 now=self._clock(),
                 probe_until=self._clock() + lease,
             )
             grants[state.endpoint_id] = taken
             return after
 
-        self._states.change(due, take)
+        self._states.change(wanted, take)
         return [one for one in grants.values() if one.count]
 
-    def _claim(self, grants: Iterable[Grant], limit: int, lease: timedelta) -> list[Claimed]:
+    def _claim(
+        self, grants: Iterable[Grant], ahead: Mapping[int, int], limit: int, lease: timedelta
+    ) -> list[Claimed]:
         owner = f"{self._run_id}:{uuid.uuid4()}"
         now = self._clock()
         moment = now.isoformat()
@@ -140,7 +155,8 @@ class Claims:
                         row_number() over (
                             partition by turns.endpoint_id order by turns.turn, turns.webhook_id
                         ) as place,
-                        granted.slots
+                        granted.slots,
+                        granted.ahead
                     from (
                         select
                             due.webhook_id,
@@ -163,18 +179,26 @@ class Claims:
                     inner join (
                         select
                             value:endpoint_id::number(38, 0) as endpoint_id,
-                            value:slots::number(38, 0) as slots
+                            value:slots::number(38, 0) as slots,
+                            value:ahead::number(38, 0) as ahead
                         from table(flatten(input => parse_json(?)))
                     ) as granted
                         on turns.endpoint_id = granted.endpoint_id
                 ) as ranked
                 where ranked.place <= ranked.slots
-                order by ranked.place, ranked.webhook_id
+                order by ranked.ahead + ranked.place, ranked.webhook_id
                 limit {int(limit)}
             )
             and {DUE.format(row="outbox")}
             """,
-            ({"endpoint_id": one.endpoint_id, "slots": one.count} for one in grants),
+            (
+                {
+                    "endpoint_id": one.endpoint_id,
+                    "slots": one.count,
+                    "ahead": ahead.get(one.endpoint_id, 0),
+                }
+                for one in grants
+            ),
             before=(owner, (now + lease).isoformat(), moment, moment, moment),
             after=(moment, moment),
         )

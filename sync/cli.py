@@ -7,11 +7,13 @@ data unless it is asked to with ``--bodies``.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 
-from sync.commands import endpoints, laptop, look, replays
+from sync import event_log
+from sync.commands import backfills, endpoint_settings, endpoints, laptop, look, replays, report
 from sync.commands.common import err, plain
 from sync.commands.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
@@ -25,11 +27,14 @@ app = typer.Typer(
 app.command("load-logs")(laptop.load_logs)
 app.command()(look.status)
 app.command()(look.preview)
+app.command()(report.report)
 app.command()(replays.replay)
+app.command()(backfills.backfill)
 app.command("test-send")(endpoints.send_test)
 app.command()(replays.retention)
 app.command()(laptop.demo)
 app.command()(laptop.dev)
+endpoints.endpoints_app.command("set")(endpoint_settings.change)
 app.add_typer(endpoints.endpoints_app, name="endpoints")
 app.add_typer(warehouse_app, name="warehouse")
 
@@ -37,7 +42,9 @@ app.add_typer(warehouse_app, name="warehouse")
 def main() -> None:
     """Run a command; turn the errors of this package into a line and an exit code."""
     try:
-        app()
+        event_log.start(os.environ, stream=sys.stderr)
+        with event_log.of_command(sys.argv[1:]):
+            app()
     except ConfigurationError as error:
         err.print(f"[bold red]error:[/] {plain(error)}", soft_wrap=True)
         sys.exit(2)

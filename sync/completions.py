@@ -10,6 +10,7 @@ from sync.clock import Clock
 from sync.event_sources import COMPLETIONS, SOURCES, EventSource
 from sync.facts import EventType
 from sync.ledger import ACTIVATIONS, OUTBOX
+from sync.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
@@ -96,6 +97,7 @@ def enqueue(
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
+    hook: Hook = nothing,
 ) -> Enqueued | HeldBack:
     """Record every event of a source that the outbox does not know yet.
 
@@ -107,21 +109,9 @@ def enqueue(
         StatementFailed: the mart was never built, or the warehouse refused.
     """
     since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
-    counts = warehouse.rows(
-        f"""
-        select
-            coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
-            coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
-        from {warehouse.relation("marts", source.mart)} as events
-        where {_is_new(warehouse, source)}
-        """,
-        since.isoformat(),
-        since.isoformat(),
-    )[0]
-    fresh, old = int(counts["fresh"]), int(counts["old"])
-    if fresh > mass_send_limit and not allow_mass_send:
-        return HeldBack(activated_at=since, found=fresh, limit=mass_send_limit)
-    if fresh or old:
+    limit = None if allow_mass_send else mass_send_limit
+    found = _count_new(warehouse, source, since=since, limit=limit)
+    if isinstance(found, Enqueued) and (found.awaiting or found.suppressed):
         new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
         warehouse.execute(
             f"""
@@ -134,6 +124,46 @@ def enqueue(
             """,
             *binds,
         )
+        hook(Step.ENQUEUED)
+    return found
+
+
+def plan_enqueue(
+    warehouse: Warehouse,
+    *,
+    clock: Clock,
+    source: EventSource = COMPLETIONS,
+    activated_at: datetime | None = None,
+    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+    allow_mass_send: bool = False,
+) -> Enqueued | HeldBack:
+    """What ``enqueue`` would answer now; records nothing, the activation included.
+
+    Raises:
+        StatementFailed: as for ``enqueue``, or the ledger does not exist yet.
+    """
+    since = recorded_activation(warehouse, source=source) or activated_at or clock()
+    limit = None if allow_mass_send else mass_send_limit
+    return _count_new(warehouse, source, since=since, limit=limit)
+
+
+def _count_new(
+    warehouse: Warehouse, source: EventSource, *, since: datetime, limit: int | None
+) -> Enqueued | HeldBack:
+    counts = warehouse.rows(
+        f"""
+        select
+            coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
+            coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
+        from {warehouse.relation("marts", source.mart)} as events
+        where {_is_new(warehouse, source)}
+        """,
+        since.isoformat(),
+        since.isoformat(),
+    )[0]
+    fresh, old = int(counts["fresh"]), int(counts["old"])
+    if limit is not None and fresh > limit:
+        return HeldBack(activated_at=since, found=fresh, limit=limit)
     return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
 
 

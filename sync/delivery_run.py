@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from sync.admission import Admission, Row
 from sync.attempts import Attempt, finalize, ledger_entry
 from sync.authorized import post_authorized
 from sync.breaker import after_batch
-from sync.bulkheads import run_apart
-from sync.claims import Batch, Claimed, Claims
+from sync.claims import Claimed, Claims
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
-from sync.faults import uncharge_own_network_fault
+from sync.faults import is_answered, uncharge_own_network_fault
 from sync.journal import Journal
 from sync.markers import REPLAY_HEADER
 from sync.oauth import TokenSource
 from sync.outbox import Outbox
-from sync.pacing import Pace
 from sync.readiness import NotReady, readiness
-from sync.retry import RetryPolicy, Signal, decide
+from sync.retry import RetryPolicy, decide
 from sync.routing import Endpoint
 from sync.sender import DispatchReport, Sender
 from sync.sending import request_headers
 from sync.signing import SigningKey
 from sync.steps import Step
 from sync.warehouse import Warehouse
-
-LEASE_MARGIN = timedelta(seconds=30)
-"""Room between the last start of a send and the end of the lease, beyond the send's deadline.
-
-A token may have to be fetched first, for which an attempt has 10 s more.
-"""
-REST_AFTER = 5
-"""Failures in a row after which a batch lets an endpoint rest, before the ledger knows of them."""
 
 
 class Run:
@@ -50,8 +40,7 @@ class Run:
         self._states = EndpointStates(warehouse)
         self._tokens = TokenSource(sender.poster, sender.secrets)
         self._keys: dict[int, tuple[SigningKey, ...]] = {}
-        self._proven: set[int] = set()
-        """Endpoints whose last answer in this run was a success."""
+        self._last_answer_at: datetime | None = None
         self.report = DispatchReport()
         configured = load_endpoints(warehouse).by_id
         in_use = self._outbox.endpoints_in_use()
@@ -66,35 +55,33 @@ class Run:
             key: configured[key] for key in in_use if key not in self.report.unusable
         }
         self._outbox.hold_and_release(self.report.unusable, self._endpoints)
-        self.claims = Claims(
+        self._claims = Claims(
             warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook
         )
+        self.admission = Admission(self._endpoints, states.values(), sender.clock)
 
-    def send(self, batch: Batch) -> list[Attempt]:
-        """Send one batch under its lease; each answer is journaled before anything else."""
-        sender = self._sender
-        stop = Stop(batch, self._endpoints, sender, self._proven)
-        attempts: list[Attempt] = []
-        untried: list[Claimed] = []
-        for done, given_up in run_apart(
-            batch.rows,
-            key=lambda row: row.endpoint_id,
-            work=self._attempt_and_record,
-            threads=sender.limits.threads,
-            per_key=sender.limits.per_endpoint,
-            may_start=stop.may_start,
-            is_proven=self._proven.__contains__,
-        ):
-            made = [attempt for _, attempt in done]
-            stop.count(made)
-            attempts += made
-            untried += given_up
-        judged = uncharge_own_network_fault(attempts, now=sender.clock())
+    def claim(self, held: Mapping[int, int]) -> list[Row]:
+        """The next batch, under lease; ``held`` as for ``Claims.next_batch``."""
+        limits = self._sender.limits
+        lease_end = time.monotonic() + limits.lease.total_seconds()
+        batch = self._claims.next_batch(limit=limits.batch_size, lease=limits.lease, held=held)
+        return self.admission.board(batch, lease_end=lease_end)
+
+    def record(self, attempts: Sequence[Attempt], untried: Iterable[Claimed]) -> Sequence[Attempt]:
+        """Write what came of requests to the ledger, and give back rows that were not tried.
+
+        The attempts as they were recorded: not charged, where the fault was ours.
+        """
+        judged = uncharge_own_network_fault(
+            attempts, now=self._sender.clock(), last_answer_at=self._last_answer_at
+        )
         if judged is not None:
             self.report.is_own_network_down = True
             attempts = judged
-            self._record(attempts)
-        self._finish(attempts, untried, stop)
+            self._journal_all(attempts)
+        self._finish(attempts, list(untried))
+        answered = [one.finished_at for one in attempts if is_answered(one)]
+        self._last_answer_at = max(answered, default=self._last_answer_at)
         return attempts
 
     def linger(self, seconds_left: float) -> bool:
@@ -109,42 +96,46 @@ class Run:
         time.sleep(wait)
         return True
 
-    def _record(self, attempts: Sequence[Attempt]) -> None:
+    def _journal_all(self, attempts: Sequence[Attempt]) -> None:
         self._journal.record([ledger_entry(one, run_id=self._sender.run_id) for one in attempts])
 
-    def _finish(self, attempts: list[Attempt], untried: list[Claimed], stop: Stop) -> None:
-        """Write what came of a batch."""
+    def _finish(self, attempts: Sequence[Attempt], untried: Sequence[Claimed]) -> None:
         sender = self._sender
         entries = [ledger_entry(one, run_id=sender.run_id) for one in attempts]
         finalize(self._warehouse, entries, clock=sender.clock, hook=sender.hook)
         sender.hook(Step.FINALIZED)
         self._journal.forget(entries)
         sender.hook(Step.FORGOTTEN)
-        seen = seen_by_endpoint(attempts)
-        self._states.change(
-            seen.keys() | stop.paces.keys(),
-            lambda state: replace(
-                (
-                    after_batch(state, seen[state.endpoint_id], sender.clock())
-                    if state.endpoint_id in seen
-                    else state
-                ),
-                next_slot_at=stop.next_slot_at(state.endpoint_id, state.next_slot_at),
-            ),
-        )
         self._outbox.release(untried)
         sender.hook(Step.RELEASED)
+        self._change_states(attempts)
         self.report.count(attempts)
         self.report.released += len(untried)
 
-    def _attempt_and_record(self, claimed: Claimed) -> Attempt:
-        """One request; its slot is free again only when the answer is on disk.
+    def _change_states(self, attempts: Sequence[Attempt]) -> None:
+        """Note the endpoints' health, and the slots that were really used."""
+        seen = seen_by_endpoint(attempts)
+        now = self._sender.clock()
+        self._states.change(
+            {one.claimed.endpoint_id for one in attempts},
+            lambda state: replace(
+                (
+                    after_batch(state, seen[state.endpoint_id], now)
+                    if state.endpoint_id in seen
+                    else state
+                ),
+                next_slot_at=self.admission.next_slot_at(state.endpoint_id, state.next_slot_at),
+            ),
+        )
 
-        So the answers that a crash can lose are never more than the slots.
+    def attempt(self, row: Row) -> Attempt:
+        """One request; it has ended only when the answer is on disk.
+
+        So the answers that a crash can lose are never more than the requests at one time.
         """
-        attempt = self._attempt(claimed)
+        attempt = self._attempt(row.claimed)
         self._sender.hook(Step.ANSWERED)
-        self._record([attempt])
+        self._journal_all([attempt])
         self._sender.hook(Step.JOURNALED)
         return attempt
 
@@ -195,53 +186,3 @@ class Run:
             return found.reason
         self._keys[endpoint.endpoint_id] = found.keys
         return None
-
-
-class Stop:
-    """Says for each endpoint of a batch whether the next request may start, and when."""
-
-    def __init__(
-        self,
-        batch: Batch,
-        endpoints: Mapping[int, Endpoint],
-        sender: Sender,
-        proven: set[int],
-    ) -> None:
-        """``proven`` is kept up to date: which endpoints' last answer was a success."""
-        self._clock = sender.clock
-        self._proven = proven
-        self._endpoints = endpoints
-        self._lease_end = time.monotonic() + sender.limits.lease.total_seconds()
-        self._failures_in_a_row: Counter[int] = Counter()
-        self.paces = {key: Pace(one.spacing, one.first_at) for key, one in batch.grants.items()}
-
-    def may_start(self, endpoint_id: int) -> float | None:
-        """Seconds until the next request may start; None when no more may under this lease."""
-        if self._failures_in_a_row[endpoint_id] >= REST_AFTER:
-            return None
-        deadline = self._endpoints[endpoint_id].timeout_seconds
-        last_start = self._lease_end - deadline - LEASE_MARGIN.total_seconds()
-        now = self._clock()
-        wait = self.paces[endpoint_id].wait(now).total_seconds()
-        if time.monotonic() + wait >= last_start:
-            return None
-        if wait == 0:
-            self.paces[endpoint_id].take(now)
-        return wait
-
-    def count(self, attempts: Sequence[Attempt]) -> None:
-        """Remember how the endpoints are doing."""
-        for attempt in attempts:
-            endpoint_id = attempt.claimed.endpoint_id
-            if attempt.decision.signal is Signal.SUCCESS:
-                self._failures_in_a_row[endpoint_id] = 0
-                self._proven.add(endpoint_id)
-            elif attempt.decision.signal is Signal.FAILURE:
-                self._failures_in_a_row[endpoint_id] += 1
-                self._proven.discard(endpoint_id)
-
-    def next_slot_at(self, endpoint_id: int, known: datetime | None) -> datetime | None:
-        """The later of what the ledger knows and what this batch has really used."""
-        pace = self.paces.get(endpoint_id)
-        moments = [one for one in (known, pace and pace.next_slot_at) if one is not None]
-        return max(moments, default=None)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from sync.attempts import Attempt, finalize, settle_logged
 from sync.delivery_run import Run
 from sync.journal import abandoned_journals, open_journal
+from sync.pipeline import deliver
 from sync.sender import DispatchReport, Sender
+from sync.steps import Step
 from sync.warehouse import Warehouse
 
 
@@ -28,21 +30,14 @@ def dispatch(
         StatementFailed: the ledger cannot be written, so sending stops; answers stay journaled.
         JournalFailed: the journal cannot be written, so nothing more is sent.
     """
-    started = time.monotonic()
+    end = time.monotonic() + sender.limits.time_budget.total_seconds()
     recovered = recover(warehouse, sender)
+    if recovered:
+        sender.hook(Step.REPLAYED)
     with open_journal(sender.journal_directory) as journal:
         run = Run(warehouse, sender, journal)
         run.report.recovered = recovered
-        budget = sender.limits.time_budget.total_seconds()
-        while not run.report.is_own_network_down:
-            left = budget - (time.monotonic() - started)
-            batch = run.claims.next_batch(limit=sender.limits.batch_size, lease=sender.limits.lease)
-            if batch.rows:
-                on_batch(run.send(batch))
-            elif not run.linger(left):
-                break
-            if left <= 0:
-                break
+        deliver(run, sender.limits, end=end, on_batch=on_batch)
     return run.report
 
 

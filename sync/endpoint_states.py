@@ -90,11 +90,17 @@ class EndpointStates:
         raise TooMuchContention(f"endpoints {sorted(left)} are changed by other runs all the time")
 
     def _insert_missing(self, states: Iterable[EndpointState]) -> None:
-        fresh = (_row(EndpointState(endpoint_id=state.endpoint_id)) for state in states)
-        self._warehouse.bulk(
+        fresh = [
+            _row(EndpointState(endpoint_id=state.endpoint_id)) | {"writer": str(uuid.uuid4())}
+            for state in states
+        ]
+        inserted = self._warehouse.bulk(
             f"""
-            insert into {self._table} ({", ".join(COLUMNS)}, updated_at)
-            select {", ".join(_value("new.value", name) for name in COLUMNS)}, sysdate()
+            insert into {self._table} ({", ".join(COLUMNS)}, writer, updated_at)
+            select
+                {", ".join(_value("new.value", name) for name in COLUMNS)},
+                new.value:writer::varchar,
+                sysdate()
             from table(flatten(input => parse_json(?))) as new
             where not exists (
                 select 1 from {self._table} as known
@@ -102,6 +108,32 @@ class EndpointStates:
             )
             """,
             fresh,
+        )
+        if inserted:
+            self._remove_twins()
+
+    def _remove_twins(self) -> None:
+        """Leave one row of an endpoint for which two runs inserted one at the same moment.
+
+        Snowflake does not keep an INSERT from missing what another one is about to commit. The
+        last of them to get here sees all rows; all of them would keep the same one.
+        """
+        self._warehouse.execute(
+            f"""
+            delete from {self._table} as endpoint
+            using (
+                select
+                    endpoint_id, version, writer,
+                    row_number() over (
+                        partition by endpoint_id order by version desc, writer desc
+                    ) as place
+                from {self._table}
+            ) as ranked
+            where endpoint.endpoint_id = ranked.endpoint_id
+                and endpoint.version = ranked.version
+                and endpoint.writer = ranked.writer
+                and ranked.place > 1
+            """
         )
 
     def _compare_and_set(self, states: Iterable[EndpointState]) -> set[int]:

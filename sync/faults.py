@@ -16,24 +16,31 @@ SUSPICIOUS_ENDPOINTS = 3
 
 
 def uncharge_own_network_fault(
-    attempts: Sequence[Attempt], *, now: datetime
+    attempts: Sequence[Attempt], *, now: datetime, last_answer_at: datetime | None
 ) -> list[Attempt] | None:
-    """The batch with nothing charged, when it looks like our network; None when it does not.
+    """The attempts with nothing charged, when it looks like our network; None when it does not.
 
     It does when nobody answered at all and at least ``SUSPICIOUS_ENDPOINTS`` endpoints could not
-    be reached. Otherwise an outage of ours would use up every customer's attempts and open every
-    breaker.
+    be reached by requests that began after the last answer of the run. Otherwise an outage of
+    ours would use up every customer's attempts and open every breaker. Requests from before that
+    answer are charged: others were answered meanwhile.
     """
-    silent = [one for one in attempts if _is_unreachable(one)]
-    if len(silent) < len(attempts):
+
+    def is_suspicious(attempt: Attempt) -> bool:
+        return last_answer_at is None or attempt.started_at > last_answer_at
+
+    if any(is_answered(one) for one in attempts):
         return None
-    if len({one.claimed.endpoint_id for one in silent}) < SUSPICIOUS_ENDPOINTS:
+    silent = {one.claimed.endpoint_id for one in attempts if is_suspicious(one)}
+    if len(silent) < SUSPICIOUS_ENDPOINTS:
         return None
-    return [_uncharged(one, now) for one in attempts]
+    return [_uncharged(one, now) if is_suspicious(one) else one for one in attempts]
 
 
-def _is_unreachable(attempt: Attempt) -> bool:
-    return isinstance(attempt.result, Failure) and attempt.result.error_kind in UNREACHABLE
+def is_answered(attempt: Attempt) -> bool:
+    """Whether the endpoint was reached, whatever came of it."""
+    result = attempt.result
+    return not (isinstance(result, Failure) and result.error_kind in UNREACHABLE)
 
 
 def _uncharged(attempt: Attempt, now: datetime) -> Attempt:

@@ -10,8 +10,9 @@ from datetime import timedelta
 from sync.clock import Clock
 from sync.completions import refresh_held
 from sync.endpoints import Endpoints, load_endpoints
-from sync.facts import CompletionFacts, EnrollmentFacts, EventType, FactsError
+from sync.facts import EventType, FactsError
 from sync.learning_time import (
+    LOOKUP_BATCH,
     CompletionKey,
     Found,
     LearningTimeClient,
@@ -20,28 +21,33 @@ from sync.learning_time import (
     NotYet,
     Unavailable,
 )
+from sync.messages import body_of, facts_of, key_of, route_of, wants_learning_time
 from sync.outbox import Decision, Outbox, Unfrozen
-from sync.payloads import (
-    LearningTime,
-    PayloadError,
-    PayloadFormat,
-    completion_body,
-    enrollment_body,
-    missing_identity,
-)
-from sync.routing import NotRouted, NotRoutedReason, Routed, choose_endpoint, region_of
+from sync.payloads import LearningTime, PayloadError, PayloadFormat, missing_identity
+from sync.rollout import EVERYBODY, LeftOut, Rollout
+from sync.routing import NotRouted, NotRoutedReason, Routed
+from sync.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
 PAGE = 5_000
+FLAG_OFF = "flag_off"
+NOT_IN_ROLLOUT = "not_in_rollout"
 DEFAULT_MAX_WAIT = timedelta(minutes=60)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnrichmentPolicy:
-    """Whether to enrich, and how long a completion may wait for the mart."""
+    """Whether and whom to enrich, and how long a completion may wait for the mart."""
 
     enabled: bool
     max_wait: timedelta = DEFAULT_MAX_WAIT
+    rollout: Rollout = EVERYBODY
+    is_shadow_looked_up: bool = False
+    """Whether to ask, once the messages are frozen, what enriching the others would have found."""
+
+    def leaves_out(self, row: Unfrozen) -> LeftOut | None:
+        """Why the rollout leaves a completion out; None when it does not."""
+        return self.rollout.leaves_out(row.enterprise_customer_uuid, row.user_id, row.courserun_key)
 
 
 @dataclass
@@ -49,9 +55,11 @@ class FreezeReport:
     """What one run decided; counts of completions."""
 
     frozen: Counter[str] = field(default_factory=Counter)
-    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, endpoint_opted_out,
-    not_a_completion.
+    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, not_in_rollout,
+    endpoint_opted_out, not_a_completion.
     """
+    left_out: Counter[LeftOut] = field(default_factory=Counter)
+    """The completions that are not_in_rollout, by why."""
     waiting: Counter[str] = field(default_factory=Counter)
     """Left awaiting the mart, by why: not_yet, unavailable."""
     suppressed: Counter[str] = field(default_factory=Counter)
@@ -59,6 +67,10 @@ class FreezeReport:
     """Kept until a setting or a row is mended; decided anew at each run."""
     problems: Counter[str] = field(default_factory=Counter)
     """Texts behind held rows and unavailable learning time; no personal data."""
+    shadow: Counter[str] = field(default_factory=Counter)
+    """What enriching would have found for completions frozen as flag_off or not_in_rollout."""
+    shadow_seen: int = 0
+    """How many completions of that kind there were; ``LOOKUP_BATCH`` of them are asked about."""
 
 
 def freeze(
@@ -68,11 +80,13 @@ def freeze(
     *,
     policy: EnrichmentPolicy,
     clock: Clock,
+    hook: Hook = nothing,
 ) -> FreezeReport:
     """Freeze every undecided completion that need not wait any longer.
 
     Statements grow with pages of ``PAGE`` rows and with the bytes of the bodies. A row that waits
-    stays ``awaiting`` and is looked at again by the next run.
+    stays ``awaiting`` and is looked at again by the next run. The shadow look-up comes last, is
+    one statement at most, and changes nothing whatever becomes of it.
 
     Raises:
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
@@ -80,16 +94,23 @@ def freeze(
     refresh_held(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
     report = FreezeReport()
+    shadowed: list[CompletionKey] = []
     for page in _pages(outbox):
         judged = judge(
             page, endpoints=endpoints, client=client, policy=policy, clock=clock, report=report
         )
+        in_shadow = [key_of(one.row) for one in judged if _is_in_shadow(one)]
+        shadowed += in_shadow[: LOOKUP_BATCH - len(shadowed)]
+        report.shadow_seen += len(in_shadow)
         outbox.decide(
             one.decision
             for one in judged
             # A held row that stays held needs no statement.
             if one.decision is not None and one.decision.state != one.row.state
         )
+        hook(Step.FROZEN)
+    if policy.is_shadow_looked_up:
+        report.shadow.update(outcome_name(one) for one in client.get_many(shadowed).values())
     return report
 
 
@@ -115,13 +136,17 @@ def judge(
     report: FreezeReport,
 ) -> list[Judged]:
     """Decide a page of rows, and count the decisions in ``report``; writes nothing."""
-    routes = [(row, _route(row, endpoints)) for row in page]
-    wanted = [_key(row) for row, route in routes if policy.enabled and _wants(row, route)]
+    routes = [(row, route_of(row, endpoints)) for row in page]
+    wanted = [
+        key_of(row)
+        for row, route in routes
+        if policy.enabled and wants_learning_time(row, route) and policy.leaves_out(row) is None
+    ]
     outcomes = client.get_many(wanted)
     judge = _Judge(endpoints, policy, clock, report)
     judged = []
     for row, route in routes:
-        outcome = outcomes.get(_key(row)) if _wants(row, route) else None
+        outcome = outcomes.get(key_of(row)) if wants_learning_time(row, route) else None
         judged.append(Judged(row, route, outcome, judge.decide(row, route, outcome)))
     return judged
 
@@ -151,6 +176,9 @@ class _Judge:
             return self._hold(
                 row, route, route.reason, "a learner of the EU has no endpoint of region EU"
             )
+        if route.reason is NotRoutedReason.NO_ACTIVE_ENDPOINT:
+            # As after freezing: what is switched off can be switched on again.
+            return self._hold(row, route, route.reason, "the customer's endpoint is switched off")
         self.report.suppressed[route.reason] += 1
         return Decision(
             webhook_id=row.webhook_id,
@@ -162,7 +190,7 @@ class _Judge:
     def _routed(
         self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None
     ) -> Decision | None:
-        enrichment = self._enrichment(row, outcome)
+        enrichment = self._enrichment(row, route, outcome)
         if isinstance(outcome, Unavailable):
             self.report.problems[outcome.reason] += 1
         if isinstance(outcome, NotYet | Unavailable) and not self._deadline_passed(row):
@@ -179,10 +207,13 @@ class _Judge:
             if route.endpoint.payload_format is PayloadFormat.PERCIPIO and unknown:
                 problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
                 return self._hold(row, route, "identity_missing", problem)
-            body = _body(facts, row, route.endpoint.payload_format, learning_time)
+            body = body_of(facts, row, route.endpoint.payload_format, learning_time)
         except (FactsError, PayloadError) as error:
             return self._hold(row, route, "payload_invalid", str(error))
         self.report.frozen[enrichment] += 1
+        left_out = self.policy.leaves_out(row) if enrichment == NOT_IN_ROLLOUT else None
+        if left_out is not None:
+            self.report.left_out[left_out] += 1
         return Decision(
             webhook_id=row.webhook_id,
             state="pending",
@@ -197,21 +228,15 @@ class _Judge:
             ),
         )
 
-    def _enrichment(self, row: Unfrozen, outcome: LearningTimeOutcome | None) -> str:
+    def _enrichment(self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None) -> str:
         """The outcome's name in the ledger."""
         if row.event_type != EventType.COURSE_COMPLETION:
             return "not_a_completion"
-        match outcome:
-            case Found():
-                return "found"
-            case NoData():
-                return "no_data"
-            case NotYet():
-                return "not_yet"
-            case Unavailable():
-                return "unavailable"
-            case None:
-                return "endpoint_opted_out" if self.policy.enabled else "flag_off"
+        if outcome is not None:
+            return outcome_name(outcome)
+        if not self.policy.enabled:
+            return FLAG_OFF
+        return NOT_IN_ROLLOUT if wants_learning_time(row, route) else "endpoint_opted_out"
 
     def _deadline_passed(self, row: Unfrozen) -> bool:
         return self.clock() >= row.recorded_at + self.policy.max_wait
@@ -226,35 +251,17 @@ class _Judge:
         )
 
 
-def facts_of(row: Unfrozen) -> CompletionFacts | EnrollmentFacts:
-    """The typed facts of a row.
-
-    Raises:
-        FactsError: a fact is missing or unusable; the text names it.
-    """
-    match EventType(row.event_type):
-        case EventType.COURSE_COMPLETION:
-            return CompletionFacts.from_mapping(row.facts)
-        case EventType.COURSE_ENROLLMENT:
-            return EnrollmentFacts.from_mapping(row.facts)
-
-
-def _body(
-    facts: CompletionFacts | EnrollmentFacts,
-    row: Unfrozen,
-    payload_format: PayloadFormat,
-    learning_time: LearningTime | None,
-) -> bytes:
-    match facts:
-        case CompletionFacts():
-            return completion_body(
-                facts,
-                payload_format=payload_format,
-                timestamp=row.recorded_at,
-                learning_time=learning_time,
-            )
-        case EnrollmentFacts():
-            return enrollment_body(facts, payload_format=payload_format, timestamp=row.recorded_at)
+def outcome_name(outcome: LearningTimeOutcome) -> str:
+    """The name of a look-up's outcome in the ledger."""
+    match outcome:
+        case Found():
+            return "found"
+        case NoData():
+            return "no_data"
+        case NotYet():
+            return "not_yet"
+        case Unavailable():
+            return "unavailable"
 
 
 def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
@@ -264,28 +271,10 @@ def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
         after = page[-1].webhook_id
 
 
-def _route(row: Unfrozen, endpoints: Endpoints) -> Routed | NotRouted:
-    region = region_of(_text(row, "learner_country"), _text(row, "enterprise_country"))
-    return choose_endpoint(
-        region,
-        endpoints.by_enterprise.get(row.enterprise_customer_uuid, ()),
-        event_type=EventType(row.event_type),
-    )
-
-
-def _text(row: Unfrozen, fact: str) -> str | None:
-    value = row.facts.get(fact)
-    return value if isinstance(value, str) else None
-
-
-def _key(row: Unfrozen) -> CompletionKey:
-    return CompletionKey(row.enterprise_customer_uuid, row.user_id, row.courserun_key)
-
-
-def _wants(row: Unfrozen, route: Routed | NotRouted) -> bool:
-    """Whether learning time belongs in the message: in completions only."""
+def _is_in_shadow(judged: Judged) -> bool:
+    """Whether its message was built without a look-up that its endpoint would have wanted."""
     return (
-        row.event_type == EventType.COURSE_COMPLETION
-        and isinstance(route, Routed)
-        and route.endpoint.is_learning_time_enabled
+        judged.decision is not None
+        and judged.decision.enrichment_outcome in (FLAG_OFF, NOT_IN_ROLLOUT)
+        and wants_learning_time(judged.row, judged.route)
     )

@@ -24,6 +24,19 @@ from sync.errors import SyncError
 
 SUFFIX = ".journal"
 BUSY_SECONDS = 10.0
+INSERT = """
+    insert or replace into entries (webhook_id, fence, entry)
+    select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+    from json_each(?)
+"""
+DELETE = """
+    delete from entries
+    where (webhook_id, fence) in (
+        select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(?)
+    )
+"""
+# One statement for many rows: at each step of one the interpreter is given up, and a busy process
+# may take milliseconds to get it back, with the journal locked.
 
 
 class JournalFailed(SyncError):
@@ -49,60 +62,86 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._queue: list[tuple[str, int, str]] = []
-        self._queued = self._written = 0
-        """Calls of ``record`` that have queued their entries, and those that are on disk."""
-        self._queue_lock = threading.Lock()
         self._disk_lock = threading.Lock()
+        self._queue: list[tuple[str, threading.Lock]] = []
+        """What is to be written, and a lock that is released once it is."""
+        self._has_work = threading.Condition()
+        self._writer: threading.Thread | None = None
+        self._is_closed = False
         self._failure: JournalFailed | None = None
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Write entries, durable when this returns. An entry of the same key is replaced.
 
-        Any number of threads may do this at once: whoever gets to the disk first writes for all
-        that wait, so that one commit serves many answers.
+        Any number of threads may do this at once: one commit serves all who wait for it.
 
         Raises:
             JournalFailed: the disk is full, or the file was taken away.
         """
-        batch = [(*entry.key, json.dumps([entry.attempt, entry.state])) for entry in entries]
-        with self._queue_lock:
-            self._queue += batch
-            self._queued += 1
-            ticket = self._queued
-        with self._disk_lock:
-            if self._failure is not None:
-                raise self._failure
-            if ticket > self._written:
-                self._write_queue()
+        if not entries:
+            return
+        text = ",".join(json.dumps([*one.key, [one.attempt, one.state]]) for one in entries)
+        written = threading.Lock()
+        written.acquire()
+        with self._has_work:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
+                self._writer.start()
+            self._queue.append((text, written))
+            self._has_work.notify()
+        written.acquire()
+        if self._failure is not None:
+            raise self._failure
 
-    def _write_queue(self) -> None:
-        with self._queue_lock:
-            batch, self._queue, ticket = self._queue, [], self._queued
-        try:
-            with self._connection:
-                self._connection.executemany(
-                    "insert or replace into entries (webhook_id, fence, entry) values (?, ?, ?)",
-                    batch,
-                )
-        except sqlite3.Error as error:
-            # Others' entries were among them, so they must hear of it, too.
-            self._failure = _failed(self.path, error)
-            raise self._failure from error
-        self._written = ticket
+    def _write(self) -> None:
+        """Commit whatever has been queued, again and again.
+
+        A thread of its own: whoever wrote for others would have to wait for each of them to
+        leave before the next could write.
+        """
+        while True:
+            with self._has_work:
+                while not self._queue:
+                    if self._is_closed:
+                        return
+                    self._has_work.wait()
+                batch, self._queue = self._queue, []
+            try:
+                if self._failure is None:
+                    self._run(INSERT, f"[{','.join(text for text, _ in batch)}]")
+            except sqlite3.Error as error:
+                # A disk that failed once is not trusted again in this run.
+                self._failure = _failed(self.path, error)
+                self._failure.__cause__ = error
+            for _, written in batch:
+                written.release()
 
     def entries(self) -> list[Entry]:
         """Everything recorded and not forgotten, in the order of recording."""
-        found = self._connection.execute("select entry from entries order by rowid").fetchall()
+        found = self._run("select entry from entries order by rowid")
         return [Entry(*json.loads(text)) for (text,) in found]
 
     def forget(self, entries: Sequence[Entry]) -> None:
         """The ledger has them. Losing this is harmless: finalizing again changes nothing."""
-        with self._disk_lock, self._connection:
-            self._connection.executemany(
-                "delete from entries where webhook_id = ? and fence = ?",
-                [entry.key for entry in entries],
-            )
+        self._run(DELETE, json.dumps([one.key for one in entries]))
+
+    def close(self) -> None:
+        """Keep a journal that still holds entries; the next run finds it with a free lock."""
+        with self._has_work:
+            self._is_closed = True
+            self._has_work.notify()
+        if self._writer is not None:
+            self._writer.join()
+        is_empty = not self.entries()
+        self._connection.close()
+        if is_empty:
+            for path in (self.path, _lock_path(self.path)):
+                path.unlink(missing_ok=True)
+
+    def _run(self, sql: str, *binds: str) -> list[tuple[str]]:
+        """One statement, which is one transaction."""
+        with self._disk_lock:
+            return self._connection.execute(sql, binds).fetchall()
 
 
 @contextmanager
@@ -124,7 +163,7 @@ def open_journal(directory: Path) -> Iterator[Journal]:
         try:
             yield journal
         finally:
-            _close(journal)
+            journal.close()
 
 
 @contextmanager
@@ -150,14 +189,16 @@ def abandoned_journals(directory: Path) -> Iterator[list[Journal]]:
         yield journals
     finally:
         for journal in journals:
-            _close(journal)
+            journal.close()
         for lock in locks:
             lock.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+        )
         connection.execute("pragma journal_mode = wal")
         # FULL waits for the disk at each commit: what has been answered must survive a power cut.
         connection.execute("pragma synchronous = full")
@@ -168,15 +209,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _failed(path, error) from error
     return connection
-
-
-def _close(journal: Journal) -> None:
-    """Keep a journal that still holds entries; the next run finds it with a free lock."""
-    is_empty = not journal.entries()
-    journal._connection.close()
-    if is_empty:
-        for path in (journal.path, _lock_path(journal.path)):
-            path.unlink(missing_ok=True)
 
 
 def _lock_path(path: Path) -> Path:

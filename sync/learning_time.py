@@ -12,8 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync.errors import ConfigurationError, SyncError
+from sync.instruments import LOOKUP_DURATION
 from sync.sessions import OwnSession, Session, SharedSession
 from sync.settings import WarehouseSettings
+from sync.telemetry import timed
 from sync.ttl_cache import TtlCache
 from sync.warehouse import (
     NoAnswer,
@@ -179,15 +181,14 @@ class LearningTimeClient:
     ) -> Mapping[CompletionKey, LearningTimeOutcome]:
         if self._failure is not None and self._clock() < self._rests_until:
             return dict.fromkeys(keys, self._failure)
-        answers: Mapping[CompletionKey, LearningTimeOutcome]
         try:
-            answers = self._look_up(self._session.warehouse(), keys)
+            with timed(LOOKUP_DURATION):
+                answers = self._look_up(self._session.warehouse(), keys)
         # Whatever the libraries below raise, a webhook without learning time is still a webhook.
         except Exception as error:
             failure = _unavailable(error)
             if failure.reason not in self.problems:
-                is_known = isinstance(error, SyncError)
-                log.warning("look-up failed: %s", error, exc_info=None if is_known else error)
+                log.warning("look-up failed: %s", error, exc_info=not isinstance(error, SyncError))
             self._failure = failure
             self._rests_until = self._clock() + REST_SECONDS
             self._session.discard()

@@ -86,22 +86,43 @@ class PinnedAdapter(HTTPAdapter):
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._tls, **pool_kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
-    def build_connection_pool_key_attributes(
+    def get_connection_with_tls_context(
         self,
         request: PreparedRequest,
         verify: Any,  # noqa: ARG002  verification is always on
+        proxies: Any = None,  # noqa: ARG002  and there never is a proxy
         cert: Any = None,  # noqa: ARG002
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> Any:
         """Pools go by address, port and name."""
-        if not isinstance(request, PinnedRequest):
-            raise TypeError("only a pinned request may be sent")
-        target = request.target
-        where = {"scheme": target.scheme, "host": str(request.address), "port": target.port}
-        tls = {"server_hostname": target.host} if target.scheme == "https" else {}
-        return where, tls
+        target = _pinned(request).target
+        return self.poolmanager.connection_from_host(
+            str(_pinned(request).address),
+            target.port,
+            scheme=target.scheme,
+            pool_kwargs={"server_hostname": target.host} if target.scheme == "https" else None,
+        )
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:  # noqa: ARG002
+        """The path as it was vetted."""
+        return _pinned(request).target.path
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Nothing to do: the shared TLS context verifies, and loads its authorities once."""
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Status, headers and the raw answer: nobody here wants cookies, or text decoded."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = resp.headers
+        response.raw = resp
+        response.request = req
+        return response
+
+
+def _pinned(request: PreparedRequest) -> PinnedRequest:
+    if not isinstance(request, PinnedRequest):
+        raise TypeError("only a pinned request may be sent")
+    return request
 
 
 class _Current(threading.local):
@@ -152,6 +173,8 @@ class _Watched(HTTPConnection):
 
     response_class = _WholeHead
     _wire: Wire | None = None
+    _is_head = False
+    _head = b""
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
@@ -165,7 +188,23 @@ class _Watched(HTTPConnection):
         # A reused connection may have been cut since the pool looked; a new one is then opened.
         if self.sock is not None and not self._hold():
             self.close()
+        self._head = b""
         super().request(*args, **kwargs)
+        if self._head:
+            self.send(b"")
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        self._is_head = True
+        super().endheaders(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        # The head goes out with the body: by itself it costs another packet and another wake-up
+        # of the receiver.
+        if self._is_head:
+            self._is_head, self._head = False, data
+            return
+        data, self._head = self._head + data, b""
+        super().send(data)
 
     def close(self) -> None:
         super().close()

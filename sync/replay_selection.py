@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync.errors import ConfigurationError
+from sync.rollout import enterprise_uuids
 
 MAX_IDS = 10_000
 """Ids in one request: about 400 kB of binds."""
@@ -38,6 +39,8 @@ class Selection:
 
     webhook_ids: tuple[str, ...] = ()
     endpoint_id: int | None = None
+    enterprise: str | None = None
+    """A customer's UUID, in any spelling."""
     state: ReplayState | None = None
     reason: str | None = None
     since: datetime | None = None
@@ -53,12 +56,16 @@ class Selection:
             raise ConfigurationError(f"at most {MAX_IDS} webhook ids go into one replay")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ConfigurationError("since must lie before until")
+        if self.enterprise is not None:
+            (spelled,) = enterprise_uuids([self.enterprise], setting="enterprise")
+            object.__setattr__(self, "enterprise", spelled)
 
     def as_json(self) -> str:
         """The conditions given, for the audit row."""
         given: dict[str, object] = {
             "webhook_ids": list(self.webhook_ids) or None,
             "endpoint_id": self.endpoint_id,
+            "enterprise": self.enterprise,
             "state": self.state,
             "reason": self.reason,
             "since": self.since and self.since.isoformat(),
@@ -78,6 +85,7 @@ class Selection:
             binds.append(json.dumps(self.webhook_ids))
         for column, operator, value in (
             ("endpoint_id", "=", self.endpoint_id),
+            ("enterprise_customer_uuid", "=", self.enterprise),
             ("state", "=", self.state and self.state.value),
             ("state_reason", "=", self.reason),
         ):

@@ -105,6 +105,12 @@ def journal_directory(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("LTW_JOURNAL_DIR") or home(environ) / "journal").resolve()
 
 
+def report_path(environ: Mapping[str, str]) -> Path:
+    """The delivery report: in ``LTW_REPORTS_DIR``, else in ``reports`` in the home."""
+    directory = Path(environ.get("LTW_REPORTS_DIR") or home(environ) / "reports")
+    return directory.resolve() / "deliveries.html"
+
+
 def _embedded(environ: Mapping[str, str]) -> EmbeddedWarehouse:
     text = environ.get("LTW_WAREHOUSE_PORT", str(DEFAULT_WAREHOUSE_PORT))
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sync.authorized import WebhookPoster, post_authorized
 from sync.clock import Clock
@@ -28,6 +29,14 @@ SAMPLE_USERNAME = "test_event"
 SAMPLE_COURSE_RUN = "course-v1:TestEvent+TEST+2026"
 SAMPLE_PERCIPIO_ID = "00000000-0000-4000-8000-000000000000"
 SAMPLE_SECONDS = 3_600
+
+
+class Flavour(StrEnum):
+    """Which sample a receiver is to see."""
+
+    AS_CONFIGURED = "as_configured"
+    WITH_LEARNING_TIME = "with_learning_time"
+    WITHOUT_LEARNING_TIME = "without_learning_time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +78,13 @@ def send_sample(
     tokens: TokenSource,
     keys: Sequence[SigningKey],
     clock: Clock,
+    flavour: Flavour = Flavour.AS_CONFIGURED,
     new_id: Callable[[], str] = lambda: f"{ID_PREFIX}{uuid.uuid4()}",
 ) -> Sample:
     """Send one sample in the endpoint's own format, with its token and under its time limit."""
+    if flavour is not Flavour.AS_CONFIGURED:
+        wanted = flavour is Flavour.WITH_LEARNING_TIME
+        endpoint = replace(endpoint, is_learning_time_enabled=wanted)
     webhook_id = new_id()
     body = sample_body(endpoint, at=clock())
     result = post_authorized(

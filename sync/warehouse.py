@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 LOGIN_TIMEOUT_SECONDS = 30
+EMBEDDED_LOGIN_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 240
 NETWORK_PATIENCE = 1.25
 """Times the statement timeout: how long one statement may take with the connector's own retries,
@@ -184,10 +185,14 @@ def open_warehouse(
     arguments = connect_arguments(
         settings, purpose=purpose, statement_timeout_seconds=statement_timeout_seconds
     )
+    silence = arguments["socket_timeout"]
+    # A login is answered at once or not at all; its own limit does not cut a wait for an answer.
+    arguments["socket_timeout"] = min(silence, arguments["login_timeout"])
     try:
         connection = snowflake.connector.connect(**arguments)
     except (errors.Error, OSError) as error:
         raise WarehouseUnavailable(_unavailable(settings, error)) from error
+    vars(connection)["_socket_timeout"] = silence
     try:
         yield Warehouse(settings, connection)
     finally:
@@ -229,7 +234,7 @@ def connect_arguments(
                 "host": "127.0.0.1",
                 "port": settings.port,
                 "protocol": "http",
-                "login_timeout": 5,
+                "login_timeout": EMBEDDED_LOGIN_SECONDS,
             }
         case SnowflakeWarehouse():
             return common | {

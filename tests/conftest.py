@@ -15,6 +15,7 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 
 Dbt = Callable[..., object]
+OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
 
 # A slow machine is no failed property; time is measured in tests/benchmarks.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,7 +30,7 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     """A running embedded warehouse of this test session; the environment points at it."""
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path_factory.mktemp("home"))
     patch = pytest.MonkeyPatch()
-    for name in [name for name in os.environ if name.startswith(("SNOWFLAKE_", "LTW_", "DBT_"))]:
+    for name in [name for name in os.environ if name.startswith(OWN_SETTINGS)]:
         patch.delenv(name)
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))

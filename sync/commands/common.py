@@ -1,14 +1,13 @@
-"""What every command shares: consoles, JSON output, settings, and the tools that send."""
+"""What every command shares: consoles, JSON output, and settings."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,48 +16,11 @@ from rich.table import Table
 from sync.errors import ConfigurationError
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 
-if TYPE_CHECKING:
-    from sync.addresses import AddressPolicy
-    from sync.oauth import TokenSource
-    from sync.resolver import SystemResolver
-    from sync.secrets import SecretStore
-    from sync.transport import Transport
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class SendingTools:
-    """What a command needs to reach an endpoint: the same parts as a delivery run."""
-
-    policy: AddressPolicy
-    resolver: SystemResolver
-    secrets: SecretStore
-    transport: Transport
-    tokens: TokenSource
-
-
-@contextmanager
-def sending_tools(settings: WarehouseSettings) -> Iterator[SendingTools]:
-    """The tools as this environment sets them up.
-
-    Raises:
-        ConfigurationError: a setting is malformed; names it.
-    """
-    from sync.network import canary, network_policy
-    from sync.oauth import TokenSource
-    from sync.resolver import SystemResolver
-    from sync.secrets import SecretStore
-    from sync.transport import Transport
-
-    policy = network_policy(os.environ, settings)
-    resolver = SystemResolver(canary=canary(settings))
-    secrets = SecretStore.from_environment(os.environ)
-    with Transport(policy=policy, resolver=resolver) as transport:
-        yield SendingTools(policy, resolver, secrets, transport, TokenSource(transport, secrets))
+# No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def ready_settings() -> WarehouseSettings:
@@ -106,6 +68,15 @@ def moment(option: str, text: str | None) -> datetime | None:
             f"{option} is {text!r}; it must look like 2026-11-24T00:00:00Z"
         ) from error
     return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+
+
+def user_name() -> str:
+    """Who runs this command, for the audit."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return "unknown"
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,31 +12,39 @@ from rich.table import Table
 
 from sync.commands.common import (
     Json,
-    SendingTools,
     out,
     plain,
     print_json,
     ready_settings,
-    sending_tools,
     utc_now,
 )
 from sync.errors import ConfigurationError
+from sync.test_send import Flavour
 from sync.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
     from sync.endpoint_check import Check
     from sync.routing import Endpoint
+    from sync.sending_tools import SendingTools
     from sync.test_send import Sample
 
-endpoints_app = typer.Typer(no_args_is_help=True, help="Customers' endpoints: check, off, on.")
+endpoints_app = typer.Typer(
+    no_args_is_help=True, help="Customers' endpoints: check, off, on, settings."
+)
 
 EndpointId = Annotated[int, typer.Argument(help="Id in marts.webhook_endpoints.")]
 
 
-def send_test(endpoint_id: EndpointId, as_json: Json = False) -> None:
+def send_test(
+    endpoint_id: EndpointId,
+    flavour: Annotated[
+        Flavour, typer.Option(help="With or without learning time, whatever is configured.")
+    ] = Flavour.AS_CONFIGURED,
+    as_json: Json = False,
+) -> None:
     """Send one signed, marked sample event to an endpoint. It tells of no learner."""
     with _reach(endpoint_id) as (_, endpoint, tools):
-        sample = _send(endpoint, tools)
+        sample = _send(endpoint, tools, flavour)
     if as_json:
         print_json(sample.as_dict())
     else:
@@ -79,6 +88,7 @@ def check(
     from sync.endpoint_check import Checker
     from sync.endpoint_switch import find_endpoint
     from sync.endpoints import load_endpoints
+    from sync.sending_tools import sending_tools
 
     settings = ready_settings()
     with open_warehouse(settings, purpose="endpoints") as warehouse:
@@ -89,7 +99,7 @@ def check(
     else:
         chosen = [one for _, one in sorted(endpoints.by_id.items()) if one.is_active]
         unreadable = sorted(endpoints.unreadable.values())
-    with sending_tools(settings) as tools:
+    with sending_tools(os.environ, settings) as tools:
         checks = Checker(
             policy=tools.policy,
             resolver=tools.resolver,
@@ -160,17 +170,20 @@ def _reach(endpoint_id: int) -> Iterator[tuple[Warehouse, Endpoint, SendingTools
     from sync.endpoint_switch import find_endpoint
     from sync.endpoints import load_endpoints
     from sync.ledger import ensure_ledger
+    from sync.sending_tools import sending_tools
 
     settings = ready_settings()
     with (
         open_warehouse(settings, purpose="endpoints") as warehouse,
-        sending_tools(settings) as tools,
+        sending_tools(os.environ, settings) as tools,
     ):
         ensure_ledger(warehouse)
         yield warehouse, find_endpoint(load_endpoints(warehouse), endpoint_id), tools
 
 
-def _send(endpoint: Endpoint, tools: SendingTools) -> Sample:
+def _send(
+    endpoint: Endpoint, tools: SendingTools, flavour: Flavour = Flavour.AS_CONFIGURED
+) -> Sample:
     from sync.test_send import send_sample
 
     return send_sample(
@@ -179,6 +192,7 @@ def _send(endpoint: Endpoint, tools: SendingTools) -> Sample:
         tokens=tools.tokens,
         keys=tools.secrets.signing_keys(endpoint.endpoint_id),
         clock=utc_now,
+        flavour=flavour,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +18,11 @@ from sync.commands.common import (
     plain,
     print_json,
     ready_settings,
-    sending_tools,
 )
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
+    from sync.flag import FlagSettings
     from sync.preview_report import Preview
     from sync.status import Status
 
@@ -57,16 +58,23 @@ def _print_work(found: Status) -> None:
 
 def preview(
     enrich: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--enrich/--no-enrich",
-            envvar="ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT",
-            help="Decide with the feature flag on, or off.",
+            help="Decide with the feature flag on, or off; as the environment says if unset.",
         ),
-    ] = False,
+    ] = None,
+    rollout_percentage: Annotated[
+        int | None, typer.Option(min=0, max=100, help="The share that is enriched.")
+    ] = None,
+    enterprises: Annotated[
+        list[str] | None,
+        typer.Option("--enterprise", help="Enrich this customer only; can be repeated."),
+    ] = None,
     max_wait_minutes: Annotated[
-        int, typer.Option(min=0, max=1440, help="How long a completion may wait for the mart.")
-    ] = 60,
+        int | None,
+        typer.Option(min=0, max=1440, help="How long a completion may wait for the mart."),
+    ] = None,
     activated_at: Annotated[
         str | None,
         typer.Option(
@@ -89,23 +97,36 @@ def preview(
     """What would be sent now: where, with which learning time, or why not. Writes nothing."""
     from sync.clock import warehouse_clock
     from sync.event_sources import COMPLETIONS, ENROLLMENTS
-    from sync.freeze import EnrichmentPolicy
+    from sync.flag import flag_settings
     from sync.preview import preview as decide
-    from sync.readiness import readiness
+    from sync.rollout import enterprise_uuids
+    from sync.sending_tools import sending_tools
 
     settings = ready_settings()
     since = moment("--activated-at", activated_at)
+    flag = flag_settings(os.environ)
+    flag = replace(
+        flag,
+        enabled=flag.enabled if enrich is None else enrich,
+        rollout_percentage=(
+            flag.rollout_percentage if rollout_percentage is None else rollout_percentage
+        ),
+        enterprise_allowlist=(
+            enterprise_uuids(enterprises, setting="--enterprise")
+            if enterprises
+            else flag.enterprise_allowlist
+        ),
+        max_wait_minutes=flag.max_wait_minutes if max_wait_minutes is None else max_wait_minutes,
+    )
     with (
         open_warehouse(settings, purpose="preview") as warehouse,
-        sending_tools(settings) as tools,
+        sending_tools(os.environ, settings) as tools,
     ):
         found = decide(
             warehouse,
-            policy=EnrichmentPolicy(enabled=enrich, max_wait=timedelta(minutes=max_wait_minutes)),
+            policy=flag.policy(),
             clock=warehouse_clock(warehouse),
-            readiness_of=lambda endpoint: readiness(
-                endpoint, policy=tools.policy, secrets=tools.secrets, tokens=tools.tokens
-            ),
+            readiness_of=tools.readiness_of,
             sources=(COMPLETIONS, ENROLLMENTS) if enrollments else (COMPLETIONS,),
             activated_at=since,
             mass_send_limit=mass_send_limit,
@@ -113,11 +134,11 @@ def preview(
     if as_json:
         print_json(found.as_dict(limit=limit, with_bodies=bodies))
         return
-    _print_preview(found, limit=limit, with_bodies=bodies, enrich=enrich)
+    _print_preview(found, limit=limit, with_bodies=bodies, flag=flag)
 
 
-def _print_preview(found: Preview, *, limit: int, with_bodies: bool, enrich: bool) -> None:
-    out.print(f"feature flag: {'on' if enrich else 'off'}")
+def _print_preview(found: Preview, *, limit: int, with_bodies: bool, flag: FlagSettings) -> None:
+    out.print(f"feature flag: {flag.describe()}")
     table = Table("verdict", "why", "webhooks", box=None)
     for (verdict, why), count in sorted(found.counts().items()):
         table.add_row(verdict, why, f"{count:,}")

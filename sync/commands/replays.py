@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,9 @@ from sync.commands.common import (
     plain,
     print_json,
     ready_settings,
+    user_name,
 )
+from sync.confirmation import ASK_ABOVE
 from sync.errors import ConfigurationError
 from sync.replay import Plan
 from sync.replay_selection import ReplayState, Selection, Window
@@ -26,15 +27,13 @@ from sync.warehouse import Warehouse, open_warehouse
 if TYPE_CHECKING:
     from sync.replay import Replay
 
-ASK_ABOVE = 20
-"""So many webhooks a slip may send again; more are confirmed."""
-
 
 def replay(
     webhook_ids: Annotated[
         list[str] | None, typer.Argument(help="Webhook ids; none selects by the options alone.")
     ] = None,
     endpoint: Annotated[int | None, typer.Option(help="Only webhooks of this endpoint.")] = None,
+    enterprise: Annotated[str | None, typer.Option(help="Only webhooks of this customer.")] = None,
     state: Annotated[ReplayState | None, typer.Option(help="Only webhooks in this state.")] = None,
     reason: Annotated[
         str | None, typer.Option(help="Only with this state_reason, such as attempts_exhausted.")
@@ -64,6 +63,7 @@ def replay(
     selection = Selection(
         webhook_ids=tuple(webhook_ids or ()),
         endpoint_id=endpoint,
+        enterprise=enterprise,
         state=state,
         reason=reason,
         since=moment("--since", since),
@@ -80,7 +80,7 @@ def replay(
             made = request(
                 warehouse,
                 selection,
-                requested_by=requested_by or _user(),
+                requested_by=requested_by or user_name(),
                 clock=warehouse_clock(warehouse),
                 at_most=plan.matched,
             )
@@ -182,11 +182,3 @@ def _waiting(warehouse: Warehouse) -> int:
     from sync.status import replays_waiting
 
     return replays_waiting(warehouse)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container's user may have no name.
-        return "unknown"

@@ -1,4 +1,4 @@
-"""``warehouse``: the embedded warehouse of this machine."""
+"""``warehouse``: the embedded warehouse of this machine, and a quick query on any."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from sync.commands.common import (
 )
 from sync.warehouse import open_warehouse
 
-warehouse_app = typer.Typer(no_args_is_help=True, help="The embedded warehouse of this machine.")
+warehouse_app = typer.Typer(
+    no_args_is_help=True,
+    help="The embedded warehouse of this machine; sql works on Snowflake, too.",
+)
 
 
 @warehouse_app.command()
@@ -74,7 +77,7 @@ def sql(
     statement: Annotated[str, typer.Argument(help="One statement, such as: select 1")],
     as_json: Json = False,
 ) -> None:
-    """Run one statement and show its rows."""
+    """Run one statement on the configured warehouse, embedded or Snowflake, and show its rows."""
     with open_warehouse(ready_settings(), purpose="sql") as warehouse:
         rows = warehouse.rows(statement)
     if as_json:

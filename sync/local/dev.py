@@ -106,12 +106,12 @@ def _follow_the_receiver(warehouse: Warehouse, data: SampleData) -> None:
     warehouse.bulk(
         f"""
         update {table} as configuration
-        set webhook_url = sample.url
+        set webhook_url = moved.url
         from (
             select value:id::number(38, 0) as id, value:url::varchar as url
             from table(flatten(input => parse_json(?)))
-        ) as sample
-        where configuration.id = sample.id
+        ) as moved
+        where configuration.id = moved.id
         """,
         ({"id": one.endpoint_id, "url": one.url} for one in data.endpoints),
     )

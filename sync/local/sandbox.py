@@ -20,7 +20,7 @@ from sync.settings import EmbeddedWarehouse
 from sync.tracking_logs import load_logs
 from sync.warehouse import Warehouse, open_warehouse
 
-OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOKS_", "ENABLE_WEBHOOK_")
+OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
 """Prefixes of settings that a sandbox must not inherit from the shell that starts it."""
 
 

@@ -147,6 +147,23 @@ def test_columns_that_name_a_person_are_tagged(manifest: Manifest) -> None:
     assert wrong == []
 
 
+def test_a_text_that_several_models_share_is_written_once(manifest: Manifest) -> None:
+    """Two copies of a description drift apart; a doc block cannot."""
+    written: dict[tuple[str, str], list[str]] = {}
+    for model in models(manifest):
+        for name, column in model["columns"].items():
+            if not column["doc_blocks"]:
+                written.setdefault((name, column["description"]), []).append(model["name"])
+    assert {column[0]: where for column, where in written.items() if len(where) > 1} == {}
+
+
+def test_every_group_has_an_owner_who_can_be_written_to(manifest: Manifest) -> None:
+    groups = {one["name"]: one["owner"] for one in manifest["groups"].values()}
+    used = {one["config"]["group"] for one in models(manifest)}
+    assert used == set(groups)
+    assert all(owner["name"] and "@" in owner["email"] for owner in groups.values())
+
+
 def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest) -> None:
     incremental = [
         one for one in models(manifest) if one["config"]["materialized"] == "incremental"

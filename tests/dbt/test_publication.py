@@ -62,7 +62,7 @@ def test_a_row_that_no_run_would_find_holds_everything_back_until_it_is_mended(
         line(7, "2026-03-09T05:40:00+00:00", "page_close"),
     )
 
-    with pytest.raises(AssertionError, match="source_not_null_tracking_tracking_logs_loaded_at"):
+    with pytest.raises(AssertionError, match="tracking_logs_loaded_at_is_filled"):
         dbt(*BUILD)
     assert published(built) == before
 

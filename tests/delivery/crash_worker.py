@@ -8,12 +8,10 @@ import signal
 from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from typing import Any, cast
 
-import sync.dispatch
 from sync.settings import EmbeddedWarehouse
 from sync.steps import Hook, Step
-from sync.warehouse import Warehouse, open_warehouse
+from sync.warehouse import open_warehouse
 from tests.support.delivery import Run, all_steps
 
 PRELOADED = ["snowflake.connector", "tests.delivery.crash_worker"]
@@ -49,19 +47,8 @@ def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
 
 def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
     """Detect, freeze and send."""
-    hook = dying_at(death)
-    recover = sync.dispatch.recover
-
-    def recover_and_tell(warehouse: Warehouse, sender: Any) -> int:
-        recovered = recover(warehouse, sender)
-        if recovered:
-            hook(Step.REPLAYED)
-        return recovered
-
-    # The library has no hook between replay and first claim.
-    cast(Any, sync.dispatch).recover = recover_and_tell
     with open_warehouse(settings, purpose="crash") as warehouse:
-        all_steps(warehouse, run, hook=hook)
+        all_steps(warehouse, run, hook=dying_at(death))
 
 
 def dying_at(death: Death | None) -> Hook:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -86,8 +87,8 @@ def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
 @pytest.mark.parametrize(
     ("death", "is_repeated"),
     [
-        # The whole first batch is answered by then.
-        pytest.param(Death(Step.JOURNALED, BATCH), True, id="nobody else knew the answers"),
+        # The whole batch is answered by then.
+        pytest.param(Death(Step.JOURNALED, EACH), True, id="nobody else knew the answers"),
         pytest.param(Death(Step.ATTEMPTS_LOGGED), False, id="the log in the warehouse knew them"),
     ],
 )
@@ -96,7 +97,9 @@ def test_with_the_journal_lost_it_is_at_least_once_under_the_same_ids(
 ) -> None:
     before = site.repeated()
     site.complete(EACH)
+    site.run = replace(site.run, limits=replace(LIMITS, batch_size=EACH))
     assert site.crash(death)
+    site.run = replace(site.run, limits=LIMITS)
     lost = journaled(site.run.journals, state="delivered") - delivered(site.warehouse)
     assert lost, "answers that only the lost disk knew"
     shutil.rmtree(site.run.journals)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from sync.delivery_run import REST_AFTER
+from sync.admission import REST_AFTER
 from sync.sender import DispatchLimits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 from tests.support.hostile import Endpoint, Script, answering, response
 from tests.support.receiver import receiver
+from tests.support.waiting import wait_until
 
 HANGING = 2
 ENDPOINTS = 20
@@ -135,3 +138,52 @@ def test_while_one_endpoint_in_ten_hangs_the_others_get_everything_in_the_same_r
         assert 1 <= charged <= HANGING * (REST_AFTER + PER_ENDPOINT - 1)
         assert len(healthy.received) == (ENDPOINTS - HANGING) * EACH
         assert audit(warehouse, is_at_rest=True) == []
+
+
+def test_more_failing_endpoints_than_threads_keep_nobody_else_waiting(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """Once the ledger knows them; all of them are due again when the others have new webhooks."""
+    threads, failing, timeout_seconds = 8, 12, 15
+    is_over = threading.Event()
+
+    def hanging_for_now(conversation: Any) -> None:
+        conversation.read_request()
+        while not conversation.stopping.is_set() and not is_over.wait(0.1):
+            pass
+
+    with receiver() as healthy, Endpoint(hanging_for_now) as bad:
+        urls = [f"{healthy.url}/hooks/{n}" for n in range(4)] + [bad.url()] * failing
+        seed(warehouse, urls, timeout_seconds=1)
+        endpoints = len(urls)
+        complete(warehouse, range(endpoints), endpoints=endpoints)
+        run = Run(
+            host_ports=f"{healthy.host_port},127.0.0.1:{bad.port}",
+            journals=tmp_path,
+            endpoints=endpoints,
+            limits=DispatchLimits(threads=threads, per_endpoint=PER_ENDPOINT),
+        )
+        run.detect_and_freeze(warehouse)
+        run.send(warehouse)
+        (known,) = warehouse.rows(
+            "select count(*) as n from analytics.sync.endpoint_state where consecutive_failures > 0"
+        )
+        assert known["n"] == failing
+        warehouse.execute(
+            "update analytics.marts.webhook_endpoints set timeout_seconds = ?", timeout_seconds
+        )
+        new = complete(
+            warehouse,
+            [n for n in range(endpoints, 10 * endpoints) if n % endpoints < 4],
+            endpoints=endpoints,
+        )
+        run = run.later(timedelta(minutes=1))
+        run.detect_and_freeze(warehouse)
+        started = time.time()
+        sending = threading.Thread(target=run.send, args=(warehouse,))
+        sending.start()
+        wait_until(lambda: new <= {one.webhook_id for one in healthy.received})
+        assert time.time() - started < timeout_seconds, "they waited for a time-out"
+        assert sending.is_alive(), "the failing ones were tried meanwhile"
+        is_over.set()
+        sending.join()

@@ -69,7 +69,8 @@ def test_a_run_with_receivers_that_echo_everything_leaks_nothing(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     report = all_steps(warehouse, run)
-    assert report.outcomes.total() == 10
+    # The second webhook of the endpoint that is gone is given back.
+    assert (report.outcomes.total(), report.released) == (9, 1)
     assert leaks(caplog.text) == []
     assert leaks(repr(report)) == []
     for table in ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations"):
@@ -94,13 +95,14 @@ def test_the_status_command_prints_none_of_them(
     all_steps(warehouse, run)
     for arguments in (["status"], ["status", "--json"]):
         done = subprocess.run(
-            [sys.executable, "-m", "sync.cli", *arguments],
+            [sys.executable, "-m", "sync", *arguments],
             cwd=PROJECT_ROOT,
             env=os.environ | {"LTW_SECRET_WEBHOOK_SIGNING_1": SECRET},
             capture_output=True,
             text=True,
-            check=False,
+            check=True,
         )
+        assert "delivered" in done.stdout, "it printed nothing, so it proves nothing"
         assert leaks(done.stdout + done.stderr) == []
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,9 +17,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from sync.attempts import Attempt, finalize, ledger_entry, settle_logged
+from sync.attempts import finalize, ledger_entry, settle_logged
 from sync.breaker import after_batch
-from sync.claims import Claimed, Claims
+from sync.claims import Claims
 from sync.completions import enqueue
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
@@ -28,11 +27,12 @@ from sync.freeze import freeze
 from sync.journal import Entry
 from sync.learning_time import LearningTimeClient
 from sync.outbox import Outbox
-from sync.results import Answer, Attribution, ErrorKind, Failure
-from sync.retry import RetryPolicy, decide
+from sync.replay import replay
+from sync.replay_selection import ReplayState, Selection
 from sync.settings import EmbeddedWarehouse
 from sync.steps import nothing
 from sync.warehouse import Warehouse, open_warehouse
+from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified
 from tests.support.clean import drop_all_schemas
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, audit, complete, seed
 
@@ -40,23 +40,9 @@ EXAMPLES = int(os.environ.get("LTW_MODEL_EXAMPLES", "12"))
 STEPS = int(os.environ.get("LTW_MODEL_STEPS", "15"))
 ENDPOINTS = 2
 LEASE = timedelta(minutes=2)
-START = datetime(2026, 3, 12, 8, 0)
 WORKERS = st.sampled_from(["A", "B"])
-SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
-NETWORK_DOWN = Failure(ErrorKind.DNS, Attribution.OURS, "no name server answers")
-FINAL = {"delivered", "dead", "suppressed"}
-"""Suppressed: its endpoint was switched off when its message was to be built."""
-TABLES = ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations")
-
-
-@dataclass
-class Worker:
-    """What a delivery process holds in memory, and its journal on disk."""
-
-    untried: list[Claimed] = field(default_factory=list)
-    made: list[Attempt] = field(default_factory=list)
-    journal: list[Entry] = field(default_factory=list)
-    lease_ends_at: datetime = START
+FINAL = {"delivered", "dead"}
+TABLES = ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations", "replays")
 
 
 class OutboxModel(RuleBasedStateMachine):
@@ -84,6 +70,7 @@ class OutboxModel(RuleBasedStateMachine):
         self.excuses: Counter[str] = Counter()
         self.last: dict[str, str] = {}
         self.attempts = 0
+        self.rotation = 0
 
     @rule(number=st.integers(1, 4))
     def learners_complete(self, number: int) -> None:
@@ -134,39 +121,41 @@ class OutboxModel(RuleBasedStateMachine):
         assert self.bodies.setdefault(claimed.webhook_id, claimed.body.decode()) == (
             claimed.body.decode()
         ), "the same bytes each time"
+        assert is_verified(claimed, self.rotation, self.now)
         started_at = self.now
-        result: Answer | Failure
-        match verdict:
-            case "silence":
-                result = SILENCE
-            case "ours":
-                result = NETWORK_DOWN
-            case "lost":
-                self.accepted[claimed.webhook_id] += 1
-                self.excuses[claimed.webhook_id] += 1
-                result = SILENCE
-            case status:
-                self.accepted[claimed.webhook_id] += status == "200"
-                result = Answer(int(status), None, "")
+        self.accepted[claimed.webhook_id] += verdict in ("200", "lost")
+        self.excuses[claimed.webhook_id] += verdict == "lost"
         self.jump(pause)
-        attempt = Attempt(
-            claimed=claimed,
-            result=result,
-            decision=decide(
-                result,
-                webhook_id=claimed.webhook_id,
-                attempt_number=claimed.attempt_count + 1,
-                now=self.now,
-                policy=RetryPolicy(),
-            ),
-            started_at=started_at,
-            signing_key_ids="",
-        )
+        attempt = attempt_of(claimed, verdict, started_at=started_at, now=self.now)
         if self.now >= worker.lease_ends_at:
             # Whoever claims it next does not know of this answer.
             self.excuses[claimed.webhook_id] += 1
         worker.made.append(attempt)
         worker.journal.append(ledger_entry(attempt, run_id=name))
+
+    @rule()
+    def keys_are_rotated(self) -> None:
+        """The next step: new key beside the old one, receiver changes over, old key removed."""
+        self.rotation = min(self.rotation + 1, len(ROTATION) - 1)
+
+    @rule(state=st.sampled_from([ReplayState.DEAD, ReplayState.DELIVERED]))
+    def operator_replays(self, state: ReplayState) -> None:
+        """Dead letters start afresh; what was delivered goes once more."""
+        made = replay(
+            self.warehouse,
+            Selection(state=state),
+            requested_by="model",
+            clock=lambda: self.now,
+        )
+        rows = self.warehouse.rows(
+            "select webhook_id, state from analytics.sync.webhook_outbox where replay_id = ?",
+            made.replay_id,
+        )
+        assert len(rows) == made.matched
+        for row in rows:
+            assert self.last[row["webhook_id"]] == state
+            self.excuses[row["webhook_id"]] += state is ReplayState.DELIVERED
+            self.last[row["webhook_id"]] = row["state"]
 
     @rule(name=WORKERS)
     def finish(self, name: str) -> None:

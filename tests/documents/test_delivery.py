@@ -10,7 +10,7 @@ import pytest
 from sync import cli
 from sync.breaker import FIRST_REST, LONGEST_REST, SLOWEST, TRIP_ATTEMPTS, TRIP_IN_A_ROW
 from sync.claims import LOW_LANE_TURN
-from sync.commands.replays import ASK_ABOVE
+from sync.confirmation import ASK_ABOVE
 from sync.markers import REPLAY_HEADER, TEST_HEADER
 from sync.outbox import State
 from sync.replay_selection import ReplayState

@@ -110,7 +110,7 @@ def test_an_unusable_private_key_is_named_and_not_shown(
         pytest.param({"url": "htp:/broken gate"}, ("held", "endpoint_invalid"), id="bad URL"),
         pytest.param({"url": None}, ("held", "endpoint_row_invalid"), id="no URL"),
         pytest.param({"region": "MARS"}, ("held", "endpoint_row_invalid"), id="unknown region"),
-        pytest.param({"is_active": False}, ("suppressed", "no_active_endpoint"), id="inactive"),
+        pytest.param({"is_active": False}, ("held", "no_active_endpoint"), id="inactive"),
     ],
 )
 def test_a_broken_endpoint_row_holds_back_its_own_customer_only(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from sync.changes import Look, Seen, look
+from sync.changes import LastRun, Look, Rest, Seen, Wake, decide, look
 from sync.ledger import ensure_ledger
 from sync.raw import create_raw_tables, insert_rows
 from sync.warehouse import RelationMissing, Warehouse
@@ -97,6 +98,134 @@ def test_the_due_moment_is_read_only_after_the_ledger_changed(ready: Warehouse) 
     found = ask(ready, seen)
     assert ready.statements - before == 2
     assert found.reason is not None
+
+
+def endpoint_row(warehouse: Warehouse, **columns: object) -> None:
+    values = {
+        "endpoint_id": 1,
+        "version": 1,
+        "breaker_state": "closed",
+        "consecutive_failures": 0,
+        "window_attempts": 0,
+        "window_failures": 0,
+        "open_count": 0,
+        "half_open_successes": 0,
+        "rate_factor": 1.0,
+        "updated_at": NOW.isoformat(),
+    } | columns
+    warehouse.execute("delete from analytics.sync.endpoint_state")
+    warehouse.execute(
+        f"insert into analytics.sync.endpoint_state ({', '.join(values)})"
+        f" select {', '.join('?' for _ in values)}",
+        *values.values(),
+    )
+
+
+LATER = (NOW + timedelta(minutes=7)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("row", "endpoint"),
+    [
+        pytest.param(
+            {}, {"breaker_state": "open", "next_probe_at": LATER}, id="the endpoint rests"
+        ),
+        pytest.param({}, {"paused_until": LATER}, id="the endpoint asked for a pause"),
+        pytest.param(
+            {"lease_owner": "a", "lease_expires_at": LATER}, {}, id="another run has the row"
+        ),
+        pytest.param(
+            {"state": "delivered", "replay_id": "r"},
+            {"paused_until": LATER},
+            id="a replay to an endpoint that asked for a pause",
+        ),
+    ],
+)
+def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
+    ready: Warehouse, row: dict[str, object], endpoint: dict[str, object]
+) -> None:
+    """Else a resting endpoint would start an empty run every half minute, or none afterwards."""
+    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), **row)
+    endpoint_row(ready, **endpoint)
+    seen = ask(ready).seen
+    assert ask(ready, seen, NOW + timedelta(minutes=6)).reason is None
+    assert ask(ready, seen, NOW + timedelta(minutes=7)).reason is not None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"state": "dead"}, id="dead"),
+        pytest.param({"state": "delivered"}, id="delivered"),
+        pytest.param({"state": "suppressed"}, id="suppressed"),
+        pytest.param({"state": "held", "state_reason": "endpoint_invalid"}, id="held"),
+    ],
+)
+def test_rows_that_no_run_would_send_wake_nobody(ready: Warehouse, row: dict[str, object]) -> None:
+    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), body="{}", **row)
+    assert ask(ready).seen.due_at is None
+
+
+def test_what_was_held_for_a_disabled_endpoint_wakes_when_it_is_enabled(ready: Warehouse) -> None:
+    held = {"state": "held", "state_reason": "endpoint_disabled", "body": "{}"}
+    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), **held)
+    endpoint_row(ready, disabled_at=NOW.isoformat())
+    seen = ask(ready).seen
+    assert ask(ready, seen).reason is None
+    endpoint_row(ready, updated_at=LATER)
+    assert ask(ready, seen).reason is not None
+
+
+RESTED = LastRun("run-1", NOW - timedelta(minutes=5), has_failed=False)
+RECENT = LastRun("run-1", NOW - timedelta(minutes=4), has_failed=False)
+NEWS = Look(Seen(sources="b"), "the replicas or the mart have changed")
+QUIET = Look(Seen(sources="a"), None)
+BEFORE = Seen(sources="a")
+
+
+@pytest.mark.parametrize("last", [None, RESTED, RECENT])
+def test_news_start_a_run_at_once(last: LastRun | None) -> None:
+    assert isinstance(decide(BEFORE, NEWS, last=last, now=NOW), Wake)
+
+
+@pytest.mark.parametrize("last", [None, RESTED, RECENT])
+def test_quiet_starts_none(last: LastRun | None) -> None:
+    found = decide(BEFORE, QUIET, last=last, now=NOW)
+    assert isinstance(found, Rest)
+    assert "nothing has changed" in found.reason
+
+
+def test_a_failed_run_is_repeated_after_a_pause_even_when_nothing_has_changed() -> None:
+    """Its cursor had moved on: what it was started for would never be news again."""
+    failed = replace(RECENT, has_failed=True)
+    assert isinstance(decide(BEFORE, QUIET, last=failed, now=NOW), Rest)
+    after = decide(BEFORE, QUIET, last=replace(RESTED, has_failed=True), now=NOW)
+    assert isinstance(after, Wake)
+    assert after.reason == "the last run failed"
+
+
+def test_news_during_that_pause_are_still_news_after_it() -> None:
+    failed = replace(RECENT, has_failed=True)
+    found = decide(BEFORE, NEWS, last=failed, now=NOW)
+    assert found == Rest(found.reason, BEFORE)
+
+
+def test_what_a_run_could_not_bring_on_is_tried_again_after_a_pause() -> None:
+    due = Look(BEFORE, "a webhook came due")
+    assert isinstance(decide(BEFORE, due, last=RECENT, now=NOW), Rest)
+    assert isinstance(decide(BEFORE, due, last=RESTED, now=NOW), Wake)
+
+
+def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
+    """Dagster starts one run for a key: two ticks before the run is seen must not be two runs."""
+    due = Look(BEFORE, "a webhook came due")
+    first = decide(BEFORE, due, last=RESTED, now=NOW)
+    again = decide(BEFORE, due, last=RESTED, now=NOW)
+    next_one = decide(BEFORE, due, last=replace(RESTED, run_id="run-2"), now=NOW)
+    assert isinstance(first, Wake)
+    assert isinstance(again, Wake)
+    assert isinstance(next_one, Wake)
+    assert first.key == again.key != next_one.key
 
 
 @pytest.mark.parametrize("cursor", [None, "", "nonsense", '{"other": 1}', "[]"])

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ from sync.local.embedded.lifecycle import (
 )
 from sync.local.embedded.server import KEPT_RESULTS, BoundedResults
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from sync.warehouse import StatementFailed, Warehouse, open_warehouse
+from sync.warehouse import StatementFailed, Warehouse, WarehouseUnavailable, open_warehouse
+from tests.support.stalling_proxy import StallingProxy
 from tests.support.waiting import wait_until
 
 
@@ -174,3 +176,16 @@ def test_stopping_ends_a_running_statement(
     process.wait(10)
     asking.join(30)
     assert len(errors) == 1
+
+
+def test_a_port_that_takes_connections_and_never_answers_is_given_up_soon(
+    warehouse_settings: EmbeddedWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.warehouse.EMBEDDED_LOGIN_SECONDS", 1)
+    with StallingProxy(warehouse_settings.port) as proxy:
+        proxy.stall()
+        started = time.monotonic()
+        silent = replace(warehouse_settings, port=proxy.port)
+        with pytest.raises(WarehouseUnavailable), open_warehouse(silent, purpose="tests"):
+            pass
+        assert time.monotonic() - started < 10

@@ -1,59 +1,23 @@
-"""Sending again: the same id and bytes, once, recorded, and through the one send path."""
+"""Sending again: the same id and bytes, once, and through the one send path."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
-
-import pytest
+from datetime import timedelta
 
 from sync.attempts import Attempt, finalize, ledger_entry
 from sync.claims import Claimed
-from sync.errors import ConfigurationError
 from sync.journal import Entry
-from sync.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
-from sync.replay_selection import ReplayState, Selection, Window
+from sync.replay import Refusal, plan_replay
+from sync.replay_selection import ReplayState, Selection
 from sync.results import Attribution, ErrorKind, Failure
 from sync.retry import RetryPolicy, decide
 from sync.sender import DispatchLimits
 from sync.steps import nothing
-from sync.warehouse import Warehouse
-from tests.support.delivery import enterprise
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.operator import World
+from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
 
 MARKER = "webhook-replay"
-DEAD = Selection(state=ReplayState.DEAD)
-DELIVERED = Selection(state=ReplayState.DELIVERED)
-
-
-@pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    with open_world(warehouse, tmp_path) as opened:
-        yield opened
-
-
-def ask(world: World, selection: Selection, **options: object) -> Replay:
-    return replay(
-        world.warehouse,
-        selection,
-        requested_by="an operator",
-        clock=world.clock,
-        **options,  # pyright: ignore[reportArgumentType]
-    )
-
-
-def dead_letters(world: World, *users: int) -> set[str]:
-    """Dead letters, and what their endpoints answered before is forgotten."""
-    world.target.answers["/hooks"] = (500, {})
-    ids = world.complete(*users)
-    world.deliver()
-    world.kill_off()
-    world.warehouse.execute("delete from analytics.sync.endpoint_state")
-    world.target.answers.clear()
-    return ids
 
 
 def test_a_delivered_webhook_goes_once_more_with_the_same_id_and_bytes(world: World) -> None:
@@ -181,137 +145,6 @@ def test_a_late_result_from_before_the_request_cannot_undo_it(world: World) -> N
     assert (row["state"], row["attempt_count"]) == ("pending", 0)
 
 
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [
-        pytest.param(Selection(state=ReplayState.DELIVERED, endpoint_id=1), {2, 4}, id="endpoint"),
-        pytest.param(Selection(state=ReplayState.DELIVERED, endpoint_id=7), set(), id="no such"),
-        pytest.param(DEAD, {5}, id="state"),
-        pytest.param(
-            Selection(state=ReplayState.DEAD, reason="attempts_exhausted"), {5}, id="reason"
-        ),
-        pytest.param(Selection(state=ReplayState.DEAD, reason="endpoint_gone"), set(), id="other"),
-    ],
-)
-def test_a_selection_takes_what_meets_all_its_conditions(
-    world: World, selection: Selection, expected: set[int]
-) -> None:
-    dead_letters(world, 5)
-    world.complete(2, 4)
-    world.deliver()
-    assert plan_replay(world.warehouse, selection).matched == len(expected)
-    ask(world, selection)
-    marked = world.rows("user_id", "replay_id is not null")
-    assert {int(row["user_id"]) for row in marked} == expected
-
-
-def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
-    world.complete(2)
-    world.deliver()
-    delivered_at = world.rows("delivered_at")[0]["delivered_at"]
-    world.warehouse.execute(f"update {OUTBOX} set recorded_at = '2026-01-01'")
-    around = {"since": delivered_at, "until": delivered_at + timedelta(seconds=1)}
-
-    def matched(window: Window, **moments: object) -> int:
-        selection = Selection(state=ReplayState.DELIVERED, window=window, **moments)  # pyright: ignore[reportArgumentType]
-        return plan_replay(world.warehouse, selection).matched
-
-    assert matched(Window.DELIVERED, **around) == 1
-    assert matched(Window.RECORDED, **around) == 0
-    assert matched(Window.DELIVERED, until=delivered_at) == 0, "the end is not part of a window"
-
-
-def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> None:
-    ids = [*world.complete(2), *world.complete(4), *world.complete(6), *world.complete(8)]
-    ids += world.complete(10)
-    world.deliver()
-    changes = (
-        "body = null, facts = null, body_removed_at = sysdate()",
-        "state = 'held', state_reason = 'endpoint_disabled'",
-        "state = 'pending'",
-        "state = 'suppressed', state_reason = 'no_endpoint', body = null",
-        "state = 'awaiting', body = null",
-    )
-    for one, change in zip(ids, changes, strict=True):
-        world.warehouse.execute(f"update {OUTBOX} set {change} where webhook_id = '{one}'")
-    before = world.everything()
-    selection = Selection(webhook_ids=(*ids, "an-id-of-nobody"))
-    plan = plan_replay(world.warehouse, selection)
-    assert plan.matched == 0
-    assert plan.unknown_ids == 1
-    assert plan.refused == dict.fromkeys(Refusal, 1)
-    assert ask(world, selection) == Replay(None, 0)
-    assert world.everything() == before, "a request that matches nothing leaves no trace"
-
-
-def test_asking_twice_before_the_run_sends_once(world: World) -> None:
-    world.complete(2)
-    world.deliver()
-    world.take()
-    assert ask(world, DELIVERED).matched == 1
-    assert ask(world, DELIVERED).matched == 0
-    assert plan_replay(world.warehouse, DELIVERED).refused == {Refusal.ALREADY_DUE: 1}
-    world.send()
-    assert len(world.take()) == 1
-
-
-def test_a_request_with_an_id_of_the_callers_counts_once(world: World) -> None:
-    world.complete(2)
-    world.deliver()
-    assert ask(world, DELIVERED, replay_id="run-7") == Replay("run-7", 1)
-    world.send()
-    world.take()
-    assert ask(world, DELIVERED, replay_id="run-7") == Replay("run-7", 1), "the first one's answer"
-    world.send()
-    assert world.take() == []
-
-
-def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
-    world.complete(2, 4)
-    world.deliver()
-    before = world.everything()
-    with pytest.raises(ReplayGrew, match="2 webhooks match by now, 1 were agreed to"):
-        ask(world, DELIVERED, at_most=1)
-    assert world.everything() == before
-    assert ask(world, DELIVERED, at_most=2).matched == 2
-
-
-def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> None:
-    world.complete(2)
-    world.deliver()
-    before = world.everything()
-
-    class Lost(Exception):
-        pass
-
-    class Cut(Warehouse):
-        def execute(self, sql: str, *binds: object) -> int:
-            if sql.strip().startswith("insert"):
-                raise Lost
-            return super().execute(sql, *binds)
-
-    cut = Cut(world.warehouse.settings, world.warehouse._connection)
-    with pytest.raises(Lost):
-        replay(cut, DELIVERED, requested_by="an operator", clock=world.clock)
-    assert world.everything() == before
-
-
-def test_the_request_is_recorded_with_who_asked_for_what(world: World) -> None:
-    world.complete(2, 4)
-    world.deliver()
-    made = ask(world, Selection(state=ReplayState.DELIVERED, endpoint_id=1))
-    (row,) = world.warehouse.rows(
-        "select replay_id, requested_by, matched, to_json(selection) as selection"
-        " from analytics.sync.replays"
-    )
-    assert (row["replay_id"], row["requested_by"], row["matched"]) == (
-        made.replay_id,
-        "an operator",
-        2,
-    )
-    assert json.loads(row["selection"]) == {"state": "delivered", "endpoint_id": 1}
-
-
 def test_a_suppressed_completion_is_released_and_decided_anew(world: World) -> None:
     (early,) = world.complete(2)
     world.warehouse.execute(
@@ -356,30 +189,3 @@ def test_fresh_webhooks_go_before_replays_that_were_due_earlier(world: World) ->
     got = [one.webhook_id for one in world.take()]
     assert len(got) == 11
     assert got[0] == fresh
-
-
-def test_a_selection_of_everything_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="needs a state"):
-        Selection(endpoint_id=1)
-    now = datetime(2026, 3, 10)
-    with pytest.raises(ConfigurationError, match="since must lie before until"):
-        Selection(state=ReplayState.DEAD, since=now, until=now)
-
-
-def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: World) -> None:
-    world.complete(2, 3)
-    world.deliver()
-    before = world.everything()
-    plan = plan_replay(world.warehouse, DELIVERED)
-    assert isinstance(plan, Plan)
-    assert plan.by_endpoint == {1: 1, 2: 1}
-    assert {key for row in plan.sample for key in row} == {
-        "webhook_id",
-        "state",
-        "state_reason",
-        "endpoint_id",
-        "recorded_at",
-        "delivered_at",
-    }
-    assert enterprise(1) not in str(plan)
-    assert world.everything() == before

@@ -207,7 +207,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         GAPS,
         "            and touched.courserun_key = learning_lines.courserun_key\n",
         "            and touched.courserun_key = learning_lines.courserun_key\n"
-        "            and learning_lines.processed_at > (select max(processed_at) from {{ this }})\n",
+        "            and processed_at > (select max(t.processed_at) from {{ this }} as t)\n",
         f"{LATE}::test_a_gap_between_two_batches_counts",
     ),
     one(

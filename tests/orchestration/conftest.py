@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from sync.ledger import ensure_ledger
+from sync.network import DEVELOPMENT_SETTING
 from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse
 from tests.support.clockwork import load_definitions
+from tests.support.completions import completion
+from tests.support.marts import create_marts, endpoint
+from tests.support.receiver import Receiver, receiver
+
+PASSED_AT = "2026-03-10T17:42:31"
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +32,31 @@ def defs(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> dg.Def
 def webhooks_job(defs: dg.Definitions) -> dg.JobDefinition:
     """The job that detects, freezes, sends and reports."""
     return defs.resolve_job_def("completion_webhooks_job")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Where one test's runs are kept."""
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+@pytest.fixture
+def target() -> Iterator[Receiver]:
+    """A receiver on loopback."""
+    with receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def marts(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """Three completions of one customer with one good endpoint."""
+    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
+    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
+    ensure_ledger(warehouse)
+    create_marts(
+        warehouse,
+        completions=[completion(n, PASSED_AT) for n in (1, 2, 3)],
+        endpoints=[endpoint(1, f"{target.url}/hooks/example")],
+    )
+    return warehouse

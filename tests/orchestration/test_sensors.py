@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,8 +15,9 @@ from orchestration.resources import WarehouseResource
 from sync.ledger import ensure_ledger
 from sync.raw import create_raw_tables
 from sync.warehouse import Warehouse
+from tests.support.clockwork import ACTIVATED, STEPS, run
 from tests.support.marts import create_marts
-from tests.support.receiver import receiver
+from tests.support.receiver import Receiver, receiver
 
 
 def tick(defs: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None):
@@ -49,27 +54,135 @@ def test_before_the_first_build_it_skips_and_says_so(
         assert "not set up yet" in skipped.skip_message
 
 
-def test_a_failed_run_is_posted_to_the_alert_url(
+def test_a_running_delivery_is_waited_for_but_one_that_died_without_a_word_is_not(
     defs: dg.Definitions, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ensure_ledger(warehouse)
+    create_raw_tables(warehouse)
+    create_marts(warehouse)
+    with dg.instance_for_test() as instance:
+        instance.create_run_for_job(
+            defs.resolve_job_def("completion_webhooks_job"), status=dg.DagsterRunStatus.STARTED
+        )
+        waiting = tick(defs, instance, None)
+        assert waiting.skip_message is not None
+        assert "is still delivering" in waiting.skip_message
+        monkeypatch.setattr("orchestration.sensors.LONGEST_RUN", timedelta(0))
+        assert tick(defs, instance, None).run_requests
+
+
+def fail(defs: dg.Definitions, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    """A run that fails, since there are no marts."""
     job = defs.resolve_job_def("completion_webhooks_job")
-    with receiver() as target, dg.instance_for_test() as instance:
+    result = job.execute_in_process(
+        instance=instance, asset_selection=[STEPS[0]], raise_on_error=False
+    )
+    assert not result.success
+    return result
+
+
+def alert(
+    defs: dg.Definitions, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
+) -> None:
+    """What the daemon does about a failed run."""
+    context = dg.build_run_status_sensor_context(
+        sensor_name="a_run_failed",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=result.get_run_failure_event(),
+    ).for_run_failure()
+    defs.get_sensor_def("a_run_failed")(context)
+
+
+@pytest.fixture
+def alerts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with receiver() as target:
         monkeypatch.setenv("LTW_ALERT_URL", f"{target.url}/alerts")
         monkeypatch.setenv("LTW_DEVELOPMENT_TARGETS", target.host_port)
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
-        assert not result.success
-        context = dg.build_run_status_sensor_context(
-            sensor_name="a_run_failed",
-            dagster_instance=instance,
-            dagster_run=result.dagster_run,
-            dagster_event=result.get_run_failure_event(),
-        ).for_run_failure()
-        defs.get_sensor_def("a_run_failed")(context)
-        texts = [json.loads(one.body)["text"] for one in target.received]
-    assert len(texts) == 1
-    assert "completion_webhooks_job failed" in texts[0]
+        yield target
 
 
-def test_both_sensors_start_stopped(defs: dg.Definitions) -> None:
-    for name in ("completions_arrived", "a_run_failed"):
+def test_a_failed_run_is_posted_to_the_alert_url(
+    defs: dg.Definitions, warehouse: Warehouse, alerts: Receiver
+) -> None:
+    with dg.instance_for_test() as instance:
+        alert(defs, instance, fail(defs, instance))
+    (posted,) = alerts.received
+    document = json.loads(posted.body)
+    assert list(document) == ["text"], "the form that Slack, Mattermost and Teams take"
+    assert "completion_webhooks_job failed" in document["text"]
+
+
+def test_an_outage_is_told_ever_more_rarely(
+    defs: dg.Definitions, warehouse: Warehouse, alerts: Receiver
+) -> None:
+    with dg.instance_for_test() as instance:
+        for _ in range(5):
+            alert(defs, instance, fail(defs, instance))
+    texts = [json.loads(one.body)["text"] for one in alerts.received]
+    assert len(texts) == 3
+    assert "2 times in a row" in texts[1]
+    assert "4 times in a row" in texts[2]
+
+
+def test_a_function_of_one_s_own_gets_the_text(
+    defs: dg.Definitions,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "example_pager.py").write_text(
+        "told = []\ndef page(text):\n    told.append(text)\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LTW_ALERT_HOOK", "example_pager:page")
+    with dg.instance_for_test() as instance:
+        alert(defs, instance, fail(defs, instance))
+    (text,) = importlib.import_module("example_pager").told
+    assert "completion_webhooks_job failed" in text
+
+
+def test_a_failed_check_is_told_with_what_it_means_and_what_to_do(
+    defs: dg.Definitions,
+    webhooks_job: dg.JobDefinition,
+    marts: Warehouse,
+    alerts: Receiver,
+) -> None:
+    with dg.instance_for_test() as instance:
+        for limit in (2, 3):
+            result = run(
+                webhooks_job, instance, steps=1, detection=ACTIVATED | {"mass_send_limit": limit}
+            )
+            assert result.success
+            context = dg.build_run_status_sensor_context(
+                sensor_name="a_check_failed",
+                dagster_instance=instance,
+                dagster_run=result.dagster_run,
+                dagster_event=result.get_run_success_event(),
+                repository_def=defs.get_repository_def(),
+            )
+            defs.get_sensor_def("a_check_failed")(context)
+    (posted,) = alerts.received
+    text = json.loads(posted.body)["text"]
+    assert "check no_unusual_number_of_completions of sync/newly_completed_enrollments" in text
+    assert "allow_mass_send: true" in text
+
+
+def test_a_run_that_failed_is_started_again_though_nothing_has_changed(
+    defs: dg.Definitions, warehouse: Warehouse
+) -> None:
+    """The cursor had moved on before the run failed."""
+    with dg.instance_for_test() as instance:
+        fail(defs, instance)
+        ensure_ledger(warehouse)
+        create_raw_tables(warehouse)
+        create_marts(warehouse)
+        first = tick(defs, instance, None)
+        assert first.skip_message is not None
+        assert "the last run failed" in first.skip_message
+        assert not first.run_requests
+
+
+def test_every_sensor_starts_stopped(defs: dg.Definitions) -> None:
+    for name in ("completions_arrived", "a_run_failed", "a_check_failed"):
         assert defs.get_sensor_def(name).default_status is dg.DefaultSensorStatus.STOPPED

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import dagster as dg
 import pytest
@@ -168,7 +171,56 @@ def test_the_metadata_counts_what_the_ledger_holds(world: World) -> None:
     assert frozen["enriched_share"] == 1.0
 
 
-def test_nothing_that_dagster_keeps_names_a_learner(each_round: Round, world: World) -> None:
+def test_a_build_shows_the_columns_of_models_where_they_come_from_and_how_many_rows(
+    world: World,
+) -> None:
+    shown = metadata_of(world.on.models)
+    columns = {name: facts["dagster/column_schema"].columns for name, facts in shown.items()}
+    assert [one.name.lower() for one in columns["learning_time_watermark"]] == [
+        "computed_through",
+        "newest_line_at",
+        "newest_loaded_at",
+    ]
+    lineage = shown["completion_learning_time"]["dagster/column_lineage"].deps_by_column
+    [source] = lineage["computed_through"]
+    assert (source.asset_key.path[-1], source.column_name) == (
+        "learning_time_watermark",
+        "computed_through",
+    )
+    [counted] = world.warehouse.rows("select count(*) as n from analytics.marts.learning_time")
+    assert shown["learning_time"]["dagster/row_count"] == counted["n"] > 0
+    assert "column metadata" not in each_said(world)
+
+
+def test_the_deliveries_of_every_five_minutes_ask_for_no_columns(world: World) -> None:
+    facts = metadata_of(world.on.webhooks)["webhook_deliveries"]
+    assert "dagster/column_lineage" not in facts
+
+
+def test_the_report_is_a_file_with_pictures_that_the_ui_can_show(
+    world: World, defs: dg.Definitions
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def("delivery_report_job").execute_in_process(instance=instance)
+    shown = metadata_of(result)["delivery_report"]
+    page = Path(shown["report"]).read_text(encoding="utf-8")
+    assert "What became of webhooks" in page
+    delivered = world.warehouse.rows(
+        "select count(*) as n from analytics.sync.webhook_outbox where state = 'delivered'"
+    )[0]["n"]
+    assert shown["delivered_share"] == delivered / shown["recorded"]
+    pictures = re.findall(r"data:image/svg[+]xml;base64,([^)]+)", shown["charts"])
+    assert len(pictures) == 6
+    for picture in pictures:
+        ElementTree.fromstring(base64.b64decode(picture))  # noqa: S314
+    assert people_named(world).findall(page + shown["charts"]) == []
+
+
+def each_said(world: World) -> str:
+    return world.off.said + world.on.said
+
+
+def people_named(world: World) -> re.Pattern[str]:
     people = [
         row
         for wave in world.data.waves
@@ -176,7 +228,11 @@ def test_nothing_that_dagster_keeps_names_a_learner(each_round: Round, world: Wo
         if row["username"]
     ]
     names = [row[column] for row in people for column in ("email", "username") if row[column]]
-    pattern = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(set(names))))
+    return re.compile("|".join(rf"\b{re.escape(name)}\b" for name in sorted(set(names))))
+
+
+def test_nothing_that_dagster_keeps_names_a_learner(each_round: Round, world: World) -> None:
+    pattern = people_named(world)
     assert pattern.search(json.dumps(bodies(each_round))), "the search itself must work"
     assert len(each_round.said) > 10_000
     assert pattern.findall(each_round.said) == []

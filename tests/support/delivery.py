@@ -24,7 +24,7 @@ from sync.ledger import ensure_ledger
 from sync.outbox import Outbox
 from sync.secrets import SecretStore
 from sync.sender import DispatchLimits, DispatchReport, Poster, Sender
-from sync.steps import Hook, Step, nothing
+from sync.steps import Hook, nothing
 from sync.transport import Transport
 from sync.urls import parse_development_targets
 from sync.warehouse import Warehouse
@@ -96,11 +96,11 @@ class Run:
             clock=clock,
             activated_at=ACTIVATED_AT,
             allow_mass_send=True,
+            hook=hook,
         )
-        hook(Step.ENQUEUED)
         outbox = Outbox(warehouse, clock, self.run_id)
-        freeze(warehouse, outbox, LearningTimeClient(warehouse), policy=FLAG_OFF, clock=clock)
-        hook(Step.FROZEN)
+        client = LearningTimeClient(warehouse)
+        freeze(warehouse, outbox, client, policy=FLAG_OFF, clock=clock, hook=hook)
 
     def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> DispatchReport:
         """Send over real sockets."""

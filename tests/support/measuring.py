@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,12 @@ def p95(values: Sequence[float]) -> float:
 def medians(times: int, run: Callable[[], Sequence[float]]) -> list[float]:
     """Run so many times; the median of each number."""
     return [median(column) for column in zip(*(run() for _ in range(times)), strict=True)]
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process of this machine has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_megabytes() -> float:

@@ -32,3 +32,18 @@ def processes_of(directory: Path) -> list[str]:
         ):
             found.append(command.replace(b"\0", b" ").decode(errors="replace").strip())
     return found
+
+
+def megabytes_of(directory: Path, mark: str) -> list[float]:
+    """Memory in RAM of each live process whose command has ``mark``, started as above."""
+    sizes = []
+    for process in PROC.glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            environment = (process / "environ").read_bytes()
+            if mark.encode() in command and os.fsencode(directory) in environment:
+                pages = int((process / "statm").read_text().split()[1])
+                sizes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+        except (OSError, IndexError):
+            continue  # it has ended meanwhile, or is not ours
+    return sizes

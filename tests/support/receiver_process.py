@@ -50,6 +50,7 @@ class ReceiverProcess:
     """A running receiver."""
 
     port: int
+    pid: int
 
     @property
     def host_port(self) -> str:
@@ -96,7 +97,7 @@ def receiver_process() -> Iterator[ReceiverProcess]:
     ) as process:
         assert process.stdout is not None
         try:
-            yield ReceiverProcess(int(process.stdout.readline()))
+            yield ReceiverProcess(int(process.stdout.readline()), process.pid)
         finally:
             process.kill()
 

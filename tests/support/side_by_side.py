@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from sync.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.delivery import Run, audit, complete, seed
+from tests.support.measuring import processor_seconds
 from tests.support.receiver_process import ReceiverProcess
 
 ENDPOINTS = 40
@@ -33,6 +35,15 @@ class Outcome:
     """Attempts by process."""
     violations: list[str]
     seconds: float
+    """From the start of the processes to the end of the last one."""
+    delivering_seconds: float
+    """The longest run of a process: first claim to last record."""
+    sending_seconds: float
+    """From the first request to the last, as the receiver saw them."""
+    cpu: float
+    """Processor time of all runs."""
+    others_cpu: tuple[float, ...]
+    """That of the processes named in ``pids`` meanwhile."""
 
 
 def deliver_side_by_side(
@@ -45,6 +56,7 @@ def deliver_side_by_side(
     webhooks: int,
     path: str = "/ok",
     limits: DispatchLimits = LIMITS,
+    pids: tuple[int, ...] = (),
 ) -> Outcome:
     """Seed, freeze, and let the processes send until nothing is due."""
     seed(
@@ -58,9 +70,11 @@ def deliver_side_by_side(
     run.detect_and_freeze(warehouse)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["snowflake.connector", "tests.support.side_by_side"])
+    spent = context.SimpleQueue()
+    others = [processor_seconds(pid) for pid in pids]
     started = time.monotonic()
     workers = [
-        context.Process(target=_send, args=(settings, replace(run, run_id=f"run-{n}")))
+        context.Process(target=_send, args=(settings, replace(run, run_id=f"run-{n}"), spent))
         for n in range(processes)
     ]
     for worker in workers:
@@ -69,7 +83,13 @@ def deliver_side_by_side(
         worker.join(LONGEST_SECONDS)
         assert worker.exitcode == 0, f"a process ended with {worker.exitcode}"
     seconds = time.monotonic() - started
-    times = Counter(one.webhook_id for one in target.received())
+    others_cpu = tuple(
+        processor_seconds(pid) - before for pid, before in zip(pids, others, strict=True)
+    )
+    runs = [spent.get() for _ in workers]
+    receipts = target.received()
+    times = Counter(one.webhook_id for one in receipts)
+    moments = [one.received_at for one in receipts]
     rows = warehouse.rows(
         "select run_id, count(*) as n from analytics.sync.webhook_attempts group by run_id"
     )
@@ -78,9 +98,15 @@ def deliver_side_by_side(
         by_run={row["run_id"]: int(row["n"]) for row in rows},
         violations=audit(warehouse, is_at_rest=True),
         seconds=seconds,
+        delivering_seconds=max(wall for wall, _ in runs),
+        sending_seconds=max(moments) - min(moments),
+        cpu=sum(cpu for _, cpu in runs),
+        others_cpu=others_cpu,
     )
 
 
-def _send(settings: EmbeddedWarehouse, run: Run) -> None:
+def _send(settings: EmbeddedWarehouse, run: Run, spent: Any) -> None:
     with open_warehouse(settings, purpose="side-by-side") as warehouse:
+        cpu, wall = time.process_time(), time.monotonic()
         run.send(warehouse)
+        spent.put((time.monotonic() - wall, time.process_time() - cpu))

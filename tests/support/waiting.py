@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float = 30.0) -> None:
-    """Return as soon as the condition holds.
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 30.0, every: float = 0.02) -> None:
+    """Return as soon as the condition holds; it is looked at again after ``every`` seconds.
 
     Raises:
         AssertionError: it did not within ``seconds``.
@@ -15,4 +15,4 @@ def wait_until(is_so: Callable[[], bool], *, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
-        time.sleep(0.02)
+        time.sleep(every)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from sync.bulkheads import run_apart
+from sync.bulkheads import Bulkheads, Standing
+from sync.workers import Workers
 
 WAIT_SECONDS = 10.0
 Item = tuple[str, int]
 
 
-def at_once(key: str) -> float | None:
+def at_once(item: Item) -> float | None:
     return 0.0
 
 
@@ -24,22 +25,29 @@ def run(
     *,
     threads: int = 8,
     per_key: int = 2,
-    may_start: Callable[[str], float | None] = at_once,
+    may_start: Callable[[Item], float | None] = at_once,
+    standings: Mapping[str, Standing] | None = None,
 ) -> tuple[list[Item], list[Item]]:
-    """Items done, in the order in which they ended, and items given up."""
-    done: list[Item] = []
-    given_up: list[Item] = []
-    for finished, dropped in run_apart(
-        items,
-        key=lambda item: item[0],
-        work=work,
+    """Items done, in the order in which they ended, and items given up; all keys are proven."""
+    bulkheads = Bulkheads[str, Item](
         threads=threads,
         per_key=per_key,
         may_start=may_start,
-    ):
-        done += [item for item, _ in finished]
-        given_up += dropped
-    return done, given_up
+        standings=dict.fromkeys((key for key, _ in items), Standing.PROVEN) | dict(standings or {}),
+    )
+
+    def work_on(item: Item) -> Item:
+        work(item)
+        return item
+
+    def settle(item: Item, done: Item) -> list[Item]:
+        bulkheads.finish(item[0])
+        return []
+
+    with Workers(bulkheads, threads=threads, work=work_on, settle=settle) as workers:
+        workers.add([(item[0], item) for item in items])
+        assert workers.wait(lambda results: False, seconds=WAIT_SECONDS)
+        return workers.collect(lambda: None)
 
 
 class Gauge:
@@ -114,9 +122,9 @@ def test_a_key_that_may_not_start_any_more_gives_up_its_items_unworked() -> None
     worked: list[Item] = []
     starts = Counter[str]()
 
-    def may_start(key: str) -> float | None:
-        starts[key] += 1
-        return None if key == "resting" and starts[key] > 1 else 0.0
+    def may_start(item: Item) -> float | None:
+        starts[item[0]] += 1
+        return None if item[0] == "resting" and starts[item[0]] > 1 else 0.0
 
     items = [("resting", n) for n in range(5)] + [("ready", n) for n in range(5)]
     done, given_up = run(items, worked.append, may_start=may_start)
@@ -128,8 +136,8 @@ def test_a_key_that_waits_for_its_time_holds_no_thread() -> None:
     """With one thread: the other key's items all run while the first one is told to wait."""
     worked: list[Item] = []
 
-    def may_start(key: str) -> float | None:
-        ready = key == "quick" or len(worked) == 10
+    def may_start(item: Item) -> float | None:
+        ready = item[0] == "quick" or len(worked) == 10
         return 0.0 if ready else 0.001
 
     run(
@@ -159,3 +167,52 @@ def test_an_error_of_the_work_is_raised_after_the_running_items_have_ended() -> 
 
 def test_nothing_to_do_is_done_at_once() -> None:
     assert run([], lambda item: None) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("standing", "share"),
+    [pytest.param(Standing.FAILING, 2, id="failing"), pytest.param(Standing.UNPROVEN, 6, id="new")],
+)
+def test_keys_that_hang_cannot_fill_the_pool_however_many_they_are(
+    standing: Standing, share: int
+) -> None:
+    """Of 8 threads, failing keys get a quarter, and keys without an answer yet three quarters."""
+    hanging = [(f"hanging-{n}", n) for n in range(20)]
+    good = [("good", n) for n in range(20)]
+    gauge = Gauge()
+    is_good_done = threading.Event()
+    left = [len(good)]
+
+    def work(item: Item) -> None:
+        kind = "good" if item[0] == "good" else "hanging"
+        gauge.enter(kind)
+        if kind == "hanging":
+            assert is_good_done.wait(WAIT_SECONDS), "the good ones found no thread"
+        else:
+            left[0] -= 1
+            if left[0] == 0:
+                is_good_done.set()
+        gauge.leave(kind)
+
+    standings = {key: standing for key, _ in hanging}
+    done, _ = run(hanging + good, work, standings=standings, per_key=1)
+    assert sorted(done) == sorted(hanging + good)
+    assert gauge.most_per_key["hanging"] <= share
+
+
+def test_a_key_that_is_not_proven_has_one_slot() -> None:
+    bulkheads = Bulkheads[str, int](threads=8, per_key=3, may_start=lambda item: 0.0)
+    for n in range(9):
+        bulkheads.add("new", n)
+    assert [bulkheads.take()[0] for _ in range(2)] == [0, None]
+    bulkheads.finish("new", Standing.PROVEN)
+    assert [bulkheads.take()[0] for _ in range(4)] == [1, 2, 3, None]
+    bulkheads.finish("new", Standing.FAILING)
+    assert bulkheads.take()[0] is None, "two are still running"
+    bulkheads.finish("new")
+    bulkheads.finish("new")
+    assert [bulkheads.take()[0] for _ in range(2)] == [4, None]
+    assert bulkheads.waiting() == {"new": 4}
+    assert bulkheads.drop_all() == [5, 6, 7, 8]
+    bulkheads.finish("new")
+    assert bulkheads.is_idle

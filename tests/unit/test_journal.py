@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,33 @@ def test_what_is_recorded_is_read_back_in_order(tmp_path: Path) -> None:
         journal.record([entry(3)])
         assert journal.entries() == [entry(2), entry(1), entry(3)]
         journal.forget([entry(2), entry(1), entry(3)])
+
+
+def test_any_number_of_threads_record_at_once_and_each_finds_its_entry(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal, ThreadPoolExecutor(16) as pool:
+
+        def record_and_look(number: int) -> bool:
+            journal.record([entry(number)])
+            return entry(number) in journal.entries()
+
+        assert all(pool.map(record_and_look, range(64)))
+        journal.forget([entry(number) for number in range(63)])
+        assert journal.entries() == [entry(63)]
+        journal.forget([entry(63)])
+
+
+def test_a_write_that_fails_is_everybodys_failure(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal, ThreadPoolExecutor(4) as pool:
+        journal.record([entry(1)])
+        journal._connection.execute("alter table entries rename to hidden")
+        failures = [
+            made.exception() for made in [pool.submit(journal.record, [entry(n)]) for n in (2, 3)]
+        ]
+        journal._connection.execute("alter table hidden rename to entries")
+        assert [type(one) for one in failures] == [JournalFailed] * 2
+        with pytest.raises(JournalFailed, match="Nothing is sent"):
+            journal.record([entry(4)])
+        assert journal.entries() == [entry(1)]
 
 
 def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:

@@ -11,50 +11,38 @@ import pytest
 from pydantic import ValidationError
 
 from orchestration.config import (
-    FLAG_SETTING,
     DeliveryConfig,
     DetectionConfig,
     EnrichmentConfig,
-    flag_default,
 )
-from sync.errors import ConfigurationError
+from sync.flag import ALLOWLIST_VARIABLE, FLAG_VARIABLE
 from sync.settings import PROJECT_ROOT
 
-
-@pytest.mark.parametrize(
-    ("text", "flag"),
-    [("true", True), ("True", True), ("1", True), ("false", False), ("0", False), ("", False)],
-)
-def test_the_flag_reads_known_words(text: str, flag: bool) -> None:
-    assert flag_default({FLAG_SETTING: text}) is flag
-
-
-def test_the_flag_is_off_unless_somebody_turns_it_on() -> None:
-    assert flag_default({}) is False
-
-
-@pytest.mark.parametrize("text", ["yes", "on", "ture", "2", " true"])
-def test_any_other_word_is_an_error_that_names_the_setting(text: str) -> None:
-    """A typo must not read as "off", nor as "on"."""
-    with pytest.raises(ConfigurationError, match=f"{FLAG_SETTING} is '{text}'"):
-        flag_default({FLAG_SETTING: text})
+ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
 
 
 @pytest.mark.parametrize(
-    ("text", "ends_well", "said"),
+    ("variables", "ends_well", "said"),
     [
-        pytest.param("true", True, "True", id="on"),
-        pytest.param(None, True, "False", id="not set"),
-        pytest.param("ture", False, f"{FLAG_SETTING} is 'ture'", id="misspelt"),
+        pytest.param({FLAG_VARIABLE: "true"}, True, "True", id="on"),
+        pytest.param({}, True, "False", id="not set"),
+        pytest.param(
+            {FLAG_VARIABLE: "ture"}, False, f"{FLAG_VARIABLE} is 'ture'", id="misspelt flag"
+        ),
+        pytest.param(
+            {ALLOWLIST_VARIABLE: "Example"}, False, ALLOWLIST_VARIABLE, id="not an enterprise"
+        ),
     ],
 )
 def test_the_environment_of_the_process_sets_the_default_of_its_runs(
-    text: str | None, ends_well: bool, said: str
+    variables: dict[str, str], ends_well: bool, said: str
 ) -> None:
     """As a schedule sees it: no config given, only the environment of the code location."""
-    environment = {name: value for name, value in os.environ.items() if name != FLAG_SETTING}
-    if text is not None:
-        environment[FLAG_SETTING] = text
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WEBHOOK", "ENABLE_WEBHOOK"))
+    } | variables
     read = "from orchestration.config import EnrichmentConfig as C; print(C().policy().enabled)"
     done = subprocess.run(
         [sys.executable, "-c", read],
@@ -89,11 +77,26 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
         DetectionConfig(activated_at=text)
 
 
+@pytest.mark.parametrize(
+    "texts", [["Example Industries"], [ENTERPRISE, "7d3f1c52"]], ids=["a name", "one of two"]
+)
+def test_an_enterprise_that_is_no_uuid_is_refused_with_the_setting_s_name(texts: list[str]) -> None:
+    with pytest.raises(ValidationError, match=r"enterprise_allowlist: .* must look like"):
+        EnrichmentConfig(enterprise_allowlist=texts)
+
+
+def test_enterprises_are_taken_in_any_spelling() -> None:
+    config = EnrichmentConfig(enterprise_allowlist=[ENTERPRISE.upper(), ENTERPRISE])
+    assert config.policy().rollout.enterprises == {ENTERPRISE}
+
+
 def test_limits_have_bounds() -> None:
     for refused in (
         lambda: DetectionConfig(mass_send_limit=0),
         lambda: EnrichmentConfig(max_enrichment_wait_minutes=-1),
         lambda: EnrichmentConfig(max_enrichment_wait_minutes=24 * 60 + 1),
+        lambda: EnrichmentConfig(rollout_percentage=101),
+        lambda: EnrichmentConfig(rollout_percentage=-1),
         lambda: DeliveryConfig(threads=0),
         lambda: DeliveryConfig(batch_size=0),
         lambda: DeliveryConfig(time_budget_seconds=1),

@@ -2,8 +2,8 @@
     completions = delivered + awaiting + pending + held + dead + suppressed + undetected
 
     A completion is what the replicas say now or what was recorded once: consent withdrawn later
-    does not take a delivered message back. The sum fails to balance when a completion is in the
-    outbox twice or in a state that nobody knows.
+    does not take a delivered message back. A day does not balance when one of its completions is
+    in the outbox twice or in a state that nobody knows, even where two such faults cancel out.
 #}
 with
 
@@ -58,10 +58,18 @@ matched as (
             and completions.courserun_key = known.courserun_key
 ),
 
+places as (
+    select
+        *,
+        delivered + awaiting + pending + held + dead + suppressed + undetected as place_count
+    from matched
+),
+
 summed as (
     select
         enterprise_customer_uuid,
         passed_date,
+        sum(iff(place_count = 1, 0, 1)) = 0 as is_balanced,
         count(*)::number(38, 0) as completions,
         sum(delivered)::number(38, 0) as delivered,
         sum(awaiting)::number(38, 0) as awaiting,
@@ -70,7 +78,7 @@ summed as (
         sum(dead)::number(38, 0) as dead,
         sum(suppressed)::number(38, 0) as suppressed,
         sum(undetected)::number(38, 0) as undetected
-    from matched
+    from places
     group by enterprise_customer_uuid, passed_date
 ),
 
@@ -86,8 +94,7 @@ final as (
         dead,
         suppressed,
         undetected,
-        completions
-        = delivered + awaiting + pending + held + dead + suppressed + undetected as is_balanced
+        is_balanced
     from summed
 )
 

@@ -1,0 +1,50 @@
+{#
+    Minutes for which an endpoint that takes requests has had due webhooks without an attempt. A
+    long queue is no fault as long as it moves, and an endpoint that rests is told of elsewhere.
+#}
+{{ config(
+    fail_calc='coalesce(max(overdue_minutes), 0)',
+    warn_if='> ' ~ var('overdue_warn_minutes'),
+    error_if='> ' ~ var('overdue_error_minutes'),
+    tags=['delivery'],
+    meta={'dagster': {'ref': {'name': 'webhook_deliveries'}}},
+) }}
+
+with
+
+due as (
+    select
+        endpoint_id,
+        count(*) as due_count,
+        min(next_attempt_at) as due_since
+    from {{ ref('webhook_deliveries') }}
+    where state = 'pending'
+    group by endpoint_id
+),
+
+endpoints as (
+    select * from {{ ref('endpoint_health') }}
+    where
+        disabled_at is null
+        and (paused_until is null or paused_until <= sysdate())
+        and (breaker_state = 'closed' or next_probe_at <= sysdate())
+),
+
+final as (
+    select
+        due.endpoint_id,
+        due.due_count,
+        due.due_since,
+        endpoints.last_attempt_at,
+        datediff(
+            minute,
+            greatest(due.due_since, coalesce(endpoints.last_attempt_at, due.due_since)),
+            sysdate()
+        ) as overdue_minutes
+    from due
+    inner join endpoints
+        on due.endpoint_id = endpoints.endpoint_id
+)
+
+select * from final
+where overdue_minutes > 0

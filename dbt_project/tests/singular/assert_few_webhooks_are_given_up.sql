@@ -1,0 +1,34 @@
+{#
+    Share of dead letters, in thousandths, among the webhooks that came to their end within a day.
+    One customer whose endpoint is gone for good is a few of them; a fifth of all is our fault.
+#}
+{{ config(
+    fail_calc='coalesce(max(dead_per_thousand), 0)',
+    warn_if='> ' ~ (var('dead_letter_warn_share') * 1000) | round | int,
+    error_if='> ' ~ (var('dead_letter_error_share') * 1000) | round | int,
+    tags=['delivery'],
+    meta={'dagster': {'ref': {'name': 'webhook_deliveries'}}},
+) }}
+
+with
+
+ended as (
+    select
+        count(*) as ended_count,
+        coalesce(sum(iff(state = 'dead', 1, 0)), 0) as dead_count
+    from {{ ref('webhook_deliveries') }}
+    where
+        state in ('delivered', 'dead')
+        and last_attempt_at >= dateadd(hour, -24, sysdate())
+),
+
+final as (
+    select
+        ended_count,
+        dead_count,
+        floor(1000 * dead_count / ended_count)::number(38, 0) as dead_per_thousand
+    from ended
+    where ended_count >= {{ var('dead_letter_min_webhooks') }}
+)
+
+select * from final

@@ -1,0 +1,28 @@
+{#
+    Endpoints with webhooks that were recorded over a day ago and are held. Warn only: the reason
+    is in somebody's settings, and every run looks again. Disabled endpoints have their own check.
+#}
+{{ config(
+    severity='warn',
+    tags=['delivery'],
+    meta={'dagster': {'ref': {'name': 'webhook_deliveries'}}},
+) }}
+
+with
+
+final as (
+    select
+        enterprise_customer_uuid,
+        endpoint_id,
+        state_reason,
+        count(*) as held_count,
+        min(recorded_at) as held_since
+    from {{ ref('webhook_deliveries') }}
+    where
+        state = 'held'
+        and coalesce(state_reason, '') <> 'endpoint_disabled'
+        and recorded_at < dateadd(hour, -{{ var('held_warn_hours') }}, sysdate())
+    group by enterprise_customer_uuid, endpoint_id, state_reason
+)
+
+select * from final

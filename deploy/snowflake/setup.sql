@@ -1,0 +1,145 @@
+-- Everything that the project needs in a Snowflake account, with the least privileges. It can be
+-- run again. Before you run it, replace the names of databases and schemas if yours differ:
+--   RAW        where the LMS tables and the tracking log are replicated: schemas LMS, ENTERPRISE
+--              and TRACKING, as the vars of dbt_project.yml say
+--   ANALYTICS  the project's own database (SNOWFLAKE_DATABASE). With another SNOWFLAKE_SCHEMA than
+--              PUBLIC its name is the prefix of the four schemas: PROD_MARTS and so on
+-- docs/deployment.md leads through it.
+
+-- ------------------------------------------------------------------------------------------ roles
+use role useradmin;
+
+create role if not exists learning_time_build
+    comment = 'dbt: reads the raw tables and the ledger, owns the models';
+create role if not exists learning_time_delivery
+    comment = 'webhooks: reads the marts, owns the ledger, never sees the tracking log';
+create role if not exists learning_time_reader
+    comment = 'operators: deliveries and learning time, no names, addresses or bodies';
+create role if not exists learning_time_loader
+    comment = 'load-logs: writes the tracking log. Not needed where another loader does';
+
+-- TYPE = SERVICE: no password, no login to the web interface; a key pair only.
+create user if not exists learning_time_webhooks
+    type = service
+    default_role = learning_time_delivery
+    default_warehouse = learning_time_delivery
+    -- Without this a session has the privileges of all roles of its user at once.
+    default_secondary_roles = ()
+    comment = 'Dagster: dbt builds and webhook delivery';
+
+-- ------------------------------------------------------------------- database, schemas, warehouses
+use role sysadmin;
+
+create database if not exists analytics;
+-- Managed access: only the owner of the schema grants, so the service cannot open a table to others.
+create schema if not exists analytics.staging with managed access;
+create schema if not exists analytics.intermediate with managed access;
+create schema if not exists analytics.marts with managed access;
+-- What customers have received is not derivable: a week of time travel, and fail-safe after it.
+create schema if not exists analytics.sync with managed access data_retention_time_in_days = 7;
+
+-- Two, so that a full refresh of the models never makes a webhook wait. Each is billed by the
+-- second while it runs, at least a minute a start.
+create warehouse if not exists learning_time_build
+    warehouse_size = xsmall
+    auto_suspend = 60
+    auto_resume = true
+    initially_suspended = true
+    statement_timeout_in_seconds = 7200
+    statement_queued_timeout_in_seconds = 1800
+    comment = 'dbt builds of learning time, of which a full refresh takes longest';
+create warehouse if not exists learning_time_delivery
+    warehouse_size = xsmall
+    auto_suspend = 60
+    auto_resume = true
+    initially_suspended = true
+    statement_timeout_in_seconds = 300
+    statement_queued_timeout_in_seconds = 300
+    comment = 'webhook detection and delivery, and operators';
+
+-- --------------------------------------------------------------------------------- cost, in credits
+use role accountadmin;
+
+-- SUSPEND stops deliveries, so it stands far above what a month needs. Set the quota to yours.
+create resource monitor if not exists learning_time
+    with credit_quota = 60
+    frequency = monthly
+    start_timestamp = immediately
+    triggers
+        on 80 percent do notify
+        on 100 percent do notify
+        on 200 percent do suspend;
+alter warehouse learning_time_build set resource_monitor = learning_time;
+alter warehouse learning_time_delivery set resource_monitor = learning_time;
+
+-- ------------------------------------------------------------------------------------------ grants
+use role securityadmin;
+
+grant role learning_time_build to role sysadmin;
+grant role learning_time_delivery to role sysadmin;
+grant role learning_time_reader to role sysadmin;
+grant role learning_time_loader to role sysadmin;
+grant role learning_time_build to user learning_time_webhooks;
+grant role learning_time_delivery to user learning_time_webhooks;
+
+grant usage on warehouse learning_time_build to role learning_time_build;
+grant usage on warehouse learning_time_delivery to role learning_time_delivery;
+grant usage on warehouse learning_time_delivery to role learning_time_reader;
+grant usage on warehouse learning_time_build to role learning_time_loader;
+
+-- dbt reads the raw tables.
+grant usage on database raw to role learning_time_build;
+grant usage on schema raw.lms to role learning_time_build;
+grant usage on schema raw.enterprise to role learning_time_build;
+grant usage on schema raw.tracking to role learning_time_build;
+grant select on all tables in schema raw.lms to role learning_time_build;
+grant select on all tables in schema raw.enterprise to role learning_time_build;
+grant select on all tables in schema raw.tracking to role learning_time_build;
+-- A replica that is made anew is a new table, so these must hold for future ones, too.
+grant select on future tables in schema raw.lms to role learning_time_build;
+grant select on future tables in schema raw.enterprise to role learning_time_build;
+grant select on future tables in schema raw.tracking to role learning_time_build;
+
+-- The sensor asks when these last changed. It reads metadata, which takes the right to read.
+grant usage on database raw to role learning_time_delivery;
+grant usage on schema raw.lms to role learning_time_delivery;
+grant usage on schema raw.enterprise to role learning_time_delivery;
+grant select on all tables in schema raw.lms to role learning_time_delivery;
+grant select on all tables in schema raw.enterprise to role learning_time_delivery;
+grant select on future tables in schema raw.lms to role learning_time_delivery;
+grant select on future tables in schema raw.enterprise to role learning_time_delivery;
+
+-- dbt owns its models, and reads the ledger.
+grant usage on database analytics to role learning_time_build;
+grant usage, create table, create view on schema analytics.staging to role learning_time_build;
+grant usage, create table, create view on schema analytics.intermediate to role learning_time_build;
+grant usage, create table, create view on schema analytics.marts to role learning_time_build;
+grant usage on schema analytics.sync to role learning_time_build;
+grant select on all tables in schema analytics.sync to role learning_time_build;
+grant select on future tables in schema analytics.sync to role learning_time_build;
+
+-- Delivery owns the ledger, and reads the marts.
+grant usage on database analytics to role learning_time_delivery;
+grant usage, create table on schema analytics.sync to role learning_time_delivery;
+grant usage on schema analytics.marts to role learning_time_delivery;
+grant select on all tables in schema analytics.marts to role learning_time_delivery;
+grant select on all views in schema analytics.marts to role learning_time_delivery;
+grant select on future tables in schema analytics.marts to role learning_time_delivery;
+grant select on future views in schema analytics.marts to role learning_time_delivery;
+
+-- Operators. What they may read table by table is in readers.sql: those tables must exist first.
+grant usage on database analytics to role learning_time_reader;
+grant usage on schema analytics.marts to role learning_time_reader;
+
+-- load-logs.
+grant usage on database raw to role learning_time_loader;
+grant usage, create table, create stage on schema raw.tracking to role learning_time_loader;
+grant select, insert on all tables in schema raw.tracking to role learning_time_loader;
+
+-- ------------------------------------------------------------------------------- before you leave
+-- 1. The public key of the service user: docs/deployment.md, "Key pair".
+-- 2. A network policy with the addresses that your Dagster runs from. Without one the key works
+--    from anywhere:
+--    create network policy learning_time_webhooks allowed_ip_list = ('203.0.113.0/24');
+--    alter user learning_time_webhooks set network_policy = learning_time_webhooks;
+-- 3. grant role learning_time_reader to the people on call.

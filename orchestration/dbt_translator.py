@@ -1,0 +1,65 @@
+"""How the nodes of the dbt project look in Dagster: groups, freshness, texts of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+from orchestration.check_texts import OWNER, dbt_check_text
+
+WATERMARK = dg.AssetKey(["marts", "learning_time_watermark"])
+NUMBER_FRESHNESS = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(hours=2), fail_window=timedelta(hours=12)
+)
+"""It is built every 30 minutes. No check of its own can notice that nothing runs."""
+
+
+class Translator(DagsterDbtTranslator):
+    """How a dbt node looks in Dagster."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            DagsterDbtTranslatorSettings(
+                enable_source_tests_as_checks=True,
+                # The three ledger tables are one asset here: completion_webhooks writes them.
+                enable_duplicate_source_asset_keys=True,
+            )
+        )
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        spec = spec.replace_attributes(group_name=_group(manifest, unique_id))
+        if spec.key == WATERMARK:
+            spec = spec.replace_attributes(freshness_policy=NUMBER_FRESHNESS)
+        return spec
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        text = dbt_check_text(manifest, unique_id)
+        return spec._replace(
+            description=text.description(), metadata={**spec.metadata, OWNER: text.owner}
+        )
+
+
+def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
+    """The folder below ``models``: staging, intermediate, marts or delivery."""
+    node = manifest["nodes"].get(unique_id)
+    if node is None:
+        return "sources"
+    if "delivery" in node["tags"]:
+        return "delivery"
+    return "seeds" if node["resource_type"] == "seed" else node["fqn"][1]

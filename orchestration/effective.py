@@ -1,0 +1,114 @@
+"""The settings that a run goes by, and where each of them came from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from orchestration.config import VARIABLES
+from sync.flag import WORDS
+from sync.rollout import EVERYBODY_PERCENTAGE
+
+C = TypeVar("C", bound=dg.Config)
+
+SET_AT_LOAD = frozenset(name for name in VARIABLES.values() if os.environ.get(name))
+"""Variables that gave this process its defaults; a later change of the environment does not."""
+LONGEST = 200
+
+
+def given_config(run_config: Mapping[str, Any], op_name: str) -> Mapping[str, Any]:
+    """What the launchpad, a schedule or a sensor gave for one op, as it was given.
+
+    Dagster hands an op its config with the defaults filled in, so a setting that was given and
+    one that was left out look alike there; the run remembers which it was.
+    """
+    ops = run_config.get("ops") or {}
+    return (ops.get(op_name) or {}).get("config") or {}
+
+
+def settings_table(
+    config: dg.Config, given: Mapping[str, Any], *, is_made_dry: bool = False
+) -> dg.TableMetadataValue:
+    """One row per setting: its name, the value this run goes by, and where that came from.
+
+    ``is_made_dry``: another asset's ``dry_run`` holds for this one, whatever its own says.
+    """
+    return dg.MetadataValue.table(
+        records=[
+            dg.TableRecord({"setting": name, "value": shown(name, value), "source": source})
+            for name, value, source in (
+                ("dry_run", True, "another asset of this run")
+                if is_made_dry and row[0] == "dry_run"
+                else row
+                for row in sources(config, given)
+            )
+        ],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn("setting", "string"),
+                dg.TableColumn("value", "string"),
+                dg.TableColumn("source", "string", "run config, environment or default"),
+            ]
+        ),
+    )
+
+
+def sources(config: dg.Config, given: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
+    """Name, value and source of each setting."""
+    return [
+        (name, getattr(config, name), _source(name, given)) for name in type(config).model_fields
+    ]
+
+
+def config_of(config_type: type[C], given: Mapping[str, Any]) -> C:
+    """Another op's config, as Dagster will make it: given values, then defaults.
+
+    Raises:
+        ValidationError: a value is out of range.
+    """
+    return config_type(**{name: _resolved(value) for name, value in given.items()})
+
+
+def is_true(value: Any) -> bool:
+    """A truth as run config may give it: itself, or through an environment variable."""
+    match _resolved(value):
+        case bool(truth):
+            return truth
+        case str(text):
+            return WORDS.get(text.lower(), False)
+    return False
+
+
+def shown(name: str, value: Any) -> str:
+    """A value for people: an empty text or list says what it means."""
+    match name, value:
+        case "enterprise_allowlist", []:
+            return "all customers"
+        case "activated_at", "":
+            return "moment of the first run"
+        case "rollout_percentage", int():
+            return "everybody" if value == EVERYBODY_PERCENTAGE else f"{value} %"
+        case _, str():
+            return value[:LONGEST]
+    return json.dumps(value)[:LONGEST]
+
+
+def _source(name: str, given: Mapping[str, Any]) -> str:
+    if name in given:
+        match given[name]:
+            case {"env": str(variable)}:
+                return f"run config, from environment {variable}"
+        return "run config"
+    variable = VARIABLES.get(name)
+    return f"environment {variable}" if variable in SET_AT_LOAD else "default"
+
+
+def _resolved(value: Any) -> Any:
+    match value:
+        case {"env": str(variable)}:
+            return os.environ.get(variable, "")
+    return value

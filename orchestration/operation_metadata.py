@@ -1,0 +1,162 @@
+"""What the jobs under "operations" show: numbers, tables and the next step; nobody's data."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+
+from orchestration import plans
+from orchestration.metadata import table
+from sync.backfill import Backfill, BackfillPlan
+from sync.preview_report import Preview
+from sync.replay import Plan, Replay
+from sync.results import Answer
+from sync.retention import RetentionReport
+from sync.test_send import Sample
+
+NOTHING_CHANGED = "nothing was changed"
+
+
+def preview(found: Preview, *, limit: int) -> dict[str, Any]:
+    """What the next run would do."""
+    verdicts = Counter(one.verdict for one in found.planned)
+    return {
+        "next": dg.MetadataValue.text(
+            f"the next run would send {verdicts['send']}, hold {verdicts['hold']}, suppress "
+            f"{verdicts['suppress']}, and {verdicts['wait']} would wait"
+        ),
+        "would_send": verdicts["send"],
+        "verdicts": plans.verdicts(found),
+        "by_endpoint": plans.by_endpoint([one for one in found.planned if one.body is not None]),
+        "due_already": found.due_frozen,
+        "before_activation": found.before_activation,
+        "is_activated": found.is_activated,
+        "exceeds_mass_send_limit": found.exceeds_mass_send_limit,
+        "problems": plans.problems(found),
+        "webhooks": plans.planned_table(found, limit=limit),
+        "not_listed": max(0, len(found.planned) - limit),
+        "as_json": _plain_json(found.as_dict(limit=limit, with_bodies=False)),
+    }
+
+
+def replay(plan: Plan, made: Replay | None) -> dict[str, Any]:
+    """What would be sent again, or will be."""
+    return {
+        "next": dg.MetadataValue.text(_next_of_replay(plan, made)),
+        "dry_run": made is None,
+        "matched": plan.matched,
+        "by_endpoint": table(
+            [
+                {"endpoint": endpoint_id or 0, "webhooks": count}
+                for endpoint_id, count in plan.by_endpoint.items()
+            ]
+        ),
+        "refused": table(
+            [
+                {"reason": refusal.value, "webhooks": count, "why": refusal.text}
+                for refusal, count in plan.refused.items()
+            ]
+        ),
+        "unknown_ids": plan.unknown_ids,
+        "sample": table(
+            [
+                {
+                    "webhook_id": row["webhook_id"],
+                    "state": row["state"],
+                    "reason": row["state_reason"] or "",
+                    "endpoint": row["endpoint_id"] or 0,
+                    "recorded_at": f"{row['recorded_at']:%Y-%m-%d %H:%M:%S}",
+                }
+                for row in plan.sample
+            ]
+        ),
+        **({"replay_id": made.replay_id} if made and made.replay_id else {}),
+    }
+
+
+def backfill(plan: BackfillPlan, made: Backfill | None) -> dict[str, Any]:
+    """Which old completions would be sent, or will be."""
+    return {
+        "next": dg.MetadataValue.text(_next_of_backfill(plan, made)),
+        "dry_run": made is None,
+        "matched": plan.matched,
+        "beyond_limit": plan.beyond_limit,
+        "no_longer_in_the_marts": plan.gone,
+        "first_passed_at": f"{plan.first_at or 'none'}",
+        "last_passed_at": f"{plan.last_at or 'none'}",
+        "by_enterprise": table(
+            [
+                {"enterprise": enterprise, "completions": count}
+                for enterprise, count in plan.by_enterprise.items()
+            ]
+        ),
+        "sample": table(
+            [
+                {
+                    "webhook_id": row["webhook_id"],
+                    "enterprise": row["enterprise_customer_uuid"],
+                    "course_run": row["courserun_key"],
+                    "passed_at": f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}",
+                }
+                for row in plan.sample
+            ]
+        ),
+        **({"backfill_id": made.backfill_id} if made and made.backfill_id else {}),
+    }
+
+
+def sample(sent: Sample) -> dict[str, Any]:
+    """What the endpoint made of the test event."""
+    match sent.result:
+        case Answer(status=status):
+            answer = f"status {status}"
+        case failure:
+            answer = failure.detail
+    return {
+        "passed": sent.has_passed,
+        "answer": answer,
+        "duration_ms": sent.result.duration_ms,
+        "webhook_id": sent.webhook_id,
+        "signed_with": ", ".join(sent.signing_key_ids),
+    }
+
+
+def retention(report: RetentionReport, *, is_dry_run: bool) -> dict[str, Any]:
+    """What was emptied, or would be."""
+    verb = "would_empty" if is_dry_run else "emptied"
+    return {
+        "dry_run": is_dry_run,
+        "untouched_since": f"{report.cutoff:%Y-%m-%d %H:%M} UTC",
+        f"{verb}_bodies": report.bodies,
+        f"{verb}_excerpts": report.excerpts,
+    }
+
+
+def _plain_json(document: dict[str, object]) -> dg.JsonMetadataValue:
+    # Dagster stores plain values only, and the words of the ledger are enums here.
+    return dg.MetadataValue.json(json.loads(json.dumps(document, default=str)))
+
+
+def _next_of_replay(plan: Plan, made: Replay | None) -> str:
+    if made is not None and made.replay_id:
+        return f"{made.matched} webhooks go again with the next run of completion_webhooks_job"
+    if not plan.matched:
+        return f"no webhook matches; {NOTHING_CHANGED}"
+    return (
+        f"{plan.matched} webhooks match; {NOTHING_CHANGED}. To send them again: dry_run: false, "
+        f"confirm_count: {plan.matched}"
+    )
+
+
+def _next_of_backfill(plan: BackfillPlan, made: Backfill | None) -> str:
+    if made is not None and made.backfill_id:
+        return f"{made.matched} completions go with the next run of completion_webhooks_job"
+    if not plan.matched:
+        return f"no completion from before the activation matches; {NOTHING_CHANGED}"
+    return (
+        f"{plan.matched} completions match; {NOTHING_CHANGED}. To send them: dry_run: false, "
+        f"confirm_count: {plan.matched}"
+    )

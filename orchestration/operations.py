@@ -1,0 +1,229 @@
+"""What an operator does by hand, as jobs: look ahead, send again, send late, test, clean up.
+
+Each is one op whose output carries what it found. All but the test event and the schedule of
+``retention_job`` change nothing until ``dry_run`` is set to false.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from orchestration import operation_metadata as shown
+from orchestration.effective import given_config, settings_table
+from orchestration.operation_config import (
+    BackfillConfig,
+    PreviewConfig,
+    ReplayConfig,
+    RetentionConfig,
+    SampleConfig,
+    as_moment,
+)
+from orchestration.resources import WarehouseResource
+from sync.backfill import backfill as release
+from sync.backfill import plan_backfill
+from sync.clock import warehouse_clock
+from sync.confirmation import require_confirmation
+from sync.endpoint_switch import find_endpoint
+from sync.endpoints import load_endpoints
+from sync.errors import SyncError
+from sync.event_sources import COMPLETIONS, ENROLLMENTS
+from sync.preview import preview as decide
+from sync.replay import plan_replay
+from sync.replay import replay as request
+from sync.retention import apply_retention
+from sync.sending_tools import sending_tools
+from sync.test_send import Flavour, send_sample
+
+CONFIRM = "confirm_count:"
+"""As the number is written in the launchpad."""
+NOTHING = {"result": dg.Out(dg.Nothing)}
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Errors that an operator can act on, as a failure that begins with their text.
+
+    Trying again would change nothing, so no retry is allowed.
+    """
+    try:
+        yield
+    except SyncError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+@dg.op(out=NOTHING, description="Decide as the next run would, and list what it would send.")
+def preview(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: PreviewConfig):
+    with (
+        refusals(),
+        warehouse.glance(purpose="preview") as session,
+        sending_tools(os.environ, session.settings) as tools,
+    ):
+        found = decide(
+            session,
+            policy=config.policy(),
+            clock=warehouse_clock(session),
+            readiness_of=tools.readiness_of,
+            sources=(
+                (COMPLETIONS, ENROLLMENTS) if config.send_enrollment_events else (COMPLETIONS,)
+            ),
+            activated_at=as_moment(config.activated_at),
+            mass_send_limit=config.mass_send_limit,
+        )
+    facts = shown.preview(found, limit=config.show)
+    context.log.info(facts["next"].value)
+    yield _result(context, config, facts)
+
+
+@dg.op(out=NOTHING, description="Mark webhooks to be sent again: same id, same body.")
+def replay(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: ReplayConfig):
+    with refusals(), warehouse.session(purpose="replay") as session:
+        selection = config.selection()
+        plan = plan_replay(session, selection)
+        made = None
+        if not config.dry_run:
+            # Always: the launchpad remembers a "dry_run: false" from the last time.
+            require_confirmation(plan.matched, config.confirm_count or None, setting=CONFIRM)
+            made = request(
+                session,
+                selection,
+                requested_by=config.requested_by or f"Dagster run {context.run_id}",
+                clock=warehouse_clock(session),
+                at_most=plan.matched,
+                replay_id=context.run_id if plan.matched else None,
+            )
+    facts = shown.replay(plan, made)
+    context.log.info(facts["next"].value)
+    yield _result(context, config, facts)
+
+
+@dg.op(out=NOTHING, description="Send completions from before the activation after all.")
+def backfill(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: BackfillConfig):
+    with refusals(), warehouse.session(purpose="backfill") as session:
+        window = config.window()
+        plan = plan_backfill(session, window)
+        made = None
+        if not config.dry_run:
+            made = release(
+                session,
+                window,
+                requested_by=config.requested_by or f"Dagster run {context.run_id}",
+                confirmed=config.confirm_count or None,
+                setting=CONFIRM,
+                clock=warehouse_clock(session),
+                backfill_id=context.run_id,
+            )
+    facts = shown.backfill(plan, made)
+    context.log.info(facts["next"].value)
+    yield _result(context, config, facts)
+
+
+@dg.op(out=NOTHING, description="Send one signed, marked sample event to an endpoint.")
+def test_send(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: SampleConfig):
+    with (
+        refusals(),
+        warehouse.glance(purpose="test-send") as session,
+        sending_tools(os.environ, session.settings) as tools,
+    ):
+        endpoint = find_endpoint(load_endpoints(session), config.endpoint_id)
+        sample = send_sample(
+            endpoint,
+            poster=tools.transport,
+            tokens=tools.tokens,
+            keys=tools.secrets.signing_keys(endpoint.endpoint_id),
+            clock=warehouse_clock(session),
+            flavour=Flavour(config.flavour),
+        )
+    facts = shown.sample(sample)
+    if not sample.has_passed:
+        raise dg.Failure(
+            f"endpoint {sample.endpoint_id} did not take the test event: {facts['answer']}",
+            metadata=facts,
+            allow_retries=False,
+        )
+    yield _result(context, config, facts)
+
+
+@dg.op(out=NOTHING, description="Empty bodies, facts and excerpts of finished webhooks.")
+def retention(
+    context: dg.OpExecutionContext, warehouse: WarehouseResource, config: RetentionConfig
+):
+    with refusals(), warehouse.session(purpose="retention") as session:
+        report = apply_retention(
+            session,
+            clock=warehouse_clock(session),
+            days=config.days,
+            dry_run=config.dry_run,
+        )
+    yield _result(context, config, shown.retention(report, is_dry_run=config.dry_run))
+
+
+def _result(
+    context: dg.OpExecutionContext, config: dg.Config, facts: dict[str, Any]
+) -> dg.Output[None]:
+    given = given_config(context.run.run_config, context.op.name)
+    return dg.Output(None, metadata=facts | {"settings": settings_table(config, given)})
+
+
+def _job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
+    """One op in this process; no retry, since a refusal stays one."""
+    graph = dg.GraphDefinition(name=name, node_defs=[op])
+    return graph.to_job(
+        name=name,
+        description=description,
+        executor_def=dg.in_process_executor,
+        tags={"kind": "operations"},
+    )
+
+
+def operation_jobs() -> list[dg.JobDefinition]:
+    """The jobs, in the order in which an operator meets them."""
+    return [
+        _job(
+            "preview_job",
+            preview,
+            "What the next run would send, to which endpoint, with which learning time, or why "
+            "not. Writes nothing.",
+        ),
+        _job(
+            "test_send_job",
+            test_send,
+            "One signed sample event to one endpoint; it tells of no learner and enters no table.",
+        ),
+        _job(
+            "replay_job",
+            replay,
+            "Send webhooks again: dead letters, delivered ones, or suppressed ones after all. Same "
+            "id, same body. Run it once as it is: it says how many match. Then set dry_run: false "
+            "and confirm_count to that number.",
+        ),
+        _job(
+            "backfill_job",
+            backfill,
+            "Send completions from before the activation, which are recorded and were never sent. "
+            "Run it once as it is: it says how many match. Then set dry_run: false and "
+            "confirm_count to that number.",
+        ),
+        _job(
+            "retention_job",
+            retention,
+            "Empty bodies, facts and excerpts of finished webhooks that are old; ids, states and "
+            "numbers stay. Its schedule does it daily.",
+        ),
+    ]
+
+
+def operation_schedules() -> list[dg.ScheduleDefinition]:
+    """The one job here that somebody must not forget."""
+    return [
+        dg.ScheduleDefinition(
+            name="retention_daily",
+            job_name="retention_job",
+            cron_schedule="17 3 * * *",
+            execution_timezone="UTC",
+            run_config={"ops": {"retention": {"config": {"dry_run": False}}}},
+            description="Every night: personal data of webhooks finished 90 days ago is emptied.",
+        )
+    ]

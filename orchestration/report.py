@@ -1,0 +1,88 @@
+"""The delivery report as an asset of its own job: whatever becomes of it, webhooks go out."""
+
+import base64
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration.resources import WarehouseResource
+from sync.report.charts import standalone
+from sync.report.figures import DEFAULT_DAYS, Figures, read_figures
+from sync.report.page import write
+from sync.report.pictures import Chart, charts
+from sync.settings import report_path
+
+REPORT = dg.AssetKey(["reports", "delivery_report"])
+GROUP = "reports"
+
+
+class ReportConfig(dg.Config):
+    """What the report covers."""
+
+    days: int = Field(default=DEFAULT_DAYS, ge=1, le=90, description="Days back, today included.")
+
+
+@dg.asset(
+    key=REPORT,
+    group_name=GROUP,
+    kinds={"html"},
+    owners=["team:integrations"],
+    deps=[
+        dg.AssetKey(["marts", name])
+        for name in (
+            "webhook_deliveries",
+            "endpoint_health",
+            "webhook_endpoints",
+            "learning_time_watermark",
+        )
+    ],
+    description=(
+        "One HTML file with charts of the deliveries: what became of webhooks, how long they took, "
+        "learning time, endpoints. It needs no network to open and names no learner."
+    ),
+)
+def delivery_report(warehouse: WarehouseResource, config: ReportConfig) -> dg.MaterializeResult:
+    """Read the marts, draw, write the page."""
+    with warehouse.session(purpose="report") as session:
+        figures = read_figures(session, days=config.days)
+    path = write(figures, report_path(os.environ))
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.path(str(path)),
+            **_numbers(figures),
+            **({} if figures.is_empty else {"charts": _pictures(charts(figures))}),
+        }
+    )
+
+
+def _numbers(figures: Figures) -> dict[str, Any]:
+    """What Dagster plots over time."""
+    states = figures.states
+    total = sum(states.values())
+    frozen = sum(day.frozen for day in figures.days)
+    enriched = sum(day.enriched for day in figures.days)
+    return {
+        "recorded": total,
+        "delivered_share": states.get("delivered", 0) / total if total else 1.0,
+        "held": states.get("held", 0),
+        "dead": states.get("dead", 0),
+        "enriched_share": enriched / frozen if frozen else 0.0,
+        "endpoints_in_trouble": sum(
+            one.condition in ("failing", "resting", "disabled") for one in figures.endpoints
+        ),
+    }
+
+
+def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
+    """All charts behind one click, as data URIs: the only images that the UI lets through."""
+    parts = []
+    for chart in drawn:
+        data = base64.b64encode(standalone(chart.svg).encode("utf-8")).decode("ascii")
+        parts.append(
+            f"### {chart.title}\n\n{chart.text}\n\n"
+            f"![{chart.title}](data:image/svg+xml;base64,{data})"
+        )
+    return dg.MetadataValue.md("\n\n".join(parts))

@@ -1,0 +1,1 @@
+"""The delivery report: numbers from the marts, charts, one page that needs nothing else."""

@@ -1,0 +1,313 @@
+"""The dbt tests that people are told of: each fails on bad rows, and none on good ones or nothing.
+
+All of them run at once over three states of one warehouse, so a state costs one invocation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.raw import insert_rows
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.conftest import Dbt
+from tests.dbt.scenario import ENTERPRISE, Batch, line, load, prepare
+from tests.support.clean import drop_all_schemas
+from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
+
+CHECKS = (
+    "assert_completions_are_detected",
+    "assert_due_webhooks_are_sent",
+    "assert_few_webhooks_are_given_up",
+    "assert_learning_time_keeps_up",
+    "assert_no_new_event_is_left_out",
+    "assert_no_webhook_is_held_for_long",
+    "assert_sent_numbers_still_hold",
+    "delivery_reconciliation_balances",
+    "endpoint_health_no_active_endpoint_is_disabled",
+    "stg_lms__course_grades_are_being_replicated",
+    "stg_sync__webhooks_one_row_per_event",
+    "stg_sync__webhooks_one_row_per_id",
+    "stg_sync__webhooks_state_is_known",
+    "tracking_logs_are_being_loaded",
+)
+NOW = datetime.now(UTC).replace(tzinfo=None)
+RECENT = NOW - timedelta(minutes=10)
+MARTS = "analytics.marts"
+Statuses = dict[str, str]
+Judge = Callable[[], Statuses]
+
+
+@pytest.fixture(scope="module")
+def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+    """Every model over empty tables."""
+    with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        drop_all_schemas(opened)
+        prepare(opened)
+        dbt("build", "--resource-type", "model", "--resource-type", "seed")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def judge(dbt: Dbt, dbt_target_path: Path) -> Judge:
+    """Run all checks on the rows as they are; name to pass, warn or fail."""
+
+    def run() -> Statuses:
+        with suppress(AssertionError):
+            dbt("test", "--select", *CHECKS)
+        results = json.loads((dbt_target_path / "run_results.json").read_text(encoding="utf-8"))
+        return {one["unique_id"].split(".")[2]: one["status"] for one in results["results"]}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def states(built: Warehouse, judge: Judge) -> dict[str, Statuses]:
+    """What the checks say of an empty, a healthy and a bad warehouse, one after the other."""
+    found = {"empty": judge()}
+    healthy(built)
+    found["healthy"] = judge()
+    bad(built)
+    found["bad"] = judge()
+    worse(built)
+    found["worse"] = judge()
+    return found
+
+
+def healthy(warehouse: Warehouse) -> None:
+    """Close to every limit from within: a queue that moves, a resting endpoint, an old dead row."""
+    insert_rows(
+        warehouse,
+        "channel_integration_enterprisewebhookconfiguration",
+        (
+            {
+                "id": number,
+                "enterprise_customer_id": ENTERPRISE,
+                "region": "OTHER",
+                "webhook_url": "https://hooks.example.com/",
+                "active": number != 3,
+            }
+            for number in (1, 2, 3)
+        ),
+    )
+    insert_rows(
+        warehouse,
+        "grades_persistentcoursegrade",
+        [{"id": 1, "user_id": 1, "course_id": "course-v1:ExampleX+D1+T1", "modified": RECENT}],
+    )
+    load(warehouse, Batch("today", RECENT, (line(1, "2026-03-09T05:00:00+00:00"),)))
+    warehouse.execute(
+        f"update {MARTS}.learning_time_watermark set computed_through = ?, "
+        "newest_line_at = ?, newest_loaded_at = ?",
+        *(moment(NOW - timedelta(hours=hours)) for hours in (5, 5, 1)),
+    )
+    old, new = NOW - timedelta(days=40), NOW - timedelta(days=1)
+    names = (("long known", 5_000, old), ("new and rare", 99, new))
+    write_names(warehouse, names)
+    delivered = [enriched(number, 1_000) for number in range(100, 140)]
+    write_ledger(
+        warehouse,
+        webhooks=[
+            *delivered,
+            # Due for an hour, and the endpoint was tried a moment ago: a queue that moves.
+            pending(1, NOW - timedelta(hours=1)),
+            # Due for an hour, and the endpoint rests until its probe.
+            pending(2, NOW - timedelta(hours=1), endpoint_id=2),
+            webhook(3, NOW - timedelta(days=3), state="dead", delivered_at=None),
+            webhook(4, NOW - timedelta(hours=20), state="held", state_reason="signing_key_missing"),
+        ],
+        attempts=[
+            *map(attempt, delivered),
+            attempt(
+                webhook(3, NOW - timedelta(days=3)), outcome="dead", status_code=500, endpoint_id=2
+            ),
+        ],
+        endpoint_states=[
+            endpoint_state(2, NOW, breaker_state="open", next_probe_at=moment(later(minutes=5))),
+            # Off here and off in the LMS: the customer is gone.
+            endpoint_state(3, NOW, disabled_at=moment(NOW), disabled_reason="endpoint_gone"),
+        ],
+    )
+    write_numbers(warehouse, [(number, 1_050) for number in range(100, 140)])
+
+
+def bad(warehouse: Warehouse) -> None:
+    """Beyond every limit of a warning."""
+    long_ago = NOW - timedelta(days=4)
+    warehouse.execute("update raw.lms.grades_persistentcoursegrade set modified = ?", long_ago)
+    warehouse.execute("update raw.tracking.tracking_logs set loaded_at = ?", long_ago)
+    warehouse.execute(
+        f"update {MARTS}.learning_time_watermark set computed_through = ?",
+        moment(NOW - timedelta(hours=7)),
+    )
+    old, new = NOW - timedelta(days=40), NOW - timedelta(days=1)
+    write_names(warehouse, (("long known", 5_000, old), ("new and frequent", 100, new)))
+    delivered = [enriched(number, 1_000) for number in range(100, 140)]
+    dead = webhook(3, RECENT, state="dead", delivered_at=None)
+    twice = webhook(5, RECENT)
+    write_ledger(
+        warehouse,
+        webhooks=[
+            *delivered,
+            pending(1, NOW - timedelta(hours=1), endpoint_id=2),
+            dead,
+            webhook(4, NOW - timedelta(hours=30), state="held", state_reason="signing_key_missing"),
+            twice,
+            twice,
+            webhook(6, RECENT, state="lost"),
+        ],
+        attempts=[*map(attempt, delivered), attempt(dead, outcome="dead", status_code=500)],
+        endpoint_states=[
+            endpoint_state(1, NOW, disabled_at=moment(NOW), disabled_reason="endpoint_gone")
+        ],
+    )
+    write_numbers(warehouse, [(number, 1_050 + 200 * (number < 110)) for number in range(100, 140)])
+
+
+def worse(warehouse: Warehouse) -> None:
+    """Beyond the limits of an error; and a completion that nobody has found."""
+    dead = [webhook(n, RECENT, state="dead", delivered_at=None) for n in range(10)]
+    delivered = [webhook(n, RECENT) for n in range(10, 40)]
+    write_ledger(
+        warehouse,
+        webhooks=[*dead, *delivered, pending(50, NOW - timedelta(hours=5), endpoint_id=2)],
+        attempts=[
+            *(attempt(one, outcome="dead", status_code=500) for one in dead),
+            *map(attempt, delivered),
+        ],
+    )
+    warehouse.execute(
+        f"create or replace view {MARTS}.delivery_reconciliation as "
+        f"select '{ENTERPRISE}' as enterprise_customer_uuid, 1 as undetected, "
+        f"true as is_balanced, '{NOW - timedelta(days=3):%Y-%m-%d}'::date as passed_date"
+    )
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("state", ["empty", "healthy"])
+def test_there_is_no_false_alarm(states: dict[str, Statuses], state: str, check: str) -> None:
+    assert states[state][check] == "pass"
+
+
+WARNED = (
+    "assert_due_webhooks_are_sent",
+    "assert_few_webhooks_are_given_up",
+    "assert_learning_time_keeps_up",
+    "assert_no_new_event_is_left_out",
+    "assert_no_webhook_is_held_for_long",
+    "assert_sent_numbers_still_hold",
+    "endpoint_health_no_active_endpoint_is_disabled",
+    "stg_lms__course_grades_are_being_replicated",
+    "tracking_logs_are_being_loaded",
+)
+FAILED = (
+    "delivery_reconciliation_balances",
+    "stg_sync__webhooks_one_row_per_event",
+    "stg_sync__webhooks_one_row_per_id",
+    "stg_sync__webhooks_state_is_known",
+)
+
+
+@pytest.mark.parametrize("check", WARNED)
+def test_a_state_of_the_world_that_needs_a_person_warns(
+    states: dict[str, Statuses], check: str
+) -> None:
+    assert states["bad"][check] == "warn"
+
+
+@pytest.mark.parametrize("check", FAILED)
+def test_a_broken_promise_of_ours_fails(states: dict[str, Statuses], check: str) -> None:
+    assert states["bad"][check] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("check", "status"),
+    [
+        ("assert_due_webhooks_are_sent", "fail"),
+        ("assert_few_webhooks_are_given_up", "fail"),
+        ("assert_completions_are_detected", "warn"),
+    ],
+)
+def test_what_concerns_everybody_fails_at_its_higher_threshold(
+    states: dict[str, Statuses], check: str, status: str
+) -> None:
+    assert states["worse"][check] == status
+
+
+def test_every_check_was_seen_failing(states: dict[str, Statuses]) -> None:
+    seen = {name for one in states.values() for name, status in one.items() if status != "pass"}
+    assert seen == set(CHECKS)
+
+
+def test_the_commands_of_the_document_work(states: dict[str, Statuses], dbt: Dbt) -> None:
+    """On the last state, in which the webhook due for five hours fails even a wider threshold."""
+    text = (PROJECT_ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    test, show = (shlex.split(line)[1:] for line in re.findall(r"^\.venv/bin/dbt .*$", text, re.M))
+    with pytest.raises(AssertionError, match="assert_due_webhooks_are_sent"):
+        dbt(*test)
+    dbt(*show)
+
+
+def pending(user_id: int, due: datetime, **changes: object) -> dict[str, object]:
+    return webhook(
+        user_id,
+        due,
+        state="pending",
+        delivered_at=None,
+        attempt_count=0,
+        next_attempt_at=moment(due),
+        **changes,
+    )
+
+
+def enriched(user_id: int, seconds: int) -> dict[str, object]:
+    return webhook(user_id, RECENT, enrichment_outcome="found", learning_time_seconds=seconds)
+
+
+def later(**span: float) -> datetime:
+    return NOW + timedelta(**span)
+
+
+def moment(at: datetime) -> str:
+    return at.isoformat(sep=" ")
+
+
+def write_names(warehouse: Warehouse, names: tuple[tuple[str, int, datetime], ...]) -> None:
+    warehouse.execute(f"delete from {MARTS}.unknown_event_types")
+    for name, count, first in names:
+        warehouse.execute(
+            f"insert into {MARTS}.unknown_event_types "
+            "select ?, ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
+            name,
+            count,
+            moment(first),
+            moment(NOW),
+        )
+
+
+def write_numbers(warehouse: Warehouse, numbers: list[tuple[int, int]]) -> None:
+    """What the mart says of the learners' completions today."""
+    warehouse.execute(f"delete from {MARTS}.completion_learning_time")
+    rows = (enriched(user_id, seconds) for user_id, seconds in numbers)
+    warehouse.bulk(
+        f"""
+        insert into {MARTS}.completion_learning_time (
+            enterprise_customer_uuid, user_id, courserun_key, passed_at, learning_time_seconds,
+            event_count
+        )
+        select
+            value:enterprise_customer_uuid::varchar, value:user_id::number(38, 0),
+            value:courserun_key::varchar, value:occurred_at::varchar::timestamp_ntz,
+            value:learning_time_seconds::number(38, 0), 1
+        from table(flatten(input => parse_json(?)))
+        """,
+        rows,
+    )

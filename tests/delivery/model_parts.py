@@ -1,0 +1,67 @@
+"""What the stateful model of the outbox holds beside the ledger: workers, and keys in rotation."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sync.attempts import Attempt
+from sync.claims import Claimed
+from sync.journal import Entry
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.retry import RetryPolicy, decide
+from sync.sending import request_headers
+from sync.signing import Verified, parse_key, verify
+
+START = datetime(2026, 3, 12, 8, 0)
+SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
+NETWORK_DOWN = Failure(ErrorKind.DNS, Attribution.OURS, "no name server answers")
+OLD, NEW = (parse_key("whsec_" + base64.b64encode(letter * 32).decode()) for letter in (b"o", b"n"))
+ROTATION = [([OLD], OLD), ([NEW, OLD], OLD), ([NEW, OLD], NEW), ([NEW], NEW)]
+"""The sender's live keys, and the receiver's one key, at each step of a rotation."""
+
+
+@dataclass
+class Worker:
+    """What a delivery process holds in memory, and its journal on disk."""
+
+    untried: list[Claimed] = field(default_factory=list)
+    made: list[Attempt] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    lease_ends_at: datetime = START
+
+
+def is_verified(claimed: Claimed, rotation: int, now: datetime) -> bool:
+    """Whether the receiver accepts the signature, with the key that it holds at this step."""
+    live, held = ROTATION[rotation]
+    headers = request_headers(
+        webhook_id=claimed.webhook_id, body=claimed.body, keys=live, clock=lambda: now
+    )
+    unix = int(now.replace(tzinfo=UTC).timestamp())
+    return isinstance(verify(headers, claimed.body, keys=[held], now=unix), Verified)
+
+
+def attempt_of(claimed: Claimed, verdict: str, *, started_at: datetime, now: datetime) -> Attempt:
+    """What the sender makes of a status, or of silence; "lost" was accepted all the same."""
+    result: Answer | Failure
+    match verdict:
+        case "silence" | "lost":
+            result = SILENCE
+        case "ours":
+            result = NETWORK_DOWN
+        case status:
+            result = Answer(int(status), None, "")
+    return Attempt(
+        claimed=claimed,
+        result=result,
+        decision=decide(
+            result,
+            webhook_id=claimed.webhook_id,
+            attempt_number=claimed.attempt_count + 1,
+            now=now,
+            policy=RetryPolicy(),
+        ),
+        started_at=started_at,
+        signing_key_ids="",
+    )

@@ -1,0 +1,186 @@
+"""Batches that overlap: the next one is claimed, and the last one recorded, while others send."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.dispatch import dispatch
+from sync.results import Answer, AnswerWithBody, Failure
+from sync.sender import DispatchLimits, DispatchReport
+from sync.steps import Step, nothing
+from sync.warehouse import StatementFailed, Warehouse
+from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
+
+WAIT_SECONDS = 20.0
+BATCH = 10
+OK = Answer(200, None, "")
+
+
+class Poster:
+    """Answers as told, in this process; counts what it was sent."""
+
+    def __init__(self, answer: Callable[[str], Answer] = lambda url: OK) -> None:
+        self.answer = answer
+        self.sent: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> Answer | Failure:
+        with self.lock:
+            self.sent[headers["webhook-id"]] += 1
+        return self.answer(url)
+
+    def post_for_body(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> AnswerWithBody | Failure:
+        raise AssertionError("no endpoint here wants a token")
+
+
+class Site:
+    """Endpoints with so many frozen webhooks each, and a run that sends them."""
+
+    def __init__(self, warehouse: Warehouse, journals: Path, *, counts: list[int]) -> None:
+        self.warehouse = warehouse
+        seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(len(counts))])
+        self.ids: set[str] = set()
+        for n, count in enumerate(counts):
+            users = range(n + len(counts) * 1_000, len(counts) * (1_000 + count), len(counts))
+            self.ids |= complete(warehouse, users, endpoints=len(counts))
+        limits = DispatchLimits(batch_size=BATCH, threads=8, per_endpoint=2)
+        self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
+        self.run.detect_and_freeze(warehouse)
+
+    def send(
+        self,
+        poster: Poster,
+        *,
+        warehouse: Warehouse | None = None,
+        hook: Callable[[Step], None] = nothing,
+        **limits: object,
+    ) -> DispatchReport:
+        session = warehouse or self.warehouse
+        run = replace(self.run, limits=replace(self.run.limits, **limits))  # pyright: ignore[reportArgumentType]
+        return dispatch(session, run.sender(session, poster, hook=hook))
+
+
+def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site = Site(warehouse, tmp_path, counts=[15, 15])
+    claims = Counter[Step]()
+    is_claimed_again = threading.Event()
+
+    def hook(step: Step) -> None:
+        claims[step] += 1
+        if claims[Step.CLAIMED] == 2:
+            is_claimed_again.set()
+
+    def answer(url: str) -> Answer:
+        # The first few pass; the last of the first batch wait for the claim of the second.
+        if poster.sent.total() >= BATCH - 2:
+            assert is_claimed_again.wait(WAIT_SECONDS), "nothing was claimed meanwhile"
+        return OK
+
+    poster = Poster(answer)
+    assert site.send(poster, hook=hook).outcomes == {"delivered": 30}
+    assert set(poster.sent.values()) == {1}
+    assert delivered(warehouse) == site.ids
+
+
+def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_path: Path) -> None:
+    """It answers only when everything of the other one has been sent, over many batches."""
+    site = Site(warehouse, tmp_path, counts=[60, 60])
+    left = [60]
+    is_fast_done = threading.Event()
+
+    def answer(url: str) -> Answer:
+        if url.endswith("/1"):
+            assert is_fast_done.wait(WAIT_SECONDS), "the fast one waited for the slow one"
+            return OK
+        with poster.lock:
+            left[0] -= 1
+            if left[0] == 0:
+                is_fast_done.set()
+        return OK
+
+    poster = Poster(answer)
+    assert site.send(poster).outcomes == {"delivered": 120}
+
+
+def test_statements_grow_with_batches_and_not_with_webhooks(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site = Site(warehouse, tmp_path, counts=[80, 80])
+    before = warehouse.statements
+    assert site.send(Poster(), batch_size=40).outcomes == {"delivered": 160}
+    spent = warehouse.statements - before
+    # At most two turns for a batch, of twelve statements, and what begins and ends a run.
+    assert spent <= 20 + 4 * 2 * 12
+
+
+def test_what_waits_when_the_time_is_up_is_given_back_uncharged(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site = Site(warehouse, tmp_path, counts=[10])
+
+    def answer(url: str) -> Answer:
+        threading.Event().wait(0.2)
+        return OK
+
+    poster = Poster(answer)
+    report = site.send(poster, time_budget=timedelta(seconds=0.5), per_endpoint=1)
+    assert report.released == 10 - poster.sent.total()
+    assert 0 < report.released < 10
+    assert audit(warehouse, is_at_rest=True) == []
+    assert site.send(Poster()).outcomes == {"delivered": report.released}
+
+
+class Breaking(Warehouse):
+    """A session whose n-th statement of a kind fails."""
+
+    def break_at(self, kind: str, occurrence: int) -> Breaking:
+        self.kind, self.left = kind, occurrence
+        return self
+
+    def execute(self, sql: str, *binds: object) -> int:
+        if sql.strip().lower().startswith(self.kind):
+            self.left -= 1
+            if self.left == 0:
+                raise StatementFailed("invented failure")
+        return super().execute(sql, *binds)
+
+
+@pytest.mark.parametrize(
+    ("kind", "occurrence"),
+    [
+        pytest.param("insert into analytics.sync.webhook_attempts", 1, id="first record"),
+        pytest.param("insert into analytics.sync.webhook_attempts", 2, id="second record"),
+        pytest.param("update analytics.sync.endpoint_state", 3, id="state of endpoints"),
+        pytest.param("update analytics.sync.webhook_outbox", 4, id="outbox"),
+        pytest.param("update analytics.sync.webhook_outbox", 5, id="outbox, later"),
+    ],
+)
+def test_a_statement_that_fails_while_requests_run_ends_the_run_and_loses_nothing(
+    warehouse: Warehouse, tmp_path: Path, kind: str, occurrence: int
+) -> None:
+    site = Site(warehouse, tmp_path, counts=[20, 20])
+    poster = Poster()
+    broken = Breaking(warehouse.settings, warehouse._connection).break_at(kind, occurrence)
+    with pytest.raises(StatementFailed, match="invented failure"):
+        site.send(poster, warehouse=broken)
+    assert broken.left == 0, "the statement came while the run was under way"
+    known = journaled(tmp_path, state="delivered") | delivered(warehouse)
+    assert known == set(poster.sent), "every answer is on disk or in the ledger"
+    site.run = site.run.later(timedelta(minutes=11))
+    site.send(poster)
+    assert set(poster.sent.values()) == {1}, "nothing was sent twice"
+    assert delivered(warehouse) == site.ids
+    assert audit(warehouse, is_at_rest=True) == []

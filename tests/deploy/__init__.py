@@ -1,0 +1,1 @@
+"""Production: what `deploy/` and its documents promise."""

@@ -1,0 +1,220 @@
+"""Compose file, Dagster's own settings and the values for its chart: they load, and they agree."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster import _check as check
+from dagster._config import process_config
+from dagster._core.instance.config import dagster_instance_config
+from dagster_k8s.launcher import K8sRunLauncher
+
+from sync.settings import PROJECT_ROOT
+from tests.support.compose import DEPLOY, OURS, Service, compose, on_this_machine
+from tests.support.dockerfile import read
+
+LIBPQ = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
+OF_OTHERS = LIBPQ | {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"}
+"""Settings that PostgreSQL's own programs read."""
+VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text())
+(CODE,) = VALUES["dagster-user-deployments"]["deployments"]
+
+
+def named_settings() -> dict[str, set[str]]:
+    """Names of environment variables by the file that sets them."""
+    example = (DEPLOY / "settings.env.example").read_text(encoding="utf-8")
+    services = compose()["services"].values()
+    image = {
+        word.split("=")[0]
+        for one in read()
+        if one.name == "ENV"
+        for word in one.words
+        if "=" in word
+    }
+    return {
+        "settings.env.example": set(re.findall(r"^([A-Z_]+)=", example, flags=re.MULTILINE)),
+        "compose.yaml": {name for one in services for name in one.get("environment", {})},
+        "values.yaml": set(CODE["env"]),
+        "Dockerfile": image
+        - {"PATH", "HOME", "PYTHONUNBUFFERED", "PIP_NO_CACHE_DIR"}
+        - {"PIP_DISABLE_PIP_VERSION_CHECK", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY"}
+        - {"DBT_SEND_ANONYMOUS_USAGE_STATS"},
+    }
+
+
+def known_settings() -> set[str]:
+    """Every name that the code, the dbt profile or Dagster's settings read."""
+    files = [
+        *(PROJECT_ROOT / "sync").rglob("*.py"),
+        *(PROJECT_ROOT / "orchestration").rglob("*.py"),
+        PROJECT_ROOT / "dbt_project" / "profiles.yml",
+        DEPLOY / "dagster.yaml",
+        DEPLOY / "workspace.yaml",
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    return set(re.findall(r"\b[A-Z][A-Z0-9_]{5,}\b", text))
+
+
+@pytest.mark.parametrize("file", named_settings())
+def test_every_setting_of_a_file_is_one_that_something_reads(file: str) -> None:
+    assert named_settings()[file]
+    assert named_settings()[file] - known_settings() - OF_OTHERS == set()
+
+
+def test_a_misspelt_setting_would_be_noticed() -> None:
+    assert "SNOWFLAKE_ACOUNT" not in known_settings()
+
+
+def test_a_value_that_must_be_filled_in_is_empty_or_an_example() -> None:
+    example = (DEPLOY / "settings.env.example").read_text(encoding="utf-8")
+    assert re.search(r"^SNOWFLAKE_ACCOUNT=$", example, flags=re.MULTILINE)
+    assert "PRIVATE KEY" not in example
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_command_is_one_that_the_program_takes(name: str) -> None:
+    """An unknown option ends a click program with usage; --help after the real words does not."""
+    command = [*Service.named(name).command, "--help"]
+    done = subprocess.run(
+        on_this_machine(command, ports={"3000": 3000, "4000": 4000}),
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    unknown = subprocess.run(
+        on_this_machine([*command[:-1], "--no-such-option"], ports={"3000": 3000, "4000": 4000}),
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert unknown.returncode == 2
+
+
+def test_every_service_has_a_health_check_and_starts_again() -> None:
+    for name, service in compose()["services"].items():
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_only_the_code_server_has_credentials_and_only_loopback_is_published() -> None:
+    services = compose()["services"]
+    assert [name for name, one in services.items() if "env_file" in one] == ["code"]
+    assert [
+        name for name, one in services.items() if "SNOWFLAKE" in str(one.get("environment"))
+    ] == ["code"]
+    published = [port for one in services.values() for port in one.get("ports", [])]
+    assert published == ["127.0.0.1:3000:3000"]
+
+
+def test_the_image_serves_what_the_compose_file_serves() -> None:
+    (command,) = [one.words for one in read() if one.name == "CMD"]
+    (check_,) = [one.text.split("CMD ")[1] for one in read() if one.name == "HEALTHCHECK"]
+    code = Service.named("code")
+    assert command == list(code.command)
+    assert yaml.safe_load(check_) == list(code.healthcheck)
+
+
+def loaded(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Dagster's own reading of an instance file, which refuses what it does not know."""
+    for name in LIBPQ:
+        monkeypatch.setenv(name, "5432" if name == "PGPORT" else "x")
+    (tmp_path / "dagster.yaml").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    settings, _ = dagster_instance_config(str(tmp_path))
+    return dict(settings)
+
+
+@pytest.mark.parametrize("name", ["dagster.yaml", "dagster.local.yaml"])
+def test_dagster_accepts_its_settings(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = loaded(DEPLOY / name, tmp_path, monkeypatch)
+    assert settings["telemetry"] == {"enabled": False}
+    # One detection and one dbt build at a time: the promise of one row per completion rests on it.
+    assert settings["concurrency"]["pools"]["default_limit"] == 1
+    # Without it a run that is killed inside a pool blocks that pool for ever.
+    assert 0 < settings["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
+    assert settings["run_retries"] == {
+        "enabled": True,
+        "max_retries": 1,
+        "retry_on_asset_or_op_failure": False,
+    }
+
+
+def test_the_chart_says_what_dagster_yaml_says() -> None:
+    instance: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
+    daemon = VALUES["dagsterDaemon"]
+    assert VALUES["additionalInstanceConfig"] == {
+        "nux": instance["nux"],
+        "concurrency": instance["concurrency"],
+    }
+    assert snake(daemon["runMonitoring"]) == instance["run_monitoring"] | {
+        "max_resume_run_attempts": 0
+    }
+    assert snake(daemon["runRetries"]) == instance["run_retries"]
+    assert snake(daemon["sensors"]) == instance["sensors"]
+    assert snake(daemon["schedules"]) == instance["schedules"]
+    assert snake(VALUES["pythonLogs"]) == instance["python_logs"]
+    for kind in ("schedule", "sensor"):
+        assert snake(VALUES["retention"][kind]) == instance["retention"][kind]
+    scheme = instance["storage"]["postgres"]["postgres_db"]["scheme"]
+    assert VALUES["postgresql"]["postgresqlScheme"] == scheme
+    # The chart renders a limit of its own beside ours otherwise, and Dagster refuses both.
+    assert not any(daemon["runCoordinator"]["config"]["queuedRunCoordinator"].values())
+
+
+def test_the_chart_starts_the_code_server_of_the_image() -> None:
+    command = " ".join(Service.named("code").command)
+    assert " ".join(CODE["dagsterApiGrpcArgs"]) in command
+    assert f"--port {CODE['port']}" in command
+    users = {one.text for one in read() if one.name == "USER"}
+    security = CODE["podSecurityContext"]
+    assert users == {f"{security['runAsUser']}:{security['runAsGroup']}"}
+    mounts = {one["mountPath"] for one in CODE["volumeMounts"]}
+    assert CODE["env"]["LTW_SECRETS_DIR"] in mounts
+    assert CODE["env"]["SNOWFLAKE_PRIVATE_KEY_PATH"].rsplit("/", 1)[0] in mounts
+
+
+def test_the_run_launcher_accepts_its_settings() -> None:
+    given = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    config = {
+        "image_pull_policy": given["imagePullPolicy"],
+        "fail_pod_on_run_failure": given["failPodOnRunFailure"],
+        "resources": given["resources"],
+        "run_k8s_config": snake(given["runK8sConfig"]),
+        "service_account_name": VALUES["global"]["serviceAccountName"],
+        "instance_config_map": "dagster-instance",
+        "dagster_home": "/opt/dagster/dagster_home",
+    }
+    result = process_config(dg.Field(K8sRunLauncher.config_type()).config_type, config)
+    assert result.success, result.errors
+    wrong = process_config(
+        dg.Field(K8sRunLauncher.config_type()).config_type, config | {"imagePullPolicy": "Always"}
+    )
+    assert not wrong.success
+
+
+def test_the_chart_is_that_of_the_dagster_that_is_installed() -> None:
+    text = (DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"--version (\S+)", text) == [dg.__version__]
+    documents = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"--version (\d\S+)", documents)) == {dg.__version__}
+
+
+def snake(value: Any) -> Any:
+    """Keys in Dagster's spelling instead of the chart's."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", key): (
+            snake(inner) if key != "podSpecConfig" else inner
+        )
+        for key, inner in check.dict_param(value, "value").items()
+    }

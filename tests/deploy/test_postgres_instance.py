@@ -1,0 +1,218 @@
+"""An instance as in production: PostgreSQL, code server, daemon, web server, runs side by side.
+
+It uses ``deploy/dagster.yaml`` itself and starts the commands of ``deploy/compose.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.clean import drop_all_schemas
+from tests.support.clockwork import NEW, WEBHOOKS, run_config
+from tests.support.delivery import ACTIVATED_AT, SECRET, audit, complete, seed
+from tests.support.instance import RunningInstance, running_instance
+from tests.support.postgres import Postgres, postgres_programs, running_postgres
+from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.waiting import wait_until
+
+PROGRAMS = postgres_programs()
+pytestmark = pytest.mark.skipif(
+    PROGRAMS is None, reason="no PostgreSQL on this machine: apt-get install postgresql"
+)
+ENDPOINTS = 4
+PATIENCE = 150.0
+"""Seconds; a busy machine starts a run worker in twenty."""
+POOL = "webhook_outbox"
+AT_ONCE = 8
+"""Requests in flight at most: what a crash may repeat."""
+CONFIG = run_config(
+    detection={"activated_at": ACTIVATED_AT.isoformat()},
+    delivery={
+        "batch_size": 20,
+        "threads": AT_ONCE,
+        "requests_per_endpoint": 2,
+        "linger_seconds": 0,
+    },
+)
+
+
+@dataclass(frozen=True)
+class Production:
+    """Everything that runs."""
+
+    dagster: RunningInstance
+    postgres: Postgres
+    warehouse: Warehouse
+    receiver: ReceiverProcess
+
+
+@pytest.fixture(scope="module")
+def production(
+    warehouse_settings: EmbeddedWarehouse,
+    dbt_target_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Production]:
+    assert PROGRAMS is not None
+    home = tmp_path_factory.mktemp("production")
+    with (
+        running_postgres(PROGRAMS, database="dagster") as postgres,
+        receiver_process() as receiver,
+        open_warehouse(warehouse_settings, purpose="tests") as warehouse,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        drop_all_schemas(warehouse)
+        # 100 ms an answer, so that runs of a few seconds overlap.
+        seed(warehouse, [receiver.url(f"/wait/100/{n}") for n in range(1, ENDPOINTS + 1)])
+        for name, value in postgres.environment.items():
+            patch.setenv(name, value)
+        own = {
+            "LTW_LOG_FORMAT": "json",
+            "LTW_JOURNAL_DIR": str(home / "journal"),
+            "LTW_DEVELOPMENT_TARGETS": receiver.host_port,
+            "DBT_TARGET_PATH": str(dbt_target_path / "production"),
+            **{f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, ENDPOINTS + 1)},
+        }
+        with running_instance(home / "dagster", os.environ | own) as dagster:
+            yield Production(dagster, postgres, warehouse, receiver)
+
+
+def received(production: Production, ids: set[str]) -> Counter[str]:
+    """How often each of these webhooks came."""
+    return Counter(
+        one.webhook_id for one in production.receiver.received() if one.webhook_id in ids
+    )
+
+
+def interval(production: Production, run_id: str, step: str) -> tuple[float, float]:
+    """When a step of a run began and ended."""
+    (stats,) = production.dagster.instance.get_run_step_stats(run_id, [step])
+    assert stats.start_time is not None
+    assert stats.end_time is not None
+    return stats.start_time, stats.end_time
+
+
+def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def test_each_service_is_healthy_by_the_check_of_the_compose_file(production: Production) -> None:
+    assert production.dagster.is_healthy("code")
+    assert production.dagster.is_healthy("webserver")
+    # Each daemon reports for the first time within half a minute.
+    wait_until(lambda: production.dagster.is_healthy("daemon"), seconds=PATIENCE)
+
+
+def test_the_instance_keeps_everything_in_postgresql(production: Production) -> None:
+    tables = production.postgres.psql("select tablename from pg_tables where schemaname = 'public'")
+    assert {"runs", "event_logs", "instigators", "concurrency_slots"} <= set(tables.splitlines())
+    home = Path(production.dagster.environment["DAGSTER_HOME"])
+    assert list(home.rglob("*.db")) == []
+
+
+def test_two_runs_at_once_send_each_webhook_once(production: Production) -> None:
+    ids = complete(production.warehouse, range(1, 401), endpoints=ENDPOINTS)
+    first, second = production.dagster.launch(CONFIG), production.dagster.launch(CONFIG)
+    production.dagster.finish(first, second)
+    assert received(production, ids) == dict.fromkeys(ids, 1)
+    rows = production.warehouse.rows(
+        "select run_id, count(*) as n from analytics.sync.webhook_attempts group by run_id"
+    )
+    assert {row["run_id"] for row in rows} == {first, second}, "both had a share"
+    sent = [interval(production, one, WEBHOOKS) for one in (first, second)]
+    assert overlap(*sent)
+    detected = [interval(production, one, NEW) for one in (first, second)]
+    assert not overlap(*detected)
+    assert audit(production.warehouse, is_at_rest=True) == []
+
+
+def test_sentences_and_events_of_a_run_are_json_lines(production: Production) -> None:
+    (first,) = production.dagster.instance.get_runs(limit=1)
+    text = (production.dagster.logs / "code.log").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith('{"time"')]
+    own = [line for line in lines if line.get("run_id") == first.run_id]
+    assert any(line.get("step") == WEBHOOKS and "batch of" in line["message"] for line in own)
+    assert any(line.get("event") == "attempts" and line["count"] > 0 for line in own)
+
+
+def test_a_run_waits_while_another_one_is_in_its_pool(production: Production) -> None:
+    ids = complete(production.warehouse, range(1_001, 1_011), endpoints=ENDPOINTS)
+    events = production.dagster.instance.event_log_storage
+    assert events.get_concurrency_info(POOL).slot_count == 1
+    claim = events.claim_concurrency_slot(POOL, "another-run", "its-step")
+    assert claim.is_claimed
+    run_id = production.dagster.launch(CONFIG)
+    try:
+        wait_until(
+            lambda: bool(events.get_concurrency_info(POOL).pending_step_count), seconds=PATIENCE
+        )
+        assert received(production, ids) == {}
+    finally:
+        events.free_concurrency_slots_for_run("another-run")
+    production.dagster.finish(run_id)
+    assert received(production, ids) == dict.fromkeys(ids, 1)
+
+
+def test_a_killed_run_is_noticed_and_its_retry_goes_on(production: Production) -> None:
+    ids = complete(production.warehouse, range(2_001, 2_301), endpoints=ENDPOINTS)
+    killed = production.dagster.launch(CONFIG)
+    wait_until(lambda: len(received(production, ids)) > 100, seconds=PATIENCE)
+    os.kill(process_of(production, killed), signal.SIGKILL)
+    wait_until(
+        lambda: production.dagster.status(killed) is dg.DagsterRunStatus.FAILURE, seconds=PATIENCE
+    )
+    wait_until(lambda: bool(retries_of(production, killed)), seconds=PATIENCE)
+    (retry,) = retries_of(production, killed)
+    production.dagster.finish(retry)
+
+    # What the dead run held is under its lease, which is longer than a test can wait.
+    held = production.warehouse.execute(
+        """
+        update analytics.sync.webhook_outbox set lease_expires_at = sysdate()
+        where lease_owner is not null
+        """
+    )
+    assert held <= 20, "at most one batch"
+    production.dagster.finish(production.dagster.launch(CONFIG))
+    found = received(production, ids)
+    assert found.keys() == ids
+    assert sum(found.values()) - len(ids) <= AT_ONCE, "only requests in flight may be repeated"
+    bodies = {(one.webhook_id, one.digest) for one in production.receiver.received()}
+    assert len({webhook_id for webhook_id, _ in bodies}) == len(bodies), "the same bytes"
+    assert audit(production.warehouse, is_at_rest=True) == []
+
+
+def test_a_run_that_died_in_a_pool_gives_its_place_back(production: Production) -> None:
+    events = production.dagster.instance.event_log_storage
+    dead = [
+        one.run_id
+        for one in production.dagster.instance.get_runs(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+        )
+    ]
+    assert events.claim_concurrency_slot(POOL, dead[0], NEW).is_claimed
+    wait_until(lambda: not events.get_concurrency_info(POOL).claimed_slots, seconds=PATIENCE)
+
+
+def process_of(production: Production, run_id: str) -> int:
+    """The process that works on a run, as its own start event says."""
+    texts = [entry.message for entry in production.dagster.instance.all_logs(run_id)]
+    (pid,) = {int(text.rsplit("pid: ", 1)[1].rstrip(").")) for text in texts if "(pid: " in text}
+    return pid
+
+
+def retries_of(production: Production, run_id: str) -> list[str]:
+    found = production.dagster.instance.get_runs(
+        dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
+    )
+    return [one.run_id for one in found]

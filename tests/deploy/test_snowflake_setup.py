@@ -1,0 +1,187 @@
+"""The grants fit the project: enough for every relation that it reads and writes, and no more."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from sync.changes import SOURCES
+from sync.settings import raw_relation
+from tests.conftest import Dbt
+from tests.support.compose import DEPLOY
+
+BUILD, DELIVERY, READER, LOADER = (
+    f"learning_time_{name}" for name in ("build", "delivery", "reader", "loader")
+)
+GRANT = re.compile(
+    r"grant (?P<rights>[\w, ]+) on (?P<kind>all tables in schema|future tables in schema"
+    r"|all views in schema|future views in schema|schema|database|warehouse|view|table)"
+    r" (?P<name>[\w.]+) to role (?P<role>\w+)"
+)
+PERSONAL = {"username", "email", "percipio_user_id", "facts", "body", "line", "line_excerpt"}
+HEADS = {"use", "grant", "create", "alter"}
+
+
+@dataclass(frozen=True)
+class Granted:
+    """One right of a role."""
+
+    right: str
+    kind: str
+    name: str
+    role: str
+
+
+def statements(file: str) -> list[str]:
+    """The statements without comments, in lower case, blanks made single."""
+    text = (DEPLOY / "snowflake" / file).read_text(encoding="utf-8")
+    bare = re.sub(r"--[^\n]*", "", text).lower()
+    return [" ".join(one.split()) for one in bare.split(";") if one.strip()]
+
+
+ALL = [*statements("setup.sql"), *statements("readers.sql")]
+GRANTS = {
+    Granted(right.strip(), found["kind"], found["name"], found["role"])
+    for one in ALL
+    if (found := GRANT.fullmatch(one))
+    for right in found["rights"].split(",")
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(dbt: Dbt, dbt_target_path: Path) -> dict[str, Any]:
+    dbt("parse")
+    return json.loads((dbt_target_path / "manifest.json").read_text())
+
+
+def test_every_statement_is_snowflakes() -> None:
+    for one in ALL:
+        (parsed,) = sqlglot.parse(one, read="snowflake")
+        assert parsed is not None
+        assert one.split()[0] in HEADS, one
+        if one.startswith("grant") and " on " in one:
+            assert GRANT.fullmatch(one), f"not understood by this test: {one}"
+            # The parser keeps grants on whole schemas, like roles and users, as plain words.
+            assert isinstance(parsed, exp.Grant) or " in schema " in one, one
+
+
+def test_everything_that_is_granted_on_or_to_is_made_here() -> None:
+    made = " ".join(one for one in ALL if one.startswith("create"))
+    roles = set(re.findall(r"create role if not exists (\w+)", made))
+    warehouses = set(re.findall(r"create warehouse if not exists (\w+)", made))
+    schemas = set(re.findall(r"create schema if not exists (\w+\.\w+)", made))
+    assert {one.role for one in GRANTS} == roles == {BUILD, DELIVERY, READER, LOADER}
+    assert {one.name for one in GRANTS if one.kind == "warehouse"} == warehouses
+    ours = {one.name for one in GRANTS if one.kind.endswith("schema")}
+    assert {one for one in ours if not one.startswith("raw.")} == schemas
+
+
+def test_every_statement_can_be_run_again() -> None:
+    for one in ALL:
+        if one.startswith("create"):
+            assert " if not exists " in one, one
+
+
+def may(role: str, right: str, kind: str, name: str) -> bool:
+    return Granted(right, kind, name, role) in GRANTS
+
+
+def test_dbt_may_read_every_source_and_build_every_model(manifest: dict[str, Any]) -> None:
+    sources = {f"{one['database']}.{one['schema']}" for one in manifest["sources"].values()}
+    assert sources == {"raw.lms", "raw.enterprise", "raw.tracking", "analytics.sync"}
+    for schema in sources:
+        assert may(BUILD, "usage", "schema", schema)
+        assert may(BUILD, "select", "all tables in schema", schema)
+        assert may(BUILD, "select", "future tables in schema", schema)
+    built = {
+        f"{one['database']}.{one['schema']}"
+        for one in manifest["nodes"].values()
+        if one["resource_type"] in ("model", "seed")
+    }
+    assert built == {"analytics.staging", "analytics.intermediate", "analytics.marts"}
+    for schema in built:
+        for right in ("usage", "create table", "create view"):
+            assert may(BUILD, right, "schema", schema)
+    for database in ("raw", "analytics"):
+        assert may(BUILD, "usage", "database", database)
+
+
+def test_delivery_may_make_the_ledger_read_the_marts_and_ask_the_replicas() -> None:
+    for right in ("usage", "create table"):
+        assert may(DELIVERY, right, "schema", "analytics.sync")
+    for what in ("tables", "views"):
+        for when in ("all", "future"):
+            assert may(DELIVERY, "select", f"{when} {what} in schema", "analytics.marts")
+    for schema, table, _ in SOURCES:
+        asked = raw_relation(schema, table).lower().rsplit(".", 1)[0]
+        assert may(DELIVERY, "usage", "schema", asked)
+        assert may(DELIVERY, "select", "future tables in schema", asked)
+
+
+def test_no_role_may_more_than_it_needs() -> None:
+    rights = {one.right for one in GRANTS}
+    assert rights == {"usage", "select", "insert", "create table", "create view", "create stage"}
+    writers = {(one.role, one.name) for one in GRANTS if one.right.startswith(("create", "insert"))}
+    assert writers == {
+        (BUILD, "analytics.staging"),
+        (BUILD, "analytics.intermediate"),
+        (BUILD, "analytics.marts"),
+        (DELIVERY, "analytics.sync"),
+        (LOADER, "raw.tracking"),
+    }
+    assert not any(one.role == DELIVERY and one.name == "raw.tracking" for one in GRANTS)
+    assert not any(
+        "schema" in one.kind and one.right == "select" for one in GRANTS if one.role == READER
+    )
+
+
+def test_operators_read_no_names_no_bodies_and_no_raw_lines(manifest: dict[str, Any]) -> None:
+    marts = {
+        f"{one['database']}.{one['schema']}.{one['name']}": one
+        for one in manifest["nodes"].values()
+        if one["resource_type"] == "model"
+    }
+    readable = {one for one in GRANTS if one.role == READER and one.right == "select"}
+    assert readable
+    for one in readable:
+        model = marts[one.name]
+        assert set(model["columns"]) & PERSONAL == set(), one.name
+        is_view = model["config"]["materialized"] == "view"
+        assert one.kind == ("view" if is_view else "table"), one.name
+        assert model["config"]["copy_grants"] is True, "else the next build takes the grant away"
+    # The search itself would find them.
+    assert set(marts["analytics.marts.completed_enrollments"]["columns"]) & PERSONAL
+
+
+def test_the_service_user_has_a_key_only_and_one_role_at_a_time() -> None:
+    (user,) = [one for one in ALL if one.startswith("create user")]
+    assert "type = service" in user
+    assert "password" not in user
+    assert "default_secondary_roles = ()" in user
+
+
+def test_warehouses_stop_by_themselves_and_statements_end() -> None:
+    found = [one for one in ALL if one.startswith("create warehouse")]
+    assert len(found) == 2
+    for one in found:
+        assert "auto_suspend = 60 " in one
+        assert "initially_suspended = true" in one
+        assert re.search(r"statement_timeout_in_seconds = \d+", one)
+        name = one.split()[5]
+        assert f"alter warehouse {name} set resource_monitor = learning_time" in ALL
+
+
+def test_what_customers_have_received_outlives_a_mistake() -> None:
+    """The ledger's tables are permanent: with time travel of days, and fail-safe after it."""
+    (schema,) = [one for one in ALL if one.startswith("create schema") and "analytics.sync" in one]
+    assert "transient" not in schema
+    days = re.search(r"data_retention_time_in_days = (\d+)", schema)
+    assert days is not None
+    assert int(days[1]) >= 7

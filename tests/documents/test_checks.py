@@ -1,0 +1,117 @@
+"""The tables of docs/checks.md are those of the definitions.
+
+After a wanted change, write them anew and review the diff:
+
+    UPDATE_CHECK_TABLES=1 python -m pytest tests/documents/test_checks.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.check_texts import CheckText, dbt_check_text
+from orchestration.checks import TEXTS
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from tests.support.clockwork import load_definitions
+
+DOCUMENT = PROJECT_ROOT / "docs" / "checks.md"
+UPDATE = "UPDATE_CHECK_TABLES"
+PARTS = {
+    "Deliveries": "Integrations",
+    "Learning time": "Learning data",
+}
+KEY = "unique_grain"
+
+
+@pytest.fixture(scope="module")
+def tables(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> dict[str, str]:
+    """Heading to table, from what Dagster loads."""
+    defs = load_definitions(dbt_target_path)
+    manifest = json.loads((dbt_target_path / "dagster" / "manifest.json").read_text("utf-8"))
+    tests = {one["name"]: one for one in manifest["nodes"].values() if is_test(one)}
+    graph = defs.resolve_asset_graph()
+    rows: dict[str, list[str]] = {heading: [] for heading in (*PARTS, "Keys")}
+    for check in sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name)):
+        asset = "/".join(check.asset_key.path)
+        test = tests.get(check.name)
+        text = dbt_check_text(manifest, test["unique_id"]) if test else TEXTS[check.name]
+        described = graph.get(check).description
+        assert described == text.description()
+        if test and test["name"].startswith(KEY):
+            columns = ", ".join(f"`{one}`" for one in test["test_metadata"]["kwargs"]["columns"])
+            rows["Keys"].append(f"| `{asset}` | {columns} | {text.owner} |")
+        else:
+            heading = next(name for name, owner in PARTS.items() if owner == text.owner)
+            rows[heading].append(row(check, asset, text, severity(test, graph.get(check))))
+    heads = dict.fromkeys(PARTS, "| check | on | when it fails | what it means | what to do |")
+    heads["Keys"] = "| asset | one row for each | who is told |"
+    return {
+        name: "\n".join([head, re.sub(r"[^|]+", "---", head), *rows[name]])
+        for name, head in heads.items()
+    }
+
+
+def is_test(node: dict[str, Any]) -> bool:
+    return node["resource_type"] == "test"
+
+
+def row(check: dg.AssetCheckKey, asset: str, text: CheckText, how: str) -> str:
+    how = "never" if text.meaning.startswith("Always passes") else how
+    return f"| `{check.name}` | `{asset}` | {how} | {text.meaning} | {text.action} |"
+
+
+def severity(test: dict[str, Any] | None, node: Any) -> str:
+    """What a failure does."""
+    if test is None:
+        return "blocks" if node.blocking else "error"
+    config = test["config"]
+    if config["severity"].lower() == "warn":
+        return "warning"
+    return "blocks" if config["warn_if"] == "!= 0" else "warning, then error"
+
+
+def parts(heading: str) -> tuple[str, str, str]:
+    """The document up to the table below a heading, the table, and the rest."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    found = re.search(rf"^## {heading}\n[^|]*^(\|.*?)\n(?!\|)", text, flags=re.S | re.M)
+    assert found, f"no table below '## {heading}'"
+    return text[: found.start(1)], found[1], text[found.end(1) :]
+
+
+@pytest.mark.parametrize("heading", [*PARTS, "Keys"])
+def test_the_tables_are_those_of_the_definitions(tables: dict[str, str], heading: str) -> None:
+    if os.environ.get(UPDATE):
+        before, _, after = parts(heading)
+        DOCUMENT.write_text(before + tables[heading] + after, encoding="utf-8")
+    assert parts(heading)[1] == tables[heading], f"run once with {UPDATE}=1 and review the diff"
+
+
+def test_every_check_says_what_it_means_who_is_told_and_what_to_do(
+    tables: dict[str, str],
+) -> None:
+    rows = [line.split(" | ") for name in PARTS for line in tables[name].splitlines()[2:]]
+    assert len(rows) > 30
+    assert [cells[0] for cells in rows if not all(cell.strip(" |") for cell in cells)] == []
+    assert [cells[0] for cells in rows if not cells[4].rstrip(" |").endswith(".")] == []
+
+
+def test_every_threshold_that_a_check_names_is_a_setting(tables: dict[str, str]) -> None:
+    """A var of dbt_project.yml or a field of run config."""
+    project = (PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8")
+    named = {
+        word
+        for name in PARTS
+        for word in re.findall(
+            r"`((?!assert_)\w+_(?:share|hours|minutes|days|seconds))`", tables[name]
+        )
+    }
+    assert len(named) > 8
+    run_config = {"max_enrichment_wait_minutes"}
+    assert {name for name in named - run_config if f"    {name}: " not in project} == set()

@@ -1,0 +1,201 @@
+"""Every shell, YAML and SQL block of every document is known here, and none names what is not.
+
+A command of ours is parsed by the command line itself, one of dbt by dbt, a make target is looked
+up, a run config is given to its job, a query runs on the built models. What another test does more
+thoroughly, or what cannot run here, is named below with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import click
+import dagster as dg
+import pytest
+import typer
+import yaml
+from dbt.cli.main import cli as dbt_command
+
+from sync import cli
+from sync.ledger import ensure_ledger
+from sync.raw import create_raw_tables
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.conftest import Dbt
+from tests.support.clean import drop_all_schemas
+from tests.support.clockwork import load_definitions
+from tests.support.document_blocks import Block, blocks_of, documents
+
+LANGUAGES = ("sh", "bash", "yaml", "sql")
+ELSEWHERE: Mapping[str, str] = {
+    "docs/tutorial.md": "tests/documents/test_tutorial.py runs every block",
+    "docs/feature-flag.md": "tests/documents/test_operating_documents.py",
+    "docs/operations.md": "tests/documents/test_operating_documents.py",
+    "docs/deployment.md": "tests/deploy/test_deployment_document.py",
+}
+"""Documents with a test of their own that goes further, where it is and what of."""
+NOT_RUN: Mapping[tuple[str, str], str] = {
+    ("docs/observability.md", "groups:"): "rules for a Prometheus that is not here",
+}
+"""Blocks that are no command or config of ours: document, first line, reason."""
+USAGE_ERRORS = (click.UsageError, typer.BadParameter.__bases__[0])
+"""Of dbt's click and of the one that typer brings."""
+VARIABLE = re.compile(r"^(?:export )?[A-Z][A-Z0-9_]*=\S*$")
+BLOCKS = [block for path in documents() for block in blocks_of(path) if block.language in LANGUAGES]
+HERE = [one for one in BLOCKS if one.document not in ELSEWHERE]
+
+
+def is_named(block: Block) -> bool:
+    return (block.document, block.text.split("\n")[0]) in NOT_RUN
+
+
+COMMANDS = [
+    pytest.param(line, id=f"{block.document}:{block.line} {line[:40]}")
+    for block in HERE
+    if block.language in ("sh", "bash") and not is_named(block)
+    for line in block.commands()
+]
+CONFIGS = [
+    pytest.param(block.text, id=str(block))
+    for block in HERE
+    if block.language == "yaml" and not is_named(block)
+]
+
+
+def parse(command: Any, name: str, words: list[str]) -> None:
+    """Parse as the program does, down to the last subcommand, and run nothing.
+
+    Raises:
+        click.UsageError: no such command, option, or value; or that of typer's own click.
+    """
+    if hasattr(command, "commands"):
+        found = command.commands.get(words[0] if words else "")
+        if found is None:
+            raise click.UsageError(f"{name} has no command {words[:1]}")
+        parse(found, words[0], words[1:])
+    else:
+        command.make_context(name, list(words))
+
+
+def ours(words: list[str]) -> None:
+    parse(typer.main.get_command(cli.app), "ltw", words)
+
+
+def of_dbt(words: list[str]) -> None:
+    parse(dbt_command, "dbt", words)
+
+
+def of_python(words: list[str]) -> None:
+    assert words[:2] == ["-m", "pytest"], words
+    paths = [one for one in words[2:] if one.startswith("tests")]
+    assert [one for one in paths if not (PROJECT_ROOT / one).exists()] == []
+
+
+def of_sqlfluff(words: list[str]) -> None:
+    assert words[0] == "lint"
+    assert [one for one in words[1:] if not (PROJECT_ROOT / one).exists()] == []
+
+
+def of_make(words: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [one for one in words if "=" not in one and one not in targets] == []
+
+
+PROGRAMS: Mapping[str, Callable[[list[str]], None]] = {
+    "make": of_make,
+    "ltw": ours,
+    "learning-time-webhooks": ours,
+    "dbt": of_dbt,
+    "python": of_python,
+    "sqlfluff": of_sqlfluff,
+}
+
+
+def understand(line: str) -> None:
+    """One line of a shell block; settings before the command are allowed."""
+    if VARIABLE.match(line):
+        return
+    words = [one for one in shlex.split(line) if not VARIABLE.match(one)]
+    program = words[0].removeprefix(".venv/bin/")
+    assert program in PROGRAMS, f"{line}: name it in NOT_RUN with a reason, or test it"
+    PROGRAMS[program](words[1:])
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_is_one_that_its_program_takes(line: str) -> None:
+    understand(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ltw statuses",
+        "ltw preview --enriched",
+        "ltw replay --state gone",
+        ".venv/bin/dbt build --profile-dirs dbt_project",
+        "make demos",
+        ".venv/bin/python -m pytest tests/nowhere",
+        "curl https://example.com",
+    ],
+)
+def test_that_would_notice_a_command_that_is_none(line: str) -> None:
+    with pytest.raises((*USAGE_ERRORS, AssertionError)):
+        understand(line)
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_a_config_is_one_that_a_job_takes(
+    text: str, warehouse_settings: EmbeddedWarehouse, dbt_target_path: Any
+) -> None:
+    config = yaml.safe_load(text)
+    assert set(config) == {"ops"}, "name it in NOT_RUN with a reason, or test it"
+    defs = load_definitions(dbt_target_path)
+    for op, given in config["ops"].items():
+        job = "completion_webhooks_job" if op.startswith("sync__") else "learning_time_job"
+        assert dg.validate_run_config(defs.resolve_job_def(job), {"ops": {op: given}})
+
+
+QUERIES = [
+    pytest.param(found.group(1), id=f"{block.document}:{block.line}")
+    for block in HERE
+    for line in (block.commands() if block.language in ("sh", "bash") else [])
+    if (found := re.search(r'warehouse sql "(.*)"$', line))
+]
+
+
+@pytest.fixture(scope="module")
+def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+    """Every model and the ledger, without a row."""
+    with open_warehouse(warehouse_settings, purpose="tests") as session:
+        drop_all_schemas(session)
+        ensure_ledger(session)
+        create_raw_tables(session)
+    dbt("seed")
+    dbt("run")
+    # A session keeps to a schema that was dropped under it; a new one finds those made since.
+    with open_warehouse(warehouse_settings, purpose="tests") as session:
+        yield session
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_reads_what_is_there(query: str, built: Warehouse) -> None:
+    assert built.rows(query) is not None
+
+
+def test_every_sql_block_stands_in_a_document_with_a_test_of_its_own() -> None:
+    assert [str(one) for one in HERE if one.language == "sql"] == []
+
+
+def test_every_exception_is_still_there() -> None:
+    found = {(one.document, one.text.split("\n")[0]) for one in BLOCKS}
+    assert [one for one in NOT_RUN if one not in found] == []
+    named = {path.relative_to(PROJECT_ROOT).as_posix() for path in documents()}
+    assert [one for one in ELSEWHERE if one not in named] == []
+
+
+def test_each_document_is_looked_at() -> None:
+    assert len({one.document for one in BLOCKS}) >= 8
+    assert len(COMMANDS) >= 20

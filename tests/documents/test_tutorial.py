@@ -1,0 +1,288 @@
+"""``docs/tutorial.md`` is walked through: every command runs, and prints what is shown.
+
+Part 1 runs for real. In part 2 the embedded warehouse stands in for the reader's account, with raw
+tables under other names, as the tutorial has them; so the commands, options, settings and vars are
+those of the text, and only the connection to Snowflake is not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlglot
+import yaml
+
+from sync.local.embedded.lifecycle import free_port, stop
+from sync.local.receiver import running_receiver
+from sync.local.sample_data import SampleSize
+from sync.markers import TEST_HEADER
+from sync.network import DEVELOPMENT_SETTING
+from sync.secrets import SecretStore
+from sync.settings import (
+    PROJECT_ROOT,
+    EmbeddedWarehouse,
+    SnowflakeWarehouse,
+    dbt_vars,
+    load_settings,
+)
+from tests.support.dev import dev_environment, fetch, running_dev
+from tests.support.document_blocks import Block, blocks_of, missing_lines
+
+TUTORIAL = PROJECT_ROOT / "docs" / "tutorial.md"
+LEFT_OUT = {
+    "git clone": "tests/end_to_end/test_clean_clone.py clones and runs `make demo`",
+    "make dev": "running_dev starts it for part 1",
+    "DAGSTER_HOME=": "it is what `make dev` starts, see sync/local/dev.py; the jobs run here",
+}
+"""Blocks that are not run by themselves, by how they begin, and why."""
+PART_2 = "# Part 2"
+JOB = "completion_webhooks_job"
+SNOWFLAKE = ("SNOWFLAKE_", "DBT_TARGET")
+"""Settings that make the commands talk to Snowflake."""
+LOAD_SAMPLE = """
+import json, os, sys
+from datetime import datetime
+from pathlib import Path
+from sync.local.embedded.lifecycle import ensure_running
+from sync.local.sample_data import SampleSize, generate, load_sample, write_files
+from sync.local.sample_secrets import write_secrets
+from sync.raw import create_raw_tables
+from sync.settings import load_settings
+from sync.tracking_logs import load_logs
+from sync.warehouse import open_warehouse
+
+home, start, receiver, keys = sys.argv[1:]
+settings = load_settings(os.environ)
+ensure_running(settings)
+data = generate(
+    SampleSize(), seed=2026, start=datetime.fromisoformat(start), receiver_url=receiver
+)
+write_secrets(data.endpoints, sender=Path(keys), receiver=Path(home) / "known")
+with open_warehouse(settings, purpose="tests") as session:
+    session.execute("create database if not exists lake")
+    create_raw_tables(session)
+    for index, wave in enumerate(data.waves):
+        load_sample(session, wave)
+        load_logs(session, write_files(Path(home) / str(index), wave), progress=lambda _: None)
+    logs = session.raw_relation("tracking", "tracking_logs")
+print(json.dumps({"logs": logs, "endpoints": {x.endpoint_id: x.name for x in data.endpoints}}))
+"""
+"""What replication would have put into the account: run in the copy, so that its vars count."""
+
+
+@dataclass
+class Terminal:
+    """A shell in a folder; what a block exports is there for the next."""
+
+    folder: Path
+    environment: dict[str, str]
+    printed: str = ""
+
+    def run(self, block: Block) -> None:
+        """Run a block of commands; the first that fails fails the test."""
+        note = self.folder / "environment.after"
+        done = subprocess.run(
+            ["bash", "-euc", f"{block.text}\nenv -0 > {note.name}"],  # noqa: S607
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        self.printed = done.stdout + done.stderr
+        assert done.returncode == 0, f"{block}\n{self.printed[-4000:]}"
+        pairs = note.read_text(encoding="utf-8").strip("\0").split("\0")
+        self.environment = dict(one.split("=", 1) for one in pairs)
+
+    def python(self, *arguments: str, given: str | None = None) -> str:
+        """Run this interpreter in the folder; what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    def compare(self, block: Block) -> None:
+        """What was printed last holds the lines of this block."""
+        missing = missing_lines(block.text, self.printed)
+        assert missing == [], f"{block}\nprinted was:\n{self.printed}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project that the reader may edit, with this interpreter's packages."""
+    folder = tmp_path_factory.mktemp("tutorial") / "learning-time-webhooks"
+    for name in ("dbt_project", "deploy", "docs", "orchestration", "sync"):
+        shutil.copytree(
+            PROJECT_ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", "secrets", "settings.env"),
+        )
+    for name in ("dbt_project.yml", "pyproject.toml"):
+        shutil.copy(PROJECT_ROOT / name, folder)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+def parts() -> tuple[list[Block], list[Block]]:
+    """The blocks of the laptop's part and of the account's part."""
+    text = TUTORIAL.read_text(encoding="utf-8")
+    border = text[: text.index(f"\n{PART_2}")].count("\n") + 1
+    blocks = blocks_of(TUTORIAL)
+    return [one for one in blocks if one.line < border], [
+        one for one in blocks if one.line > border
+    ]
+
+
+def walk(terminal: Terminal, blocks: list[Block], steps: Mapping[str, Any]) -> None:
+    """Take each block in its turn; ``steps`` has what is done with a block beside or instead.
+
+    A key is how the block begins. Every key must be met once at least.
+    """
+    unmet = dict(steps)
+    for block in blocks:
+        key = next((one for one in steps if block.text.lstrip().startswith(one)), None)
+        if key is not None:
+            unmet.pop(key, None)
+            steps[key](block)
+        elif any(block.text.startswith(one) for one in LEFT_OUT):
+            continue
+        elif block.language == "sh":
+            terminal.run(block)
+        elif block.language == "text":
+            terminal.compare(block)
+        else:
+            pytest.fail(f"{block}: nothing here runs a block in {block.language!r}")
+    assert unmet == {}, "the tutorial has no such block any more"
+
+
+def test_part_1_on_a_laptop(folder: Path, tmp_path: Path) -> None:
+    first, _ = parts()
+    with running_dev(tmp_path) as dev:
+        own = {"PYTHONPATH": str(folder), "DBT_TARGET_PATH": str(tmp_path / "own_dbt")}
+        terminal = Terminal(folder, dict(dev.environment) | own)
+
+        def launch(block: Block) -> None:
+            dev.run("completion_webhooks_job", yaml.safe_load(block.text))
+
+        walk(terminal, first, {"ops:": launch})
+        bodies = [json.loads(one["body"]) for one in dev.webhooks]
+    assert any("learning_time" in one for one in bodies)
+
+
+@pytest.fixture
+def account(folder: Path, tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal whose warehouse is empty, and not that of part 1."""
+    environment = dev_environment(tmp_path) | {"PYTHONPATH": str(folder)}
+    settings = EmbeddedWarehouse(
+        port=int(environment["LTW_WAREHOUSE_PORT"]), home=Path(environment["LTW_HOME"])
+    )
+    Path(environment["DAGSTER_HOME"]).mkdir(parents=True)
+    try:
+        yield Terminal(folder, environment)
+    finally:
+        stop(settings)
+
+
+def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
+    known = tmp_path / "known"
+    with running_receiver(secrets=SecretStore({}, known), port=free_port()) as receiver:
+        account.environment[DEVELOPMENT_SETTING] = receiver.url.removeprefix("http://")
+        keys = account.folder / "deploy" / "secrets"
+        names: dict[int, str] = {}
+
+        def settle(block: Block) -> None:
+            account.run(block)
+            chosen = load_settings(account.environment)
+            assert isinstance(chosen, SnowflakeWarehouse)
+            assert "BEGIN PRIVATE KEY" in Path(chosen.private_key_path).read_text()
+            # From here on the embedded warehouse is the account.
+            for name in [one for one in account.environment if one.startswith(SNOWFLAKE)]:
+                del account.environment[name]
+
+        def map_tables(block: Block) -> None:
+            edit_vars(account.folder / "dbt_project.yml", yaml.safe_load(block.text))
+            activated_at = datetime.fromisoformat(account.environment["WEBHOOKS_ACTIVATED_AT"])
+            start = activated_at - timedelta(days=SampleSize().days_per_wave)
+            arguments = [str(tmp_path), start.isoformat(), receiver.url, str(keys)]
+            loaded = json.loads(account.python("-c", LOAD_SAMPLE, *arguments))
+            assert loaded["logs"] == "LAKE.OPENEDX_EVENTS.TRACKING_LOGS"
+            names.update({int(key): name for key, name in loaded["endpoints"].items()})
+
+        def make_key(block: Block) -> None:
+            account.run(block)
+            # Its owner gets the same text.
+            shutil.copy(keys / "webhook-signing-1", known / names[1])
+
+        def launch(block: Block) -> None:
+            if "dry_run" not in block.text:
+                return  # test_commands.py says whether Dagster takes it
+            runs = [{"job": JOB, "config": yaml.safe_load(block.text)}, {"job": JOB}]
+            lines = "".join(json.dumps(one) + "\n" for one in runs)
+            dry, real = account.python("-m", "orchestration.run_jobs", given=lines).splitlines()
+            for answer in (json.loads(dry), json.loads(real)):
+                assert answer["success"], answer["failures"]
+            metadata = json.loads(dry)["metadata"]
+            assert metadata["sync/completion_webhooks"]["dry_run"] is True
+
+        walk(
+            account,
+            parts()[1],
+            {
+                "alter user": is_snowflakes,
+                "cat > deploy/secrets/settings.sh": settle,
+                "vars:": map_tables,
+                'echo "whsec_': make_key,
+                "ops:": launch,
+            },
+        )
+        got = json.loads(fetch(f"{receiver.url}/api/webhooks?limit=2000") or "")["webhooks"]
+    completions = [one for one in got if TEST_HEADER not in one["headers"]]
+    to_first = [one for one in completions if one["endpoint"] == names[1]]
+    assert to_first
+    assert {one["verification"] for one in to_first} == {"verified"}
+    assert [one for one in completions if one["endpoint"] == names[2]] == [], "it was off"
+    tested = {one["endpoint"] for one in got if TEST_HEADER in one["headers"]}
+    assert tested == {names[1], names[2]}, "one by check and test-send, the other by enable"
+
+
+def is_snowflakes(block: Block) -> None:
+    """A statement that only a real account can run: it parses, and its user is the one made."""
+    (parsed,) = sqlglot.parse(block.text, read="snowflake")
+    assert parsed is not None
+    setup = (PROJECT_ROOT / "deploy" / "snowflake" / "setup.sql").read_text(encoding="utf-8")
+    assert f"create user if not exists {block.text.split()[2]}" in setup
+
+
+def edit_vars(path: Path, wanted: Mapping[str, Any]) -> None:
+    """Give ``dbt_project.yml`` the values of the text, line by line, as an editor would."""
+    text = path.read_text(encoding="utf-8")
+    values = wanted["vars"]["learning_time"]
+    assert list(values) == list(dbt_vars())[: len(values)], "the first six, in their order"
+    for name, value in values.items():
+        text, count = re.subn(
+            rf"^    {name}: .*$", f"    {name}: {value}", text, flags=re.MULTILINE
+        )
+        assert count == 1, name
+    path.write_text(text, encoding="utf-8")
+
+
+def test_every_block_that_is_left_out_is_there() -> None:
+    texts = [one.text for part in parts() for one in part]
+    assert [one for one in LEFT_OUT if not any(text.startswith(one) for text in texts)] == []

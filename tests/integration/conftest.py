@@ -1,0 +1,41 @@
+"""What the tests of a whole run share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sync.warehouse import Warehouse
+from tests.support.completions import completion
+from tests.support.marts import (
+    create_marts,
+    endpoint,
+)
+from tests.support.operator import World, open_world
+from tests.support.pipeline import PASSED_AT, Pipeline
+from tests.support.receiver import Receiver, receiver
+
+
+@pytest.fixture
+def target() -> Iterator[Receiver]:
+    with receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def pipeline(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Pipeline:
+    """Two completions and one endpoint."""
+    create_marts(
+        warehouse,
+        completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
+        endpoints=[endpoint(1, f"{target.url}/hooks/example")],
+    )
+    return Pipeline(warehouse, target, tmp_path)
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    with open_world(warehouse, tmp_path) as opened:
+        yield opened

@@ -1,0 +1,179 @@
+"""Old completions sent after all: chosen by a window, agreed to by number, once, with their id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from sync.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
+from sync.confirmation import NotConfirmed
+from sync.errors import ConfigurationError
+from sync.retention import apply_retention
+from sync.warehouse import Warehouse
+from tests.support.completions import add_completions, completion
+from tests.support.delivery import enterprise
+from tests.support.operator import OUTBOX, World, open_world
+
+JANUARY = Window(since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
+OLD = {10: "2026-01-05T08:00:00", 11: "2026-01-20T08:00:00", 12: "2026-02-01T00:00:00"}
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    """Three completions from before the activation, of two customers, and one after it."""
+    with open_world(warehouse, tmp_path) as opened:
+        add_completions(
+            warehouse,
+            [
+                completion(n, passed_at, enterprise_customer_uuid=enterprise(n % 2 + 1))
+                for n, passed_at in OLD.items()
+            ],
+        )
+        opened.complete(2)
+        opened.deliver()
+        opened.take()
+        yield opened
+
+
+def plan(world: World, window: Window = JANUARY) -> BackfillPlan:
+    return plan_backfill(world.warehouse, window)
+
+
+def ask(
+    world: World, confirmed: int | None, window: Window = JANUARY, **options: object
+) -> Backfill:
+    return backfill(
+        world.warehouse,
+        window,
+        requested_by="an operator",
+        confirmed=confirmed,
+        setting="confirm_count:",
+        clock=world.clock,
+        **options,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def test_before_a_backfill_nothing_old_is_sent(world: World) -> None:
+    states = {int(row["user_id"]): row["state"] for row in world.rows("user_id, state")}
+    assert states == {2: "delivered", 10: "suppressed", 11: "suppressed", 12: "suppressed"}
+
+
+def test_a_plan_counts_and_changes_nothing(world: World) -> None:
+    before = world.everything()
+    found = plan(world)
+    assert (found.matched, found.beyond_limit, found.gone) == (2, 0, 0)
+    assert found.by_enterprise == {enterprise(1): 1, enterprise(2): 1}
+    assert (found.first_at, found.last_at) == (
+        datetime(2026, 1, 5, 8),
+        datetime(2026, 1, 20, 8),
+    )
+    assert len(found.sample) == 2
+    assert world.everything() == before
+
+
+def test_the_next_run_sends_what_was_agreed_to_under_the_ids_it_always_had(world: World) -> None:
+    ids = {row["webhook_id"] for row in world.rows("webhook_id", "user_id in (10, 11)")}
+    made = ask(world, 2)
+    assert made.matched == 2
+    world.deliver()
+    sent = world.take()
+    assert {one.webhook_id for one in sent} == ids
+    assert {json.loads(one.body)["learner"]["user_id"] for one in sent} == {10, 11}
+    assert not any("webhook-replay" in one.headers for one in sent), "nobody had them before"
+    world.deliver()
+    assert world.take() == [], "and never again"
+    assert world.rows("state", "user_id = 12") == [{"state": "suppressed"}]
+
+
+def test_the_request_is_recorded_and_each_row_names_it(world: World) -> None:
+    made = ask(world, 2)
+    (row,) = world.warehouse.rows(
+        "select replay_id, requested_by, matched, to_json(selection) as selection"
+        " from analytics.sync.replays"
+    )
+    assert (row["replay_id"], row["requested_by"], row["matched"]) == (
+        made.backfill_id,
+        "an operator",
+        2,
+    )
+    assert json.loads(row["selection"])["backfill"] is True
+    named = world.rows("user_id", f"recorded_run_id = '{made.backfill_id}'")
+    assert [int(one["user_id"]) for one in named] == [10, 11]
+
+
+@pytest.mark.parametrize("confirmed", [None, 0, 1, 3])
+def test_any_other_number_changes_nothing_and_the_error_says_the_right_one(
+    world: World, confirmed: int | None
+) -> None:
+    before = world.everything()
+    with pytest.raises(NotConfirmed, match=r"confirm_count: 2$"):
+        ask(world, confirmed)
+    assert world.everything() == before
+
+
+def test_the_limit_takes_the_oldest_first(world: World) -> None:
+    window = Window(since=JANUARY.since, until=JANUARY.until, limit=1)
+    assert (plan(world, window).matched, plan(world, window).beyond_limit) == (1, 1)
+    ask(world, 1, window)
+    awaiting = world.rows("user_id", "state = 'awaiting'")
+    assert [int(row["user_id"]) for row in awaiting] == [10]
+
+
+def test_one_customer_alone_can_be_chosen_in_any_spelling(world: World) -> None:
+    window = Window(since=JANUARY.since, until=JANUARY.until, enterprise=enterprise(2).upper())
+    ask(world, 1, window)
+    awaiting = world.rows("user_id", "state = 'awaiting'")
+    assert [int(row["user_id"]) for row in awaiting] == [11]
+
+
+def test_rows_with_a_message_or_another_reason_are_never_touched(world: World) -> None:
+    """The neighbours: suppressed for another reason, and one that somehow has a body."""
+    world.warehouse.execute(f"update {OUTBOX} set state_reason = 'no_endpoint' where user_id = 10")
+    world.warehouse.execute(f"update {OUTBOX} set body = '{{}}' where user_id = 11")
+    before = world.rows()
+    assert plan(world).matched == 0
+    assert ask(world, 0) == Backfill(None, 0)
+    assert world.rows() == before
+
+
+def test_what_the_marts_no_longer_hold_is_not_sent(world: World) -> None:
+    """Consent withdrawn since: the completion is gone from the mart, the row stays suppressed."""
+    world.warehouse.execute("delete from analytics.marts.completed_enrollments where user_id = 10")
+    assert (plan(world).matched, plan(world).gone) == (1, 1)
+    ask(world, 1)
+    assert world.rows("state", "user_id = 10") == [{"state": "suppressed"}]
+
+
+def test_facts_that_retention_has_emptied_are_read_again(world: World) -> None:
+    world.warehouse.execute(f"update {OUTBOX} set updated_at = '2020-01-01' where user_id > 9")
+    apply_retention(world.warehouse, clock=world.clock)
+    assert world.rows("facts", "user_id = 10") == [{"facts": None}]
+    ask(world, 2)
+    world.deliver()
+    assert len(world.take()) == 2
+
+
+def test_repeating_a_request_under_its_id_does_nothing_more(world: World) -> None:
+    first = ask(world, 2, backfill_id="0f0e9c1e-0000-4000-8000-000000000001")
+    before = world.everything()
+    assert ask(world, 2, backfill_id="0f0e9c1e-0000-4000-8000-000000000001") == first
+    assert world.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"until": datetime(2026, 1, 1)}, "since must lie before until"),
+        ({"limit": 0}, "limit is 0"),
+        ({"limit": 100_001}, "limit is 100001"),
+        ({"enterprise": "Example"}, "enterprise: 'Example'"),
+    ],
+)
+def test_a_window_that_means_nothing_is_refused(changes: dict[str, object], named: str) -> None:
+    values = {"since": datetime(2026, 1, 1), "until": datetime(2026, 2, 1)} | changes
+    with pytest.raises(ConfigurationError, match=named):
+        Window(**values)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,81 @@
+"""Enrollment events: for endpoints that want them, and never with learning time."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sync.completions import Enqueued
+from sync.event_sources import ENROLLMENTS
+from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.marts import (
+    ENDPOINT_COLUMNS,
+    ENROLLMENT_COLUMNS,
+    LEARNING_TIME_COLUMNS,
+    create_table,
+    endpoint,
+    enrollment,
+)
+from tests.support.pipeline import (
+    ACTIVATED_AT,
+    Pipeline,
+    learning_time,
+)
+
+
+@pytest.fixture
+def enrolling(pipeline: Pipeline) -> Pipeline:
+    """The pipeline with an enrollment, at an endpoint that has enrollment events on."""
+    create_table(
+        pipeline.warehouse,
+        "webhook_endpoints",
+        ENDPOINT_COLUMNS,
+        [endpoint(1, f"{pipeline.target.url}/hooks/x", is_enrollment_events_enabled=True)],
+    )
+    create_table(pipeline.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(1)])
+    return pipeline
+
+
+def test_an_enrollment_is_sent_once_and_never_carries_learning_time(enrolling: Pipeline) -> None:
+    create_table(
+        enrolling.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [learning_time(1)]
+    )
+    for _ in range(2):
+        enrolling.detect(source=ENROLLMENTS)
+        enrolling.freeze(enabled=True)
+        enrolling.send()
+    assert [json.loads(one.body) for one in enrolling.target.received] == [
+        {
+            "event_type": "course_enrollment",
+            "event_version": "2.0",
+            "event_source": "openedx_events",
+            "timestamp": json.loads(enrolling.target.received[0].body)["timestamp"],
+            "enterprise_customer": {"uuid": ENTERPRISE, "name": "Example Industries"},
+            "learner": {"user_id": 1, "username": "learner_1", "email": "learner_1@example.com"},
+            "course": {"course_key": COURSE_RUN},
+            "enrollment": {
+                "mode": "verified",
+                "is_active": True,
+                "enrollment_date": "2026-03-05T08:00:00Z",
+            },
+        }
+    ]
+    assert enrolling.rows("enrichment_outcome") == [{"enrichment_outcome": "not_a_completion"}]
+
+
+def test_an_enrollment_and_the_completion_of_it_are_two_messages(enrolling: Pipeline) -> None:
+    enrolling.detect()
+    enrolling.detect(source=ENROLLMENTS)
+    enrolling.freeze()
+    enrolling.send()
+    kinds = [json.loads(one.body)["event_type"] for one in enrolling.target.received]
+    assert sorted(kinds) == ["course_completion"] * 2 + ["course_enrollment"]
+    assert len({one.webhook_id for one in enrolling.target.received}) == 3
+
+
+def test_nobody_hears_of_enrollments_with_the_events_switched_off(enrolling: Pipeline) -> None:
+    off = endpoint(1, f"{enrolling.target.url}/hooks/x", is_enrollment_events_enabled=False)
+    create_table(enrolling.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    assert enrolling.detect(source=ENROLLMENTS) == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=0)
+    assert enrolling.rows("webhook_id") == []

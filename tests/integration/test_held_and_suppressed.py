@@ -1,0 +1,115 @@
+"""What is not sent: held until something is mended, or suppressed with the reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.completions import add_completions, completion
+from tests.support.marts import (
+    ENDPOINT_COLUMNS,
+    create_table,
+    endpoint,
+)
+from tests.support.pipeline import (
+    OTHER_ENTERPRISE,
+    PASSED_AT,
+    Pipeline,
+)
+from tests.support.receiver import Receiver
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "text"),
+    [
+        pytest.param({"url": "ftp://example.com/x"}, "endpoint_invalid", "https://", id="bad url"),
+        pytest.param({"is_active": False}, "endpoint_inactive", None, id="switched off"),
+        pytest.param({"endpoint_id": 99}, "endpoint_missing", None, id="gone"),
+    ],
+)
+def test_a_frozen_webhook_is_held_while_its_endpoint_cannot_take_it(
+    pipeline: Pipeline, change: dict[str, object], reason: str, text: str | None
+) -> None:
+    good = endpoint(1, f"{pipeline.target.url}/hooks/example")
+    pipeline.detect()
+    pipeline.freeze()
+    create_table(
+        pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good | {"x": 0} | change]
+    )
+    report = pipeline.send()
+    assert report.unusable == {1: reason}
+    assert text is None or text in report.problems[1]
+    assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {reason}
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    pipeline.send()
+    assert {row["state"] for row in pipeline.rows("state")} == {"delivered"}
+
+
+def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -> None:
+    pipeline.secrets = {}
+    pipeline.detect()
+    pipeline.freeze()
+    report = pipeline.send()
+    assert report.unusable == {1: "signing_key_missing"}
+    assert "LTW_SECRET_WEBHOOK_SIGNING_1" in report.problems[1]
+    assert pipeline.target.received == []
+
+
+def test_an_enterprise_without_an_endpoint_is_suppressed_with_that_reason(
+    pipeline: Pipeline,
+) -> None:
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [])
+    pipeline.detect()
+    assert pipeline.freeze().suppressed == {"no_endpoint": 2}
+    assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"no_endpoint"}
+
+
+def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
+    pipeline: Pipeline, target: Receiver
+) -> None:
+    other = OTHER_ENTERPRISE
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT, enterprise_customer_uuid=other)])
+    broken = endpoint(2, f"{target.url}/hooks/x", enterprise_customer_uuid=other, region="UK")
+    rows = [endpoint(1, f"{target.url}/hooks/example"), broken]
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    pipeline.detect()
+    report = pipeline.freeze()
+    assert report.held == {"endpoint_row_invalid": 1}
+    assert "endpoint 2: region" in next(iter(report.problems))
+    pipeline.send()
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered", "held"]
+    rows[1] = broken | {"region": "OTHER"}
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    pipeline.freeze()
+    pipeline.send()
+    assert pipeline.rows("state")[2] == {"state": "delivered"}
+
+
+def test_a_completion_that_cannot_be_rendered_is_held_and_stops_nobody(pipeline: Pipeline) -> None:
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT, percent_grade=None)])
+    pipeline.detect()
+    report = pipeline.freeze()
+    assert report.held == {"payload_invalid": 1}
+    assert "percent_grade" in next(iter(report.problems))
+    pipeline.send()
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered", "held"]
+
+
+def test_a_percipio_completion_without_identity_is_held_until_the_identity_is_known(
+    pipeline: Pipeline,
+) -> None:
+    percipio = endpoint(1, f"{pipeline.target.url}/hooks/example", payload_format="percipio")
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [percipio])
+    pipeline.detect()
+    report = pipeline.freeze()
+    assert report.held == {"identity_missing": 2}
+    assert "single sign-on" in next(iter(report.problems))
+    pipeline.warehouse.execute(
+        "update analytics.marts.completed_enrollments"
+        " set percipio_user_id = 'u-1', percipio_organization_id = 'org' where user_id = 1"
+    )
+    assert pipeline.freeze().frozen == {"flag_off": 1}
+    pipeline.send()
+    assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u-1"]
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "held"]

@@ -1,0 +1,47 @@
+"""The tables of the ledger: made once, however often and from wherever a run asks for them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sync.ledger import MIGRATIONS, ensure_ledger
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+
+NEWEST = MIGRATIONS[-1].version
+HISTORY = "analytics.sync.ledger_migrations"
+TABLES = "select table_name from information_schema.tables where lower(table_schema) = 'sync'"
+
+
+def test_it_is_made_once_and_looked_at_with_one_statement_after_that(warehouse: Warehouse) -> None:
+    assert ensure_ledger(warehouse) == NEWEST
+    before = warehouse.statements
+    assert ensure_ledger(warehouse) == NEWEST
+    assert warehouse.statements - before == 1
+    rows = warehouse.rows(f"select version from {HISTORY} order by version")
+    assert [int(row["version"]) for row in rows] == [one.version for one in MIGRATIONS]
+
+
+def test_runs_that_start_at_the_same_moment_make_it_together(
+    warehouse: Warehouse, warehouse_settings: EmbeddedWarehouse
+) -> None:
+    def start(number: int) -> int:
+        with open_warehouse(warehouse_settings, purpose=f"run-{number}") as session:
+            return ensure_ledger(session)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(start, range(3))) == [NEWEST] * 3
+    made = {str(row["table_name"]).lower() for row in warehouse.rows(TABLES)}
+    assert {name.lower() for one in MIGRATIONS for name, _ in one.tables} <= made
+
+
+def test_a_ledger_that_was_half_made_is_completed_and_keeps_its_rows(warehouse: Warehouse) -> None:
+    ensure_ledger(warehouse)
+    warehouse.execute(
+        "insert into analytics.sync.activations select 'course_completion', sysdate(), sysdate()"
+    )
+    warehouse.execute("drop table analytics.sync.endpoint_state")
+    warehouse.execute(f"delete from {HISTORY}")
+    assert ensure_ledger(warehouse) == NEWEST
+    assert warehouse.rows("select count(*) as n from analytics.sync.endpoint_state")[0]["n"] == 0
+    assert warehouse.rows("select count(*) as n from analytics.sync.activations")[0]["n"] == 1

@@ -1,0 +1,176 @@
+"""Metrics and traces of real delivery runs, in the SDK's own readers and at a collector."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from sync import instruments, telemetry
+from sync.dispatch import dispatch
+from sync.instruments import INSTRUMENTS, SPANS
+from sync.telemetry_otel import FLUSH_SECONDS
+from sync.transport import Transport
+from sync.warehouse import Warehouse
+from sync.watching import Watch
+from tests.support.delivery import Run
+from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.telemetry import listening
+from tests.support.watched import NO_SETTING, PER_ENDPOINT, deliver, frozen_run
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[ReceiverProcess]:
+    with receiver_process() as running:
+        yield running
+
+
+@pytest.fixture
+def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
+    return frozen_run(warehouse, target, tmp_path)
+
+
+def test_metrics_and_spans_of_a_run_agree_with_its_ledger(warehouse: Warehouse, run: Run) -> None:
+    with listening() as heard:
+        deliver(warehouse, run, NO_SETTING)
+        attempts = warehouse.rows(
+            """
+            select endpoint_id, outcome, count(*) as n from analytics.sync.webhook_attempts
+            group by endpoint_id, outcome
+            """
+        )
+        assert heard.points(instruments.ATTEMPTS) == {
+            (("endpoint_id", int(row["endpoint_id"])), ("outcome", row["outcome"])): row["n"]
+            for row in attempts
+        }
+        retries = heard.points(instruments.RETRIES)
+        assert retries == {(("endpoint_id", 2), ("error_kind", "E_HTTP")): 3}
+        assert sum(heard.points(instruments.DEAD_LETTERS).values()) >= 1
+        assert heard.points(instruments.DELIVERY_LATENCY) == {(): 3}
+        durations = heard.points(instruments.ATTEMPT_DURATION)
+        assert sum(durations.values()) == sum(row["n"] for row in attempts)
+        states = {str(labels[0][1]): n for labels, n in heard.points(instruments.OUTBOX).items()}
+        rows = warehouse.rows(
+            "select state, count(*) as n from analytics.sync.webhook_outbox group by state"
+        )
+        assert {state: n for state, n in states.items() if n} == {
+            row["state"]: row["n"] for row in rows
+        }
+        assert heard.spans() == {"deliver": 1, "batch": 1}
+
+
+def test_nothing_is_asked_of_the_warehouse_when_nobody_listens(
+    warehouse: Warehouse, run: Run
+) -> None:
+    with Transport(policy=run.policy) as transport:
+        report = dispatch(warehouse, run.sender(warehouse, transport))
+    before = warehouse.statements
+    Watch("run-1").delivered(warehouse, report)
+    assert warehouse.statements == before
+
+
+def test_saying_something_costs_next_to_nothing_when_nobody_listens() -> None:
+    started = time.perf_counter()
+    for _ in range(100_000):
+        telemetry.current().count(instruments.ATTEMPTS, endpoint_id=1, outcome="delivered")
+    assert time.perf_counter() - started < 1
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes OTLP over HTTP, as a collector does."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.metrics: dict[str, str] = {}
+        self.spans: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, Collector)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/metrics":
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for scope in resource.scope_metrics:
+                    server.metrics |= {one.name: one.unit for one in scope.metrics}
+        elif self.path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    server.spans += [span.name for span in scope.spans]
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not to the test's output."""
+
+
+@contextmanager
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+@pytest.fixture
+def nobody_listens() -> Iterator[None]:
+    """Whatever the test begins, the next one finds silence."""
+    before = telemetry.use(telemetry.Silent())
+    yield
+    begun = telemetry.use(before)
+    close = getattr(begun, "close", None)
+    if close is not None:
+        close()
+
+
+def test_a_collector_hears_the_run_by_the_time_its_step_ends(
+    warehouse: Warehouse, run: Run, nobody_listens: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collector() as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
+        monkeypatch.delenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", raising=False)
+        deliver(warehouse, run, {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url})
+        assert server.metrics.items() <= {one.name: one.unit for one in INSTRUMENTS}.items()
+        assert {
+            "ltw.attempts",
+            "ltw.delivery.latency",
+            "ltw.outbox.webhooks",
+        } <= server.metrics.keys()
+        assert set(server.spans) == {"deliver", "batch"} <= set(SPANS)
+
+
+def test_a_collector_that_is_down_costs_a_run_seconds_and_nothing_else(
+    warehouse: Warehouse, run: Run, nobody_listens: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    started = time.monotonic()
+    deliver(warehouse, run, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
+    assert time.monotonic() - started < 2 * FLUSH_SECONDS
+    rows = warehouse.rows(
+        "select count(*) as n from analytics.sync.webhook_outbox where state = 'delivered'"
+    )
+    assert rows[0]["n"] == PER_ENDPOINT
+
+
+def test_telemetry_stays_off_without_a_collector_or_when_it_is_switched_off() -> None:
+    address = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    assert telemetry.is_wanted(address)
+    assert not telemetry.is_wanted(address | {"OTEL_SDK_DISABLED": "true"})
+    assert not telemetry.is_wanted({"OTEL_EXPORTER_OTLP_ENDPOINT": ""})

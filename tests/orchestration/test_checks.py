@@ -1,0 +1,168 @@
+"""Checks around the send: one stops it, the others tell; all say what to do."""
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from orchestration.check_texts import OWNER
+from sync.ledger import ensure_ledger
+from sync.network import DEVELOPMENT_SETTING
+from sync.warehouse import Warehouse
+from tests.support.clockwork import STEPS, run_config
+from tests.support.ledger_rows import webhook, write_ledger
+from tests.support.marts import create_marts, endpoint
+from tests.support.receiver import Receiver, receiver
+
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+LONG_AGO = datetime(2026, 3, 1)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+@pytest.fixture
+def target() -> Iterator[Receiver]:
+    with receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def ready(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """One good endpoint and nothing to send."""
+    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
+    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
+    ensure_ledger(warehouse)
+    create_marts(warehouse, endpoints=[endpoint(1, f"{target.url}/hooks/example")])
+    return warehouse
+
+
+def due(user_id: int, body: dict[str, object], **changes: object) -> dict[str, object]:
+    return webhook(
+        user_id,
+        datetime.now(UTC).replace(tzinfo=None),
+        body=json.dumps(body),
+        state="pending",
+        delivered_at=None,
+        attempt_count=0,
+        next_attempt_at=LONG_AGO.isoformat(),
+        **changes,
+    )
+
+
+def run(job: dg.JobDefinition, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return job.execute_in_process(
+        instance=instance,
+        asset_selection=list(STEPS),
+        run_config=run_config(
+            detection={"activated_at": LONG_AGO.isoformat()}, delivery={"linger_seconds": 0}
+        ),
+        raise_on_error=False,
+    )
+
+
+def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+
+
+def test_an_event_that_is_recorded_twice_stops_the_send(
+    ready: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    write_ledger(ready, webhooks=[due(1, {"n": 1}), due(1, {"n": 2}), due(2, {"n": 3})])
+    result = run(webhooks_job, instance)
+    assert not result.success
+    assert verdicts(result)["no_event_is_recorded_twice"] is False
+    assert target.received == []
+    assert not result.asset_materializations_for_node("sync__completion_webhooks")
+
+
+def test_once_the_copy_is_gone_everything_is_sent(
+    ready: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    write_ledger(ready, webhooks=[due(1, {"n": 1}), due(2, {"n": 3})])
+    result = run(webhooks_job, instance)
+    assert result.success
+    assert set(verdicts(result).values()) == {True}
+    assert len(verdicts(result)) == 4
+    assert len(target.received) == 2
+
+
+def test_a_body_that_differs_is_told_of_and_holds_nobody_else_up(
+    ready: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    wrong = due(1, {"learning_time": {"total_seconds": 9}})
+    write_ledger(ready, webhooks=[wrong, due(2, {"n": 3})])
+    result = run(webhooks_job, instance)
+    assert result.success
+    assert [name for name, passed in verdicts(result).items() if not passed] == [
+        "bodies_carry_the_recorded_number"
+    ]
+    [failed] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert failed.metadata["webhooks"].value == 1
+    assert str(wrong["webhook_id"]) in str(failed.metadata["some_of_them"].value)
+    assert len(target.received) == 2
+
+
+def test_every_check_names_a_team_and_says_what_to_do(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    keys = graph.asset_check_keys
+    assert len(keys) > 50
+    silent = [
+        key.name
+        for key in keys
+        if graph.get(key).metadata.get(OWNER) not in ("Integrations", "Learning data")
+        or not (graph.get(key).description or "").partition("**What to do:** ")[2]
+    ]
+    assert silent == []
+
+
+def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    own = {key for key in graph.asset_check_keys if key.asset_key.path[0] == "sync"}
+    assert {key.name for key in own if graph.get(key).blocking} == {"no_event_is_recorded_twice"}
+    assert len(own) == 4
+
+
+@dg.asset
+def shelf() -> None: ...
+
+
+@dg.asset_check(asset=shelf, description="**Told:** Librarians.")
+def shelf_is_full(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed="full" in context.run.tags, severity=dg.AssetCheckSeverity.WARN
+    )
+
+
+def test_a_warning_is_told_when_it_begins_and_then_only_after_it_was_gone(
+    defs: dg.Definitions, target: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that its customer has closed warns every five minutes, for days."""
+    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
+    monkeypatch.setenv("LTW_ALERT_URL", f"{target.url}/alerts")
+    library = dg.Definitions(assets=[shelf], asset_checks=[shelf_is_full])
+    told = []
+    with dg.instance_for_test() as instance:
+        for tags in ({}, {}, {"full": "yes"}, {}):
+            result = library.resolve_implicit_global_asset_job_def().execute_in_process(
+                instance=instance, tags=tags
+            )
+            context = dg.build_run_status_sensor_context(
+                sensor_name="a_check_failed",
+                dagster_instance=instance,
+                dagster_run=result.dagster_run,
+                dagster_event=result.get_run_success_event(),
+                repository_def=library.get_repository_def(),
+            )
+            defs.get_sensor_def("a_check_failed")(context)
+            told.append(len(target.received))
+    assert told == [1, 1, 1, 2]
+    text = json.loads(target.received[0].body)["text"]
+    assert "check shelf_is_full of shelf warns" in text
+    assert "Librarians" in text

@@ -1,0 +1,196 @@
+"""The flag as a run of Dagster has it: effective values, their sources, and what is reported."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration import effective
+from orchestration.config import EnrichmentConfig
+from orchestration.effective import sources
+from sync.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
+from sync.warehouse import Warehouse
+from tests.support.clockwork import ACTIVATED, failure_texts, metadata_of, run
+from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
+from tests.support.receiver import Receiver
+
+FLAG = "enable_webhook_learning_time_enrichment"
+
+
+@pytest.fixture
+def known(marts: Warehouse) -> Warehouse:
+    """The mart knows learning time of two of the three completions."""
+    create_table(
+        marts,
+        "completion_learning_time",
+        LEARNING_TIME_COLUMNS,
+        [
+            {
+                "enterprise_customer_uuid": ENTERPRISE,
+                "user_id": n,
+                "courserun_key": COURSE_RUN,
+                "passed_at": "2026-03-10T17:42:31",
+                "learning_time_seconds": 26964,
+                "event_count": 12,
+                "computed_through": "2026-03-12T00:00:00",
+            }
+            for n in (1, 2)
+        ],
+    )
+    return marts
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    return metadata_of(result)["enriched_completions"]
+
+
+def settings(result: dg.ExecuteInProcessResult, asset: str = "enriched_completions"):
+    return {
+        record.data["setting"]: (record.data["value"], record.data["source"])
+        for record in metadata_of(result)[asset]["settings"].records
+    }
+
+
+def test_the_run_shows_each_setting_its_value_and_where_it_came_from(
+    known: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
+) -> None:
+    enrichment = {FLAG: True, "enterprise_allowlist": [ENTERPRISE.upper()]}
+    result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
+    assert settings(result) == {
+        FLAG: ("true", "run config"),
+        "rollout_percentage": ("everybody", "default"),
+        "enterprise_allowlist": (json.dumps([ENTERPRISE]), "run config"),
+        "max_enrichment_wait_minutes": ("60", "default"),
+        "shadow_lookup": ("true", "default"),
+        "dry_run": ("false", "default"),
+    }
+    assert settings(result, "newly_completed_enrollments")["activated_at"] == (
+        ACTIVATED["activated_at"],
+        "run config",
+    )
+    assert settings(result, "completion_webhooks")["threads"] == ("32", "default")
+
+
+def test_a_value_equal_to_the_default_is_still_said_to_be_given(
+    known: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
+) -> None:
+    """The run's own config tells, not a comparison with the default."""
+    result = run(webhooks_job, instance, enrichment={FLAG: False, "rollout_percentage": 100})
+    assert settings(result)[FLAG] == ("false", "run config")
+    assert settings(result)["rollout_percentage"] == ("everybody", "run config")
+
+
+def test_a_setting_can_come_from_a_variable_that_the_run_config_names(
+    known: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXAMPLE_FLAG", "true")
+    result = run(webhooks_job, instance, enrichment={FLAG: {"env": "EXAMPLE_FLAG"}})
+    assert settings(result)[FLAG] == ("true", "run config, from environment EXAMPLE_FLAG")
+
+
+def test_the_environment_s_default_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(effective, "SET_AT_LOAD", frozenset([FLAG_VARIABLE]))
+    found = {name: source for name, _, source in sources(EnrichmentConfig(), {})}
+    assert found[FLAG] == f"environment {FLAG_VARIABLE}"
+    assert found["rollout_percentage"] == "default"
+    given = {name: source for name, _, source in sources(EnrichmentConfig(), {FLAG: True})}
+    assert given[FLAG] == "run config", "what is given wins over the environment"
+
+
+def test_the_materialization_says_who_is_enriched_and_why_the_others_are_not(
+    known: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    target: Receiver,
+) -> None:
+    enrichment = {FLAG: True, "max_enrichment_wait_minutes": 0}
+    result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
+    facts = shown(result)
+    assert (facts["frozen"], facts["enriched"]) == (3, 2)
+    assert [record.data for record in facts["not_enriched"].records] == [
+        {
+            "outcome": "not_yet",
+            "messages": 1,
+            "why": "the mart did not cover the pass when the wait was over",
+        }
+    ]
+    assert facts["shadow_messages"] == 0
+    carrying = sum("learning_time" in json.loads(one.body) for one in target.received)
+    assert carrying == 2
+
+
+def test_with_the_flag_off_the_shadow_says_what_it_would_have_done(
+    known: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    target: Receiver,
+) -> None:
+    facts = shown(run(webhooks_job, instance, detection=ACTIVATED))
+    assert (facts["frozen"], facts["enriched"]) == (3, 0)
+    assert facts["learning_time_enrichment"] == "off"
+    assert (facts["shadow_messages"], facts["shadow_asked"]) == (3, 3)
+    assert facts["shadow_would_enrich"] == 2
+    assert "would wait for the mart" in facts["shadow"]
+    assert not any("learning_time" in json.loads(one.body) for one in target.received)
+
+
+def test_a_shadow_that_fails_is_a_word_in_the_metadata(
+    known: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    target: Receiver,
+) -> None:
+    known.execute("drop table analytics.marts.completion_learning_time")
+    result = run(webhooks_job, instance, detection=ACTIVATED)
+    assert result.success
+    assert "unavailable" in shown(result)["shadow"]
+    assert shown(result)["problems"] == "none"
+    assert len(target.received) == 3
+
+
+def test_nobody_is_enriched_at_0_percent_and_the_reason_is_said(
+    known: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
+) -> None:
+    enrichment = {FLAG: True, "rollout_percentage": 0}
+    result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
+    assert shown(result)["enriched"] == 0
+    assert [record.data for record in shown(result)["not_enriched"].records] == [
+        {"outcome": "not_in_rollout", "messages": 3, "why": "outside rollout_percentage"}
+    ]
+    assert shown(result)["shadow_would_enrich"] == 2
+
+
+@pytest.mark.parametrize(
+    ("enrichment", "named"),
+    [
+        ({"rollout_percentage": 101}, "rollout_percentage"),
+        ({"enterprise_allowlist": ["Example Industries"]}, "enterprise_allowlist: 'Example"),
+    ],
+)
+def test_a_wrong_value_fails_the_run_before_anything_is_recorded(
+    known: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    target: Receiver,
+    enrichment: dict[str, Any],
+    named: str,
+) -> None:
+    result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
+    assert not result.success
+    assert named in "\n".join(failure_texts(result))
+    assert target.received == []
+
+
+def test_the_variables_are_those_of_the_settings() -> None:
+    config = EnrichmentConfig()
+    assert set(type(config).model_fields) <= set(effective.VARIABLES)
+    assert effective.VARIABLES["rollout_percentage"] == ROLLOUT_VARIABLE

@@ -1,0 +1,243 @@
+"""The operator's jobs as the UI starts them: dry first, refused without the number, same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.operations import operation_schedules
+from sync.warehouse import Warehouse
+from tests.orchestration.conftest import PASSED_AT
+from tests.support.clockwork import ACTIVATED, everything_said, failure_texts, run
+from tests.support.completions import add_completions, completion
+from tests.support.operator import everything_in
+from tests.support.receiver import Receiver
+
+OUTBOX = "analytics.sync.webhook_outbox"
+DELIVERED = {"state": "delivered"}
+JANUARY = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
+
+
+class Desk:
+    """An operator in front of the UI."""
+
+    def __init__(
+        self, defs: dg.Definitions, instance: dg.DagsterInstance, warehouse: Warehouse
+    ) -> None:
+        self._defs = defs
+        self.instance = instance
+        self.warehouse = warehouse
+
+    def start(self, name: str, **config: Any) -> dg.ExecuteInProcessResult:
+        """Run ``<name>_job`` with this config, whatever comes of it."""
+        return self._defs.resolve_job_def(f"{name}_job").execute_in_process(
+            instance=self.instance,
+            run_config={"ops": {name: {"config": config}}} if config else {},
+            raise_on_error=False,
+        )
+
+    def deliver(self, **config: Any) -> None:
+        assert run(
+            self._defs.resolve_job_def("completion_webhooks_job"), self.instance, **config
+        ).success
+
+    def everything(self) -> dict[str, str]:
+        return everything_in(self.warehouse)
+
+
+def facts(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    """Metadata of the op's output, as plain values."""
+    assert result.success, failure_texts(result)
+    (event,) = [one for one in result.all_events if one.is_successful_output]
+    return {
+        name: [record.data for record in value.records]
+        if isinstance(value, dg.TableMetadataValue)
+        else value.value
+        for name, value in event.step_output_data.metadata.items()
+    }
+
+
+@pytest.fixture
+def new_desk(defs: dg.Definitions, instance: dg.DagsterInstance, marts: Warehouse) -> Desk:
+    """Nothing has been recorded yet."""
+    return Desk(defs, instance, marts)
+
+
+@pytest.fixture
+def desk(new_desk: Desk, target: Receiver) -> Desk:
+    """Three delivered, and two old ones that were never sent."""
+    add_completions(new_desk.warehouse, [completion(n, "2026-01-15T10:00:00") for n in (8, 9)])
+    new_desk.deliver(detection=ACTIVATED)
+    assert len(target.received) == 3
+    return new_desk
+
+
+def test_a_preview_lists_what_would_be_sent_and_changes_nothing(
+    desk: Desk, target: Receiver
+) -> None:
+    add_completions(desk.warehouse, [completion(n, PASSED_AT) for n in (4, 5)])
+    before = desk.everything()
+    found = facts(desk.start("preview"))
+    assert found["would_send"] == 2
+    assert found["verdicts"] == [{"verdict": "send", "why": "flag_off", "webhooks": 2}]
+    assert [one["endpoint"] for one in found["webhooks"]] == [1, 1]
+    assert found["as_json"]["webhooks"][0]["webhook_id"] == found["webhooks"][0]["webhook_id"]
+    assert desk.everything() == before
+    assert len(target.received) == 3
+
+
+def test_a_preview_goes_by_the_flag_it_is_given(desk: Desk) -> None:
+    add_completions(desk.warehouse, [completion(4, PASSED_AT)])
+    on = facts(desk.start("preview", enable_webhook_learning_time_enrichment=True))
+    assert on["verdicts"] == [{"verdict": "wait", "why": "learning_time_not_yet", "webhooks": 1}]
+    settings = {one["setting"]: one["source"] for one in on["settings"]}
+    assert settings["enable_webhook_learning_time_enrichment"] == "run config"
+
+
+def test_a_replay_as_it_stands_counts_and_changes_nothing(desk: Desk) -> None:
+    before = desk.everything()
+    found = facts(desk.start("replay", **DELIVERED))
+    assert (found["dry_run"], found["matched"]) == (True, 3)
+    assert found["next"].endswith("confirm_count: 3")
+    assert desk.everything() == before
+
+
+def test_a_replay_sends_the_same_id_and_bytes_again(desk: Desk, target: Receiver) -> None:
+    first = {one.webhook_id: one.body for one in target.received}
+    target.received.clear()
+    result = desk.start("replay", dry_run=False, confirm_count=3, requested_by="ops", **DELIVERED)
+    assert facts(result)["replay_id"] == result.run_id
+    assert target.received == [], "the delivery run sends, nothing else"
+    desk.deliver()
+    assert {one.webhook_id: one.body for one in target.received} == first
+    audit = desk.warehouse.rows("select requested_by, matched from analytics.sync.replays")
+    assert audit == [{"requested_by": "ops", "matched": 3}]
+
+
+@pytest.mark.parametrize("confirmed", [0, 2, 4])
+def test_a_replay_is_refused_without_the_right_number(desk: Desk, confirmed: int) -> None:
+    """However few: the launchpad remembers a ``dry_run: false`` from the last time."""
+    before = desk.everything()
+    result = desk.start("replay", dry_run=False, confirm_count=confirmed, **DELIVERED)
+    assert not result.success
+    (text,) = failure_texts(result)
+    assert "run again with confirm_count: 3" in text
+    assert desk.everything() == before
+
+
+def test_a_replay_of_nothing_in_particular_is_refused_in_words(new_desk: Desk) -> None:
+    result = new_desk.start("replay")
+    assert not result.success
+    assert "needs a state: dead, delivered or suppressed" in failure_texts(result)[0]
+
+
+def test_a_backfill_sends_old_completions_once_they_are_agreed_to(
+    desk: Desk, target: Receiver
+) -> None:
+    target.received.clear()
+    before = desk.everything()
+    dry = facts(desk.start("backfill", **JANUARY))
+    assert (dry["dry_run"], dry["matched"]) == (True, 2)
+    refused = desk.start("backfill", dry_run=False, **JANUARY)
+    assert "run again with confirm_count: 2" in failure_texts(refused)[0]
+    wrong = desk.start("backfill", dry_run=False, confirm_count=5, **JANUARY)
+    assert "confirm_count is 5, but 2 webhooks match now" in failure_texts(wrong)[0]
+    assert desk.everything() == before
+    real = desk.start("backfill", dry_run=False, confirm_count=2, **JANUARY)
+    assert facts(real)["backfill_id"] == real.run_id
+    desk.deliver()
+    assert {json.loads(one.body)["learner"]["user_id"] for one in target.received} == {8, 9}
+
+
+def test_a_test_event_reaches_the_endpoint_and_no_table(new_desk: Desk, target: Receiver) -> None:
+    before = new_desk.everything()
+    for flavour, carries in (("with_learning_time", True), ("without_learning_time", False)):
+        found = facts(new_desk.start("test_send", endpoint_id=1, flavour=flavour))
+        (sent,) = target.received
+        assert (found["passed"], sent.webhook_id) == (True, found["webhook_id"])
+        assert ("learning_time" in json.loads(sent.body)) is carries
+        target.received.clear()
+    assert new_desk.everything() == before
+
+
+def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
+    new_desk: Desk, target: Receiver
+) -> None:
+    target.answers["/hooks/example"] = (500, {})
+    result = new_desk.start("test_send", endpoint_id=1)
+    assert not result.success
+    assert "endpoint 1 did not take the test event: status 500" in failure_texts(result)[0]
+
+
+def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
+    desk.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
+    before = desk.everything()
+    assert facts(desk.start("retention"))["would_empty_bodies"] == 5
+    assert desk.everything() == before
+    assert facts(desk.start("retention", dry_run=False))["emptied_bodies"] == 5
+    assert desk.warehouse.rows(f"select count(body) as n from {OUTBOX}") == [{"n": 0}]
+
+
+def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definitions) -> None:
+    """A nightly dry run would keep personal data for ever and look green."""
+    (schedule,) = operation_schedules()
+    tick = schedule.evaluate_tick(
+        dg.build_schedule_context(
+            instance=new_desk.instance, repository_def=defs.get_repository_def()
+        )
+    )
+    assert tick.run_requests is not None
+    (request,) = tick.run_requests
+    job = defs.resolve_job_def("retention_job")
+    assert dg.validate_run_config(job, request.run_config)["ops"]["retention"]["config"] == {
+        "dry_run": False,
+        "days": 90,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "named"),
+    [
+        pytest.param("replay", {"state": "held"}, "'held' is none of dead, delivered", id="state"),
+        pytest.param("replay", {"state": "dead", "since": "x"}, "'x' must look like", id="moment"),
+        pytest.param(
+            "replay", {"state": "dead", "enterprise": "x"}, "enterprise: 'x'", id="customer"
+        ),
+        pytest.param("backfill", {"since": "", "until": ""}, "both name a moment", id="no window"),
+        pytest.param("test_send", {"endpoint_id": 77}, "no endpoint 77", id="no endpoint"),
+        pytest.param(
+            "test_send",
+            {"endpoint_id": 1, "flavour": "x"},
+            "is none of as_configured",
+            id="flavour",
+        ),
+        pytest.param("retention", {"days": 0}, "days", id="days"),
+    ],
+)
+def test_a_slip_fails_the_run_and_is_named(
+    new_desk: Desk, name: str, config: dict[str, Any], named: str
+) -> None:
+    before = new_desk.everything()
+    result = new_desk.start(name, **config)
+    assert not result.success
+    assert named in "\n".join(failure_texts(result))
+    assert new_desk.everything() == before
+
+
+def test_no_learner_is_named_in_what_the_jobs_show(desk: Desk) -> None:
+    add_completions(desk.warehouse, [completion(4, PASSED_AT)])
+    said = "".join(
+        everything_said(desk.instance, desk.start(name, **config).run_id)
+        for name, config in (
+            ("preview", {}),
+            ("replay", DELIVERED),
+            ("backfill", JANUARY),
+            ("test_send", {"endpoint_id": 1}),
+        )
+    )
+    assert "course-v1:ExampleX+DATA101+2026_T1" in said, "the search itself must work"
+    for personal in ("learner_", "@example.com", "Example Industries"):
+        assert personal not in said

@@ -1,0 +1,66 @@
+"""An installation in which nobody has passed yet, and the grades that will arrive."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sync.local.dev import DAYS_BACK, SEED
+from sync.local.embedded.lifecycle import ensure_running
+from sync.local.sample_data import SampleSize, generate, write_files
+from sync.local.sample_secrets import write_secrets
+from sync.raw import create_raw_tables, insert_rows
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.tracking_logs import load_logs
+from sync.warehouse import open_warehouse
+
+GRADES = "grades_persistentcoursegrade"
+ENDPOINTS = "channel_integration_enterprisewebhookconfiguration"
+RATE = 6_000
+"""Requests a minute and endpoint: the sample's 100 would be the limit of what is measured."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What stands ready."""
+
+    settings: EmbeddedWarehouse
+    grades: list[dict[str, Any]]
+    """Rows to insert, one for each pass, in the order of the sample."""
+    begin: datetime
+    """From when completions of the sample are sent."""
+    failing: frozenset[int]
+    """Endpoints that answer 503 for ever."""
+
+
+def prepare(environment: Mapping[str, str], size: SampleSize, *, receiver_url: str) -> Prepared:
+    """Start the warehouse of the environment, load everything but the grades, write the keys.
+
+    The sample is that of ``make dev``, which finds its log loaded and adds nothing.
+    """
+    home = Path(environment["LTW_HOME"])
+    settings = EmbeddedWarehouse(port=int(environment["LTW_WAREHOUSE_PORT"]), home=home)
+    start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
+    data = generate(size, seed=SEED, start=start, receiver_url=receiver_url)
+    write_secrets(data.endpoints, sender=home / "secrets", receiver=home / "receiver_secrets")
+    dagster_home = Path(environment["DAGSTER_HOME"])
+    dagster_home.mkdir(parents=True)
+    shutil.copy(PROJECT_ROOT / "deploy" / "dagster.local.yaml", dagster_home / "dagster.yaml")
+    ensure_running(settings)
+    grades: list[dict[str, Any]] = []
+    with open_warehouse(settings, purpose="load") as session:
+        create_raw_tables(session)
+        for index, wave in enumerate(data.waves):
+            for table, rows in wave.tables.items():
+                if table == GRADES:
+                    grades += rows
+                    continue
+                faster = {"max_requests_per_minute": RATE} if table == ENDPOINTS else {}
+                insert_rows(session, table, [row | faster for row in rows])
+            load_logs(session, write_files(home / str(index), wave), progress=lambda _: None)
+    failing = frozenset(one.endpoint_id for one in data.endpoints if "/status/" in one.url)
+    return Prepared(settings, grades, data.waves[0].begin, failing)

@@ -1,0 +1,105 @@
+"""Rows put straight into the ledger, for tests of what reads it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sync.ledger import ATTEMPTS, ENDPOINT_STATE, MIGRATIONS, OUTBOX
+from sync.warehouse import Warehouse
+from tests.support.completions import COURSE_RUN, ENTERPRISE
+
+COLUMNS = {
+    name: dict(line.split(maxsplit=1) for line in ddl.replace("not null", "").split(",\n"))
+    for migration in MIGRATIONS
+    for name, ddl in migration.tables
+}
+"""Table to column to type, read from the ledger's own DDL."""
+
+
+def webhook(user_id: int, at: datetime, **changes: object) -> dict[str, object]:
+    """A delivered completion without learning time; ``at`` (UTC) is when everything happened."""
+    moment = at.isoformat()
+    return {
+        "webhook_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{user_id}.example.com")),
+        "event_type": "course_completion",
+        "enterprise_customer_uuid": ENTERPRISE,
+        "user_id": user_id,
+        "courserun_key": COURSE_RUN,
+        "occurred_at": moment,
+        "recorded_at": moment,
+        "state": "delivered",
+        "endpoint_id": 1,
+        "payload_format": "v2",
+        "frozen_at": moment,
+        "enrichment_outcome": "flag_off",
+        "attempt_count": 1,
+        "delivered_at": moment,
+        "fence": 1,
+        "updated_at": moment,
+        **changes,
+    }
+
+
+def attempt(row: Mapping[str, object], **changes: object) -> dict[str, object]:
+    """The successful first attempt of a webhook, in 120 ms."""
+    return {
+        "webhook_id": row["webhook_id"],
+        "endpoint_id": row["endpoint_id"],
+        "fence": row["fence"],
+        "attempt_number": 1,
+        "started_at": row["frozen_at"],
+        "duration_ms": 120,
+        "status_code": 200,
+        "outcome": "delivered",
+        **changes,
+    }
+
+
+def endpoint_state(endpoint_id: int, at: datetime, **changes: object) -> dict[str, object]:
+    """An endpoint in good health."""
+    return {
+        "endpoint_id": endpoint_id,
+        "version": 1,
+        "breaker_state": "closed",
+        "consecutive_failures": 0,
+        "window_attempts": 0,
+        "window_failures": 0,
+        "open_count": 0,
+        "half_open_successes": 0,
+        "rate_factor": 1.0,
+        "updated_at": at.isoformat(),
+        **changes,
+    }
+
+
+def write_ledger(
+    warehouse: Warehouse,
+    *,
+    webhooks: Iterable[Mapping[str, object]] = (),
+    attempts: Iterable[Mapping[str, object]] = (),
+    endpoint_states: Iterable[Mapping[str, object]] = (),
+) -> None:
+    """Replace all rows of the three tables."""
+    for table, rows in (
+        (OUTBOX, webhooks),
+        (ATTEMPTS, attempts),
+        (ENDPOINT_STATE, endpoint_states),
+    ):
+        relation = warehouse.relation("sync", table)
+        columns = COLUMNS[table]
+        picked = ", ".join(_picked(name, kind) for name, kind in columns.items())
+        warehouse.execute(f"delete from {relation}")
+        warehouse.bulk(
+            f"""
+            insert into {relation} ({", ".join(columns)})
+            select {picked} from table(flatten(input => parse_json(?)))
+            """,
+            rows,
+        )
+
+
+def _picked(name: str, kind: str) -> str:
+    text = f"value:{name}::varchar" if "timestamp" in kind else f"value:{name}"
+    return text if kind.strip() == "variant" else f"{text}::{kind.strip()}"

@@ -1,0 +1,93 @@
+"""The three steps of a run on one warehouse session and one receiver, for tests to take apart."""
+
+from __future__ import annotations
+
+import base64
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sync.addresses import AddressPolicy
+from sync.clock import Clock, warehouse_clock
+from sync.completions import enqueue
+from sync.dispatch import dispatch
+from sync.freeze import EnrichmentPolicy, FreezeReport, freeze
+from sync.learning_time import LearningTimeClient
+from sync.ledger import ensure_ledger
+from sync.outbox import Outbox
+from sync.secrets import SecretStore
+from sync.sender import DispatchLimits, DispatchReport, Sender
+from sync.transport import Transport
+from sync.urls import parse_development_targets
+from sync.warehouse import Warehouse
+from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.receiver import Receiver
+
+PASSED_AT = "2026-03-10T17:42:31"
+ACTIVATED_AT = datetime(2026, 3, 1)
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+OTHER_ENTERPRISE = "11111111-2222-4333-8444-555555555555"
+
+
+class Pipeline:
+    """The three steps of a run, on one warehouse session and one receiver."""
+
+    def __init__(self, warehouse: Warehouse, target: Receiver, journals: Path) -> None:
+        ensure_ledger(warehouse)
+        self.warehouse = warehouse
+        self.target = target
+        self.journals = journals
+        self.clock: Clock = warehouse_clock(warehouse)
+        self.secrets = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, 10)}
+
+    def detect(self, **options: object) -> object:
+        settings = {"activated_at": ACTIVATED_AT} | options
+        return enqueue(self.warehouse, run_id="run-1", clock=self.clock, **settings)  # pyright: ignore[reportArgumentType]
+
+    def freeze(
+        self, *, enabled: bool = False, max_wait: timedelta = timedelta(hours=1)
+    ) -> FreezeReport:
+        policy = EnrichmentPolicy(enabled=enabled, max_wait=max_wait)
+        client = LearningTimeClient(self.warehouse)
+        return freeze(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
+
+    def send(self, **limits: int) -> DispatchReport:
+        policy = AddressPolicy(development_targets=parse_development_targets(self.target.host_port))
+        with Transport(policy=policy) as transport:
+            return dispatch(
+                self.warehouse,
+                Sender(
+                    run_id="run-1",
+                    clock=self.clock,
+                    secrets=SecretStore(self.secrets, None),
+                    poster=transport,
+                    policy=policy,
+                    journal_directory=self.journals,
+                    limits=DispatchLimits(**limits),  # pyright: ignore[reportArgumentType]
+                ),
+            )
+
+    @property
+    def outbox(self) -> Outbox:
+        return Outbox(self.warehouse, self.clock, "run-1")
+
+    def rows(self, columns: str) -> list[dict[str, object]]:
+        return self.warehouse.rows(
+            f"select {columns} from analytics.sync.webhook_outbox order by user_id"
+        )
+
+    def later(self, span: timedelta) -> None:
+        now = self.clock
+        self.clock = lambda: now() + span
+
+
+def learning_time(user_id: int, **changes: object) -> dict[str, object]:
+    """A row of ``completion_learning_time``."""
+    return {
+        "enterprise_customer_uuid": ENTERPRISE,
+        "user_id": user_id,
+        "courserun_key": COURSE_RUN,
+        "passed_at": PASSED_AT,
+        "learning_time_seconds": 26964,
+        "event_count": 12,
+        "computed_through": "2026-03-12T00:00:00",
+    } | changes

@@ -1,0 +1,49 @@
+"""A delivery run that is watched: nine webhooks, of which three are delivered and the rest fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sync.dispatch import dispatch
+from sync.transport import Transport
+from sync.warehouse import Warehouse
+from sync.watching import watching
+from tests.support.completions import add_completions, completion
+from tests.support.delivery import PASSED_AT, SECRET, Run, enterprise, seed
+from tests.support.receiver_process import ReceiverProcess
+
+CANARIES = ("canary.learner@example.com", "canary_learner", SECRET.removeprefix("whsec_"))
+"""Who and what must appear in no log, metric or span."""
+ENDPOINTS = {1: 200, 2: 503, 3: 410}
+"""What each answers; it sends back all that it got."""
+PER_ENDPOINT = 3
+NO_SETTING: dict[str, str] = {}
+
+
+def frozen_run(warehouse: Warehouse, target: ReceiverProcess, journals: Path) -> Run:
+    """The run, its webhooks frozen and due."""
+    seed(warehouse, [target.url(f"/echo/{status}/{n}") for n, status in ENDPOINTS.items()])
+    rows = [
+        completion(
+            n,
+            PASSED_AT,
+            enterprise_customer_uuid=enterprise(n % 3 + 1),
+            email=CANARIES[0],
+            username=CANARIES[1],
+        )
+        for n in range(3 * PER_ENDPOINT)
+    ]
+    add_completions(warehouse, rows)
+    run = Run(host_ports=target.host_port, journals=journals, endpoints=len(ENDPOINTS))
+    run.detect_and_freeze(warehouse)
+    return run
+
+
+def deliver(warehouse: Warehouse, run: Run, environ: dict[str, str]) -> None:
+    """The step of a Dagster run that sends."""
+    with (
+        watching("deliver", run.run_id, environ) as watch,
+        Transport(policy=run.policy) as transport,
+    ):
+        report = dispatch(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
+        watch.delivered(warehouse, report)

@@ -1,0 +1,272 @@
+"""The report's page and charts: complete, readable, and nothing in them from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from sync.report.charts import (
+    CHARACTER,
+    DARK,
+    LIGHT,
+    NEUTRAL,
+    WIDTH,
+    Series,
+    Span,
+    columns,
+    spans,
+    standalone,
+)
+from sync.report.figures import STUDY_BUCKETS
+from sync.report.page import render
+from sync.report.pictures import MOST_ENDPOINTS, MOST_ROWS, charts
+from sync.report.units import duration, share, span_labels
+from tests.support.report_figures import endpoint_figures, figures
+
+SVG = "{http://www.w3.org/2000/svg}"
+VOID = {"meta", "link", "br"}
+MONTH = [n * 37 % 900 for n in range(1, 31)]
+
+
+class Reader(HTMLParser):
+    """The page as a list of elements; fails on an element that is not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.seen)
+
+
+def test_the_page_needs_nothing_from_anywhere_and_runs_nothing() -> None:
+    page = Reader(render(figures(counts=MONTH)))
+    assert page.count("script") == 0
+    targets = [
+        value
+        for _, attributes in page.seen
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action")
+    ]
+    assert targets == ["data:,"]
+    assert "@import" not in render(figures(counts=MONTH))
+    assert "url(" not in render(figures(counts=MONTH))
+
+
+def test_every_chart_has_a_title_a_text_alternative_and_its_numbers_below() -> None:
+    page = Reader(render(figures(counts=MONTH)))
+    drawings = [attributes for tag, attributes in page.seen if tag == "svg"]
+    assert len(drawings) == 6
+    assert all(one["role"] == "img" and len(one["aria-label"] or "") > 20 for one in drawings)
+    assert page.count("details") == 6
+    assert page.count("table") == 7
+    assert page.count("h1") == 1
+    assert ("html", {"lang": "en"}) in page.seen
+
+
+def test_the_page_follows_the_readers_light_or_dark_setting() -> None:
+    html = render(figures(counts=MONTH))
+    light, dark = html.split("@media (prefers-color-scheme: dark)")
+    assert f"--soft: {LIGHT['soft']}" in light
+    assert f"--soft: {DARK['soft']}" in dark
+    used = set(re.findall(r"var\(--([a-z]+)\)", html))
+    assert used <= set(LIGHT) | {"page", "card"}
+
+
+@pytest.mark.parametrize("counts", [[0] * 30, [0]], ids=["a quiet month", "one day"])
+def test_without_a_webhook_the_page_says_so(counts: list[int]) -> None:
+    html = render(figures(counts=counts))
+    assert "Nothing was recorded in this period" in html
+    assert "<svg" not in html
+    assert "hooks-1.example.com" in html
+
+
+def test_a_first_installation_without_endpoints_and_marts_still_has_a_page() -> None:
+    nothing = replace(figures(counts=[0], endpoints=0), computed_through=None)
+    assert "Learning time is computed up to –" in " ".join(render(nothing).split())
+
+
+def test_hundreds_of_endpoints_stay_readable() -> None:
+    page = render(figures(counts=MONTH, endpoints=5_000))
+    assert len(page) < 400_000
+    assert f"The first {MOST_ROWS} of 5,000" in page
+    [chart] = [
+        one
+        for one in charts(figures(counts=MONTH, endpoints=5_000))
+        if one.name == "time_to_delivery_by_endpoint"
+    ]
+    assert chart.svg.count("<circle") == 2 * MOST_ENDPOINTS
+    assert f"{MOST_ENDPOINTS} slowest of 5000" in chart.text
+
+
+def test_a_host_is_text_and_never_markup() -> None:
+    hostile = endpoint_figures(1, host='"><script>alert(1)</script>')
+    html = render(replace(figures(counts=MONTH), endpoints=[hostile]))
+    assert Reader(html).count("script") == 0
+    assert "&lt;script&gt;" in html
+
+
+def test_charts_stay_small_enough_for_metadata() -> None:
+    """Dagster keeps them for ever, with each materialization."""
+    drawn = charts(figures(counts=MONTH * 3, endpoints=100))
+    assert sum(len(standalone(one.svg)) for one in drawn) < 100_000
+
+
+def test_a_chart_as_a_file_is_well_formed_and_brings_its_own_colours() -> None:
+    for chart in charts(figures(counts=MONTH)):
+        text = standalone(chart.svg)
+        ElementTree.fromstring(text)  # noqa: S314
+        used = set(re.findall(r"var\(--([a-z]+)\)", text))
+        assert used <= set(NEUTRAL)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 30, 90])
+def test_labels_of_columns_never_overlap_and_the_newest_is_there(count: int) -> None:
+    labels = [f"{n % 28 + 1} Nov" for n in range(count)]
+    svg = columns([Series("webhooks", "dead", [1] * count)], labels, title="t", text="x")
+    shown = [(float(one.get("x", "")), one.text or "") for one in texts(svg, "middle")]
+    assert shown[-1][1] == labels[-1]
+    for (left, one), (right, other) in pairwise(shown):
+        assert right - left >= (len(one) + len(other)) / 2 * CHARACTER
+    assert shown[-1][0] + len(labels[-1]) / 2 * CHARACTER <= WIDTH
+
+
+def test_every_span_of_the_distributions_has_its_label() -> None:
+    labels = span_labels(STUDY_BUCKETS)
+    svg = columns([Series("learners", "accent", [1] * 9)], labels, title="t", text="x")
+    assert [one.text for one in texts(svg, "middle")] == labels
+
+
+def test_columns_stand_on_each_other_and_are_as_high_as_their_values() -> None:
+    svg = columns(
+        [Series("good", "delivered", [30, 0]), Series("bad", "dead", [10, None])],
+        ["a", "b"],
+        title="t",
+        text="x",
+    )
+    good, bad = [one for one in elements(svg, "rect") if one.find(f"{SVG}title") is not None]
+    assert float(good.get("height", "")) == pytest.approx(
+        3 * float(bad.get("height", "")), rel=0.01
+    )
+    below = float(bad.get("y", "")) + float(bad.get("height", ""))
+    assert below == pytest.approx(float(good.get("y", "")), abs=0.11)
+    assert [one.findtext(f"{SVG}title") for one in (good, bad)] == ["a, good: 30", "a, bad: 10"]
+
+
+@pytest.mark.parametrize("highest", [0, 1, 2, 3, 7, 10, 99, 1_001, 123_456, 1_000_000])
+def test_the_scale_reaches_the_highest_value_in_few_whole_steps(highest: int) -> None:
+    svg = columns([Series("webhooks", "dead", [highest])], ["a"], title="t", text="x")
+    ticks = [int((one.text or "").replace(",", "")) for one in texts(svg, "end")]
+    assert ticks[0] == 0
+    assert ticks[-1] >= highest
+    assert 2 <= len(ticks) <= 7
+    assert ticks == sorted(set(ticks))
+
+
+def test_a_share_is_drawn_against_a_hundred_percent() -> None:
+    svg = columns([Series("s", "accent", [12.0])], ["a"], title="t", text="x", unit=" %")
+    assert [one.text for one in texts(svg, "end")][-1] == "100 %"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([Span("one", 0.0, 0.2)], id="below a second"),
+        pytest.param([Span("one", 5, 5)], id="both ends equal"),
+        pytest.param([Span("a", 3, 90), Span("b", 4_000, 900_000)], id="seconds to ten days"),
+    ],
+)
+def test_the_dots_of_a_span_lie_within_the_chart_in_order(rows: list[Span]) -> None:
+    svg = spans(rows, title="t", text="x", names=("half", "95 %"))
+    dots = [float(one.get("cx", "")) for one in elements(svg, "circle")]
+    assert len(dots) == 2 * len(rows)
+    assert all(low <= high for low, high in zip(dots[::2], dots[1::2], strict=True))
+    assert all(0 < one <= WIDTH for one in dots)
+
+
+@pytest.mark.parametrize(
+    ("theme", "ground", "least"),
+    [
+        pytest.param(LIGHT, "#ffffff", 4.5, id="light"),
+        pytest.param(LIGHT, "#f6f7f9", 4.5, id="light page"),
+        pytest.param(DARK, "#1a1f28", 4.5, id="dark"),
+        pytest.param(NEUTRAL, "#ffffff", 4.5, id="an image on white"),
+        pytest.param(NEUTRAL, "#030615", 4.0, id="an image on Dagster's dark"),
+    ],
+)
+def test_text_stands_out_from_its_ground(theme: dict[str, str], ground: str, least: float) -> None:
+    """4.5 is the WCAG's AA; no grey reaches it on white and on black at once."""
+    for name in ("ink", "soft"):
+        assert contrast(theme[name], ground) >= least
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_neighbouring_states_differ_in_brightness_and_not_in_hue_alone(
+    theme: dict[str, str],
+) -> None:
+    assert contrast(theme["pending"], theme["awaiting"]) > 1.5
+    assert contrast(theme["held"], theme["dead"]) > 1.25
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"), (0, "0 s"), (0.25, "0.2 s"), (59, "59 s"), (60, "1 min"), (90, "1.5 min"),
+        (3_600, "1 h"), (115_200, "32 h"), (172_800, "2 d"), (604_800, "7 d"),
+    ],
+)  # fmt: skip
+def test_a_duration_has_the_unit_that_people_would_use(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"), (0, "0 %"), (0.0004, "< 0.1 %"), (0.034, "3.4 %"), (0.5, "50 %"),
+        (0.9946, "99.5 %"), (0.99999, "> 99.9 %"), (1, "100 %"),
+    ],
+)  # fmt: skip
+def test_what_is_not_all_never_reads_as_all(value: float | None, text: str) -> None:
+    assert share(value) == text
+
+
+def elements(svg: str, tag: str) -> list[ElementTree.Element]:
+    return ElementTree.fromstring(svg).findall(f"{SVG}{tag}")  # noqa: S314
+
+
+def texts(svg: str, anchor: str) -> list[ElementTree.Element]:
+    return [one for one in elements(svg, "text") if one.get("text-anchor") == anchor]
+
+
+def contrast(one: str, other: str) -> float:
+    """Ratio of the WCAG, from 1 to 21."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,23 @@ CHECKS = (
     "stg_sync__webhooks_state_is_known",
     "tracking_logs_are_being_loaded",
 )
-NOW = datetime.now(UTC).replace(tzinfo=None)
-RECENT = NOW - timedelta(minutes=10)
 MARTS = "analytics.marts"
 Statuses = dict[str, str]
 Judge = Callable[[], Statuses]
+
+
+@cache
+def now() -> datetime:
+    """The moment of the first test here; the suite may have read this file long before."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def ago(**span: float) -> datetime:
+    return now() - timedelta(**span)
+
+
+def recent() -> datetime:
+    return ago(minutes=10)
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +114,15 @@ def healthy(warehouse: Warehouse) -> None:
     insert_rows(
         warehouse,
         "grades_persistentcoursegrade",
-        [{"id": 1, "user_id": 1, "course_id": "course-v1:ExampleX+D1+T1", "modified": RECENT}],
+        [{"id": 1, "user_id": 1, "course_id": "course-v1:ExampleX+D1+T1", "modified": recent()}],
     )
-    load(warehouse, Batch("today", RECENT, (line(1, "2026-03-09T05:00:00+00:00"),)))
+    load(warehouse, Batch("today", recent(), (line(1, "2026-03-09T05:00:00+00:00"),)))
     warehouse.execute(
         f"update {MARTS}.learning_time_watermark set computed_through = ?, "
         "newest_line_at = ?, newest_loaded_at = ?",
-        *(moment(NOW - timedelta(hours=hours)) for hours in (5, 5, 1)),
+        *(moment(ago(hours=hours)) for hours in (5, 5, 1)),
     )
-    old, new = NOW - timedelta(days=40), NOW - timedelta(days=1)
+    old, new = ago(days=40), ago(days=1)
     names = (("long known", 5_000, old), ("new and rare", 99, new))
     write_names(warehouse, names)
     delivered = [enriched(number, 1_000) for number in range(100, 140)]
@@ -118,22 +131,25 @@ def healthy(warehouse: Warehouse) -> None:
         webhooks=[
             *delivered,
             # Due for an hour, and the endpoint was tried a moment ago: a queue that moves.
-            pending(1, NOW - timedelta(hours=1)),
+            pending(1, ago(hours=1)),
             # Due for an hour, and the endpoint rests until its probe.
-            pending(2, NOW - timedelta(hours=1), endpoint_id=2),
-            webhook(3, NOW - timedelta(days=3), state="dead", delivered_at=None),
-            webhook(4, NOW - timedelta(hours=20), state="held", state_reason="signing_key_missing"),
+            pending(2, ago(hours=1), endpoint_id=2),
+            webhook(3, ago(days=3), state="dead", delivered_at=None),
+            webhook(4, ago(hours=20), state="held", state_reason="signing_key_missing"),
         ],
         attempts=[
             *map(attempt, delivered),
             attempt(
-                webhook(3, NOW - timedelta(days=3)), outcome="dead", status_code=500, endpoint_id=2
+                webhook(3, ago(days=3)),
+                outcome="dead",
+                status_code=500,
+                endpoint_id=2,
             ),
         ],
         endpoint_states=[
-            endpoint_state(2, NOW, breaker_state="open", next_probe_at=moment(later(minutes=5))),
+            endpoint_state(2, now(), breaker_state="open", next_probe_at=moment(later(minutes=5))),
             # Off here and off in the LMS: the customer is gone.
-            endpoint_state(3, NOW, disabled_at=moment(NOW), disabled_reason="endpoint_gone"),
+            endpoint_state(3, now(), disabled_at=moment(now()), disabled_reason="endpoint_gone"),
         ],
     )
     write_numbers(warehouse, [(number, 1_050) for number in range(100, 140)])
@@ -141,32 +157,32 @@ def healthy(warehouse: Warehouse) -> None:
 
 def bad(warehouse: Warehouse) -> None:
     """Beyond every limit of a warning."""
-    long_ago = NOW - timedelta(days=4)
+    long_ago = ago(days=4)
     warehouse.execute("update raw.lms.grades_persistentcoursegrade set modified = ?", long_ago)
     warehouse.execute("update raw.tracking.tracking_logs set loaded_at = ?", long_ago)
     warehouse.execute(
         f"update {MARTS}.learning_time_watermark set computed_through = ?",
-        moment(NOW - timedelta(hours=7)),
+        moment(ago(hours=7)),
     )
-    old, new = NOW - timedelta(days=40), NOW - timedelta(days=1)
+    old, new = ago(days=40), ago(days=1)
     write_names(warehouse, (("long known", 5_000, old), ("new and frequent", 100, new)))
     delivered = [enriched(number, 1_000) for number in range(100, 140)]
-    dead = webhook(3, RECENT, state="dead", delivered_at=None)
-    twice = webhook(5, RECENT)
+    dead = webhook(3, recent(), state="dead", delivered_at=None)
+    twice = webhook(5, recent())
     write_ledger(
         warehouse,
         webhooks=[
             *delivered,
-            pending(1, NOW - timedelta(hours=1), endpoint_id=2),
+            pending(1, ago(hours=1), endpoint_id=2),
             dead,
-            webhook(4, NOW - timedelta(hours=30), state="held", state_reason="signing_key_missing"),
+            webhook(4, ago(hours=30), state="held", state_reason="signing_key_missing"),
             twice,
             twice,
-            webhook(6, RECENT, state="lost"),
+            webhook(6, recent(), state="lost"),
         ],
         attempts=[*map(attempt, delivered), attempt(dead, outcome="dead", status_code=500)],
         endpoint_states=[
-            endpoint_state(1, NOW, disabled_at=moment(NOW), disabled_reason="endpoint_gone")
+            endpoint_state(1, now(), disabled_at=moment(now()), disabled_reason="endpoint_gone")
         ],
     )
     write_numbers(warehouse, [(number, 1_050 + 200 * (number < 110)) for number in range(100, 140)])
@@ -174,11 +190,11 @@ def bad(warehouse: Warehouse) -> None:
 
 def worse(warehouse: Warehouse) -> None:
     """Beyond the limits of an error; and a completion that nobody has found."""
-    dead = [webhook(n, RECENT, state="dead", delivered_at=None) for n in range(10)]
-    delivered = [webhook(n, RECENT) for n in range(10, 40)]
+    dead = [webhook(n, recent(), state="dead", delivered_at=None) for n in range(10)]
+    delivered = [webhook(n, recent()) for n in range(10, 40)]
     write_ledger(
         warehouse,
-        webhooks=[*dead, *delivered, pending(50, NOW - timedelta(hours=5), endpoint_id=2)],
+        webhooks=[*dead, *delivered, pending(50, ago(hours=5), endpoint_id=2)],
         attempts=[
             *(attempt(one, outcome="dead", status_code=500) for one in dead),
             *map(attempt, delivered),
@@ -187,7 +203,7 @@ def worse(warehouse: Warehouse) -> None:
     warehouse.execute(
         f"create or replace view {MARTS}.delivery_reconciliation as "
         f"select '{ENTERPRISE}' as enterprise_customer_uuid, 1 as undetected, "
-        f"true as is_balanced, '{NOW - timedelta(days=3):%Y-%m-%d}'::date as passed_date"
+        f"true as is_balanced, '{ago(days=3):%Y-%m-%d}'::date as passed_date"
     )
 
 
@@ -269,11 +285,11 @@ def pending(user_id: int, due: datetime, **changes: object) -> dict[str, object]
 
 
 def enriched(user_id: int, seconds: int) -> dict[str, object]:
-    return webhook(user_id, RECENT, enrichment_outcome="found", learning_time_seconds=seconds)
+    return webhook(user_id, recent(), enrichment_outcome="found", learning_time_seconds=seconds)
 
 
 def later(**span: float) -> datetime:
-    return NOW + timedelta(**span)
+    return now() + timedelta(**span)
 
 
 def moment(at: datetime) -> str:
@@ -289,7 +305,7 @@ def write_names(warehouse: Warehouse, names: tuple[tuple[str, int, datetime], ..
             name,
             count,
             moment(first),
-            moment(NOW),
+            moment(now()),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,8 +19,17 @@ from sync.ledger_checks import (
 from sync.warehouse import Warehouse
 from tests.support.ledger_rows import attempt, webhook, write_ledger
 
-NOW = datetime.now(UTC).replace(tzinfo=None)
 Row = dict[str, object]
+
+
+@cache
+def now() -> datetime:
+    """The moment of the first test here; the suite may have read this file long before."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def ago(**span: float) -> datetime:
+    return now() - timedelta(**span)
 
 
 @pytest.fixture
@@ -34,15 +44,15 @@ def test_an_empty_ledger_breaks_no_rule(ledger: Warehouse) -> None:
 
 
 def open_row(user_id: int, state: str, **changes: Any) -> Row:
-    return webhook(user_id, NOW, state=state, delivered_at=None, **changes)
+    return webhook(user_id, now(), state=state, delivered_at=None, **changes)
 
 
 @pytest.mark.parametrize("state", ["awaiting", "pending", "held"])
 def test_an_event_recorded_twice_is_found_while_a_copy_may_still_be_sent(
     ledger: Warehouse, state: str
 ) -> None:
-    first = webhook(1, NOW)
-    write_ledger(ledger, webhooks=[first, open_row(1, state), webhook(2, NOW)])
+    first = webhook(1, now())
+    write_ledger(ledger, webhooks=[first, open_row(1, state), webhook(2, now())])
     found = recorded_twice(ledger)
     assert (found.count, found.webhook_ids) == (1, (first["webhook_id"],))
 
@@ -53,8 +63,8 @@ def test_two_events_of_one_learner_and_two_settled_copies_stop_no_send(ledger: W
         webhooks=[
             open_row(1, "pending"),
             open_row(1, "pending", event_type="course_enrollment"),
-            webhook(2, NOW),
-            webhook(2, NOW),
+            webhook(2, now()),
+            webhook(2, now()),
         ],
     )
     assert recorded_twice(ledger).count == 0
@@ -95,21 +105,21 @@ FOUND = {"enrichment_outcome": "found", "learning_time_seconds": 600}
 def test_a_body_that_tells_another_story_than_the_ledger_is_found(
     ledger: Warehouse, changes: Row
 ) -> None:
-    write_ledger(ledger, webhooks=[webhook(1, NOW, **changes)])
+    write_ledger(ledger, webhooks=[webhook(1, now(), **changes)])
     assert bodies_that_differ(ledger).count == 1
 
 
 def test_bodies_that_agree_and_bodies_that_are_gone_are_in_order(ledger: Warehouse) -> None:
-    long_ago = NOW - timedelta(days=100)
+    long_ago = ago(days=100)
     write_ledger(
         ledger,
         webhooks=[
-            webhook(1, NOW, **FOUND, body=v2(600)),
-            webhook(2, NOW, **FOUND, body=percipio(600)),
-            webhook(3, NOW, body=v2(None)),
-            webhook(4, NOW, body=percipio(None)),
-            webhook(5, NOW, enrichment_outcome="found", learning_time_seconds=0, body=v2(0)),
-            webhook(6, long_ago, **FOUND, body=None, body_removed_at=NOW.isoformat()),
+            webhook(1, now(), **FOUND, body=v2(600)),
+            webhook(2, now(), **FOUND, body=percipio(600)),
+            webhook(3, now(), body=v2(None)),
+            webhook(4, now(), body=percipio(None)),
+            webhook(5, now(), enrichment_outcome="found", learning_time_seconds=0, body=v2(0)),
+            webhook(6, long_ago, **FOUND, body=None, body_removed_at=now().isoformat()),
             open_row(7, "awaiting", frozen_at=None),
         ],
     )
@@ -119,25 +129,26 @@ def test_bodies_that_agree_and_bodies_that_are_gone_are_in_order(ledger: Warehou
 def test_a_logged_success_on_an_open_row_and_a_delivery_without_one_are_found(
     ledger: Warehouse,
 ) -> None:
-    lost, invented = open_row(1, "pending"), webhook(2, NOW)
+    lost, invented = open_row(1, "pending"), webhook(2, now())
     write_ledger(ledger, webhooks=[lost, invented], attempts=[attempt(lost)])
     found = successes_not_settled(ledger)
     assert set(found.webhook_ids) == {lost["webhook_id"], invented["webhook_id"]}
 
 
 def test_what_a_run_is_at_work_on_is_left_out_until_its_lease_is_over(ledger: Warehouse) -> None:
-    def leased(minutes: int) -> Row:
-        until = NOW + timedelta(minutes=minutes)
+    # A day off, since the suite may come to this test long after it has read the clock.
+    def leased(days: int) -> Row:
+        until = now() + timedelta(days=days)
         return open_row(1, "pending", lease_owner="a run", lease_expires_at=until.isoformat())
 
-    write_ledger(ledger, webhooks=[leased(5)], attempts=[attempt(leased(5))])
+    write_ledger(ledger, webhooks=[leased(1)], attempts=[attempt(leased(1))])
     assert successes_not_settled(ledger).count == 0
-    write_ledger(ledger, webhooks=[leased(-5)], attempts=[attempt(leased(-5))])
+    write_ledger(ledger, webhooks=[leased(-1)], attempts=[attempt(leased(-1))])
     assert successes_not_settled(ledger).count == 1
 
 
 def test_failures_before_a_success_and_dead_rows_are_in_order(ledger: Warehouse) -> None:
-    good, dead = webhook(1, NOW), webhook(2, NOW, state="dead", delivered_at=None)
+    good, dead = webhook(1, now()), webhook(2, now(), state="dead", delivered_at=None)
     write_ledger(
         ledger,
         webhooks=[good, dead],

@@ -24,7 +24,7 @@ START_SECONDS = 180.0
 STOP_SECONDS = 60.0
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
 """Prefixes of settings that must not come from the shell that runs the tests."""
-LOCATION = "learning-time-webhooks"
+WAREHOUSE = "sync.local.embedded"
 RUN_STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 LAUNCH = """
 mutation ($job: String!, $config: RunConfigData) {
@@ -196,5 +196,10 @@ def _end(process: subprocess.Popen[bytes], directory: Path) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    # Dagster's code server ends by itself when it no longer hears from the others.
-    wait_until(lambda: not processes_of(directory), seconds=STOP_SECONDS, every=0.2)
+    # Dagster's code server ends by itself when it no longer hears from the others. A warehouse is
+    # left to whoever started it.
+    wait_until(
+        lambda: all(WAREHOUSE in one for one in processes_of(directory)),
+        seconds=STOP_SECONDS,
+        every=0.2,
+    )

@@ -66,12 +66,12 @@ def _numbers(figures: Figures) -> dict[str, Any]:
     enriched = sum(day.enriched for day in figures.days)
     return {
         "recorded": total,
-        "delivered_share": states.get("delivered", 0) / total if total else 1.0,
+        "delivered_share": round(states.get("delivered", 0) / total, 3) if total else 1.0,
         "held": states.get("held", 0),
         "dead": states.get("dead", 0),
-        "enriched_share": enriched / frozen if frozen else 0.0,
+        "enriched_share": round(enriched / frozen, 3) if frozen else 0.0,
         "endpoints_in_trouble": sum(
-            one.condition in ("failing", "resting", "disabled") for one in figures.endpoints
+            one.condition in ("failing", "resting", "held", "disabled") for one in figures.endpoints
         ),
     }
 

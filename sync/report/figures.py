@@ -40,7 +40,7 @@ class EndpointFigures:
     """Name of the machine in its URL, without path and query; empty when the URL has none."""
     region: str
     condition: str
-    """good, failing, resting, disabled, off or unused."""
+    """good, failing, resting, held, disabled, off or unused."""
     delivered: int
     open: int
     held: int
@@ -241,10 +241,12 @@ def _condition(row: Mapping[str, Any], now: datetime) -> str:
         return "off"
     if row["disabled_at"] is not None:
         return "disabled"
-    if not int(row["attempt_count"]):
-        return "unused"
     if row["breaker_state"] != "closed" or (row["paused_until"] or now) > now:
         return "resting"
+    if int(row["held_count"]):
+        return "held"
+    if not int(row["attempt_count"]):
+        return "unused"
     return "failing" if row["consecutive_failures"] else "good"
 
 

@@ -57,7 +57,7 @@ def fill(warehouse: Warehouse) -> None:
                 "webhook_url": f"https://user:word@hooks-{number}.example.com:8443/in?key=secret",
                 "active": number != 4,
             }
-            for number in (1, 2, 3, 4)
+            for number in (1, 2, 3, 4, 5)
         ),
     )
     quick = [delivered(USER_ID + n, seconds) for n, seconds in enumerate((0, 9, 10, 59, 60))]
@@ -71,6 +71,7 @@ def fill(warehouse: Warehouse) -> None:
             5, YESTERDAY, endpoint_id=None, state="suppressed", frozen_at=None, delivered_at=None
         ),
         webhook(6, NOW - timedelta(days=7)),
+        webhook(7, NOW - timedelta(days=9), endpoint_id=5, state="held", delivered_at=None),
     ]
     enriched = [
         webhook(
@@ -126,12 +127,13 @@ def test_an_endpoint_has_its_condition_and_its_speed(figures: Figures) -> None:
         2: "resting",
         3: "failing",
         4: "off",
+        5: "held",
     }
     first: EndpointFigures = found[1]
     assert (first.delivered, first.p50_seconds, first.success_share) == (6, 10.0, 1.0)
     assert first.p95_seconds == pytest.approx(59.8)
     assert (found[2].dead, found[2].held, found[2].p95_seconds) == (1, 1, None)
-    assert [one.endpoint_id for one in figures.endpoints] == [2, 1, 3, 4]
+    assert [one.endpoint_id for one in figures.endpoints] == [2, 5, 1, 3, 4]
 
 
 def test_the_report_names_hosts_and_no_learner_url_or_secret(figures: Figures) -> None:

@@ -24,8 +24,9 @@ TEXTS = {
         "No event is in the outbox twice with a copy still to be sent. Looked at before each send; "
         "while it fails nothing is frozen or sent.",
         INTEGRATIONS,
-        "Of two copies delete the one that was never tried (`attempt_count` 0), see that the pool "
-        "`webhook_outbox` has a limit of one, and run completion_webhooks_job again.",
+        "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
+        "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
+        "run completion_webhooks_job again.",
     ),
     "no_unusual_number_of_completions": CheckText(
         "No more completions are new than `mass_send_limit`. Otherwise none of them is recorded.",

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from sync.attempts import Attempt
-from sync.completions import Enqueued, HeldBack
+from sync.completions import Detected, Enqueued, HeldBack, LeftToAnother
 from sync.freeze import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
 from sync.ledger import OUTBOX
 from sync.rollout import LeftOut
@@ -40,7 +40,7 @@ STATES = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
 OUTCOMES = ("delivered", "retry", "held", "dead")
 
 
-def detection(warehouse: Warehouse, outcome: Enqueued | HeldBack, *, run_id: str) -> dict[str, Any]:
+def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[str, Any]:
     """Metadata of ``newly_completed_enrollments``."""
     shared: dict[str, Any] = {
         "activated_at": dg.MetadataValue.timestamp(_aware(outcome.activated_at)),
@@ -51,6 +51,8 @@ def detection(warehouse: Warehouse, outcome: Enqueued | HeldBack, *, run_id: str
     match outcome:
         case HeldBack(found=found, limit=limit):
             return shared | {"recorded": 0, "held_back": found, "mass_send_limit": limit}
+        case LeftToAnother(run_id=other):
+            return shared | {"recorded": 0, "held_back": 0, "left_to_run": other}
         case Enqueued(awaiting=awaiting, suppressed=suppressed):
             return shared | {
                 "recorded": awaiting,
@@ -60,13 +62,15 @@ def detection(warehouse: Warehouse, outcome: Enqueued | HeldBack, *, run_id: str
             }
 
 
-def enrollment_detection(outcome: Enqueued | HeldBack | None) -> dict[str, Any]:
+def enrollment_detection(outcome: Detected | None) -> dict[str, Any]:
     """What became of enrollment events; None when the run was not asked for them."""
     match outcome:
         case None:
             return {"enrollment_events": "off"}
         case HeldBack(found=found):
             return {"enrollment_events": "held back", "enrollments_held_back": found}
+        case LeftToAnother():
+            return {"enrollment_events": "on", "enrollments_recorded": 0}
         case Enqueued(awaiting=awaiting, suppressed=suppressed):
             return {
                 "enrollment_events": "on",

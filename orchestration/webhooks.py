@@ -16,7 +16,7 @@ from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
 from sync.attempts import Attempt
 from sync.clock import warehouse_clock
-from sync.completions import Enqueued, HeldBack, enqueue
+from sync.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
 from sync.dispatch import dispatch
 from sync.event_sources import COMPLETIONS
 from sync.freeze import freeze
@@ -32,7 +32,7 @@ from sync.watching import Watch, watching
 
 GROUP = "webhooks"
 OUTBOX_POOL = "webhook_outbox"
-"""Detection runs one at a time: with no unique key enforced, two could record a row twice."""
+"""Detection runs one at a time: a second one would find the lease taken and record nothing."""
 SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(minutes=30), fail_window=timedelta(hours=4)
 )
@@ -89,7 +89,7 @@ def newly_completed_enrollments(
 def _detected(
     context: dg.AssetExecutionContext,
     config: DetectionConfig,
-    found: Mapping[str, Enqueued | HeldBack],
+    found: Mapping[str, Detected],
     facts: Mapping[str, Any],
     *,
     verb: str,
@@ -101,6 +101,11 @@ def _detected(
                 context.log.error(
                     f"{count} {what} are new, more than mass_send_limit = {limit}: none was "
                     "recorded. If the number is right, run again with allow_mass_send: true"
+                )
+            case LeftToAnother(run_id=other, until=until):
+                context.log.warning(
+                    f"run {other} is recording {what}: this run leaves them to it. Were that run "
+                    f"killed, its lease ends at {until:%Y-%m-%d %H:%M:%S} UTC"
                 )
             case Enqueued(awaiting=awaiting, suppressed=suppressed):
                 context.log.info(f"{awaiting} {what} {verb}, {suppressed} older ones suppressed")

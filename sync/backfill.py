@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from sync.clock import Clock
-from sync.completions import current_facts
 from sync.confirmation import require_confirmation
+from sync.current_facts import current_facts
 from sync.errors import ConfigurationError
 from sync.event_sources import SOURCES
 from sync.facts import EventType

@@ -6,10 +6,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+from sync.activation import activate, recorded_activation
 from sync.clock import Clock
-from sync.event_sources import COMPLETIONS, SOURCES, EventSource
-from sync.facts import EventType
-from sync.ledger import ACTIVATIONS, OUTBOX
+from sync.event_sources import COMPLETIONS, EventSource
+from sync.ledger import OUTBOX
+from sync.recording_lease import TakenBy, recording_lease
 from sync.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
@@ -30,12 +31,25 @@ class Enqueued:
 
 
 @dataclass(frozen=True)
+class LeftToAnother:
+    """Another run is recording now: nothing was written, and the next run sees what is left."""
+
+    activated_at: datetime
+    run_id: str
+    until: datetime
+    """When its lease ends, should it have been killed."""
+
+
+@dataclass(frozen=True)
 class HeldBack:
     """More new completions than the guard allows: nothing was written, nothing is lost."""
 
     activated_at: datetime
     found: int
     limit: int
+
+
+Detected = Enqueued | HeldBack | LeftToAnother
 
 
 def webhook_id(
@@ -51,43 +65,6 @@ def webhook_id(
     )
 
 
-def activate(
-    warehouse: Warehouse,
-    *,
-    clock: Clock,
-    activated_at: datetime | None,
-    source: EventSource = COMPLETIONS,
-) -> datetime:
-    """When deliveries began: the recorded moment, or ``activated_at``, or now at the first call.
-
-    The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
-    that a run with a forgotten setting cannot resurrect the past.
-    """
-    found = recorded_activation(warehouse, source=source)
-    if found is not None:
-        return found
-    moment = activated_at or clock()
-    warehouse.execute(
-        f"insert into {warehouse.relation('sync', ACTIVATIONS)}"
-        " select ?, cast(? as timestamp_ntz), cast(? as timestamp_ntz)",
-        source.event_type.value,
-        moment.isoformat(),
-        clock().isoformat(),
-    )
-    return moment
-
-
-def recorded_activation(
-    warehouse: Warehouse, *, source: EventSource = COMPLETIONS
-) -> datetime | None:
-    """When deliveries began; None before the first run."""
-    return warehouse.rows(
-        f"select min(activated_at) as activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
-        " where event_type = ?",
-        source.event_type.value,
-    )[0]["activated_at"]
-
-
 def enqueue(
     warehouse: Warehouse,
     *,
@@ -98,12 +75,11 @@ def enqueue(
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
     hook: Hook = nothing,
-) -> Enqueued | HeldBack:
+) -> Detected:
     """Record every event of a source that the outbox does not know yet.
 
     Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
-    and late links are found like any other. Snowflake enforces no unique key, so one run at a
-    time may do this; the dbt test on ``webhook_outbox`` watches it.
+    and late links are found like any other. One run at a time does this, by a lease.
 
     Raises:
         StatementFailed: the mart was never built, or the warehouse refused.
@@ -111,21 +87,28 @@ def enqueue(
     since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
     limit = None if allow_mass_send else mass_send_limit
     found = _count_new(warehouse, source, since=since, limit=limit)
-    if isinstance(found, Enqueued) and (found.awaiting or found.suppressed):
+    if isinstance(found, HeldBack) or not (found.awaiting or found.suppressed):
+        return found
+    with recording_lease(warehouse, source.event_type, run_id=run_id, clock=clock) as lease:
+        if isinstance(lease, TakenBy):
+            return LeftToAnother(since, lease.run_id, lease.until)
         new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
-        warehouse.execute(
+        inserted = warehouse.execute(
             f"""
             insert into {warehouse.relation("sync", OUTBOX)} (
                 webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
                 occurred_at, facts, recorded_at, recorded_run_id, state, state_reason,
                 attempt_count, fence, updated_at
             )
-            {new}
+            select new.* from ({new}) as new where {lease.condition}
             """,
             *binds,
+            *lease.binds,
         )
         hook(Step.ENQUEUED)
-    return found
+    if inserted == found.awaiting + found.suppressed:
+        return found
+    return _count_recorded(warehouse, source, since=since, run_id=run_id)
 
 
 def plan_enqueue(
@@ -167,48 +150,23 @@ def _count_new(
     return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
 
 
-def refresh_held(warehouse: Warehouse, *, clock: Clock) -> int:
-    """Read the facts of held, unsent events again, so that a mended row can go; how many.
-
-    A learner's missing identity or an unusable grade is mended in the LMS; the outbox holds what
-    it saw at detection. Frozen messages are never touched.
-    """
-    outbox = warehouse.relation("sync", OUTBOX)
-    held = warehouse.rows(
-        f"select distinct event_type from {outbox} where state = 'held' and body is null"
-    )
-    return sum(
-        _refresh(warehouse, SOURCES[EventType(row["event_type"])], outbox, clock) for row in held
-    )
-
-
-def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> int:
-    return warehouse.execute(
+def _count_recorded(
+    warehouse: Warehouse, source: EventSource, *, since: datetime, run_id: str
+) -> Enqueued:
+    """What a run did record, where that is not what it had counted before its turn came."""
+    counts = warehouse.rows(
         f"""
-        update {outbox} as outbox
-        set facts = seen.facts, updated_at = cast(? as timestamp_ntz)
-        from ({current_facts(warehouse, source)}) as seen
-        where outbox.state = 'held'
-            and outbox.body is null
-            and outbox.event_type = '{source.event_type}'
-            and outbox.enterprise_customer_uuid = seen.enterprise_customer_uuid
-            and outbox.user_id = seen.user_id
-            and outbox.courserun_key = seen.courserun_key
-        """,
-        clock().isoformat(),
-    )
-
-
-def current_facts(warehouse: Warehouse, source: EventSource = COMPLETIONS) -> str:
-    """A query for the natural key and the facts of every event as the mart has it now."""
-    return f"""
         select
-            events.enterprise_customer_uuid,
-            events.user_id,
-            events.courserun_key,
-            object_construct({source.facts})::variant as facts
-        from {warehouse.relation("marts", source.mart)} as events
-    """
+            coalesce(count_if(state_reason = 'before_activation'), 0) as old,
+            count(*) as recorded
+        from {warehouse.relation("sync", OUTBOX)}
+        where recorded_run_id = ? and event_type = ?
+        """,
+        run_id,
+        source.event_type.value,
+    )[0]
+    old = int(counts["old"])
+    return Enqueued(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
 
 
 def select_new(

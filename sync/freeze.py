@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync.clock import Clock
-from sync.completions import refresh_held
+from sync.current_facts import refresh_held
 from sync.endpoints import Endpoints, load_endpoints
 from sync.facts import EventType, FactsError
 from sync.learning_time import (

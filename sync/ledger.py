@@ -24,7 +24,10 @@ class Migration:
     """One step of the schema; its statements can be repeated without harm."""
 
     version: int
-    tables: tuple[tuple[str, str], ...]
+    tables: tuple[tuple[str, str], ...] = ()
+    """Names, and their columns."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Names of tables that stand, and a column that each gets."""
 
 
 MIGRATIONS = (
@@ -137,6 +140,13 @@ MIGRATIONS = (
             ),
         ),
     ),
+    Migration(
+        version=2,
+        columns=(
+            (ACTIVATIONS, "lease_owner varchar(100)"),
+            (ACTIVATIONS, "lease_expires_at timestamp_ntz"),
+        ),
+    ),
 )
 
 
@@ -160,6 +170,9 @@ def ensure_ledger(warehouse: Warehouse) -> int:
             for table, columns in migration.tables:
                 relation = warehouse.relation("sync", table)
                 warehouse.execute(f"create table if not exists {relation} ({columns})")
+            for table, column in migration.columns:
+                relation = warehouse.relation("sync", table)
+                warehouse.execute(f"alter table {relation} add column if not exists {column}")
             warehouse.execute(
                 f"insert into {history} select ?, sysdate()",
                 migration.version,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from sync.activation import recorded_activation
 from sync.clock import Clock
-from sync.completions import DEFAULT_MASS_SEND_LIMIT, recorded_activation
+from sync.completions import DEFAULT_MASS_SEND_LIMIT
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, unusable_endpoints
 from sync.event_sources import COMPLETIONS, EventSource

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from sync.claims import DUE
-from sync.completions import current_facts, select_new
+from sync.completions import select_new
+from sync.current_facts import current_facts
 from sync.errors import SyncError
 from sync.event_sources import SOURCES, EventSource
 from sync.facts import EventType

@@ -31,7 +31,7 @@ from sync.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from sync.attempts import Attempt
-    from sync.completions import Enqueued, HeldBack
+    from sync.completions import Detected
     from sync.freeze import FreezeReport
     from sync.sender import DispatchReport
 
@@ -47,15 +47,17 @@ class Watch:
     lines: int = 0
     left_out: int = 0
 
-    def detected(self, event: str, outcome: Enqueued | HeldBack) -> None:
+    def detected(self, event: str, outcome: Detected) -> None:
         """What detection found; ``event`` is completions or enrollments."""
-        from sync.completions import HeldBack
+        from sync.completions import Enqueued, HeldBack, LeftToAnother
 
-        counts = (
-            {"held_back": outcome.found}
-            if isinstance(outcome, HeldBack)
-            else {"recorded": outcome.awaiting, "suppressed": outcome.suppressed}
-        )
+        match outcome:
+            case HeldBack(found=found):
+                counts = {"held_back": found}
+            case Enqueued(awaiting=awaiting, suppressed=suppressed):
+                counts = {"recorded": awaiting, "suppressed": suppressed}
+            case LeftToAnother():
+                counts = {}
         for name, number in counts.items():
             telemetry.current().count(DETECTED, number, event=event, outcome=name)
             self._tell(event, name, number)

@@ -38,10 +38,27 @@ def test_runs_that_start_at_the_same_moment_make_it_together(
 def test_a_ledger_that_was_half_made_is_completed_and_keeps_its_rows(warehouse: Warehouse) -> None:
     ensure_ledger(warehouse)
     warehouse.execute(
-        "insert into analytics.sync.activations select 'course_completion', sysdate(), sysdate()"
+        "insert into analytics.sync.activations (event_type, activated_at, recorded_at)"
+        " select 'course_completion', sysdate(), sysdate()"
     )
     warehouse.execute("drop table analytics.sync.endpoint_state")
     warehouse.execute(f"delete from {HISTORY}")
     assert ensure_ledger(warehouse) == NEWEST
     assert warehouse.rows("select count(*) as n from analytics.sync.endpoint_state")[0]["n"] == 0
     assert warehouse.rows("select count(*) as n from analytics.sync.activations")[0]["n"] == 1
+
+
+def test_a_ledger_of_an_earlier_version_gets_what_is_new_and_keeps_its_rows(
+    warehouse: Warehouse,
+) -> None:
+    ensure_ledger(warehouse)
+    for column in ("lease_owner", "lease_expires_at"):
+        warehouse.execute(f"alter table analytics.sync.activations drop column {column}")
+    warehouse.execute(
+        "insert into analytics.sync.activations select 'course_completion', sysdate(), sysdate()"
+    )
+    warehouse.execute(f"delete from {HISTORY} where version > 1")
+    assert ensure_ledger(warehouse) == NEWEST
+    (row,) = warehouse.rows("select * from analytics.sync.activations")
+    assert row["event_type"] == "course_completion"
+    assert row["lease_owner"] is None

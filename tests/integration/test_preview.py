@@ -216,7 +216,7 @@ def test_enrollments_are_looked_for_when_asked_for(world: World) -> None:
     first = look(world, sources=(COMPLETIONS, ENROLLMENTS))
     assert (first.planned, first.before_activation) == ([], 1), "its first run sends none"
     world.warehouse.execute(
-        "insert into analytics.sync.activations"
+        "insert into analytics.sync.activations (event_type, activated_at, recorded_at)"
         " select 'course_enrollment', '2020-01-01'::timestamp_ntz, sysdate()"
     )
     (found,) = look(world, sources=(COMPLETIONS, ENROLLMENTS)).planned

@@ -66,7 +66,7 @@ def test_two_runs_at_once_record_and_send_each_completion_once(
     dbt_target_path: Path,
     tmp_path: Path,
 ) -> None:
-    """With the pools of ``deploy/dagster.local.yaml``: without them both could record it."""
+    """By the lease, not the pool: two runs that meet a pool for the first time both enter it."""
     add_completions(marts, [completion(n, PASSED_AT) for n in USERS if n > 3])
     settings = (PROJECT_ROOT / "deploy" / "dagster.local.yaml").read_text(encoding="utf-8")
     (tmp_path / "dagster.yaml").write_text(settings, encoding="utf-8")

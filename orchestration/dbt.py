@@ -70,15 +70,14 @@ def parse(project: DbtProject) -> None:
         raise ConfigurationError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
 
 
+# The launchpad shows this docstring to operators.
 class DbtCli(DbtCliResource):
-    """dbt as a resource that knows its version.
-
-    The parent asks ``dbt --version`` in every run, which takes 4 s and looks for a newer release
-    on the network; the installed package says the same at once.
-    """
+    """How dbt is called. The project sets all of it: leave it as it is."""
 
     @cached_property
     def _cli_version(self) -> Version:
+        # The parent asks ``dbt --version`` in every run, which takes 4 s and looks for a newer
+        # release on the network; the installed package says the same at once.
         return Version(metadata.version("dbt-core"))
 
 

@@ -20,6 +20,8 @@ from sync.warehouse import Warehouse
 
 SAMPLE_ROWS = 20
 """Rows of a sample table; the ledger has them all, and the UI renders every row on each visit."""
+BAR = 10
+"""Characters of the longest bar: a longer one is cut off beside a label of some words."""
 OUTCOME_TEXTS = {
     "flag_off": "the flag is off",
     "endpoint_opted_out": "the operator's settings keep this endpoint without learning time",
@@ -189,7 +191,7 @@ def bar_chart(counts: Mapping[str, int]) -> str:
     most = max(shown.values())
     lines = ["| | count | |", "|---|---:|---|"]
     for name, count in sorted(shown.items(), key=lambda item: (-item[1], item[0])):
-        lines.append(f"| {name} | {count:,} | {'█' * max(1, round(24 * count / most))} |")
+        lines.append(f"| {name} | {count:,} | {'█' * max(1, round(BAR * count / most))} |")
     return "\n".join(lines)
 
 

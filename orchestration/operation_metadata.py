@@ -22,22 +22,26 @@ NOTHING_CHANGED = "nothing was changed"
 
 def preview(found: Preview, *, limit: int) -> dict[str, Any]:
     """What the next run would do."""
-    verdicts = Counter(one.verdict for one in found.planned)
+    counts = found.counts()
+    verdicts: Counter[str] = Counter()
+    for (verdict, _), count in counts.items():
+        verdicts[verdict] += count
+    sentence = (
+        f"the next run would send {verdicts['send']}, hold {verdicts['hold']}, suppress "
+        f"{verdicts['suppress']}, and {verdicts['wait']} would wait"
+    )
     return {
-        "next": dg.MetadataValue.text(
-            f"the next run would send {verdicts['send']}, hold {verdicts['hold']}, suppress "
-            f"{verdicts['suppress']}, and {verdicts['wait']} would wait"
-        ),
+        "next": dg.MetadataValue.text("; ".join(filter(None, (sentence, found.guard)))),
         "would_send": verdicts["send"],
         "verdicts": plans.verdicts(found),
-        "by_endpoint": plans.by_endpoint([one for one in found.planned if one.body is not None]),
+        "by_endpoint": plans.by_endpoint(found),
         "due_already": found.due_frozen,
         "before_activation": found.before_activation,
         "is_activated": found.is_activated,
-        "exceeds_mass_send_limit": found.exceeds_mass_send_limit,
+        **plans.guard(found),
         "problems": plans.problems(found),
         "webhooks": plans.planned_table(found, limit=limit),
-        "not_listed": max(0, len(found.planned) - limit),
+        "not_listed": counts.total() - min(limit, len(found.planned)),
         "as_json": _plain_json(found.as_dict(limit=limit, with_bodies=False)),
     }
 
@@ -45,7 +49,9 @@ def preview(found: Preview, *, limit: int) -> dict[str, Any]:
 def replay(plan: Plan, made: Replay | None) -> dict[str, Any]:
     """What would be sent again, or will be."""
     return {
-        "next": dg.MetadataValue.text(_next_of_replay(plan, made)),
+        "next": dg.MetadataValue.text(
+            _next("webhooks", plan.matched, done=made.matched if made else None)
+        ),
         "dry_run": made is None,
         "matched": plan.matched,
         "by_endpoint": table(
@@ -80,7 +86,9 @@ def replay(plan: Plan, made: Replay | None) -> dict[str, Any]:
 def backfill(plan: BackfillPlan, made: Backfill | None) -> dict[str, Any]:
     """Which old completions would be sent, or will be."""
     return {
-        "next": dg.MetadataValue.text(_next_of_backfill(plan, made)),
+        "next": dg.MetadataValue.text(
+            _next("old completions", plan.matched, done=made.matched if made else None)
+        ),
         "dry_run": made is None,
         "matched": plan.matched,
         "beyond_limit": plan.beyond_limit,
@@ -140,23 +148,13 @@ def _plain_json(document: dict[str, object]) -> dg.JsonMetadataValue:
     return dg.MetadataValue.json(json.loads(json.dumps(document, default=str)))
 
 
-def _next_of_replay(plan: Plan, made: Replay | None) -> str:
-    if made is not None and made.replay_id:
-        return f"{made.matched} webhooks go again with the next run of completion_webhooks_job"
-    if not plan.matched:
-        return f"no webhook matches; {NOTHING_CHANGED}"
+def _next(what: str, matched: int, *, done: int | None) -> str:
+    """What was done, or how to do it. ``done`` is None where nothing was asked to be."""
+    if done:
+        return f"{done} {what} go with the next run of completion_webhooks_job"
+    if not matched:
+        return f"no {what} match; {NOTHING_CHANGED}"
     return (
-        f"{plan.matched} webhooks match; {NOTHING_CHANGED}. To send them again: dry_run: false, "
-        f"confirm_count: {plan.matched}"
-    )
-
-
-def _next_of_backfill(plan: BackfillPlan, made: Backfill | None) -> str:
-    if made is not None and made.backfill_id:
-        return f"{made.matched} completions go with the next run of completion_webhooks_job"
-    if not plan.matched:
-        return f"no completion from before the activation matches; {NOTHING_CHANGED}"
-    return (
-        f"{plan.matched} completions match; {NOTHING_CHANGED}. To send them: dry_run: false, "
-        f"confirm_count: {plan.matched}"
+        f"{matched} {what} match; {NOTHING_CHANGED}. To send them: dry_run: false, "
+        f"confirm_count: {matched}"
     )

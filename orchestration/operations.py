@@ -34,8 +34,9 @@ from sync.preview import preview as decide
 from sync.replay import plan_replay
 from sync.replay import replay as request
 from sync.retention import apply_retention
-from sync.sending_tools import sending_tools
+from sync.sending_tools import SendingTools, sending_tools
 from sync.test_send import Flavour, send_sample
+from sync.warehouse import Warehouse
 
 CONFIRM = "confirm_count:"
 """As the number is written in the launchpad."""
@@ -54,13 +55,21 @@ def refusals() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-@dg.op(out=NOTHING, description="Decide as the next run would, and list what it would send.")
-def preview(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: PreviewConfig):
+@contextmanager
+def reaching(
+    warehouse: WarehouseResource, *, purpose: str
+) -> Iterator[tuple[Warehouse, SendingTools]]:
+    """A session without a statement of its own, and what is needed to reach endpoints."""
     with (
-        refusals(),
-        warehouse.glance(purpose="preview") as session,
+        warehouse.glance(purpose=purpose) as session,
         sending_tools(os.environ, session.settings) as tools,
     ):
+        yield session, tools
+
+
+@dg.op(out=NOTHING, description="Decide as the next run would, and list what it would send.")
+def preview(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: PreviewConfig):
+    with refusals(), reaching(warehouse, purpose="preview") as (session, tools):
         found = decide(
             session,
             policy=config.policy(),
@@ -72,9 +81,7 @@ def preview(context: dg.OpExecutionContext, warehouse: WarehouseResource, config
             activated_at=as_moment(config.activated_at),
             mass_send_limit=config.mass_send_limit,
         )
-    facts = shown.preview(found, limit=config.show)
-    context.log.info(facts["next"].value)
-    yield _result(context, config, facts)
+    yield _result(context, config, shown.preview(found, limit=config.show))
 
 
 @dg.op(out=NOTHING, description="Mark webhooks to be sent again: same id, same body.")
@@ -89,14 +96,12 @@ def replay(context: dg.OpExecutionContext, warehouse: WarehouseResource, config:
             made = request(
                 session,
                 selection,
-                requested_by=config.requested_by or f"Dagster run {context.run_id}",
+                requested_by=_requested_by(context, config),
                 clock=warehouse_clock(session),
                 at_most=plan.matched,
                 replay_id=context.run_id if plan.matched else None,
             )
-    facts = shown.replay(plan, made)
-    context.log.info(facts["next"].value)
-    yield _result(context, config, facts)
+    yield _result(context, config, shown.replay(plan, made))
 
 
 @dg.op(out=NOTHING, description="Send completions from before the activation after all.")
@@ -109,24 +114,18 @@ def backfill(context: dg.OpExecutionContext, warehouse: WarehouseResource, confi
             made = release(
                 session,
                 window,
-                requested_by=config.requested_by or f"Dagster run {context.run_id}",
+                requested_by=_requested_by(context, config),
                 confirmed=config.confirm_count or None,
                 setting=CONFIRM,
                 clock=warehouse_clock(session),
                 backfill_id=context.run_id,
             )
-    facts = shown.backfill(plan, made)
-    context.log.info(facts["next"].value)
-    yield _result(context, config, facts)
+    yield _result(context, config, shown.backfill(plan, made))
 
 
 @dg.op(out=NOTHING, description="Send one signed, marked sample event to an endpoint.")
 def test_send(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: SampleConfig):
-    with (
-        refusals(),
-        warehouse.glance(purpose="test-send") as session,
-        sending_tools(os.environ, session.settings) as tools,
-    ):
+    with refusals(), reaching(warehouse, purpose="test-send") as (session, tools):
         endpoint = find_endpoint(load_endpoints(session), config.endpoint_id)
         sample = send_sample(
             endpoint,
@@ -160,9 +159,16 @@ def retention(
     yield _result(context, config, shown.retention(report, is_dry_run=config.dry_run))
 
 
+def _requested_by(context: dg.OpExecutionContext, config: ReplayConfig | BackfillConfig) -> str:
+    return config.requested_by or f"Dagster run {context.run_id}"
+
+
 def _result(
     context: dg.OpExecutionContext, config: dg.Config, facts: dict[str, Any]
 ) -> dg.Output[None]:
+    """What an op found; the entry ``next`` is the run's one line in the log."""
+    if "next" in facts:
+        context.log.info(facts["next"].value)
     given = given_config(context.run.run_config, context.op.name)
     return dg.Output(None, metadata=facts | {"settings": settings_table(config, given)})
 

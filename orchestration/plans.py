@@ -10,7 +10,7 @@ import dagster as dg
 
 from orchestration.metadata import bar_chart, table
 from sync.completions import Enqueued, HeldBack
-from sync.preview_report import FROZEN_SHOWN, Planned, Preview
+from sync.preview_report import FROZEN_SHOWN, Preview
 
 NOTE = "dry run: nothing was recorded, frozen or sent"
 
@@ -36,7 +36,7 @@ def detection(found: Mapping[str, Enqueued | HeldBack]) -> dict[str, Any]:
 
 def freezing(found: Preview) -> dict[str, Any]:
     """What would be frozen: every undecided event, the new ones included."""
-    undecided = [one for one in found.planned if one.origin != "frozen"]
+    undecided = [one for one in found.let_through if one.origin != "frozen"]
     frozen = [one for one in undecided if one.body is not None]
     enriched = sum(one.enrichment_outcome == "found" for one in frozen)
     return {
@@ -48,6 +48,7 @@ def freezing(found: Preview) -> dict[str, Any]:
         "would_leave_waiting": sum(one.verdict == "wait" and not one.body for one in undecided),
         "would_hold": sum(one.verdict == "hold" and not one.body for one in undecided),
         "would_suppress": sum(one.verdict == "suppress" for one in undecided),
+        **guard(found),
         "outcomes": dg.MetadataValue.md(
             bar_chart(
                 Counter(
@@ -64,23 +65,32 @@ def freezing(found: Preview) -> dict[str, Any]:
 
 def delivery(found: Preview) -> dict[str, Any]:
     """What would be sent, to which endpoint, and what would wait."""
-    with_message = [one for one in found.planned if one.body is not None]
     return {
         "dry_run": True,
         "note": NOTE,
-        "would_send": sum(one.verdict == "send" for one in with_message),
+        "would_send": sum(one.verdict == "send" for one in found.planned),
         "due_already": found.due_frozen,
         "due_already_not_listed": max(0, found.due_frozen - FROZEN_SHOWN),
-        "by_endpoint": by_endpoint(with_message),
+        "by_endpoint": by_endpoint(found),
+        **guard(found),
         "problems": problems(found),
     }
 
 
-def by_endpoint(planned: list[Planned]) -> dg.TableMetadataValue:
-    """Webhooks by endpoint and by what would become of them."""
+def guard(found: Preview) -> dict[str, Any]:
+    """What the mass-send guard would hold back, and its word."""
+    return {
+        "would_hold_back": found.held_back,
+        **({"mass_send_guard": found.guard} if found.guard else {}),
+    }
+
+
+def by_endpoint(found: Preview) -> dg.TableMetadataValue:
+    """Messages by endpoint and by what would become of them."""
     counts = Counter(
         (one.endpoint_id or 0, one.verdict, one.reason or "", one.payload_format or "")
-        for one in planned
+        for one in found.let_through
+        if one.body is not None
     )
     return table(
         [

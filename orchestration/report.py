@@ -61,15 +61,13 @@ def delivery_report(warehouse: WarehouseResource, config: ReportConfig) -> dg.Ma
 def _numbers(figures: Figures) -> dict[str, Any]:
     """What Dagster plots over time."""
     states = figures.states
-    total = sum(states.values())
-    frozen = sum(day.frozen for day in figures.days)
-    enriched = sum(day.enriched for day in figures.days)
+    delivered = figures.delivered_share
     return {
-        "recorded": total,
-        "delivered_share": round(states.get("delivered", 0) / total, 3) if total else 1.0,
+        "recorded": figures.recorded,
+        "delivered_share": 1.0 if delivered is None else round(delivered, 3),
         "held": states.get("held", 0),
         "dead": states.get("dead", 0),
-        "enriched_share": round(enriched / frozen, 3) if frozen else 0.0,
+        "enriched_share": round(figures.enriched_share or 0.0, 3),
         "endpoints_in_trouble": sum(
             one.condition in ("failing", "resting", "held", "disabled") for one in figures.endpoints
         ),

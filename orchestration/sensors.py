@@ -2,10 +2,12 @@
 
 import logging
 import os
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from orchestration.check_texts import OWNER
 from orchestration.config import EnrichmentConfig
 from orchestration.resources import WarehouseResource
 from sync.alerts import failures_in_a_row, is_worth_an_alert, send_alert
@@ -85,8 +87,9 @@ def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
 @dg.run_failure_sensor(
     name="a_run_failed",
     description=(
-        "Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost, Teams) and hands it "
-        "to LTW_ALERT_HOOK. Of failures in a row it tells the 1st, 2nd, 4th, 8th and so on."
+        "Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost, Teams), or to the URL "
+        "of the team whose check stopped it, and hands it to LTW_ALERT_HOOK. Of failures in a row "
+        "it tells the 1st, 2nd, 4th, 8th and so on."
     ),
 )
 def a_run_failed(context: dg.RunFailureSensorContext) -> None:
@@ -98,7 +101,13 @@ def a_run_failed(context: dg.RunFailureSensorContext) -> None:
         return
     lines = (context.failure_event.message or "no reason given").strip().splitlines()
     in_a_row = "" if failures == 1 else f", {failures} times in a row"
-    _tell(context.log, f"{run.job_name} failed{in_a_row} (run {run.run_id}): {lines[0][:300]}")
+    culprits = [one for one in _failed_checks(context) if not _is_warning(one)]
+    teams = {_defined(context, one.asset_check_key)[1] for one in culprits}
+    _tell(
+        context.log,
+        f"{run.job_name} failed{in_a_row} (run {run.run_id}): {lines[0][:300]}",
+        teams=teams - {""},
+    )
 
 
 @dg.run_status_sensor(
@@ -106,26 +115,42 @@ def a_run_failed(context: dg.RunFailureSensorContext) -> None:
     run_status=dg.DagsterRunStatus.SUCCESS,
     description=(
         "Tells of checks that failed in a run that went on: what they mean, whom they concern and "
-        "what to do. Told where and how often as a_run_failed tells; a warning once, as it begins."
+        "what to do. Told at the URL of that team, if it has one, else where a_run_failed tells; "
+        "as often as that, and a warning once, as it begins."
     ),
 )
 def a_check_failed(context: dg.RunStatusSensorContext) -> None:
     """Tell people of failed checks: names and texts of the definitions, never data."""
     run, instance = context.dagster_run, context.instance
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
-        found = entry.get_dagster_event().asset_check_evaluation_data
-        if found.passed:
-            continue
+    for found in _failed_checks(context):
         failures = failures_in_a_row(_checked(instance, found.asset_check_key))
-        is_warning = found.severity is dg.AssetCheckSeverity.WARN
+        is_warning = _is_warning(found)
         # A warning may last for days, and nothing gets worse by it: its beginning is enough.
         if not is_worth_an_alert(failures) or (is_warning and failures > 1):
             continue
         name = f"{found.check_name} of {found.asset_key.to_user_string()}"
         verb = "warns" if is_warning else "failed"
         in_a_row = "" if failures == 1 else f", {failures} times in a row"
-        about = _description(context, found.asset_check_key)
-        _tell(context.log, f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}")
+        about, team = _defined(context, found.asset_check_key)
+        _tell(
+            context.log,
+            f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}",
+            teams={team} if team else set(),
+        )
+
+
+def _failed_checks(context: dg.RunStatusSensorContext) -> Iterator[dg.AssetCheckEvaluation]:
+    """Evaluations of the run that did not pass, warnings among them."""
+    for entry in context.instance.all_logs(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ):
+        found = entry.get_dagster_event().asset_check_evaluation_data
+        if not found.passed:
+            yield found
+
+
+def _is_warning(found: dg.AssetCheckEvaluation) -> bool:
+    return found.severity is dg.AssetCheckSeverity.WARN
 
 
 def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
@@ -136,11 +161,13 @@ def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
     return [one.status.value == "SUCCEEDED" for one in history]
 
 
-def _description(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> str:
+def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple[str, str]:
+    """A check's description, and the team that is told; each empty where there is none."""
     repository = context.repository_def
     if repository is None or key not in repository.asset_graph.asset_check_keys:
-        return ""
-    return repository.asset_graph.get(key).description or ""
+        return "", ""
+    check = repository.asset_graph.get(key)
+    return check.description or "", str(check.metadata.get(OWNER, ""))
 
 
 def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
@@ -154,10 +181,10 @@ def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
     return [one.status is dg.DagsterRunStatus.SUCCESS for one in since]
 
 
-def _tell(log: logging.Logger, text: str) -> None:
+def _tell(log: logging.Logger, text: str, *, teams: Collection[str]) -> None:
     try:
         policy = network_policy(os.environ, load_settings(os.environ))
         with Transport(policy=policy) as transport:
-            log.info(send_alert(text, environ=os.environ, poster=transport))
+            log.info(send_alert(text, teams=teams, environ=os.environ, poster=transport))
     except SyncError as error:
         log.warning(f"no alert sent: {error}")

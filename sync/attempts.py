@@ -100,26 +100,28 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
             status_code, outcome, error_kind, attribution, response_excerpt, signing_key_ids,
             replay_id
         )
-        select
-            made.value:webhook_id::varchar,
-            made.value:endpoint_id::number(38, 0),
-            made.value:fence::number(38, 0),
-            made.value:attempt_number::number(38, 0),
-            made.value:run_id::varchar,
-            made.value:started_at::varchar::timestamp_ntz,
-            made.value:duration_ms::number(38, 0),
-            made.value:status_code::number(38, 0),
-            made.value:outcome::varchar,
-            made.value:error_kind::varchar,
-            made.value:attribution::varchar,
-            made.value:response_excerpt::varchar,
-            made.value:signing_key_ids::varchar,
-            made.value:replay_id::varchar
-        from table(flatten(input => parse_json(?))) as made
+        select made.*
+        from (
+            select
+                value:webhook_id::varchar as webhook_id,
+                value:endpoint_id::number(38, 0) as endpoint_id,
+                value:fence::number(38, 0) as fence,
+                value:attempt_number::number(38, 0) as attempt_number,
+                value:run_id::varchar as run_id,
+                value:started_at::varchar::timestamp_ntz as started_at,
+                value:duration_ms::number(38, 0) as duration_ms,
+                value:status_code::number(38, 0) as status_code,
+                value:outcome::varchar as outcome,
+                value:error_kind::varchar as error_kind,
+                value:attribution::varchar as attribution,
+                value:response_excerpt::varchar as response_excerpt,
+                value:signing_key_ids::varchar as signing_key_ids,
+                value:replay_id::varchar as replay_id
+            from table(flatten(input => parse_json(?)))
+        ) as made
         where not exists (
             select 1 from {log} as logged
-            where logged.webhook_id = made.value:webhook_id::varchar
-                and logged.fence = made.value:fence::number(38, 0)
+            where logged.webhook_id = made.webhook_id and logged.fence = made.fence
         )
         """,
         (entry.attempt for entry in entries),

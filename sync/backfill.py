@@ -19,7 +19,8 @@ from sync.current_facts import current_facts
 from sync.errors import ConfigurationError
 from sync.event_sources import SOURCES
 from sync.facts import EventType
-from sync.ledger import OUTBOX, REPLAYS
+from sync.ledger import OUTBOX
+from sync.operator_requests import record_request, recorded_matches
 from sync.rollout import enterprise_uuids
 from sync.warehouse import Warehouse
 
@@ -186,11 +187,9 @@ def backfill(
         NotConfirmed: the number confirmed is not the number that match; nothing was changed.
         StatementFailed: the warehouse refused; nothing was changed.
     """
-    replays = warehouse.relation("sync", REPLAYS)
-    if backfill_id is not None:
-        known = warehouse.rows(f"select matched from {replays} where replay_id = ?", backfill_id)
-        if known:
-            return Backfill(backfill_id, int(known[0]["matched"]))
+    known = recorded_matches(warehouse, backfill_id)
+    if known is not None:
+        return Backfill(backfill_id, known)
     made = backfill_id or str(uuid.uuid4())
     now = clock().isoformat()
     _, binds = window.condition()
@@ -222,16 +221,13 @@ def backfill(
         )
         require_confirmation(moved, confirmed, setting=setting)
         if moved:
-            warehouse.execute(
-                f"""
-                insert into {replays} (replay_id, requested_at, requested_by, selection, matched)
-                select ?, cast(? as timestamp_ntz), ?, parse_json(?), ?
-                """,
+            record_request(
+                warehouse,
                 made,
-                now,
-                requested_by[:200],
-                window.as_json(),
-                moved,
+                requested_at=now,
+                requested_by=requested_by,
+                selection=window.as_json(),
+                matched=moved,
             )
     return Backfill(made if moved else None, moved)
 

@@ -97,14 +97,16 @@ class EndpointStates:
         inserted = self._warehouse.bulk(
             f"""
             insert into {self._table} ({", ".join(COLUMNS)}, writer, updated_at)
-            select
-                {", ".join(_value("new.value", name) for name in COLUMNS)},
-                new.value:writer::varchar,
-                sysdate()
-            from table(flatten(input => parse_json(?))) as new
+            select new.*, sysdate()
+            from (
+                select
+                    {", ".join(_value(name) for name in COLUMNS)},
+                    value:writer::varchar as writer
+                from table(flatten(input => parse_json(?)))
+            ) as new
             where not exists (
                 select 1 from {self._table} as known
-                where known.endpoint_id = new.value:endpoint_id::number(38, 0)
+                where known.endpoint_id = new.endpoint_id
             )
             """,
             fresh,
@@ -149,7 +151,7 @@ class EndpointStates:
                 writer = ?,
                 updated_at = sysdate()
             from (
-                select {", ".join(f"{_value('value', name)} as {name}" for name in COLUMNS)}
+                select {", ".join(_value(name) for name in COLUMNS)}
                 from table(flatten(input => parse_json(?)))
             ) as new
             where endpoint.endpoint_id = new.endpoint_id and endpoint.version = new.version
@@ -164,10 +166,10 @@ class EndpointStates:
         return {int(row["endpoint_id"]) for row in rows}
 
 
-def _value(prefix: str, name: str) -> str:
+def _value(name: str) -> str:
     kind = COLUMNS[name]
     text = "::varchar" if kind == "timestamp_ntz" else ""
-    return f"{prefix}:{name}{text}::{kind}"
+    return f"value:{name}{text}::{kind} as {name}"
 
 
 def _state(row: Mapping[str, Any]) -> EndpointState:

@@ -7,14 +7,22 @@ from datetime import datetime
 
 from sync.activation import recorded_activation
 from sync.clock import Clock
-from sync.completions import DEFAULT_MASS_SEND_LIMIT
+from sync.completions import DEFAULT_MASS_SEND_LIMIT, Enqueued, HeldBack, plan_enqueue
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, unusable_endpoints
 from sync.event_sources import COMPLETIONS, EventSource
 from sync.freeze import PAGE, EnrichmentPolicy, FreezeReport, Judged, judge
 from sync.learning_time import LearningTimeClient, NotYet, Unavailable
 from sync.outbox import Unfrozen
-from sync.preview_report import FROZEN_SHOWN, Origin, Planned, Preview, Verdict
+from sync.preview_report import (
+    FROZEN_SHOWN,
+    HELD_BACK,
+    HELD_BACK_SHOWN,
+    Origin,
+    Planned,
+    Preview,
+    Verdict,
+)
 from sync.preview_rows import ReadOnly, frozen_rows, new_rows, undecided_rows
 from sync.readiness import NotReady, Ready
 from sync.routing import Endpoint, Routed
@@ -37,7 +45,8 @@ def preview(
 
     ``readiness_of`` looks at an endpoint as ``sync.readiness.readiness`` does. ``sources`` are
     those that a run would look for new events in; ``activated_at`` is for completions and counts
-    before the first run only, as it does for ``enqueue``.
+    before the first run only, as it does for ``enqueue``. Of new events beyond the limit, which no
+    run would record, only the first are read.
 
     Raises:
         RelationMissing: the ledger or a mart does not exist yet; says what creates it.
@@ -52,18 +61,24 @@ def preview(
             "`learning-time-webhooks status` once"
         ) from error
     work = _Preview(session, policy, clock, readiness_of)
-    planned, old, exceeds = [], 0, False
+    planned, old, held_back = [], 0, 0
     for source in sources:
-        begun = recorded_activation(session, source=source)
-        if source is COMPLETIONS:
-            begun = begun or activated_at
-        new = new_rows(session, source, since=begun or clock(), now=clock())
-        fresh = [row for row in new if row.state == "awaiting"]
-        old += len(new) - len(fresh)
-        is_held_back = len(fresh) > mass_send_limit
-        exceeds = exceeds or is_held_back
-        wait_for = "mass_send_limit" if is_held_back else None
-        planned += work.decide(fresh, origin="new", wait_for=wait_for)
+        found = plan_enqueue(
+            session,
+            clock=clock,
+            source=source,
+            activated_at=activated_at if source is COMPLETIONS else None,
+            mass_send_limit=mass_send_limit,
+        )
+        match found:
+            case Enqueued(suppressed=suppressed):
+                old += suppressed
+                limit, wait_for = mass_send_limit, None
+            case HeldBack(found=count):
+                held_back += count
+                limit, wait_for = HELD_BACK_SHOWN, HELD_BACK
+        new = new_rows(session, source, since=found.activated_at, now=clock(), limit=limit)
+        planned += work.decide(new, origin="new", wait_for=wait_for)
     recorded = undecided_rows(session)
     planned += work.decide([row for row in recorded if row.state == "awaiting"], origin="recorded")
     planned += work.decide([row for row in recorded if row.state == "held"], origin="held")
@@ -73,7 +88,8 @@ def preview(
         due_frozen=due,
         before_activation=old,
         is_activated=since is not None,
-        exceeds_mass_send_limit=exceeds,
+        held_back=held_back,
+        mass_send_limit=mass_send_limit,
         problems=work.report.problems,
     )
 

@@ -12,6 +12,10 @@ Verdict = Literal["send", "wait", "hold", "suppress"]
 Origin = Literal["new", "recorded", "held", "frozen"]
 FROZEN_SHOWN = 1_000
 """Messages frozen before that a preview lists; it counts all of them."""
+HELD_BACK = "mass_send_limit"
+"""Why a new event would wait when too many are new."""
+HELD_BACK_SHOWN = 100
+"""Such events that a preview lists, of each source: there may be millions, and none would go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +60,37 @@ class Preview:
     """New events that would be recorded as suppressed, being from before the activation."""
     is_activated: bool
     """False: the next run is the first one and decides for ever which completions are old."""
-    exceeds_mass_send_limit: bool
-    """More are new than the limit: none of them would be recorded."""
+    held_back: int
+    """New events of sources that have more than the limit: none of them would be recorded. At most
+    ``HELD_BACK_SHOWN`` of each are in ``planned``.
+    """
+    mass_send_limit: int
     problems: Counter[str]
     """Texts behind what is held or without learning time."""
 
+    @property
+    def guard(self) -> str | None:
+        """What the mass-send guard would say; None when it would let everything through."""
+        if not self.held_back:
+            return None
+        return (
+            f"{self.held_back} events are new, more than mass_send_limit = {self.mass_send_limit}: "
+            "none of them would be recorded. If the number is right, run with allow_mass_send: true"
+        )
+
+    @property
+    def let_through(self) -> list[Planned]:
+        """Those listed that the guard would not hold back."""
+        return [one for one in self.planned if one.reason != HELD_BACK]
+
     def counts(self) -> Counter[tuple[str, str]]:
         """Webhooks by verdict, and by reason or enrichment outcome."""
-        return Counter(
-            (one.verdict, one.reason or one.enrichment_outcome or "") for one in self.planned
+        counts: Counter[tuple[str, str]] = Counter(
+            (one.verdict, one.reason or one.enrichment_outcome or "") for one in self.let_through
         )
+        if self.held_back:
+            counts["wait", HELD_BACK] = self.held_back
+        return counts
 
     def as_dict(self, *, limit: int, with_bodies: bool) -> dict[str, object]:
         """The same for JSON, with at most ``limit`` webhooks listed."""
@@ -77,7 +102,8 @@ class Preview:
             "due_frozen": self.due_frozen,
             "before_activation": self.before_activation,
             "is_activated": self.is_activated,
-            "exceeds_mass_send_limit": self.exceeds_mass_send_limit,
+            "held_back": self.held_back,
+            "mass_send_guard": self.guard,
             "problems": dict(self.problems),
             "webhooks": [one.as_dict(with_body=with_bodies) for one in self.planned[:limit]],
         }

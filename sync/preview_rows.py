@@ -36,9 +36,9 @@ class ReadOnly(Warehouse):
 
 
 def new_rows(
-    session: ReadOnly, source: EventSource, *, since: datetime, now: datetime
+    session: ReadOnly, source: EventSource, *, since: datetime, now: datetime, limit: int
 ) -> list[Unfrozen]:
-    """What the next detection would insert from a source, old events included."""
+    """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
     return _unfrozen(
         session.rows(
@@ -47,7 +47,9 @@ def new_rows(
                 webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
                 to_json(facts) as facts, recorded_at, state
             from ({query}) as new
+            where state = 'awaiting'
             order by webhook_id
+            limit {int(limit)}
             """,
             *binds,
         )

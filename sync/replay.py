@@ -15,7 +15,8 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.errors import SyncError
-from sync.ledger import OUTBOX, REPLAYS
+from sync.ledger import OUTBOX
+from sync.operator_requests import record_request, recorded_matches
 from sync.replay_selection import ReplayState, Selection
 from sync.warehouse import Warehouse
 
@@ -147,8 +148,9 @@ def replay(
     """Mark the selected webhooks to be sent and record who asked; all of it or nothing.
 
     A dead row starts a fresh schedule. A delivered row stays delivered and gets one more try,
-    whatever comes of it. A suppressed row is decided anew, as if just recorded. The fence is
-    raised, so that a late result from before the request cannot undo it.
+    whatever comes of it. A suppressed row is decided anew; its ``recorded_at`` stays, so it waits
+    for learning time only if that was a short time ago. The fence is raised, so that a late result
+    from before the request cannot undo it.
 
     ``at_most`` is the number that was agreed to. A ``replay_id`` of the caller's makes repeating
     the call harmless: the first one counts.
@@ -157,11 +159,9 @@ def replay(
         ReplayGrew: more than ``at_most`` rows match by now; nothing was changed.
         StatementFailed: the warehouse refused; nothing was changed.
     """
-    replays = warehouse.relation("sync", REPLAYS)
-    if replay_id is not None:
-        known = warehouse.rows(f"select matched from {replays} where replay_id = ?", replay_id)
-        if known:
-            return Replay(replay_id, int(known[0]["matched"]))
+    known = recorded_matches(warehouse, replay_id)
+    if known is not None:
+        return Replay(replay_id, known)
     made = replay_id or str(uuid.uuid4())
     now = clock().isoformat()
     condition, binds = selection.condition()
@@ -197,16 +197,13 @@ def replay(
                 f"{matched} webhooks match by now, {at_most} were agreed to; look again and repeat"
             )
         if matched:
-            warehouse.execute(
-                f"""
-                insert into {replays} (replay_id, requested_at, requested_by, selection, matched)
-                select ?, cast(? as timestamp_ntz), ?, parse_json(?), ?
-                """,
+            record_request(
+                warehouse,
                 made,
-                now,
-                requested_by[:200],
-                selection.as_json(),
-                matched,
+                requested_at=now,
+                requested_by=requested_by,
+                selection=selection.as_json(),
+                matched=matched,
             )
     return Replay(made if matched else None, matched)
 

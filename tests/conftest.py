@@ -13,6 +13,7 @@ from sync.local.embedded.lifecycle import ensure_running, free_port, stop
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
+from tests.support.snowflake_statements import checked_statements
 
 Dbt = Callable[..., object]
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
@@ -39,6 +40,14 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     yield settings
     stop(settings)
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _every_statement_is_one_that_snowflake_takes() -> Iterator[None]:
+    """Whatever the test is about: the embedded warehouse takes much that Snowflake refuses."""
+    with checked_statements() as problems:
+        yield
+    assert problems == []
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from sync.commands.common import (
     Json,
-    add_column,
+    RequestedBy,
     moment,
     out,
-    plain,
     print_json,
+    print_sample,
     ready_settings,
     user_name,
 )
@@ -37,9 +37,7 @@ def backfill(
             CONFIRM, min=0, help="The number that was shown; without it, nothing is changed."
         ),
     ] = None,
-    requested_by: Annotated[
-        str | None, typer.Option(help="Who asks, for the audit; the user of this shell if unset.")
-    ] = None,
+    requested_by: RequestedBy = None,
     as_json: Json = False,
 ) -> None:
     """Send completions from before the activation. Shows them first; the number makes it real."""
@@ -93,13 +91,13 @@ def _print_plan(plan: BackfillPlan) -> None:
             table.add_row(enterprise, f"{count:,}")
         out.print(table)
     if plan.sample:
-        sample = Table(box=None)
-        for name in ("webhook id", "passed", "course run"):
-            add_column(sample, name)
-        for row in plan.sample:
-            passed = f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}"
-            sample.add_row(row["webhook_id"], passed, plain(row["courserun_key"]))
-        out.print(sample)
+        print_sample(
+            ("webhook id", "passed", "course run"),
+            (
+                (row["webhook_id"], f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}", row["courserun_key"])
+                for row in plan.sample
+            ),
+        )
 
 
 def _document(plan: BackfillPlan, made: Backfill, *, is_dry_run: bool) -> dict[str, object]:

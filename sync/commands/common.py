@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -17,6 +17,9 @@ from sync.errors import ConfigurationError
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+RequestedBy = Annotated[
+    str | None, typer.Option(help="Who asks, for the audit; the user of this shell if unset.")
+]
 
 # No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
 out = Console(highlight=False, emoji=False)
@@ -98,10 +101,14 @@ def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     out.print(f"{len(rows)} rows")
 
 
-def add_column(table: Table, name: str) -> None:
-    """A column that stays whole, for ids are copied; a course run is cut where room is short."""
-    is_cut = name == "course run"
-    table.add_column(name, no_wrap=not is_cut, overflow="ellipsis")
+def print_sample(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns that stay whole, for ids are copied; a course run is cut where room is short."""
+    table = Table(box=None)
+    for name in names:
+        table.add_column(name, no_wrap=name != "course run", overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(plain(value) for value in row))
+    out.print(table)
 
 
 def plain(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,18 +13,18 @@ from rich.table import Table
 
 from sync.commands.common import (
     Json,
-    add_column,
     moment,
     out,
     plain,
     print_json,
+    print_sample,
     ready_settings,
 )
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from sync.flag import FlagSettings
-    from sync.preview_report import Preview
+    from sync.preview_report import Planned, Preview
     from sync.status import Status
 
 
@@ -147,33 +148,31 @@ def _print_preview(found: Preview, *, limit: int, with_bodies: bool, flag: FlagS
         out.print(f"from before the activation, never to be sent: {found.before_activation:,}")
     if not found.is_activated:
         out.print("not activated yet: the next run decides for ever which completions are old")
-    if found.exceeds_mass_send_limit:
-        out.print("more are new than the mass-send limit: none of them would be recorded")
+    if found.guard is not None:
+        out.print(found.guard)
     for problem, count in sorted(found.problems.items()):
         out.print(f"{count:,} × {plain(problem)}")
     shown = found.planned[:limit]
     if not shown:
         return
-    rows = Table(box=None)
-    for name in (
-        "webhook id", "from", "verdict", "why", "endpoint", "format", "seconds", "course run"
-    ):  # fmt: skip
-        add_column(rows, name)
-    for one in shown:
-        rows.add_row(
-            one.webhook_id,
-            "replay" if one.is_replay else one.origin,
-            one.verdict,
-            one.reason or one.enrichment_outcome or "",
-            "" if one.endpoint_id is None else str(one.endpoint_id),
-            one.payload_format or "",
-            "" if one.learning_time_seconds is None else str(one.learning_time_seconds),
-            plain(one.courserun_key),
-        )
-    out.print(rows)
+    names = "webhook id, from, verdict, why, endpoint, format, seconds, course run"
+    print_sample(names.split(", "), (_cells(one) for one in shown))
     if len(found.planned) > len(shown):
         out.print(f"{len(found.planned) - len(shown):,} more; --limit shows them")
     if with_bodies:
         for one in shown:
             if one.body is not None:
                 out.print(plain(f"{one.webhook_id}  {json.dumps(json.loads(one.body))}"))
+
+
+def _cells(one: Planned) -> Sequence[object]:
+    return (
+        one.webhook_id,
+        "replay" if one.is_replay else one.origin,
+        one.verdict,
+        one.reason or one.enrichment_outcome or "",
+        "" if one.endpoint_id is None else one.endpoint_id,
+        one.payload_format or "",
+        "" if one.learning_time_seconds is None else one.learning_time_seconds,
+        one.courserun_key,
+    )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from sync.commands.common import (
     Json,
-    add_column,
+    RequestedBy,
     moment,
     out,
-    plain,
     print_json,
+    print_sample,
     ready_settings,
     user_name,
 )
@@ -49,9 +50,7 @@ def replay(
     yes: Annotated[
         bool, typer.Option("--yes", help=f"Do not ask before more than {ASK_ABOVE} webhooks.")
     ] = False,
-    requested_by: Annotated[
-        str | None, typer.Option(help="Who asks, for the audit; the user of this shell if unset.")
-    ] = None,
+    requested_by: RequestedBy = None,
     as_json: Json = False,
 ) -> None:
     """Send webhooks again: same id, same body. The next delivery run sends them."""
@@ -138,29 +137,25 @@ def _print_plan(plan: Plan) -> None:
     if plan.by_endpoint:
         out.print(table)
     if plan.sample:
-        _print_sample(plan)
+        names = ("webhook id", "state", "reason", "endpoint", "recorded or delivered")
+        print_sample(names, (_cells(row) for row in plan.sample))
+    if plan.matched > len(plan.sample):
+        out.print(f"and {plan.matched - len(plan.sample):,} more")
     for refusal, count in plan.refused.items():
         out.print(f"{count:,} not replayed ({refusal}): {refusal.text}")
     if plan.unknown_ids:
         out.print(f"{plan.unknown_ids:,} ids are not in the outbox")
 
 
-def _print_sample(plan: Plan) -> None:
-    sample = Table(box=None)
-    for name in ("webhook id", "state", "reason", "endpoint", "recorded or delivered"):
-        add_column(sample, name)
-    for row in plan.sample:
-        endpoint_id, at = row["endpoint_id"], row["delivered_at"] or row["recorded_at"]
-        sample.add_row(
-            row["webhook_id"],
-            row["state"],
-            plain(row["state_reason"] or ""),
-            "" if endpoint_id is None else str(endpoint_id),
-            f"{at:%Y-%m-%d %H:%M:%S}",
-        )
-    out.print(sample)
-    if plan.matched > len(plan.sample):
-        out.print(f"and {plan.matched - len(plan.sample):,} more")
+def _cells(row: Mapping[str, Any]) -> Sequence[str]:
+    endpoint_id, at = row["endpoint_id"], row["delivered_at"] or row["recorded_at"]
+    return (
+        row["webhook_id"],
+        row["state"],
+        row["state_reason"] or "",
+        "" if endpoint_id is None else str(endpoint_id),
+        f"{at:%Y-%m-%d %H:%M:%S}",
+    )
 
 
 def _document(

@@ -82,9 +82,29 @@ class Figures:
         return total
 
     @property
+    def recorded(self) -> int:
+        """Webhooks of the period."""
+        return sum(self.states.values())
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was recorded in the period."""
-        return not any(self.states.values())
+        return not self.recorded
+
+    @property
+    def delivered_share(self) -> float | None:
+        """Of the period's webhooks; None without any."""
+        return self.states.get("delivered", 0) / self.recorded if self.recorded else None
+
+    @property
+    def frozen(self) -> int:
+        """Frozen completions of the period."""
+        return sum(day.frozen for day in self.days)
+
+    @property
+    def enriched_share(self) -> float | None:
+        """Of these, those with learning time; None without any."""
+        return sum(day.enriched for day in self.days) / self.frozen if self.frozen else None
 
 
 def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:

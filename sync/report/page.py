@@ -53,17 +53,14 @@ def write(figures: Figures, path: Path) -> Path:
 
 def _counts(figures: Figures) -> list[tuple[str, str]]:
     states = figures.states
-    total = sum(states.values())
-    frozen = sum(day.frozen for day in figures.days)
-    enriched = sum(day.enriched for day in figures.days)
     waiting = states.get("pending", 0) + states.get("awaiting", 0)
     return [
-        ("recorded", f"{total:,}"),
-        ("delivered", share(states.get("delivered", 0) / total if total else None)),
+        ("recorded", f"{figures.recorded:,}"),
+        ("delivered", share(figures.delivered_share)),
         ("on their way", f"{waiting:,}"),
         ("held", f"{states.get('held', 0):,}"),
         ("given up", f"{states.get('dead', 0):,}"),
-        ("with learning time", share(enriched / frozen if frozen else None)),
+        ("with learning time", share(figures.enriched_share)),
     ]
 
 

@@ -45,11 +45,10 @@ def charts(figures: Figures) -> list[Chart]:
 def outcomes(figures: Figures) -> Chart:
     """What became of the webhooks of each day."""
     title = "What became of webhooks"
-    total, states = sum(figures.states.values()), figures.states
-    delivered = states.get("delivered", 0)
+    delivered = figures.states.get("delivered", 0)
     text = (
-        f"By the day on which they were recorded: {delivered:,} of {total:,} are delivered, "
-        f"{share(delivered / total if total else None)}."
+        f"By the day on which they were recorded: {delivered:,} of {figures.recorded:,} are "
+        f"delivered, {share(figures.delivered_share)}."
     )
     return _by_day(figures, STATES, name="what_became_of_webhooks", title=title, text=text)
 
@@ -81,11 +80,9 @@ def _by_day(figures: Figures, states: Sequence[str], *, name: str, title: str, t
 def enrichment(figures: Figures) -> Chart:
     """The share of completions that carry learning time, day by day."""
     title = "Completions with learning time"
-    frozen = sum(day.frozen for day in figures.days)
-    enriched = sum(day.enriched for day in figures.days)
     others = {name: count for name, count in figures.reasons.items() if name != "found"}
-    part = share(enriched / frozen if frozen else None)
-    text = f"Share of each day: {part} of {frozen:,} carry it. " + (
+    part = share(figures.enriched_share)
+    text = f"Share of each day: {part} of {figures.frozen:,} carry it. " + (
         f"The others: {_listing(others)}." if others else "None goes without."
     )
     shares = [day.enriched / day.frozen if day.frozen else None for day in figures.days]

@@ -15,13 +15,16 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from orchestration.check_texts import CheckText, dbt_check_text
 from orchestration.checks import TEXTS
+from sync.alerts import team_setting
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from tests.support.clockwork import load_definitions
 
 DOCUMENT = PROJECT_ROOT / "docs" / "checks.md"
+MODELS = PROJECT_ROOT / "dbt_project" / "models"
 UPDATE = "UPDATE_CHECK_TABLES"
 PARTS = {
     "Deliveries": "Integrations",
@@ -115,3 +118,11 @@ def test_every_threshold_that_a_check_names_is_a_setting(tables: dict[str, str])
     assert len(named) > 8
     run_config = {"max_enrichment_wait_minutes"}
     assert {name for name in named - run_config if f"    {name}: " not in project} == set()
+
+
+def test_the_document_on_alerts_names_the_setting_of_every_team() -> None:
+    groups = yaml.safe_load((MODELS / "_groups.yml").read_text(encoding="utf-8"))["groups"]
+    teams = {one["owner"]["name"] for one in groups} | {one.owner for one in TEXTS.values()}
+    text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| (.+) \| `(LTW_ALERT_URL_\w+)` \|$", text, flags=re.MULTILINE)
+    assert shown == [(team, team_setting(team)) for team in sorted(teams)]

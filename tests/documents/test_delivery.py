@@ -12,7 +12,10 @@ from sync.breaker import FIRST_REST, LONGEST_REST, SLOWEST, TRIP_ATTEMPTS, TRIP_
 from sync.claims import LOW_LANE_TURN
 from sync.confirmation import ASK_ABOVE
 from sync.markers import REPLAY_HEADER, TEST_HEADER
+from sync.oauth import TOKEN_SECONDS
 from sync.outbox import State
+from sync.pipeline import unwritten
+from sync.preview_report import HELD_BACK_SHOWN
 from sync.replay_selection import ReplayState
 from sync.results import ErrorKind
 from sync.retention import DEFAULT_DAYS
@@ -67,8 +70,13 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"(default {limits.per_endpoint})" in TEXT
     assert f"(default {limits.threads})" in TEXT
     assert f"after {limits.lease.seconds // 60} minutes" in TEXT
+    assert [unwritten(threads) for threads in (1, 8, 32)] == [2, 2, 8]
+    assert "one answer for every four threads (2 at least)" in " ".join(TEXT.split())
     assert f"than {ASK_ABOVE} webhooks" in " ".join(TEXT.split())
     assert f"(default {DEFAULT_DAYS})" in TEXT
+    assert f"A token has {TOKEN_SECONDS:.0f} seconds of its own" in TEXT
+    assert HELD_BACK_SHOWN == 100
+    assert "decides the first hundred" in TEXT
 
 
 def test_every_command_shown_exists_with_its_options(ltw: Command) -> None:

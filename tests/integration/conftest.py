@@ -16,6 +16,7 @@ from tests.support.marts import (
 from tests.support.operator import World, open_world
 from tests.support.pipeline import PASSED_AT, Pipeline
 from tests.support.receiver import Receiver, receiver
+from tests.support.token_server import TokenServer, token_server
 
 
 @pytest.fixture
@@ -39,3 +40,10 @@ def pipeline(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Pipeline
 def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
     with open_world(warehouse, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def server() -> Iterator[TokenServer]:
+    """A token server on loopback."""
+    with token_server() as running:
+        yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,11 +12,13 @@ from sync.changes import LastRun, Look, Rest, Seen, Wake, decide, look
 from sync.ledger import ensure_ledger
 from sync.raw import create_raw_tables, insert_rows
 from sync.warehouse import RelationMissing, Warehouse
+from tests.support.ledger_rows import endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts
 
 NOW = datetime(2026, 3, 10, 12, 0)
 HOUR = timedelta(hours=1)
 NOTHING_SEEN = Seen()
+DUE = {"next_attempt_at": NOW.isoformat()}
 
 
 @pytest.fixture
@@ -31,24 +34,17 @@ def ask(warehouse: Warehouse, before: Seen = NOTHING_SEEN, now: datetime = NOW) 
     return look(warehouse, before, now=now, max_wait=HOUR)
 
 
-def outbox_row(warehouse: Warehouse, webhook_id: str, **columns: object) -> None:
-    values = {
-        "webhook_id": webhook_id,
-        "event_type": "course_completion",
-        "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
-        "user_id": 1,
-        "courserun_key": "course-v1:ExampleX+DATA101+2026_T1",
-        "occurred_at": NOW.isoformat(),
-        "recorded_at": NOW.isoformat(),
-        "state": "pending",
-        "attempt_count": 0,
-        "fence": 0,
-        "updated_at": NOW.isoformat(),
-    } | columns
-    warehouse.execute(
-        f"insert into analytics.sync.webhook_outbox ({', '.join(values)})"
-        f" select {', '.join('?' for _ in values)}",
-        *values.values(),
+def write(
+    warehouse: Warehouse,
+    row: Mapping[str, object],
+    endpoint: Mapping[str, object] | None = None,
+) -> None:
+    """One webhook that was frozen at noon and never tried, and its endpoint; else as given."""
+    untried = {"state": "pending", "delivered_at": None, "attempt_count": 0, "fence": 0}
+    write_ledger(
+        warehouse,
+        webhooks=[webhook(1, NOW, **{**untried, **row})],
+        endpoint_states=[] if endpoint is None else [endpoint_state(1, NOW, **endpoint)],
     )
 
 
@@ -76,7 +72,7 @@ def test_a_new_grade_is_noticed(ready: Warehouse) -> None:
 
 
 def test_a_retry_is_noticed_when_it_comes_due_and_not_before(ready: Warehouse) -> None:
-    outbox_row(ready, "a", next_attempt_at=(NOW + timedelta(minutes=5)).isoformat())
+    write(ready, {"next_attempt_at": (NOW + timedelta(minutes=5)).isoformat()})
     seen = ask(ready).seen
     assert ask(ready, seen, NOW + timedelta(minutes=4)).reason is None
     due = ask(ready, seen, NOW + timedelta(minutes=5)).reason
@@ -85,7 +81,7 @@ def test_a_retry_is_noticed_when_it_comes_due_and_not_before(ready: Warehouse) -
 
 
 def test_a_completion_that_has_waited_long_enough_is_noticed(ready: Warehouse) -> None:
-    outbox_row(ready, "a", state="awaiting")
+    write(ready, {"state": "awaiting"})
     seen = ask(ready).seen
     assert ask(ready, seen, NOW + HOUR - timedelta(seconds=1)).reason is None
     assert ask(ready, seen, NOW + HOUR).reason is not None
@@ -93,32 +89,11 @@ def test_a_completion_that_has_waited_long_enough_is_noticed(ready: Warehouse) -
 
 def test_the_due_moment_is_read_only_after_the_ledger_changed(ready: Warehouse) -> None:
     seen = ask(ready).seen
-    outbox_row(ready, "a", next_attempt_at=NOW.isoformat())
+    write(ready, DUE)
     before = ready.statements
     found = ask(ready, seen)
     assert ready.statements - before == 2
     assert found.reason is not None
-
-
-def endpoint_row(warehouse: Warehouse, **columns: object) -> None:
-    values = {
-        "endpoint_id": 1,
-        "version": 1,
-        "breaker_state": "closed",
-        "consecutive_failures": 0,
-        "window_attempts": 0,
-        "window_failures": 0,
-        "open_count": 0,
-        "half_open_successes": 0,
-        "rate_factor": 1.0,
-        "updated_at": NOW.isoformat(),
-    } | columns
-    warehouse.execute("delete from analytics.sync.endpoint_state")
-    warehouse.execute(
-        f"insert into analytics.sync.endpoint_state ({', '.join(values)})"
-        f" select {', '.join('?' for _ in values)}",
-        *values.values(),
-    )
 
 
 LATER = (NOW + timedelta(minutes=7)).isoformat()
@@ -145,8 +120,7 @@ def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     ready: Warehouse, row: dict[str, object], endpoint: dict[str, object]
 ) -> None:
     """Else a resting endpoint would start an empty run every half minute, or none afterwards."""
-    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), **row)
-    endpoint_row(ready, **endpoint)
+    write(ready, DUE | row, endpoint)
     seen = ask(ready).seen
     assert ask(ready, seen, NOW + timedelta(minutes=6)).reason is None
     assert ask(ready, seen, NOW + timedelta(minutes=7)).reason is not None
@@ -162,17 +136,16 @@ def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     ],
 )
 def test_rows_that_no_run_would_send_wake_nobody(ready: Warehouse, row: dict[str, object]) -> None:
-    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), body="{}", **row)
+    write(ready, DUE | {"body": "{}"} | row)
     assert ask(ready).seen.due_at is None
 
 
 def test_what_was_held_for_a_disabled_endpoint_wakes_when_it_is_enabled(ready: Warehouse) -> None:
-    held = {"state": "held", "state_reason": "endpoint_disabled", "body": "{}"}
-    outbox_row(ready, "a", endpoint_id=1, next_attempt_at=NOW.isoformat(), **held)
-    endpoint_row(ready, disabled_at=NOW.isoformat())
+    held = DUE | {"state": "held", "state_reason": "endpoint_disabled", "body": "{}"}
+    write(ready, held, {"disabled_at": NOW.isoformat()})
     seen = ask(ready).seen
     assert ask(ready, seen).reason is None
-    endpoint_row(ready, updated_at=LATER)
+    write(ready, held, {"updated_at": LATER})
     assert ask(ready, seen).reason is not None
 
 

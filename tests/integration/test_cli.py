@@ -3,64 +3,25 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sync import cli
 from sync.local.embedded.lifecycle import Running, Stopped, free_port, status, stop
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
+from tests.support.command_line import Command, command_line
 
 LINE = '{"name":"play_video","event_source":"browser"}\n'
 
 
-@dataclass(frozen=True)
-class Answer:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """What ``--json`` printed; fails when anything else was printed beside it."""
-        return json.loads(self.out)
-
-    @property
-    def text(self) -> str:
-        """Both streams, with the line breaks between words undone."""
-        return " ".join((self.out + self.err).split())
-
-
-Ltw = Callable[..., Answer]
-
-
 @pytest.fixture
-def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ltw:
+def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """Run the command line in this process, errors and exit codes included."""
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["ltw", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-        else:
-            code = 0
-        printed = capfd.readouterr()
-        return Answer(code, printed.out, printed.err)
-
-    return run
+    return command_line(monkeypatch, capfd)
 
 
 def write(path: Path, content: str) -> Path:
@@ -69,7 +30,7 @@ def write(path: Path, content: str) -> Path:
 
 
 def test_load_logs_tells_what_became_of_each_file(
-    ltw: Ltw, warehouse: Warehouse, tmp_path: Path
+    ltw: Command, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     plain = write(tmp_path / "tracking.log", LINE * 3)
     packed = write(tmp_path / "tracking[red].log-20260304.gz", LINE * 2)
@@ -86,7 +47,9 @@ def test_load_logs_tells_what_became_of_each_file(
     assert rows == [{"n": 5}]
 
 
-def test_load_logs_as_json_is_one_document(ltw: Ltw, warehouse: Warehouse, tmp_path: Path) -> None:
+def test_load_logs_as_json_is_one_document(
+    ltw: Command, warehouse: Warehouse, tmp_path: Path
+) -> None:
     path = write(tmp_path / "tracking.log", LINE)
     loaded, skipped = ltw("load-logs", "--json", path, path).document["files"]
     assert loaded == {"file": str(path), "outcome": "loaded", "lines": 1, "cut_lines": 0}
@@ -102,7 +65,7 @@ def test_load_logs_as_json_is_one_document(ltw: Ltw, warehouse: Warehouse, tmp_p
     ],
 )
 def test_a_file_that_cannot_be_loaded_ends_with_1_and_is_named(
-    ltw: Ltw, warehouse: Warehouse, tmp_path: Path, name: str, content: str | None, said: str
+    ltw: Command, warehouse: Warehouse, tmp_path: Path, name: str, content: str | None, said: str
 ) -> None:
     path = tmp_path / name
     if content is not None:
@@ -122,7 +85,7 @@ def test_a_file_that_cannot_be_loaded_ends_with_1_and_is_named(
         pytest.param(["status", "--jsn"], id="unknown option"),
     ],
 )
-def test_bad_usage_ends_with_2(ltw: Ltw, arguments: list[str]) -> None:
+def test_bad_usage_ends_with_2(ltw: Command, arguments: list[str]) -> None:
     assert ltw(*arguments).code == 2
 
 
@@ -130,7 +93,7 @@ def test_bad_usage_ends_with_2(ltw: Ltw, arguments: list[str]) -> None:
     "command", [["status"], ["load-logs", "x.log"], ["warehouse", "info"], ["dev"]]
 )
 def test_a_half_configured_environment_ends_with_2_and_lists_what_is_missing(
-    ltw: Ltw, monkeypatch: pytest.MonkeyPatch, command: list[str]
+    ltw: Command, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "example")
     answer = ltw(*command)
@@ -139,7 +102,7 @@ def test_a_half_configured_environment_ends_with_2_and_lists_what_is_missing(
 
 
 def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
-    ltw: Ltw, monkeypatch: pytest.MonkeyPatch
+    ltw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "PRIVATE_KEY"):
         monkeypatch.setenv(f"SNOWFLAKE_{name}", "example")
@@ -149,7 +112,7 @@ def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
         assert "unset" in answer.text
 
 
-def test_status_before_anything_was_built_or_sent(ltw: Ltw, warehouse: Warehouse) -> None:
+def test_status_before_anything_was_built_or_sent(ltw: Command, warehouse: Warehouse) -> None:
     assert "never built" in ltw("status").text
     document = ltw("status", "--json").document
     assert document["states"] == document["held_by_reason"] == {}
@@ -157,7 +120,7 @@ def test_status_before_anything_was_built_or_sent(ltw: Ltw, warehouse: Warehouse
     assert (document["due_now"], document["dead"], document["replays_waiting"]) == (0, 0, 0)
 
 
-def test_sql_shows_rows_as_a_table_or_as_json(ltw: Ltw, warehouse: Warehouse) -> None:
+def test_sql_shows_rows_as_a_table_or_as_json(ltw: Command, warehouse: Warehouse) -> None:
     statement = "select 7 as seven, null as nothing"
     shown = ltw("warehouse", "sql", statement)
     assert "seven" in shown.out
@@ -169,7 +132,7 @@ def test_sql_shows_rows_as_a_table_or_as_json(ltw: Ltw, warehouse: Warehouse) ->
 
 
 def test_a_refused_statement_ends_with_1_and_the_engine_s_words(
-    ltw: Ltw, warehouse: Warehouse
+    ltw: Command, warehouse: Warehouse
 ) -> None:
     answer = ltw("warehouse", "sql", "select * from nowhere[0]")
     assert answer.code == 1
@@ -177,7 +140,7 @@ def test_a_refused_statement_ends_with_1_and_the_engine_s_words(
 
 
 def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
-    ltw: Ltw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ltw: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
     monkeypatch.setenv("LTW_HOME", str(tmp_path))

@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.authorized import post_authorized
 from sync.oauth import Bearer, Misconfigured, NoAuth, TokenSource
-from sync.results import Answer, Attribution, ErrorKind, Failure
+from sync.results import Attribution, ErrorKind, Failure
 from sync.routing import Endpoint as Configuration
 from sync.secrets import environment_variable
 from sync.transport import MAX_BODY_BYTES, Transport
@@ -22,12 +21,6 @@ from tests.support.sending import transport_to
 from tests.support.token_server import TokenServer, granted, token_server
 
 HELD_BACK_SECONDS = 0.3
-
-
-@pytest.fixture
-def server() -> Iterator[TokenServer]:
-    with token_server() as running:
-        yield running
 
 
 @pytest.fixture
@@ -217,68 +210,6 @@ def test_a_rotated_secret_fetches_a_new_token(
     for _ in range(2):
         assert header(tokens.authorization(endpoint)) == "Bearer token-2"
     assert [body["client_secret"] for body in server.bodies] == ["old", "new"]
-
-
-def refusing(refused: set[str], received: list[str]):
-    """A webhook receiver that answers 401 to these tokens and echoes what it got."""
-
-    def script(conversation: Conversation) -> None:
-        while request := conversation.read_request():
-            head = request.partition(b"\r\n\r\n")[0].decode()
-            token = head.partition("Bearer ")[2].partition("\r\n")[0]
-            received.append(token)
-            status = "401 Unauthorized" if token in refused else "200 OK"
-            conversation.send(response(status, f"Bearer {token} alias {token}".encode()))
-
-    return script
-
-
-def deliver(server: TokenServer, receiver: Endpoint, source: TokenSource, transport: Transport):
-    return post_authorized(
-        transport,
-        source,
-        oauth_endpoint(url=receiver.url(), token_url=server.url),
-        body=b"{}",
-        headers=lambda: {"webhook-id": "1"},
-        deadline_seconds=10,
-    )
-
-
-@pytest.mark.parametrize(
-    ("refused", "seen", "status"),
-    [
-        pytest.param(set(), ["token-1"], 200, id="taken"),
-        pytest.param({"token-1"}, ["token-1", "token-2"], 200, id="refused once"),
-        pytest.param({"token-1", "token-2"}, ["token-1", "token-2"], 401, id="refused again"),
-    ],
-)
-def test_a_401_costs_one_new_token_and_one_more_try_and_no_more(
-    server: TokenServer, refused: set[str], seen: list[str], status: int
-):
-    received: list[str] = []
-    with Endpoint(refusing(refused, received)) as receiver:
-        ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
-        with transport_to(*ports) as transport:
-            source = TokenSource(transport, secrets_for(7))
-            result = deliver(server, receiver, source, transport)
-    assert isinstance(result, Answer)
-    assert result.status == status
-    assert received == seen
-    assert server.asked == len(seen)
-    assert "token-" not in result.excerpt
-
-
-def test_many_401s_of_one_token_fetch_one_new_token(server: TokenServer):
-    received: list[str] = []
-    with Endpoint(refusing({"token-1"}, received)) as receiver:
-        ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
-        with transport_to(*ports) as transport, ThreadPoolExecutor(8) as pool:
-            source = TokenSource(transport, secrets_for(7))
-            sends = [pool.submit(deliver, server, receiver, source, transport) for _ in range(16)]
-            results = [one.result(30) for one in sends]
-    assert [one.status for one in results if isinstance(one, Answer)] == [200] * 16
-    assert server.asked == 2
-    assert received.count("token-2") == 16
 
 
 def test_nothing_that_is_written_down_shows_a_token_or_a_secret(

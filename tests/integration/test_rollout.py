@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,24 +17,12 @@ from sync.rollout import LeftOut, Rollout, place_of
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
 from tests.support.marts import create_marts, endpoint
+from tests.support.pipeline import PASSED_AT, learning_time
 
-PASSED_AT = "2026-03-10T17:42:31"
 USERS = range(1, 41)
 ON = EnrichmentPolicy(enabled=True)
 OFF = EnrichmentPolicy(enabled=False)
 SHADOW = EnrichmentPolicy(enabled=False, is_shadow_looked_up=True)
-
-
-def learning_time(user_id: int, **changes: object) -> Mapping[str, object]:
-    return {
-        "enterprise_customer_uuid": ENTERPRISE,
-        "user_id": user_id,
-        "courserun_key": COURSE_RUN,
-        "passed_at": PASSED_AT,
-        "learning_time_seconds": 26964,
-        "event_count": 12,
-        "computed_through": "2026-03-12T00:00:00",
-    } | changes
 
 
 @pytest.fixture

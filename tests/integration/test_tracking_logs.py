@@ -222,7 +222,7 @@ def test_a_file_whose_rows_do_not_all_arrive_is_rolled_back(
 def test_a_refused_statement_names_the_file_and_how_to_go_on(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking_logs, "STAGE", "not a name")
+    monkeypatch.setattr(tracking_logs, "STAGE", "no.such.place.landing")
     path = write(tmp_path / "tracking.log", b"a\n")
     with pytest.raises(LoadFailed, match=r"(?s)tracking\.log.*run the same command again"):
         load(warehouse, path)

@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sync.settings import PROJECT_ROOT
-from tests.mutations.catalogue import MUTATIONS, Mutation, StaleMutation, apply
+from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.mutation import Mutation, StaleMutation, apply
 
 COPIED = ("dbt_project.yml", "pyproject.toml", "dbt_project", "sync", "orchestration", "tests")
 LIMIT_SECONDS = 600

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from tests.mutations.mutation import Edit, Mutation, one
 
 MODELS = "dbt_project/models"
 EVENTS = f"{MODELS}/intermediate/learning_time/int_tracking_events.sql"
@@ -25,50 +24,6 @@ LATE = "tests/learning_time/test_late_lines.py"
 HISTORY = "tests/learning_time/test_any_history.py"
 POPULATION = "tests/learning_time/test_population.py"
 REFERENCE = f"{UNITS}::test_every_unit_and_day_equals_the_reference"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A text that must be in the file exactly once, and what stands there instead."""
-
-    path: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """A broken project. Every test in ``caught_by`` must fail on it."""
-
-    name: str
-    edits: tuple[Edit, ...]
-    caught_by: tuple[str, ...]
-
-
-class StaleMutation(Exception):
-    """The project has moved on: the text to replace is not there, or there more than once."""
-
-
-def apply(mutation: Mutation, project: Path) -> None:
-    """Break the copy of the project in ``project``.
-
-    Raises:
-        StaleMutation: names the mutation, the file and the text.
-    """
-    for edit in mutation.edits:
-        path = project / edit.path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if text.count(edit.old) != 1:
-            raise StaleMutation(
-                f"mutation '{mutation.name}': {edit.path} has {text.count(edit.old)} times, and "
-                f"must have once, the text\n{edit.old}"
-            )
-        path.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
-
-
-def one(name: str, path: str, old: str, new: str, *caught_by: str) -> Mutation:
-    """A mutation of one place."""
-    return Mutation(name, (Edit(path, old, new),), caught_by)
 
 
 MUTATIONS: tuple[Mutation, ...] = (

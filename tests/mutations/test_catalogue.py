@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sync.settings import PROJECT_ROOT
-from tests.mutations.catalogue import MUTATIONS, Edit, Mutation, StaleMutation, apply
+from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.mutation import Edit, Mutation, StaleMutation, apply
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=[one.name for one in MUTATIONS])

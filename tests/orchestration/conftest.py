@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from sync.warehouse import Warehouse
 from tests.support.clockwork import load_definitions
 from tests.support.completions import completion
 from tests.support.marts import create_marts, endpoint
+from tests.support.pipeline import SECRET
 from tests.support.receiver import Receiver, receiver
 
 PASSED_AT = "2026-03-10T17:42:31"
-SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +48,21 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def marts(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """Three completions of one customer with one good endpoint."""
+def ready(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """One customer with one good endpoint, and nothing to send."""
     monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
     ensure_ledger(warehouse)
+    create_marts(warehouse, endpoints=[endpoint(1, f"{target.url}/hooks/example")])
+    return warehouse
+
+
+@pytest.fixture
+def marts(ready: Warehouse, target: Receiver) -> Warehouse:
+    """Three completions of that customer."""
     create_marts(
-        warehouse,
+        ready,
         completions=[completion(n, PASSED_AT) for n in (1, 2, 3)],
         endpoints=[endpoint(1, f"{target.url}/hooks/example")],
     )
-    return warehouse
+    return ready

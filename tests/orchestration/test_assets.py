@@ -9,9 +9,13 @@ import dagster as dg
 import pytest
 
 from orchestration.resources import WarehouseResource
+from sync.clock import warehouse_clock
+from sync.facts import EventType
 from sync.local.embedded.lifecycle import free_port, stop
+from sync.recording_lease import recording_lease
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
+from tests.orchestration.conftest import PASSED_AT
 from tests.support.clockwork import (
     ACTIVATED,
     everything_said,
@@ -20,6 +24,7 @@ from tests.support.clockwork import (
     run,
     run_config,
 )
+from tests.support.completions import add_completions, completion
 from tests.support.receiver import Receiver
 
 
@@ -76,6 +81,24 @@ def test_a_second_run_finds_and_sends_nothing_new(
     assert metadata_of(result)["newly_completed_enrollments"]["recorded"] == 0
     assert metadata_of(result)["completion_webhooks"]["attempts"] == 0
     assert len(target.received) == 3
+
+
+def test_a_run_that_meets_another_recording_says_so_and_sends_what_was_recorded_before(
+    marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    run(webhooks_job, instance, steps=1, detection=ACTIVATED)
+    add_completions(marts, [completion(4, PASSED_AT)])
+    clock = warehouse_clock(marts)
+    with recording_lease(marts, EventType.COURSE_COMPLETION, run_id="another", clock=clock):
+        result = run(webhooks_job, instance, detection=ACTIVATED)
+    assert result.success
+    found = metadata_of(result)["newly_completed_enrollments"]
+    assert (found["recorded"], found["left_to_run"]) == (0, "another")
+    said = everything_said(instance, result.run_id)
+    assert "run another is recording completions: this run leaves them to it" in said
+    assert len(target.received) == 3
+    run(webhooks_job, instance, detection=ACTIVATED)
+    assert len(target.received) == 4
 
 
 @pytest.mark.parametrize(

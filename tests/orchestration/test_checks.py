@@ -1,46 +1,19 @@
 """Checks around the send: one stops it, the others tell; all say what to do."""
 
-import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
 from orchestration.check_texts import OWNER
-from sync.ledger import ensure_ledger
 from sync.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
-from tests.support.clockwork import STEPS, run_config
+from tests.support.clockwork import STEPS, alert, run_config
 from tests.support.ledger_rows import webhook, write_ledger
-from tests.support.marts import create_marts, endpoint
-from tests.support.receiver import Receiver, receiver
+from tests.support.receiver import Receiver
 
-SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 LONG_AGO = datetime(2026, 3, 1)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
-        yield one
-
-
-@pytest.fixture
-def target() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
-
-
-@pytest.fixture
-def ready(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """One good endpoint and nothing to send."""
-    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
-    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
-    ensure_ledger(warehouse)
-    create_marts(warehouse, endpoints=[endpoint(1, f"{target.url}/hooks/example")])
-    return warehouse
 
 
 def due(user_id: int, body: dict[str, object], **changes: object) -> dict[str, object]:
@@ -153,16 +126,47 @@ def test_a_warning_is_told_when_it_begins_and_then_only_after_it_was_gone(
             result = library.resolve_implicit_global_asset_job_def().execute_in_process(
                 instance=instance, tags=tags
             )
-            context = dg.build_run_status_sensor_context(
-                sensor_name="a_check_failed",
-                dagster_instance=instance,
-                dagster_run=result.dagster_run,
-                dagster_event=result.get_run_success_event(),
-                repository_def=library.get_repository_def(),
-            )
-            defs.get_sensor_def("a_check_failed")(context)
+            alert(defs, instance, result, of=library)
             told.append(len(target.received))
     assert told == [1, 1, 1, 2]
     text = json.loads(target.received[0].body)["text"]
     assert "check shelf_is_full of shelf warns" in text
     assert "Librarians" in text
+
+
+@pytest.fixture
+def urls(target: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One URL for everybody, and one for the team Integrations."""
+    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
+    monkeypatch.setenv("LTW_ALERT_URL", f"{target.url}/everybody")
+    monkeypatch.setenv("LTW_ALERT_URL_INTEGRATIONS", f"{target.url}/integrations")
+
+
+@pytest.mark.usefixtures("urls")
+def test_a_run_that_a_check_has_stopped_is_told_to_the_team_of_that_check(
+    defs: dg.Definitions, ready: Warehouse, webhooks_job: dg.JobDefinition, target: Receiver
+) -> None:
+    write_ledger(ready, webhooks=[due(1, {"n": 1}), due(1, {"n": 2})])
+    with dg.instance_for_test() as instance:
+        result = run(webhooks_job, instance)
+        assert not result.success
+        alert(defs, instance, result)
+    assert [one.path for one in target.received] == ["/integrations"]
+
+
+@pytest.mark.usefixtures("urls")
+@pytest.mark.parametrize(
+    ("owner", "path"), [("Integrations", "/integrations"), ("Librarians", "/everybody")]
+)
+def test_a_failed_check_is_told_to_its_team_or_to_everybody(
+    defs: dg.Definitions, target: Receiver, owner: str, path: str
+) -> None:
+    @dg.asset_check(asset=shelf, metadata={OWNER: owner})
+    def shelf_is_dusted() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False)
+
+    library = dg.Definitions(assets=[shelf], asset_checks=[shelf_is_dusted])
+    with dg.instance_for_test() as instance:
+        job = library.resolve_implicit_global_asset_job_def()
+        alert(defs, instance, job.execute_in_process(instance=instance), of=library)
+    assert [one.path for one in target.received] == [path]

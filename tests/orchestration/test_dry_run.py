@@ -114,8 +114,13 @@ def test_the_guard_shows_in_a_dry_run(
     used: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
 ) -> None:
     result = run(webhooks_job, instance, detection=DRY | {"mass_send_limit": 1})
-    facts = metadata_of(result)["newly_completed_enrollments"]
-    assert facts["would_hold_back_completions"] == 2
+    facts = metadata_of(result)
+    assert facts["newly_completed_enrollments"]["would_hold_back_completions"] == 2
+    assert facts["enriched_completions"]["would_freeze"] == 0
+    assert facts["completion_webhooks"]["would_send"] == 1, "what was recorded before goes on"
+    for name in ("enriched_completions", "completion_webhooks"):
+        assert facts[name]["would_hold_back"] == 2
+        assert "allow_mass_send: true" in facts[name]["mass_send_guard"]
     failed = {one.check_name for one in result.get_asset_check_evaluations() if not one.passed}
     assert "no_unusual_number_of_completions" in failed
 

@@ -15,7 +15,7 @@ from orchestration.resources import WarehouseResource
 from sync.ledger import ensure_ledger
 from sync.raw import create_raw_tables
 from sync.warehouse import Warehouse
-from tests.support.clockwork import ACTIVATED, STEPS, run
+from tests.support.clockwork import ACTIVATED, STEPS, alert, run
 from tests.support.marts import create_marts
 from tests.support.receiver import Receiver, receiver
 
@@ -81,19 +81,6 @@ def fail(defs: dg.Definitions, instance: dg.DagsterInstance) -> dg.ExecuteInProc
     return result
 
 
-def alert(
-    defs: dg.Definitions, instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
-) -> None:
-    """What the daemon does about a failed run."""
-    context = dg.build_run_status_sensor_context(
-        sensor_name="a_run_failed",
-        dagster_instance=instance,
-        dagster_run=result.dagster_run,
-        dagster_event=result.get_run_failure_event(),
-    ).for_run_failure()
-    defs.get_sensor_def("a_run_failed")(context)
-
-
 @pytest.fixture
 def alerts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with receiver() as target:
@@ -154,14 +141,7 @@ def test_a_failed_check_is_told_with_what_it_means_and_what_to_do(
                 webhooks_job, instance, steps=1, detection=ACTIVATED | {"mass_send_limit": limit}
             )
             assert result.success
-            context = dg.build_run_status_sensor_context(
-                sensor_name="a_check_failed",
-                dagster_instance=instance,
-                dagster_run=result.dagster_run,
-                dagster_event=result.get_run_success_event(),
-                repository_def=defs.get_repository_def(),
-            )
-            defs.get_sensor_def("a_check_failed")(context)
+            alert(defs, instance, result)
     (posted,) = alerts.received
     text = json.loads(posted.body)["text"]
     assert "check no_unusual_number_of_completions of sync/newly_completed_enrollments" in text

@@ -62,6 +62,29 @@ def run(
     )
 
 
+def alert(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    result: dg.ExecuteInProcessResult,
+    *,
+    of: dg.Definitions | None = None,
+) -> None:
+    """What the daemon does about a run that has ended, by the sensor that its end concerns.
+
+    ``of`` are the definitions that the run belongs to, where those are not ``defs``.
+    """
+    name = "a_check_failed" if result.success else "a_run_failed"
+    end = result.get_run_success_event if result.success else result.get_run_failure_event
+    context = dg.build_run_status_sensor_context(
+        sensor_name=name,
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=end(),
+        repository_def=(of or defs).get_repository_def(),
+    )
+    defs.get_sensor_def(name)(context if result.success else context.for_run_failure())
+
+
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
     """Metadata values by the last part of the asset's key."""
     return {

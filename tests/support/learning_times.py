@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from sync.learning_time import CompletionKey
+from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
+
+THROUGH = datetime(2026, 3, 12)
+"""What a mart row is computed through, unless it says otherwise; naive UTC."""
 
 
 def key(user_id: int, *, courserun_key: str = COURSE_RUN) -> CompletionKey:
@@ -17,7 +25,7 @@ def mart_row(
     *,
     event_count: int | None = 3,
     passed_at: str = "2026-03-10T17:42:31",
-    computed_through: str | None = "2026-03-12T00:00:00",
+    computed_through: str | None = THROUGH.isoformat(),
 ) -> dict[str, object]:
     """One row of ``completion_learning_time``."""
     return {
@@ -29,3 +37,8 @@ def mart_row(
         "event_count": event_count,
         "computed_through": computed_through,
     }
+
+
+def fill_mart(warehouse: Warehouse, *rows: Mapping[str, object]) -> None:
+    """Make the mart anew, with these rows."""
+    create_table(warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, rows)

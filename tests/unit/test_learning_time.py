@@ -27,6 +27,7 @@ from sync.learning_time import (
 )
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
 from sync.warehouse import BULK_BIND_BYTES, Warehouse, connect_arguments
+from tests.support.hand_clock import HandClock
 from tests.support.learning_times import key
 
 SETTINGS = EmbeddedWarehouse(port=1, home=Path("unused"))
@@ -41,14 +42,6 @@ COLUMNS = (
 )
 PASSED, THROUGH = datetime(2026, 3, 10), datetime(2026, 3, 12)
 LOST = OperationalError(msg="no answer from 192.0.2.1", errno=250003)
-
-
-@dataclass
-class Clock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
@@ -140,7 +133,7 @@ def test_a_bad_setting_of_the_warehouse_is_an_outcome_as_well(tmp_path: Path):
 
 
 def test_after_a_failed_batch_the_others_of_the_run_are_not_asked_for():
-    clock, connection = Clock(), Connection(LOST)
+    clock, connection = HandClock(), Connection(LOST)
     asking = client(connection, clock=clock)
     keys = [key(n) for n in range(2 * LOOKUP_BATCH + 1)]
     outcomes = asking.get_many(keys)
@@ -153,7 +146,7 @@ def test_after_a_failed_batch_the_others_of_the_run_are_not_asked_for():
 
 
 def test_after_the_rest_it_asks_again_and_one_success_ends_it():
-    clock, connection = Clock(), Connection(LOST)
+    clock, connection = HandClock(), Connection(LOST)
     asking = client(connection, clock=clock)
     asking.get_learning_time(key(1))
     connection.error = None
@@ -164,7 +157,7 @@ def test_after_the_rest_it_asks_again_and_one_success_ends_it():
 
 
 def test_a_failure_that_goes_on_is_met_once_a_rest():
-    clock, connection = Clock(), Connection(LOST)
+    clock, connection = HandClock(), Connection(LOST)
     asking = client(connection, clock=clock)
     for second in range(int(3 * REST_SECONDS)):
         clock.now = float(second)
@@ -173,7 +166,7 @@ def test_a_failure_that_goes_on_is_met_once_a_rest():
 
 
 def test_an_error_is_kept_briefly_and_never_as_a_value():
-    clock, connection = Clock(), Connection(LOST)
+    clock, connection = HandClock(), Connection(LOST)
     cache = LearningTimeCache(max_size=10, clock=clock)
     client(connection, cache=cache, clock=clock).get_learning_time(key(1))
     connection.error, connection.rows = None, [row(key(1), 0)]

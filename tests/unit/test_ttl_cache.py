@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from sync.ttl_cache import TtlCache
-
-
-@dataclass
-class Clock:
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.hand_clock import HandClock
 
 
 def test_a_value_is_kept_for_its_own_time_and_no_longer():
-    clock = Clock()
+    clock = HandClock()
     cache: TtlCache[str, int] = TtlCache(max_size=10, clock=clock)
     cache.put("short", 1, seconds=15)
     cache.put("long", 0, seconds=3600)
@@ -32,7 +23,7 @@ def test_a_value_is_kept_for_its_own_time_and_no_longer():
 
 
 def test_a_new_value_replaces_the_old_one_and_its_time():
-    clock = Clock()
+    clock = HandClock()
     cache: TtlCache[str, int] = TtlCache(max_size=10, clock=clock)
     cache.put("a", 1, seconds=3600)
     cache.put("a", 2, seconds=10)

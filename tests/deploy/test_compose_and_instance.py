@@ -1,4 +1,4 @@
-"""Compose file, Dagster's own settings and the values for its chart: they load, and they agree."""
+"""Compose file and Dagster's own settings: they load, and they name what something reads."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 import yaml
-from dagster import _check as check
-from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config
-from dagster_k8s.launcher import K8sRunLauncher
 
 from sync.settings import PROJECT_ROOT
+from tests.support.chart import code_server, values
 from tests.support.compose import DEPLOY, OURS, Service, compose, on_this_machine
 from tests.support.dockerfile import read
 
 LIBPQ = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 OF_OTHERS = LIBPQ | {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"}
 """Settings that PostgreSQL's own programs read."""
-VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text())
-(CODE,) = VALUES["dagster-user-deployments"]["deployments"]
 
 
 def named_settings() -> dict[str, set[str]]:
@@ -40,7 +35,7 @@ def named_settings() -> dict[str, set[str]]:
     return {
         "settings.env.example": set(re.findall(r"^([A-Z_]+)=", example, flags=re.MULTILINE)),
         "compose.yaml": {name for one in services for name in one.get("environment", {})},
-        "values.yaml": set(CODE["env"]),
+        "values.yaml": set(code_server(values())["env"]),
         "Dockerfile": image
         - {"PATH", "HOME", "PYTHONUNBUFFERED", "PIP_NO_CACHE_DIR"}
         - {"PIP_DISABLE_PIP_VERSION_CHECK", "DAGSTER_HOME", "DAGSTER_DISABLE_TELEMETRY"}
@@ -145,76 +140,4 @@ def test_dagster_accepts_its_settings(
         "enabled": True,
         "max_retries": 1,
         "retry_on_asset_or_op_failure": False,
-    }
-
-
-def test_the_chart_says_what_dagster_yaml_says() -> None:
-    instance: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
-    daemon = VALUES["dagsterDaemon"]
-    assert VALUES["additionalInstanceConfig"] == {
-        "nux": instance["nux"],
-        "concurrency": instance["concurrency"],
-    }
-    assert snake(daemon["runMonitoring"]) == instance["run_monitoring"] | {
-        "max_resume_run_attempts": 0
-    }
-    assert snake(daemon["runRetries"]) == instance["run_retries"]
-    assert snake(daemon["sensors"]) == instance["sensors"]
-    assert snake(daemon["schedules"]) == instance["schedules"]
-    assert snake(VALUES["pythonLogs"]) == instance["python_logs"]
-    for kind in ("schedule", "sensor"):
-        assert snake(VALUES["retention"][kind]) == instance["retention"][kind]
-    scheme = instance["storage"]["postgres"]["postgres_db"]["scheme"]
-    assert VALUES["postgresql"]["postgresqlScheme"] == scheme
-    # The chart renders a limit of its own beside ours otherwise, and Dagster refuses both.
-    assert not any(daemon["runCoordinator"]["config"]["queuedRunCoordinator"].values())
-
-
-def test_the_chart_starts_the_code_server_of_the_image() -> None:
-    command = " ".join(Service.named("code").command)
-    assert " ".join(CODE["dagsterApiGrpcArgs"]) in command
-    assert f"--port {CODE['port']}" in command
-    users = {one.text for one in read() if one.name == "USER"}
-    security = CODE["podSecurityContext"]
-    assert users == {f"{security['runAsUser']}:{security['runAsGroup']}"}
-    mounts = {one["mountPath"] for one in CODE["volumeMounts"]}
-    assert CODE["env"]["LTW_SECRETS_DIR"] in mounts
-    assert CODE["env"]["SNOWFLAKE_PRIVATE_KEY_PATH"].rsplit("/", 1)[0] in mounts
-
-
-def test_the_run_launcher_accepts_its_settings() -> None:
-    given = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
-    config = {
-        "image_pull_policy": given["imagePullPolicy"],
-        "fail_pod_on_run_failure": given["failPodOnRunFailure"],
-        "resources": given["resources"],
-        "run_k8s_config": snake(given["runK8sConfig"]),
-        "service_account_name": VALUES["global"]["serviceAccountName"],
-        "instance_config_map": "dagster-instance",
-        "dagster_home": "/opt/dagster/dagster_home",
-    }
-    result = process_config(dg.Field(K8sRunLauncher.config_type()).config_type, config)
-    assert result.success, result.errors
-    wrong = process_config(
-        dg.Field(K8sRunLauncher.config_type()).config_type, config | {"imagePullPolicy": "Always"}
-    )
-    assert not wrong.success
-
-
-def test_the_chart_is_that_of_the_dagster_that_is_installed() -> None:
-    text = (DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
-    assert re.findall(r"--version (\S+)", text) == [dg.__version__]
-    documents = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"--version (\d\S+)", documents)) == {dg.__version__}
-
-
-def snake(value: Any) -> Any:
-    """Keys in Dagster's spelling instead of the chart's."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        re.sub(r"([A-Z])", lambda found: f"_{found[1].lower()}", key): (
-            snake(inner) if key != "podSpecConfig" else inner
-        )
-        for key, inner in check.dict_param(value, "value").items()
     }

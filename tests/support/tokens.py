@@ -1,0 +1,44 @@
+"""Tokens without a network: a token endpoint whose answers a test decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sync.oauth import Bearer, TokenSource
+from sync.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from tests.support.hand_clock import HandClock
+from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
+
+ENDPOINT = oauth_endpoint()
+DOWN = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "connection refused")
+
+
+@dataclass
+class Tokens:
+    """Answers token requests without a network; the n-th token is ``token-n``."""
+
+    expires_in: object = 3600
+    failure: Failure | None = None
+    deadlines: list[float] = field(default_factory=list)
+
+    def post_for_body(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> AnswerWithBody | Failure:
+        self.deadlines.append(deadline_seconds)
+        if self.failure is not None:
+            return self.failure
+        content = {"access_token": f"token-{len(self.deadlines)}", "expires_in": self.expires_in}
+        return AnswerWithBody(200, json.dumps(content).encode())
+
+
+def source(tokens: Tokens, clock: HandClock | None = None) -> TokenSource:
+    """Tokens of endpoint 7, whose secret is there."""
+    return TokenSource(tokens, secrets_for(7), clock or HandClock())
+
+
+def header(authorization: object) -> str:
+    """The value of the header; fails when there is no token."""
+    assert isinstance(authorization, Bearer), authorization
+    return authorization.header

@@ -1,0 +1,119 @@
+"""A webhook with its token: what follows a 401, and what is sent without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from sync.authorized import post_authorized
+from sync.oauth import TokenSource
+from sync.results import Answer, Attribution, ErrorKind, Failure
+from tests.support.hand_clock import HandClock
+from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
+from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source
+
+
+@dataclass
+class Webhooks:
+    """Answers webhooks with these statuses in turn, each after some seconds of the clock."""
+
+    statuses: list[int]
+    clock: HandClock = field(default_factory=HandClock)
+    seconds: float = 0.0
+    sent: list[tuple[str | None, float]] = field(default_factory=list)
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> Answer | Failure:
+        self.sent.append((headers.get("Authorization"), deadline_seconds))
+        self.clock.now += self.seconds
+        return Answer(self.statuses[len(self.sent) - 1], None, "")
+
+
+def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Answer | Failure:
+    return post_authorized(
+        webhooks,
+        tokens,
+        endpoint,
+        body=b"{}",
+        headers=lambda: {"webhook-id": "1"},
+        deadline_seconds=20,
+        clock=webhooks.clock,
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "sent"),
+    [
+        pytest.param([200], ["token-1"], id="taken"),
+        pytest.param([401, 200], ["token-1", "token-2"], id="refused once"),
+        pytest.param([401, 401], ["token-1", "token-2"], id="refused twice"),
+        pytest.param([401, 500], ["token-1", "token-2"], id="refused, then another failure"),
+        pytest.param([403], ["token-1"], id="another refusal"),
+        pytest.param([500], ["token-1"], id="another failure"),
+    ],
+)
+def test_only_a_401_is_answered_with_one_new_token_and_one_more_try(
+    statuses: list[int], sent: list[str]
+):
+    webhooks = Webhooks(statuses)
+    result = send(webhooks, source(Tokens()))
+    assert isinstance(result, Answer)
+    assert result.status == statuses[-1]
+    assert [value for value, _ in webhooks.sent] == [f"Bearer {one}" for one in sent]
+
+
+def test_a_401_to_an_endpoint_without_tokens_is_an_answer_like_others():
+    webhooks = Webhooks([401])
+    result = send(webhooks, source(Tokens()), oauth_endpoint(client_id=None))
+    assert isinstance(result, Answer)
+    assert webhooks.sent == [(None, 20)]
+
+
+def test_the_second_try_has_what_the_first_left_of_the_deadline():
+    webhooks = Webhooks([401, 200], seconds=8)
+    send(webhooks, source(Tokens()))
+    assert [deadline for _, deadline in webhooks.sent] == [20, 12]
+
+
+def test_a_401_at_the_end_of_the_deadline_leaves_the_new_token_to_the_next_attempt():
+    webhooks = Webhooks([401, 200], seconds=19.5)
+    tokens = source(Tokens())
+    result = send(webhooks, tokens)
+    assert isinstance(result, Answer)
+    assert result.status == 401
+    assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
+
+
+def test_without_a_token_nothing_is_sent():
+    webhooks = Webhooks([200])
+    assert isinstance(send(webhooks, source(Tokens(failure=DOWN))), Failure)
+    assert not webhooks.sent
+
+
+def test_a_secret_lost_during_a_run_charges_nobody():
+    webhooks = Webhooks([200])
+    result = send(webhooks, TokenSource(Tokens(), secrets_for()))
+    assert isinstance(result, Failure)
+    assert (result.error_kind, result.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert not webhooks.sent
+
+
+def test_headers_are_made_anew_for_each_request():
+    made: list[int] = []
+
+    def headers() -> Mapping[str, str]:
+        made.append(1)
+        return {"webhook-timestamp": str(len(made))}
+
+    post_authorized(
+        Webhooks([401, 200]),
+        source(Tokens()),
+        ENDPOINT,
+        body=b"{}",
+        headers=headers,
+        deadline_seconds=20,
+    )
+    assert len(made) == 2

@@ -139,6 +139,7 @@ def canonical(address: Address) -> Address:
     return mapped or address
 
 
+@functools.lru_cache(maxsize=4_096)
 def _parse_answer(text: str) -> Address:
     try:
         address = ip_address(text)

@@ -61,6 +61,8 @@ class Admission:
         self._failures_in_a_row: Counter[int] = Counter()
         self._rested_at: dict[int, int] = {}
         """When an endpoint was last told to rest, counted as in ``Flight.number``."""
+        self._resting_by: dict[int, Attempt] = {}
+        """Attempts that made an endpoint rest and cannot be collected yet."""
         self._paces: dict[int, tuple[Grant, Pace]] = {}
         self._collected = 0
         self._latest: Flight | None = None
@@ -70,7 +72,7 @@ class Admission:
         }
         """How the endpoints stood by the ledger when the run began."""
         self.answers = 0
-        """Answers since results were last taken for the ledger."""
+        """Answers that can be collected, since results were last taken for the ledger."""
 
     def collected(self) -> None:
         """All results so far are on their way to the ledger, which rules what is claimed next."""
@@ -99,7 +101,7 @@ class Admission:
         0 counts as a start.
         """
         endpoint_id, flight = row.claimed.endpoint_id, row.flight
-        if self._rested_at.get(endpoint_id, -1) >= flight.number:
+        if endpoint_id in self._resting_by or self._rested_at.get(endpoint_id, -1) >= flight.number:
             return None
         deadline = self._endpoints[endpoint_id].timeout_seconds
         last_start = flight.lease_end - deadline - LEASE_MARGIN.total_seconds()
@@ -116,8 +118,6 @@ class Admission:
     def judge(self, attempt: Attempt) -> Standing | None:
         """What an attempt says of its endpoint, if anything."""
         endpoint_id = attempt.claimed.endpoint_id
-        if is_answered(attempt):
-            self.answers += 1
         match attempt.decision.signal:
             case Signal.NOTHING:
                 return None
@@ -133,8 +133,16 @@ class Admission:
         endpoint_id = attempt.claimed.endpoint_id
         is_resting = self._failures_in_a_row[endpoint_id] >= REST_AFTER or _stops(attempt)
         if is_resting:
-            self._rested_at[endpoint_id] = self._collected
+            self._resting_by[endpoint_id] = attempt
         return is_resting
+
+    def arrive(self, attempt: Attempt) -> None:
+        """An attempt that was judged can be collected: the ledger hears of it with the next."""
+        endpoint_id = attempt.claimed.endpoint_id
+        self.answers += int(is_answered(attempt))
+        if self._resting_by.get(endpoint_id) is attempt:
+            del self._resting_by[endpoint_id]
+            self._rested_at[endpoint_id] = self._collected
 
     def next_slot_at(self, endpoint_id: int, known: datetime | None) -> datetime | None:
         """The later of what the ledger knows and what this run has really used."""

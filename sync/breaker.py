@@ -20,6 +20,10 @@ CLOSE_AFTER = 3
 """Successes in half open that close it."""
 FIRST_REST = timedelta(seconds=30)
 LONGEST_REST = timedelta(minutes=10)
+DISABLE_AFTER = timedelta(days=5)
+"""Of failures without one success in between: nobody mends it, and each webhook would die in turn.
+Switched off, the endpoint keeps them until somebody has mended it."""
+FAILING_TOO_LONG = "failing_for_5_days"
 SLOWEST = 1 / 16
 """However often an endpoint says it is overloaded, it keeps this share of its rate."""
 
@@ -103,19 +107,24 @@ def after_batch(state: EndpointState, seen: Seen, now: datetime) -> EndpointStat
         failing_since = seen.first_trailing_failure_at
     else:
         failing_since = state.failing_since or seen.first_trailing_failure_at
+    in_a_row = (0 if seen.has_succeeded else state.consecutive_failures) + seen.trailing_failures
+    fails_too_long = (
+        in_a_row >= TRIP_IN_A_ROW
+        and failing_since is not None
+        and now - failing_since >= DISABLE_AFTER
+    )
+    disabled_reason = seen.disabled_reason or (FAILING_TOO_LONG if fails_too_long else None)
     counted = replace(
         state,
-        consecutive_failures=(
-            (0 if seen.has_succeeded else state.consecutive_failures) + seen.trailing_failures
-        ),
+        consecutive_failures=in_a_row,
         failing_since=failing_since,
         window_started_at=now if is_new_window else state.window_started_at,
         window_attempts=(0 if is_new_window else state.window_attempts) + seen.attempts,
         window_failures=(0 if is_new_window else state.window_failures) + seen.failures,
         rate_factor=_rate_factor(state, seen),
         paused_until=_latest(state.paused_until, seen.paused_until),
-        disabled_at=state.disabled_at or (now if seen.disabled_reason else None),
-        disabled_reason=state.disabled_reason or seen.disabled_reason,
+        disabled_at=state.disabled_at or (now if disabled_reason else None),
+        disabled_reason=state.disabled_reason or disabled_reason,
     )
     return _move(counted, seen, now)
 

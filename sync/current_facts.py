@@ -8,19 +8,26 @@ from sync.facts import EventType
 from sync.ledger import OUTBOX
 from sync.warehouse import Warehouse
 
+REREAD = """
+    {row}.body is null
+    and ({row}.state = 'held' or {row}.state = 'awaiting' and {row}.replay_id is not null)
+"""
+"""Undecided rows that have waited for days, maybe: held ones, and suppressed ones let go."""
 
-def refresh_held(warehouse: Warehouse, *, clock: Clock) -> int:
-    """Read the facts of held, unsent events again, so that a mended row can go; how many.
+
+def refresh_facts(warehouse: Warehouse, *, clock: Clock) -> int:
+    """Read the facts of undecided events of old again, so that a mended row can go; how many.
 
     A learner's missing identity or an unusable grade is mended in the LMS; the outbox holds what
-    it saw at detection. Frozen messages are never touched.
+    it saw at detection. An event that the marts no longer hold loses its facts: consent may have
+    been withdrawn while it waited. Frozen messages are never touched.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    held = warehouse.rows(
-        f"select distinct event_type from {outbox} where state = 'held' and body is null"
+    old = warehouse.rows(
+        f"select distinct event_type from {outbox} as outbox where {REREAD.format(row='outbox')}"
     )
     return sum(
-        _refresh(warehouse, SOURCES[EventType(row["event_type"])], outbox, clock) for row in held
+        _refresh(warehouse, SOURCES[EventType(row["event_type"])], outbox, clock) for row in old
     )
 
 
@@ -29,13 +36,18 @@ def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Cloc
         f"""
         update {outbox} as outbox
         set facts = seen.facts, updated_at = cast(? as timestamp_ntz)
-        from ({current_facts(warehouse, source)}) as seen
-        where outbox.state = 'held'
-            and outbox.body is null
-            and outbox.event_type = '{source.event_type}'
-            and outbox.enterprise_customer_uuid = seen.enterprise_customer_uuid
-            and outbox.user_id = seen.user_id
-            and outbox.courserun_key = seen.courserun_key
+        from (
+            select old.webhook_id, fresh.facts
+            from {outbox} as old
+            left join ({current_facts(warehouse, source)}) as fresh
+                on old.enterprise_customer_uuid = fresh.enterprise_customer_uuid
+                and old.user_id = fresh.user_id
+                and old.courserun_key = fresh.courserun_key
+            where {REREAD.format(row="old")}
+                and old.event_type = '{source.event_type}'
+        ) as seen
+        where outbox.webhook_id = seen.webhook_id
+            and {REREAD.format(row="outbox")}
         """,
         clock().isoformat(),
     )

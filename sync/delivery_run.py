@@ -15,7 +15,7 @@ from sync.claims import Claimed, Claims
 from sync.endpoint_states import EndpointStates
 from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
 from sync.faults import is_answered, uncharge_own_network_fault
-from sync.journal import Journal
+from sync.journal import Journal, Then
 from sync.markers import REPLAY_HEADER
 from sync.oauth import TokenSource
 from sync.outbox import Outbox
@@ -129,15 +129,19 @@ class Run:
         )
 
     def attempt(self, row: Row) -> Attempt:
-        """One request; it has ended only when the answer is on disk.
-
-        So the answers that a crash can lose are never more than the requests at one time.
-        """
+        """One request."""
         attempt = self._attempt(row.claimed)
         self._sender.hook(Step.ANSWERED)
-        self._journal_all([attempt])
-        self._sender.hook(Step.JOURNALED)
         return attempt
+
+    def keep(self, attempt: Attempt, then: Then) -> None:
+        """Have an answer written to disk; only then may anything else be done with it."""
+        self._journal.submit(ledger_entry(attempt, run_id=self._sender.run_id), then)
+
+    def arrive(self, attempt: Attempt) -> None:
+        """The answer is on disk."""
+        self._sender.hook(Step.JOURNALED)
+        self.admission.arrive(attempt)
 
     def _attempt(self, claimed: Claimed) -> Attempt:
         """One request, signed at the last moment with the time of this attempt."""

@@ -24,7 +24,8 @@ def dispatch(
 
     First what a dead run had received is finalized, so that it is not sent again. A crash between
     two batches loses nothing and repeats nothing; one inside a batch repeats at most the requests
-    in flight, under the same ids, once the lease has run out.
+    in flight and the answers on their way to the disk (``sync.pipeline.unwritten``), under the
+    same ids, once the lease has run out.
 
     Raises:
         StatementFailed: the ledger cannot be written, so sending stops; answers stay journaled.

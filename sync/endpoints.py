@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sync.attempts import Attempt
 from sync.breaker import Seen
 from sync.retry import Disable, PauseUntil, Signal, SlowDown
-from sync.routing import Endpoint, EndpointError
+from sync.routing import Endpoint, EndpointError, Routed
 from sync.warehouse import Warehouse
 
 
@@ -19,11 +19,19 @@ class Endpoints:
     by_enterprise: Mapping[str, Sequence[Endpoint]]
     unreadable: Mapping[str, str]
     """What is wrong, by enterprise: its completions must wait, not vanish."""
+    broken_regions: frozenset[tuple[str, str]] = frozenset()
+    """Enterprise and region of those rows that are on: no other endpoint stands in for them."""
 
     @property
     def by_id(self) -> dict[int, Endpoint]:
         """The same endpoints by their id."""
         return {one.endpoint_id: one for many in self.by_enterprise.values() for one in many}
+
+    def is_own_broken(self, enterprise_customer_uuid: str, route: Routed) -> bool:
+        """Whether a route leads elsewhere only because the endpoint of the region is unreadable."""
+        return route.is_fallback and (
+            (enterprise_customer_uuid, route.region.value) in self.broken_regions
+        )
 
 
 def load_endpoints(warehouse: Warehouse) -> Endpoints:
@@ -35,14 +43,18 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
     rows = warehouse.rows(f"select * from {warehouse.relation('marts', 'webhook_endpoints')}")
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
+    broken: set[tuple[str, str]] = set()
     for row in rows:
         try:
             endpoint = Endpoint.from_row(row)
         except EndpointError as error:
-            unreadable[str(row["enterprise_customer_uuid"])] = str(error)
+            enterprise = str(row["enterprise_customer_uuid"])
+            unreadable[enterprise] = str(error)
+            if row.get("is_active") is not False:
+                broken.add((enterprise, str(row.get("region"))))
         else:
             endpoints.setdefault(endpoint.enterprise_customer_uuid, []).append(endpoint)
-    return Endpoints(endpoints, unreadable)
+    return Endpoints(endpoints, unreadable, frozenset(broken))
 
 
 def unusable_endpoints(

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from sync.facts import EventType
 
+# The LMS has accounts without a mail address; the completion of one is a completion like any other.
 LEARNER_FACTS = """
     'enterprise_customer_uuid', events.enterprise_customer_uuid,
     'enterprise_customer_name', events.enterprise_customer_name,
     'user_id', events.user_id,
     'username', events.username,
-    'email', events.email,
+    'email', coalesce(events.email, ''),
     'courserun_key', events.courserun_key,
     'learner_country', events.learner_country,
     'enterprise_country', events.enterprise_country,

@@ -18,8 +18,8 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from sync.deadline import Deadline
-from sync.pinned import HeadCutOff
 from sync.results import Attribution, ErrorKind, Failure
+from sync.wires import HeadCutOff
 
 _TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
 # This machine has no network, or no room for another socket.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync.clock import Clock
-from sync.current_facts import refresh_held
+from sync.current_facts import refresh_facts
 from sync.endpoints import Endpoints, load_endpoints
 from sync.facts import EventType, FactsError
 from sync.learning_time import (
@@ -91,7 +91,7 @@ def freeze(
     Raises:
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
     """
-    refresh_held(warehouse, clock=clock)
+    refresh_facts(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
     report = FreezeReport()
     shadowed: list[CompletionKey] = []
@@ -105,8 +105,10 @@ def freeze(
         outbox.decide(
             one.decision
             for one in judged
-            # A held row that stays held needs no statement.
-            if one.decision is not None and one.decision.state != one.row.state
+            # A held row that stays held for the same reason needs no statement.
+            if one.decision is not None
+            and (one.decision.state, one.decision.state_reason)
+            != (one.row.state, one.row.state_reason)
         )
         hook(Step.FROZEN)
     if policy.is_shadow_looked_up:
@@ -162,9 +164,15 @@ class _Judge:
         self, row: Unfrozen, route: Routed | NotRouted, outcome: LearningTimeOutcome | None
     ) -> Decision | None:
         """One row's decision; None while it waits for the mart."""
+        if not row.facts:
+            problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
+            return self._hold(row, route, "no_longer_reportable", problem)
         match route:
             case NotRouted():
                 return self._not_routed(row, route)
+            case Routed() if self.endpoints.is_own_broken(row.enterprise_customer_uuid, route):
+                problem = self.endpoints.unreadable[row.enterprise_customer_uuid]
+                return self._hold(row, route, "endpoint_row_invalid", problem)
             case Routed():
                 return self._routed(row, route, outcome)
 

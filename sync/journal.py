@@ -13,8 +13,9 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from sync.errors import SyncError
 
 SUFFIX = ".journal"
 BUSY_SECONDS = 10.0
+GATHER_SECONDS = 0.003
+"""How long what is to be written waits for more: a commit costs the same for one as for many."""
+CHECKPOINT_PAGES = 5_000
+"""How long SQLite's log may grow, in pages of 4 KiB, before it is moved into the file."""
 INSERT = """
     insert or replace into entries (webhook_id, fence, entry)
     select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -41,6 +46,10 @@ DELETE = """
 
 class JournalFailed(SyncError):
     """The journal cannot be written, so nothing may be sent; names the file and the mend."""
+
+
+Then = Callable[[JournalFailed | None], None]
+"""Told that an entry is durable, or why it is not. It must not raise, nor take long."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,8 @@ class Journal:
         self.path = path
         self._connection = connection
         self._disk_lock = threading.Lock()
-        self._queue: list[tuple[str, threading.Lock]] = []
-        """What is to be written, and a lock that is released once it is."""
+        self._queue: list[tuple[str, Then]] = []
+        """What is to be written, and who is told."""
         self._has_work = threading.Condition()
         self._writer: threading.Thread | None = None
         self._is_closed = False
@@ -80,24 +89,39 @@ class Journal:
         """
         if not entries:
             return
+        written = threading.Event()
+        failures: list[JournalFailed] = []
+
+        def then(failure: JournalFailed | None) -> None:
+            if failure is not None:
+                failures.append(failure)
+            written.set()
+
+        self._submit(entries, then)
+        written.wait()
+        if failures:
+            raise failures[0]
+
+    def submit(self, entry: Entry, then: Then) -> None:
+        """Have an entry written soon, without waiting for it; ``then`` is called afterwards.
+
+        It is called in the journal's own thread, with None once the entry is durable.
+        """
+        self._submit([entry], then)
+
+    def _submit(self, entries: Sequence[Entry], then: Then) -> None:
         text = ",".join(json.dumps([*one.key, [one.attempt, one.state]]) for one in entries)
-        written = threading.Lock()
-        written.acquire()
         with self._has_work:
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
                 self._writer.start()
-            self._queue.append((text, written))
+            self._queue.append((text, then))
             self._has_work.notify()
-        written.acquire()
-        if self._failure is not None:
-            raise self._failure
 
     def _write(self) -> None:
         """Commit whatever has been queued, again and again.
 
-        A thread of its own: whoever wrote for others would have to wait for each of them to
-        leave before the next could write.
+        A thread of its own, so that nobody has to wait for the disk.
         """
         while True:
             with self._has_work:
@@ -105,6 +129,8 @@ class Journal:
                     if self._is_closed:
                         return
                     self._has_work.wait()
+            time.sleep(GATHER_SECONDS)
+            with self._has_work:
                 batch, self._queue = self._queue, []
             try:
                 if self._failure is None:
@@ -113,8 +139,8 @@ class Journal:
                 # A disk that failed once is not trusted again in this run.
                 self._failure = _failed(self.path, error)
                 self._failure.__cause__ = error
-            for _, written in batch:
-                written.release()
+            for _, then in batch:
+                then(self._failure)
 
     def entries(self) -> list[Entry]:
         """Everything recorded and not forgotten, in the order of recording."""
@@ -202,6 +228,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("pragma journal_mode = wal")
         # FULL waits for the disk at each commit: what has been answered must survive a power cut.
         connection.execute("pragma synchronous = full")
+        # Rarely: a commit that also tidies up takes ten times as long, with answers waiting.
+        connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(
             "create table if not exists entries ("
             " webhook_id text, fence integer, entry text not null, primary key (webhook_id, fence))"

@@ -31,8 +31,16 @@ class Unfrozen:
     user_id: int
     courserun_key: str
     facts: Mapping[str, Any] = field(repr=False)
+    """Empty when the marts no longer hold a held event."""
     recorded_at: datetime
     state: State
+    state_reason: str | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Unfrozen:
+        """Read a row with these columns, its facts as JSON text or NULL."""
+        facts = json.loads(row["facts"] or "{}")
+        return cls(**{**row, "user_id": int(row["user_id"]), "facts": facts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +74,7 @@ class Outbox:
             f"""
             select
                 webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                to_json(facts) as facts, recorded_at, state
+                to_json(facts) as facts, recorded_at, state, state_reason
             from {self._outbox}
             where state in ('awaiting', 'held') and body is null and webhook_id > ?
             order by webhook_id
@@ -74,10 +82,7 @@ class Outbox:
             """,
             after,
         )
-        return [
-            Unfrozen(**(row | {"user_id": int(row["user_id"]), "facts": json.loads(row["facts"])}))
-            for row in rows
-        ]
+        return [Unfrozen.from_row(row) for row in rows]
 
     def decide(self, decisions: Iterable[Decision]) -> int:
         """Freeze messages and record reasons; the first decision on a row stands for ever."""

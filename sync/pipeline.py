@@ -6,8 +6,10 @@ in. A batch has no end that anybody waits for, so a slow endpoint holds up its o
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from sync.admission import Admission, Row
 from sync.attempts import Attempt
@@ -18,6 +20,12 @@ from sync.workers import Workers
 
 RECORD_AFTER_SECONDS = 30.0
 """Answers wait no longer for the ledger, however few they are."""
+THREADS_PER_UNWRITTEN = 2
+"""One answer for so many threads may wait for the disk while its slot is used again.
+
+Most commits take a few milliseconds, in which few answers come, and one in a hundred some ten; a
+disk that is slower holds up the slots. The more may wait, the more a crash can lose.
+"""
 
 
 def deliver(
@@ -34,7 +42,7 @@ def deliver(
     Raises:
         As ``sync.dispatch.dispatch``. What runs has ended, and its answers are in the journal.
     """
-    with _workers(run, limits) as workers:
+    with _garbage_of_this_only(), _workers(run, limits) as workers:
         while True:
             if time.monotonic() < end:
                 rows = run.claim(workers.waiting())
@@ -48,6 +56,21 @@ def deliver(
             on_batch(run.record(attempts, [row.claimed for row in untried]))
             if run.report.is_own_network_down:
                 return
+
+
+@contextmanager
+def _garbage_of_this_only() -> Iterator[None]:
+    """Keep the garbage collector from what was there before.
+
+    To look through everything that is loaded takes it 50 ms and more, and no thread sends then.
+    """
+    is_frozen = gc.get_freeze_count() > 0
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if not is_frozen:
+            gc.unfreeze()
 
 
 def _await_turn(
@@ -83,4 +106,17 @@ def _workers(run: Run, limits: DispatchLimits) -> Workers[int, Row, Attempt]:
         bulkheads.finish(endpoint_id, run.admission.judge(attempt))
         return bulkheads.drop(endpoint_id) if run.admission.must_rest(attempt) else ()
 
-    return Workers(bulkheads, threads=limits.threads, work=run.attempt, settle=settle)
+    return Workers(
+        bulkheads,
+        threads=limits.threads,
+        work=run.attempt,
+        settle=settle,
+        keep=run.keep,
+        arrive=run.arrive,
+        backlog=unwritten(limits.threads),
+    )
+
+
+def unwritten(threads: int) -> int:
+    """How many answers may wait for the journal beside the requests that run."""
+    return max(2, threads // THREADS_PER_UNWRITTEN)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sync.claims import DUE
 from sync.completions import select_new
-from sync.current_facts import current_facts
+from sync.current_facts import REREAD, current_facts
 from sync.errors import SyncError
 from sync.event_sources import SOURCES, EventSource
 from sync.facts import EventType
@@ -40,12 +38,13 @@ def new_rows(
 ) -> list[Unfrozen]:
     """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
-    return _unfrozen(
-        session.rows(
+    return [
+        Unfrozen.from_row(row)
+        for row in session.rows(
             f"""
             select
                 webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                to_json(facts) as facts, recorded_at, state
+                to_json(facts) as facts, recorded_at, state, state_reason
             from ({query}) as new
             where state = 'awaiting'
             order by webhook_id
@@ -53,43 +52,43 @@ def new_rows(
             """,
             *binds,
         )
-    )
+    ]
 
 
 def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
-    """Recorded rows without a message; held ones with the facts that the next run would read."""
+    """Recorded rows without a message, with the facts that the next run would decide by."""
     outbox = session.relation("sync", OUTBOX)
-    held = session.rows(
-        f"select distinct event_type from {outbox} where state = 'held' and body is null"
-    )
+    is_reread = REREAD.format(row="outbox")
+    old = session.rows(f"select distinct event_type from {outbox} as outbox where {is_reread}")
     current = " union all ".join(
         f"select '{row['event_type']}' as event_type, seen.*"
         f" from ({current_facts(session, SOURCES[EventType(row['event_type'])])}) as seen"
-        for row in held
+        for row in old
     )
     join = f"""
         left join ({current}) as current_facts
-            on outbox.state = 'held'
+            on {is_reread}
             and outbox.event_type = current_facts.event_type
             and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
             and outbox.user_id = current_facts.user_id
             and outbox.courserun_key = current_facts.courserun_key
     """
-    facts = "coalesce(current_facts.facts, outbox.facts)" if held else "outbox.facts"
-    return _unfrozen(
-        session.rows(
+    facts = f"iff({is_reread}, current_facts.facts, outbox.facts)" if old else "outbox.facts"
+    return [
+        Unfrozen.from_row(row)
+        for row in session.rows(
             f"""
             select
                 outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
                 outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
-                to_json({facts}) as facts
+                outbox.state_reason, to_json({facts}) as facts
             from {outbox} as outbox
-            {join if held else ""}
+            {join if old else ""}
             where outbox.state in ('awaiting', 'held') and outbox.body is null
             order by outbox.webhook_id
             """
         )
-    )
+    ]
 
 
 def frozen_rows(
@@ -119,10 +118,3 @@ def frozen_rows(
         *moments,
     )
     return int(count[0]["n"]), rows
-
-
-def _unfrozen(rows: Iterable[dict[str, Any]]) -> list[Unfrozen]:
-    return [
-        Unfrozen(**(row | {"user_id": int(row["user_id"]), "facts": json.loads(row["facts"])}))
-        for row in rows
-    ]

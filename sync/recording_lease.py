@@ -59,12 +59,18 @@ def recording_lease(
         update {activations}
         set lease_owner = ?, lease_expires_at = cast(? as timestamp_ntz)
         where event_type = ?
-            and (lease_expires_at is null or lease_expires_at < cast(? as timestamp_ntz))
+            and (
+                lease_expires_at is null
+                or lease_expires_at < cast(? as timestamp_ntz)
+                -- The connector repeats a statement whose answer was lost.
+                or lease_owner = ?
+            )
         """,
         owner,
         (now + LEASE).isoformat(),
         event_type.value,
         now.isoformat(),
+        owner,
     )
     if not taken:
         yield _holder(warehouse, event_type, activations, now)
@@ -115,4 +121,4 @@ def _holder(
     )
     if not rows:
         return TakenBy("a run that has just ended", now)
-    return TakenBy(str(rows[0]["lease_owner"]).rsplit(":", 1)[0], rows[0]["lease_expires_at"])
+    return TakenBy(rows[0]["lease_owner"].rsplit(":", 1)[0], rows[0]["lease_expires_at"])

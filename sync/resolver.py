@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from sync.errors import SyncError
@@ -15,6 +16,8 @@ from sync.urls import Target
 MAX_LOOKUPS = 64
 """Lookups in flight at once: a resolver that hangs must not pile up threads for ever."""
 CANARY_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+"""A lookup's thread ends after so long without another one."""
 
 Lookup = Callable[[str, int], list[Any]]
 
@@ -29,6 +32,44 @@ class ResolutionFailed(SyncError):
 
 def _getaddrinfo(name: str, port: int) -> list[Any]:
     return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+
+
+class _Threads:
+    """Threads for lookups, used again: to start one costs more than most lookups do.
+
+    Daemons: a lookup that never ends must not keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs = SimpleQueue[Callable[[], None]]()
+        self._idle = 0
+        """Threads that wait for a job and to which none of those in the queue is promised."""
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Start a job at once, whatever other jobs do."""
+        with self._lock:
+            is_one_idle = self._idle > 0
+            self._idle -= int(is_one_idle)
+        if is_one_idle:
+            self._jobs.put(job)
+        else:
+            threading.Thread(target=self._work, args=(job,), name="resolve", daemon=True).start()
+
+    def _work(self, job: Callable[[], None]) -> None:
+        while True:
+            job()
+            with self._lock:
+                self._idle += 1
+            while True:
+                try:
+                    job = self._jobs.get(timeout=IDLE_SECONDS)
+                    break
+                except Empty:
+                    with self._lock:
+                        if self._idle:
+                            self._idle -= 1
+                            return
 
 
 @dataclass
@@ -46,6 +87,7 @@ class SystemResolver:
     _slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
     )
+    _threads: _Threads = field(default_factory=_Threads, repr=False)
 
     def __call__(self, target: Target, timeout_seconds: float) -> list[str]:
         """All addresses of the target's name.
@@ -86,7 +128,6 @@ class SystemResolver:
                 self._slots.release()
                 done.set()
 
-        # A daemon: a lookup that never ends must not keep the process alive.
-        threading.Thread(target=look_up, name="resolve", daemon=True).start()
+        self._threads.run(look_up)
         done.wait(seconds)
         return box[0] if box else None

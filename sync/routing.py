@@ -21,6 +21,9 @@ EU_COUNTRIES = frozenset({
 """The 27 members, ISO 3166-1 alpha-2. Neighbours in the single market are not members."""
 
 
+SHORTEST_TIMEOUT_SECONDS = 1
+LONGEST_TIMEOUT_SECONDS = 300
+"""The longest that the LMS's own form takes; a lease leaves room for no more."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -55,6 +58,7 @@ class Endpoint:
     url: str = field(repr=False)
     token_url: str | None = field(repr=False)
     timeout_seconds: int
+    """Between 1 and 300: whatever lies outside could never be answered, or never be started."""
     retry_attempts: int
     max_requests_per_minute: int
     is_active: bool
@@ -80,7 +84,10 @@ class Endpoint:
             region=reader.choice("region", Region),
             url=reader.text("url"),
             token_url=reader.optional_text("token_url"),
-            timeout_seconds=reader.whole("timeout_seconds"),
+            timeout_seconds=min(
+                max(reader.whole("timeout_seconds"), SHORTEST_TIMEOUT_SECONDS),
+                LONGEST_TIMEOUT_SECONDS,
+            ),
             retry_attempts=reader.whole("retry_attempts"),
             max_requests_per_minute=reader.whole("max_requests_per_minute"),
             is_active=reader.flag("is_active"),

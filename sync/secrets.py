@@ -13,6 +13,8 @@ from sync.signing import SigningError, SigningKey, parse_key
 
 ENVIRONMENT_PREFIX = "LTW_SECRET_"
 DIRECTORY_SETTING = "LTW_SECRETS_DIR"
+MOST_KEYS = 20
+"""Live keys of one endpoint; the log of attempts has room for the ids of so many."""
 # A name becomes part of a path: no separator and no leading dot.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -46,7 +48,8 @@ class SecretStore:
         return cls(environment, Path(directory) if directory else home(environment) / "secrets")
 
     def get(self, name: str) -> str:
-        """The value of a secret. A file loses its trailing line breaks, as editors add them.
+        """The value of a secret, without the trailing line breaks and the byte order mark that
+        editors and ``echo`` add.
 
         Raises:
             MissingSecret: neither the variable nor the file exists, or the one found is empty.
@@ -55,6 +58,7 @@ class SecretStore:
         if not _NAME.fullmatch(name):
             raise SecretError("a secret's name is letters, digits, '.', '_' and '-'")
         value = self.environment.get(environment_variable(name)) or self._from_file(name)
+        value = value.removeprefix("\ufeff").rstrip("\r\n")
         if not value:
             place = (
                 f"the file {self.directory / name}"
@@ -70,12 +74,18 @@ class SecretStore:
         """The live signing keys of an endpoint, newest first: one per line or blank.
 
         Raises:
-            SecretError: the secret ``webhook-signing-{endpoint_id}`` is missing or holds a bad key.
+            SecretError: the secret ``webhook-signing-{endpoint_id}`` is missing, or holds a bad key
+                or more than ``MOST_KEYS``.
         """
         name = signing_secret_name(endpoint_id)
         texts = self.get(name).split()
         if not texts:
             raise MissingSecret(f"secret {name!r} is blank; it needs at least one signing key")
+        if len(texts) > MOST_KEYS:
+            raise SecretError(
+                f"secret {name!r} holds {len(texts)} signing keys, {MOST_KEYS} at most; remove "
+                "those that no receiver needs any more"
+            )
         keys = []
         for position, text in enumerate(texts, start=1):
             try:
@@ -89,7 +99,7 @@ class SecretStore:
             return ""
         path = self.directory / name
         try:
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
+            return path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError:

@@ -223,6 +223,8 @@ def connect_arguments(
             "STATEMENT_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "TIMEZONE": "UTC",
+            # An account may have a format of its own, and no moment that we bind would be read.
+            "TIMESTAMP_INPUT_FORMAT": "AUTO",
         },
     }
     match settings:

@@ -16,12 +16,17 @@ Done = TypeVar("Done")
 
 Settle = Callable[[Item, Done], Sequence[Item]]
 """Books a result: frees the item's slot, and gives back items that may not start because of it."""
+Kept = Callable[[BaseException | None], None]
+"""Told that a result is safe, or why it is not."""
 
 
 class Workers(Generic[Key, Item, Done]):
     """A pool of threads on one set of bulkheads; it ends with the block that it is used in.
 
-    An error of ``work`` stops the pool; ``wait`` raises it once what runs has ended.
+    A result counts once ``keep`` has it safe. Meanwhile its slot serves the next item, so that
+    nobody waits for a disk; but no more than ``backlog`` results are on their way at a time.
+
+    An error of ``work`` or ``keep`` stops the pool; ``wait`` raises it once what runs has ended.
     """
 
     def __init__(
@@ -31,15 +36,28 @@ class Workers(Generic[Key, Item, Done]):
         threads: int,
         work: Callable[[Item], Done],
         settle: Settle[Item, Done],
+        keep: Callable[[Done, Kept], None],
+        arrive: Callable[[Done], None] = lambda done: None,
+        backlog: int,
     ) -> None:
-        """``settle`` is called by one thread at a time, as ``may_start`` of the bulkheads is."""
+        """``keep`` makes a result safe, and tells so from any thread, once.
+
+        ``settle``, when a result has come, and ``arrive``, when it is safe, are called by one
+        thread at a time, as ``may_start`` of the bulkheads is.
+        """
         self._bulkheads = bulkheads
         self._work = work
         self._settle = settle
+        self._keep = keep
+        self._arrive = arrive
+        self._backlog = backlog
         self._lock = threading.Lock()
         self._has_work = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
+        self._has_room = threading.Condition(self._lock)
         self._is_awaited: Callable[[], bool] = lambda: False
+        self._unsafe = 0
+        """Results that ``keep`` is at."""
         self._done: list[Done] = []
         self._given_up: list[Item] = []
         self._idle = 0
@@ -88,7 +106,7 @@ class Workers(Generic[Key, Item, Done]):
         until = None if seconds is None else time.monotonic() + seconds
         with self._lock:
             # Looked at by the workers after each result: waking this thread for each costs more.
-            self._is_awaited = lambda: self._bulkheads.is_idle or condition(len(self._done))
+            self._is_awaited = lambda: self._is_idle or condition(len(self._done))
             while not self._is_closed and not self._is_awaited():
                 left = None if until is None else until - time.monotonic()
                 if left is not None and left <= 0:
@@ -103,7 +121,7 @@ class Workers(Generic[Key, Item, Done]):
     def is_spent(self) -> bool:
         """Whether nothing waits or runs, and everything has been collected."""
         with self._lock:
-            return self._bulkheads.is_idle and not self._done and not self._given_up
+            return self._is_idle and not self._done and not self._given_up
 
     def collect(self, then: Callable[[], None]) -> tuple[list[Done], list[Item]]:
         """Results since the last time, in the order in which they came, and given-up items.
@@ -126,12 +144,37 @@ class Workers(Generic[Key, Item, Done]):
             while (item := self._next()) is not None:
                 done = self._work(item)
                 with self._lock:
-                    self._done.append(done)
+                    while self._unsafe >= self._backlog:
+                        self._has_room.wait()
                     self._given_up += self._settle(item, done)
+                    self._unsafe += 1
+                self._hand_over(done)
         except BaseException as error:
             with self._lock:
-                self._error = self._error or error
-                self._close()
+                self._fail(error)
+
+    def _hand_over(self, done: Done) -> None:
+        """Have a result kept; it is collected once it is."""
+
+        def kept(error: BaseException | None) -> None:
+            with self._lock:
+                self._unsafe -= 1
+                self._has_room.notify()
+                try:
+                    if error is None:
+                        self._arrive(done)
+                        self._done.append(done)
+                except BaseException as failure:
+                    error = failure
+                if error is not None:
+                    self._fail(error)
+                elif self._is_closed or self._is_awaited():
+                    self._progress.notify()
+
+        try:
+            self._keep(done, kept)
+        except BaseException as error:
+            kept(error)
 
     def _next(self) -> Item | None:
         with self._lock:
@@ -165,6 +208,14 @@ class Workers(Generic[Key, Item, Done]):
         ):
             self._has_work.notify()
 
+    @property
+    def _is_idle(self) -> bool:
+        return self._bulkheads.is_idle and not self._unsafe
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self._close()
+
     def _close(self) -> None:
         self._is_closed = True
         self._has_work.notify_all()
@@ -173,3 +224,6 @@ class Workers(Generic[Key, Item, Done]):
     def _join(self) -> None:
         for thread in self._threads:
             thread.join()
+        with self._lock:
+            while self._unsafe:
+                self._progress.wait()

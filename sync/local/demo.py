@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from sync.local.sample_data import SampleSize
 from sync.local.sandbox import Sandbox, open_sandbox
 
 SEED = 2026
-DAYS_BACK = 12
-"""Both waves of five days lie in the past, since the models refuse lines from the future."""
+SIZE = SampleSize()
 PERCIPIO_ENDPOINT = 4
 """The endpoint that gets the flat Percipio body, so that the demo shows each kind."""
 BARE_MODELS = {
@@ -43,12 +42,11 @@ def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
     """
     started = time.monotonic()
     steps = Steps(console)
-    start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
+    # Both waves lie in the past, since the models refuse lines from the future.
+    start = SIZE.start_before(datetime.now(UTC))
     with _home(keep) as home, ExitStack() as stack:
         with steps("embedded warehouse and webhook receiver started"):
-            sandbox = stack.enter_context(
-                open_sandbox(home, size=SampleSize(), seed=SEED, start=start)
-            )
+            sandbox = stack.enter_context(open_sandbox(home, size=SIZE, seed=SEED, start=start))
         rounds = _rounds(sandbox, steps)
     seconds = time.monotonic() - started
     if as_json:

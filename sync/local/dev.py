@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -27,7 +27,7 @@ from sync.tracking_logs import load_logs
 from sync.warehouse import Warehouse, open_warehouse
 
 SEED = 2026
-DAYS_BACK = 12
+SIZE = SampleSize()
 RECEIVER_PORT_SETTING = "LTW_RECEIVER_PORT"
 DAGSTER_PORT_SETTING = "LTW_DAGSTER_PORT"
 PORTS = {RECEIVER_PORT_SETTING: "8755", DAGSTER_PORT_SETTING: "3000"}
@@ -66,9 +66,7 @@ def run_dev(console: Console) -> int:
 
 def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -> datetime:
     """Sample data at the first start; the moment from which its completions count as new."""
-    data = generate(
-        SampleSize(), seed=SEED, start=_sample_start(settings), receiver_url=receiver_url
-    )
+    data = generate(SIZE, seed=SEED, start=_sample_start(settings), receiver_url=receiver_url)
     write_secrets(
         data.endpoints,
         sender=settings.home / "secrets",
@@ -90,11 +88,14 @@ def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -
 
 
 def _sample_start(settings: EmbeddedWarehouse) -> datetime:
-    """The first day of the sample, remembered: a later start must not move the activation."""
+    """Where the sample begins, so that it ends at the first start of ``make dev``.
+
+    Remembered: a later start must not move the activation.
+    """
     note = settings.home / "sample_start"
     if not note.exists():
-        start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
-        note.write_text(start.date().isoformat(), encoding="utf-8")
+        start = SIZE.start_before(datetime.now(UTC))
+        note.write_text(start.isoformat(timespec="minutes"), encoding="utf-8")
     return datetime.fromisoformat(note.read_text(encoding="utf-8")).replace(tzinfo=UTC)
 
 

@@ -1,8 +1,9 @@
 """Deterministic sample data: the log lines and the replica rows of an invented installation.
 
-The same size, seed, start and receiver give the same data, byte for byte. It comes in two waves
-that follow each other in time: load the first, run, load the second, run again, and the second
-run finds new completions (and one late consent) only.
+The same size, seed, start and receiver give the same data, byte for byte; another start moves all
+times and changes nothing else. It comes in two waves that follow each other in time: load the
+first, run, load the second, run again, and the second run finds new completions (and one late
+consent) only.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class SampleSize:
         }.items():
             if getattr(self, name) < least:
                 raise SampleSizeError(f"sample size: {name} must be at least {least}")
+
+    def start_before(self, end: datetime) -> datetime:
+        """The start with which the second wave ends at ``end``, as if loaded at that moment."""
+        return end - timedelta(days=WAVES * self.days_per_wave)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,24 +120,24 @@ class SampleData:
 
 
 def generate(size: SampleSize, *, seed: int, start: datetime, receiver_url: str) -> SampleData:
-    """Sample data of two waves of ``size.days_per_wave`` days from the UTC day of ``start``.
+    """Sample data of two waves of ``size.days_per_wave`` days from the minute of ``start``.
 
     ``receiver_url`` is the base of the webhook URLs: ``{receiver_url}/hooks/{endpoint name}``, and
     ``/status/503/{endpoint name}`` for the customer whose endpoint is out of order. Log times are
     in the past only if ``start`` is far enough back; the models quarantine future ones.
     """
-    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = start.astimezone(UTC).replace(second=0, microsecond=0)
     replica = build_replica(
         rng=Random(f"{seed}/replica"),
         learners=size.learners,
         courses=size.courses,
         customers=size.customers,
         days=size.days_per_wave,
-        start=midnight,
+        start=begin,
         receiver_url=receiver_url,
     )
     return SampleData(
-        waves=tuple(_wave(replica, size, seed, midnight, index) for index in range(WAVES)),
+        waves=tuple(_wave(replica, size, seed, begin, index) for index in range(WAVES)),
         completions=replica.completions,
         endpoints=replica.endpoints,
     )

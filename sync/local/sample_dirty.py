@@ -74,7 +74,7 @@ _AGENTS = {
 
 
 def dirty_lines(study: Study, begin: datetime) -> dict[str, str]:
-    """Label to line, all of them on the day of ``begin``, one a minute from 09:00.
+    """Label to line, one a minute from nine hours after ``begin``.
 
     A label is the place and the variant, ``time: no offset``. Bytes that are not UTF-8 are in the
     text as surrogate escapes.

@@ -86,7 +86,7 @@ class LogWriter:
         days = (self.end - self.begin) // DAY
         wanted = (self.lines - len(self.fixtures)) // EVENTS_PER_SESSION
         for _ in range(max(wanted - len(planned), 0) if active else 0):
-            # People study from 06:00 to 24:00, so some sessions run past midnight.
+            # People study 18 of 24 hours, and some sessions run past midnight.
             second = rng.randrange(6 * 3600, 24 * 3600)
             at = self.begin + rng.randrange(days) * DAY + second * MICROSECONDS
             planned.append((at + rng.randrange(MICROSECONDS), rng.choice(active), False))

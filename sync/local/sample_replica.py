@@ -183,7 +183,7 @@ class _Builder:
     def _grade(
         self, trouble: Trouble, who: Learner, run: str, wave: int | None, index: int
     ) -> datetime | None:
-        """Add the grade row; ordinary passes fall on the last day of the wave, 12:00 to 20:00."""
+        """Add the grade row; ordinary passes lie 12 to 4 hours before the end of the wave."""
         if wave is None:
             return None
         passed_at = self.start + timedelta(

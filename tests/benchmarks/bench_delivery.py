@@ -19,13 +19,12 @@ from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.measuring import bare_requests
 from tests.support.receiver_process import ReceiverProcess, receiver_process
-from tests.support.side_by_side import deliver_side_by_side
+from tests.support.side_by_side import ENDPOINTS, deliver_side_by_side
 
 SECONDS = float(os.environ.get("LTW_BENCH_SECONDS", "6"))
 """How long a measurement takes at the rate that latency and concurrency allow."""
 AT_NO_LATENCY = 1_000
 """Webhooks a second to plan for where latency sets no limit."""
-ENDPOINTS = 16
 BODY = b"x" * 520
 
 
@@ -76,6 +75,7 @@ def test_webhooks_a_second(
         pids=pids,
     )
     assert outcome.received == {1: webhooks}
+    waited = target.mean_wait() if latency_ms else 0.0
     sending = webhooks / (outcome.sending_seconds + latency_ms / 1000)
     whole = webhooks / outcome.delivering_seconds
     receiver_cpu, warehouse_cpu = outcome.others_cpu
@@ -87,7 +87,9 @@ def test_webhooks_a_second(
         f"whole {whole * bare.seconds / webhooks:.0%} of it)"
         + (
             f"; concurrency / latency {ideal:.0f}/s (sending {sending / ideal:.0%}, "
-            f"whole {whole / ideal:.0%}, bare {webhooks / bare.seconds / ideal:.0%} of it)"
+            f"whole {whole / ideal:.0%}, bare {webhooks / bare.seconds / ideal:.0%} of it); "
+            f"concurrency / the {waited * 1e3:.1f} ms that the receiver really took "
+            f"{concurrency / waited:.0f}/s (sending {sending * waited / concurrency:.0%} of it)"
             if ideal
             else ""
         )

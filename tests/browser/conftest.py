@@ -14,6 +14,12 @@ pytest.importorskip("selenium", reason="selenium is not installed: make install"
 from tests.support.browser import Browser, missing_programs, open_browser
 
 FAILED = pytest.StashKey[bool]()
+BARE_MODELS = {
+    "ops": {
+        "learning_time_models": {"config": {"with_row_counts": False, "with_column_lineage": False}}
+    }
+}
+"""Row counts and column lineage take half of the run's time, and no test here looks at them."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -37,7 +43,13 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 
 
 @pytest.fixture(scope="session")
-def window(dev: Dev) -> Iterator[Browser]:
+def number(dev: Dev) -> str:
+    """A run that builds the learning time, started only: the browser comes up meanwhile; its id."""
+    return dev.launch("learning_time_job", BARE_MODELS)
+
+
+@pytest.fixture(scope="session")
+def window(dev: Dev, number: str) -> Iterator[Browser]:
     """The one window."""
     with open_browser(dev.ui) as opened:
         yield opened

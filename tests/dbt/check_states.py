@@ -65,7 +65,13 @@ def healthy(warehouse: Warehouse) -> None:
             ),
         ],
         endpoint_states=[
-            endpoint_state(2, now(), breaker_state="open", next_probe_at=moment(later(minutes=5))),
+            endpoint_state(
+                2,
+                now(),
+                breaker_state="open",
+                next_probe_at=moment(later(minutes=5)),
+                failing_since=moment(ago(hours=20)),
+            ),
             # Off here and off in the LMS: the customer is gone.
             endpoint_state(3, now(), disabled_at=moment(now()), disabled_reason="endpoint_gone"),
         ],
@@ -100,7 +106,8 @@ def bad(warehouse: Warehouse) -> None:
         ],
         attempts=[*map(attempt, delivered), attempt(dead, outcome="dead", status_code=500)],
         endpoint_states=[
-            endpoint_state(1, now(), disabled_at=moment(now()), disabled_reason="endpoint_gone")
+            endpoint_state(1, now(), disabled_at=moment(now()), disabled_reason="endpoint_gone"),
+            endpoint_state(2, now(), failing_since=moment(ago(hours=30))),
         ],
     )
     write_numbers(warehouse, [(number, 1_050 + 200 * (number < 110)) for number in range(100, 140)])

@@ -31,6 +31,7 @@ CHECKS = (
     "assert_sent_numbers_still_hold",
     "delivery_reconciliation_balances",
     "endpoint_health_no_active_endpoint_is_disabled",
+    "endpoint_health_no_endpoint_fails_for_long",
     "stg_lms__course_grades_are_being_replicated",
     "stg_sync__webhooks_one_row_per_event",
     "stg_sync__webhooks_one_row_per_id",
@@ -91,6 +92,7 @@ WARNED = (
     "assert_no_webhook_is_held_for_long",
     "assert_sent_numbers_still_hold",
     "endpoint_health_no_active_endpoint_is_disabled",
+    "endpoint_health_no_endpoint_fails_for_long",
     "stg_lms__course_grades_are_being_replicated",
     "tracking_logs_are_being_loaded",
 )

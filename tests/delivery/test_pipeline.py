@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from sync.dispatch import dispatch
+from sync.pipeline import unwritten
 from sync.results import Answer, AnswerWithBody, Failure
 from sync.sender import DispatchLimits, DispatchReport
 from sync.steps import Step, nothing
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
+from tests.support.receiver_process import receiver_process
 
 WAIT_SECONDS = 20.0
 BATCH = 10
@@ -113,6 +118,77 @@ def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_pa
 
     poster = Poster(answer)
     assert site.send(poster).outcomes == {"delivered": 120}
+
+
+def test_a_slow_disk_ends_slots_no_earlier_than_so_many_answers_wait_for_it(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """The journal is locked from outside until all threads have an answer that may not wait."""
+    threads = 8
+    most_unwritten = threads + unwritten(threads)
+    site = Site(warehouse, tmp_path, counts=[10] * threads)
+    steps, most, journal = Counter[Step](), [0], ExitStack()
+
+    def hook(step: Step) -> None:
+        with poster.lock:
+            steps[step] += 1
+            most[0] = max(most[0], steps[Step.ANSWERED] - steps[Step.JOURNALED])
+            if (step, steps[step]) == (Step.CLAIMED, 1):
+                journal.enter_context(locked(next(tmp_path.glob("*.journal"))))
+            elif (step, steps[step]) == (Step.ANSWERED, most_unwritten):
+                journal.close()
+
+    poster = Poster()
+    report = site.send(poster, hook=hook, batch_size=100, threads=threads)
+    assert report.outcomes == {"delivered": len(site.ids)}
+    assert set(poster.sent.values()) == {1}
+    assert most[0] == most_unwritten
+
+
+def test_garbage_of_before_is_left_alone_while_it_sends_and_no_longer(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site, spared = Site(warehouse, tmp_path, counts=[3]), dict[Step, int]()
+
+    def hook(step: Step) -> None:
+        spared[step] = gc.get_freeze_count()
+
+    site.send(Poster(), hook=hook)
+    assert spared[Step.ANSWERED] > 10_000
+    assert gc.get_freeze_count() == 0
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else can write to a SQLite file meanwhile."""
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    connection.execute("begin immediate")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def test_the_receiver_never_has_more_requests_at_one_time_than_the_limits_say(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    endpoints, each, limits = 6, 40, DispatchLimits(threads=8, per_endpoint=2)
+    with receiver_process() as target:
+        seed(
+            warehouse,
+            [target.url(f"/wait/10/{n}") for n in range(endpoints)],
+            max_requests_per_minute=600_000,
+        )
+        ids = complete(warehouse, range(1, endpoints * each + 1), endpoints=endpoints)
+        run = Run(
+            host_ports=target.host_port, journals=tmp_path, endpoints=endpoints, limits=limits
+        )
+        run.detect_and_freeze(warehouse)
+        run.send(warehouse)
+        at_once = target.most_at_once()
+    assert delivered(warehouse) == ids
+    assert at_once.pop("") == limits.threads
+    assert set(at_once.values()) == {limits.per_endpoint}
 
 
 def test_statements_grow_with_batches_and_not_with_webhooks(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from sync.breaker import FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
+from sync.breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
 from sync.dispatch import dispatch
+from sync.endpoint_switch import enable
 from sync.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
 from sync.retry import JITTER, STANDARD_STEPS
 from sync.sender import DispatchLimits, DispatchReport
@@ -61,6 +62,17 @@ class Simulation:
         """One run now."""
         sender = self.run.sender(self.warehouse, self)
         return dispatch(self.warehouse, replace(sender, clock=lambda: self.now))
+
+    def complete(self, user_id: int) -> None:
+        """One more completion, frozen and due now."""
+        complete(self.warehouse, [user_id], endpoints=self.run.endpoints)
+        self.run.detect_and_freeze(self.warehouse)
+        self.warehouse.execute(
+            "update analytics.sync.webhook_outbox set next_attempt_at = cast(? as timestamp_ntz)"
+            " where user_id = ? and state = 'pending'",
+            self.now.isoformat(),
+            user_id,
+        )
 
     def until(self, end: datetime) -> None:
         """Runs at every moment when something may be due, until ``end``."""
@@ -185,6 +197,26 @@ def test_gone_kills_the_webhook_disables_the_endpoint_and_holds_the_rest(
     simulation.tick()
     held = [row["state_reason"] for row in simulation.rows() if row["state"] == "held"]
     assert held == ["endpoint_disabled"] * 2
+
+
+def test_five_days_of_failures_switch_an_endpoint_off_that_keeps_its_webhooks_from_then_on(
+    simulate: Callable[..., Simulation],
+) -> None:
+    simulation = simulate(lambda url, n: answer(500))
+    for day in range(1, 8):
+        simulation.until(START + timedelta(days=day))
+        simulation.complete(1 + day)
+    simulation.until(START + timedelta(days=9))
+    simulation.tick()
+    last_call = simulation.calls[-1][2] - START
+    assert DISABLE_AFTER <= last_call < DISABLE_AFTER + timedelta(hours=12)
+    states = [(row["state"], row["state_reason"]) for row in simulation.rows()]
+    assert states[0] == ("dead", "attempts_exhausted"), "before that they die in turn"
+    assert states[-2:] == [("held", "endpoint_disabled")] * 2
+    simulation.says = lambda url, n: answer(200)
+    enable(simulation.warehouse, 1)
+    simulation.tick()
+    assert [row["state"] for row in simulation.rows()][-2:] == ["delivered"] * 2
 
 
 def test_an_outage_of_ours_charges_nobody_however_long_it_lasts(

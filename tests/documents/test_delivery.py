@@ -70,8 +70,8 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"(default {limits.per_endpoint})" in TEXT
     assert f"(default {limits.threads})" in TEXT
     assert f"after {limits.lease.seconds // 60} minutes" in TEXT
-    assert [unwritten(threads) for threads in (1, 8, 32)] == [2, 2, 8]
-    assert "one answer for every four threads (2 at least)" in " ".join(TEXT.split())
+    assert [unwritten(threads) for threads in (1, 8, 32)] == [2, 4, 16]
+    assert "one answer for every two threads (2 at least)" in " ".join(TEXT.split())
     assert f"than {ASK_ABOVE} webhooks" in " ".join(TEXT.split())
     assert f"(default {DEFAULT_DAYS})" in TEXT
     assert f"A token has {TOKEN_SECONDS:.0f} seconds of its own" in TEXT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
 from tests.support.pipeline import (
     ACTIVATED_AT,
+    PASSED_AT,
     Pipeline,
 )
 from tests.support.receiver import Receiver
@@ -26,6 +28,19 @@ def test_a_completion_before_the_activation_is_recorded_and_never_sent(pipeline:
     assert pipeline.rows("state, state_reason")[2] == {
         "state": "suppressed",
         "state_reason": "before_activation",
+    }
+
+
+def test_a_learner_without_a_mail_address_is_sent_with_an_empty_one(pipeline: Pipeline) -> None:
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT, email=None)])
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+    sent = [json.loads(one.body)["learner"] for one in pipeline.target.received]
+    assert {one["user_id"]: one["email"] for one in sent} == {
+        1: "learner_1@example.com",
+        2: "learner_2@example.com",
+        3: "",
     }
 
 

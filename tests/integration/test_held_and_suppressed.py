@@ -113,3 +113,60 @@ def test_a_percipio_completion_without_identity_is_held_until_the_identity_is_kn
     pipeline.send()
     assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u-1"]
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "held"]
+
+
+def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
+    pipeline: Pipeline,
+) -> None:
+    good = endpoint(1, f"{pipeline.target.url}/hooks/example")
+    off = good | {"is_active": False}
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    pipeline.detect()
+    assert pipeline.freeze().held == {"no_active_endpoint": 2}
+    pipeline.warehouse.execute(
+        "delete from analytics.marts.completed_enrollments where user_id = 1"
+    )
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    assert pipeline.freeze().held == {"no_longer_reportable": 1}
+    pipeline.send()
+    assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
+    assert pipeline.rows("state, state_reason, facts")[0] == {
+        "state": "held",
+        "state_reason": "no_longer_reportable",
+        "facts": None,
+    }
+    add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
+    assert pipeline.freeze().frozen == {"flag_off": 1}, "consent was given again"
+
+
+def test_a_row_that_is_held_for_another_reason_than_before_says_the_new_one(
+    pipeline: Pipeline,
+) -> None:
+    off = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    pipeline.detect()
+    pipeline.freeze()
+    percipio = off | {"is_active": True, "payload_format": "percipio"}
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [percipio])
+    pipeline.freeze()
+    assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"identity_missing"}
+
+
+@pytest.mark.parametrize(
+    ("is_active", "state"),
+    [
+        pytest.param(True, ("held", "endpoint_row_invalid"), id="unreadable"),
+        pytest.param(False, ("delivered", None), id="unreadable and switched off"),
+    ],
+)
+def test_no_other_endpoint_stands_in_for_one_that_is_only_unreadable(
+    pipeline: Pipeline, *, is_active: bool, state: tuple[str, str | None]
+) -> None:
+    own = endpoint(1, "", region="US", is_active=is_active)
+    other = endpoint(2, f"{pipeline.target.url}/other")
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [own, other])
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+    rows = pipeline.rows("state, state_reason")
+    assert [(row["state"], row["state_reason"]) for row in rows] == [state, state]

@@ -171,6 +171,14 @@ def test_a_held_row_that_was_mended_would_be_sent(world: World) -> None:
     assert verdicts(look(world))[held] == ("held", "send", None)
 
 
+def test_a_held_row_that_the_marts_no_longer_hold_would_stay(world: World) -> None:
+    (held,) = world.complete(2)
+    world.warehouse.execute("update analytics.marts.completed_enrollments set percent_grade = null")
+    world.deliver()
+    world.warehouse.execute("delete from analytics.marts.completed_enrollments")
+    assert verdicts(look(world))[held] == ("held", "hold", "no_longer_reportable")
+
+
 def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
     world.target.answers["/hooks/two"] = (500, {})
     (delivered,) = world.complete(2)

@@ -163,6 +163,21 @@ def test_a_suppressed_completion_is_released_and_decided_anew(world: World) -> N
     assert world.row(early)["state"] == "delivered"
 
 
+def test_a_suppressed_completion_that_the_marts_no_longer_hold_is_not_sent_after_all(
+    world: World,
+) -> None:
+    (gone,), (kept,) = world.complete(2), world.complete(4)
+    world.warehouse.execute(
+        "update analytics.marts.completed_enrollments set passed_at = '2026-02-01'"
+    )
+    world.deliver()
+    world.warehouse.execute("delete from analytics.marts.completed_enrollments where user_id = 2")
+    ask(world, Selection(state=ReplayState.SUPPRESSED))
+    world.deliver()
+    assert [one.webhook_id for one in world.take()] == [kept]
+    assert world.row(gone)["state_reason"] == "no_longer_reportable"
+
+
 def test_a_replay_waits_for_an_endpoint_that_is_disabled(world: World) -> None:
     (delivered,) = world.complete(2)
     world.deliver()

@@ -11,7 +11,8 @@ import pytest
 from sync.results import Answer, ErrorKind, Failure
 from sync.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
-from tests.support.sending import BODY, kind_of, post, status_of, transport_to
+from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
+from tests.support.tls import Authority
 
 
 @pytest.fixture
@@ -121,4 +122,35 @@ def test_a_late_deadline_does_not_cut_a_connection_that_serves_the_next_request(
         threading.Timer(0.6, gate.set).start()
         second = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10)
         assert (status_of(first), status_of(second)) == (200, 201)
+        assert endpoint.connections == 1
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.mark.parametrize("is_tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("reads", [True, False], ids=["reads and is silent", "reads nothing"])
+def test_a_connection_that_is_used_again_ends_at_the_deadline_as_well(
+    opened: list[Transport], authority: Authority, is_tls: bool, reads: bool
+):
+    """Once connected a socket has no timeout of its own; nor can it be filled for ever."""
+
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(response("200 OK"))
+        if reads:
+            conversation.read_request()
+        conversation.stopping.wait(30)
+
+    context = authority.server_context(NAME) if is_tls else None
+    with Endpoint(script, tls=context) as endpoint:
+        opened.append(transport_to((NAME, endpoint.port), ca_file=authority.ca_file))
+        url = endpoint.url(NAME)
+        assert status_of(opened[0].post(url, body=BODY, headers={}, deadline_seconds=10)) == 200
+        started = time.monotonic()
+        second = opened[0].post(url, body=BODY * 100_000, headers={}, deadline_seconds=0.5)
+        assert kind_of(second) is ErrorKind.TIMEOUT
+        assert 0.4 < time.monotonic() - started < 2
         assert endpoint.connections == 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sync.local.dev import DAYS_BACK, SEED
+from sync.local.dev import SEED
 from sync.local.embedded.lifecycle import ensure_running
 from sync.local.sample_data import SampleSize, generate, write_files
+from sync.local.sample_replica import SampleCompletion
 from sync.local.sample_secrets import write_secrets
 from sync.raw import create_raw_tables, insert_rows
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
@@ -35,6 +36,8 @@ class Prepared:
     """From when completions of the sample are sent."""
     failing: frozenset[int]
     """Endpoints that answer 503 for ever."""
+    completions: tuple[SampleCompletion, ...]
+    """What must become of the passes."""
 
 
 def prepare(environment: Mapping[str, str], size: SampleSize, *, receiver_url: str) -> Prepared:
@@ -44,7 +47,7 @@ def prepare(environment: Mapping[str, str], size: SampleSize, *, receiver_url: s
     """
     home = Path(environment["LTW_HOME"])
     settings = EmbeddedWarehouse(port=int(environment["LTW_WAREHOUSE_PORT"]), home=home)
-    start = datetime.now(UTC) - timedelta(days=DAYS_BACK)
+    start = size.start_before(datetime.now(UTC))
     data = generate(size, seed=SEED, start=start, receiver_url=receiver_url)
     write_secrets(data.endpoints, sender=home / "secrets", receiver=home / "receiver_secrets")
     dagster_home = Path(environment["DAGSTER_HOME"])
@@ -63,4 +66,4 @@ def prepare(environment: Mapping[str, str], size: SampleSize, *, receiver_url: s
                 insert_rows(session, table, [row | faster for row in rows])
             load_logs(session, write_files(home / str(index), wave), progress=lambda _: None)
     failing = frozenset(one.endpoint_id for one in data.endpoints if "/status/" in one.url)
-    return Prepared(settings, grades, data.waves[0].begin, failing)
+    return Prepared(settings, grades, data.waves[0].begin, failing, data.completions)

@@ -67,8 +67,16 @@ class ReceiverProcess:
         """How many requests came."""
         return int(self._ask("COUNT", "/"))
 
+    def most_at_once(self) -> dict[str, int]:
+        """The most requests that waited for an answer at one time: by path, and "" for all."""
+        return json.loads(self._ask("MOST", "/"))
+
+    def mean_wait(self) -> float:
+        """Seconds from a request on ``/wait`` that was read to its answer, as they really were."""
+        return float(self._ask("WAITED", "/"))
+
     def clear(self) -> None:
-        """Forget all receipts, and which ids were seen."""
+        """Forget all receipts, which ids were seen, and how long requests waited."""
         self._ask("DELETE", "/")
 
     def mend(self) -> None:
@@ -106,6 +114,9 @@ class _Store:
     def __init__(self) -> None:
         self.receipts: list[tuple[str, str, str, int, float]] = []
         self.seen: Counter[str] = Counter()
+        self.waiting: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.waits: list[float] = []
         self.is_mended = False
 
 
@@ -159,12 +170,20 @@ class _Connection(asyncio.Protocol):
         if status:
             answer = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
             if wait:
+                for which in ("", path):
+                    store.waiting[which] += 1
+                    store.most[which] = max(store.most[which], store.waiting[which])
                 loop = asyncio.get_running_loop()
-                loop.call_later(wait, self._transport.write, answer + content)
+                loop.call_later(wait, self._answer_late, path, answer + content, loop.time())
             else:
                 self._transport.write(answer + content)
         elif kind == "lose":
             self._transport.abort()
+
+    def _answer_late(self, path: str, answer: bytes, read_at: float) -> None:
+        self._store.waiting.subtract(("", path))
+        self._store.waits.append(asyncio.get_running_loop().time() - read_at)
+        self._transport.write(answer)
 
     def _control(self, method: str, path: str) -> None:
         store = self._store
@@ -173,9 +192,14 @@ class _Connection(asyncio.Protocol):
             content = json.dumps(store.receipts[int(path.strip("/") or 0) :]).encode()
         elif method == "COUNT":
             content = str(len(store.receipts)).encode()
+        elif method == "MOST":
+            content = json.dumps(store.most).encode()
+        elif method == "WAITED":
+            content = str(sum(store.waits) / len(store.waits)).encode()
         elif method == "DELETE":
             store.receipts.clear()
             store.seen.clear()
+            store.waits.clear()
         else:
             store.is_mended = method == "MEND"
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,9 @@ def run_world(warehouse: Warehouse, home: Path, defs: dg.Definitions) -> Iterato
         pytest.MonkeyPatch.context() as patch,
         dg.DagsterInstance.ephemeral() as instance,
     ):
-        start = datetime.now(UTC) - timedelta(days=12)
-        data = generate(SampleSize(), seed=2026, start=start, receiver_url=receiver.url)
+        size = SampleSize()
+        start = size.start_before(datetime.now(UTC))
+        data = generate(size, seed=2026, start=start, receiver_url=receiver.url)
         write_secrets(data.endpoints, sender=home / "secrets", receiver=known)
         patch.setenv(DEVELOPMENT_SETTING, receiver.url.removeprefix("http://"))
         patch.setenv(DIRECTORY_SETTING, str(home / "secrets"))

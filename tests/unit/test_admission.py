@@ -86,9 +86,28 @@ def test_what_is_claimed_after_the_answer_was_recorded_may_start() -> None:
     gone = attempt(410)
     admits.judge(gone)
     assert admits.must_rest(gone)
+    admits.arrive(gone)
     admits.collected()
     (row,) = board(admits)
     assert admits.may_start(row) == 0.0
+
+
+def test_an_answer_that_is_not_on_disk_yet_keeps_back_what_is_claimed_before_it_is_recorded() -> (
+    None
+):
+    """Results were taken for the ledger after the answer had come, and without it."""
+    admits = admission()
+    gone = attempt(410)
+    admits.judge(gone)
+    assert admits.must_rest(gone)
+    admits.collected()
+    (row,) = board(admits)
+    assert admits.may_start(row) is None
+    admits.arrive(gone)
+    assert admits.may_start(row) is None
+    admits.collected()
+    (later,) = board(admits)
+    assert admits.may_start(later) == 0.0
 
 
 def test_failures_in_a_row_rest_an_endpoint_and_a_success_starts_the_count_anew() -> None:
@@ -145,4 +164,14 @@ def test_an_answer_tells_how_far_an_endpoint_is_trusted() -> None:
     admits = admission()
     assert admits.judge(attempt(200)) is Standing.PROVEN
     assert admits.judge(attempt(500)) is Standing.FAILING
-    assert admits.answers == 2
+
+
+def test_answers_count_once_they_can_be_collected() -> None:
+    admits = admission()
+    made = attempt(500)
+    admits.judge(made)
+    assert admits.answers == 0
+    admits.arrive(made)
+    assert admits.answers == 1
+    admits.collected()
+    assert admits.answers == 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sync.breaker import (
     CLOSE_AFTER,
+    DISABLE_AFTER,
     FIRST_REST,
     LONGEST_REST,
     SLOWEST,
@@ -152,3 +153,26 @@ def test_no_history_makes_an_endpoint_rest_for_ever(history: list[tuple[int, int
         assert (state.breaker_state is Breaker.OPEN) == (state.next_probe_at is not None)
         assert not state.rests_at(now + LONGEST_REST)
         assert SLOWEST <= state.rate_factor <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "span", "reason"),
+    [
+        pytest.param({}, DISABLE_AFTER, "failing_for_5_days", id="long enough"),
+        pytest.param({}, DISABLE_AFTER - timedelta(seconds=1), None, id="a second short"),
+        pytest.param({"consecutive_failures": 1}, DISABLE_AFTER, None, id="two quiet failures"),
+    ],
+)
+def test_five_days_of_nothing_but_failures_switch_an_endpoint_off(
+    changes: dict[str, int], span: timedelta, reason: str | None
+) -> None:
+    state = after_batch(replace(opened(), **changes), failures(1), NOW + span)
+    assert state.disabled_reason == reason
+    assert (state.disabled_at is None) == (reason is None)
+
+
+def test_one_success_in_five_days_keeps_it_on() -> None:
+    state = after_batch(opened(), successes(1), NOW + timedelta(days=2))
+    failed = replace(failures(9), first_trailing_failure_at=NOW + timedelta(days=3))
+    state = after_batch(state, failed, NOW + timedelta(days=3))
+    assert after_batch(state, failures(9), NOW + DISABLE_AFTER).disabled_at is None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
 from sync.bulkheads import Bulkheads, Standing
-from sync.workers import Workers
+from sync.workers import Kept, Workers
+from tests.support.waiting import wait_until
 
 WAIT_SECONDS = 10.0
 Item = tuple[str, int]
@@ -17,6 +20,11 @@ Item = tuple[str, int]
 
 def at_once(item: Item) -> float | None:
     return 0.0
+
+
+def at_ease(item: Item, kept: Kept) -> None:
+    """It is safe at once."""
+    kept(None)
 
 
 def run(
@@ -27,6 +35,8 @@ def run(
     per_key: int = 2,
     may_start: Callable[[Item], float | None] = at_once,
     standings: Mapping[str, Standing] | None = None,
+    keep: Callable[[Item, Kept], None] = at_ease,
+    backlog: int = 2,
 ) -> tuple[list[Item], list[Item]]:
     """Items done, in the order in which they ended, and items given up; all keys are proven."""
     bulkheads = Bulkheads[str, Item](
@@ -44,7 +54,14 @@ def run(
         bulkheads.finish(item[0])
         return []
 
-    with Workers(bulkheads, threads=threads, work=work_on, settle=settle) as workers:
+    with Workers(
+        bulkheads,
+        threads=threads,
+        work=work_on,
+        settle=settle,
+        keep=keep,
+        backlog=backlog,
+    ) as workers:
         workers.add([(item[0], item) for item in items])
         assert workers.wait(lambda results: False, seconds=WAIT_SECONDS)
         return workers.collect(lambda: None)
@@ -163,6 +180,63 @@ def test_an_error_of_the_work_is_raised_after_the_running_items_have_ended() -> 
     with pytest.raises(ZeroDivisionError):
         run([("good", 0), ("bad", 0)], work)
     assert ended.is_set()
+
+
+def test_a_slot_is_free_at_its_result_while_that_is_being_kept() -> None:
+    """One slot: the second item must run before the first one's result is safe."""
+    waiting: list[Kept] = []
+
+    def keep(item: Item, kept: Kept) -> None:
+        waiting.append(kept)
+        if len(waiting) == 2:
+            for each in waiting:
+                each(None)
+
+    items = [("a", 0), ("a", 1)]
+    assert run(items, lambda item: None, threads=1, per_key=1, keep=keep) == (items, [])
+
+
+@pytest.mark.parametrize("backlog", [1, 3])
+def test_no_more_results_than_said_are_unsafe_at_one_time(backlog: int) -> None:
+    """The disk does nothing until each thread has a result more than may wait."""
+    threads, ended = 2, list[Item]()
+    waiting = SimpleQueue[Kept]()
+    gauge = Gauge()
+
+    def keep(item: Item, kept: Kept) -> None:
+        gauge.enter("unsafe")
+        waiting.put(kept)
+
+    def be_disk() -> None:
+        wait_until(lambda: len(ended) == threads + backlog, seconds=WAIT_SECONDS)
+        for _ in items:
+            kept = waiting.get(timeout=WAIT_SECONDS)
+            gauge.leave("unsafe")
+            kept(None)
+
+    items = [("a", n) for n in range(12)]
+    with ThreadPoolExecutor(1) as pool:
+        disk = pool.submit(be_disk)
+        done, _ = run(items, ended.append, threads=threads, keep=keep, backlog=backlog)
+        disk.result()
+    assert sorted(done) == items
+    assert gauge.most == backlog
+
+
+def test_an_error_of_keeping_is_raised_and_its_result_does_not_count() -> None:
+    def keep(item: Item, kept: Kept) -> None:
+        kept(OSError("the disk is full") if item == ("bad", 0) else None)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        run([("bad", 0), ("good", 0)], lambda item: None, keep=keep)
+
+
+def test_a_keeper_that_raises_stops_the_pool() -> None:
+    def keep(item: Item, kept: Kept) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run([("a", 0), ("a", 1)], lambda item: None, keep=keep)
 
 
 def test_nothing_to_do_is_done_at_once() -> None:

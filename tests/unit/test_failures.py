@@ -12,8 +12,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from sync.deadline import Deadline
 from sync.failures import classify, is_unconnected
-from sync.pinned import HeadCutOff, PinnedAdapter
+from sync.pinned import PinnedAdapter
 from sync.results import Attribution, ErrorKind, Failure
+from sync.wires import HeadCutOff
 
 
 def wrapped(cause: OSError) -> Exception:

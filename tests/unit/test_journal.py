@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -50,6 +51,24 @@ def test_a_write_that_fails_is_everybodys_failure(tmp_path: Path) -> None:
         with pytest.raises(JournalFailed, match="Nothing is sent"):
             journal.record([entry(4)])
         assert journal.entries() == [entry(1)]
+
+
+def test_who_does_not_wait_is_told_once_it_is_on_disk(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        told = SimpleQueue[tuple[JournalFailed | None, bool]]()
+        for number in range(3):
+            journal.submit(
+                entry(number),
+                lambda failure, number=number: told.put(
+                    (failure, entry(number) in journal.entries())
+                ),
+            )
+        assert [told.get(timeout=10) for _ in range(3)] == [(None, True)] * 3
+        journal._connection.execute("alter table entries rename to hidden")
+        journal.submit(entry(4), lambda failure: told.put((failure, False)))
+        assert isinstance(told.get(timeout=10)[0], JournalFailed)
+        journal._connection.execute("alter table hidden rename to entries")
+        journal.forget([entry(number) for number in range(3)])
 
 
 def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:

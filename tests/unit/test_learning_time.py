@@ -258,6 +258,7 @@ def test_the_time_limit_of_a_session_holds_on_both_sides(
     arguments = connect_arguments(settings, purpose="tests", statement_timeout_seconds=5)
     assert arguments["session_parameters"]["STATEMENT_TIMEOUT_IN_SECONDS"] == 5
     assert arguments["session_parameters"]["STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"] == 5
+    assert arguments["session_parameters"]["TIMESTAMP_INPUT_FORMAT"] == "AUTO"
     assert arguments["network_timeout"] == arguments["socket_timeout"] == 7
     usual = connect_arguments(settings, purpose="tests")
     assert (usual["network_timeout"], usual["socket_timeout"]) == (300, 60)

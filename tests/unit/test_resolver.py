@@ -12,6 +12,7 @@ import pytest
 from sync.resolver import ResolutionFailed, SystemResolver
 from sync.results import Attribution
 from sync.urls import Target
+from tests.support.waiting import wait_until
 
 TARGET = Target("https", "hooks.example.com", 443, "/", None, is_development=False)
 DEVELOPMENT = Target("http", "receiver", 8080, "/", None, is_development=True)
@@ -103,6 +104,44 @@ def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
     assert len(started) == 2
     assert attributions == [Attribution.THEIRS] * 2 + [Attribution.OURS] * 2
     release.set()
+
+
+def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup():
+    release = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def lookup(name: str, port: int) -> list[Any]:
+        threads.append(threading.current_thread())
+        if len(threads) == 2:
+            release.wait(30)
+        return [entry("1.1.1.1")]
+
+    resolver = SystemResolver(lookup=lookup)
+    assert resolver(TARGET, 5) == ["1.1.1.1"]
+    # Its thread is free a moment after the answer.
+    wait_until(lambda: resolver._threads._idle == 1)
+    with pytest.raises(ResolutionFailed, match="no answer"):
+        resolver(TARGET, 0.05)
+    assert threads[1] is threads[0]
+    assert resolver(TARGET, 5) == ["1.1.1.1"]
+    assert threads[2] is not threads[1]
+    release.set()
+
+
+def test_an_idle_thread_ends_and_the_next_lookup_has_another(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sync.resolver.IDLE_SECONDS", 0.01)
+    threads: list[threading.Thread] = []
+
+    def lookup(name: str, port: int) -> list[Any]:
+        threads.append(threading.current_thread())
+        return [entry("1.1.1.1")]
+
+    resolver = SystemResolver(lookup=lookup)
+    for number in range(2):
+        assert resolver(TARGET, 5) == ["1.1.1.1"]
+        threads[number].join(10)
+        assert not threads[number].is_alive()
+    assert threads[0] is not threads[1]
 
 
 def test_a_name_that_cannot_be_encoded_does_not_exist():

@@ -181,3 +181,10 @@ def test_a_row_without_a_column_is_refused():
     row = {column: value for column, value in ROW.items() if column != "region"}
     with pytest.raises(EndpointError, match="region is missing"):
         Endpoint.from_row(row)
+
+
+@pytest.mark.parametrize(("set_to", "used"), [(-1, 1), (0, 1), (30, 30), (300, 300), (3_000, 300)])
+def test_a_timeout_that_no_request_could_keep_counts_as_the_nearest_that_one_can(
+    set_to: int, used: int
+) -> None:
+    assert Endpoint.from_row(ROW | {"timeout_seconds": set_to}).timeout_seconds == used

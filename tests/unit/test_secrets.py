@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import traceback
 from pathlib import Path
 
 import pytest
 
 from sync.errors import SyncError
-from sync.secrets import MissingSecret, SecretError, SecretStore, environment_variable
+from sync.secrets import (
+    MOST_KEYS,
+    MissingSecret,
+    SecretError,
+    SecretStore,
+    environment_variable,
+)
 from sync.signing import parse_key
 
 NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -26,6 +33,17 @@ def test_a_secret_comes_from_its_file_without_the_trailing_line_break(tmp_path: 
     (tmp_path / "token").write_bytes(b" canary" + ending.encode())
     store = SecretStore.from_environment({"LTW_SECRETS_DIR": str(tmp_path)})
     assert store.get("token") == " canary"
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_variable_loses_the_line_break_that_echo_has_left_in_it(ending: str):
+    assert SecretStore({"LTW_SECRET_TOKEN": f"canary{ending}"}, None).get("token") == "canary"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_secret(tmp_path: Path):
+    (tmp_path / "webhook-signing-7").write_text(f"{NEW}\r\n{OLD}\r\n", encoding="utf-8-sig")
+    keys = SecretStore({}, tmp_path).signing_keys(7)
+    assert keys == (parse_key(NEW), parse_key(OLD))
 
 
 def test_the_variable_wins_over_the_file(tmp_path: Path):
@@ -89,6 +107,17 @@ def test_a_bad_signing_key_is_named_by_its_place_and_not_shown():
     with pytest.raises(SecretError, match=r"webhook-signing-7.*key 2") as caught:
         store.signing_keys(7)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_more_live_keys_than_the_log_of_attempts_can_name_are_refused():
+    def store(count: int) -> SecretStore:
+        keys = [f"whsec_{base64.b64encode(bytes([n] * 32)).decode()}" for n in range(count)]
+        return SecretStore({"LTW_SECRET_WEBHOOK_SIGNING_7": " ".join(keys)}, None)
+
+    ids = " ".join(key.key_id for key in store(MOST_KEYS).signing_keys(7))
+    assert len(ids) <= 400 - MOST_KEYS, "signing_key_ids varchar(400), and v1a has one more each"
+    with pytest.raises(SecretError, match="21 signing keys, 20 at most"):
+        store(MOST_KEYS + 1).signing_keys(7)
 
 
 def test_a_blank_signing_secret_is_a_missing_one():

@@ -1,6 +1,7 @@
 {#
     Endpoints with webhooks that were recorded over a day ago and are held. Warn only: the reason
-    is in somebody's settings, and every run looks again. Disabled endpoints have their own check.
+    is in somebody's settings, and every run looks again. Disabled endpoints have their own check;
+    what may no longer be reported is for nobody to mend.
 #}
 {{ config(
     severity='warn',
@@ -20,7 +21,7 @@ final as (
     from {{ ref('webhook_deliveries') }}
     where
         state = 'held'
-        and coalesce(state_reason, '') <> 'endpoint_disabled'
+        and coalesce(state_reason, '') not in ('endpoint_disabled', 'no_longer_reportable')
         and recorded_at < dateadd(hour, -{{ var('held_warn_hours') }}, sysdate())
     group by enterprise_customer_uuid, endpoint_id, state_reason
 )

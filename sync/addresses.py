@@ -123,7 +123,7 @@ def vet(
     if not addresses:
         raise InvalidTarget(Rule.NO_ADDRESS)
     if target.is_development:
-        log.info("development target %s:%d is used without the address rules", *target.host_port)
+        log.debug("development target %s:%d is used without the address rules", *target.host_port)
     elif not all(policy.allows(address) for address in addresses):
         raise InvalidTarget(Rule.ADDRESS)
     return VettedTarget(target, addresses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from sync.addresses import AddressPolicy
@@ -12,6 +13,8 @@ from sync.urls import InvalidTarget, parse_development_targets, parse_url
 PORTS_SETTING = "LTW_WEBHOOK_PORTS"
 DEVELOPMENT_SETTING = "LTW_DEVELOPMENT_TARGETS"
 DEFAULT_PORTS = "443"
+
+log = logging.getLogger(__name__)
 
 
 def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> AddressPolicy:
@@ -26,6 +29,9 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
             f"{DEVELOPMENT_SETTING} lifts the address rules and is refused with a Snowflake "
             "warehouse; unset it"
         )
+    if development:
+        targets = ", ".join(f"{host}:{port}" for host, port in sorted(development))
+        log.info("sent to without the address rules, by %s: %s", DEVELOPMENT_SETTING, targets)
     return AddressPolicy(
         ports=_ports(environ.get(PORTS_SETTING, DEFAULT_PORTS)), development_targets=development
     )

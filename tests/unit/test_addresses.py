@@ -168,7 +168,7 @@ def test_a_development_target_is_freed_and_noted_at_each_use(
     url: str, pair: HostPort, caplog: pytest.LogCaptureFixture
 ):
     policy = AddressPolicy(development_targets=frozenset({pair}))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         assert vetted("127.0.0.1", policy=policy, url=url)
     assert pair[0] in caplog.text
     with pytest.raises(InvalidTarget):

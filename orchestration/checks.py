@@ -8,7 +8,7 @@ from orchestration.check_texts import OWNER, CheckText
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS
 from orchestration.metadata import bar_chart
 from orchestration.resources import WarehouseResource
-from sync.ledger_checks import (
+from sync.ledger.checks import (
     Findings,
     bodies_that_differ,
     recorded_twice,

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field, field_validator
 
-from sync.completions import DEFAULT_MASS_SEND_LIMIT
+from sync.detection.completions import DEFAULT_MASS_SEND_LIMIT
+from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.enrichment.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
-from sync.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
-from sync.flag import (
+from sync.messages.flag import (
     ALLOWLIST_VARIABLE,
     DRY_RUN_VARIABLE,
     FLAG_VARIABLE,
@@ -23,9 +24,8 @@ from sync.flag import (
     FlagSettings,
     flag_settings,
 )
-from sync.freeze import EnrichmentPolicy
-from sync.rollout import enterprise_uuids
-from sync.sender import DispatchLimits
+from sync.messages.freeze import EnrichmentPolicy
+from sync.sending.sender import DispatchLimits
 
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
 

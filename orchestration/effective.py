@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from orchestration.config import VARIABLES
-from sync.flag import WORDS
-from sync.rollout import EVERYBODY_PERCENTAGE
+from sync.enrichment.rollout import EVERYBODY_PERCENTAGE
+from sync.messages.flag import WORDS
 
 C = TypeVar("C", bound=dg.Config)
 

@@ -10,12 +10,12 @@ import dagster as dg
 from pydantic import AfterValidator, Field
 
 from orchestration.config import DetectionConfig, FlagConfig
-from sync.backfill import DEFAULT_LIMIT, MOST
-from sync.backfill import Window as BackfillWindow
 from sync.errors import ConfigurationError
-from sync.replay_selection import ReplayState, Selection, Window
-from sync.retention import DEFAULT_DAYS
-from sync.test_send import Flavour
+from sync.ledger.retention import DEFAULT_DAYS
+from sync.operating.backfill import DEFAULT_LIMIT, MOST
+from sync.operating.backfill import Window as BackfillWindow
+from sync.operating.replay_selection import ReplayState, Selection, Window
+from sync.operating.test_send import Flavour
 
 SHOWN = 100
 MOST_SHOWN = 1_000

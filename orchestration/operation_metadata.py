@@ -10,12 +10,12 @@ import dagster as dg
 
 from orchestration import plans
 from orchestration.metadata import table
-from sync.backfill import Backfill, BackfillPlan
-from sync.preview_report import Preview
-from sync.replay import Plan, Replay
-from sync.results import Answer
-from sync.retention import RetentionReport
-from sync.test_send import Sample
+from sync.http.results import Answer
+from sync.ledger.retention import RetentionReport
+from sync.operating.backfill import Backfill, BackfillPlan
+from sync.operating.preview_report import Preview
+from sync.operating.replay import Plan, Replay
+from sync.operating.test_send import Sample
 
 NOTHING_CHANGED = "nothing was changed"
 

@@ -22,20 +22,20 @@ from orchestration.operation_config import (
     as_moment,
 )
 from orchestration.resources import WarehouseResource
-from sync.backfill import backfill as release
-from sync.backfill import plan_backfill
 from sync.clock import warehouse_clock
-from sync.confirmation import require_confirmation
-from sync.endpoint_switch import find_endpoint
-from sync.endpoints import load_endpoints
+from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
 from sync.errors import SyncError
-from sync.event_sources import COMPLETIONS, ENROLLMENTS
-from sync.preview import preview as decide
-from sync.replay import plan_replay
-from sync.replay import replay as request
-from sync.retention import apply_retention
-from sync.sending_tools import SendingTools, sending_tools
-from sync.test_send import Flavour, send_sample
+from sync.ledger.retention import apply_retention
+from sync.messages.endpoints import load_endpoints
+from sync.operating.backfill import backfill as release
+from sync.operating.backfill import plan_backfill
+from sync.operating.confirmation import require_confirmation
+from sync.operating.endpoint_switch import find_endpoint
+from sync.operating.preview import preview as decide
+from sync.operating.replay import plan_replay
+from sync.operating.replay import replay as request
+from sync.operating.test_send import Flavour, send_sample
+from sync.sending.tools import SendingTools, sending_tools
 from sync.warehouse import Warehouse
 
 CONFIRM = "confirm_count:"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 from sync.warehouse import Warehouse, open_warehouse
 
@@ -45,7 +45,7 @@ def prepare(warehouse: Warehouse) -> None:
     """Ledger tables everywhere; empty replicas on the embedded warehouse, so that models build."""
     ensure_ledger(warehouse)
     if isinstance(warehouse.settings, EmbeddedWarehouse):
-        from sync.raw import create_raw_tables
+        from sync.loading.raw import create_raw_tables
 
         create_raw_tables(warehouse)
 

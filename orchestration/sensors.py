@@ -10,12 +10,12 @@ import dagster as dg
 from orchestration.check_texts import OWNER
 from orchestration.config import EnrichmentConfig
 from orchestration.resources import WarehouseResource
-from sync.alerts import failures_in_a_row, is_worth_an_alert, send_alert
-from sync.changes import LastRun, Rest, Seen, Wake, decide, look
 from sync.errors import SyncError
-from sync.network import network_policy
+from sync.http.network import network_policy
+from sync.http.transport import Transport
+from sync.operating.alerts import failures_in_a_row, is_worth_an_alert, send_alert
+from sync.operating.changes import LastRun, Rest, Seen, Wake, decide, look
 from sync.settings import load_settings
-from sync.transport import Transport
 from sync.warehouse import RelationMissing
 
 LOOK_EVERY_SECONDS = 30

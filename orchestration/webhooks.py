@@ -14,21 +14,21 @@ from orchestration.dry_run import is_dry_run, would_detect, would_freeze, would_
 from orchestration.effective import given_config, settings_table
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
-from sync.attempts import Attempt
+from sync.authentication.secrets import SecretStore
 from sync.clock import warehouse_clock
-from sync.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
-from sync.dispatch import dispatch
-from sync.event_sources import COMPLETIONS
-from sync.freeze import freeze
-from sync.learning_time import LearningTimeClient
-from sync.network import canary, network_policy
-from sync.outbox import Outbox
-from sync.resolver import SystemResolver
-from sync.secrets import SecretStore
-from sync.sender import Sender
+from sync.detection.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.detection.event_sources import COMPLETIONS
+from sync.enrichment.learning_time import LearningTimeClient
+from sync.http.network import canary, network_policy
+from sync.http.resolver import SystemResolver
+from sync.http.transport import Transport
+from sync.ledger.attempts import Attempt
+from sync.ledger.outbox import Outbox
+from sync.messages.freeze import freeze
+from sync.operating.watching import Watch, watching
+from sync.sending.dispatch import dispatch
+from sync.sending.sender import Sender
 from sync.settings import journal_directory, load_settings
-from sync.transport import Transport
-from sync.watching import Watch, watching
 
 GROUP = "webhooks"
 OUTBOX_POOL = "webhook_outbox"

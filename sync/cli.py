@@ -12,11 +12,11 @@ import sys
 
 import typer
 
-from sync import event_log
 from sync.commands import backfills, endpoint_settings, endpoints, laptop, look, replays, report
 from sync.commands.common import err, plain
 from sync.commands.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
+from sync.observability import event_log
 
 app = typer.Typer(
     no_args_is_help=True,

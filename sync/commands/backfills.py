@@ -21,7 +21,7 @@ from sync.errors import ConfigurationError
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from sync.backfill import Backfill, BackfillPlan
+    from sync.operating.backfill import Backfill, BackfillPlan
 
 CONFIRM = "--confirm-count"
 
@@ -41,10 +41,10 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Send completions from before the activation. Shows them first; the number makes it real."""
-    from sync.backfill import Backfill, Window, plan_backfill
-    from sync.backfill import backfill as release
     from sync.clock import warehouse_clock
-    from sync.ledger import ensure_ledger
+    from sync.ledger.tables import ensure_ledger
+    from sync.operating.backfill import Backfill, Window, plan_backfill
+    from sync.operating.backfill import backfill as release
 
     first, last = moment("--since", since), moment("--until", until)
     if first is None or last is None:

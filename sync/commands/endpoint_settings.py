@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sync.commands.common import Json, out, plain, print_json, ready_settings, user_name
-from sync.payloads import PayloadFormat
+from sync.contract.payloads import PayloadFormat
 from sync.warehouse import open_warehouse
 
 
@@ -41,10 +41,10 @@ def change(
     Without an option it shows them. Messages already frozen stay as they are.
     """
     from sync.clock import warehouse_clock
-    from sync.endpoint_settings import change_settings, status_codes
-    from sync.endpoint_switch import find_endpoint
-    from sync.endpoints import load_endpoints
-    from sync.ledger import ensure_ledger
+    from sync.ledger.tables import ensure_ledger
+    from sync.messages.endpoints import load_endpoints
+    from sync.operating.endpoint_settings import change_settings, status_codes
+    from sync.operating.endpoint_switch import find_endpoint
 
     codes = None if final_status_codes is None else status_codes(final_status_codes)
     with open_warehouse(ready_settings(), purpose="endpoints") as warehouse:

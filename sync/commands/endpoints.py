@@ -19,14 +19,14 @@ from sync.commands.common import (
     utc_now,
 )
 from sync.errors import ConfigurationError
-from sync.test_send import Flavour
+from sync.operating.test_send import Flavour
 from sync.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
-    from sync.endpoint_check import Check
-    from sync.routing import Endpoint
-    from sync.sending_tools import SendingTools
-    from sync.test_send import Sample
+    from sync.contract.routing import Endpoint
+    from sync.operating.endpoint_check import Check
+    from sync.operating.test_send import Sample
+    from sync.sending.tools import SendingTools
 
 endpoints_app = typer.Typer(
     no_args_is_help=True, help="Customers' endpoints: check, off, on, settings."
@@ -57,8 +57,8 @@ def send_test(
 def list_all(as_json: Json = False) -> None:
     """Every endpoint, its health, and what waits for it."""
     from sync.clock import warehouse_clock
-    from sync.endpoint_switch import list_endpoints
-    from sync.ledger import ensure_ledger
+    from sync.ledger.tables import ensure_ledger
+    from sync.operating.endpoint_switch import list_endpoints
 
     with open_warehouse(ready_settings(), purpose="endpoints") as warehouse:
         ensure_ledger(warehouse)
@@ -85,10 +85,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """DNS, address rules, TLS, token, signing key, and a signed test event; one verdict each."""
-    from sync.endpoint_check import Checker
-    from sync.endpoint_switch import find_endpoint
-    from sync.endpoints import load_endpoints
-    from sync.sending_tools import sending_tools
+    from sync.messages.endpoints import load_endpoints
+    from sync.operating.endpoint_check import Checker
+    from sync.operating.endpoint_switch import find_endpoint
+    from sync.sending.tools import sending_tools
 
     settings = ready_settings()
     with open_warehouse(settings, purpose="endpoints") as warehouse:
@@ -120,7 +120,7 @@ def check(
 @endpoints_app.command()
 def enable(endpoint_id: EndpointId, as_json: Json = False) -> None:
     """Let an endpoint have webhooks again, once it has taken a test event."""
-    from sync.endpoint_switch import enable as switch_on
+    from sync.operating.endpoint_switch import enable as switch_on
 
     with _reach(endpoint_id) as (warehouse, endpoint, tools):
         if not endpoint.is_active:
@@ -150,8 +150,8 @@ def disable(
 ) -> None:
     """Send an endpoint nothing until it is enabled; its webhooks are held and lose no attempt."""
     from sync.clock import warehouse_clock
-    from sync.endpoint_switch import disable as switch_off
-    from sync.ledger import ensure_ledger
+    from sync.ledger.tables import ensure_ledger
+    from sync.operating.endpoint_switch import disable as switch_off
 
     with open_warehouse(ready_settings(), purpose="endpoints") as warehouse:
         ensure_ledger(warehouse)
@@ -167,10 +167,10 @@ def disable(
 @contextmanager
 def _reach(endpoint_id: int) -> Iterator[tuple[Warehouse, Endpoint, SendingTools]]:
     """An endpoint and what is needed to send to it."""
-    from sync.endpoint_switch import find_endpoint
-    from sync.endpoints import load_endpoints
-    from sync.ledger import ensure_ledger
-    from sync.sending_tools import sending_tools
+    from sync.ledger.tables import ensure_ledger
+    from sync.messages.endpoints import load_endpoints
+    from sync.operating.endpoint_switch import find_endpoint
+    from sync.sending.tools import sending_tools
 
     settings = ready_settings()
     with (
@@ -184,7 +184,7 @@ def _reach(endpoint_id: int) -> Iterator[tuple[Warehouse, Endpoint, SendingTools
 def _send(
     endpoint: Endpoint, tools: SendingTools, flavour: Flavour = Flavour.AS_CONFIGURED
 ) -> Sample:
-    from sync.test_send import send_sample
+    from sync.operating.test_send import send_sample
 
     return send_sample(
         endpoint,
@@ -197,7 +197,7 @@ def _send(
 
 
 def _print_sample(sample: Sample) -> None:
-    from sync.results import Answer
+    from sync.http.results import Answer
 
     result = sample.result
     what = f"status {result.status}" if isinstance(result, Answer) else plain(result.detail)

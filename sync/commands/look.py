@@ -23,14 +23,14 @@ from sync.commands.common import (
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from sync.flag import FlagSettings
-    from sync.preview_report import Planned, Preview
-    from sync.status import Status
+    from sync.messages.flag import FlagSettings
+    from sync.operating.preview_report import Planned, Preview
+    from sync.operating.status import Status
 
 
 def status(as_json: Json = False) -> None:
     """Webhooks by state, what is due, what is stuck and why, and how far learning time reaches."""
-    from sync.status import read_status
+    from sync.operating.status import read_status
 
     with open_warehouse(ready_settings(), purpose="status") as warehouse:
         found = read_status(warehouse)
@@ -97,11 +97,11 @@ def preview(
 ) -> None:
     """What would be sent now: where, with which learning time, or why not. Writes nothing."""
     from sync.clock import warehouse_clock
-    from sync.event_sources import COMPLETIONS, ENROLLMENTS
-    from sync.flag import flag_settings
-    from sync.preview import preview as decide
-    from sync.rollout import enterprise_uuids
-    from sync.sending_tools import sending_tools
+    from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
+    from sync.enrichment.rollout import enterprise_uuids
+    from sync.messages.flag import flag_settings
+    from sync.operating.preview import preview as decide
+    from sync.sending.tools import sending_tools
 
     settings = ready_settings()
     since = moment("--activated-at", activated_at)

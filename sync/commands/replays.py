@@ -19,14 +19,14 @@ from sync.commands.common import (
     ready_settings,
     user_name,
 )
-from sync.confirmation import ASK_ABOVE
 from sync.errors import ConfigurationError
-from sync.replay import Plan
-from sync.replay_selection import ReplayState, Selection, Window
+from sync.operating.confirmation import ASK_ABOVE
+from sync.operating.replay import Plan
+from sync.operating.replay_selection import ReplayState, Selection, Window
 from sync.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
-    from sync.replay import Replay
+    from sync.operating.replay import Replay
 
 
 def replay(
@@ -55,9 +55,9 @@ def replay(
 ) -> None:
     """Send webhooks again: same id, same body. The next delivery run sends them."""
     from sync.clock import warehouse_clock
-    from sync.ledger import ensure_ledger
-    from sync.replay import plan_replay
-    from sync.replay import replay as request
+    from sync.ledger.tables import ensure_ledger
+    from sync.operating.replay import plan_replay
+    from sync.operating.replay import replay as request
 
     selection = Selection(
         webhook_ids=tuple(webhook_ids or ()),
@@ -101,8 +101,8 @@ def retention(
 ) -> None:
     """Empty bodies, facts and excerpts of finished webhooks; keep ids, states and numbers."""
     from sync.clock import warehouse_clock
-    from sync.ledger import ensure_ledger
-    from sync.retention import apply_retention
+    from sync.ledger.retention import apply_retention
+    from sync.ledger.tables import ensure_ledger
 
     with open_warehouse(ready_settings(), purpose="retention") as warehouse:
         ensure_ledger(warehouse)
@@ -174,6 +174,6 @@ def _document(
 
 
 def _waiting(warehouse: Warehouse) -> int:
-    from sync.status import replays_waiting
+    from sync.operating.status import replays_waiting
 
     return replays_waiting(warehouse)

@@ -25,9 +25,9 @@ warehouse_app = typer.Typer(
 @warehouse_app.command()
 def start() -> None:
     """Start the embedded warehouse in the background, or find it running."""
-    from sync.ledger import ensure_ledger
+    from sync.ledger.tables import ensure_ledger
+    from sync.loading.raw import create_raw_tables
     from sync.local.embedded.lifecycle import ensure_running
-    from sync.raw import create_raw_tables
 
     settings = embedded_settings()
     running = ensure_running(settings)

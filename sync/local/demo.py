@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from sync.errors import SyncError
-from sync.ledger import ENDPOINT_SETTINGS, ensure_ledger
+from sync.ledger.tables import ENDPOINT_SETTINGS, ensure_ledger
 from sync.local.demo_report import Round, print_report, read_round
 from sync.local.job_runner import JobRun, JobRunner, job_runner
 from sync.local.sample_data import SampleSize

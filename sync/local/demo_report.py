@@ -14,7 +14,7 @@ from rich.json import JSON
 from rich.panel import Panel
 from rich.table import Table
 
-from sync.ledger import OUTBOX
+from sync.ledger.tables import OUTBOX
 from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 

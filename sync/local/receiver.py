@@ -27,10 +27,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from sync.authentication.secrets import SecretError, SecretStore
+from sync.contract.signing import ID_HEADER, Rejected, SigningError, parse_verification_key, verify
 from sync.errors import ConfigurationError, SyncError
 from sync.local.receiver_store import WebhookStore
-from sync.secrets import SecretError, SecretStore
-from sync.signing import ID_HEADER, Rejected, SigningError, parse_verification_key, verify
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8755

@@ -17,13 +17,13 @@ from pathlib import Path
 from random import Random
 
 from sync.errors import SyncError
+from sync.loading.raw import insert_rows
 from sync.local.sample_customers import WAVES, Endpoint, Tables
 from sync.local.sample_dirty import dirty_lines
 from sync.local.sample_lines import LogWriter
 from sync.local.sample_people import Study
 from sync.local.sample_replica import Replica, SampleCompletion, build_replica
 from sync.local.sample_time import DAY, MICROSECONDS, to_microseconds
-from sync.raw import insert_rows
 from sync.warehouse import Warehouse
 
 LINES_PER_WRITE = 2_000
@@ -73,7 +73,7 @@ class Wave:
     end: datetime
     """Not included."""
     tables: Tables
-    """Rows to append, by table name of ``sync.raw.TABLES``."""
+    """Rows to append, by table name of ``sync.loading.raw.TABLES``."""
     studies: tuple[Study, ...]
     dirty_study: Study
     """Whose lines the dirty ones of the first wave are."""

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from sync.authentication.secrets import signing_secret_name
+from sync.contract.signing import SYMMETRIC_PREFIX
 from sync.local.sample_customers import Endpoint
-from sync.secrets import signing_secret_name
-from sync.signing import SYMMETRIC_PREFIX
 
 _KEY_BYTES = 32
 
@@ -17,7 +17,8 @@ _KEY_BYTES = 32
 def write_secrets(endpoints: Iterable[Endpoint], *, sender: Path, receiver: Path) -> None:
     """Write one new ``v1`` secret per endpoint into two directories, made if missing.
 
-    The sender looks it up by endpoint id (``sync.secrets``), the receiver by the endpoint's name.
+    The sender looks it up by endpoint id (``sync.authentication.secrets``), the receiver by the
+    endpoint's name.
     A secret that the sender already has is kept, and given to the receiver again.
     """
     for directory in (sender, receiver):

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from sync.loading.raw import insert_rows
 from sync.local.sample_data import SampleSize
-from sync.raw import insert_rows
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.arrivals import GRADES, Prepared
 from tests.support.dev import Dev

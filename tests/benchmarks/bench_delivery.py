@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sync.local.embedded.lifecycle import Running, status
-from sync.sender import DispatchLimits
+from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.measuring import bare_requests

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sync.learning_time import CompletionKey, Found, LearningTimeClient
-from sync.sender import DispatchLimits
+from sync.enrichment.learning_time import CompletionKey, Found, LearningTimeClient
+from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import COURSE_RUN

@@ -19,12 +19,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables
+from sync.loading.tracking_logs import Loaded, load_logs
 from sync.local.embedded.lifecycle import Running, ensure_running, free_port, status, stop
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
-from sync.raw import create_raw_tables
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from sync.tracking_logs import Loaded, load_logs
 from sync.warehouse import open_warehouse
 
 LINES = int(os.environ.get("BENCH_LINES", "10000000"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from sync.raw import insert_rows
+from sync.loading.raw import insert_rows
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import ENTERPRISE, Batch, line, load
 from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger

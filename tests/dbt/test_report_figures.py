@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.raw import insert_rows
+from sync.loading.raw import insert_rows
 from sync.report.figures import EndpointFigures, Figures, read_figures
 from sync.report.page import render, write
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse

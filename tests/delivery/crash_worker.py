@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
+from sync.ledger.steps import Hook, Step
 from sync.settings import EmbeddedWarehouse
-from sync.steps import Hook, Step
 from sync.warehouse import open_warehouse
 from tests.support.delivery import Run, all_steps
 

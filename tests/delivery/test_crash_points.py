@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import pytest
 
-from sync.pipeline import unwritten
-from sync.sender import DispatchLimits
+from sync.ledger.steps import Step
+from sync.sending.pipeline import unwritten
+from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
-from sync.steps import Step
 from sync.warehouse import open_warehouse
 from tests.delivery.crash_worker import Death
 from tests.support.clean import drop_all_schemas

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, all_steps

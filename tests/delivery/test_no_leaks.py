@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sync.dispatch import dispatch
 from sync.errors import SyncError
+from sync.http.transport import Transport
+from sync.sending.dispatch import dispatch
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from sync.transport import Transport
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, all_steps, enterprise, seed

@@ -17,20 +17,20 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from sync.attempts import finalize, ledger_entry, settle_logged
-from sync.breaker import after_batch
-from sync.claims import Claims
-from sync.completions import enqueue
-from sync.endpoint_states import EndpointStates
-from sync.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
-from sync.freeze import freeze
-from sync.journal import Entry
-from sync.learning_time import LearningTimeClient
-from sync.outbox import Outbox
-from sync.replay import replay
-from sync.replay_selection import ReplayState, Selection
+from sync.detection.completions import enqueue
+from sync.enrichment.learning_time import LearningTimeClient
+from sync.ledger.attempts import finalize, ledger_entry, settle_logged
+from sync.ledger.claims import Claims
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.journal import Entry
+from sync.ledger.outbox import Outbox
+from sync.ledger.steps import nothing
+from sync.messages.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
+from sync.messages.freeze import freeze
+from sync.operating.replay import replay
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.policies.breaker import after_batch
 from sync.settings import EmbeddedWarehouse
-from sync.steps import nothing
 from sync.warehouse import Warehouse, open_warehouse
 from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified
 from tests.support.clean import drop_all_schemas

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sync.dispatch import dispatch
-from sync.pipeline import unwritten
-from sync.results import Answer, AnswerWithBody, Failure
-from sync.sender import DispatchLimits, DispatchReport
-from sync.steps import Step, nothing
+from sync.http.results import Answer, AnswerWithBody, Failure
+from sync.ledger.steps import Step, nothing
+from sync.sending.dispatch import dispatch
+from sync.sending.pipeline import unwritten
+from sync.sending.sender import DispatchLimits, DispatchReport
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
 from tests.support.receiver_process import receiver_process

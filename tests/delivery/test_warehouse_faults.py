@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sync.errors import SyncError
-from sync.sender import DispatchLimits
+from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas

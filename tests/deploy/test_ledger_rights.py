@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.ledger import MIGRATIONS, ensure_ledger
+from sync.ledger.tables import MIGRATIONS, ensure_ledger
 from sync.warehouse import StatementFailed, Warehouse
 
 

@@ -20,8 +20,8 @@ import yaml
 from dbt.cli.main import cli as dbt_command
 
 from sync import cli
-from sync.ledger import ensure_ledger
-from sync.raw import create_raw_tables
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

@@ -7,10 +7,10 @@ import re
 import yaml
 
 from sync import cli
-from sync.event_log import FIELDS
-from sync.instruments import INSTRUMENTS, SPANS, Instrument
+from sync.observability.event_log import FIELDS
+from sync.observability.instruments import INSTRUMENTS, SPANS, Instrument
+from sync.operating.watching import MOST_LINES
 from sync.settings import PROJECT_ROOT
-from sync.watching import MOST_LINES
 
 TEXT = (PROJECT_ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 

@@ -21,8 +21,8 @@ from orchestration.operation_config import (
     RetentionConfig,
     SampleConfig,
 )
-from sync.flag import flag_settings
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
+from sync.messages.flag import flag_settings
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt

@@ -11,9 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from sync.markers import REPLAY_HEADER, TEST_HEADER
+from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
+from sync.contract.signing import (
+    ID_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    headers_for,
+    parse_key,
+)
 from sync.settings import PROJECT_ROOT
-from sync.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, headers_for, parse_key
 from tests.support.samples import EXAMPLE_SECRET, RECEIVING, blocks, code, shown
 from tests.support.schedule_table import schedule_table
 

@@ -19,11 +19,11 @@ import dagster as dg
 import pytest
 from standardwebhooks import Webhook
 
-from sync.ledger import ensure_ledger
-from sync.network import DEVELOPMENT_SETTING
-from sync.raw import create_raw_tables, insert_rows
+from sync.http.network import DEVELOPMENT_SETTING
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables, insert_rows
+from sync.loading.tracking_logs import Loaded, load_logs
 from sync.settings import EmbeddedWarehouse
-from sync.tracking_logs import Loaded, load_logs
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt
 from tests.support import kdd

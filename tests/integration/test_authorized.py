@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.authorized import post_authorized
-from sync.oauth import TokenSource
-from sync.results import Answer
-from sync.transport import Transport
+from sync.authentication.authorized import post_authorized
+from sync.authentication.oauth import TokenSource
+from sync.http.results import Answer
+from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, response
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 from tests.support.sending import transport_to

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sync.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
-from sync.confirmation import NotConfirmed
 from sync.errors import ConfigurationError
-from sync.retention import apply_retention
+from sync.ledger.retention import apply_retention
+from sync.operating.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
+from sync.operating.confirmation import NotConfirmed
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
+from sync.authentication.secrets import SecretStore
 from sync.errors import ConfigurationError
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables, insert_rows
+from sync.loading.tracking_logs import Loaded, Skipped, load_logs
 from sync.local.embedded.lifecycle import ensure_running, free_port
 from sync.local.receiver import ReceiverError, running_receiver
-from sync.raw import create_raw_tables, insert_rows
-from sync.secrets import SecretStore
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
-from sync.tracking_logs import Loaded, Skipped, load_logs
 from sync.warehouse import Warehouse, WarehouseUnavailable, open_warehouse, private_key_der
 from tests.conftest import Dbt
 from tests.support.completions import ENTERPRISE, completion

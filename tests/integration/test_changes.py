@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.changes import LastRun, Look, Rest, Seen, Wake, decide, look
-from sync.ledger import ensure_ledger
-from sync.raw import create_raw_tables, insert_rows
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables, insert_rows
+from sync.operating.changes import LastRun, Look, Rest, Seen, Wake, decide, look
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.ledger_rows import endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from standardwebhooks import Webhook
 
-from sync.admission import REST_AFTER
-from sync.completions import Enqueued
+from sync.detection.completions import Enqueued
+from sync.sending.admission import REST_AFTER
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sync.loading.raw import create_raw_tables
 from sync.local.dev import _follow_the_receiver
 from sync.local.sample_data import SampleSize, generate, load_sample
-from sync.raw import create_raw_tables
 from sync.warehouse import Warehouse
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

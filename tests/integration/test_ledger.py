@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sync.ledger import MIGRATIONS, ensure_ledger
+from sync.ledger.tables import MIGRATIONS, ensure_ledger
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from sync.ledger import ensure_ledger
-from sync.ledger_checks import (
+from sync.ledger.checks import (
     EXAMPLES,
     bodies_that_differ,
     recorded_twice,
     successes_not_settled,
 )
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.ledger_rows import attempt, webhook, write_ledger
 

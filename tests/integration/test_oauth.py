@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.oauth import Bearer, Misconfigured, NoAuth, TokenSource
-from sync.results import Attribution, ErrorKind, Failure
-from sync.routing import Endpoint as Configuration
-from sync.secrets import environment_variable
-from sync.transport import MAX_BODY_BYTES, Transport
+from sync.authentication.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.authentication.secrets import environment_variable
+from sync.contract.routing import Endpoint as Configuration
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.transport import MAX_BODY_BYTES, Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for
 from tests.support.sending import transport_to

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from sync import event_log
-from sync.dispatch import dispatch
 from sync.errors import ConfigurationError
+from sync.http.transport import Transport
+from sync.observability import event_log
+from sync.operating.watching import MOST_LINES, Watch
+from sync.sending.dispatch import dispatch
 from sync.settings import PROJECT_ROOT
-from sync.transport import Transport
 from sync.warehouse import Warehouse
-from sync.watching import MOST_LINES, Watch
 from tests.support.delivery import Run
 from tests.support.processes import LTW
 from tests.support.receiver_process import ReceiverProcess, receiver_process

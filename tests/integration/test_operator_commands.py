@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sync.commands import replays
-from sync.network import DEVELOPMENT_SETTING
+from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
 from tests.support.delivery import ACTIVATED_AT, SECRET

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sync.addresses import AddressPolicy
-from sync.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
-from sync.freeze import EnrichmentPolicy
-from sync.preview import preview
-from sync.preview_report import Preview
-from sync.preview_rows import ReadOnly, WriteRefused
-from sync.readiness import readiness
-from sync.replay import replay
-from sync.replay_selection import ReplayState, Selection
-from sync.secrets import SecretStore
+from sync.authentication.secrets import SecretStore
+from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.http.addresses import AddressPolicy
+from sync.messages.freeze import EnrichmentPolicy
+from sync.operating.preview import preview
+from sync.operating.preview_report import Preview
+from sync.operating.preview_rows import ReadOnly, WriteRefused
+from sync.operating.replay import replay
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.sending.readiness import readiness
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
@@ -246,7 +246,7 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken replica may make millions new; to decide them all would take hours and memory."""
-    monkeypatch.setattr("sync.preview.HELD_BACK_SHOWN", 2)
+    monkeypatch.setattr("sync.operating.preview.HELD_BACK_SHOWN", 2)
     world.complete(2)
     world.deliver()
     world.complete(3, 4, 5)

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import requests
 
+from sync.authentication.secrets import SecretStore
+from sync.contract.signing import headers_for, parse_key
 from sync.local import receiver
 from sync.local.receiver import ReceiverError, RunningReceiver, running_receiver
 from sync.local.sample_customers import Endpoint
 from sync.local.sample_secrets import write_secrets
-from sync.secrets import SecretStore
 from sync.settings import PROJECT_ROOT
-from sync.signing import headers_for, parse_key
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)

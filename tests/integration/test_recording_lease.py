@@ -9,13 +9,13 @@ from threading import Barrier
 
 import pytest
 
-from sync.activation import activate
 from sync.clock import warehouse_clock
-from sync.completions import Detected, Enqueued, LeftToAnother, enqueue
-from sync.facts import EventType
-from sync.recording_lease import LEASE, Granted, TakenBy, recording_lease
+from sync.contract.facts import EventType
+from sync.detection.activation import activate
+from sync.detection.completions import Detected, Enqueued, LeftToAnother, enqueue
+from sync.detection.recording_lease import LEASE, Granted, TakenBy, recording_lease
+from sync.ledger.steps import Hook, Step, nothing
 from sync.settings import EmbeddedWarehouse
-from sync.steps import Hook, Step, nothing
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline

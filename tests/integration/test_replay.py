@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from sync.attempts import Attempt, finalize, ledger_entry
-from sync.claims import Claimed
-from sync.journal import Entry
-from sync.replay import Refusal, plan_replay
-from sync.replay_selection import ReplayState, Selection
-from sync.results import Attribution, ErrorKind, Failure
-from sync.retry import RetryPolicy, decide
-from sync.sender import DispatchLimits
-from sync.steps import nothing
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.ledger.attempts import Attempt, finalize, ledger_entry
+from sync.ledger.claims import Claimed
+from sync.ledger.journal import Entry
+from sync.ledger.steps import nothing
+from sync.operating.replay import Refusal, plan_replay
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.policies.retry import RetryPolicy, decide
+from sync.sending.sender import DispatchLimits
 from tests.support.operator import World
 from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.errors import ConfigurationError
-from sync.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
-from sync.replay_selection import ReplayState, Selection, Window
+from sync.operating.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
+from sync.operating.replay_selection import ReplayState, Selection, Window
 from sync.warehouse import Warehouse
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sync.completions import Enqueued, enqueue
+from sync.detection.completions import Enqueued, enqueue
 from sync.errors import ConfigurationError
-from sync.replay import Refusal, plan_replay, replay
-from sync.replay_selection import ReplayState, Selection
-from sync.retention import RetentionReport, apply_retention
+from sync.ledger.retention import RetentionReport, apply_retention
+from sync.operating.replay import Refusal, plan_replay, replay
+from sync.operating.replay_selection import ReplayState, Selection
 from sync.warehouse import Warehouse
 from tests.support.operator import OUTBOX, World, open_world
 

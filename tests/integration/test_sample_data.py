@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sync.ledger import ensure_ledger
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables
+from sync.loading.tracking_logs import Loaded, load_logs
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
-from sync.raw import create_raw_tables
-from sync.tracking_logs import Loaded, load_logs
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 

@@ -13,13 +13,13 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from sync import instruments, telemetry
-from sync.dispatch import dispatch
-from sync.instruments import INSTRUMENTS, SPANS
-from sync.telemetry_otel import FLUSH_SECONDS
-from sync.transport import Transport
+from sync.http.transport import Transport
+from sync.observability import instruments, telemetry
+from sync.observability.instruments import INSTRUMENTS, SPANS
+from sync.observability.telemetry_otel import FLUSH_SECONDS
+from sync.operating.watching import Watch
+from sync.sending.dispatch import dispatch
 from sync.warehouse import Warehouse
-from sync.watching import Watch
 from tests.support.delivery import Run
 from tests.support.receiver_process import ReceiverProcess, receiver_process
 from tests.support.telemetry import listening

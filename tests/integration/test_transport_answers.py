@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.addresses import AddressPolicy
-from sync.results import Answer, Attribution, ErrorKind, Failure
-from sync.transport import MAX_BODY_BYTES, Transport
-from sync.urls import Target
+from sync.http.addresses import AddressPolicy
+from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.http.transport import MAX_BODY_BYTES, Transport
+from sync.http.urls import Target
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 

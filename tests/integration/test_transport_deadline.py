@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.results import Answer, ErrorKind, Failure
-from sync.transport import Transport
+from sync.http.results import Answer, ErrorKind, Failure
+from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 from tests.support.tls import Authority

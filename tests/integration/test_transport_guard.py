@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sync.addresses import AddressPolicy
-from sync.resolver import ResolutionFailed
-from sync.results import Attribution, ErrorKind, Failure
-from sync.transport import Transport
-from sync.urls import Target
+from sync.http.addresses import AddressPolicy
+from sync.http.resolver import ResolutionFailed
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.transport import Transport
+from sync.http.urls import Target
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, status_of, to_loopback, transport_to
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.results import Attribution, ErrorKind, Failure
-from sync.transport import Transport
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.transport import Transport
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY, kind_of, post, status_of, transport_to
 

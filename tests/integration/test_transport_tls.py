@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sync.results import ErrorKind
+from sync.http.results import ErrorKind
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 from tests.support.tls import Authority

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sync.ledger import ensure_ledger
-from sync.network import DEVELOPMENT_SETTING
+from sync.http.network import DEVELOPMENT_SETTING
+from sync.ledger.tables import ensure_ledger
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.clockwork import load_definitions

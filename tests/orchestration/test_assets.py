@@ -10,9 +10,9 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.facts import EventType
+from sync.contract.facts import EventType
+from sync.detection.recording_lease import recording_lease
 from sync.local.embedded.lifecycle import free_port, stop
-from sync.recording_lease import recording_lease
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT

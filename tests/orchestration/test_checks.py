@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from orchestration.check_texts import OWNER
-from sync.network import DEVELOPMENT_SETTING
+from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.clockwork import STEPS, alert, run_config
 from tests.support.ledger_rows import webhook, write_ledger

@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from orchestration.resources import WarehouseResource
-from sync.ledger import ensure_ledger
-from sync.raw import create_raw_tables
+from sync.ledger.tables import ensure_ledger
+from sync.loading.raw import create_raw_tables
 from sync.warehouse import Warehouse
 from tests.support.clockwork import ACTIVATED, STEPS, alert, run
 from tests.support.marts import create_marts

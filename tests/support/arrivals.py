@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sync.loading.raw import create_raw_tables, insert_rows
+from sync.loading.tracking_logs import load_logs
 from sync.local.dev import SEED
 from sync.local.embedded.lifecycle import ensure_running
 from sync.local.sample_data import SampleSize, generate, write_files
 from sync.local.sample_replica import SampleCompletion
 from sync.local.sample_secrets import write_secrets
-from sync.raw import create_raw_tables, insert_rows
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from sync.tracking_logs import load_logs
 from sync.warehouse import open_warehouse
 
 GRADES = "grades_persistentcoursegrade"

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sync.ledger import ATTEMPTS, ENDPOINT_STATE, MIGRATIONS, OUTBOX
+from sync.ledger.tables import ATTEMPTS, ENDPOINT_STATE, MIGRATIONS, OUTBOX
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 

@@ -8,13 +8,13 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from sync.facts import CompletionFacts, EnrollmentFacts, Learner
-from sync.payloads import LearningTime, PayloadFormat, completion_body, enrollment_body
-from sync.routing import Endpoint
-from sync.sending import request_headers
+from sync.contract.facts import CompletionFacts, EnrollmentFacts, Learner
+from sync.contract.headers import request_headers
+from sync.contract.payloads import LearningTime, PayloadFormat, completion_body, enrollment_body
+from sync.contract.routing import Endpoint
+from sync.contract.signing import parse_key
+from sync.operating.test_send import sample_body
 from sync.settings import PROJECT_ROOT
-from sync.signing import parse_key
-from sync.test_send import sample_body
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint
 
 RECEIVING = PROJECT_ROOT / "docs" / "receiving.md"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sync.addresses import AddressPolicy
-from sync.results import Answer, ErrorKind, Failure
-from sync.transport import Transport
-from sync.urls import HostPort, Target
+from sync.http.addresses import AddressPolicy
+from sync.http.results import Answer, ErrorKind, Failure
+from sync.http.transport import Transport
+from sync.http.urls import HostPort, Target
 from tests.support.hostile import Endpoint
 
 BODY = b'{"learner":{"user_id":90417,"username":"learner_90417","email":"learner@example.com"}}'

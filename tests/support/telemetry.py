@@ -12,9 +12,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from sync import telemetry
-from sync.instruments import Instrument
-from sync.telemetry_otel import OpenTelemetry
+from sync.observability import telemetry
+from sync.observability.instruments import Instrument
+from sync.observability.telemetry_otel import OpenTelemetry
 
 Labels = tuple[tuple[str, object], ...]
 

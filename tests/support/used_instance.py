@@ -11,13 +11,13 @@ from pathlib import Path
 import dagster as dg
 from dagster_shared.record import copy
 
+from sync.authentication.secrets import DIRECTORY_SETTING, SecretStore
+from sync.http.network import DEVELOPMENT_SETTING
+from sync.loading.raw import insert_rows
 from sync.local.embedded.lifecycle import stop
 from sync.local.job_runner import job_runner
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleSize
-from sync.network import DEVELOPMENT_SETTING
-from sync.raw import insert_rows
-from sync.secrets import DIRECTORY_SETTING, SecretStore
 from sync.warehouse import open_warehouse
 from tests.support.arrivals import GRADES, Prepared, prepare
 from tests.support.clockwork import STEPS

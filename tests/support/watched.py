@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sync.dispatch import dispatch
-from sync.transport import Transport
+from sync.http.transport import Transport
+from sync.operating.watching import watching
+from sync.sending.dispatch import dispatch
 from sync.warehouse import Warehouse
-from sync.watching import watching
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, enterprise, seed
 from tests.support.receiver_process import ReceiverProcess

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.addresses import AddressPolicy, canonical, vet
 from sync.errors import ConfigurationError
-from sync.urls import HostPort, InvalidTarget, Rule, Target
+from sync.http.addresses import AddressPolicy, canonical, vet
+from sync.http.urls import HostPort, InvalidTarget, Rule, Target
 
 POLICY = AddressPolicy()
 URL = "https://hooks.example.com/in"

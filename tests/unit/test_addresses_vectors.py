@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sync.addresses import AddressPolicy, vet
-from sync.urls import InvalidTarget, Target
+from sync.http.addresses import AddressPolicy, vet
+from sync.http.urls import InvalidTarget, Target
 from tests.support.vectors import load_vectors
 
 VECTORS = load_vectors("ssrf.json")

@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
-from sync.attempts import Attempt
-from sync.breaker import Breaker, EndpointState
-from sync.bulkheads import Standing
-from sync.claims import Batch, Claimed
-from sync.pacing import Grant
-from sync.payloads import PayloadFormat
-from sync.results import Answer
-from sync.retry import RetryPolicy, decide
-from sync.routing import Endpoint, Region
+from sync.contract.payloads import PayloadFormat
+from sync.contract.routing import Endpoint, Region
+from sync.http.results import Answer
+from sync.ledger.attempts import Attempt
+from sync.ledger.claims import Batch, Claimed
+from sync.policies.breaker import Breaker, EndpointState
+from sync.policies.pacing import Grant
+from sync.policies.retry import RetryPolicy, decide
+from sync.sending.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
+from sync.sending.bulkheads import Standing
 
 NOW = datetime(2026, 3, 12, 8, 0)
 ENDPOINT = Endpoint(

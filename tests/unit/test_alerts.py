@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sync.alerts import (
+from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.operating.alerts import (
     HOOK_SETTING,
     URL_SETTING,
     failures_in_a_row,
@@ -16,7 +17,6 @@ from sync.alerts import (
     send_alert,
     team_setting,
 )
-from sync.results import Answer, Attribution, ErrorKind, Failure
 
 URL = "https://hooks.example.com/T000/secret-token"
 

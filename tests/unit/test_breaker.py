@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.breaker import (
+from sync.policies.breaker import (
     CLOSE_AFTER,
     DISABLE_AFTER,
     FIRST_REST,

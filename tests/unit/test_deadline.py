@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.deadline import Deadline, Watchdog, Wire
+from sync.http.deadline import Deadline, Watchdog, Wire
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -89,7 +89,7 @@ def test_remaining_time_never_turns_negative():
 
 
 def test_many_deadlines_share_one_thread_that_ends_when_idle(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sync.deadline.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("sync.http.deadline.IDLE_SECONDS", 0.05)
     before = {thread for thread in threading.enumerate() if thread.name == "watchdog"}
 
     def started() -> set[threading.Thread]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync.facts import CompletionFacts, EnrollmentFacts, FactsError
+from sync.contract.facts import CompletionFacts, EnrollmentFacts, FactsError
 from tests.support.events import COMPLETION, ENROLLMENT
 
 

@@ -10,11 +10,11 @@ import requests
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from sync.deadline import Deadline
-from sync.failures import classify, is_unconnected
-from sync.pinned import PinnedAdapter
-from sync.results import Attribution, ErrorKind, Failure
-from sync.wires import HeadCutOff
+from sync.http.deadline import Deadline
+from sync.http.failures import classify, is_unconnected
+from sync.http.pinned import PinnedAdapter
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.wires import HeadCutOff
 
 
 def wrapped(cause: OSError) -> Exception:

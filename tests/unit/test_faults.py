@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sync.attempts import Attempt
-from sync.claims import Claimed
-from sync.faults import SUSPICIOUS_ENDPOINTS, uncharge_own_network_fault
-from sync.results import Answer, Attribution, ErrorKind, Failure
-from sync.retry import RetryPolicy, decide
+from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.ledger.attempts import Attempt
+from sync.ledger.claims import Claimed
+from sync.policies.retry import RetryPolicy, decide
+from sync.sending.faults import SUSPICIOUS_ENDPOINTS, uncharge_own_network_fault
 
 NOW = datetime(2026, 3, 12, 8, 0)
 SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sync.errors import ConfigurationError
-from sync.flag import (
+from sync.messages.flag import (
     ALLOWLIST_VARIABLE,
     DRY_RUN_VARIABLE,
     FLAG_VARIABLE,

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from sync.journal import Entry, JournalFailed, abandoned_journals, open_journal
+from sync.ledger.journal import Entry, JournalFailed, abandoned_journals, open_journal
 
 
 def entry(number: int, **changes: object) -> Entry:
@@ -112,7 +112,7 @@ def test_entries_outlive_a_killed_process(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
-from sync.journal import Entry, open_journal
+from sync.ledger.journal import Entry, open_journal
 with open_journal(Path(sys.argv[1])) as journal:
     journal.record([Entry({"webhook_id": "id-1", "fence": 1}, {"state": "delivered"})])
     os.kill(os.getpid(), signal.SIGKILL)

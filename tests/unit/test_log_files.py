@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync import log_files
-from sync.log_files import LogFileError, Part, identify, write_parts
+from sync.loading import log_files
+from sync.loading.log_files import LogFileError, Part, identify, write_parts
 
 
 def parts_of(path: Path, directory: Path) -> list[Part]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.masking import EXCERPT_LENGTH, excerpt
+from sync.http.masking import EXCERPT_LENGTH, excerpt
 
 SENT = json.dumps(
     {"learner": {"user_id": 90417, "username": "zoë_90417", "email": "learner@example.com"}}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.network import network_policy
+from sync.http.network import network_policy
 from sync.settings import EmbeddedWarehouse
 
 LAPTOP = EmbeddedWarehouse(port=8744, home=Path("invented"))

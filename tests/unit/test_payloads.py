@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sync.facts import CompletionFacts, EnrollmentFacts
-from sync.payloads import (
+from sync.contract.facts import CompletionFacts, EnrollmentFacts
+from sync.contract.payloads import (
     LearningTime,
     PayloadError,
     PayloadFormat,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sync.resolver import ResolutionFailed, SystemResolver
-from sync.results import Attribution
-from sync.urls import Target
+from sync.http.resolver import ResolutionFailed, SystemResolver
+from sync.http.results import Attribution
+from sync.http.urls import Target
 from tests.support.waiting import wait_until
 
 TARGET = Target("https", "hooks.example.com", 443, "/", None, is_development=False)
@@ -86,7 +86,7 @@ def test_a_lookup_that_hangs_ends_in_time():
 
 
 def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sync.resolver.MAX_LOOKUPS", 2)
+    monkeypatch.setattr("sync.http.resolver.MAX_LOOKUPS", 2)
     release = threading.Event()
     started: list[str] = []
 
@@ -129,7 +129,7 @@ def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup():
 
 
 def test_an_idle_thread_ends_and_the_next_lookup_has_another(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sync.resolver.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("sync.http.resolver.IDLE_SECONDS", 0.01)
     threads: list[threading.Thread] = []
 
     def lookup(name: str, port: int) -> list[Any]:

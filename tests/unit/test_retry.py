@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.results import Answer, Attribution, ErrorKind, Failure
-from sync.retry import (
+from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.policies.retry import (
     LONG_STEPS,
     STANDARD_STEPS,
     Dead,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.retry_after import parse_retry_after
+from sync.policies.retry_after import parse_retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 0, tzinfo=UTC)
 

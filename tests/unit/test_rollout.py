@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync.enrichment.rollout import EVERYBODY, LeftOut, Rollout, enterprise_uuids, place_of
 from sync.errors import ConfigurationError
-from sync.rollout import EVERYBODY, LeftOut, Rollout, enterprise_uuids, place_of
 
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
 OTHER = "1b0c9f3a-6f0e-4a41-8d86-2c9f0f0a7e55"
@@ -81,7 +81,8 @@ def test_the_place_is_the_one_that_was_promised(user: int, course_run: str, plac
 
 def test_another_process_with_another_hash_seed_says_the_same() -> None:
     program = (
-        f"from sync.rollout import place_of;print([place_of(user, {RUN!r}) for user in range(50)])"
+        "from sync.enrichment.rollout import place_of;"
+        f"print([place_of(user, {RUN!r}) for user in range(50)])"
     )
     for seed in ("0", "4711"):
         done = subprocess.run(

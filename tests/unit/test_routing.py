@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.facts import EventType
-from sync.payloads import PayloadFormat
-from sync.routing import (
+from sync.contract.facts import EventType
+from sync.contract.payloads import PayloadFormat
+from sync.contract.routing import (
     EU_COUNTRIES,
     Endpoint,
     EndpointError,

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync.loading.raw import TABLES
 from sync.local.sample_data import (
     SampleData,
     SampleSize,
@@ -24,7 +25,6 @@ from sync.local.sample_data import (
 )
 from sync.local.sample_dirty import dirty_lines
 from sync.local.sample_people import TROUBLES, course_runs, learner
-from sync.raw import TABLES
 
 START = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
 RECEIVER = "http://127.0.0.1:8755"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from sync.errors import SyncError
-from sync.secrets import (
+from sync.authentication.secrets import (
     MOST_KEYS,
     MissingSecret,
     SecretError,
     SecretStore,
     environment_variable,
 )
-from sync.signing import parse_key
+from sync.contract.signing import parse_key
+from sync.errors import SyncError
 
 NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

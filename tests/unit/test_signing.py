@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from sync.signing import (
+from sync.contract.signing import (
     Reason,
     Rejected,
     Scheme,

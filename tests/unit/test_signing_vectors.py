@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync.signing import (
+from sync.contract.signing import (
     Rejected,
     SigningError,
     Verified,

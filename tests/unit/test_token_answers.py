@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.results import AnswerWithBody, Attribution, ErrorKind, Failure
-from sync.token_answers import Grant, read_grant
+from sync.authentication.token_answers import Grant, read_grant
+from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure
 
 
 def read(content: object, status: int = 200) -> Grant | Failure:

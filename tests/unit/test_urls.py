@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.errors import ConfigurationError
-from sync.urls import InvalidTarget, Rule, Target, parse_development_targets, parse_url
+from sync.http.urls import InvalidTarget, Rule, Target, parse_development_targets, parse_url
 
 
 def parse(url: str, *ports: int) -> Target:

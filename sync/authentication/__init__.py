@@ -1,0 +1,1 @@
+"""Secrets by name, and bearer tokens of endpoints that want one."""

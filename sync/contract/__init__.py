@@ -1,0 +1,1 @@
+"""What a customer's developer sees: facts, bodies, routing, headers, signatures, schemas."""

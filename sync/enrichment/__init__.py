@@ -1,0 +1,1 @@
+"""The look-up of learning time, and who is part of the rollout."""

@@ -1,0 +1,1 @@
+"""The guarded HTTP client: which targets are allowed, one vetted address, one deadline."""

@@ -1,0 +1,151 @@
+"""Which URLs and addresses a webhook may go to: the guard against requests into inner networks.
+
+Own tables, because the standard library's notion of a global address changes between releases.
+A refusal names the rule and never what a name resolved to; otherwise anyone who may enter a URL
+could map the inside network by it.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+
+from sync.errors import ConfigurationError
+from sync.http.urls import HostPort, InvalidTarget, Rule, Target, parse_url
+
+log = logging.getLogger(__name__)
+
+Address = IPv4Address | IPv6Address
+Resolver = Callable[[Target, float], Sequence[str]]
+"""Gives all addresses of a target's name, both families, within so many seconds."""
+
+_REFUSED_V4 = tuple(
+    IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network; reaches localhost on Linux
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier NAT, and one cloud's metadata
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # policy: host agent of one cloud, though publicly numbered
+        "169.254.0.0/16",  # link-local, and most clouds' metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments, and one cloud's metadata
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # policy: AS112 sink hole
+        "192.52.193.0/24",  # policy: AMT relays
+        "192.88.99.0/24",  # 6to4 relay anycast
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # policy: AS112 sink hole
+        "198.18.0.0/15",  # benchmarking
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, and limited broadcast
+    )
+)
+# Everything outside is unallocated, local, or a translation into IPv4.
+_ALLOCATED_V6 = IPv6Network("2000::/3")
+_REFUSED_V6 = tuple(
+    IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments: Teredo, benchmarking, ORCHID and the rest
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, whatever IPv4 address it carries
+        "2620:4f:8000::/48",  # policy: AS112 sink hole
+        "3fff::/20",  # documentation
+    )
+)
+
+
+@dataclass(frozen=True)
+class VettedTarget:
+    """A target with the addresses that may be connected to, in order; resolve nothing again."""
+
+    target: Target
+    addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
+class AddressPolicy:
+    """What a deployment allows.
+
+    ``development_targets`` are exact host and port pairs freed from the scheme, port and address
+    rules; ``denied`` are further networks, such as the deployment's own egress addresses.
+    """
+
+    ports: frozenset[int] = frozenset({443})
+    development_targets: frozenset[HostPort] = frozenset()
+    denied: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def refuse_in_production(self) -> None:
+        """Call it where a deployment is known to be production.
+
+        Raises:
+            ConfigurationError: development targets are set.
+        """
+        if self.development_targets:
+            raise ConfigurationError(
+                "development targets are set, but this deployment is production; unset them"
+            )
+
+    def allows(self, address: Address) -> bool:
+        """Whether the address lies in public space and in no denied network."""
+        address = canonical(address)
+        if any(address in network for network in self.denied):
+            return False
+        if isinstance(address, IPv4Address):
+            return not any(address in network for network in _REFUSED_V4)
+        return address in _ALLOCATED_V6 and not any(address in net for net in _REFUSED_V6)
+
+
+def vet(
+    url: str, *, policy: AddressPolicy, resolver: Resolver, timeout_seconds: float
+) -> VettedTarget:
+    """Judge a URL by all rules, resolving its name once. Every answer must pass, not just one.
+
+    Raises:
+        InvalidTarget: a rule refuses it; nothing was sent.
+        Whatever ``resolver`` raises when the name has no answer.
+    """
+    target = _parsed(url, policy.development_targets, policy.ports)
+    literal = target.literal
+    answers = [str(literal)] if literal else resolver(target, timeout_seconds)
+    addresses = tuple(dict.fromkeys(_parse_answer(answer) for answer in answers))
+    if not addresses:
+        raise InvalidTarget(Rule.NO_ADDRESS)
+    if target.is_development:
+        log.debug("development target %s:%d is used without the address rules", *target.host_port)
+    elif not all(policy.allows(address) for address in addresses):
+        raise InvalidTarget(Rule.ADDRESS)
+    return VettedTarget(target, addresses)
+
+
+_parsed = functools.lru_cache(maxsize=4_096)(parse_url)
+"""An endpoint's URL is the same at each of its webhooks; its addresses are looked up anew."""
+
+
+def canonical(address: Address) -> Address:
+    """An IPv4-mapped IPv6 address as the IPv4 address it stands for; any other unchanged."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+@functools.lru_cache(maxsize=4_096)
+def _parse_answer(text: str) -> Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise InvalidTarget(Rule.ADDRESS) from None
+    # A zone says that the address means something only inside this machine's network.
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise InvalidTarget(Rule.ADDRESS)
+    return canonical(address)

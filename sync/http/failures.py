@@ -1,0 +1,105 @@
+"""Read the error of an HTTP exchange once: its code, whose fault it is, and a text without data."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import ssl
+from collections.abc import Iterator
+
+from requests.exceptions import SSLError as RequestsSslError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    InvalidHeader,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+from urllib3.exceptions import SSLError as Urllib3SslError
+
+from sync.http.deadline import Deadline
+from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.wires import HeadCutOff
+
+_TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
+# This machine has no network, or no room for another socket.
+_OUR_ERRNOS = frozenset(
+    {
+        errno.EADDRNOTAVAIL,
+        errno.EMFILE,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+    }
+)
+
+
+def is_unconnected(error: BaseException) -> bool:
+    """Whether no connection came about, so that another address may be tried."""
+    return any(isinstance(cause, ConnectTimeoutError | NewConnectionError) for cause in _all(error))
+
+
+def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Failure:
+    """The failure behind an error of ``requests`` or anything below it.
+
+    The texts of those libraries quote addresses and URLs, so none of them is passed on.
+    """
+    causes = list(_all(error))
+    if deadline.is_over and any(isinstance(cause, HeadCutOff) for cause in causes):
+        return _theirs(ErrorKind.TOO_SLOW, "the head of the answer did not end by the deadline")
+    if deadline.is_over:
+        return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in _OUR_ERRNOS:
+            # One address family missing here is no outage; the endpoint offers no other.
+            if is_ipv6 and cause.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+                return _theirs(ErrorKind.CONNECT, "the host has an IPv6 address only")
+            return _ours(f"no connection can be opened from here ({errno.errorcode[cause.errno]})")
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _theirs(ErrorKind.TLS, f"certificate refused: {cause.verify_message}")
+    if any(isinstance(cause, _TLS_ERRORS) for cause in causes):
+        return _theirs(ErrorKind.TLS, "the TLS handshake failed")
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return _theirs(ErrorKind.CONNECT, "connection refused")
+    if any(_is_timeout(cause) for cause in causes):
+        return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
+    if any(isinstance(cause, ConnectionError) for cause in causes):
+        return _theirs(ErrorKind.CONNECT, "the connection broke before an answer")
+    if any(isinstance(cause, InvalidHeader | http.client.HTTPException) for cause in causes):
+        return _theirs(ErrorKind.HTTP, "the answer is not valid HTTP")
+    if any(isinstance(cause, OSError | ProtocolError) for cause in causes):
+        return _theirs(ErrorKind.CONNECT, "no connection")
+    return _ours(f"unexpected {type(causes[-1]).__name__}")
+
+
+def _is_timeout(error: BaseException) -> bool:
+    # urllib3 derives its error for any failed connection from the one for a slow connection.
+    is_slow = isinstance(error, ConnectTimeoutError | ReadTimeoutError)
+    return is_slow and not isinstance(error, NewConnectionError)
+
+
+def _all(error: BaseException) -> Iterator[BaseException]:
+    """The error and every error inside it: libraries wrap by cause, by attribute, by argument."""
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [*current.args, getattr(current, "reason", None), current.__cause__]
+        if not current.__suppress_context__:
+            inner.append(current.__context__)
+        waiting.extend(one for one in inner if isinstance(one, BaseException))
+
+
+def _theirs(kind: ErrorKind, detail: str) -> Failure:
+    return Failure(kind, Attribution.THEIRS, detail)
+
+
+def _ours(detail: str) -> Failure:
+    return Failure(ErrorKind.INTERNAL, Attribution.OURS, detail)

@@ -1,0 +1,68 @@
+"""Where webhooks may go: the public internet over TLS, unless a laptop says more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from sync.errors import ConfigurationError
+from sync.http.addresses import AddressPolicy
+from sync.http.urls import InvalidTarget, parse_development_targets, parse_url
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
+
+PORTS_SETTING = "LTW_WEBHOOK_PORTS"
+DEVELOPMENT_SETTING = "LTW_DEVELOPMENT_TARGETS"
+DEFAULT_PORTS = "443"
+
+log = logging.getLogger(__name__)
+
+
+def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> AddressPolicy:
+    """Which ports and, on a laptop, which exact ``host:port`` pairs may be sent to.
+
+    Raises:
+        ConfigurationError: a setting is malformed, or development targets meet a real warehouse.
+    """
+    development = parse_development_targets(environ.get(DEVELOPMENT_SETTING, ""))
+    if development and isinstance(settings, SnowflakeWarehouse):
+        raise ConfigurationError(
+            f"{DEVELOPMENT_SETTING} lifts the address rules and is refused with a Snowflake "
+            "warehouse; unset it"
+        )
+    if development:
+        targets = ", ".join(f"{host}:{port}" for host, port in sorted(development))
+        log.info("sent to without the address rules, by %s: %s", DEVELOPMENT_SETTING, targets)
+    return AddressPolicy(
+        ports=_ports(environ.get(PORTS_SETTING, DEFAULT_PORTS)), development_targets=development
+    )
+
+
+def canary(settings: WarehouseSettings) -> str | None:
+    """A name that resolves from here as long as our own network works: the warehouse's host.
+
+    Without one (the embedded warehouse has no name), an outage of our own name servers would be
+    charged to customers.
+    """
+    match settings:
+        case SnowflakeWarehouse(account=account):
+            return f"{account}.snowflakecomputing.com"
+        case EmbeddedWarehouse():
+            return None
+
+
+def refusal_of(url: str, policy: AddressPolicy) -> str | None:
+    """Why a URL can never be sent to as it is written; None when only its addresses can tell."""
+    try:
+        parse_url(url, policy.development_targets, policy.ports)
+    except InvalidTarget as refusal:
+        return str(refusal)
+    return None
+
+
+def _ports(text: str) -> frozenset[int]:
+    entries = text.replace(",", " ").split()
+    if not entries or not all(entry.isascii() and entry.isdigit() for entry in entries):
+        raise ConfigurationError(
+            f"{PORTS_SETTING} is {text!r}; it must list ports such as 443,8443"
+        )
+    return frozenset(int(entry) for entry in entries)

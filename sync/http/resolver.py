@@ -1,0 +1,133 @@
+"""Name resolution by the operating system, with the time limit that ``getaddrinfo`` lacks."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from sync.errors import SyncError
+from sync.http.results import Attribution
+from sync.http.urls import Target
+
+MAX_LOOKUPS = 64
+"""Lookups in flight at once: a resolver that hangs must not pile up threads for ever."""
+CANARY_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+"""A lookup's thread ends after so long without another one."""
+
+Lookup = Callable[[str, int], list[Any]]
+
+
+class ResolutionFailed(SyncError):
+    """A name has no answer; ``attribution`` says whether that is the endpoint's doing."""
+
+    def __init__(self, text: str, attribution: Attribution) -> None:
+        super().__init__(text)
+        self.attribution = attribution
+
+
+def _getaddrinfo(name: str, port: int) -> list[Any]:
+    return socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+
+
+class _Threads:
+    """Threads for lookups, used again: to start one costs more than most lookups do.
+
+    Daemons: a lookup that never ends must not keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs = SimpleQueue[Callable[[], None]]()
+        self._idle = 0
+        """Threads that wait for a job and to which none of those in the queue is promised."""
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Start a job at once, whatever other jobs do."""
+        with self._lock:
+            is_one_idle = self._idle > 0
+            self._idle -= int(is_one_idle)
+        if is_one_idle:
+            self._jobs.put(job)
+        else:
+            threading.Thread(target=self._work, args=(job,), name="resolve", daemon=True).start()
+
+    def _work(self, job: Callable[[], None]) -> None:
+        while True:
+            job()
+            with self._lock:
+                self._idle += 1
+            while True:
+                try:
+                    job = self._jobs.get(timeout=IDLE_SECONDS)
+                    break
+                except Empty:
+                    with self._lock:
+                        if self._idle:
+                            self._idle -= 1
+                            return
+
+
+@dataclass
+class SystemResolver:
+    """Resolves names as absolute ones, both families, each on a thread that may be left behind.
+
+    A name that surely does not exist is the endpoint's fault. A lookup that gets no answer may be
+    anyone's: then ``canary``, a name that must resolve from here (the warehouse's host, say), is
+    asked. If it fails too, the fault is ours. Without a canary the fault counts as theirs, so
+    that a customer's broken name server is not tried for ever.
+    """
+
+    canary: str | None = None
+    lookup: Lookup = _getaddrinfo
+    _slots: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
+    )
+    _threads: _Threads = field(default_factory=_Threads, repr=False)
+
+    def __call__(self, target: Target, timeout_seconds: float) -> list[str]:
+        """All addresses of the target's name.
+
+        Raises:
+            ResolutionFailed: no answer, or none in time.
+        """
+        # The final dot keeps search domains out; names of a developer's hosts file need them.
+        name = target.host if target.is_development else f"{target.host}."
+        found = self._within(name, target.port, timeout_seconds)
+        if isinstance(found, list):
+            return [str(entry[4][0]) for entry in found]
+        if isinstance(found, socket.gaierror) and found.errno == socket.EAI_NONAME:
+            raise ResolutionFailed("the host name does not exist", Attribution.THEIRS)
+        ours = self.canary is not None and not isinstance(
+            self._within(f"{self.canary}.", 443, CANARY_SECONDS), list
+        )
+        raise ResolutionFailed(
+            "no host name can be resolved from here" if ours else "the host name gets no answer",
+            Attribution.OURS if ours else Attribution.THEIRS,
+        )
+
+    def _within(self, name: str, port: int, seconds: float) -> list[Any] | OSError | None:
+        """The answer, the error, or None when neither came in time."""
+        if not self._slots.acquire(timeout=max(seconds, 0)):
+            raise ResolutionFailed("too many lookups are waiting", Attribution.OURS)
+        box: list[list[Any] | OSError] = []
+        done = threading.Event()
+
+        def look_up() -> None:
+            try:
+                box.append(self.lookup(name, port))
+            except OSError as error:
+                box.append(error)
+            except UnicodeError:
+                box.append(socket.gaierror(socket.EAI_NONAME, "not a name"))
+            finally:
+                self._slots.release()
+                done.set()
+
+        self._threads.run(look_up)
+        done.wait(seconds)
+        return box[0] if box else None

@@ -1,0 +1,231 @@
+"""Send one webhook and say what came of it. Whatever an endpoint does, the answer is a value."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from requests import Response
+from requests.exceptions import InvalidHeader, RequestException
+from urllib3.exceptions import HTTPError
+
+from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
+from sync.contract.signing import ID_HEADER, TIMESTAMP_HEADER
+from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
+from sync.http.deadline import Deadline, Watchdog
+from sync.http.failures import classify, is_unconnected
+from sync.http.masking import excerpt
+from sync.http.pinned import PinnedAdapter, PinnedRequest
+from sync.http.resolver import ResolutionFailed, SystemResolver
+from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.urls import InvalidTarget
+
+DEFAULT_DEADLINE_SECONDS = 20.0
+MAX_BODY_BYTES = 64 * 1024
+"""Read of an answer's body; nobody here needs more, and an endless one must end."""
+MAX_LOOKUP_SECONDS = 5.0
+
+_READ_SIZE = 8 * 1024
+_RETRY_AFTER_LENGTH = 128
+_DEFAULT_HEADERS = {
+    "Accept": "*/*",
+    # A compressed body could outgrow the cap once unpacked; nothing is ever unpacked.
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "LearningTimeWebhooks/1.0",
+}
+_RESERVED_HEADERS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
+)
+# Their values may show in an excerpt: an operator looks for them.
+_PUBLIC_HEADERS = frozenset(
+    {"content-type", "user-agent", ID_HEADER, TIMESTAMP_HEADER, REPLAY_HEADER, TEST_HEADER}
+)
+_EXCHANGE_ERRORS = (
+    RequestException,
+    HTTPError,
+    http.client.HTTPException,
+    OSError,
+    # Raised below requests for header values that no encoding carries.
+    ValueError,
+)
+_Read = TypeVar("_Read", Answer, AnswerWithBody)
+
+
+class Transport:
+    """Sends to any number of endpoints from any number of threads; connections are reused.
+
+    Every send checks the address policy anew, connects only to a vetted address, follows no
+    redirect, takes no proxy, cookie or credential from its surroundings, and ends in time.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: AddressPolicy,
+        resolver: Resolver | None = None,
+        ca_file: Path | None = None,
+    ) -> None:
+        """``ca_file`` replaces the public certificate authorities by those of a PEM file."""
+        self._policy = policy
+        self._resolver = resolver or SystemResolver()
+        self._adapter = PinnedAdapter(ca_file=ca_file)
+        self._watchdog = Watchdog()
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all idle connections."""
+        self._adapter.close()
+
+    def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    ) -> Answer | Failure:
+        """POST ``body`` as it stands. The deadline spans lookup, connect, TLS, head and body.
+
+        An answer counts once its head is complete, even if its body is cut by the deadline or
+        by ``MAX_BODY_BYTES``.
+
+        Raises:
+            ValueError: ``headers`` would change the framing of the message or its destination.
+        """
+        return self._send(
+            url, body, headers, deadline_seconds, lambda response: _read(response, body, headers)
+        )
+
+    def post_for_body(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    ) -> AnswerWithBody | Failure:
+        """As ``post``, under the same rules, for a caller that needs the body of the answer.
+
+        Raises:
+            ValueError: as for ``post``.
+        """
+        return self._send(url, body, headers, deadline_seconds, _read_with_body)
+
+    def _send(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
+        if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
+            raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
+        started = time.monotonic()
+        with self._watchdog.watch(deadline_seconds) as deadline:
+            result = self._post(url, body, headers, deadline, read)
+        return replace(result, duration_ms=round((time.monotonic() - started) * 1000))
+
+    def _post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
+        try:
+            vetted = vet(
+                url,
+                policy=self._policy,
+                resolver=self._resolver,
+                timeout_seconds=min(deadline.remaining(), MAX_LOOKUP_SECONDS),
+            )
+            return self._exchange(vetted, body, headers, deadline, read)
+        except InvalidTarget as refusal:
+            return Failure(ErrorKind.INVALID_TARGET, Attribution.THEIRS, str(refusal))
+        except ResolutionFailed as failed:
+            return Failure(ErrorKind.DNS, failed.attribution, str(failed))
+        except InvalidHeader:
+            text = "a header holds a character that no header may hold"
+            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text)
+
+    def _exchange(
+        self,
+        vetted: VettedTarget,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[Response], _Read],
+    ) -> _Read | Failure:
+        failure = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no address was tried")
+        merged = {**_DEFAULT_HEADERS, **headers}
+        for tried, address in enumerate(vetted.addresses):
+            request = PinnedRequest(vetted.target, address, deadline, headers=merged, body=body)
+            # Each address gets its share of the time, so that a black hole leaves some for others.
+            share = max(deadline.remaining() / (len(vetted.addresses) - tried), 0.001)
+            try:
+                response = self._adapter.exchange(request, connect_seconds=share)
+            except _EXCHANGE_ERRORS as error:
+                failure = classify(error, deadline=deadline, is_ipv6=address.version == 6)
+                if is_unconnected(error) and not deadline.is_over:
+                    continue
+                return failure
+            return read(response)
+        return failure
+
+
+def _read(response: Response, sent_body: bytes, sent_headers: Mapping[str, str]) -> Answer:
+    """The answer, with the start of its body."""
+    content = _read_capped(response)
+    secrets = [value for name, value in sent_headers.items() if name.lower() not in _PUBLIC_HEADERS]
+    retry_after = response.headers.get("Retry-After")
+    return Answer(
+        status=response.status_code,
+        retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
+        excerpt=(
+            "[encoded body]"
+            if content and response.headers.get("Content-Encoding", "identity") != "identity"
+            else excerpt(content, sent_body=sent_body, sent_headers=secrets)
+        ),
+    )
+
+
+def _read_with_body(response: Response) -> AnswerWithBody:
+    """The answer, with the whole of a small body."""
+    return AnswerWithBody(response.status_code, _read_capped(response))
+
+
+def _read_capped(response: Response) -> bytes:
+    """Up to ``MAX_BODY_BYTES`` as they came over the wire; less if the body breaks off."""
+    if response.status_code < 200:
+        # The final answer may still follow; it must not become that of the next request.
+        response.raw.close()
+        return b""
+    content = bytearray()
+    # The head has said what counts; a body that breaks off changes nothing.
+    with suppress(*_EXCHANGE_ERRORS):
+        while len(content) < MAX_BODY_BYTES:
+            piece = response.raw.read1(_READ_SIZE, decode_content=False)
+            if not piece:
+                return bytes(content)
+            content += piece
+    response.raw.close()
+    return bytes(content[:MAX_BODY_BYTES])

@@ -1,0 +1,244 @@
+"""The record of an attempt, and how a batch of them enters the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sync.clock import Clock
+from sync.http.results import Answer, Failure
+from sync.ledger.claims import Claimed
+from sync.ledger.journal import Entry
+from sync.ledger.steps import Hook, Step
+from sync.ledger.tables import ATTEMPTS, OUTBOX
+from sync.policies.retry import Dead, Decision, Delivered, Held, RetryAt
+from sync.warehouse import Warehouse
+
+HELD_RECHECK = timedelta(hours=1)
+"""A refused target is looked at again after this time, in case its owner has mended it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of one webhook: what was done, what came back, and what follows."""
+
+    claimed: Claimed
+    result: Answer | Failure
+    decision: Decision
+    started_at: datetime
+    signing_key_ids: str
+    """Ids of the keys that signed, newest first, separated by blanks; empty when none did."""
+
+    @property
+    def state(self) -> str:
+        """The outbox state that follows."""
+        match self.decision.outcome:
+            case Delivered():
+                return "delivered"
+            case RetryAt():
+                return "pending"
+            case Dead():
+                return "dead"
+            case Held():
+                return "held"
+
+    @property
+    def outcome(self) -> str:
+        """The attempt's outcome as the ledger names it."""
+        return "retry" if self.state == "pending" else self.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why the row is dead or held."""
+        match self.decision.outcome:
+            case Dead(reason) | Held(reason):
+                return reason
+            case Delivered() | RetryAt():
+                return None
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether the attempt counts for the customer's schedule; faults of ours never do."""
+        match self.decision.outcome:
+            case RetryAt(charged=charged):
+                return charged
+            case Held():
+                return False
+            case Delivered() | Dead():
+                return True
+
+    @property
+    def finished_at(self) -> datetime:
+        """When the attempt ended."""
+        return self.started_at + timedelta(milliseconds=self.result.duration_ms)
+
+
+def ledger_entry(attempt: Attempt, *, run_id: str) -> Entry:
+    """The attempt as the rows that the ledger gets; all that must survive a crash."""
+    return Entry(_attempt_row(attempt, run_id), _state_row(attempt))
+
+
+def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, hook: Hook) -> None:
+    """Append the attempts, then move their rows; repeating it is harmless.
+
+    Not one transaction: that of a run killed before its commit would keep the rows locked, on
+    Snowflake for minutes. What falls between the two statements, ``settle_logged`` finds.
+
+    A result whose fence has fallen behind may not reschedule, kill or hold the row. A 2xx counts
+    even then: the receiver has the message. A row that was delivered stays delivered, whatever a
+    replay of it met; that one try ends the replay, unless a fault of ours kept it from starting.
+    """
+    if not entries:
+        return
+    outbox = warehouse.relation("sync", OUTBOX)
+    log = warehouse.relation("sync", ATTEMPTS)
+    warehouse.bulk(
+        f"""
+        insert into {log} (
+            webhook_id, endpoint_id, fence, attempt_number, run_id, started_at, duration_ms,
+            status_code, outcome, error_kind, attribution, response_excerpt, signing_key_ids,
+            replay_id
+        )
+        select made.*
+        from (
+            select
+                value:webhook_id::varchar as webhook_id,
+                value:endpoint_id::number(38, 0) as endpoint_id,
+                value:fence::number(38, 0) as fence,
+                value:attempt_number::number(38, 0) as attempt_number,
+                value:run_id::varchar as run_id,
+                value:started_at::varchar::timestamp_ntz as started_at,
+                value:duration_ms::number(38, 0) as duration_ms,
+                value:status_code::number(38, 0) as status_code,
+                value:outcome::varchar as outcome,
+                value:error_kind::varchar as error_kind,
+                value:attribution::varchar as attribution,
+                value:response_excerpt::varchar as response_excerpt,
+                value:signing_key_ids::varchar as signing_key_ids,
+                value:replay_id::varchar as replay_id
+            from table(flatten(input => parse_json(?)))
+        ) as made
+        where not exists (
+            select 1 from {log} as logged
+            where logged.webhook_id = made.webhook_id and logged.fence = made.fence
+        )
+        """,
+        (entry.attempt for entry in entries),
+    )
+    hook(Step.ATTEMPTS_LOGGED)
+    warehouse.bulk(
+        f"""
+        update {outbox} as outbox
+        set
+            state = iff(outbox.state = 'delivered', outbox.state, attempt.state),
+            state_reason = iff(outbox.state = 'delivered', null, attempt.reason),
+            attempt_count = greatest(outbox.attempt_count, attempt.attempt_count),
+            next_attempt_at = attempt.next_attempt_at,
+            delivered_at = coalesce(outbox.delivered_at, attempt.delivered_at),
+            replay_id = iff(
+                attempt.state in ('delivered', 'dead')
+                or outbox.state = 'delivered' and not coalesce(attempt.is_own_fault, false),
+                null, outbox.replay_id
+            ),
+            lease_owner = null,
+            lease_expires_at = null,
+            updated_at = cast(? as timestamp_ntz)
+        from (
+            select
+                value:webhook_id::varchar as webhook_id,
+                value:fence::number(38, 0) as fence,
+                value:state::varchar as state,
+                value:reason::varchar as reason,
+                value:attempt_count::number(38, 0) as attempt_count,
+                value:next_attempt_at::varchar::timestamp_ntz as next_attempt_at,
+                value:delivered_at::varchar::timestamp_ntz as delivered_at,
+                value:is_own_fault::boolean as is_own_fault
+            from table(flatten(input => parse_json(?)))
+        ) as attempt
+        where outbox.webhook_id = attempt.webhook_id
+            and (
+                outbox.state <> 'delivered'
+                and (outbox.fence = attempt.fence or attempt.state = 'delivered')
+                or outbox.state = 'delivered'
+                and outbox.replay_id is not null
+                and outbox.fence = attempt.fence
+            )
+        """,
+        (entry.state for entry in entries),
+        before=(clock().isoformat(),),
+    )
+
+
+def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
+    """Mark rows delivered whose 2xx only the log knows, since a run died within ``finalize``.
+
+    Its journal may be lost as well; without this they would be sent again. How many.
+    """
+    return warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", OUTBOX)} as outbox
+        set
+            state = 'delivered',
+            state_reason = null,
+            attempt_count = greatest(outbox.attempt_count, logged.attempt_number),
+            next_attempt_at = null,
+            delivered_at = logged.delivered_at,
+            replay_id = null,
+            lease_owner = null,
+            lease_expires_at = null,
+            updated_at = cast(? as timestamp_ntz)
+        from (
+            select
+                webhook_id,
+                max(attempt_number) as attempt_number,
+                min(dateadd(millisecond, duration_ms, started_at)) as delivered_at
+            from {warehouse.relation("sync", ATTEMPTS)}
+            where outcome = 'delivered'
+            group by webhook_id
+        ) as logged
+        where outbox.webhook_id = logged.webhook_id
+            -- Such a run has also left its lease, so these are few.
+            and outbox.lease_owner is not null
+            and outbox.state <> 'delivered'
+        """,
+        clock().isoformat(),
+    )
+
+
+def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
+    claimed, result, decision = attempt.claimed, attempt.result, attempt.decision
+    return {
+        "webhook_id": claimed.webhook_id,
+        "endpoint_id": claimed.endpoint_id,
+        "fence": claimed.fence,
+        "attempt_number": claimed.attempt_count + 1,
+        "run_id": run_id,
+        "started_at": attempt.started_at.isoformat(),
+        "duration_ms": result.duration_ms,
+        "status_code": result.status if isinstance(result, Answer) else None,
+        "outcome": attempt.outcome,
+        "error_kind": decision.error_kind,
+        "attribution": decision.attribution,
+        "response_excerpt": result.excerpt if isinstance(result, Answer) else result.detail,
+        "signing_key_ids": attempt.signing_key_ids,
+        "replay_id": claimed.replay_id,
+    }
+
+
+def _state_row(attempt: Attempt) -> dict[str, object]:
+    """``next_attempt_at`` of a held row is the earliest moment it may be freed again."""
+    outcome = attempt.decision.outcome
+    next_at = outcome.at if isinstance(outcome, RetryAt) else None
+    if isinstance(outcome, Held):
+        next_at = attempt.finished_at + HELD_RECHECK
+    return {
+        "webhook_id": attempt.claimed.webhook_id,
+        "fence": attempt.claimed.fence,
+        "state": attempt.state,
+        "reason": attempt.reason,
+        "attempt_count": attempt.claimed.attempt_count + int(attempt.is_charged),
+        "next_attempt_at": next_at.isoformat() if next_at else None,
+        "delivered_at": attempt.finished_at.isoformat() if attempt.state == "delivered" else None,
+        "is_own_fault": isinstance(outcome, RetryAt) and not outcome.charged,
+    }

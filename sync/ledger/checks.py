@@ -1,0 +1,128 @@
+"""What must hold in the ledger and no dbt test can see: bodies, leases, rows about to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sync.ledger.tables import ATTEMPTS, OUTBOX
+from sync.warehouse import Warehouse
+
+EXAMPLES = 10
+"""Ids that a check shows; the count says how many there are."""
+RECENT_DAYS = 7
+"""How far back a check looks that runs every few minutes; older rows were looked at before."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Webhooks for which a rule does not hold."""
+
+    count: int
+    webhook_ids: tuple[str, ...]
+    """Some of them, in order; ids name nobody."""
+
+
+def recorded_twice(warehouse: Warehouse) -> Findings:
+    """Events that are in the outbox more than once, with a copy that is still to be sent.
+
+    The warehouse enforces no key, and each copy would be sent: the same id twice, perhaps with
+    another body.
+
+    Raises:
+        StatementFailed: the ledger cannot be read.
+    """
+    return _findings(
+        warehouse,
+        f"""
+        select min(webhook_id) as webhook_id
+        from {warehouse.relation("sync", OUTBOX)}
+        group by event_type, enterprise_customer_uuid, user_id, courserun_key
+        having count(*) > 1
+            and max(iff(state in ('awaiting', 'pending', 'held'), 1, 0)) = 1
+        """,
+    )
+
+
+def bodies_that_differ(warehouse: Warehouse) -> Findings:
+    """Recent messages whose body says another learning time than the ledger, or none, or one too
+    many.
+
+    v2 has it in ``learning_time.total_seconds``, Percipio's body in ``duration_spent``.
+
+    Raises:
+        StatementFailed: the ledger cannot be read.
+    """
+    return _findings(
+        warehouse,
+        f"""
+        with messages as (
+            select
+                webhook_id,
+                learning_time_seconds,
+                coalesce(enrichment_outcome = 'found', false) as is_enriched,
+                parse_json(body) as document
+            from {warehouse.relation("sync", OUTBOX)}
+            where body is not null
+                and frozen_at >= dateadd('day', -{RECENT_DAYS}, sysdate())
+        ),
+        read as (
+            select
+                webhook_id,
+                is_enriched,
+                learning_time_seconds as recorded,
+                coalesce(
+                    document:learning_time.total_seconds::number(38, 0),
+                    document:duration_spent::number(38, 0)
+                ) as written
+            from messages
+        )
+        select webhook_id
+        from read
+        where iff(is_enriched, written is null or recorded is null or written <> recorded,
+            written is not null)
+        """,
+    )
+
+
+def successes_not_settled(warehouse: Warehouse) -> Findings:
+    """Webhooks with a logged 2xx that are not delivered, and delivered ones without such a log.
+
+    A leased row is left out: between logging an attempt and moving its row a run is at work, and
+    what a dead run leaves there the next one settles.
+
+    Raises:
+        StatementFailed: the ledger cannot be read.
+    """
+    return _findings(
+        warehouse,
+        f"""
+        with successes as (
+            select distinct webhook_id
+            from {warehouse.relation("sync", ATTEMPTS)}
+            where outcome = 'delivered'
+        )
+        select outbox.webhook_id
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        left join successes
+            on outbox.webhook_id = successes.webhook_id
+        where (outbox.state = 'delivered') <> (successes.webhook_id is not null)
+            and (outbox.lease_expires_at is null or outbox.lease_expires_at < sysdate())
+            and outbox.updated_at >= dateadd('day', -{RECENT_DAYS}, sysdate())
+        """,
+    )
+
+
+def _findings(warehouse: Warehouse, query: str) -> Findings:
+    rows = warehouse.rows(
+        f"""
+        with found as ({query})
+        select webhook_id, count(*) over () as n
+        from found
+        order by webhook_id
+        limit {EXAMPLES}
+        """
+    )
+    return Findings(
+        count=int(rows[0]["n"]) if rows else 0,
+        webhook_ids=tuple(row["webhook_id"] for row in rows),
+    )

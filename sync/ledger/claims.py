@@ -1,0 +1,232 @@
+"""Taking due rows: first the right to send to an endpoint, then rows under a lease.
+
+Both are single conditional UPDATEs, so any number of runs may do this side by side.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sync.clock import Clock
+from sync.contract.routing import Endpoint
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.steps import Hook, Step
+from sync.ledger.tables import OUTBOX
+from sync.policies.pacing import Grant, grant
+from sync.warehouse import Warehouse
+
+FAST_ATTEMPTS = 2
+"""The first try and the first retry go in the fast lane; later ones and replays take turns."""
+LOW_LANE_TURN = 4
+"""A row of the low lane counts as so many: with both lanes full it gets one place in five."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row under this worker's lease."""
+
+    webhook_id: str
+    event_type: str
+    endpoint_id: int
+    body: bytes = field(repr=False)
+    attempt_count: int
+    fence: int
+    replay_id: str | None = None
+    """The operator's request that this try answers to, if any."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to send, and the grants under which they may go."""
+
+    rows: list[Claimed]
+    grants: Mapping[int, Grant]
+    leaves_more: bool = False
+    """Whether more rows were due than it took."""
+
+
+DUE = """
+    ({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)
+    and {row}.next_attempt_at <= cast(? as timestamp_ntz)
+    and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
+"""
+
+
+class Claims:
+    """Claims of one run, for the endpoints that it can send to."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        clock: Clock,
+        run_id: str,
+        endpoints: Iterable[Endpoint],
+        hook: Hook,
+    ) -> None:
+        self._warehouse = warehouse
+        self._clock = clock
+        self._run_id = run_id
+        self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
+        self._states = EndpointStates(warehouse)
+        self._hook = hook
+        self._outbox = warehouse.relation("sync", OUTBOX)
+
+    def next_batch(
+        self, *, limit: int, lease: timedelta, held: Mapping[int, int] | None = None
+    ) -> Batch:
+        """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
+
+        ``held`` says how many rows of each endpoint the caller has and has not begun to send;
+        they count as turns that were taken, so that rows of a slow endpoint do not pile up.
+
+        An empty batch means that nothing is due, or that every endpoint with due rows rests or
+        has used up its rate for now.
+        """
+        due = {key: n for key, n in self._due_counts().items() if key in self._limits}
+        ahead = held or {}
+        wanted = {key: min(n, limit - ahead.get(key, 0)) for key, n in due.items()}
+        grants = self._reserve({key: n for key, n in wanted.items() if n > 0}, lease)
+        self._hook(Step.RESERVED)
+        if not grants:
+            return Batch([], {})
+        rows = self._claim(grants, ahead, limit, lease)
+        self._hook(Step.CLAIMED)
+        return Batch(
+            rows,
+            {one.endpoint_id: one for one in grants},
+            leaves_more=0 < len(rows) < sum(due.values()),
+        )
+
+    def _due_counts(self) -> dict[int, int]:
+        now = self._clock().isoformat()
+        rows = self._warehouse.rows(
+            f"""
+            select due.endpoint_id, count(*) as due
+            from {self._outbox} as due
+            where {DUE.format(row="due")}
+            group by due.endpoint_id
+            """,
+            now,
+            now,
+        )
+        return {int(row["endpoint_id"]): int(row["due"]) for row in rows}
+
+    def _reserve(self, wanted: Mapping[int, int], lease: timedelta) -> list[Grant]:
+        """Slots for the endpoints with due rows; a probe also keeps other runs from probing."""
+        grants: dict[int, Grant] = {}
+
+        def take(state: Any) -> Any:
+            taken, after = grant(
+                state,
+                requests_per_minute=self._limits[state.endpoint_id],
+                wanted=wanted[state.endpoint_id],
+                now=self._clock(),
+                probe_until=self._clock() + lease,
+            )
+            grants[state.endpoint_id] = taken
+            return after
+
+        self._states.change(wanted, take)
+        return [one for one in grants.values() if one.count]
+
+    def _claim(
+        self, grants: Iterable[Grant], ahead: Mapping[int, int], limit: int, lease: timedelta
+    ) -> list[Claimed]:
+        owner = f"{self._run_id}:{uuid.uuid4()}"
+        now = self._clock()
+        moment = now.isoformat()
+        self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                lease_owner = ?,
+                lease_expires_at = cast(? as timestamp_ntz),
+                fence = outbox.fence + 1,
+                updated_at = cast(? as timestamp_ntz)
+            where outbox.webhook_id in (
+                select ranked.webhook_id
+                from (
+                    select
+                        turns.webhook_id,
+                        row_number() over (
+                            partition by turns.endpoint_id order by turns.turn, turns.webhook_id
+                        ) as place,
+                        granted.slots,
+                        granted.ahead
+                    from (
+                        select
+                            due.webhook_id,
+                            due.endpoint_id,
+                            row_number() over (
+                                partition by due.endpoint_id, due.lane
+                                order by due.next_attempt_at, due.webhook_id
+                            ) * due.lane as turn
+                        from (
+                            select
+                                *,
+                                iff(
+                                    attempt_count < {FAST_ATTEMPTS} and replay_id is null,
+                                    1, {LOW_LANE_TURN}
+                                ) as lane
+                            from {self._outbox}
+                        ) as due
+                        where {DUE.format(row="due")}
+                    ) as turns
+                    inner join (
+                        select
+                            value:endpoint_id::number(38, 0) as endpoint_id,
+                            value:slots::number(38, 0) as slots,
+                            value:ahead::number(38, 0) as ahead
+                        from table(flatten(input => parse_json(?)))
+                    ) as granted
+                        on turns.endpoint_id = granted.endpoint_id
+                ) as ranked
+                where ranked.place <= ranked.slots
+                order by ranked.ahead + ranked.place, ranked.webhook_id
+                limit {int(limit)}
+            )
+            and {DUE.format(row="outbox")}
+            """,
+            (
+                {
+                    "endpoint_id": one.endpoint_id,
+                    "slots": one.count,
+                    "ahead": ahead.get(one.endpoint_id, 0),
+                }
+                for one in grants
+            ),
+            before=(owner, (now + lease).isoformat(), moment, moment, moment),
+            after=(moment, moment),
+        )
+        return self._read_back(owner)
+
+    def _read_back(self, owner: str) -> list[Claimed]:
+        """Only rows that carry this claim are ours, whatever the UPDATE reported.
+
+        A repetition of it, after its answer was lost on the way, reports none.
+        """
+        rows = self._warehouse.rows(
+            f"""
+            select webhook_id, event_type, endpoint_id, body, attempt_count, fence, replay_id
+            from {self._outbox}
+            where lease_owner = ?
+            order by iff(replay_id is null, 0, 1), attempt_count, webhook_id
+            """,
+            owner,
+        )
+        return [
+            Claimed(
+                webhook_id=row["webhook_id"],
+                event_type=row["event_type"],
+                endpoint_id=int(row["endpoint_id"]),
+                body=row["body"].encode("utf-8"),
+                attempt_count=int(row["attempt_count"]),
+                fence=int(row["fence"]),
+                replay_id=row["replay_id"],
+            )
+            for row in rows
+        ]

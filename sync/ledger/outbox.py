@@ -1,0 +1,242 @@
+"""The outbox: every statement that moves a webhook from recorded to delivered.
+
+A row is due while ``pending``; a worker that wants it sets a lease and raises the fence in one
+conditional UPDATE, and may write its result only while that fence still stands. Every statement
+here moves a whole batch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sync.clock import Clock
+from sync.ledger.claims import Claimed
+from sync.ledger.tables import OUTBOX
+from sync.warehouse import Warehouse
+
+State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
+
+
+@dataclass(frozen=True)
+class Unfrozen:
+    """A recorded event whose message is not decided yet."""
+
+    webhook_id: str
+    event_type: str
+    enterprise_customer_uuid: str
+    user_id: int
+    courserun_key: str
+    facts: Mapping[str, Any] = field(repr=False)
+    """Empty when the marts no longer hold a held event."""
+    recorded_at: datetime
+    state: State
+    state_reason: str | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Unfrozen:
+        """Read a row with these columns, its facts as JSON text or NULL."""
+        facts = json.loads(row["facts"] or "{}")
+        return cls(**{**row, "user_id": int(row["user_id"]), "facts": facts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What becomes of an unfrozen row: a message to send, or a reason not to."""
+
+    webhook_id: str
+    state: Literal["pending", "held", "suppressed"]
+    state_reason: str | None = None
+    region: str | None = None
+    endpoint_id: int | None = None
+    payload_format: str | None = None
+    body: bytes | None = field(default=None, repr=False)
+    enrichment_outcome: str | None = None
+    learning_time_seconds: int | None = None
+    learning_time_computed_through: datetime | None = None
+
+
+class Outbox:
+    """The outbox as one run sees it."""
+
+    def __init__(self, warehouse: Warehouse, clock: Clock, run_id: str) -> None:
+        self._warehouse = warehouse
+        self._clock = clock
+        self._run_id = run_id
+        self._outbox = warehouse.relation("sync", OUTBOX)
+
+    def unfrozen(self, *, after: str, limit: int) -> list[Unfrozen]:
+        """The next page, by id: awaiting rows, and held ones whose message was never built."""
+        rows = self._warehouse.rows(
+            f"""
+            select
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                to_json(facts) as facts, recorded_at, state, state_reason
+            from {self._outbox}
+            where state in ('awaiting', 'held') and body is null and webhook_id > ?
+            order by webhook_id
+            limit {int(limit)}
+            """,
+            after,
+        )
+        return [Unfrozen.from_row(row) for row in rows]
+
+    def decide(self, decisions: Iterable[Decision]) -> int:
+        """Freeze messages and record reasons; the first decision on a row stands for ever."""
+        now = self._now()
+        return self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                state = decided.state,
+                state_reason = decided.state_reason,
+                region = decided.region,
+                endpoint_id = decided.endpoint_id,
+                payload_format = decided.payload_format,
+                body = decided.body,
+                frozen_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
+                next_attempt_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
+                enrichment_outcome = decided.enrichment_outcome,
+                learning_time_seconds = decided.learning_time_seconds,
+                learning_time_computed_through = decided.learning_time_computed_through,
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:webhook_id::varchar as webhook_id,
+                    value:state::varchar as state,
+                    value:state_reason::varchar as state_reason,
+                    value:region::varchar as region,
+                    value:endpoint_id::number(38, 0) as endpoint_id,
+                    value:payload_format::varchar as payload_format,
+                    value:body::varchar as body,
+                    value:enrichment_outcome::varchar as enrichment_outcome,
+                    value:learning_time_seconds::number(38, 0) as learning_time_seconds,
+                    value:learning_time_computed_through::varchar::timestamp_ntz
+                        as learning_time_computed_through
+                from table(flatten(input => parse_json(?)))
+            ) as decided
+            where outbox.webhook_id = decided.webhook_id
+                and outbox.body is null
+                and outbox.state in ('awaiting', 'held')
+            """,
+            (_decision_row(decision) for decision in decisions),
+            before=(now, now, now),
+        )
+
+    def release(self, rows: Iterable[Claimed]) -> int:
+        """Give back rows that were claimed and not tried; no attempt is charged."""
+        return self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                lease_owner = null,
+                lease_expires_at = null,
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:webhook_id::varchar as webhook_id,
+                    value:fence::number(38, 0) as fence
+                from table(flatten(input => parse_json(?)))
+            ) as untried
+            where outbox.webhook_id = untried.webhook_id and outbox.fence = untried.fence
+            """,
+            ({"webhook_id": row.webhook_id, "fence": row.fence} for row in rows),
+            before=(self._now(),),
+        )
+
+    def hold_and_release(self, unusable: Mapping[int, str], usable: Iterable[int]) -> None:
+        """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
+
+        ``unusable`` maps endpoint ids to the reason. Both are one statement, whatever the number
+        of rows.
+        """
+        self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set
+                state = 'held',
+                state_reason = endpoint.reason,
+                updated_at = cast(? as timestamp_ntz)
+            from (
+                select
+                    value:endpoint_id::number(38, 0) as endpoint_id,
+                    value:reason::varchar as reason
+                from table(flatten(input => parse_json(?)))
+            ) as endpoint
+            where outbox.endpoint_id = endpoint.endpoint_id
+                and outbox.body is not null
+                and outbox.state in ('pending', 'held')
+                and coalesce(outbox.state_reason, '') <> endpoint.reason
+                and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
+            """,
+            ({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
+            before=(self._now(),),
+            after=(self._now(),),
+        )
+        self._warehouse.bulk(
+            f"""
+            update {self._outbox} as outbox
+            set state = 'pending', state_reason = null, updated_at = cast(? as timestamp_ntz)
+            from (
+                select value:endpoint_id::number(38, 0) as endpoint_id
+                from table(flatten(input => parse_json(?)))
+            ) as endpoint
+            where outbox.endpoint_id = endpoint.endpoint_id
+                and outbox.state = 'held'
+                and outbox.body is not null
+                and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+            """,
+            ({"endpoint_id": key} for key in usable),
+            before=(self._now(),),
+            after=(self._now(),),
+        )
+
+    def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:
+        """When the next row of these endpoints comes due; rows under a lease do not count."""
+        rows = self._warehouse.rows(
+            f"""
+            select min(next_attempt_at) as due_at from {self._outbox}
+            where (state = 'pending' or state = 'delivered' and replay_id is not null)
+                and lease_owner is null
+                and endpoint_id in (
+                    select value::number(38, 0) from table(flatten(input => parse_json(?)))
+                )
+            """,
+            json.dumps(sorted(endpoint_ids)),
+        )
+        return rows[0]["due_at"]
+
+    def endpoints_in_use(self) -> set[int]:
+        """Endpoints that rows yet to be sent point at, whether they still exist or not."""
+        rows = self._warehouse.rows(
+            f"""
+            select distinct endpoint_id from {self._outbox}
+            where endpoint_id is not null
+                and (
+                    state in ('pending', 'held')
+                    or state = 'delivered' and replay_id is not null
+                )
+            """
+        )
+        return {int(row["endpoint_id"]) for row in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Rows by state."""
+        rows = self._warehouse.rows(
+            f"select state, count(*) as n from {self._outbox} group by state order by state"
+        )
+        return {row["state"]: int(row["n"]) for row in rows}
+
+    def _now(self) -> str:
+        return self._clock().isoformat()
+
+
+def _decision_row(decision: Decision) -> Mapping[str, object]:
+    through = decision.learning_time_computed_through
+    return vars(decision) | {
+        "body": decision.body.decode("utf-8") if decision.body is not None else None,
+        "learning_time_computed_through": through.isoformat() if through else None,
+    }

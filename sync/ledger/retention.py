@@ -1,0 +1,115 @@
+"""Empty what holds personal data after some time; keep ids, states and numbers for ever.
+
+The ids must stay: they keep a completion from being sent a second time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sync.clock import Clock
+from sync.errors import ConfigurationError
+from sync.ledger.tables import ATTEMPTS, OUTBOX
+from sync.warehouse import Warehouse
+
+DEFAULT_DAYS = 90
+BATCH = 50_000
+"""Rows per statement: a statement of minutes would lock out the delivery runs."""
+
+
+@dataclass(frozen=True)
+class RetentionReport:
+    """What was emptied, or would be."""
+
+    cutoff: datetime
+    """Rows untouched since before this moment, naive UTC."""
+    bodies: int
+    excerpts: int
+
+
+_FINISHED = """
+    {row}.state in ('delivered', 'dead', 'suppressed')
+    and not ({row}.state = 'delivered' and {row}.replay_id is not null)
+    and {row}.body_removed_at is null
+    and {row}.updated_at < cast(? as timestamp_ntz)
+"""
+_OLD_EXCERPT = "{row}.response_excerpt is not null and {row}.started_at < cast(? as timestamp_ntz)"
+
+
+def apply_retention(
+    warehouse: Warehouse,
+    *,
+    clock: Clock,
+    days: int = DEFAULT_DAYS,
+    dry_run: bool = False,
+    batch: int = BATCH,
+) -> RetentionReport:
+    """Empty bodies and facts of finished webhooks, and excerpts of answers, older than ``days``.
+
+    Rows that are yet to be sent are never touched, and neither is one that a replay waits for. A
+    webhook's age counts from its last change, so a replay keeps its body for another ``days``.
+    Each statement empties at most ``batch`` rows; breaking off loses nothing.
+
+    Raises:
+        ConfigurationError: less than a day, within which a webhook may still be on its way.
+    """
+    if days < 1:
+        raise ConfigurationError(f"days is {days}; it must be at least 1")
+    now = clock()
+    cutoff = now - timedelta(days=days)
+    outbox = warehouse.relation("sync", OUTBOX)
+    attempts = warehouse.relation("sync", ATTEMPTS)
+    moment = cutoff.isoformat()
+    if dry_run:
+        finished = _FINISHED.format(row="outbox")
+        old = _OLD_EXCERPT.format(row="attempts")
+        return RetentionReport(
+            cutoff,
+            _count(warehouse, f"{outbox} as outbox where {finished}", moment),
+            _count(warehouse, f"{attempts} as attempts where {old}", moment),
+        )
+    bodies = excerpts = 0
+    while emptied := warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set
+            body = null,
+            facts = null,
+            body_removed_at = cast(? as timestamp_ntz),
+            updated_at = cast(? as timestamp_ntz)
+        where outbox.webhook_id in (
+            select old.webhook_id from {outbox} as old
+            where {_FINISHED.format(row="old")}
+            order by old.updated_at, old.webhook_id
+            limit {int(batch)}
+        )
+        and {_FINISHED.format(row="outbox")}
+        """,
+        now.isoformat(),
+        now.isoformat(),
+        moment,
+        moment,
+    ):
+        bodies += emptied
+    while emptied := warehouse.execute(
+        f"""
+        update {attempts} as attempts
+        set response_excerpt = null
+        where attempts.webhook_id in (
+            select old.webhook_id from {attempts} as old
+            where {_OLD_EXCERPT.format(row="old")}
+            order by old.started_at, old.webhook_id
+            limit {int(batch)}
+        )
+        and {_OLD_EXCERPT.format(row="attempts")}
+        """,
+        moment,
+        moment,
+    ):
+        excerpts += emptied
+    return RetentionReport(cutoff, bodies, excerpts)
+
+
+def _count(warehouse: Warehouse, source: str, moment: str) -> int:
+    return int(warehouse.rows(f"select count(*) as n from {source}", moment)[0]["n"])

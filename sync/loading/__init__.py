@@ -1,0 +1,1 @@
+"""Tracking-log files into the raw tables."""

@@ -1,0 +1,120 @@
+"""What a preview reads: completions as the next run would find them, over a read-only session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sync.contract.facts import EventType
+from sync.detection.completions import select_new
+from sync.detection.current_facts import REREAD, current_facts
+from sync.detection.event_sources import SOURCES, EventSource
+from sync.errors import SyncError
+from sync.ledger.claims import DUE
+from sync.ledger.outbox import Unfrozen
+from sync.ledger.tables import OUTBOX
+from sync.warehouse import Warehouse
+
+
+class WriteRefused(SyncError):
+    """A preview was about to change something: a fault of this program."""
+
+
+class ReadOnly(Warehouse):
+    """A session that passes queries on and refuses everything else."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse.settings, warehouse._connection)
+
+    def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
+        # Neither engine takes a common table expression in front of a statement that writes.
+        if sql.lstrip().split(maxsplit=1)[0].lower() not in ("select", "with"):
+            raise WriteRefused("a preview only reads")
+        return super()._run(sql, binds)
+
+
+def new_rows(
+    session: ReadOnly, source: EventSource, *, since: datetime, now: datetime, limit: int
+) -> list[Unfrozen]:
+    """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
+    query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
+    return [
+        Unfrozen.from_row(row)
+        for row in session.rows(
+            f"""
+            select
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                to_json(facts) as facts, recorded_at, state, state_reason
+            from ({query}) as new
+            where state = 'awaiting'
+            order by webhook_id
+            limit {int(limit)}
+            """,
+            *binds,
+        )
+    ]
+
+
+def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
+    """Recorded rows without a message, with the facts that the next run would decide by."""
+    outbox = session.relation("sync", OUTBOX)
+    is_reread = REREAD.format(row="outbox")
+    old = session.rows(f"select distinct event_type from {outbox} as outbox where {is_reread}")
+    current = " union all ".join(
+        f"select '{row['event_type']}' as event_type, seen.*"
+        f" from ({current_facts(session, SOURCES[EventType(row['event_type'])])}) as seen"
+        for row in old
+    )
+    join = f"""
+        left join ({current}) as current_facts
+            on {is_reread}
+            and outbox.event_type = current_facts.event_type
+            and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
+            and outbox.user_id = current_facts.user_id
+            and outbox.courserun_key = current_facts.courserun_key
+    """
+    facts = f"iff({is_reread}, current_facts.facts, outbox.facts)" if old else "outbox.facts"
+    return [
+        Unfrozen.from_row(row)
+        for row in session.rows(
+            f"""
+            select
+                outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+                outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
+                outbox.state_reason, to_json({facts}) as facts
+            from {outbox} as outbox
+            {join if old else ""}
+            where outbox.state in ('awaiting', 'held') and outbox.body is null
+            order by outbox.webhook_id
+            """
+        )
+    ]
+
+
+def frozen_rows(
+    session: ReadOnly, *, now: datetime, limit: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """How many frozen messages are due or could be released, and the first ``limit`` of them."""
+    outbox = session.relation("sync", OUTBOX)
+    moments = [now.isoformat()] * 3
+    where = f"""
+        {DUE.format(row="outbox")}
+        or outbox.state = 'held'
+        and outbox.body is not null
+        and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+    """
+    count = session.rows(f"select count(*) as n from {outbox} as outbox where {where}", *moments)
+    rows = session.rows(
+        f"""
+        select
+            outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+            outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
+            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id
+        from {outbox} as outbox
+        where {where}
+        order by outbox.next_attempt_at, outbox.webhook_id
+        limit {int(limit)}
+        """,
+        *moments,
+    )
+    return int(count[0]["n"]), rows

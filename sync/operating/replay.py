@@ -1,0 +1,229 @@
+"""Send again what was sent or given up, or send what was suppressed: same id, same body bytes.
+
+A request is one row of ``sync.replays`` and one UPDATE, in one transaction: a crash leaves both or
+neither, and the webhooks it marked are sent by the next delivery run, through the one send path.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sync.clock import Clock
+from sync.errors import SyncError
+from sync.ledger.tables import OUTBOX
+from sync.operating.operator_requests import record_request, recorded_matches
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.warehouse import Warehouse
+
+SAMPLE = 10
+"""Rows that a plan shows."""
+
+
+class Refusal(StrEnum):
+    """Why a selected row is not replayed."""
+
+    BODY_REMOVED = "body_removed"
+    NOT_FROZEN = "not_frozen"
+    NEVER_SENT = "never_sent"
+    ALREADY_DUE = "already_due"
+    HELD = "held"
+
+    @property
+    def text(self) -> str:
+        """The reason and the way out, for an operator."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Refusal.BODY_REMOVED: "retention has removed the body, and another one may never be built",
+    Refusal.NOT_FROZEN: "the message is not frozen yet; the next run decides it",
+    Refusal.NEVER_SENT: "suppressed; to send it after all, ask for the state suppressed",
+    Refusal.ALREADY_DUE: "it waits to be sent already",
+    Refusal.HELD: "held until its cause is mended; the next run after that sends it",
+}
+
+
+class ReplayGrew(SyncError):
+    """More rows match now than were agreed to; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a selection would do; nothing was changed."""
+
+    matched: int
+    by_endpoint: Mapping[int | None, int]
+    refused: Mapping[Refusal, int]
+    unknown_ids: int
+    """Ids given that the outbox does not hold."""
+    sample: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    """The first rows; no personal data."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A request as it was recorded; without an id when nothing matched."""
+
+    replay_id: str | None
+    matched: int
+
+
+_VERDICT = f"""
+    case
+        when outbox.body_removed_at is not null then '{Refusal.BODY_REMOVED}'
+        when outbox.state = 'awaiting' then '{Refusal.NOT_FROZEN}'
+        when outbox.state = 'held' then '{Refusal.HELD}'
+        when outbox.state = 'pending' or outbox.state = 'delivered' and outbox.replay_id is not null
+            then '{Refusal.ALREADY_DUE}'
+        when outbox.state = 'suppressed' and not {{is_release}} then '{Refusal.NEVER_SENT}'
+        when outbox.state in ('dead', 'delivered') and outbox.body is null
+            then '{Refusal.NOT_FROZEN}'
+        else 'ok'
+    end
+"""
+
+
+def plan_replay(warehouse: Warehouse, selection: Selection) -> Plan:
+    """What ``replay`` would do with this selection now; two statements, both read only."""
+    condition, binds = selection.condition()
+    outbox = warehouse.relation("sync", OUTBOX)
+    verdict = _verdict(selection)
+    counts = warehouse.rows(
+        f"""
+        select verdict, endpoint_id, count(*) as n
+        from (
+            select {verdict} as verdict, outbox.endpoint_id from {outbox} as outbox
+            where {condition}
+        ) as judged
+        group by verdict, endpoint_id
+        order by verdict, endpoint_id
+        """,
+        *binds,
+    )
+    sample = warehouse.rows(
+        f"""
+        select
+            outbox.webhook_id, outbox.state, outbox.state_reason, outbox.endpoint_id,
+            outbox.recorded_at, outbox.delivered_at
+        from {outbox} as outbox
+        where {condition} and {verdict} = 'ok'
+        order by outbox.recorded_at, outbox.webhook_id
+        limit {SAMPLE}
+        """,
+        *binds,
+    )
+    refused: dict[Refusal, int] = {}
+    by_endpoint: dict[int | None, int] = {}
+    for row in counts:
+        endpoint_id = None if row["endpoint_id"] is None else int(row["endpoint_id"])
+        if row["verdict"] == "ok":
+            by_endpoint[endpoint_id] = int(row["n"])
+        else:
+            reason = Refusal(row["verdict"])
+            refused[reason] = refused.get(reason, 0) + int(row["n"])
+    matched = sum(by_endpoint.values())
+    return Plan(
+        matched=matched,
+        by_endpoint=by_endpoint,
+        refused=refused,
+        unknown_ids=_unknown_ids(warehouse, selection),
+        sample=sample,
+    )
+
+
+def replay(
+    warehouse: Warehouse,
+    selection: Selection,
+    *,
+    requested_by: str,
+    clock: Clock,
+    at_most: int | None = None,
+    replay_id: str | None = None,
+) -> Replay:
+    """Mark the selected webhooks to be sent and record who asked; all of it or nothing.
+
+    A dead row starts a fresh schedule. A delivered row stays delivered and gets one more try,
+    whatever comes of it. A suppressed row is decided anew; its ``recorded_at`` stays, so it waits
+    for learning time only if that was a short time ago. The fence is raised, so that a late result
+    from before the request cannot undo it.
+
+    ``at_most`` is the number that was agreed to. A ``replay_id`` of the caller's makes repeating
+    the call harmless: the first one counts.
+
+    Raises:
+        ReplayGrew: more than ``at_most`` rows match by now; nothing was changed.
+        StatementFailed: the warehouse refused; nothing was changed.
+    """
+    known = recorded_matches(warehouse, replay_id)
+    if known is not None:
+        return Replay(replay_id, known)
+    made = replay_id or str(uuid.uuid4())
+    now = clock().isoformat()
+    condition, binds = selection.condition()
+    with warehouse.transaction():
+        matched = warehouse.execute(
+            f"""
+            update {warehouse.relation("sync", OUTBOX)} as outbox
+            set
+                replay_id = ?,
+                state = case
+                    when outbox.state = 'dead' then 'pending'
+                    when outbox.state = 'suppressed' then 'awaiting'
+                    else outbox.state
+                end,
+                state_reason = null,
+                attempt_count = iff(outbox.state = 'dead', 0, outbox.attempt_count),
+                next_attempt_at = iff(
+                    outbox.state = 'suppressed', null, cast(? as timestamp_ntz)
+                ),
+                fence = outbox.fence + 1,
+                lease_owner = null,
+                lease_expires_at = null,
+                updated_at = cast(? as timestamp_ntz)
+            where {condition} and {_verdict(selection)} = 'ok'
+            """,
+            made,
+            now,
+            now,
+            *binds,
+        )
+        if at_most is not None and matched > at_most:
+            raise ReplayGrew(
+                f"{matched} webhooks match by now, {at_most} were agreed to; look again and repeat"
+            )
+        if matched:
+            record_request(
+                warehouse,
+                made,
+                requested_at=now,
+                requested_by=requested_by,
+                selection=selection.as_json(),
+                matched=matched,
+            )
+    return Replay(made if matched else None, matched)
+
+
+def _verdict(selection: Selection) -> str:
+    is_release = selection.state is ReplayState.SUPPRESSED
+    return _VERDICT.format(is_release="true" if is_release else "false")
+
+
+def _unknown_ids(warehouse: Warehouse, selection: Selection) -> int:
+    if not selection.webhook_ids:
+        return 0
+    wanted = set(selection.webhook_ids)
+    rows = warehouse.rows(
+        f"""
+        select count(distinct outbox.webhook_id) as n
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        where outbox.webhook_id in
+            (select value::varchar from table(flatten(input => parse_json(?))))
+        """,
+        json.dumps(sorted(wanted)),
+    )
+    return len(wanted) - int(rows[0]["n"])

@@ -1,0 +1,1 @@
+"""The one send path: claim, send, journal, finalize, with endpoints kept apart."""

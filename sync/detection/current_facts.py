@@ -1,10 +1,11 @@
-"""The facts of events as the marts have them now, for rows whose message is not frozen."""
+"""Events as the marts have them now, for rows that have waited for long."""
 
 from __future__ import annotations
 
 from sync.clock import Clock
 from sync.contract.facts import EventType
 from sync.detection.event_sources import COMPLETIONS, SOURCES, EventSource
+from sync.ledger.outbox import NO_LONGER_REPORTABLE
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
 
@@ -15,24 +16,41 @@ REREAD = """
 """Undecided rows that have waited for days, maybe: held ones, and suppressed ones let go."""
 
 
-def refresh_facts(warehouse: Warehouse, *, clock: Clock) -> int:
-    """Read the facts of undecided events of old again, so that a mended row can go; how many.
+FROZEN_AND_HELD = "{row}.body is not null and {row}.state = 'held'"
+"""Messages that wait for their endpoint, for weeks maybe."""
 
-    A learner's missing identity or an unusable grade is mended in the LMS; the outbox holds what
-    it saw at detection. An event that the marts no longer hold loses its facts: consent may have
-    been withdrawn while it waited. Frozen messages are never touched.
+
+def look_again(warehouse: Warehouse, *, clock: Clock) -> None:
+    """Compare rows that have waited for long with the marts; one statement while there are none.
+
+    Of undecided ones the facts are read again: a learner's missing identity or an unusable grade is
+    mended in the LMS, and the outbox holds what it saw at detection. Frozen messages stay as they
+    are. Neither is sent while the marts do not hold its event any more, since consent may have been
+    withdrawn meanwhile.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    old = warehouse.rows(
-        f"select distinct event_type from {outbox} as outbox where {REREAD.format(row='outbox')}"
+    undecided, frozen = REREAD.format(row="outbox"), FROZEN_AND_HELD.format(row="outbox")
+    found = warehouse.rows(
+        f"""
+        select
+            event_type,
+            max(iff({undecided}, 1, 0)) as has_undecided,
+            max(iff({frozen}, 1, 0)) as has_frozen
+        from {outbox} as outbox
+        where {undecided} or {frozen}
+        group by event_type
+        """
     )
-    return sum(
-        _refresh(warehouse, SOURCES[EventType(row["event_type"])], outbox, clock) for row in old
-    )
+    for row in found:
+        source = SOURCES[EventType(row["event_type"])]
+        if row["has_undecided"]:
+            _refresh(warehouse, source, outbox, clock)
+        if row["has_frozen"]:
+            _judge_frozen(warehouse, source, outbox, clock)
 
 
-def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> int:
-    return warehouse.execute(
+def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> None:
+    warehouse.execute(
         f"""
         update {outbox} as outbox
         set facts = seen.facts, updated_at = cast(? as timestamp_ntz)
@@ -48,6 +66,33 @@ def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Cloc
         ) as seen
         where outbox.webhook_id = seen.webhook_id
             and {REREAD.format(row="outbox")}
+        """,
+        clock().isoformat(),
+    )
+
+
+def _judge_frozen(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> None:
+    """A row whose event is back has no reason any more; its endpoint says what follows."""
+    warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set
+            state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
+            updated_at = cast(? as timestamp_ntz)
+        from (
+            select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
+            from {outbox} as old
+            left join {warehouse.relation("marts", source.mart)} as events
+                on old.enterprise_customer_uuid = events.enterprise_customer_uuid
+                and old.user_id = events.user_id
+                and old.courserun_key = events.courserun_key
+            where {FROZEN_AND_HELD.format(row="old")}
+                and old.event_type = '{source.event_type}'
+            group by old.webhook_id
+        ) as seen
+        where outbox.webhook_id = seen.webhook_id
+            and {FROZEN_AND_HELD.format(row="outbox")}
+            and seen.is_gone <> (coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}')
         """,
         clock().isoformat(),
     )

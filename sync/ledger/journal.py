@@ -143,9 +143,20 @@ class Journal:
                 then(self._failure)
 
     def entries(self) -> list[Entry]:
-        """Everything recorded and not forgotten, in the order of recording."""
-        found = self._run("select entry from entries order by rowid")
-        return [Entry(*json.loads(text)) for (text,) in found]
+        """Everything recorded and not forgotten, in the order of recording.
+
+        Raises:
+            JournalFailed: the file is damaged, or of another version of this program.
+        """
+        try:
+            found = self._run("select entry from entries order by rowid")
+            return [Entry(*json.loads(text)) for (text,) in found]
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise JournalFailed(
+                f"the delivery journal {self.path} cannot be read ({error}). Run the version that "
+                "wrote it once more, or move it away: webhooks whose answers it holds are then "
+                "sent again, under the same ids"
+            ) from error
 
     def forget(self, entries: Sequence[Entry]) -> None:
         """The ledger has them. Losing this is harmless: finalizing again changes nothing."""
@@ -158,7 +169,10 @@ class Journal:
             self._has_work.notify()
         if self._writer is not None:
             self._writer.join()
-        is_empty = not self.entries()
+        try:
+            is_empty = not self.entries()
+        except JournalFailed:
+            is_empty = False
         self._connection.close()
         if is_empty:
             for path in (self.path, _lock_path(self.path)):
@@ -197,13 +211,16 @@ def abandoned_journals(directory: Path) -> Iterator[list[Journal]]:
     """Journals whose process is dead, locked for this one; removed at the end when empty.
 
     Raises:
-        JournalFailed: a file is damaged; names it.
+        JournalFailed: a file is damaged or belongs to another user; names it.
     """
     journals: list[Journal] = []
     locks = []
     try:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
-            lock = _lock_path(path).open("a")
+            try:
+                lock = _lock_path(path).open("a")
+            except OSError as error:
+                raise _failed(path, error) from error
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

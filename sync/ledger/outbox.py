@@ -21,6 +21,10 @@ from sync.warehouse import Warehouse
 State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
 
 
+NO_LONGER_REPORTABLE = "no_longer_reportable"
+"""Why a row is held whose event the marts have lost: its endpoint has no say in that."""
+
+
 @dataclass(frozen=True)
 class Unfrozen:
     """A recorded event whose message is not decided yet."""
@@ -169,7 +173,9 @@ class Outbox:
             where outbox.endpoint_id = endpoint.endpoint_id
                 and outbox.body is not null
                 and outbox.state in ('pending', 'held')
-                and coalesce(outbox.state_reason, '') <> endpoint.reason
+                and coalesce(outbox.state_reason, '') not in (
+                    endpoint.reason, '{NO_LONGER_REPORTABLE}'
+                )
                 and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
             """,
             ({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
@@ -186,6 +192,7 @@ class Outbox:
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and outbox.state = 'held'
+                and coalesce(outbox.state_reason, '') <> '{NO_LONGER_REPORTABLE}'
                 and outbox.body is not null
                 and outbox.next_attempt_at <= cast(? as timestamp_ntz)
             """,

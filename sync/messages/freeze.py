@@ -11,7 +11,7 @@ from sync.clock import Clock
 from sync.contract.facts import EventType, FactsError
 from sync.contract.payloads import LearningTime, PayloadError, PayloadFormat, missing_identity
 from sync.contract.routing import NotRouted, NotRoutedReason, Routed
-from sync.detection.current_facts import refresh_facts
+from sync.detection.current_facts import look_again
 from sync.enrichment.learning_time import (
     LOOKUP_BATCH,
     CompletionKey,
@@ -23,7 +23,7 @@ from sync.enrichment.learning_time import (
     Unavailable,
 )
 from sync.enrichment.rollout import EVERYBODY, LeftOut, Rollout
-from sync.ledger.outbox import Decision, Outbox, Unfrozen
+from sync.ledger.outbox import NO_LONGER_REPORTABLE, Decision, Outbox, Unfrozen
 from sync.ledger.steps import Hook, Step, nothing
 from sync.messages.content import body_of, facts_of, key_of, route_of, wants_learning_time
 from sync.messages.endpoints import Endpoints, load_endpoints
@@ -91,7 +91,7 @@ def freeze(
     Raises:
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
     """
-    refresh_facts(warehouse, clock=clock)
+    look_again(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
     report = FreezeReport()
     shadowed: list[CompletionKey] = []
@@ -166,7 +166,7 @@ class _Judge:
         """One row's decision; None while it waits for the mart."""
         if not row.facts:
             problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
-            return self._hold(row, route, "no_longer_reportable", problem)
+            return self._hold(row, route, NO_LONGER_REPORTABLE, problem)
         match route:
             case NotRouted():
                 return self._not_routed(row, route)

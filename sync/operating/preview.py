@@ -12,7 +12,7 @@ from sync.detection.completions import DEFAULT_MASS_SEND_LIMIT, Enqueued, HeldBa
 from sync.detection.event_sources import COMPLETIONS, EventSource
 from sync.enrichment.learning_time import LearningTimeClient, NotYet, Unavailable
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.outbox import Unfrozen
+from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
 from sync.messages.endpoints import load_endpoints, unusable_endpoints
 from sync.messages.freeze import PAGE, EnrichmentPolicy, FreezeReport, Judged, judge
 from sync.operating.preview_report import (
@@ -133,6 +133,8 @@ class _Preview:
         for row in rows:
             endpoint_id = int(row["endpoint_id"])
             verdict, reason = self._at_endpoint(endpoint_id)
+            if row["is_gone"]:
+                verdict, reason = "hold", NO_LONGER_REPORTABLE
             seconds = row["learning_time_seconds"]
             planned.append(
                 Planned(

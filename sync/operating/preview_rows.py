@@ -11,7 +11,7 @@ from sync.detection.current_facts import REREAD, current_facts
 from sync.detection.event_sources import SOURCES, EventSource
 from sync.errors import SyncError
 from sync.ledger.claims import DUE
-from sync.ledger.outbox import Unfrozen
+from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
 
@@ -109,7 +109,8 @@ def frozen_rows(
         select
             outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
             outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
-            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id
+            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id,
+            outbox.state = 'held' and outbox.state_reason = '{NO_LONGER_REPORTABLE}' as is_gone
         from {outbox} as outbox
         where {where}
         order by outbox.next_attempt_at, outbox.webhook_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -187,8 +188,11 @@ def test_a_warning_says_why_it_is_no_error(manifest: Manifest) -> None:
         if test["config"]["severity"].lower() != "warn":
             continue
         text = (PROJECT_ROOT / test["original_file_path"]).read_text(encoding="utf-8")
-        head = text.partition("severity: warn" if "severity: warn" in text else "config(")[0]
-        if "#" not in head.splitlines()[-2 if head.endswith(" ") else -1] and "{#" not in head:
+        lines = [line.strip() for line in text.splitlines()]
+        above = [before for before, line in pairwise(lines) if line == "severity: warn"]
+        if not all(line.startswith("#") for line in above) or (
+            not above and "{#" not in text.partition("config(")[0]
+        ):
             wrong.append(test)
     assert names(wrong) == []
 

@@ -139,6 +139,31 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
     assert pipeline.freeze().frozen == {"flag_off": 1}, "consent was given again"
 
 
+def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_is_withdrawn(
+    pipeline: Pipeline,
+) -> None:
+    good = endpoint(1, f"{pipeline.target.url}/hooks/example")
+    off = good | {"is_active": False}
+    pipeline.detect()
+    pipeline.freeze()
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    pipeline.send()
+    marts = "analytics.marts.completed_enrollments"
+    pipeline.warehouse.execute(f"delete from {marts} where user_id = 1")
+    pipeline.freeze()
+    pipeline.send()
+    reasons = ["no_longer_reportable", "endpoint_inactive"]
+    assert [row["state_reason"] for row in pipeline.rows("state_reason")] == reasons
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    pipeline.freeze()
+    pipeline.send()
+    assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
+    add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
+    pipeline.freeze()
+    pipeline.send()
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered"]
+
+
 def test_a_row_that_is_held_for_another_reason_than_before_says_the_new_one(
     pipeline: Pipeline,
 ) -> None:

@@ -179,6 +179,16 @@ def test_a_held_row_that_the_marts_no_longer_hold_would_stay(world: World) -> No
     assert verdicts(look(world))[held] == ("held", "hold", "no_longer_reportable")
 
 
+def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:
+    (frozen,) = world.complete(2)
+    world.run.detect_and_freeze(world.warehouse)
+    world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
+    assert verdicts(look(world))[frozen] == ("frozen", "send", None)
+    world.warehouse.execute("delete from analytics.marts.completed_enrollments")
+    world.run.detect_and_freeze(world.warehouse)
+    assert verdicts(look(world))[frozen] == ("frozen", "hold", "no_longer_reportable")
+
+
 def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
     world.target.answers["/hooks/two"] = (500, {})
     (delivered,) = world.complete(2)

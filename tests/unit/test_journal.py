@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -111,6 +113,7 @@ def test_a_living_journal_is_not_abandoned(tmp_path: Path) -> None:
 def test_entries_outlive_a_killed_process(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
+from contextlib import closing
 from pathlib import Path
 from sync.ledger.journal import Entry, open_journal
 with open_journal(Path(sys.argv[1])) as journal:
@@ -136,3 +139,17 @@ def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "1-x.journal").write_bytes(b"not a database, but long enough to look like one" * 99)
     with pytest.raises(JournalFailed, match=r"1-x\.journal"), abandoned_journals(tmp_path):
         pass
+
+
+def test_a_journal_of_another_version_is_named_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "1-x.journal"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table entries (webhook_id text, payload text)")
+        connection.execute("insert into entries values ('a', 'b')")
+        connection.commit()
+    with (
+        pytest.raises(JournalFailed, match=r"1-x\.journal cannot be read"),
+        abandoned_journals(tmp_path) as journals,
+    ):
+        journals[0].entries()
+    assert path.exists()

@@ -79,23 +79,29 @@ def _judge_frozen(warehouse: Warehouse, source: EventSource, outbox: str, clock:
         set
             state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
             updated_at = cast(? as timestamp_ntz)
-        from (
-            select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
-            from {outbox} as old
-            left join {warehouse.relation("marts", source.mart)} as events
-                on old.enterprise_customer_uuid = events.enterprise_customer_uuid
-                and old.user_id = events.user_id
-                and old.courserun_key = events.courserun_key
-            where {FROZEN_AND_HELD.format(row="old")}
-                and old.event_type = '{source.event_type}'
-            group by old.webhook_id
-        ) as seen
+        from ({frozen_and_held(warehouse, source)}) as seen
         where outbox.webhook_id = seen.webhook_id
             and {FROZEN_AND_HELD.format(row="outbox")}
             and seen.is_gone <> (coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}')
         """,
         clock().isoformat(),
     )
+
+
+def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
+    """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
+    mart no longer holds the event."""
+    return f"""
+        select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
+        from {warehouse.relation("sync", OUTBOX)} as old
+        left join {warehouse.relation("marts", source.mart)} as events
+            on old.enterprise_customer_uuid = events.enterprise_customer_uuid
+            and old.user_id = events.user_id
+            and old.courserun_key = events.courserun_key
+        where {FROZEN_AND_HELD.format(row="old")}
+            and old.event_type = '{source.event_type}'
+        group by old.webhook_id
+    """
 
 
 def current_facts(warehouse: Warehouse, source: EventSource = COMPLETIONS) -> str:

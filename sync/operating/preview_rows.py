@@ -7,11 +7,11 @@ from typing import Any
 
 from sync.contract.facts import EventType
 from sync.detection.completions import select_new
-from sync.detection.current_facts import REREAD, current_facts
+from sync.detection.current_facts import FROZEN_AND_HELD, REREAD, current_facts, frozen_and_held
 from sync.detection.event_sources import SOURCES, EventSource
 from sync.errors import SyncError
 from sync.ledger.claims import DUE
-from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
+from sync.ledger.outbox import Unfrozen
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
 
@@ -103,6 +103,13 @@ def frozen_rows(
         and outbox.body is not null
         and outbox.next_attempt_at <= cast(? as timestamp_ntz)
     """
+    held = session.rows(
+        f"select distinct event_type from {outbox} as outbox"
+        f" where {FROZEN_AND_HELD.format(row='outbox')}"
+    )
+    seen = " union all ".join(
+        frozen_and_held(session, SOURCES[EventType(row["event_type"])]) for row in held
+    )
     count = session.rows(f"select count(*) as n from {outbox} as outbox where {where}", *moments)
     rows = session.rows(
         f"""
@@ -110,8 +117,9 @@ def frozen_rows(
             outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
             outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
             outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id,
-            outbox.state = 'held' and outbox.state_reason = '{NO_LONGER_REPORTABLE}' as is_gone
+            {"coalesce(seen.is_gone, false)" if held else "false"} as is_gone
         from {outbox} as outbox
+        {f"left join ({seen}) as seen on outbox.webhook_id = seen.webhook_id" if held else ""}
         where {where}
         order by outbox.next_attempt_at, outbox.webhook_id
         limit {int(limit)}

@@ -101,7 +101,7 @@ class Workers(Generic[Key, Item, Done]):
         False when ``seconds`` have passed before.
 
         Raises:
-            BaseException: whatever ``work`` raised.
+            BaseException: whatever ``work`` or ``keep`` raised.
         """
         until = None if seconds is None else time.monotonic() + seconds
         with self._lock:

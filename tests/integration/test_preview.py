@@ -185,6 +185,7 @@ def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
     assert verdicts(look(world))[frozen] == ("frozen", "send", None)
     world.warehouse.execute("delete from analytics.marts.completed_enrollments")
+    assert verdicts(look(world))[frozen] == ("frozen", "hold", "no_longer_reportable")
     world.run.detect_and_freeze(world.warehouse)
     assert verdicts(look(world))[frozen] == ("frozen", "hold", "no_longer_reportable")
 

@@ -32,11 +32,12 @@ dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops a
 test: install ## The whole test suite with coverage
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term -q
 
-lint: install ## ruff, pyright, import-linter, dbt parse for Snowflake, sqlfluff
+lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
 	@DBT_TARGET=snowflake $(BIN)/dbt --quiet --warn-error parse --no-partial-parse --show-all-deprecations --profiles-dir dbt_project --target-path target/lint
 	@$(BIN)/python -m tests.lint_sql
 

@@ -37,7 +37,7 @@ bounds as (
         sum(
             iff(daily.activity_date <= completions.pass_date, daily.event_count, 0)
         ) as events_through,
-        sum(daily.learning_time_seconds) as seconds_ever,
+        coalesce(sum(daily.learning_time_seconds), 0) as seconds_ever,
         max(daily.last_activity_at) as last_activity_at
     from completions
     left join daily
@@ -57,13 +57,15 @@ final as (
     select *
     from bounds
     where
-        learning_time_seconds < seconds_before
-        or learning_time_seconds > seconds_through
-        or event_count < events_before
-        or event_count > events_through
-        or (
-            dateadd(second, {{ var('tail_seconds') }}, last_activity_at) <= passed_at
-            and learning_time_seconds <> seconds_ever
+        -- What must hold, so that a NULL breaks it.
+        not coalesce(
+            learning_time_seconds between seconds_before and seconds_through
+            and event_count between events_before and events_through
+            and (
+                dateadd(second, {{ var('tail_seconds') }}, last_activity_at) > passed_at
+                or learning_time_seconds = seconds_ever
+            ),
+            false
         )
 )
 

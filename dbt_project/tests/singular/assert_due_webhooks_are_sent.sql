@@ -1,6 +1,7 @@
 {#
     Minutes for which an endpoint that takes requests has had due webhooks without an attempt. A
     long queue is no fault as long as it moves, and an endpoint that rests is told of elsewhere.
+    The worst comes first, because dbt reads no more than `limit` rows.
 #}
 {{ config(
     fail_calc='coalesce(max(overdue_minutes), 0)',
@@ -16,7 +17,8 @@ due as (
     select
         endpoint_id,
         count(*) as due_count,
-        min(next_attempt_at) as due_since
+        -- No run takes a row without a time, so it has been due ever since.
+        min(coalesce(next_attempt_at, recorded_at)) as due_since
     from {{ ref('webhook_deliveries') }}
     where state = 'pending'
     group by endpoint_id
@@ -27,7 +29,7 @@ endpoints as (
     where
         disabled_at is null
         and (paused_until is null or paused_until <= sysdate())
-        and (breaker_state = 'closed' or next_probe_at <= sysdate())
+        and (breaker_state <> 'open' or next_probe_at is null or next_probe_at <= sysdate())
 ),
 
 final as (
@@ -48,3 +50,4 @@ final as (
 
 select * from final
 where overdue_minutes > 0
+order by overdue_minutes desc

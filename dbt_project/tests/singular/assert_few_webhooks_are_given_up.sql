@@ -26,7 +26,8 @@ final as (
     select
         ended_count,
         dead_count,
-        floor(1000 * dead_count / ended_count)::number(38, 0) as dead_per_thousand
+        -- Up: 10.1 is more than 10.
+        ceil(1000 * dead_count / ended_count)::number(38, 0) as dead_per_thousand
     from ended
     where ended_count >= {{ var('dead_letter_min_webhooks') }}
 )

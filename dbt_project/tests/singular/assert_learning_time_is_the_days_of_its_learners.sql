@@ -25,13 +25,13 @@ course_team as (
 
 expected as (
     select
+        enrollments.enterprise_customer_uuid,
         daily.user_id,
         daily.courserun_key,
         daily.activity_date,
         daily.learning_time_seconds,
         daily.event_count,
-        daily.session_count,
-        count(distinct enrollments.enterprise_customer_uuid) as enterprise_count
+        daily.session_count
     from daily
     inner join enrollments
         on
@@ -43,6 +43,7 @@ expected as (
             and daily.courserun_key = course_team.courserun_key
     where course_team.user_id is null
     group by
+        enrollments.enterprise_customer_uuid,
         daily.user_id,
         daily.courserun_key,
         daily.activity_date,
@@ -53,36 +54,46 @@ expected as (
 
 published as (
     select
+        enterprise_customer_uuid,
         user_id,
         courserun_key,
         date as activity_date,
         learning_time_seconds,
         event_count,
         session_count,
-        count(*) as enterprise_count
+        count(*) as row_count
     from {{ ref('learning_time') }}
-    group by user_id, courserun_key, date, learning_time_seconds, event_count, session_count
+    group by
+        enterprise_customer_uuid,
+        user_id,
+        courserun_key,
+        date,
+        learning_time_seconds,
+        event_count,
+        session_count
 ),
 
 final as (
     select
+        coalesce(expected.enterprise_customer_uuid, published.enterprise_customer_uuid)
+            as enterprise_customer_uuid,
         coalesce(expected.user_id, published.user_id) as user_id,
         coalesce(expected.courserun_key, published.courserun_key) as courserun_key,
         coalesce(expected.activity_date, published.activity_date) as activity_date,
         expected.learning_time_seconds as expected_seconds,
         published.learning_time_seconds as published_seconds,
-        expected.enterprise_count as expected_enterprise_count,
-        published.enterprise_count as published_enterprise_count
+        published.row_count as published_row_count
     from expected
     full outer join published
         on
-            expected.user_id = published.user_id
+            expected.enterprise_customer_uuid = published.enterprise_customer_uuid
+            and expected.user_id = published.user_id
             and expected.courserun_key = published.courserun_key
             and expected.activity_date = published.activity_date
             and expected.learning_time_seconds = published.learning_time_seconds
             and expected.event_count = published.event_count
             and expected.session_count = published.session_count
-    where coalesce(expected.enterprise_count, 0) <> coalesce(published.enterprise_count, 0)
+    where expected.user_id is null or coalesce(published.row_count, 0) <> 1
 )
 
 select * from final

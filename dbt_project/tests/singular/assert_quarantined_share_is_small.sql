@@ -32,9 +32,11 @@ final as (
         loaded_date,
         line_count,
         quarantined_count,
-        floor(1000 * quarantined_count / line_count)::number(38, 0) as quarantined_per_thousand
+        -- Up: 20.1 is more than 20.
+        ceil(1000 * quarantined_count / line_count)::number(38, 0) as quarantined_per_thousand
     from days
     where line_count >= {{ var('quarantine_min_lines') }}
 )
 
 select * from final
+order by quarantined_per_thousand desc

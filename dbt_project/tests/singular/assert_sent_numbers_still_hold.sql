@@ -44,7 +44,8 @@ final as (
     select
         count(*) as sent_count,
         sum(iff(has_moved, 1, 0)) as moved_count,
-        floor(1000 * sum(iff(has_moved, 1, 0)) / count(*))::number(38, 0) as moved_per_thousand
+        -- Up: 50.1 is more than 50.
+        ceil(1000 * sum(iff(has_moved, 1, 0)) / count(*))::number(38, 0) as moved_per_thousand
     from compared
     having count(*) >= {{ var('drift_min_webhooks') }}
 )

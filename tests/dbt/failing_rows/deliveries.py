@@ -1,0 +1,360 @@
+"""Deliveries: the outbox, its endpoints and what is said of both."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from tests.dbt.scenario import ENTERPRISE_UUID, RUN
+from tests.support.data_tests import NOW, Proof, Row, ago, copies, each_row
+
+STATES = ("awaiting", "pending", "delivered", "dead", "held", "suppressed")
+ENDPOINT = {
+    "endpoint_id": 1,
+    "enterprise_customer_uuid": ENTERPRISE_UUID,
+    "is_active": True,
+    "breaker_state": "closed",
+}
+OVERDUE = {
+    "webhook_id": "a",
+    "endpoint_id": 1,
+    "state": "pending",
+    "recorded_at": ago(days=2),
+    "next_attempt_at": ago(minutes=31),
+}
+DUE = {**OVERDUE, "next_attempt_at": ago(minutes=30)}
+DELIVERED = {"state": "delivered", "last_attempt_at": ago(hours=24)}
+DEAD = {**DELIVERED, "state": "dead"}
+HELD = {
+    "enterprise_customer_uuid": ENTERPRISE_UUID,
+    "endpoint_id": 1,
+    "state": "held",
+    "state_reason": "signing_key_missing",
+    "recorded_at": ago(hours=24),
+}
+SENT = {
+    "event_type": "course_completion",
+    "enrichment_outcome": "found",
+    "enterprise_customer_uuid": ENTERPRISE_UUID,
+    "user_id": 1,
+    "courserun_key": RUN,
+    "occurred_at": ago(days=7),
+    "frozen_at": ago(days=7),
+    "learning_time_seconds": 1_000,
+}
+TODAY = {
+    "enterprise_customer_uuid": ENTERPRISE_UUID,
+    "user_id": 1,
+    "courserun_key": RUN,
+    "passed_at": ago(days=7),
+    "learning_time_seconds": 1_000,
+}
+MOVED = {**TODAY, "learning_time_seconds": 1_101}
+
+
+def ended(total: int, dead: int, **changes: object) -> dict[str, list[Row]]:
+    """Webhooks that came to their end, so many of them given up."""
+    return {
+        "webhook_deliveries": [
+            *copies(total - dead, {**DELIVERED, **changes}),
+            *copies(dead, {**DEAD, **changes}),
+        ]
+    }
+
+
+def sent(total: int, moved: int, **changes: object) -> dict[str, list[Row]]:
+    """Learning times that were sent, each of another learner, so many of them moved since."""
+    return {
+        "webhook_deliveries": [{**SENT, "user_id": n, **changes} for n in range(total)],
+        "completion_learning_time": [
+            {**(MOVED if n < moved else TODAY), "user_id": n} for n in range(total)
+        ],
+    }
+
+
+def all_now(**changes: object) -> dict[str, list[Row]]:
+    """Twenty sent numbers whose mart rows are all changed in this way."""
+    return {
+        "webhook_deliveries": [{**SENT, "user_id": n} for n in range(20)],
+        "completion_learning_time": [{**TODAY, "user_id": n, **changes} for n in range(20)],
+    }
+
+
+def only(relation: str, *rows: Row) -> dict[str, list[Row]]:
+    """Rows of one relation."""
+    return {relation: list(rows)}
+
+
+PROOFS: dict[str, Proof] = {
+    "stg_sync__webhooks_state_is_known": each_row(
+        "stg_sync__webhooks",
+        {"state": "pending"},
+        passes={name: {"state": name} for name in STATES},
+        fails={
+            "another": {"state": "lost"},
+            "another case": {"state": "Dead"},
+            "none": {"state": None},
+        },
+    ),
+    "delivery_reconciliation_balances": each_row(
+        "delivery_reconciliation",
+        {"is_balanced": True},
+        fails={
+            "off": {"is_balanced": False},
+            "not known": {"is_balanced": None},
+            "one of two": [{}, {"is_balanced": False}],
+        },
+    ),
+    "endpoint_health_no_active_endpoint_is_disabled": each_row(
+        "endpoint_health",
+        ENDPOINT,
+        passes={"off in the LMS as well": {"disabled_at": NOW, "is_active": False}},
+        warns={
+            "off here only": {"disabled_at": NOW},
+            "nobody knows whether it is off in the LMS": {"disabled_at": NOW, "is_active": None},
+        },
+    ),
+    # A day.
+    "endpoint_health_no_endpoint_fails_for_long": each_row(
+        "endpoint_health",
+        {**ENDPOINT, "failing_since": ago(hours=24)},
+        passes={
+            "does not fail": {"failing_since": None},
+            "off here": {"failing_since": ago(days=3), "disabled_at": NOW},
+            "off in the LMS": {"failing_since": ago(days=3), "is_active": False},
+        },
+        warns={
+            "a moment more": {"failing_since": ago(hours=24, microseconds=1)},
+            "nobody knows whether it is off in the LMS": {
+                "failing_since": ago(days=3),
+                "is_active": None,
+            },
+        },
+    ),
+    # More than 30 minutes warn, more than 240 fail.
+    "assert_due_webhooks_are_sent": Proof(
+        {"webhook_deliveries": [DUE], "endpoint_health": [ENDPOINT]},
+        passes={
+            "not due": only("webhook_deliveries", {**DUE, "next_attempt_at": NOW}),
+            **{
+                f"not pending but {state}": only("webhook_deliveries", {**OVERDUE, "state": state})
+                for state in STATES
+                if state != "pending"
+            },
+            "tried since": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "last_attempt_at": ago(minutes=30)}),
+            },
+            "the endpoint is disabled": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "disabled_at": ago(days=1)}),
+            },
+            "the endpoint is paused": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "paused_until": NOW.replace(microsecond=1)}),
+            },
+            "the breaker is open": {
+                **only("webhook_deliveries", OVERDUE),
+                **only(
+                    "endpoint_health",
+                    {
+                        **ENDPOINT,
+                        "breaker_state": "open",
+                        "next_probe_at": NOW.replace(microsecond=1),
+                    },
+                ),
+            },
+            "the endpoint is gone": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "endpoint_id": 2}),
+            },
+        },
+        warns={
+            "a minute more": only("webhook_deliveries", OVERDUE),
+            "the oldest counts": only("webhook_deliveries", DUE, OVERDUE),
+            "another endpoint is in time": {
+                **only("webhook_deliveries", OVERDUE, {**DUE, "endpoint_id": 2}),
+                **only("endpoint_health", ENDPOINT, {**ENDPOINT, "endpoint_id": 2}),
+            },
+            "tried before it was due": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "last_attempt_at": ago(days=1)}),
+            },
+            "tried long ago": {
+                **only("webhook_deliveries", {**OVERDUE, "next_attempt_at": ago(days=1)}),
+                **only("endpoint_health", {**ENDPOINT, "last_attempt_at": ago(minutes=31)}),
+            },
+            "the pause is over": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "paused_until": NOW}),
+            },
+            "the probe is due": {
+                **only("webhook_deliveries", OVERDUE),
+                **only(
+                    "endpoint_health",
+                    {**ENDPOINT, "breaker_state": "open", "next_probe_at": NOW},
+                ),
+            },
+            "the breaker is half-open": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "breaker_state": "half_open"}),
+            },
+            "a probe left over from before it closed": {
+                **only("webhook_deliveries", OVERDUE),
+                **only(
+                    "endpoint_health", {**ENDPOINT, "next_probe_at": NOW.replace(microsecond=1)}
+                ),
+            },
+            "four hours": only(
+                "webhook_deliveries", {**OVERDUE, "next_attempt_at": ago(minutes=240)}
+            ),
+        },
+        fails={
+            "four hours and a minute": only(
+                "webhook_deliveries", {**OVERDUE, "next_attempt_at": ago(minutes=241)}
+            ),
+            "no time is set, so that no run takes it": only(
+                "webhook_deliveries", {**OVERDUE, "next_attempt_at": None}
+            ),
+            **{
+                f"the worst is endpoint {worst} of two": {
+                    "webhook_deliveries": [
+                        {
+                            **OVERDUE,
+                            "endpoint_id": one,
+                            "next_attempt_at": ago(minutes=241 if one == worst else 31),
+                        }
+                        for one in (1, 2)
+                    ],
+                    "endpoint_health": [ENDPOINT, {**ENDPOINT, "endpoint_id": 2}],
+                }
+                for worst in (1, 2)
+            },
+        },
+    ),
+    # Twenty at least; more than 10 in a thousand warn, more than 200 fail.
+    "assert_few_webhooks_are_given_up": Proof(
+        ended(1_000, 10),
+        passes={
+            "too few to say": ended(19, 19),
+            "before yesterday": ended(1_000, 1_000, last_attempt_at=ago(hours=24, microseconds=1)),
+            "never tried": ended(1_000, 1_000, last_attempt_at=None),
+            "not at their end": {
+                "webhook_deliveries": [
+                    *copies(10, DEAD),
+                    *copies(990, DELIVERED),
+                    *copies(1_000, {**DEAD, "state": "pending"}),
+                ]
+            },
+        },
+        warns={
+            "one more": ended(1_000, 11),
+            "hardly more": ended(99, 1),
+            "what has not ended helps nothing": {
+                "webhook_deliveries": [
+                    *ended(99, 1)["webhook_deliveries"],
+                    *copies(1_000, {**DELIVERED, "state": "held"}),
+                ]
+            },
+            "as many as may be": ended(20, 4),
+        },
+        fails={
+            "too many": ended(1_000, 201),
+            "hardly too many": ended(1_004, 201),
+            "nothing else": ended(20, 20),
+        },
+    ),
+    # A day.
+    "assert_no_webhook_is_held_for_long": each_row(
+        "webhook_deliveries",
+        HELD,
+        passes={
+            "disabled": {"recorded_at": ago(days=9), "state_reason": "endpoint_disabled"},
+            "withdrawn": {"recorded_at": ago(days=9), "state_reason": "no_longer_reportable"},
+            **{
+                f"not held but {state}": {"recorded_at": ago(days=9), "state": state}
+                for state in STATES
+                if state != "held"
+            },
+        },
+        warns={
+            "a moment more": {"recorded_at": ago(hours=24, microseconds=1)},
+            "no reason": {"recorded_at": ago(days=9), "state_reason": None},
+        },
+    ),
+    # Twenty at least; more than 50 in a thousand that are off by a tenth and by a minute warn.
+    "assert_sent_numbers_still_hold": Proof(
+        sent(20, 1),
+        passes={
+            "too few to say": sent(19, 19),
+            "before last week": sent(20, 20, frozen_at=ago(days=7, microseconds=1)),
+            "an enrollment's": sent(20, 20, event_type="course_enrollment"),
+            "sent without a number": sent(20, 20, enrichment_outcome="timed_out"),
+            "not known what became of it": sent(20, 20, enrichment_outcome=None),
+            "a tenth more": all_now(learning_time_seconds=1_100),
+            "a tenth less": all_now(learning_time_seconds=900),
+            "of another enterprise": all_now(
+                learning_time_seconds=9_000, enterprise_customer_uuid=ENTERPRISE_UUID[::-1]
+            ),
+            "of another learner": all_now(learning_time_seconds=9_000, user_id=99),
+            "in another course run": all_now(learning_time_seconds=9_000, courserun_key="b"),
+            "passed anew": all_now(learning_time_seconds=9_000, passed_at=NOW),
+            "a minute of a short time": {
+                "webhook_deliveries": [
+                    {**SENT, "user_id": n, "learning_time_seconds": 100} for n in range(20)
+                ],
+                "completion_learning_time": [
+                    {**TODAY, "user_id": n, "learning_time_seconds": 160} for n in range(20)
+                ],
+            },
+        },
+        warns={
+            "two of twenty": sent(20, 2),
+            "hardly too many": sent(39, 2),
+            "more than a tenth more": all_now(learning_time_seconds=1_101),
+            "more than a tenth less": all_now(learning_time_seconds=899),
+            "more than a minute of a short time": {
+                "webhook_deliveries": [
+                    {**SENT, "user_id": n, "learning_time_seconds": 100} for n in range(20)
+                ],
+                "completion_learning_time": [
+                    {**TODAY, "user_id": n, "learning_time_seconds": 161} for n in range(20)
+                ],
+            },
+        },
+    ),
+    # Passed on a day before the last detection and a day.
+    "assert_completions_are_detected": Proof(
+        {
+            "delivery_reconciliation": [
+                {
+                    "enterprise_customer_uuid": ENTERPRISE_UUID,
+                    "passed_date": date(2026, 3, 9),
+                    "undetected": 1,
+                }
+            ],
+            "stg_sync__webhooks": [{"recorded_at": NOW}],
+        },
+        passes={
+            "detected": only(
+                "delivery_reconciliation", {"passed_date": date(2026, 3, 1), "undetected": 0}
+            ),
+            "nothing was ever recorded": {
+                **only(
+                    "delivery_reconciliation", {"passed_date": date(2026, 3, 1), "undetected": 1}
+                ),
+                "stg_sync__webhooks": [],
+            },
+        },
+        warns={
+            "a day earlier": only(
+                "delivery_reconciliation", {"passed_date": date(2026, 3, 8), "undetected": 1}
+            ),
+            "the last detection counts": {
+                **only(
+                    "delivery_reconciliation", {"passed_date": date(2026, 3, 8), "undetected": 1}
+                ),
+                **only("stg_sync__webhooks", {"recorded_at": ago(days=5)}, {"recorded_at": NOW}),
+            },
+        },
+    ),
+}

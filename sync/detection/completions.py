@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.detection.activation import activate, recorded_activation
+from sync.detection.activation import STANDING, activate, recorded_activation
 from sync.detection.event_sources import COMPLETIONS, EventSource
-from sync.detection.recording_lease import TakenBy, recording_lease
+from sync.detection.recording_lease import Granted, TakenBy, holder, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
-from sync.ledger.tables import OUTBOX
+from sync.ledger.tables import ACTIVATIONS, OUTBOX
 from sync.warehouse import Warehouse
 
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
@@ -32,7 +32,8 @@ class Enqueued:
 
 @dataclass(frozen=True)
 class LeftToAnother:
-    """Another run is recording now: nothing was written, and the next run sees what is left."""
+    """Another run is recording now, or was first: nothing was written, and the next run sees what
+    is left."""
 
     activated_at: datetime
     run_id: str
@@ -92,23 +93,69 @@ def enqueue(
     with recording_lease(warehouse, source.event_type, run_id=run_id, clock=clock) as lease:
         if isinstance(lease, TakenBy):
             return LeftToAnother(since, lease.run_id, lease.until)
-        new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
-        inserted = warehouse.execute(
-            f"""
-            insert into {warehouse.relation("sync", OUTBOX)} (
-                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                occurred_at, facts, recorded_at, recorded_run_id, state, state_reason,
-                attempt_count, fence, updated_at
-            )
-            select new.* from ({new}) as new where {lease.condition}
-            """,
-            *binds,
-            *lease.binds,
+        inserted = _record(
+            warehouse, source, lease, since=since, clock=clock, run_id=run_id, limit=limit
         )
         hook(Step.ENQUEUED)
     if inserted == found.awaiting + found.suppressed:
         return found
-    return _count_recorded(warehouse, source, since=since, run_id=run_id)
+    if inserted:
+        return _count_recorded(warehouse, source, since=since, run_id=run_id)
+    left = _count_new(warehouse, source, since=since, limit=limit)
+    if isinstance(left, HeldBack) or not (left.awaiting or left.suppressed):
+        return left
+    another = holder(warehouse, source.event_type, now=clock())
+    return LeftToAnother(since, another.run_id, another.until)
+
+
+def _record(
+    warehouse: Warehouse,
+    source: EventSource,
+    lease: Granted,
+    *,
+    since: datetime,
+    clock: Clock,
+    run_id: str,
+    limit: int | None,
+) -> int:
+    """Insert what is new; how many rows.
+
+    Everything that was looked at before is asked again by the statement itself, since others
+    commit meanwhile: whose turn it is, which activation stands, and how many are new.
+    """
+    new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
+    activations = warehouse.relation("sync", ACTIVATIONS)
+    return warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", OUTBOX)} (
+            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+            occurred_at, facts, recorded_at, recorded_run_id, state, state_reason,
+            attempt_count, fence, updated_at
+        )
+        select * exclude (fresh)
+        from (
+            select new.*, sum(iff(new.state = 'awaiting', 1, 0)) over () as fresh
+            from ({new}) as new
+        ) as counted
+        where {lease.condition}
+            and exists (
+                select 1
+                from (
+                    select activated_at from {activations}
+                    where event_type = ?
+                    order by {STANDING}
+                    limit 1
+                ) as standing
+                where standing.activated_at = cast(? as timestamp_ntz)
+            )
+            {"" if limit is None else "and counted.fresh <= ?"}
+        """,
+        *binds,
+        *lease.binds,
+        source.event_type.value,
+        since.isoformat(),
+        *([] if limit is None else [limit]),
+    )
 
 
 def plan_enqueue(

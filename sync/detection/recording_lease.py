@@ -57,7 +57,10 @@ def recording_lease(
     taken = warehouse.execute(
         f"""
         update {activations}
-        set lease_owner = ?, lease_expires_at = cast(? as timestamp_ntz)
+        set
+            lease_owner = ?,
+            lease_expires_at = cast(? as timestamp_ntz),
+            first_used_at = coalesce(first_used_at, cast(? as timestamp_ntz))
         where event_type = ?
             and (
                 lease_expires_at is null
@@ -68,12 +71,13 @@ def recording_lease(
         """,
         owner,
         (now + LEASE).isoformat(),
+        now.isoformat(),
         event_type.value,
         now.isoformat(),
         owner,
     )
     if not taken:
-        yield _holder(warehouse, event_type, activations, now)
+        yield holder(warehouse, event_type, now=now)
         return
     try:
         yield Granted(
@@ -108,12 +112,12 @@ def _release(warehouse: Warehouse, activations: str, owner: str) -> None:
     )
 
 
-def _holder(
-    warehouse: Warehouse, event_type: EventType, activations: str, now: datetime
-) -> TakenBy:
+def holder(warehouse: Warehouse, event_type: EventType, *, now: datetime) -> TakenBy:
+    """Who has the lease, or has just given it back."""
     rows = warehouse.rows(
         f"""
-        select lease_owner, lease_expires_at from {activations}
+        select lease_owner, lease_expires_at
+        from {warehouse.relation("sync", ACTIVATIONS)}
         where event_type = ? and lease_expires_at is not null
         order by lease_expires_at desc
         """,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sync.errors import SyncError
-from sync.ledger.tables import ENDPOINT_STATE
+from sync.ledger.tables import ENDPOINT_STATE, fill_row_ids
 from sync.policies.breaker import Breaker, EndpointState
 from sync.warehouse import Warehouse
 
@@ -52,16 +52,9 @@ class EndpointStates:
 
     def load(self, endpoint_ids: Iterable[int]) -> dict[int, EndpointState]:
         """States by id; an endpoint that the ledger does not know yet has a fresh one."""
-        wanted = sorted(set(endpoint_ids))
-        states = {one: EndpointState(endpoint_id=one) for one in wanted}
-        if not wanted:
-            return states
-        rows = self._warehouse.rows(
-            f"select {', '.join(COLUMNS)} from {self._table} where endpoint_id in"
-            " (select value::number(38, 0) from table(flatten(input => parse_json(?))))",
-            str(wanted),
-        )
-        return states | {int(row["endpoint_id"]): _state(row) for row in rows}
+        wanted = set(endpoint_ids)
+        known = {key: _state(row) for key, row in self._rows(wanted)[0].items()}
+        return {one: EndpointState(endpoint_id=one) for one in sorted(wanted)} | known
 
     def change(
         self,
@@ -78,30 +71,62 @@ class EndpointStates:
             if tried:
                 # At random, or runs that met once would meet again at each try.
                 time.sleep(random.uniform(0, min(0.02 * 2**tried, LONGEST_PAUSE_SECONDS)))
-            before = self.load(left)
-            after = {key: rule(state) for key, state in before.items()}
-            changed = [after[key] for key, state in before.items() if after[key] != state]
+            rows = self._rows_to_change(left)
+            before = {key: EndpointState(endpoint_id=key) for key in sorted(left)}
+            before |= {key: _state(row) for key, row in rows.items()}
+            changed = [after for state in before.values() if (after := rule(state)) != state]
             if not changed:
                 return
-            self._insert_missing(one for one in changed if before[one.endpoint_id].version == 0)
-            left = {one.endpoint_id for one in changed} - self._compare_and_set(changed)
+            missing = {one.endpoint_id for one in changed} - set(rows)
+            if missing:
+                self._insert(missing)
+                # What another run has inserted meanwhile counts as well: read, then set.
+                rows = self._rows_to_change(one.endpoint_id for one in changed)
+            left = {one.endpoint_id for one in changed} - self._compare_and_set(changed, rows)
             if not left:
                 return
         raise TooMuchContention(f"endpoints {sorted(left)} are changed by other runs all the time")
 
-    def _insert_missing(self, states: Iterable[EndpointState]) -> None:
+    def _rows(self, endpoint_ids: Iterable[int]) -> tuple[dict[int, dict[str, Any]], bool]:
+        """The row of each endpoint that counts, and whether one has twins or no id."""
+        wanted = sorted(set(endpoint_ids))
+        if not wanted:
+            return {}, False
+        found = self._warehouse.rows(
+            f"select {', '.join(COLUMNS)}, row_id from {self._table} where endpoint_id in"
+            " (select value::number(38, 0) from table(flatten(input => parse_json(?))))"
+            # The one that the removal of twins keeps comes last.
+            " order by version, row_id nulls first, writer nulls first",
+            str(wanted),
+        )
+        rows = {int(row["endpoint_id"]): row for row in found}
+        return rows, len(rows) < len(found) or any(row["row_id"] is None for row in found)
+
+    def _rows_to_change(self, endpoint_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """One row of each endpoint. Two runs that set one of two twins each would lose a change."""
+        wanted = set(endpoint_ids)
+        rows, is_untidy = self._rows(wanted)
+        if is_untidy:
+            fill_row_ids(self._warehouse, ENDPOINT_STATE)
+            self._remove_twins()
+            rows, _ = self._rows(wanted)
+        return rows
+
+    def _insert(self, endpoint_ids: Iterable[int]) -> None:
         fresh = [
-            _row(EndpointState(endpoint_id=state.endpoint_id)) | {"writer": str(uuid.uuid4())}
-            for state in states
+            _row(EndpointState(endpoint_id=key))
+            | {"writer": str(uuid.uuid4()), "row_id": str(uuid.uuid4())}
+            for key in sorted(endpoint_ids)
         ]
         inserted = self._warehouse.bulk(
             f"""
-            insert into {self._table} ({", ".join(COLUMNS)}, writer, updated_at)
+            insert into {self._table} ({", ".join(COLUMNS)}, writer, row_id, updated_at)
             select new.*, sysdate()
             from (
                 select
                     {", ".join(_value(name) for name in COLUMNS)},
-                    value:writer::varchar as writer
+                    value:writer::varchar as writer,
+                    value:row_id::varchar as row_id
                 from table(flatten(input => parse_json(?)))
             ) as new
             where not exists (
@@ -118,28 +143,33 @@ class EndpointStates:
         """Leave one row of an endpoint for which two runs inserted one at the same moment.
 
         Snowflake does not keep an INSERT from missing what another one is about to commit. The
-        last of them to get here sees all rows; all of them would keep the same one.
+        last of them to get here sees all rows; all of them would keep the same one. A run that
+        changed both has given them one version and one writer: only the row's id tells them apart.
         """
         self._warehouse.execute(
             f"""
             delete from {self._table} as endpoint
             using (
                 select
-                    endpoint_id, version, writer,
+                    endpoint_id, version, writer, row_id,
                     row_number() over (
-                        partition by endpoint_id order by version desc, writer desc
+                        partition by endpoint_id
+                        order by version desc, row_id desc nulls last, writer desc nulls last
                     ) as place
                 from {self._table}
             ) as ranked
             where endpoint.endpoint_id = ranked.endpoint_id
+                and endpoint.row_id = ranked.row_id
                 and endpoint.version = ranked.version
-                and endpoint.writer = ranked.writer
+                and coalesce(endpoint.writer, '') = coalesce(ranked.writer, '')
                 and ranked.place > 1
             """
         )
 
-    def _compare_and_set(self, states: Iterable[EndpointState]) -> set[int]:
-        """Write states whose version still stands; the ids that were written."""
+    def _compare_and_set(
+        self, states: Iterable[EndpointState], rows: Mapping[int, dict[str, Any]]
+    ) -> set[int]:
+        """Write states into their rows where the version still stands; which ids were written."""
         others = [name for name in COLUMNS if name not in ("endpoint_id", "version")]
         writer = str(uuid.uuid4())
         self._warehouse.bulk(
@@ -151,19 +181,27 @@ class EndpointStates:
                 writer = ?,
                 updated_at = sysdate()
             from (
-                select {", ".join(_value(name) for name in COLUMNS)}
+                select
+                    {", ".join(_value(name) for name in COLUMNS)},
+                    value:row_id::varchar as row_id
                 from table(flatten(input => parse_json(?)))
             ) as new
-            where endpoint.endpoint_id = new.endpoint_id and endpoint.version = new.version
+            where endpoint.endpoint_id = new.endpoint_id
+                and endpoint.row_id = new.row_id
+                and endpoint.version = new.version
             """,
-            (_row(state) for state in states),
+            (
+                _row(state) | {"row_id": rows[state.endpoint_id]["row_id"]}
+                for state in states
+                if state.endpoint_id in rows
+            ),
             before=(writer,),
         )
         # Not the row count: it says how many were written, not which.
-        rows = self._warehouse.rows(
+        written = self._warehouse.rows(
             f"select endpoint_id from {self._table} where writer = ?", writer
         )
-        return {int(row["endpoint_id"]) for row in rows}
+        return {int(row["endpoint_id"]) for row in written}
 
 
 def _value(name: str) -> str:

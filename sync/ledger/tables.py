@@ -6,6 +6,7 @@ memory of what a customer has already received.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse
@@ -28,6 +29,10 @@ class Migration:
     """Names, and their columns."""
     columns: tuple[tuple[str, str], ...] = ()
     """Names of tables that stand, and a column that each gets."""
+    row_ids: tuple[str, ...] = ()
+    """Tables whose rows get a ``row_id`` of their own, those that stand included."""
+    mints_identity: bool = False
+    """Whether the ledger gets its id with this step."""
 
 
 MIGRATIONS = (
@@ -147,6 +152,15 @@ MIGRATIONS = (
             (ACTIVATIONS, "lease_expires_at timestamp_ntz"),
         ),
     ),
+    Migration(
+        version=3,
+        columns=(
+            (MIGRATIONS_TABLE, "ledger_id varchar(36)"),
+            (ACTIVATIONS, "first_used_at timestamp_ntz"),
+        ),
+        row_ids=(ENDPOINT_STATE, ENDPOINT_SETTINGS, ACTIVATIONS),
+        mints_identity=True,
+    ),
 )
 
 
@@ -173,12 +187,43 @@ def ensure_ledger(warehouse: Warehouse) -> int:
             for table, column in migration.columns:
                 relation = warehouse.relation("sync", table)
                 warehouse.execute(f"alter table {relation} add column if not exists {column}")
+            for table in migration.row_ids:
+                relation = warehouse.relation("sync", table)
+                warehouse.execute(
+                    f"alter table {relation} add column if not exists row_id varchar(36)"
+                )
+                fill_row_ids(warehouse, table)
             warehouse.execute(
-                f"insert into {history} select ?, sysdate()",
+                f"insert into {history} (version, applied_at) select ?, sysdate()"
+                if not migration.mints_identity
+                else f"insert into {history} (version, applied_at, ledger_id)"
+                " select ?, sysdate(), ?",
                 migration.version,
+                *([str(uuid.uuid4())] if migration.mints_identity else []),
             )
             version = migration.version
     return version
+
+
+def fill_row_ids(warehouse: Warehouse, table: str) -> None:
+    """Give an id to rows without one: those of an earlier version, or added by hand."""
+    warehouse.execute(
+        f"update {warehouse.relation('sync', table)} set row_id = uuid_string()"
+        " where row_id is null"
+    )
+
+
+def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
+    """The ids of this ledger: one, or several where first runs made it at the same moment.
+
+    Each stays for ever, and a clone has those of its original.
+
+    Raises:
+        StatementFailed: the ledger does not exist, or is of an earlier version.
+    """
+    history = warehouse.relation("sync", MIGRATIONS_TABLE)
+    rows = warehouse.rows(f"select ledger_id from {history} where ledger_id is not null")
+    return frozenset(row["ledger_id"] for row in rows)
 
 
 def _version(warehouse: Warehouse, history: str) -> int:

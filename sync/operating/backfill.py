@@ -21,7 +21,7 @@ from sync.enrichment.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
 from sync.ledger.tables import OUTBOX
 from sync.operating.confirmation import require_confirmation
-from sync.operating.operator_requests import record_request, recorded_matches
+from sync.operating.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.warehouse import Warehouse
 
 DEFAULT_LIMIT = 1_000
@@ -213,12 +213,16 @@ def backfill(
             where outbox.webhook_id = first.webhook_id
                 and outbox.state = 'suppressed'
                 and outbox.body is null
+                and {not_yet_recorded(warehouse)}
             """,
             now,
             made,
             now,
             *binds,
+            made,
         )
+        if not moved and (known := recorded_matches(warehouse, backfill_id)) is not None:
+            return Backfill(backfill_id, known)
         require_confirmation(moved, confirmed, setting=setting)
         if moved:
             record_request(

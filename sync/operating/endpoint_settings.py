@@ -6,13 +6,15 @@ ones say what was set before, and when.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from sync.clock import Clock
 from sync.contract.payloads import PayloadFormat
-from sync.errors import ConfigurationError
+from sync.errors import ConfigurationError, SyncError
 from sync.ledger.tables import ENDPOINT_SETTINGS
 from sync.warehouse import Warehouse
 
@@ -61,22 +63,24 @@ class Change:
         ]
 
 
+NEWEST = """updated_at desc nulls last, payload_format, is_learning_time_enabled,
+    is_eu_fallback_allowed, final_status_codes"""
+"""The order of an endpoint's rows; the first counts. dbt's ``stg_sync__endpoint_settings`` has the
+same."""
+TRIES = 10
+
+
+class SettingsContention(SyncError):
+    """Others kept changing the settings of the same endpoint."""
+
+
 def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
     """The settings that count now.
 
     Raises:
         ConfigurationError: a row was edited by hand into something that no code path knows.
     """
-    rows = warehouse.rows(
-        f"""
-        select payload_format, is_learning_time_enabled, is_eu_fallback_allowed, final_status_codes
-        from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
-        where endpoint_id = ?
-        order by updated_at desc nulls last, payload_format
-        limit 1
-        """,
-        endpoint_id,
-    )
+    rows = _rows(warehouse, endpoint_id)
     return _settings(endpoint_id, rows[0]) if rows else EndpointSettings()
 
 
@@ -86,26 +90,77 @@ def change_settings(
     """Set what is given and is not None, and leave the rest; messages already frozen stay.
 
     ``wanted`` has the names of ``EndpointSettings``. The caller has made sure that the endpoint
-    exists.
+    exists. Each row holds all settings, so a row that somebody else added since ours was read is
+    taken as the one to change, again until there is none.
+
+    Raises:
+        ConfigurationError: as for ``read_settings``.
+        SettingsContention: others changed them each time, too.
     """
-    before = read_settings(warehouse, endpoint_id)
     given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-    after = replace(before, **given)
-    if after != before:
-        warehouse.execute(
-            f"""
-            insert into {warehouse.relation("sync", ENDPOINT_SETTINGS)} (
-                endpoint_id, payload_format, is_learning_time_enabled, is_eu_fallback_allowed,
-                final_status_codes, updated_at
-            )
-            select ?, ?, cast(? as boolean), cast(? as boolean), nullif(?, ''),
-                cast(? as timestamp_ntz)
-            """,
-            endpoint_id,
-            *after.as_dict().values(),
-            clock().isoformat(),
+    known = _rows(warehouse, endpoint_id)
+    first = current = _settings(endpoint_id, known[0]) if known else EndpointSettings()
+    for _ in range(TRIES):
+        after = replace(current, **given)
+        if after == current:
+            return Change(first, after)
+        own = _add(warehouse, endpoint_id, after, clock=clock, above=known)
+        found = _rows(warehouse, endpoint_id)
+        seen = {row["row_id"] for row in known} | {own}
+        others = [row for row in found if row["row_id"] not in seen]
+        if not others and found[0]["row_id"] == own:
+            return Change(first, after)
+        known, current = found, _settings(endpoint_id, (others or found)[0])
+    raise SettingsContention(
+        f"the settings of endpoint {endpoint_id} are being changed by others all the time; look at "
+        "the newest rows of sync.endpoint_settings and repeat"
+    )
+
+
+def _add(
+    warehouse: Warehouse,
+    endpoint_id: int,
+    settings: EndpointSettings,
+    *,
+    clock: Clock,
+    above: Sequence[Mapping[str, Any]],
+) -> str:
+    """Add a row that counts from now on, also when a clock was ahead; its id."""
+    now = clock()
+    newest = above[0]["updated_at"] if above else None
+    if newest is not None and newest >= now:
+        now = newest + timedelta(microseconds=1)
+    row_id = str(uuid.uuid4())
+    warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", ENDPOINT_SETTINGS)} (
+            endpoint_id, payload_format, is_learning_time_enabled, is_eu_fallback_allowed,
+            final_status_codes, updated_at, row_id
         )
-    return Change(before, after)
+        select ?, ?, cast(? as boolean), cast(? as boolean), nullif(?, ''),
+            cast(? as timestamp_ntz), ?
+        """,
+        endpoint_id,
+        *settings.as_dict().values(),
+        now.isoformat(),
+        row_id,
+    )
+    return row_id
+
+
+def _rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
+    """All rows of an endpoint, the one that counts first."""
+    return warehouse.rows(
+        f"""
+        select
+            payload_format, is_learning_time_enabled, is_eu_fallback_allowed, final_status_codes,
+            updated_at, row_id
+        from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
+        where endpoint_id = ?
+        order by {NEWEST}
+        """,
+        endpoint_id,
+    )
 
 
 def _settings(endpoint_id: int, row: Mapping[str, Any]) -> EndpointSettings:

@@ -16,6 +16,19 @@ def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None
     return int(rows[0]["matched"]) if rows else None
 
 
+def not_yet_recorded(warehouse: Warehouse) -> str:
+    """The condition, for the statement that moves the webhooks, with the request's id as its bind.
+
+    A repetition that looked before the first one committed would move them once more.
+    """
+    return f"""
+        not exists (
+            select 1 from {warehouse.relation("sync", REPLAYS)} as asked
+            where asked.replay_id = ?
+        )
+    """
+
+
 def record_request(
     warehouse: Warehouse,
     request_id: str,

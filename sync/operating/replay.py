@@ -16,7 +16,7 @@ from typing import Any
 from sync.clock import Clock
 from sync.errors import SyncError
 from sync.ledger.tables import OUTBOX
-from sync.operating.operator_requests import record_request, recorded_matches
+from sync.operating.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.operating.replay_selection import ReplayState, Selection
 from sync.warehouse import Warehouse
 
@@ -185,12 +185,15 @@ def replay(
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
-            where {condition} and {_verdict(selection)} = 'ok'
+            where {condition}
+                and {_verdict(selection)} = 'ok'
+                and {not_yet_recorded(warehouse)}
             """,
             made,
             now,
             now,
             *binds,
+            made,
         )
         if at_most is not None and matched > at_most:
             raise ReplayGrew(
@@ -205,6 +208,8 @@ def replay(
                 selection=selection.as_json(),
                 matched=matched,
             )
+    if not matched and (known := recorded_matches(warehouse, replay_id)) is not None:
+        return Replay(replay_id, known)
     return Replay(made if matched else None, matched)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sync.ledger.tables import MIGRATIONS, ensure_ledger
+from sync.ledger.tables import MIGRATIONS, ensure_ledger, ledger_ids
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 
@@ -52,13 +52,29 @@ def test_a_ledger_of_an_earlier_version_gets_what_is_new_and_keeps_its_rows(
     warehouse: Warehouse,
 ) -> None:
     ensure_ledger(warehouse)
-    for column in ("lease_owner", "lease_expires_at"):
+    for column in ("lease_owner", "lease_expires_at", "first_used_at", "row_id"):
         warehouse.execute(f"alter table analytics.sync.activations drop column {column}")
+    warehouse.execute(f"alter table {HISTORY} drop column ledger_id")
     warehouse.execute(
         "insert into analytics.sync.activations select 'course_completion', sysdate(), sysdate()"
+        " union all select 'course_enrollment', sysdate(), sysdate()"
     )
     warehouse.execute(f"delete from {HISTORY} where version > 1")
     assert ensure_ledger(warehouse) == NEWEST
-    (row,) = warehouse.rows("select * from analytics.sync.activations")
-    assert row["event_type"] == "course_completion"
-    assert row["lease_owner"] is None
+    first, second = warehouse.rows("select * from analytics.sync.activations order by event_type")
+    assert (first["event_type"], second["event_type"]) == ("course_completion", "course_enrollment")
+    assert first["lease_owner"] is None
+    assert None not in (first["row_id"], second["row_id"])
+    assert first["row_id"] != second["row_id"], "an id for each row, not for each statement"
+    assert len(ledger_ids(warehouse)) == 1
+
+
+def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(warehouse: Warehouse) -> None:
+    ensure_ledger(warehouse)
+    before = ledger_ids(warehouse)
+    assert len(before) == 1
+    ensure_ledger(warehouse)
+    assert ledger_ids(warehouse) == before
+    warehouse.execute("drop schema analytics.sync cascade")
+    ensure_ledger(warehouse)
+    assert ledger_ids(warehouse).isdisjoint(before)

@@ -15,7 +15,13 @@ final as (
     from source
     -- Rows are added by hand: of several for one endpoint the newest counts.
     qualify row_number() over (
-        partition by endpoint_id order by updated_at desc nulls last, payload_format asc
+        partition by endpoint_id
+        order by
+            updated_at desc nulls last,
+            payload_format asc,
+            is_learning_time_enabled asc,
+            is_eu_fallback_allowed asc,
+            final_status_codes asc
     ) = 1
 )
 

@@ -1,0 +1,275 @@
+"""Two sessions that each saw no row, or the same row: nothing that either did is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sync.clock import warehouse_clock
+from sync.detection.activation import activate, recorded_activation
+from sync.detection.completions import Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.tables import ensure_ledger
+from sync.operating.endpoint_settings import change_settings, read_settings
+from sync.operating.replay import Replay, replay
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.policies.breaker import EndpointState
+from sync.warehouse import Warehouse
+from tests.support.completions import add_completions, completion
+from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
+
+STATES = "analytics.sync.endpoint_state"
+NOON = datetime(2026, 11, 20, 12)
+
+
+class Joined(Warehouse):
+    """A session in which others act just before, or after, each statement that begins so."""
+
+    def __init__(
+        self, warehouse: Warehouse, begins: str, act: Callable[[], object], *, after: bool = False
+    ) -> None:
+        super().__init__(warehouse.settings, warehouse._connection)  # pyright: ignore[reportPrivateUsage]
+        self._begins, self._act, self._after = begins, act, after
+        self.met = 0
+
+    def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
+        is_met = not self.met and " ".join(sql.lower().split()).startswith(self._begins)
+        self.met += is_met
+        if is_met and not self._after:
+            self._act()
+        cursor = super()._run(sql, binds)
+        if is_met and self._after:
+            self._act()
+        return cursor
+
+
+def disabled(state: EndpointState) -> EndpointState:
+    return replace(state, disabled_at=NOON, disabled_reason="endpoint_gone")
+
+
+def slower(state: EndpointState) -> EndpointState:
+    return replace(state, rate_factor=state.rate_factor / 2)
+
+
+def add_twin(warehouse: Warehouse, row_id: str) -> None:
+    """A first row of endpoint 7 by a run that saw none; it commits now."""
+    warehouse.execute(
+        f"""
+        insert into {STATES} (
+            endpoint_id, version, writer, breaker_state, consecutive_failures, window_attempts,
+            window_failures, open_count, half_open_successes, rate_factor, updated_at, row_id
+        )
+        select 7, 0, 'another run', 'closed', 0, 0, 0, 0, 0, 1.0, sysdate(), ?
+        """,
+        row_id,
+    )
+
+
+@pytest.mark.parametrize("twin", ["0000", "zzzz"], ids=["first by id", "last by id"])
+@pytest.mark.parametrize("begins", [f"insert into {STATES}", f"delete from {STATES}"])
+def test_a_disable_between_another_runs_insert_and_its_removal_of_twins_stands(
+    warehouse: Warehouse, twin: str, begins: str
+) -> None:
+    ensure_ledger(warehouse)
+
+    def meanwhile() -> None:
+        EndpointStates(warehouse).change([7], disabled)
+
+    def twins_meanwhile() -> None:
+        # Run A has inserted its row; run B, which saw none, commits its own, and A goes on.
+        add_twin(warehouse, twin)
+        meanwhile()
+
+    is_insert = begins.startswith("insert")
+    late = Joined(
+        warehouse,
+        begins,
+        twins_meanwhile if is_insert else meanwhile,
+        after=is_insert,
+    )
+    EndpointStates(late).change([7], slower)
+    assert late.met == 1
+    (row,) = warehouse.rows(f"select disabled_reason, rate_factor from {STATES}")
+    assert (row["disabled_reason"], row["rate_factor"]) == ("endpoint_gone", 0.5)
+
+
+@pytest.mark.parametrize("twin", ["0000", "zzzz"], ids=["first by id", "last by id"])
+def test_a_twin_that_commits_late_hides_no_state_that_was_set(
+    warehouse: Warehouse, twin: str
+) -> None:
+    ensure_ledger(warehouse)
+    states = EndpointStates(warehouse)
+    states.change([7], disabled)
+    add_twin(warehouse, twin)
+    assert states.load([7])[7].disabled_reason == "endpoint_gone"
+    states.change([7], slower)
+    (row,) = warehouse.rows(f"select disabled_reason, rate_factor from {STATES}")
+    assert (row["disabled_reason"], row["rate_factor"]) == ("endpoint_gone", 0.5)
+
+
+def test_a_run_that_set_one_twin_while_another_removed_it_sets_the_other(
+    warehouse: Warehouse,
+) -> None:
+    """Run A read its own row before the twin came; run B sees both and keeps the twin."""
+    ensure_ledger(warehouse)
+
+    def twin_wins() -> None:
+        add_twin(warehouse, "zzzz")
+        EndpointStates(warehouse).change([7], disabled)
+
+    late = Joined(warehouse, f"update {STATES}", twin_wins)
+    EndpointStates(late).change([7], slower)
+    (row,) = warehouse.rows(f"select disabled_reason, rate_factor from {STATES}")
+    assert (row["disabled_reason"], row["rate_factor"]) == ("endpoint_gone", 0.5)
+
+
+def test_rows_of_an_earlier_version_get_an_id_and_can_be_changed(warehouse: Warehouse) -> None:
+    ensure_ledger(warehouse)
+    add_twin(warehouse, "zzzz")
+    warehouse.execute(f"update {STATES} set row_id = null")
+    EndpointStates(warehouse).change([7], disabled)
+    (row,) = warehouse.rows(f"select row_id, disabled_reason from {STATES}")
+    assert row["row_id"] is not None
+    assert row["disabled_reason"] == "endpoint_gone"
+
+
+def test_two_people_who_set_different_settings_at_once_set_both(warehouse: Warehouse) -> None:
+    ensure_ledger(warehouse)
+    clock = warehouse_clock(warehouse)
+    for n, after in enumerate((False, True), start=1):
+        late = Joined(
+            warehouse,
+            "insert into analytics.sync.endpoint_settings",
+            partial(change_settings, warehouse, n, clock=clock, is_eu_fallback_allowed=True),
+            after=after,
+        )
+        change_settings(late, n, clock=clock, is_learning_time_enabled=False)
+        found = read_settings(warehouse, n)
+        assert (found.is_eu_fallback_allowed, found.is_learning_time_enabled) == (True, False)
+
+
+def test_settings_count_also_when_the_newest_row_is_from_a_clock_ahead(
+    warehouse: Warehouse,
+) -> None:
+    ensure_ledger(warehouse)
+    change_settings(warehouse, 1, clock=lambda: NOON, is_eu_fallback_allowed=True)
+    change_settings(
+        warehouse, 1, clock=lambda: NOON - timedelta(days=1), is_eu_fallback_allowed=False
+    )
+    assert not read_settings(warehouse, 1).is_eu_fallback_allowed
+
+
+def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:
+    """The one that comes late with another moment has no say in what is old."""
+    session, clock = pipeline.warehouse, pipeline.clock
+    later = ACTIVATED_AT + timedelta(days=300)
+    late = Joined(
+        session,
+        "insert into analytics.sync.activations",
+        lambda: enqueue(session, run_id="run-1", clock=clock, activated_at=ACTIVATED_AT),
+    )
+    assert activate(late, clock=clock, activated_at=later) == ACTIVATED_AT
+
+
+@pytest.mark.parametrize("days", [-300, 300])
+def test_an_activation_under_which_events_were_recorded_stands_against_a_late_twin(
+    pipeline: Pipeline, days: int
+) -> None:
+    session = pipeline.warehouse
+    assert pipeline.detect() == Enqueued(ACTIVATED_AT, 2, 0)
+    add_activation(session, ACTIVATED_AT + timedelta(days=days))
+    assert recorded_activation(session) == ACTIVATED_AT
+    assert pipeline.detect(activated_at=None) == Enqueued(ACTIVATED_AT, 0, 0)
+    assert recorded_activation(session) == ACTIVATED_AT
+
+
+def test_nothing_is_recorded_under_an_activation_that_does_not_stand(pipeline: Pipeline) -> None:
+    """A twin with an earlier moment commits just before the first events are recorded."""
+    session = pipeline.warehouse
+    earlier = ACTIVATED_AT - timedelta(days=1)
+    late = Joined(
+        session,
+        "update analytics.sync.activations",
+        lambda: add_activation(session, earlier),
+    )
+    first = enqueue(late, run_id="run-1", clock=pipeline.clock, activated_at=ACTIVATED_AT)
+    assert late.met
+    assert isinstance(first, LeftToAnother), "what it saw is still to be done"
+    assert pipeline.rows("webhook_id") == []
+    assert pipeline.detect() == Enqueued(earlier, 2, 0)
+
+
+def add_activation(session: Warehouse, moment: datetime) -> None:
+    session.execute(
+        "insert into analytics.sync.activations (event_type, activated_at, recorded_at, row_id)"
+        " select 'course_completion', cast(? as timestamp_ntz), sysdate(), uuid_string()",
+        moment.isoformat(),
+    )
+
+
+@pytest.mark.parametrize(
+    "begins", ["update analytics.sync.activations", "insert into analytics.sync.webhook_outbox"]
+)
+def test_completions_that_commit_after_the_count_are_under_the_guard_as_well(
+    pipeline: Pipeline, begins: str
+) -> None:
+    session = pipeline.warehouse
+    pipeline.detect()
+    add_completions(session, [completion(3, PASSED_AT)])
+
+    def more() -> None:
+        add_completions(session, [completion(n, PASSED_AT) for n in range(10, 30)])
+
+    def detect(who: Warehouse, *, allow_mass_send: bool = False) -> object:
+        return enqueue(
+            who,
+            run_id="run-2",
+            clock=pipeline.clock,
+            mass_send_limit=5,
+            allow_mass_send=allow_mass_send,
+        )
+
+    late = Joined(session, begins, more)
+    assert detect(late) == HeldBack(ACTIVATED_AT, found=21, limit=5)
+    assert late.met
+    assert len(pipeline.rows("webhook_id")) == 2
+    assert detect(session, allow_mass_send=True) == Enqueued(ACTIVATED_AT, 21, 0)
+
+
+def test_old_completions_do_not_count_for_the_guard_of_the_insert(pipeline: Pipeline) -> None:
+    old = [completion(n, "2026-02-27T00:00:00") for n in range(10, 30)]
+    add_completions(pipeline.warehouse, old)
+    assert pipeline.detect(mass_send_limit=2) == Enqueued(ACTIVATED_AT, 2, 20)
+
+
+def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
+    pipeline: Pipeline,
+) -> None:
+    session = pipeline.warehouse
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+
+    def ask(who: Warehouse) -> Replay:
+        return replay(
+            who,
+            Selection(state=ReplayState.DELIVERED),
+            requested_by="test",
+            clock=pipeline.clock,
+            replay_id="11111111-1111-4111-8111-111111111111",
+        )
+
+    def first_is_done() -> None:
+        ask(session)
+        pipeline.send()
+
+    late = Joined(session, "begin", first_is_done)
+    assert ask(late) == Replay("11111111-1111-4111-8111-111111111111", 2)
+    assert late.met
+    pipeline.send()
+    assert len(pipeline.target.received) == 4, "once, and once more"

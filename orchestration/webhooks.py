@@ -14,20 +14,16 @@ from orchestration.dry_run import is_dry_run, would_detect, would_freeze, would_
 from orchestration.effective import given_config, settings_table
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
-from sync.authentication.secrets import SecretStore
 from sync.clock import warehouse_clock
 from sync.detection.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
 from sync.detection.event_sources import COMPLETIONS
 from sync.enrichment.learning_time import LearningTimeClient
-from sync.http.network import canary, network_policy
-from sync.http.resolver import SystemResolver
-from sync.http.transport import Transport
 from sync.ledger.attempts import Attempt
 from sync.ledger.outbox import Outbox
 from sync.messages.freeze import freeze
 from sync.operating.watching import Watch, watching
 from sync.sending.dispatch import dispatch
-from sync.sending.sender import Sender
+from sync.sending.tools import sending_tools
 from sync.settings import journal_directory, load_settings
 
 GROUP = "webhooks"
@@ -179,23 +175,17 @@ def completion_webhooks(
     if is_dry_run(context):
         return dg.MaterializeResult(metadata=would_send(context, warehouse) | shown)
     run_id = context.run.run_id
-    settings = load_settings(os.environ)
-    policy = network_policy(os.environ, settings)
-    resolver = SystemResolver(canary=canary(settings))
     with (
         watching("deliver", run_id) as watch,
         warehouse.session(purpose="deliver") as session,
-        Transport(policy=policy, resolver=resolver) as transport,
+        sending_tools(os.environ, load_settings(os.environ)) as tools,
     ):
         clock = warehouse_clock(session)
         report = dispatch(
             session,
-            Sender(
+            tools.sender(
                 run_id=run_id,
                 clock=clock,
-                secrets=SecretStore.from_environment(os.environ),
-                poster=transport,
-                policy=policy,
                 journal_directory=journal_directory(os.environ),
                 limits=config.limits(),
             ),

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sync.authentication.oauth import TOKEN_SECONDS, Bearer, Misconfigured, TokenSource
 from sync.contract.routing import Endpoint
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 
 SECOND_TRY_SECONDS = 1.0
 """With less time left after a 401, the next scheduled attempt is the better second try."""
@@ -48,7 +48,7 @@ def post_authorized(
         if isinstance(authorization, Misconfigured):
             # Changed since the run looked: nothing is charged, and the next run holds the rest.
             text = "the OAuth settings of the endpoint are incomplete"
-            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text)
+            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_TRIED)
         extra = {"Authorization": authorization.header} if isinstance(authorization, Bearer) else {}
         started = clock()
         result = poster.post(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 
 MAX_EXPIRES_IN = 10**10
 """Three centuries; beyond lie infinity and numbers that no clock can be added to."""
@@ -65,4 +65,4 @@ def _parse(body: bytes) -> Mapping[str, object] | None:
 
 
 def _failure(problem: str, kind: ErrorKind = ErrorKind.HTTP) -> Failure:
-    return Failure(kind, Attribution.THEIRS, f"token endpoint: {problem}")
+    return Failure(kind, Attribution.THEIRS, f"token endpoint: {problem}", reached=Reached.HOST)

@@ -18,7 +18,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from sync.http.deadline import Deadline
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.wires import HeadCutOff
 
 _TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
@@ -34,6 +34,40 @@ _OUR_ERRNOS = frozenset(
         errno.ENOMEM,
     }
 )
+
+_NO_ROUTE_ERRNOS = frozenset(
+    {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
+)
+_HOST_ERRORS = (
+    ConnectionRefusedError,
+    ConnectionResetError,
+    InvalidHeader,
+    http.client.HTTPException,
+)
+
+
+def reached(error: BaseException, *, deadline: Deadline) -> Reached:
+    """How far the exchange behind an error of ``requests`` or anything below it came.
+
+    A connection that is used again proves nothing: it was made before, and a peer that closed it
+    may have done so before, too.
+    """
+    causes = list(_all(error))
+    if deadline.has_connected or any(_is_response(cause) for cause in causes):
+        return Reached.HOST
+    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
+    if numbers & _NO_ROUTE_ERRNOS:
+        return Reached.NO_ROUTE
+    if numbers & _OUR_ERRNOS or any(isinstance(cause, ValueError) for cause in causes):
+        return Reached.NOT_TRIED
+    return Reached.NOTHING
+
+
+def _is_response(error: BaseException) -> bool:
+    """Something came back: a refusal, a reset, or bytes, whatever they were worth."""
+    # The error for no byte at all, which our own deadline may cause, is derived from two others.
+    is_nothing = isinstance(error, http.client.RemoteDisconnected)
+    return isinstance(error, HeadCutOff) or (isinstance(error, _HOST_ERRORS) and not is_nothing)
 
 
 def is_unconnected(error: BaseException) -> bool:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from sync.errors import ConfigurationError
 from sync.http.addresses import AddressPolicy
-from sync.http.urls import InvalidTarget, parse_development_targets, parse_url
+from sync.http.resolver import parse_canary
+from sync.http.urls import InvalidTarget, Rule, parse_development_targets, parse_url
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 
 PORTS_SETTING = "LTW_WEBHOOK_PORTS"
 DEVELOPMENT_SETTING = "LTW_DEVELOPMENT_TARGETS"
 DEFAULT_PORTS = "443"
+CANARY_SETTING = "LTW_NETWORK_CANARY"
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +39,23 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
     )
 
 
-def canary(settings: WarehouseSettings) -> str | None:
-    """A name that resolves from here as long as our own network works: the warehouse's host.
+def canary(settings: WarehouseSettings, environ: Mapping[str, str] | None = None) -> str | None:
+    """A host that can be reached from here as long as our own network works.
 
-    Without one (the embedded warehouse has no name), an outage of our own name servers would be
-    charged to customers.
+    That of ``LTW_NETWORK_CANARY`` (``host`` or ``host:port``), else the warehouse's. Without one
+    (the embedded warehouse has no name), an outage of our own network would be charged to
+    customers.
+
+    Raises:
+        ConfigurationError: the setting is malformed.
     """
+    given = (environ or {}).get(CANARY_SETTING, "").strip()
+    if given:
+        try:
+            parse_canary(given)
+        except ValueError as error:
+            raise ConfigurationError(f"{CANARY_SETTING}: {error}") from None
+        return given
     match settings:
         case SnowflakeWarehouse(account=account):
             return f"{account}.snowflakecomputing.com"
@@ -53,10 +66,12 @@ def canary(settings: WarehouseSettings) -> str | None:
 def refusal_of(url: str, policy: AddressPolicy) -> str | None:
     """Why a URL can never be sent to as it is written; None when only its addresses can tell."""
     try:
-        parse_url(url, policy.development_targets, policy.ports)
+        target = parse_url(url, policy.development_targets, policy.ports)
     except InvalidTarget as refusal:
         return str(refusal)
-    return None
+    if target.literal is None or target.is_development or policy.allows(target.literal):
+        return None
+    return str(InvalidTarget(Rule.ADDRESS))
 
 
 def _ports(text: str) -> frozenset[int]:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from sync.errors import SyncError
-from sync.http.results import Attribution
+from sync.http.results import Attribution, Reached
 from sync.http.urls import Target
 
 MAX_LOOKUPS = 64
 """Lookups in flight at once: a resolver that hangs must not pile up threads for ever."""
 CANARY_SECONDS = 2.0
+CANARY_PORT = 443
+CANARY_ADDRESSES = 3
+"""How many of its addresses are tried; one that responds is enough."""
+NAME_SERVER_RESPONDED = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)
+)
+"""Codes by which a name server says that there is no such name, or no address for it."""
 IDLE_SECONDS = 5.0
 """A lookup's thread ends after so long without another one."""
 
@@ -25,9 +36,17 @@ Lookup = Callable[[str, int], list[Any]]
 class ResolutionFailed(SyncError):
     """A name has no answer; ``attribution`` says whether that is the endpoint's doing."""
 
-    def __init__(self, text: str, attribution: Attribution) -> None:
+    def __init__(
+        self,
+        text: str,
+        attribution: Attribution,
+        reached: Reached = Reached.NOTHING,
+        hosts: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(text)
         self.attribution = attribution
+        self.reached = reached
+        self.hosts = hosts
 
 
 def _getaddrinfo(name: str, port: int) -> list[Any]:
@@ -83,6 +102,7 @@ class SystemResolver:
     """
 
     canary: str | None = None
+    """A name or an address, with ``:port`` when that is not 443."""
     lookup: Lookup = _getaddrinfo
     _slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
@@ -100,30 +120,65 @@ class SystemResolver:
         found = self._within(name, target.port, timeout_seconds)
         if isinstance(found, list):
             return [str(entry[4][0]) for entry in found]
-        if isinstance(found, socket.gaierror) and found.errno == socket.EAI_NONAME:
-            raise ResolutionFailed("the host name does not exist", Attribution.THEIRS)
-        ours = self.canary is not None and not isinstance(
-            self._within(f"{self.canary}.", 443, CANARY_SECONDS), list
-        )
+        hosts = frozenset({target.host})
+        if isinstance(found, UnicodeError):
+            text = "the host name does not exist"
+            raise ResolutionFailed(text, Attribution.THEIRS, Reached.NOT_TRIED, hosts)
+        if isinstance(found, socket.gaierror) and found.errno in NAME_SERVER_RESPONDED:
+            text = "the host name does not exist"
+            raise ResolutionFailed(text, Attribution.THEIRS, Reached.NAME_SERVER, hosts)
+        ours = self.canary is not None and not isinstance(self._find_canary(), list)
         raise ResolutionFailed(
             "no host name can be resolved from here" if ours else "the host name gets no answer",
             Attribution.OURS if ours else Attribution.THEIRS,
+            Reached.NOTHING,
+            hosts,
         )
 
-    def _within(self, name: str, port: int, seconds: float) -> list[Any] | OSError | None:
+    def reaches_canary(self) -> bool | None:
+        """Whether a connection to the canary comes about, or is refused; None without a canary.
+
+        It takes ``CANARY_SECONDS`` for the name and as long for the connections.
+        """
+        if self.canary is None:
+            return None
+        try:
+            found = self._find_canary()
+        except ResolutionFailed:
+            return False
+        until = time.monotonic() + CANARY_SECONDS
+        for family, kind, proto, _, address in found[:CANARY_ADDRESSES] if found else ():
+            with socket.socket(family, kind, proto) as sock:
+                sock.settimeout(max(until - time.monotonic(), 0.1))
+                try:
+                    sock.connect(address)
+                except ConnectionRefusedError:
+                    return True
+                except OSError:
+                    continue
+                return True
+        return False
+
+    def _find_canary(self) -> list[Any] | None:
+        """Its addresses; None when it has none, or none in time."""
+        host, port = parse_canary(self.canary or "")
+        found = self._within(host, port, CANARY_SECONDS)
+        return found if isinstance(found, list) else None
+
+    def _within(self, name: str, port: int, seconds: float) -> list[Any] | Exception | None:
         """The answer, the error, or None when neither came in time."""
         if not self._slots.acquire(timeout=max(seconds, 0)):
-            raise ResolutionFailed("too many lookups are waiting", Attribution.OURS)
-        box: list[list[Any] | OSError] = []
+            raise ResolutionFailed(
+                "too many lookups are waiting", Attribution.OURS, Reached.NOT_TRIED
+            )
+        box: list[list[Any] | Exception] = []
         done = threading.Event()
 
         def look_up() -> None:
             try:
                 box.append(self.lookup(name, port))
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 box.append(error)
-            except UnicodeError:
-                box.append(socket.gaierror(socket.EAI_NONAME, "not a name"))
             finally:
                 self._slots.release()
                 done.set()
@@ -131,3 +186,20 @@ class SystemResolver:
         self._threads.run(look_up)
         done.wait(seconds)
         return box[0] if box else None
+
+
+def parse_canary(text: str) -> tuple[str, int]:
+    """Host and port of a canary; a name as an absolute one, so that search domains stay out.
+
+    Raises:
+        ValueError: it is neither ``host`` nor ``host:port``.
+    """
+    host, separator, port = text.partition(":")
+    is_port = port.isascii() and port.isdigit() and 0 < int(port) < 65_536
+    if not host or (separator and not is_port):
+        raise ValueError(f"{text!r} is neither a host nor host:port")
+    try:
+        ip_address(host)
+    except ValueError:
+        host = f"{host.removesuffix('.')}."
+    return host, int(port or CANARY_PORT)

@@ -29,6 +29,29 @@ class ErrorKind(StrEnum):
     """A fault on the sender's side."""
 
 
+class Reached(StrEnum):
+    """How far a request came: the evidence by which a failure is theirs or ours.
+
+    Set where the bytes meet the network, never guessed from a text.
+    """
+
+    NOT_TRIED = "not_tried"
+    """Nothing left this process: refused by a rule, unfit settings, no free socket."""
+    NO_ROUTE = "no_route"
+    """The operating system knows no way to the host, or was told that there is none."""
+    NOTHING = "nothing"
+    """Neither the host nor a name server responded: it may be down, or our own network."""
+    NAME_SERVER = "name_server"
+    """A name server said that the name does not exist, so our network works."""
+    HOST = "host"
+    """A connection came about or was refused, so our network works."""
+
+    @property
+    def proves_network(self) -> bool:
+        """Whether it could not have come so far without a working network of ours."""
+        return self in (Reached.NAME_SERVER, Reached.HOST)
+
+
 class Attribution(StrEnum):
     """Whose fault a failure is; ours never uses up a customer's attempts."""
 
@@ -66,3 +89,6 @@ class Failure:
     attribution: Attribution
     detail: str
     duration_ms: int = 0
+    reached: Reached = Reached.NOTHING
+    hosts: frozenset[str] = field(default=frozenset(), repr=False)
+    """The name that was looked up, and its addresses: what tells one dead host from many."""

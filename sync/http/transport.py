@@ -19,11 +19,11 @@ from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
 from sync.contract.signing import ID_HEADER, TIMESTAMP_HEADER
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.http.deadline import Deadline, Watchdog
-from sync.http.failures import classify, is_unconnected
+from sync.http.failures import classify, is_unconnected, reached
 from sync.http.masking import excerpt
 from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.resolver import ResolutionFailed, SystemResolver
-from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 from sync.http.urls import InvalidTarget
 
 DEFAULT_DEADLINE_SECONDS = 20.0
@@ -55,6 +55,7 @@ _EXCHANGE_ERRORS = (
     # Raised below requests for header values that no encoding carries.
     ValueError,
 )
+_FARTHER = list(Reached)
 _Read = TypeVar("_Read", Answer, AnswerWithBody)
 
 
@@ -160,12 +161,23 @@ class Transport:
             )
             return self._exchange(vetted, body, headers, deadline, read)
         except InvalidTarget as refusal:
-            return Failure(ErrorKind.INVALID_TARGET, Attribution.THEIRS, str(refusal))
+            return Failure(
+                ErrorKind.INVALID_TARGET,
+                Attribution.THEIRS,
+                str(refusal),
+                reached=Reached.NOT_TRIED,
+            )
         except ResolutionFailed as failed:
-            return Failure(ErrorKind.DNS, failed.attribution, str(failed))
+            return Failure(
+                ErrorKind.DNS,
+                failed.attribution,
+                str(failed),
+                reached=failed.reached,
+                hosts=failed.hosts,
+            )
         except InvalidHeader:
             text = "a header holds a character that no header may hold"
-            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text)
+            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_TRIED)
 
     def _exchange(
         self,
@@ -176,6 +188,8 @@ class Transport:
         read: Callable[[Response], _Read],
     ) -> _Read | Failure:
         failure = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no address was tried")
+        hosts = frozenset({vetted.target.host, *(str(one) for one in vetted.addresses)})
+        furthest = Reached.NOT_TRIED
         merged = {**_DEFAULT_HEADERS, **headers}
         for tried, address in enumerate(vetted.addresses):
             request = PinnedRequest(vetted.target, address, deadline, headers=merged, body=body)
@@ -184,7 +198,13 @@ class Transport:
             try:
                 response = self._adapter.exchange(request, connect_seconds=share)
             except _EXCHANGE_ERRORS as error:
-                failure = classify(error, deadline=deadline, is_ipv6=address.version == 6)
+                # One address that responds proves as much as if all did.
+                furthest = max(furthest, reached(error, deadline=deadline), key=_FARTHER.index)
+                failure = replace(
+                    classify(error, deadline=deadline, is_ipv6=address.version == 6),
+                    reached=furthest,
+                    hosts=hosts,
+                )
                 if is_unconnected(error) and not deadline.is_over:
                     continue
                 return failure

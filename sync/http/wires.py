@@ -97,6 +97,8 @@ class Watched(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
+        if _current.deadline is not None:
+            _current.deadline.has_connected = True
         seconds = plain.gettimeout()
         sock = _Blocking(fileno=plain.detach())
         sock.settimeout(seconds)

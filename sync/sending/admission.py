@@ -16,7 +16,7 @@ from sync.policies.breaker import EndpointState
 from sync.policies.pacing import Grant, Pace
 from sync.policies.retry import Disable, NoEffect, PauseUntil, Signal, SlowDown
 from sync.sending.bulkheads import Standing
-from sync.sending.faults import is_answered
+from sync.sending.faults import proves_network
 
 LEASE_MARGIN = timedelta(seconds=30)
 """Room between the last start of a send and the end of the lease, beyond the send's deadline.
@@ -139,7 +139,7 @@ class Admission:
     def arrive(self, attempt: Attempt) -> None:
         """An attempt that was judged can be collected: the ledger hears of it with the next."""
         endpoint_id = attempt.claimed.endpoint_id
-        self.answers += int(is_answered(attempt))
+        self.answers += int(proves_network(attempt))
         if self._resting_by.get(endpoint_id) is attempt:
             del self._resting_by[endpoint_id]
             self._rested_at[endpoint_id] = self._collected

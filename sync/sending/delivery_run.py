@@ -23,7 +23,7 @@ from sync.messages.endpoints import load_endpoints, seen_by_endpoint, unusable_e
 from sync.policies.breaker import after_batch
 from sync.policies.retry import RetryPolicy, decide
 from sync.sending.admission import Admission, Row
-from sync.sending.faults import is_answered, uncharge_own_network_fault
+from sync.sending.faults import judge_by_evidence, network_worked_at
 from sync.sending.readiness import NotReady, readiness
 from sync.sending.sender import DispatchReport, Sender
 from sync.warehouse import Warehouse
@@ -40,7 +40,7 @@ class Run:
         self._states = EndpointStates(warehouse)
         self._tokens = TokenSource(sender.poster, sender.secrets)
         self._keys: dict[int, tuple[SigningKey, ...]] = {}
-        self._last_answer_at: datetime | None = None
+        self._network_worked_at: datetime | None = None
         self.report = DispatchReport()
         configured = load_endpoints(warehouse).by_id
         in_use = self._outbox.endpoints_in_use()
@@ -72,16 +72,18 @@ class Run:
 
         The attempts as they were recorded: not charged, where the fault was ours.
         """
-        judged = uncharge_own_network_fault(
-            attempts, now=self._sender.clock(), last_answer_at=self._last_answer_at
+        judged = judge_by_evidence(
+            attempts,
+            now=self._sender.clock(),
+            worked_at=self._network_worked_at,
+            canary=self._sender.canary,
         )
-        if judged is not None:
-            self.report.is_own_network_down = True
-            attempts = judged
+        attempts = judged.attempts
+        self.report.is_own_network_down |= judged.is_own_network_down
+        if judged.is_changed:
             self._journal_all(attempts)
+        self._network_worked_at = network_worked_at(attempts, self._network_worked_at)
         self._finish(attempts, list(untried))
-        answered = [one.finished_at for one in attempts if is_answered(one)]
-        self._last_answer_at = max(answered, default=self._last_answer_at)
         return attempts
 
     def linger(self, seconds_left: float) -> bool:

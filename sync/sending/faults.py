@@ -1,46 +1,121 @@
-"""Whose fault it is when nothing works: one endpoint's outage, or our own."""
+"""Whose fault it is that nobody responds, by evidence: one endpoint's outage, or our own.
+
+A completed connection, a refusal and an unknown name prove that our network works
+(``http.results.Reached``). Silence proves nothing, so it is charged to the endpoint unless there
+is more to say for an outage of ours than that several are silent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.ledger.attempts import Attempt
-from sync.policies.retry import NoEffect, Signal, own_fault
+from sync.policies.retry import NoEffect, RetryPolicy, Signal, decide, own_fault
 
-UNREACHABLE = frozenset({ErrorKind.DNS, ErrorKind.CONNECT, ErrorKind.TIMEOUT})
-SUSPICIOUS_ENDPOINTS = 3
-"""So many unrelated endpoints do not fall silent within one batch by chance."""
+SUSPICIOUS_HOSTS = 3
+"""So many hosts that share neither a name nor an address do not fall silent at once by chance."""
+
+Canary = Callable[[], bool | None]
+"""Whether a host that must be reachable from here is; None when there is none to ask."""
 
 
-def uncharge_own_network_fault(
-    attempts: Sequence[Attempt], *, now: datetime, last_answer_at: datetime | None
-) -> list[Attempt] | None:
-    """The attempts with nothing charged, when it looks like our network; None when it does not.
+@dataclass(frozen=True)
+class Judged:
+    """Attempts as they are to be recorded."""
 
-    It does when nobody answered at all and at least ``SUSPICIOUS_ENDPOINTS`` endpoints could not
-    be reached by requests that began after the last answer of the run. Otherwise an outage of
-    ours would use up every customer's attempts and open every breaker. Requests from before that
-    answer are charged: others were answered meanwhile.
+    attempts: Sequence[Attempt]
+    is_own_network_down: bool
+    is_changed: bool
+    """Whether some are to be recorded in another way than they were first judged."""
+
+
+def judge_by_evidence(
+    attempts: Sequence[Attempt], *, now: datetime, worked_at: datetime | None, canary: Canary
+) -> Judged:
+    """Charge what is silent to the endpoints, or nothing of it when our own network is down.
+
+    Only requests that began after the last proof that our network works (``worked_at``, if there
+    was one before these attempts) can be victims of an outage of ours: during the others somebody
+    else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
+    it knows no way to one, the canary is asked. If it responds, the fault is theirs. If not, and
+    so many hosts are silent, ours. Without a canary it is ours only if the system knows a way to
+    none of them: any other silence is charged, or a customer's dead hosts would be tried for ever.
     """
+    if not any(_is_silent(one) for one in attempts):
+        return Judged(attempts, is_own_network_down=False, is_changed=False)
+    proven = network_worked_at(attempts, worked_at)
+    suspicious = {
+        id(one)
+        for one in attempts
+        if _is_silent(one) and (proven is None or one.started_at > proven)
+    }
+    silent = [one for one in attempts if id(one) in suspicious]
+    is_widespread = count_hosts(silent) >= SUSPICIOUS_HOSTS
+    is_blamed_on_us = any(_is_ours(one) for one in silent)
+    works = canary() if is_widespread or is_blamed_on_us else None
+    is_down = is_widespread and (
+        works is False or (works is None and all(_has_no_way(one) for one in silent))
+    )
 
-    def is_suspicious(attempt: Attempt) -> bool:
-        return last_answer_at is None or attempt.started_at > last_answer_at
+    def judged(one: Attempt) -> Attempt:
+        if id(one) in suspicious:
+            if is_down:
+                return _uncharged(one, now)
+            return _charged(one) if works else one
+        return _charged(one) if _is_silent(one) else one
 
-    if any(is_answered(one) for one in attempts):
-        return None
-    silent = {one.claimed.endpoint_id for one in attempts if is_suspicious(one)}
-    if len(silent) < SUSPICIOUS_ENDPOINTS:
-        return None
-    return [_uncharged(one, now) if is_suspicious(one) else one for one in attempts]
+    after = [judged(one) for one in attempts]
+    is_changed = any(one is not other for one, other in zip(after, attempts, strict=True))
+    return Judged(after, is_own_network_down=is_down, is_changed=is_changed)
 
 
-def is_answered(attempt: Attempt) -> bool:
-    """Whether the endpoint was reached, whatever came of it."""
+def network_worked_at(attempts: Iterable[Attempt], before: datetime | None) -> datetime | None:
+    """When one of the attempts, or one before them, last proved that our network works."""
+    moments = [_proven_at(one) for one in attempts if proves_network(one)]
+    return max(moments if before is None else [*moments, before], default=None)
+
+
+def proves_network(attempt: Attempt) -> bool:
+    """Whether the request could not have come so far without a working network of ours."""
     result = attempt.result
-    return not (isinstance(result, Failure) and result.error_kind in UNREACHABLE)
+    return not isinstance(result, Failure) or result.reached.proves_network
+
+
+def count_hosts(attempts: Iterable[Attempt]) -> int:
+    """How many hosts the attempts were for; names that share an address are one host."""
+    groups: list[frozenset[str]] = []
+    for one in attempts:
+        result = one.result
+        hosts = result.hosts if isinstance(result, Failure) else frozenset()
+        if hosts:
+            related = [group for group in groups if group & hosts]
+            groups = [group for group in groups if not group & hosts]
+            groups.append(hosts.union(*related))
+    return len(groups)
+
+
+def _proven_at(attempt: Attempt) -> datetime:
+    """A request that timed out was connected at its beginning, and nothing is known of its end."""
+    result = attempt.result
+    is_timeout = isinstance(result, Failure) and result.error_kind is ErrorKind.TIMEOUT
+    return attempt.started_at if is_timeout else attempt.finished_at
+
+
+def _is_silent(attempt: Attempt) -> bool:
+    result = attempt.result
+    return isinstance(result, Failure) and result.reached in (Reached.NOTHING, Reached.NO_ROUTE)
+
+
+def _is_ours(attempt: Attempt) -> bool:
+    return attempt.decision.attribution is Attribution.OURS
+
+
+def _has_no_way(attempt: Attempt) -> bool:
+    result = attempt.result
+    return isinstance(result, Failure) and result.reached is Reached.NO_ROUTE
 
 
 def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
@@ -56,5 +131,29 @@ def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
             effect=NoEffect(),
             signal=Signal.NOTHING,
             attribution=Attribution.OURS,
+        ),
+    )
+
+
+def _charged(attempt: Attempt) -> Attempt:
+    """The attempt as the endpoint's failure, if it was taken for ours."""
+    result = attempt.result
+    if not isinstance(result, Failure) or not _is_ours(attempt):
+        return attempt
+    is_internal = result.error_kind is ErrorKind.INTERNAL
+    theirs = replace(
+        result,
+        error_kind=ErrorKind.CONNECT if is_internal else result.error_kind,
+        attribution=Attribution.THEIRS,
+    )
+    return replace(
+        attempt,
+        result=theirs,
+        decision=decide(
+            theirs,
+            webhook_id=attempt.claimed.webhook_id,
+            attempt_number=attempt.claimed.attempt_count + 1,
+            now=attempt.finished_at,
+            policy=RetryPolicy(),
         ),
     )

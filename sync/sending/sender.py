@@ -17,6 +17,7 @@ from sync.http.addresses import AddressPolicy
 from sync.http.results import Answer, Failure
 from sync.ledger.attempts import Attempt
 from sync.ledger.steps import Hook, nothing
+from sync.sending.faults import Canary
 
 SAMPLE = 50
 
@@ -53,6 +54,8 @@ class Sender:
     policy: AddressPolicy
     journal_directory: Path
     limits: DispatchLimits = DispatchLimits()
+    canary: Canary = lambda: None
+    """Asked before our own network is blamed for silence; see ``sending.faults``."""
     hook: Hook = nothing
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 from sync.operating.endpoint_switch import enable
 from sync.policies.breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
 from sync.policies.retry import JITTER, STANDARD_STEPS
@@ -24,7 +24,14 @@ from tests.support.delivery import Run, audit, complete, seed
 START = datetime(2026, 3, 12, 8, 0)
 TICK = timedelta(minutes=1)
 """Runs come so often while something is due soon."""
-SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
+
+
+def silence(url: str, reached: Reached = Reached.NOTHING) -> Failure:
+    """A time-out; each url is a host of its own."""
+    hosts = frozenset({url})
+    return Failure(
+        ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time", reached=reached, hosts=hosts
+    )
 
 
 def answer(status: int, retry_after: str | None = None) -> Answer:
@@ -43,6 +50,7 @@ class Simulation:
     run: Run
     says: Says
     now: datetime = START
+    canary: Callable[[], bool | None] = lambda: None
     calls: list[tuple[str, str, datetime]] = field(default_factory=list)
     """Url, webhook id and moment of each request."""
 
@@ -61,7 +69,7 @@ class Simulation:
     def tick(self) -> DispatchReport:
         """One run now."""
         sender = self.run.sender(self.warehouse, self)
-        return dispatch(self.warehouse, replace(sender, clock=lambda: self.now))
+        return dispatch(self.warehouse, replace(sender, clock=lambda: self.now, canary=self.canary))
 
     def complete(self, user_id: int) -> None:
         """One more completion, frozen and due now."""
@@ -224,8 +232,9 @@ def test_an_outage_of_ours_charges_nobody_however_long_it_lasts(
 ) -> None:
     back_at = START + timedelta(minutes=12)
     simulation = simulate(
-        lambda url, n: answer(200) if simulation.now >= back_at else SILENCE, endpoints=3
+        lambda url, n: answer(200) if simulation.now >= back_at else silence(url), endpoints=3
     )
+    simulation.canary = lambda: simulation.now >= back_at
     simulation.until(back_at)
     assert len(simulation.calls) > 3 * len(STANDARD_STEPS), "many tries"
     assert [row["attempt_count"] for row in simulation.rows()] == [0, 0, 0], "none charged"
@@ -233,7 +242,32 @@ def test_an_outage_of_ours_charges_nobody_however_long_it_lasts(
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
 
 
-def test_two_silent_endpoints_are_their_own_fault(simulate: Callable[..., Simulation]) -> None:
-    simulation = simulate(lambda url, n: SILENCE, endpoints=2)
-    simulation.tick()
-    assert [row["attempt_count"] for row in simulation.rows()] == [1, 1]
+@pytest.mark.parametrize(
+    ("reached", "canary"),
+    [
+        pytest.param(Reached.HOST, False, id="they accept, and a silent canary cannot excuse it"),
+        pytest.param(Reached.NOTHING, True, id="they are dead, and the canary is not"),
+        pytest.param(Reached.NOTHING, None, id="they are dead, and there is no canary"),
+    ],
+)
+def test_three_silent_hosts_are_charged_unless_our_own_network_is_silent(
+    simulate: Callable[..., Simulation], reached: Reached, *, canary: bool | None
+) -> None:
+    simulation = simulate(lambda url, n: silence(url, reached), endpoints=3)
+    simulation.canary = lambda: canary
+    assert not simulation.tick().is_own_network_down
+    assert [row["attempt_count"] for row in simulation.rows()] == [1, 1, 1]
+
+
+def test_three_hosts_that_never_answer_back_off_rest_and_end_as_dead_letters(
+    simulate: Callable[..., Simulation],
+) -> None:
+    simulation = simulate(lambda url, n: silence(url, Reached.HOST), endpoints=3)
+    simulation.until(START + timedelta(hours=40))
+    states = {(row["state"], row["state_reason"]) for row in simulation.rows()}
+    assert states == {("dead", "attempts_exhausted")}
+    assert len(simulation.calls) == 3 * len(STANDARD_STEPS)
+    breakers = simulation.warehouse.rows(
+        "select breaker_state, consecutive_failures from analytics.sync.endpoint_state"
+    )
+    assert {tuple(one.values()) for one in breakers} == {("open", len(STANDARD_STEPS))}

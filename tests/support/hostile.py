@@ -53,11 +53,13 @@ class Conversation:
 class Endpoint:
     """Accepts connections until closed; keeps every request read and counts connections."""
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script, *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+    ) -> None:
         self._script = script
         self._tls = tls
         self._stopping = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self._open: list[socket.socket] = []

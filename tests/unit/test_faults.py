@@ -1,18 +1,30 @@
-"""Whose fault a silence is."""
+"""Whose fault it is that nobody responds: evidence decides."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
+import pytest
+
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Claimed
 from sync.policies.retry import RetryPolicy, decide
-from sync.sending.faults import SUSPICIOUS_ENDPOINTS, uncharge_own_network_fault
+from sync.sending.faults import SUSPICIOUS_HOSTS, Judged, count_hosts, judge_by_evidence
 
 NOW = datetime(2026, 3, 12, 8, 0)
-SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
+LATER = NOW + timedelta(seconds=1)
 OK = Answer(200, None, "")
+
+
+def failure(
+    *hosts: str,
+    kind: ErrorKind = ErrorKind.TIMEOUT,
+    reached: Reached = Reached.NOTHING,
+    attribution: Attribution = Attribution.THEIRS,
+) -> Failure:
+    return Failure(kind, attribution, "no text counts", reached=reached, hosts=frozenset(hosts))
 
 
 def attempt(endpoint_id: int, result: Answer | Failure, *, started_at: datetime = NOW) -> Attempt:
@@ -27,36 +39,178 @@ def attempt(endpoint_id: int, result: Answer | Failure, *, started_at: datetime 
     )
 
 
-def silent(*endpoint_ids: int, started_at: datetime = NOW) -> list[Attempt]:
-    return [attempt(one, SILENCE, started_at=started_at) for one in endpoint_ids]
+def silent(*numbers: int, started_at: datetime = NOW) -> list[Attempt]:
+    return [
+        attempt(n, failure(f"{n}.example.com", f"192.0.2.{n}"), started_at=started_at)
+        for n in numbers
+    ]
 
 
-def test_when_nobody_answers_nothing_is_charged() -> None:
-    judged = uncharge_own_network_fault(silent(1, 2, 3), now=NOW, last_answer_at=None)
-    assert judged is not None
-    assert [one.is_charged for one in judged] == [False] * 3
-    assert {one.decision.attribution for one in judged} == {Attribution.OURS}
+def judge(
+    attempts: list[Attempt], *, canary: bool | None, worked_at: datetime | None = None
+) -> Judged:
+    return judge_by_evidence(attempts, now=LATER, worked_at=worked_at, canary=lambda: canary)
 
 
-def test_a_few_silent_endpoints_or_one_answer_among_them_are_no_outage() -> None:
-    few = silent(*range(1, SUSPICIOUS_ENDPOINTS))
-    assert uncharge_own_network_fault(few, now=NOW, last_answer_at=None) is None
-    mixed = [*silent(1, 2, 3), attempt(4, OK)]
-    assert uncharge_own_network_fault(mixed, now=NOW, last_answer_at=None) is None
+def charged(judged: Judged) -> list[bool]:
+    return [one.is_charged for one in judged.attempts]
+
+
+def never() -> bool:
+    raise AssertionError("the canary was asked without need")
+
+
+@pytest.mark.parametrize(
+    ("canary", "is_ours"),
+    [
+        pytest.param(False, True, id="the canary is silent, too"),
+        pytest.param(True, False, id="the canary responds"),
+        pytest.param(None, False, id="no canary"),
+    ],
+)
+def test_many_silent_hosts_are_our_outage_only_when_the_canary_is_silent_too(
+    canary: bool | None, *, is_ours: bool
+) -> None:
+    judged = judge(silent(1, 2, 3), canary=canary)
+    assert judged.is_own_network_down is is_ours
+    assert charged(judged) == [not is_ours] * 3
+    assert {one.decision.attribution for one in judged.attempts} == {
+        Attribution.OURS if is_ours else Attribution.THEIRS
+    }
+
+
+def test_few_silent_hosts_are_theirs_whatever_the_canary_says() -> None:
+    judged = judge(silent(*range(1, SUSPICIOUS_HOSTS)), canary=False)
+    assert charged(judged) == [True] * (SUSPICIOUS_HOSTS - 1)
+    assert not judged.is_own_network_down
+
+
+@pytest.mark.parametrize("shared", ["hooks.example.com", "192.0.2.200"], ids=["name", "address"])
+def test_endpoints_on_one_host_are_one_host(shared: str) -> None:
+    """One customer's three regions; or three names of one address."""
+    attempts = [attempt(n, failure(f"{n}.example.com", shared)) for n in (1, 2, 3)]
+    assert count_hosts(attempts) == 1
+    assert charged(judge(attempts, canary=False)) == [True] * 3
+
+
+def test_hosts_are_related_through_a_third_one() -> None:
+    first, second = attempt(1, failure("a", "192.0.2.1")), attempt(2, failure("b", "192.0.2.2"))
+    both = attempt(3, failure("c", "192.0.2.1", "192.0.2.2"))
+    assert [count_hosts([first, second]), count_hosts([first, second, both])] == [2, 1]
+
+
+def test_a_failure_that_names_no_host_counts_for_none() -> None:
+    assert charged(judge([attempt(n, failure()) for n in range(9)], canary=False)) == [True] * 9
+
+
+PROOFS = {
+    "accepted and never answered": failure("x", reached=Reached.HOST),
+    "refused": failure("x", kind=ErrorKind.CONNECT, reached=Reached.HOST),
+    "handshake failed": failure("x", kind=ErrorKind.TLS, reached=Reached.HOST),
+    "unknown name": failure("x", kind=ErrorKind.DNS, reached=Reached.NAME_SERVER),
+    "answered": OK,
+    "answered with an error": Answer(502, None, ""),
+}
+
+
+@pytest.mark.parametrize("proof", [pytest.param(one, id=name) for name, one in PROOFS.items()])
+def test_what_proves_that_our_network_works_is_charged_however_many_there_are(
+    proof: Answer | Failure,
+) -> None:
+    attempts = [attempt(n, proof) for n in range(SUSPICIOUS_HOSTS + 2)]
+    judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
+    assert charged(judged) == [True] * len(attempts)
+
+
+@pytest.mark.parametrize("proof", [pytest.param(one, id=name) for name, one in PROOFS.items()])
+def test_one_proof_makes_the_silence_of_others_meanwhile_theirs(proof: Answer | Failure) -> None:
+    attempts = [*silent(1, 2, 3), attempt(4, proof, started_at=LATER)]
+    judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
+    assert charged(judged) == [True] * 4
+
+
+def test_a_request_that_timed_out_after_connecting_proves_nothing_of_its_end() -> None:
+    hung = attempt(4, failure("x", reached=Reached.HOST), started_at=NOW)
+    assert charged(judge([hung, *silent(1, 2, 3, started_at=LATER)], canary=False)) == [
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_requests_that_hung_while_others_were_answered_are_charged() -> None:
     """The last to end of a large run are those that time out; their silence began long before."""
-    late = silent(1, 2, 3)
-    answered = NOW + timedelta(seconds=1)
-    assert uncharge_own_network_fault(late, now=NOW, last_answer_at=answered) is None
+    judged = judge(silent(1, 2, 3), canary=False, worked_at=LATER)
+    assert charged(judged) == [True] * 3
 
 
 def test_of_an_outage_that_began_in_mid_run_only_what_came_after_it_is_not_charged() -> None:
-    after = NOW + timedelta(seconds=1)
-    attempts = silent(1, 2) + silent(3, 4, 5, started_at=after)
-    judged = uncharge_own_network_fault(
-        attempts, now=after, last_answer_at=NOW + timedelta(milliseconds=500)
+    attempts = [*silent(1, 2), attempt(9, OK), *silent(3, 4, 5, started_at=LATER)]
+    judged = judge(attempts, canary=False)
+    assert charged(judged) == [True, True, True, False, False, False]
+    assert judged.is_own_network_down
+
+
+def no_way(n: int, *, attribution: Attribution) -> Attempt:
+    kind = ErrorKind.INTERNAL if attribution is Attribution.OURS else ErrorKind.CONNECT
+    host = f"{n}.example.com"
+    return attempt(n, failure(host, kind=kind, reached=Reached.NO_ROUTE, attribution=attribution))
+
+
+@pytest.mark.parametrize("attribution", list(Attribution))
+@pytest.mark.parametrize("canary", [False, None])
+def test_no_way_to_any_host_is_our_outage_with_and_without_a_canary(
+    canary: bool | None, attribution: Attribution
+) -> None:
+    judged = judge([no_way(n, attribution=attribution) for n in (1, 2, 3)], canary=canary)
+    assert judged.is_own_network_down
+    assert charged(judged) == [False] * 3
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        pytest.param(lambda one: judge([one], canary=True), id="the canary responds"),
+        pytest.param(
+            lambda one: judge([one, attempt(2, OK)], canary=None), id="another endpoint answered"
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [
+        pytest.param(
+            failure(
+                "x", kind=ErrorKind.INTERNAL, reached=Reached.NO_ROUTE, attribution=Attribution.OURS
+            ),
+            ErrorKind.CONNECT,
+            id="no way to one host",
+        ),
+        pytest.param(
+            failure("x", kind=ErrorKind.DNS, attribution=Attribution.OURS),
+            ErrorKind.DNS,
+            id="no response to one name",
+        ),
+    ],
+)
+def test_what_was_taken_for_ours_is_charged_once_our_network_is_proven_to_work(
+    result: Failure, kind: ErrorKind, evidence: Callable[[Attempt], Judged]
+) -> None:
+    """Else a customer whose network is gone would be tried every half minute for ever."""
+    one, *_ = evidence(attempt(1, result)).attempts
+    assert one.is_charged
+    assert (one.decision.error_kind, one.decision.attribution) == (kind, Attribution.THEIRS)
+
+
+def test_no_way_to_one_host_is_ours_while_nothing_proves_that_our_network_works() -> None:
+    judged = judge([no_way(1, attribution=Attribution.OURS)], canary=False)
+    assert charged(judged) == [False]
+    assert not judged.is_changed
+
+
+def test_what_never_left_this_process_is_ours_whoever_else_responds() -> None:
+    no_socket = failure(
+        "x", kind=ErrorKind.INTERNAL, reached=Reached.NOT_TRIED, attribution=Attribution.OURS
     )
-    assert judged is not None
-    assert [one.is_charged for one in judged] == [True, True, False, False, False]
+    assert charged(judge([attempt(1, no_socket), attempt(2, OK)], canary=True)) == [False, True]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from sync.http.network import network_policy
-from sync.settings import EmbeddedWarehouse
+from sync.errors import ConfigurationError
+from sync.http.network import CANARY_SETTING, canary, network_policy, refusal_of
+from sync.sending.sender import DispatchLimits
+from sync.sending.tools import sending_tools
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 
 LAPTOP = EmbeddedWarehouse(port=8744, home=Path("invented"))
 
@@ -23,3 +27,56 @@ def test_nothing_is_told_where_the_rules_hold(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.INFO):
         network_policy({}, LAPTOP)
     assert caplog.text == ""
+
+
+SNOWFLAKE = SnowflakeWarehouse(
+    account="org-acc", user="u", role="r", warehouse="w", database="d", schema="s"
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ", "expected"),
+    [
+        pytest.param(SNOWFLAKE, {}, "org-acc.snowflakecomputing.com", id="Snowflake"),
+        pytest.param(SNOWFLAKE, {CANARY_SETTING: "a.example.com"}, "a.example.com", id="a setting"),
+        pytest.param(LAPTOP, {CANARY_SETTING: "192.0.2.1:53"}, "192.0.2.1:53", id="with a port"),
+        pytest.param(LAPTOP, {CANARY_SETTING: " "}, None, id="blank"),
+        pytest.param(LAPTOP, {}, None, id="a laptop has none"),
+    ],
+)
+def test_what_sends_asks_the_canary_before_names_or_silence_are_blamed(
+    settings: WarehouseSettings, environ: dict[str, str], expected: str | None, tmp_path: Path
+) -> None:
+    """All that is needed for it is wired up in one place, which every sender uses."""
+    with sending_tools(environ, settings) as tools:
+        sender = tools.sender(
+            run_id="run-1",
+            clock=lambda: datetime(2026, 3, 12),
+            journal_directory=tmp_path,
+            limits=DispatchLimits(),
+        )
+        assert tools.resolver.canary == expected
+        assert tools.transport._resolver is tools.resolver
+        assert sender.canary == tools.resolver.reaches_canary
+        assert (sender.poster, sender.policy) == (tools.transport, tools.policy)
+
+
+@pytest.mark.parametrize("text", [":443", "a.example.com:", "a.example.com:0", "a.example.com:x"])
+def test_a_malformed_canary_is_named(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=CANARY_SETTING):
+        canary(LAPTOP, {CANARY_SETTING: text})
+
+
+@pytest.mark.parametrize(
+    ("url", "is_refused"),
+    [
+        pytest.param("https://10.1.2.3/in", True, id="private"),
+        pytest.param("https://[::1]/in", True, id="loopback"),
+        pytest.param("https://1.1.1.1/in", False, id="public"),
+        pytest.param("https://hooks.example.com/in", False, id="only its addresses can tell"),
+        pytest.param("http://127.0.0.1:8755/in", False, id="a development target"),
+    ],
+)
+def test_an_address_in_a_url_is_refused_without_a_request(url: str, *, is_refused: bool) -> None:
+    policy = network_policy({"LTW_DEVELOPMENT_TARGETS": "127.0.0.1:8755"}, LAPTOP)
+    assert (refusal_of(url, policy) is not None) is is_refused

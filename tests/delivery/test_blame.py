@@ -1,0 +1,175 @@
+"""Whose fault silence is, over real sockets: evidence decides, and hosts are counted, not ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sync.http.resolver import SystemResolver
+from sync.http.results import Failure, Reached
+from sync.http.transport import Transport
+from sync.sending.dispatch import dispatch
+from sync.sending.sender import DispatchReport
+from sync.warehouse import Warehouse
+from tests.support.dead_hosts import black_hole, closed_port
+from tests.support.delivery import Run, complete, seed
+from tests.support.hostile import Endpoint, answering, response
+from tests.support.sending import BODY
+
+ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+
+
+def hanging(conversation: Any) -> None:
+    conversation.read_request()
+    conversation.stopping.wait(60)
+
+
+@contextmanager
+def accepting() -> Iterator[list[str]]:
+    """Three hosts that take a request and never answer."""
+    with ExitStack() as hosts:
+        yield [
+            f"{one}:{hosts.enter_context(Endpoint(hanging, address=one)).port}" for one in ADDRESSES
+        ]
+
+
+@contextmanager
+def refusing() -> Iterator[list[str]]:
+    """Three hosts with a closed port."""
+    with ExitStack() as hosts:
+        yield [f"{one}:{hosts.enter_context(closed_port(one))}" for one in ADDRESSES]
+
+
+@contextmanager
+def dead(addresses: Sequence[str] = ADDRESSES) -> Iterator[list[str]]:
+    """Hosts to which no connection comes about."""
+    with ExitStack() as hosts:
+        yield [f"{one}:{hosts.enter_context(black_hole(one))}" for one in addresses]
+
+
+@contextmanager
+def one_dead_host() -> Iterator[list[str]]:
+    """Three regions of one customer, on one host."""
+    with dead(ADDRESSES[:1]) as hosts:
+        yield hosts * 3
+
+
+def send(
+    warehouse: Warehouse, journals: Path, hosts: list[str], *, canary: str | None
+) -> DispatchReport:
+    """One run with one webhook for each host."""
+    seed(warehouse, [f"http://{one}/{n}" for n, one in enumerate(hosts)], timeout_seconds=1)
+    complete(warehouse, range(len(hosts)), endpoints=len(hosts))
+    run = Run(host_ports=",".join(set(hosts)), journals=journals, endpoints=len(hosts))
+    run.detect_and_freeze(warehouse)
+    resolver = SystemResolver(canary=canary)
+    with Transport(policy=run.policy, resolver=resolver) as transport:
+        sender = replace(run.sender(warehouse, transport), canary=resolver.reaches_canary)
+        return dispatch(warehouse, sender)
+
+
+def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
+    rows = warehouse.rows(
+        """
+        select outbox.attempt_count, attempts.attribution
+        from analytics.sync.webhook_outbox as outbox
+        inner join analytics.sync.webhook_attempts as attempts
+            on outbox.webhook_id = attempts.webhook_id
+        """
+    )
+    return [(int(row["attempt_count"]), row["attribution"]) for row in rows]
+
+
+@pytest.mark.parametrize("hosts", [accepting, refusing, one_dead_host])
+def test_what_cannot_be_our_network_is_charged_though_nobody_answers_and_the_canary_neither(
+    warehouse: Warehouse, tmp_path: Path, hosts: Any
+) -> None:
+    with hosts() as silent, dead(["127.0.0.9"]) as (canary,):
+        report = send(warehouse, tmp_path, silent, canary=canary)
+    assert charged(warehouse) == [(1, "theirs")] * 3
+    assert not report.is_own_network_down
+
+
+@pytest.mark.parametrize("is_canary_dead", [True, False])
+def test_three_dead_hosts_are_our_outage_only_when_the_canary_is_dead_too(
+    warehouse: Warehouse, tmp_path: Path, *, is_canary_dead: bool
+) -> None:
+    with dead() as silent, dead(["127.0.0.9"]) as (gone,), refusing() as (alive, *_):
+        canary = gone if is_canary_dead else alive
+        report = send(warehouse, tmp_path, silent, canary=canary)
+    assert report.is_own_network_down is is_canary_dead
+    assert charged(warehouse) == [(0, "ours") if is_canary_dead else (1, "theirs")] * 3
+
+
+def test_a_connection_that_is_used_again_and_falls_silent_proves_nothing() -> None:
+    """It came about before our network went down."""
+
+    def answer_once(conversation: Any) -> None:
+        conversation.read_request()
+        conversation.send(response("200 OK"))
+        hanging(conversation)
+
+    with Endpoint(answer_once) as endpoint:
+        host_port = f"127.0.0.1:{endpoint.port}"
+        run = Run(host_ports=host_port, journals=Path(), endpoints=1)
+        with Transport(policy=run.policy) as transport:
+            first, second = (
+                transport.post(endpoint.url(), body=BODY, headers={}, deadline_seconds=1)
+                for _ in range(2)
+            )
+        assert endpoint.connections == 1
+    assert not isinstance(first, Failure)
+    assert isinstance(second, Failure)
+    assert second.reached is Reached.NOTHING
+    assert second.hosts == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("script", "reached"),
+    [
+        pytest.param(hanging, Reached.HOST, id="no answer"),
+        pytest.param(lambda conversation: None, Reached.HOST, id="closes at once"),
+        pytest.param(
+            lambda conversation: conversation.send(b"no HTTP\r\n\r\n"), Reached.HOST, id="no HTTP"
+        ),
+    ],
+)
+def test_a_connection_that_came_about_proves_that_our_network_works(
+    script: Any, reached: Reached
+) -> None:
+    with Endpoint(script) as endpoint:
+        run = Run(host_ports=f"127.0.0.1:{endpoint.port}", journals=Path(), endpoints=1)
+        with Transport(policy=run.policy) as transport:
+            result = transport.post(endpoint.url(), body=BODY, headers={}, deadline_seconds=1)
+    assert isinstance(result, Failure)
+    assert result.reached is reached
+
+
+def test_of_several_addresses_one_that_refuses_proves_that_our_network_works() -> None:
+    with dead(ADDRESSES[:1]) as (host_port,):
+        port = int(host_port.rpartition(":")[2])
+        name = "hooks.example.com"
+        run = Run(host_ports=f"{name}:{port}", journals=Path(), endpoints=1)
+        # The second address has nothing at this port.
+        both = lambda target, seconds: ["127.0.0.2", "127.0.0.1"]  # noqa: E731
+        with Transport(policy=run.policy, resolver=both) as transport:
+            result = transport.post(
+                f"http://{name}:{port}/", body=BODY, headers={}, deadline_seconds=1
+            )
+    assert isinstance(result, Failure)
+    assert result.reached is Reached.HOST
+    assert result.hosts == {name, "127.0.0.1", "127.0.0.2"}
+
+
+def test_a_canary_responds_when_a_connection_to_it_comes_about_or_is_refused() -> None:
+    with Endpoint(answering(response("200 OK"))) as endpoint, refusing() as (closed, *_):
+        found = [
+            SystemResolver(canary=one).reaches_canary()
+            for one in (f"127.0.0.1:{endpoint.port}", closed, "canary.invalid:1", None)
+        ]
+    assert found == [True, True, False, None]

@@ -145,7 +145,7 @@ def test_send(context: dg.OpExecutionContext, warehouse: WarehouseResource, conf
     yield _result(context, config, facts)
 
 
-@dg.op(out=NOTHING, description="Empty bodies, facts and excerpts of finished webhooks.")
+@dg.op(out=NOTHING, description="Empty bodies and excerpts of finished webhooks.")
 def retention(
     context: dg.OpExecutionContext, warehouse: WarehouseResource, config: RetentionConfig
 ):
@@ -215,7 +215,7 @@ def operation_jobs() -> list[dg.JobDefinition]:
         _job(
             "retention_job",
             retention,
-            "Empty bodies, facts and excerpts of finished webhooks that are old; ids, states and "
+            "Empty bodies and excerpts of finished webhooks that are old; ids, states and "
             "numbers stay. Its schedule does it daily.",
         ),
     ]

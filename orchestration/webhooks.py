@@ -205,6 +205,8 @@ def completion_webhooks(
             metadata=facts,
             allow_retries=False,
         )
+    for problem in report.unchecked:
+        context.log.warning(problem)
     for endpoint_id in sorted(report.unreadable_retry_after):
         context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
     for endpoint_id, reason in sorted(report.unusable.items()):

@@ -99,7 +99,7 @@ def retention(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Empty bodies, facts and excerpts of finished webhooks; keep ids, states and numbers."""
+    """Empty bodies and excerpts of finished webhooks; keep ids, states and numbers."""
     from sync.clock import warehouse_clock
     from sync.ledger.retention import apply_retention
     from sync.ledger.tables import ensure_ledger

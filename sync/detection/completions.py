@@ -129,7 +129,7 @@ def _record(
         f"""
         insert into {warehouse.relation("sync", OUTBOX)} (
             webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-            occurred_at, facts, recorded_at, recorded_run_id, state, state_reason,
+            occurred_at, recorded_at, recorded_run_id, state, state_reason,
             attempt_count, fence, updated_at
         )
         select * exclude (fresh)
@@ -258,7 +258,6 @@ def select_new(
             events.user_id,
             events.courserun_key,
             {happened} as occurred_at,
-            object_construct({source.facts})::variant as facts,
             parameters.now as recorded_at,
             parameters.run_id as recorded_run_id,
             case when {happened} < parameters.activated_at then 'suppressed' else 'awaiting' end

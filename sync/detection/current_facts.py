@@ -1,91 +1,162 @@
-"""Events as the marts have them now, for rows that have waited for long."""
+"""What the marts know of recorded events now: read when a message is built, and kept nowhere else.
+
+The ledger holds ids and keys only. So consent that was withdrawn, a changed address and a corrected
+name count for every message that is not built yet, however long it has waited and for what.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from sync.clock import Clock
 from sync.contract.facts import EventType
-from sync.detection.event_sources import COMPLETIONS, SOURCES, EventSource
-from sync.ledger.outbox import NO_LONGER_REPORTABLE
+from sync.detection.event_sources import SOURCES, EventSource
+from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
 from sync.ledger.tables import OUTBOX
-from sync.warehouse import Warehouse
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
-REREAD = """
-    {row}.body is null
-    and ({row}.state = 'held' or {row}.state = 'awaiting' and {row}.replay_id is not null)
-"""
-"""Undecided rows that have waited for days, maybe: held ones, and suppressed ones let go."""
-
-
+UNDECIDED = "{row}.body is null and {row}.state in ('awaiting', 'held')"
+"""Recorded rows without a message."""
 FROZEN_AND_HELD = "{row}.body is not null and {row}.state = 'held'"
 """Messages that wait for their endpoint, for weeks maybe."""
 
 
-def look_again(warehouse: Warehouse, *, clock: Clock) -> None:
-    """Compare rows that have waited for long with the marts; one statement while there are none.
+class MartUnreadable(StatementFailed):
+    """A mart of events cannot be read: none of its messages is built or released, none is lost."""
 
-    Of undecided ones the facts are read again: a learner's missing identity or an unusable grade is
-    mended in the LMS, and the outbox holds what it saw at detection. Frozen messages stay as they
-    are. Neither is sent while the marts do not hold its event any more, since consent may have been
-    withdrawn meanwhile.
+    def __init__(self, source: EventSource, error: StatementFailed) -> None:
+        super().__init__(
+            f"marts.{source.mart} cannot be read, so no message of type {source.event_type} is "
+            f"built and none that is held is released until it can; nothing is lost. {error}"
+        )
+
+
+def undecided_sources(warehouse: Warehouse) -> list[EventSource]:
+    """The kinds of events that have rows without a message, completions first; one statement."""
+    rows = warehouse.rows(
+        f"select distinct event_type from {warehouse.relation('sync', OUTBOX)} as outbox"
+        f" where {UNDECIDED.format(row='outbox')}"
+    )
+    return [SOURCES[EventType(one)] for one in sorted(row["event_type"] for row in rows)]
+
+
+def undecided(
+    warehouse: Warehouse, source: EventSource, *, page: int
+) -> Iterator[Sequence[Unfrozen]]:
+    """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
+
+    A row that is decided meanwhile does not come again.
+
+    Raises:
+        MartUnreadable: names the mart, with what the engine says.
+        NoAnswer: the warehouse is away.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    undecided, frozen = REREAD.format(row="outbox"), FROZEN_AND_HELD.format(row="outbox")
-    found = warehouse.rows(
+    after = ""
+    while rows := read_with_facts(
+        warehouse,
+        source,
         f"""
         select
-            event_type,
-            max(iff({undecided}, 1, 0)) as has_undecided,
-            max(iff({frozen}, 1, 0)) as has_frozen
+            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+            recorded_at, state, state_reason
         from {outbox} as outbox
-        where {undecided} or {frozen}
-        group by event_type
-        """
-    )
-    for row in found:
-        source = SOURCES[EventType(row["event_type"])]
-        if row["has_undecided"]:
-            _refresh(warehouse, source, outbox, clock)
-        if row["has_frozen"]:
-            _judge_frozen(warehouse, source, outbox, clock)
+        where {UNDECIDED.format(row="outbox")}
+            and event_type = '{source.event_type}'
+            and webhook_id > ?
+        order by webhook_id
+        limit {int(page)}
+        """,
+        after,
+    ):
+        yield rows
+        after = rows[-1].webhook_id
 
 
-def _refresh(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> None:
-    warehouse.execute(
-        f"""
-        update {outbox} as outbox
-        set facts = seen.facts, updated_at = cast(? as timestamp_ntz)
-        from (
-            select old.webhook_id, fresh.facts
-            from {outbox} as old
-            left join ({current_facts(warehouse, source)}) as fresh
-                on old.enterprise_customer_uuid = fresh.enterprise_customer_uuid
-                and old.user_id = fresh.user_id
-                and old.courserun_key = fresh.courserun_key
-            where {REREAD.format(row="old")}
-                and old.event_type = '{source.event_type}'
+def read_with_facts(
+    warehouse: Warehouse, source: EventSource, rows: str, *binds: object
+) -> list[Unfrozen]:
+    """Rows of one kind, by id, with what the mart knows of each now.
+
+    ``rows`` is a query with the columns of ``Unfrozen`` but ``facts``. An event that the mart holds
+    twice comes once.
+
+    Raises:
+        MartUnreadable: names the mart, with what the engine says.
+        NoAnswer: the warehouse is away.
+    """
+    query = f"""
+        select
+            page.webhook_id, page.event_type, page.enterprise_customer_uuid, page.user_id,
+            page.courserun_key, page.recorded_at, page.state, page.state_reason,
+            to_json(seen.facts) as facts
+        from ({rows}) as page
+        left join (
+            select
+                events.enterprise_customer_uuid,
+                events.user_id,
+                events.courserun_key,
+                events.{source.occurred_at} as occurred_at,
+                object_construct({source.facts})::variant as facts
+            from {warehouse.relation("marts", source.mart)} as events
         ) as seen
-        where outbox.webhook_id = seen.webhook_id
-            and {REREAD.format(row="outbox")}
-        """,
-        clock().isoformat(),
-    )
+            on page.enterprise_customer_uuid = seen.enterprise_customer_uuid
+            and page.user_id = seen.user_id
+            and page.courserun_key = seen.courserun_key
+        qualify row_number() over (
+            partition by page.webhook_id order by seen.occurred_at, to_json(seen.facts)
+        ) = 1
+        order by page.webhook_id
+    """
+    try:
+        found = warehouse.rows(query, *binds)
+    except NoAnswer:
+        raise
+    except StatementFailed as error:
+        raise MartUnreadable(source, error) from error
+    return [Unfrozen.from_row(row) for row in found]
 
 
-def _judge_frozen(warehouse: Warehouse, source: EventSource, outbox: str, clock: Clock) -> None:
-    """A row whose event is back has no reason any more; its endpoint says what follows."""
-    warehouse.execute(
-        f"""
-        update {outbox} as outbox
-        set
-            state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
-            updated_at = cast(? as timestamp_ntz)
-        from ({frozen_and_held(warehouse, source)}) as seen
-        where outbox.webhook_id = seen.webhook_id
-            and {FROZEN_AND_HELD.format(row="outbox")}
-            and seen.is_gone <> (coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}')
-        """,
-        clock().isoformat(),
+def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnreadable]:
+    """Look up in the marts what is about to be released: messages that wait for their endpoint.
+
+    One whose event is gone gets the reason ``no_longer_reportable``; one whose event is back loses
+    it, and its endpoint says what follows. One statement while nothing is held.
+
+    The kinds of events that could not be looked up, with why: release none of them.
+
+    Raises:
+        NoAnswer: the warehouse is away.
+    """
+    outbox = warehouse.relation("sync", OUTBOX)
+    rows = warehouse.rows(
+        f"select distinct event_type from {outbox} as outbox"
+        f" where {FROZEN_AND_HELD.format(row='outbox')}"
     )
+    failed: dict[EventType, MartUnreadable] = {}
+    for event_type in sorted(EventType(row["event_type"]) for row in rows):
+        source = SOURCES[event_type]
+        try:
+            warehouse.execute(
+                f"""
+                update {outbox} as outbox
+                set
+                    state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
+                    updated_at = cast(? as timestamp_ntz)
+                from ({frozen_and_held(warehouse, source)}) as seen
+                where outbox.webhook_id = seen.webhook_id
+                    and {FROZEN_AND_HELD.format(row="outbox")}
+                    and seen.is_gone <> (
+                        coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}'
+                    )
+                """,
+                clock().isoformat(),
+            )
+        except NoAnswer:
+            raise
+        except StatementFailed as error:
+            failed[event_type] = MartUnreadable(source, error)
+    return failed
 
 
 def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
@@ -101,16 +172,4 @@ def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
         where {FROZEN_AND_HELD.format(row="old")}
             and old.event_type = '{source.event_type}'
         group by old.webhook_id
-    """
-
-
-def current_facts(warehouse: Warehouse, source: EventSource = COMPLETIONS) -> str:
-    """A query for the natural key and the facts of every event as the mart has it now."""
-    return f"""
-        select
-            events.enterprise_customer_uuid,
-            events.user_id,
-            events.courserun_key,
-            object_construct({source.facts})::variant as facts
-        from {warehouse.relation("marts", source.mart)} as events
     """

@@ -30,7 +30,7 @@ class EventSource:
     occurred_at: str
     """The column that says when it happened."""
     facts: str
-    """What ``facts`` reads, as pairs for ``object_construct``; a NULL leaves its key out."""
+    """What its message says, as pairs for ``object_construct``; a NULL leaves its key out."""
     wanted: str = "true"
     """Which rows anybody wants to hear of; ``{endpoints}`` is the mart of endpoints."""
 

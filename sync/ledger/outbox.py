@@ -8,7 +8,7 @@ here moves a whole batch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Unfrozen:
     user_id: int
     courserun_key: str
     facts: Mapping[str, Any] = field(repr=False)
-    """Empty when the marts no longer hold a held event."""
+    """What the mart knows of it now, for the ledger keeps none of it; empty when it is gone."""
     recorded_at: datetime
     state: State
     state_reason: str | None
@@ -71,22 +71,6 @@ class Outbox:
         self._clock = clock
         self._run_id = run_id
         self._outbox = warehouse.relation("sync", OUTBOX)
-
-    def unfrozen(self, *, after: str, limit: int) -> list[Unfrozen]:
-        """The next page, by id: awaiting rows, and held ones whose message was never built."""
-        rows = self._warehouse.rows(
-            f"""
-            select
-                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                to_json(facts) as facts, recorded_at, state, state_reason
-            from {self._outbox}
-            where state in ('awaiting', 'held') and body is null and webhook_id > ?
-            order by webhook_id
-            limit {int(limit)}
-            """,
-            after,
-        )
-        return [Unfrozen.from_row(row) for row in rows]
 
     def decide(self, decisions: Iterable[Decision]) -> int:
         """Freeze messages and record reasons; the first decision on a row stands for ever."""
@@ -151,11 +135,18 @@ class Outbox:
             before=(self._now(),),
         )
 
-    def hold_and_release(self, unusable: Mapping[int, str], usable: Iterable[int]) -> None:
+    def hold_and_release(
+        self,
+        unusable: Mapping[int, str],
+        usable: Iterable[int],
+        *,
+        unchecked: Collection[str] = (),
+    ) -> None:
         """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
 
         ``unusable`` maps endpoint ids to the reason. Both are one statement, whatever the number
-        of rows.
+        of rows. Nothing is freed of the event types in ``unchecked``: nobody knows whether it may
+        still be reported.
         """
         self._warehouse.bulk(
             f"""
@@ -195,10 +186,13 @@ class Outbox:
                 and coalesce(outbox.state_reason, '') <> '{NO_LONGER_REPORTABLE}'
                 and outbox.body is not null
                 and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+                and outbox.event_type not in (
+                    select value::varchar from table(flatten(input => parse_json(?)))
+                )
             """,
             ({"endpoint_id": key} for key in usable),
             before=(self._now(),),
-            after=(self._now(),),
+            after=(self._now(), json.dumps(sorted(unchecked))),
         )
 
     def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:

@@ -31,7 +31,7 @@ class RetentionReport:
 _FINISHED = """
     {row}.state in ('delivered', 'dead', 'suppressed')
     and not ({row}.state = 'delivered' and {row}.replay_id is not null)
-    and {row}.body_removed_at is null
+    and {row}.body is not null
     and {row}.updated_at < cast(? as timestamp_ntz)
 """
 _OLD_EXCERPT = "{row}.response_excerpt is not null and {row}.started_at < cast(? as timestamp_ntz)"
@@ -45,7 +45,7 @@ def apply_retention(
     dry_run: bool = False,
     batch: int = BATCH,
 ) -> RetentionReport:
-    """Empty bodies and facts of finished webhooks, and excerpts of answers, older than ``days``.
+    """Empty bodies of finished webhooks, and excerpts of answers, older than ``days``.
 
     Rows that are yet to be sent are never touched, and neither is one that a replay waits for. A
     webhook's age counts from its last change, so a replay keeps its body for another ``days``.
@@ -75,7 +75,6 @@ def apply_retention(
         update {outbox} as outbox
         set
             body = null,
-            facts = null,
             body_removed_at = cast(? as timestamp_ntz),
             updated_at = cast(? as timestamp_ntz)
         where outbox.webhook_id in (

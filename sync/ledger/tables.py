@@ -33,6 +33,8 @@ class Migration:
     """Tables whose rows get a ``row_id`` of their own, those that stand included."""
     mints_identity: bool = False
     """Whether the ledger gets its id with this step."""
+    dropped: tuple[tuple[str, str], ...] = ()
+    """Names of tables that stand, and a column that each loses, emptied first."""
 
 
 MIGRATIONS = (
@@ -161,6 +163,9 @@ MIGRATIONS = (
         row_ids=(ENDPOINT_STATE, ENDPOINT_SETTINGS, ACTIVATIONS),
         mints_identity=True,
     ),
+    # What a message is built from is read from the marts when it is built: the ledger holds no
+    # copy of a learner's data but the body itself.
+    Migration(version=4, dropped=((OUTBOX, "facts"),)),
 )
 
 
@@ -193,6 +198,8 @@ def ensure_ledger(warehouse: Warehouse) -> int:
                     f"alter table {relation} add column if not exists row_id varchar(36)"
                 )
                 fill_row_ids(warehouse, table)
+            for table, column in migration.dropped:
+                _drop(warehouse, warehouse.relation("sync", table), column)
             warehouse.execute(
                 f"insert into {history} (version, applied_at) select ?, sysdate()"
                 if not migration.mints_identity
@@ -224,6 +231,33 @@ def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
     history = warehouse.relation("sync", MIGRATIONS_TABLE)
     rows = warehouse.rows(f"select ledger_id from {history} where ledger_id is not null")
     return frozenset(row["ledger_id"] for row in rows)
+
+
+def _drop(warehouse: Warehouse, relation: str, column: str) -> None:
+    """Empty a column and drop it. Dropping alone is a note in Snowflake's metadata: what the column
+    held would stay in the files of the table."""
+    if not _has_column(warehouse, relation, column):
+        return
+    try:
+        warehouse.execute(f"update {relation} set {column} = null where {column} is not null")
+        warehouse.execute(f"alter table {relation} drop column if exists {column}")
+    except StatementFailed:
+        # Another run may have been faster.
+        if _has_column(warehouse, relation, column):
+            raise
+
+
+def _has_column(warehouse: Warehouse, relation: str, column: str) -> bool:
+    database, schema, table = relation.split(".")
+    return bool(
+        warehouse.rows(
+            f"select 1 from {database}.information_schema.columns"
+            " where upper(table_schema) = ? and upper(table_name) = ? and upper(column_name) = ?",
+            schema.upper(),
+            table.upper(),
+            column.upper(),
+        )
+    )
 
 
 def _version(warehouse: Warehouse, history: str) -> int:

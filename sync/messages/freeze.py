@@ -11,7 +11,7 @@ from sync.clock import Clock
 from sync.contract.facts import EventType, FactsError
 from sync.contract.payloads import LearningTime, PayloadError, PayloadFormat, missing_identity
 from sync.contract.routing import NotRouted, NotRoutedReason, Routed
-from sync.detection.current_facts import look_again
+from sync.detection.current_facts import MartUnreadable, undecided, undecided_sources
 from sync.enrichment.learning_time import (
     LOOKUP_BATCH,
     CompletionKey,
@@ -88,14 +88,17 @@ def freeze(
     stays ``awaiting`` and is looked at again by the next run. The shadow look-up comes last, is
     one statement at most, and changes nothing whatever becomes of it.
 
+    What a message says is read now. A mart that cannot be read stops no event of another one.
+
     Raises:
+        MartUnreadable: a mart of events cannot be read; the messages of the others are built.
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
     """
-    look_again(warehouse, clock=clock)
     endpoints = load_endpoints(warehouse)
     report = FreezeReport()
     shadowed: list[CompletionKey] = []
-    for page in _pages(outbox):
+    unreadable: list[MartUnreadable] = []
+    for page in _pages(warehouse, unreadable):
         judged = judge(
             page, endpoints=endpoints, client=client, policy=policy, clock=clock, report=report
         )
@@ -113,6 +116,8 @@ def freeze(
         hook(Step.FROZEN)
     if policy.is_shadow_looked_up:
         report.shadow.update(outcome_name(one) for one in client.get_many(shadowed).values())
+    if unreadable:
+        raise unreadable[0]
     return report
 
 
@@ -272,11 +277,13 @@ def outcome_name(outcome: LearningTimeOutcome) -> str:
             return "unavailable"
 
 
-def _pages(outbox: Outbox) -> Iterator[Sequence[Unfrozen]]:
-    after = ""
-    while page := outbox.unfrozen(after=after, limit=PAGE):
-        yield page
-        after = page[-1].webhook_id
+def _pages(warehouse: Warehouse, unreadable: list[MartUnreadable]) -> Iterator[Sequence[Unfrozen]]:
+    """Undecided rows of all kinds; a kind whose mart cannot be read ends up in ``unreadable``."""
+    for source in undecided_sources(warehouse):
+        try:
+            yield from undecided(warehouse, source, page=PAGE)
+        except MartUnreadable as error:
+            unreadable.append(error)
 
 
 def _is_in_shadow(judged: Judged) -> bool:

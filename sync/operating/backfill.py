@@ -15,7 +15,6 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.contract.facts import EventType
-from sync.detection.current_facts import current_facts
 from sync.detection.event_sources import SOURCES
 from sync.enrichment.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
@@ -144,7 +143,7 @@ def plan_backfill(warehouse: Warehouse, window: Window) -> BackfillPlan:
         from (
             select first.*, max(occurred_at) over () as last_at
             from (
-                select * exclude (facts) from ({chosen}) as chosen
+                select * from ({chosen}) as chosen
                 order by occurred_at, webhook_id limit {window.limit}
             ) as first
         ) as shown
@@ -176,8 +175,8 @@ def backfill(
 ) -> Backfill:
     """Let the next run decide and send the chosen events; all of it or nothing.
 
-    They become ``awaiting``, with the facts that the mart has now and with this moment as
-    ``recorded_at``, from which a wait for learning time counts. Their ids stay. The request is a
+    They become ``awaiting``, with this moment as ``recorded_at``, from which a wait for learning
+    time counts. Their ids stay. The request is a
     row of ``sync.replays``, and ``recorded_run_id`` of each event names it.
 
     A ``backfill_id`` of the caller's makes repeating the call harmless: the first one counts.
@@ -200,14 +199,13 @@ def backfill(
             set
                 state = 'awaiting',
                 state_reason = null,
-                facts = first.facts,
                 body_removed_at = null,
                 recorded_at = cast(? as timestamp_ntz),
                 recorded_run_id = ?,
                 fence = outbox.fence + 1,
                 updated_at = cast(? as timestamp_ntz)
             from (
-                select webhook_id, facts from ({_chosen(warehouse, window)}) as chosen
+                select webhook_id from ({_chosen(warehouse, window)}) as chosen
                 order by occurred_at, webhook_id limit {window.limit}
             ) as first
             where outbox.webhook_id = first.webhook_id
@@ -237,17 +235,18 @@ def backfill(
 
 
 def _chosen(warehouse: Warehouse, window: Window) -> str:
-    """A query for the window's rows that the mart still holds, each once, with its facts of now.
+    """A query for the window's rows that the mart still holds, each once.
 
-    Retention may have emptied the recorded facts, and consent may have been withdrawn since.
+    Consent may have been withdrawn since; the message is built from what the mart then says.
     """
     condition, _ = window.condition()
+    mart = SOURCES[window.event_type].mart
     return f"""
         select
             outbox.webhook_id, outbox.enterprise_customer_uuid, outbox.courserun_key,
-            outbox.occurred_at, seen.facts
+            outbox.occurred_at
         from {warehouse.relation("sync", OUTBOX)} as outbox
-        inner join ({current_facts(warehouse, SOURCES[window.event_type])}) as seen
+        inner join {warehouse.relation("marts", mart)} as seen
             on outbox.enterprise_customer_uuid = seen.enterprise_customer_uuid
             and outbox.user_id = seen.user_id
             and outbox.courserun_key = seen.courserun_key

@@ -7,12 +7,19 @@ from typing import Any
 
 from sync.contract.facts import EventType
 from sync.detection.completions import select_new
-from sync.detection.current_facts import FROZEN_AND_HELD, REREAD, current_facts, frozen_and_held
+from sync.detection.current_facts import (
+    FROZEN_AND_HELD,
+    frozen_and_held,
+    read_with_facts,
+    undecided,
+    undecided_sources,
+)
 from sync.detection.event_sources import SOURCES, EventSource
 from sync.errors import SyncError
 from sync.ledger.claims import DUE
 from sync.ledger.outbox import Unfrozen
 from sync.ledger.tables import OUTBOX
+from sync.messages.freeze import PAGE
 from sync.warehouse import Warehouse
 
 
@@ -38,56 +45,26 @@ def new_rows(
 ) -> list[Unfrozen]:
     """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
-    return [
-        Unfrozen.from_row(row)
-        for row in session.rows(
-            f"""
-            select
-                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                to_json(facts) as facts, recorded_at, state, state_reason
-            from ({query}) as new
-            where state = 'awaiting'
-            order by webhook_id
-            limit {int(limit)}
-            """,
-            *binds,
-        )
-    ]
+    first = f"""
+        select * from ({query}) as new
+        where state = 'awaiting'
+        order by webhook_id
+        limit {int(limit)}
+    """
+    return read_with_facts(session, source, first, *binds)
 
 
 def undecided_rows(session: ReadOnly) -> list[Unfrozen]:
-    """Recorded rows without a message, with the facts that the next run would decide by."""
-    outbox = session.relation("sync", OUTBOX)
-    is_reread = REREAD.format(row="outbox")
-    old = session.rows(f"select distinct event_type from {outbox} as outbox where {is_reread}")
-    current = " union all ".join(
-        f"select '{row['event_type']}' as event_type, seen.*"
-        f" from ({current_facts(session, SOURCES[EventType(row['event_type'])])}) as seen"
-        for row in old
-    )
-    join = f"""
-        left join ({current}) as current_facts
-            on {is_reread}
-            and outbox.event_type = current_facts.event_type
-            and outbox.enterprise_customer_uuid = current_facts.enterprise_customer_uuid
-            and outbox.user_id = current_facts.user_id
-            and outbox.courserun_key = current_facts.courserun_key
+    """Recorded rows without a message, read as the next run reads them.
+
+    Raises:
+        MartUnreadable: as that run would.
     """
-    facts = f"iff({is_reread}, current_facts.facts, outbox.facts)" if old else "outbox.facts"
     return [
-        Unfrozen.from_row(row)
-        for row in session.rows(
-            f"""
-            select
-                outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
-                outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
-                outbox.state_reason, to_json({facts}) as facts
-            from {outbox} as outbox
-            {join if old else ""}
-            where outbox.state in ('awaiting', 'held') and outbox.body is null
-            order by outbox.webhook_id
-            """
-        )
+        row
+        for source in undecided_sources(session)
+        for page in undecided(session, source, page=PAGE)
+        for row in page
     ]
 
 

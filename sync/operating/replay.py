@@ -75,7 +75,8 @@ class Replay:
 
 _VERDICT = f"""
     case
-        when outbox.body_removed_at is not null then '{Refusal.BODY_REMOVED}'
+        when outbox.body_removed_at is not null and outbox.frozen_at is not null
+            then '{Refusal.BODY_REMOVED}'
         when outbox.state = 'awaiting' then '{Refusal.NOT_FROZEN}'
         when outbox.state = 'held' then '{Refusal.HELD}'
         when outbox.state = 'pending' or outbox.state = 'delivered' and outbox.replay_id is not null

@@ -13,6 +13,7 @@ from sync.contract.headers import request_headers
 from sync.contract.markers import REPLAY_HEADER
 from sync.contract.routing import Endpoint
 from sync.contract.signing import SigningKey
+from sync.detection.current_facts import check_held
 from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed, Claims
 from sync.ledger.endpoint_states import EndpointStates
@@ -54,7 +55,9 @@ class Run:
         self._endpoints = {
             key: configured[key] for key in in_use if key not in self.report.unusable
         }
-        self._outbox.hold_and_release(self.report.unusable, self._endpoints)
+        unchecked = check_held(warehouse, clock=sender.clock)
+        self.report.unchecked = [str(one) for one in unchecked.values()]
+        self._outbox.hold_and_release(self.report.unusable, self._endpoints, unchecked=unchecked)
         self._claims = Claims(
             warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook
         )

@@ -79,6 +79,8 @@ class DispatchReport:
     """Endpoints whose webhooks are held, with the reason."""
     problems: dict[int, str] = field(default_factory=dict)
     """For each of those that has one, the setting to mend."""
+    unchecked: list[str] = field(default_factory=list)
+    """Why held messages of some kinds were not released: their mart cannot be read."""
     is_own_network_down: bool = False
     """No endpoint could be reached: the fault is ours, nothing was charged, the run stopped."""
 

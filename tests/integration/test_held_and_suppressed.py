@@ -130,10 +130,9 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
     assert pipeline.freeze().held == {"no_longer_reportable": 1}
     pipeline.send()
     assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
-    assert pipeline.rows("state, state_reason, facts")[0] == {
+    assert pipeline.rows("state, state_reason")[0] == {
         "state": "held",
         "state_reason": "no_longer_reportable",
-        "facts": None,
     }
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
     assert pipeline.freeze().frozen == {"flag_off": 1}, "consent was given again"

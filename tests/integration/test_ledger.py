@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from sync.ledger.tables import MIGRATIONS, ensure_ledger, ledger_ids
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 
 NEWEST = MIGRATIONS[-1].version
+OUTBOX = "analytics.sync.webhook_outbox"
 HISTORY = "analytics.sync.ledger_migrations"
 TABLES = "select table_name from information_schema.tables where lower(table_schema) = 'sync'"
 
@@ -78,3 +81,38 @@ def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(warehouse: Warehous
     warehouse.execute("drop schema analytics.sync cascade")
     ensure_ledger(warehouse)
     assert ledger_ids(warehouse).isdisjoint(before)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_filled_ledger_loses_its_copies_of_learners_data_and_no_row(
+    warehouse: Warehouse, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = tuple(one for one in MIGRATIONS if one.version <= version)
+    with monkeypatch.context() as patch:
+        patch.setattr("sync.ledger.tables.MIGRATIONS", older)
+        ensure_ledger(warehouse)
+    states = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
+    for number, state in enumerate(states):
+        warehouse.execute(
+            f"""
+            insert into {OUTBOX} (
+                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+                occurred_at, facts, recorded_at, state, attempt_count, fence, updated_at
+            )
+            select ?, 'course_completion', 'e', ?, 'c', sysdate(),
+                parse_json('{{"email": "learner@example.com"}}'), sysdate(), ?, 0, 0, sysdate()
+            """,
+            f"id-{number}",
+            number,
+            state,
+        )
+    assert "learner@example.com" in str(warehouse.rows(f"select * from {OUTBOX}"))
+    assert ensure_ledger(warehouse) == NEWEST
+    rows = warehouse.rows(f"select * from {OUTBOX} order by webhook_id")
+    assert [(row["webhook_id"], row["state"]) for row in rows] == [
+        (f"id-{number}", state) for number, state in enumerate(states)
+    ]
+    assert "facts" not in rows[0]
+    # A run that was killed between the tables and the history repeats the step.
+    warehouse.execute(f"delete from {HISTORY} where version > ?", version)
+    assert ensure_ledger(warehouse) == NEWEST

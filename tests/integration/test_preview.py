@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from sync.authentication.secrets import SecretStore
+from sync.detection.completions import enqueue
+from sync.detection.current_facts import MartUnreadable
 from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
 from sync.http.addresses import AddressPolicy
 from sync.messages.freeze import EnrichmentPolicy
@@ -177,6 +179,38 @@ def test_a_held_row_that_the_marts_no_longer_hold_would_stay(world: World) -> No
     world.deliver()
     world.warehouse.execute("delete from analytics.marts.completed_enrollments")
     assert verdicts(look(world))[held] == ("held", "hold", "no_longer_reportable")
+
+
+def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
+    world: World,
+) -> None:
+    (gone,) = world.complete(2)
+    (renamed,) = world.complete(4)
+    enqueue(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
+    mart = "analytics.marts.completed_enrollments"
+    world.warehouse.execute(f"delete from {mart} where user_id = 2")
+    world.warehouse.execute(f"update {mart} set email = 'new@example.com' where user_id = 4")
+    found = look(world)
+    assert verdicts(found) == {
+        gone: ("recorded", "hold", "no_longer_reportable"),
+        renamed: ("recorded", "send", None),
+    }
+    (announced,) = [one.body for one in found.planned if one.body is not None]
+    world.deliver()
+    assert [one.body for one in world.take()] == [announced]
+    assert b"new@example.com" in announced
+
+
+def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: World) -> None:
+    world.complete(2)
+    enqueue(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
+    mart = "analytics.marts.completed_enrollments"
+    world.warehouse.execute(f"alter table {mart} rename column email to mail")
+    world.warehouse.execute(f"delete from {mart}")
+    with pytest.raises(MartUnreadable, match="completed_enrollments"):
+        look(world)
+    with pytest.raises(MartUnreadable, match="completed_enrollments"):
+        world.run.detect_and_freeze(world.warehouse)
 
 
 def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:

@@ -61,7 +61,7 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
     ids += world.complete(10)
     world.deliver()
     changes = (
-        "body = null, facts = null, body_removed_at = sysdate()",
+        "body = null, body_removed_at = sysdate()",
         "state = 'held', state_reason = 'endpoint_disabled'",
         "state = 'pending'",
         "state = 'suppressed', state_reason = 'no_endpoint', body = null",

@@ -10,8 +10,15 @@ from sync.ledger.tables import ATTEMPTS, ENDPOINT_STATE, MIGRATIONS, OUTBOX
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 
+DROPPED = {one for migration in MIGRATIONS for one in migration.dropped}
 COLUMNS = {
-    name: dict(line.split(maxsplit=1) for line in ddl.replace("not null", "").split(",\n"))
+    name: {
+        column: kind
+        for column, kind in (
+            line.split(maxsplit=1) for line in ddl.replace("not null", "").split(",\n")
+        )
+        if (name, column) not in DROPPED
+    }
     for migration in MIGRATIONS
     for name, ddl in migration.tables
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import (
@@ -64,6 +65,25 @@ _REFUSED_V6 = tuple(
         "3fff::/20",  # documentation
     )
 )
+MAX_ANSWERS = 2_048
+"""Of a lookup; a receiver has a few, and each one more is work before every request."""
+
+
+class _Ranges:
+    """Networks without overlap; a lookup of thousands of addresses is judged in milliseconds."""
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+        edges = sorted((int(one.network_address), int(one.broadcast_address)) for one in networks)
+        self._first = [first for first, _ in edges]
+        self._last = [last for _, last in edges]
+
+    def __contains__(self, address: Address) -> bool:
+        number = int(address)
+        place = bisect_right(self._first, number) - 1
+        return place >= 0 and number <= self._last[place]
+
+
+_REFUSED_RANGES = {4: _Ranges(_REFUSED_V4), 6: _Ranges(_REFUSED_V6)}
 
 
 @dataclass(frozen=True)
@@ -102,9 +122,9 @@ class AddressPolicy:
         address = canonical(address)
         if any(address in network for network in self.denied):
             return False
-        if isinstance(address, IPv4Address):
-            return not any(address in network for network in _REFUSED_V4)
-        return address in _ALLOCATED_V6 and not any(address in net for net in _REFUSED_V6)
+        if address.version == 6 and address not in _ALLOCATED_V6:
+            return False
+        return address not in _REFUSED_RANGES[address.version]
 
 
 def vet(
@@ -119,6 +139,8 @@ def vet(
     target = _parsed(url, policy.development_targets, policy.ports)
     literal = target.literal
     answers = [str(literal)] if literal else resolver(target, timeout_seconds)
+    if len(answers) > MAX_ANSWERS:
+        raise InvalidTarget(Rule.TOO_MANY_ADDRESSES)
     addresses = tuple(dict.fromkeys(_parse_answer(answer) for answer in answers))
     if not addresses:
         raise InvalidTarget(Rule.NO_ADDRESS)

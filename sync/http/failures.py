@@ -19,9 +19,21 @@ from urllib3.exceptions import SSLError as Urllib3SslError
 
 from sync.http.deadline import Deadline
 from sync.http.results import Attribution, ErrorKind, Failure, Reached
-from sync.http.wires import HeadCutOff
+from sync.http.wires import HeadCutOff, ResponseTooLong
 
 _TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
+# By the codes of OpenSSL, whose own texts quote the name or the address that was asked for.
+_REFUSED_CERTIFICATES = {
+    9: "not valid yet",
+    10: "expired",
+    18: "self-signed",
+    19: "self-signed in its chain",
+    20: "issuer unknown, or an intermediate certificate is missing",
+    21: "issuer unknown, or an intermediate certificate is missing",
+    23: "revoked",
+    62: "it is not for this host name",
+    64: "it is not for this address",
+}
 # This machine has no network, or no room for another socket.
 _OUR_ERRNOS = frozenset(
     {
@@ -93,7 +105,9 @@ def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Fail
             return _ours(f"no connection can be opened from here ({errno.errorcode[cause.errno]})")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _theirs(ErrorKind.TLS, f"certificate refused: {cause.verify_message}")
+            code = cause.verify_code
+            reason = _REFUSED_CERTIFICATES.get(code, f"OpenSSL code {code}")
+            return _theirs(ErrorKind.TLS, f"certificate refused: {reason}")
     if any(isinstance(cause, _TLS_ERRORS) for cause in causes):
         return _theirs(ErrorKind.TLS, "the TLS handshake failed")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
@@ -102,6 +116,8 @@ def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Fail
         return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
     if any(isinstance(cause, ConnectionError) for cause in causes):
         return _theirs(ErrorKind.CONNECT, "the connection broke before an answer")
+    if any(isinstance(cause, ResponseTooLong) for cause in causes):
+        return _theirs(ErrorKind.HTTP, "the answer has too many headers or interim responses")
     if any(isinstance(cause, InvalidHeader | http.client.HTTPException) for cause in causes):
         return _theirs(ErrorKind.HTTP, "the answer is not valid HTTP")
     if any(isinstance(cause, OSError | ProtocolError) for cause in causes):

@@ -18,9 +18,8 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 
 from sync.http.addresses import Address
-from sync.http.deadline import Deadline
 from sync.http.urls import Target
-from sync.http.wires import TlsSocket, Watched, WatchedTls, under
+from sync.http.wires import Exchange, TlsSocket, Watched, WatchedTls, silence_urllib3, under
 
 POOLS = 256
 """Endpoints whose connections are kept; the longest unused ones are closed beyond that."""
@@ -29,13 +28,12 @@ CONNECTIONS_PER_POOL = 64
 
 
 class PinnedRequest(PreparedRequest):
-    """A POST that knows the address to connect to and the time it may take."""
+    """A POST that knows the address to connect to."""
 
     def __init__(
         self,
         target: Target,
         address: Address,
-        deadline: Deadline,
         *,
         headers: Mapping[str, str],
         body: bytes,
@@ -44,7 +42,6 @@ class PinnedRequest(PreparedRequest):
         super().__init__()
         self.target = target
         self.address = address
-        self.deadline = deadline
         self.method = "POST"
         # Not prepared anew: a second parser could read the vetted URL in another way.
         self.url = target.url
@@ -59,18 +56,25 @@ class PinnedAdapter(HTTPAdapter):
         """``ca_file`` replaces the public authorities by those of one PEM file."""
         self._tls = ssl.create_default_context(cafile=ca_file or certifi.where())
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        # The name counts where it belongs, in the alternative names (RFC 9525); without those
+        # OpenSSL would look at the common name, which may be any text.
+        self._tls.hostname_checks_common_name = False
         self._tls.sslsocket_class = TlsSocket
+        silence_urllib3()
         super().__init__(POOLS, CONNECTIONS_PER_POOL)
 
-    def exchange(self, request: PinnedRequest, *, connect_seconds: float) -> Response:
-        """Send, and read the head of the answer; the caller reads ``raw`` and closes it.
+    def exchange(
+        self, request: PinnedRequest, exchange: Exchange, *, connect_seconds: float
+    ) -> Response:
+        """Send, and read the head of the response; the caller reads ``raw`` and closes it.
 
         ``connect_seconds`` are for connection and handshake; for the rest only the deadline counts.
+        ``exchange`` says afterwards what was seen of it, whatever came of it.
 
         Raises:
             Whatever requests, urllib3 and http.client raise.
         """
-        with under(request.deadline):
+        with under(exchange):
             return self.send(request, stream=True, timeout=(connect_seconds, None))
 
     def init_poolmanager(

@@ -67,7 +67,7 @@ class Answer:
     retry_after: str | None
     """The header as sent, at most 128 characters."""
     excerpt: str = field(repr=False)
-    """Start of the body, at most 1,000 characters, personal data and tokens masked."""
+    """Facts about the body, at most 1,000 characters, by ``sync.http.excerpts``."""
     duration_ms: int = 0
 
 

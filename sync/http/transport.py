@@ -15,20 +15,23 @@ from requests import Response
 from requests.exceptions import InvalidHeader, RequestException
 from urllib3.exceptions import HTTPError
 
-from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
-from sync.contract.signing import ID_HEADER, TIMESTAMP_HEADER
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.http.deadline import Deadline, Watchdog
+from sync.http.excerpts import excerpt
 from sync.http.failures import classify, is_unconnected, reached
-from sync.http.masking import excerpt
 from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.resolver import ResolutionFailed, SystemResolver
 from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 from sync.http.urls import InvalidTarget
+from sync.http.wires import Exchange
 
 DEFAULT_DEADLINE_SECONDS = 20.0
 MAX_BODY_BYTES = 64 * 1024
 """Read of an answer's body; nobody here needs more, and an endless one must end."""
+MAX_READS = 256
+"""Of one body: whoever sends it byte by byte would keep the processor from all others."""
+MAX_ADDRESSES = 8
+"""Of one name that are tried, one after the other, where connecting fails."""
 MAX_LOOKUP_SECONDS = 5.0
 
 _READ_SIZE = 8 * 1024
@@ -42,10 +45,6 @@ _DEFAULT_HEADERS = {
 }
 _RESERVED_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
-)
-# Their values may show in an excerpt: an operator looks for them.
-_PUBLIC_HEADERS = frozenset(
-    {"content-type", "user-agent", ID_HEADER, TIMESTAMP_HEADER, REPLAY_HEADER, TEST_HEADER}
 )
 _EXCHANGE_ERRORS = (
     RequestException,
@@ -110,9 +109,7 @@ class Transport:
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
         """
-        return self._send(
-            url, body, headers, deadline_seconds, lambda response: _read(response, body, headers)
-        )
+        return self._send(url, body, headers, deadline_seconds, _read)
 
     def post_for_body(
         self,
@@ -188,22 +185,22 @@ class Transport:
         read: Callable[[Response], _Read],
     ) -> _Read | Failure:
         failure = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no address was tried")
-        hosts = frozenset({vetted.target.host, *(str(one) for one in vetted.addresses)})
         furthest = Reached.NOT_TRIED
         merged = {**_DEFAULT_HEADERS, **headers}
-        for tried, address in enumerate(vetted.addresses):
-            request = PinnedRequest(vetted.target, address, deadline, headers=merged, body=body)
+        addresses = vetted.addresses[:MAX_ADDRESSES]
+        for tried, address in enumerate(addresses):
+            request = PinnedRequest(vetted.target, address, headers=merged, body=body)
             # Each address gets its share of the time, so that a black hole leaves some for others.
-            share = max(deadline.remaining() / (len(vetted.addresses) - tried), 0.001)
+            share = max(deadline.remaining() / (len(addresses) - tried), 0.001)
             try:
-                response = self._adapter.exchange(request, connect_seconds=share)
+                response = self._respond(request, deadline, share)
             except _EXCHANGE_ERRORS as error:
                 # One address that responds proves as much as if all did.
                 furthest = max(furthest, reached(error, deadline=deadline), key=_FARTHER.index)
                 failure = replace(
                     classify(error, deadline=deadline, is_ipv6=address.version == 6),
                     reached=furthest,
-                    hosts=hosts,
+                    hosts=frozenset({vetted.target.host, *(str(one) for one in addresses)}),
                 )
                 if is_unconnected(error) and not deadline.is_over:
                     continue
@@ -211,41 +208,61 @@ class Transport:
             return read(response)
         return failure
 
+    def _respond(
+        self, request: PinnedRequest, deadline: Deadline, connect_seconds: float
+    ) -> Response:
+        """The response, its head read; on a used connection that breaks the request goes out again.
 
-def _read(response: Response, sent_body: bytes, sent_headers: Mapping[str, str]) -> Answer:
-    """The answer, with the start of its body."""
-    content = _read_capped(response)
-    secrets = [value for name, value in sent_headers.items() if name.lower() not in _PUBLIC_HEADERS]
+        A server may close a connection while the next request is on its way to it, and says
+        nothing about that request then. So this is no failure of anybody's; on a new connection
+        it would be. Not a byte of a response may have come, and there is one repetition only.
+        """
+        exchange = Exchange(deadline)
+        try:
+            return self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
+        except _EXCHANGE_ERRORS:
+            if not exchange.is_reused or exchange.has_response_begun or deadline.is_over:
+                raise
+        again = Exchange(deadline, needs_new_connection=True)
+        return self._adapter.exchange(request, again, connect_seconds=connect_seconds)
+
+
+def _read(response: Response) -> Answer:
+    """The response, with what may be kept of its body."""
+    content, is_whole = _read_capped(response)
     retry_after = response.headers.get("Retry-After")
     return Answer(
         status=response.status_code,
         retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
-        excerpt=(
-            "[encoded body]"
-            if content and response.headers.get("Content-Encoding", "identity") != "identity"
-            else excerpt(content, sent_body=sent_body, sent_headers=secrets)
+        excerpt=excerpt(
+            content,
+            media_type=response.headers.get("Content-Type", ""),
+            is_encoded=response.headers.get("Content-Encoding", "identity") != "identity",
+            is_cut=not is_whole,
         ),
     )
 
 
 def _read_with_body(response: Response) -> AnswerWithBody:
-    """The answer, with the whole of a small body."""
-    return AnswerWithBody(response.status_code, _read_capped(response))
+    """The response, with the whole of a small body."""
+    return AnswerWithBody(response.status_code, _read_capped(response)[0])
 
 
-def _read_capped(response: Response) -> bytes:
-    """Up to ``MAX_BODY_BYTES`` as they came over the wire; less if the body breaks off."""
-    if response.status_code < 200:
-        # The final answer may still follow; it must not become that of the next request.
-        response.raw.close()
-        return b""
+def _read_capped(response: Response) -> tuple[bytes, bool]:
+    """Up to ``MAX_BODY_BYTES`` as they came over the wire, and whether that is all.
+
+    Less if the body breaks off or comes in very many pieces; then its connection is closed.
+    """
     content = bytearray()
     # The head has said what counts; a body that breaks off changes nothing.
     with suppress(*_EXCHANGE_ERRORS):
-        while len(content) < MAX_BODY_BYTES:
+        # What follows a 101 is no body.
+        for _ in range(MAX_READS if response.status_code >= 200 else 0):
             piece = response.raw.read1(_READ_SIZE, decode_content=False)
             if not piece:
-                return bytes(content)
+                return bytes(content), True
             content += piece
+            if len(content) >= MAX_BODY_BYTES:
+                break
     response.raw.close()
-    return bytes(content[:MAX_BODY_BYTES])
+    return bytes(content[:MAX_BODY_BYTES]), False

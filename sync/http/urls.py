@@ -39,6 +39,7 @@ class Rule(StrEnum):
     NUMERIC_HOST = "numeric_host"
     INNER_NAME = "inner_name"
     NO_ADDRESS = "no_address"
+    TOO_MANY_ADDRESSES = "too_many_addresses"
     ADDRESS = "address"
 
     @property
@@ -60,6 +61,7 @@ _TEXTS = {
     Rule.NUMERIC_HOST: "an IPv4 address is written as four decimal numbers without leading zeros",
     Rule.INNER_NAME: "the host must be a public name with a dot in it",
     Rule.NO_ADDRESS: "the host has no address",
+    Rule.TOO_MANY_ADDRESSES: "the host has more addresses than any receiver needs",
     Rule.ADDRESS: "the host does not lead to public addresses only",
 }
 

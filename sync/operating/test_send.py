@@ -54,7 +54,7 @@ class Sample:
         return isinstance(self.result, Answer) and 200 <= self.result.status <= 299
 
     def as_dict(self) -> dict[str, object]:
-        """The same for JSON; the excerpt is masked."""
+        """The same for JSON; the excerpt holds facts only."""
         answer = self.result if isinstance(self.result, Answer) else None
         failure = self.result if isinstance(self.result, Failure) else None
         return {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import socket
-import struct
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,14 +13,6 @@ from sync.http.transport import MAX_BODY_BYTES, Transport
 from sync.http.urls import Target
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
-
-
-@pytest.fixture
-def opened() -> Iterator[list[Transport]]:
-    transports: list[Transport] = []
-    yield transports
-    for transport in transports:
-        transport.close()
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "404 Not Found", "500 Oops"])
@@ -58,21 +48,17 @@ def test_retry_after_is_passed_on_as_sent():
     assert result.retry_after == "120"
 
 
-def test_an_excerpt_masks_what_identifies_the_learner_and_what_looks_like_a_token():
-    echo = b'{"error":"no learner_90417 <learner@example.com> 90417","token":"%s"}' % (b"k" * 40)
-    with Endpoint(answering(response("400 Bad", echo))) as endpoint:
+def test_of_a_body_that_echoes_all_it_got_only_facts_are_kept():
+    echo = b'{"error":"invalid learner_90417 <learner@example.com> canary","token":"%s"}' % BODY
+    answer = response("400 Bad", echo, Content_Type="application/json; x=learner@example.com")
+    with Endpoint(answering(answer)) as endpoint:
         result = post(endpoint, headers={"Authorization": "Bearer canary"})
     assert isinstance(result, Answer)
-    assert result.excerpt == '{"error":"no [sent] <[sent]> [sent]","token":"[token]"}'
-    assert "learner" not in repr(result)
-
-
-def test_an_excerpt_masks_the_headers_we_sent():
-    with Endpoint(answering(response("401 No", b"bad header: Zm9vYmFy canary-1"))) as endpoint:
-        result = post(endpoint, headers={"X-Token": "canary-1"})
-    assert isinstance(result, Answer)
-    assert "canary" not in result.excerpt
-    assert result.excerpt.startswith("bad header:")
+    assert result.excerpt == (
+        "application/json, 159 bytes: error invalid learner ... learner ... token learner user id "
+        "... learner ... email learner"
+    )
+    assert "90417" not in repr(result)
 
 
 def test_a_huge_body_is_read_to_the_cap_and_the_answer_counts():
@@ -90,7 +76,7 @@ def test_a_huge_body_is_read_to_the_cap_and_the_answer_counts():
         result = post(endpoint)
     assert isinstance(result, Answer)
     assert result.status == 200
-    assert len(result.excerpt) <= 1000
+    assert result.excerpt == "no media type, 65536 bytes or more"
     # Socket buffers hold some megabytes; what matters is that it is not read on and on.
     assert sent < 100 * MAX_BODY_BYTES
 
@@ -101,7 +87,7 @@ def test_a_compressed_bomb_is_never_unpacked():
     with Endpoint(answering(answer)) as endpoint:
         result = post(endpoint)
     assert isinstance(result, Answer)
-    assert result.excerpt == "[encoded body]"
+    assert result.excerpt == f"no media type, {len(bomb)} bytes, encoded"
 
 
 def test_a_body_shorter_than_announced_changes_nothing():
@@ -111,21 +97,6 @@ def test_a_body_shorter_than_announced_changes_nothing():
 
     with Endpoint(script) as endpoint:
         assert status_of(post(endpoint)) == 200
-
-
-def test_an_interim_answer_leaves_no_answer_behind_for_the_next_request(opened: list[Transport]):
-    def script(conversation: Conversation) -> None:
-        conversation.read_request()
-        conversation.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-        conversation.read_request()
-        conversation.send(response("200 OK"))
-
-    with Endpoint(script) as endpoint:
-        opened.append(transport_to(("127.0.0.1", endpoint.port)))
-        for _ in range(2):
-            result = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10)
-            assert status_of(result) == 103
-        assert endpoint.connections == 2
 
 
 def test_a_closed_port_is_a_failed_connection_of_theirs():
@@ -141,9 +112,7 @@ def test_a_closed_port_is_a_failed_connection_of_theirs():
 
 
 def reset(conversation: Conversation) -> None:
-    linger = struct.pack("ii", 1, 0)
-    conversation.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    conversation.socket.close()
+    conversation.reset()
 
 
 def reset_after_reading(conversation: Conversation) -> None:

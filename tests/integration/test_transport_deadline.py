@@ -91,18 +91,6 @@ def test_a_body_that_drips_ends_at_the_deadline_and_the_answer_counts(head: byte
     assert 0.4 < seconds < 2
 
 
-def test_an_endless_flood_of_interim_answers_ends_at_the_deadline():
-    def script(conversation: Conversation) -> None:
-        conversation.read_request()
-        while not conversation.stopping.is_set():
-            conversation.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    with Endpoint(script) as endpoint:
-        result, seconds = timed(endpoint, deadline_seconds=0.5)
-    assert kind_of(result) in (ErrorKind.TIMEOUT, ErrorKind.TOO_SLOW)
-    assert seconds < 2
-
-
 def test_a_late_deadline_does_not_cut_a_connection_that_serves_the_next_request(
     opened: list[Transport],
 ):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
 
 import pytest
 
-from sync.http.results import ErrorKind
+from sync.http.results import ErrorKind, Failure
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 from tests.support.tls import Authority
@@ -67,8 +68,45 @@ def old_version(authority: Authority) -> ssl.SSLContext:
     return context
 
 
+def common_name_only(authority: Authority) -> ssl.SSLContext:
+    return authority.server_context(common_name=NAME)
+
+
+def common_name_beside_another(authority: Authority) -> ssl.SSLContext:
+    return authority.server_context("other.example.com", common_name=NAME)
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (wrong_name, "it is not for this host name"),
+        (common_name_only, "it is not for this host name"),
+        (expired, "expired"),
+        (self_signed, "self-signed"),
+    ],
+)
+def test_why_a_certificate_is_refused_is_said_in_our_own_words(
+    build: Callable[[Authority], ssl.SSLContext], reason: str, authority: Authority
+):
+    with Endpoint(answering(response("200 OK")), tls=build(authority)) as endpoint:
+        result = post(endpoint, host=NAME, ca_file=authority.ca_file)
+    assert isinstance(result, Failure)
+    assert result.detail == f"certificate refused: {reason}"
+
+
 @pytest.mark.filterwarnings("ignore:.*TLSv1:DeprecationWarning")
-@pytest.mark.parametrize("build", [wrong_name, address_only, expired, self_signed, old_version])
+@pytest.mark.parametrize(
+    "build",
+    [
+        wrong_name,
+        address_only,
+        expired,
+        self_signed,
+        old_version,
+        common_name_only,
+        common_name_beside_another,
+    ],
+)
 def test_tls_that_cannot_be_trusted_sends_nothing(build, authority: Authority):
     received: list[bytes] = []
     with Endpoint(answering(response("200 OK"), received), tls=build(authority)) as endpoint:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 Script = Callable[["Conversation"], None]
@@ -33,9 +36,23 @@ class Conversation:
             if name.lower() == b"content-length":
                 length = int(value)
         while len(rest) < length:
-            rest += self.socket.recv(65536)
+            piece = self.socket.recv(65536)
+            if not piece:
+                return b""
+            rest += piece
         self._buffer = rest[length:]
         return head + b"\r\n\r\n" + rest[:length]
+
+    def wait_for_data(self) -> None:
+        """Until the client has sent something more, which stays unread."""
+        if not self._buffer:
+            select.select([self.socket], [], [], 10)
+
+    def reset(self) -> None:
+        """End the connection by a reset, as a process does that has forgotten it."""
+        linger = struct.pack("ii", 1, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.socket.close()
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -63,6 +80,7 @@ class Endpoint:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self._open: list[socket.socket] = []
+        self._serving: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Endpoint:
@@ -75,10 +93,21 @@ class Endpoint:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # Shut and not closed, which each thread does with its own: the number of a socket that is
+        # closed here goes to the next one that is opened, and the thread would read from that.
         self._stopping.set()
-        self._listener.close()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         for sock in self._open:
-            sock.close()
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for thread in (self._thread, *self._serving):
+            thread.join(10)
+        self._listener.close()
+
+    def stop_listening(self) -> None:
+        """Refuse connections from now on."""
+        self._listener.shutdown(socket.SHUT_RDWR)
 
     def url(self, host: str = "127.0.0.1", path: str = "/in") -> str:
         """Where to send to."""
@@ -92,7 +121,9 @@ class Endpoint:
                 return
             self.connections += 1
             self._open.append(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(sock,), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, sock: socket.socket) -> None:
         try:

@@ -31,14 +31,22 @@ class Authority:
         self.ca_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def server_context(
-        self, *names: str, days: int = 30, is_self_signed: bool = False
+        self,
+        *names: str,
+        days: int = 30,
+        is_self_signed: bool = False,
+        common_name: str = "endpoint",
     ) -> ssl.SSLContext:
-        """TLS settings of a server whose certificate holds ``names``; negative days: expired."""
+        """TLS settings of a server whose certificate holds ``names``; negative days: expired.
+
+        Without names the certificate has no alternative names at all, only its common name.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "endpoint")])
-        builder = self._builder(subject, key, days=days).add_extension(
-            x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-        )
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        builder = self._builder(subject, key, days=days)
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
         if is_self_signed:
             signed = builder.issuer_name(subject).sign(key, hashes.SHA256())
         else:

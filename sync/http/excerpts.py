@@ -1,0 +1,124 @@
+"""What is kept of a response's body: facts that cannot name anybody, and nothing that was sent.
+
+Receivers echo what they got, in any encoding. To strip what is known to be personal is a race that
+is lost, so only what is known to be harmless is taken over: the media type and the words of a
+refusal, both from lists in this file, and the length. There is no hash: that of a short body is
+undone by guessing addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+EXCERPT_LENGTH = 1_000
+EXAMINED_BYTES = 4 * 1024
+"""Where words are looked for: an error text stands at the start, and the work stays bounded."""
+MAX_WORDS = 40
+GAP = "..."
+"""Stands for words that are not in the vocabulary."""
+
+MEDIA_TYPES = frozenset(
+    {
+        "application/json",
+        "application/octet-stream",
+        "application/problem+json",
+        "application/problem+xml",
+        "application/soap+xml",
+        "application/vnd.api+json",
+        "application/x-www-form-urlencoded",
+        "application/xhtml+xml",
+        "application/xml",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
+# None is a usual name of a person or a place, which is why "page", "long", "field" and "post" are
+# missing.
+_REFUSING = """
+abort aborted accept acceptable accepted access account activated active again allowed already api
+application archived argument array attempt attempts attribute audience auth authenticate
+authenticated authentication authority authorization authorized available backend bad banned
+bearer blocked body boolean busy canceled cancelled cannot capacity captcha cert certificate
+certificates challenge character characters client clock closed cloudflare completion conflict
+connect connection constraint content cookie cors course created credential credentials csrf
+customer damaged data database date deactivated deadlock decode decoded deleted denied deny
+deprecated did digest disabled disconnected dns does domain duplicate duplicated email empty
+enabled encoding endpoint enrollment enterprise entity error errors event events exceed exceeded
+exceeds exception exist existing exists expected expire expired expires failed failure fatal
+filter firewall forbidden format found function future gateway gone handler handshake has header
+headers hmac hostname html http https id identifier ids inaccessible inactive incomplete incorrect
+insufficient integer internal invalid issuer json jwt key later learner length license limit
+limited limits locked login maintenance malformed many match maximum media memory message method
+minimum mismatch missing moved must name network no nonce none not null number oauth object
+obsolete offline origin out overload overloaded parameter parameters parse parsing password path
+payload payment permanently permission permissions permitted policy precondition private
+privileges processed processing property protocol provided proxy public query queue quota rate
+reached read reason received receiver recognized redirect refresh refused rejected replay replayed
+request requests required reset resource response retry revision revoked role route rule rules
+schema scheme scope secret secure security send sender sent server service session signature
+signatures signed signing size skew source spam ssl stale state status stopped storage string
+subject subscription success successful suspended syntax system temporarily temporary tenant
+terminated throttle throttled throttling time timed timeout timestamp tls token tokens too
+traceback traffic transaction transport trial try type unable unacceptable unauthenticated
+unauthorized unavailable undefined unexpected unhandled unique unknown unpaid unprocessable
+unreachable unreadable unrecognized unregistered unresolved unsuccessful unsupported unverified
+upgrade upstream uri url urls use used user utf valid validate validated validating validation
+value values verification verified verify version violation waf webhook webhooks wrong xml
+"""
+VOCABULARY = frozenset(_REFUSING.split())
+"""Words with which software refuses a request."""
+
+_RUN = re.compile(r"[A-Za-z0-9]+")
+# The words of invalidSignature, InvalidSignature and HTTPError.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_LONGEST_RUN = 48
+# Of a line break that JSON has escaped, the letter would stick to the next word.
+_ESCAPED_BLANK = re.compile(r"\\[nrt]")
+
+
+def excerpt(body: bytes, *, media_type: str, is_encoded: bool = False, is_cut: bool = False) -> str:
+    """Media type, length in bytes and the words of ``VOCABULARY`` in the start of a body.
+
+    For example ``application/json, 61 bytes: invalid signature ... expired``. ``media_type`` is the
+    header ``Content-Type``; ``is_encoded`` says that the body is compressed, ``is_cut`` that it is
+    longer than what was read. At most ``EXCERPT_LENGTH`` characters, whatever the body holds.
+    """
+    if not body:
+        return "no body"
+    facts = f"{_media_type(media_type)}, {len(body)} bytes{' or more' if is_cut else ''}"
+    if is_encoded:
+        return f"{facts}, encoded"
+    words = " ".join(_words(body[:EXAMINED_BYTES].decode("latin-1")))
+    return f"{facts}: {words}" if words else facts
+
+
+def _media_type(header: str) -> str:
+    found = header.partition(";")[0].strip().lower()
+    if not found:
+        return "no media type"
+    return found if found in MEDIA_TYPES else "other media type"
+
+
+def _words(text: str) -> Iterator[str]:
+    """Known words in their order, and gaps between them; never a word twice in a row."""
+    count, last, is_gap = 0, "", False
+    for run in _RUN.findall(_ESCAPED_BLANK.sub(" ", text)):
+        for word in _split(run):
+            if word not in VOCABULARY:
+                is_gap = True
+            elif is_gap or word != last:
+                if is_gap and last:
+                    yield GAP
+                yield word
+                count, last, is_gap = count + 1, word, False
+                if count == MAX_WORDS:
+                    return
+
+
+def _split(run: str) -> list[str]:
+    # With a digit in it, or very long, it is a number, a key or an encoding, but no text.
+    if len(run) > _LONGEST_RUN or not run.isalpha():
+        return [GAP]
+    return [run] if run.islower() else [word.lower() for word in _WORD.findall(run)]

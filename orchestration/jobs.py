@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+
 import dagster as dg
 
 from orchestration.dbt import dbt_asset_definitions
 from orchestration.report import GROUP as REPORTS
 from orchestration.webhooks import GROUP
+from sync.ledger.tables import OUTBOX
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, load_settings, model_relation
 
 RETRIES = {"dagster/max_retries": "1"}
+WAREHOUSE_TAG = "webhooks/warehouse"
+
+
+def warehouse_tags() -> dict[str, str]:
+    """What tells the runs of this code location from those of another one on the same Dagster."""
+    settings = load_settings(os.environ)
+    match settings:
+        case SnowflakeWarehouse(account=account):
+            where = account
+        case EmbeddedWarehouse(directory=directory):
+            where = str(directory)
+    name = f"{where} {model_relation(settings, 'sync', OUTBOX)}"
+    return {WAREHOUSE_TAG: hashlib.sha256(name.encode()).hexdigest()[:16]}
 
 
 def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
@@ -26,7 +44,7 @@ def jobs() -> list[dg.UnresolvedAssetJobDefinition]:
             "completion_webhooks_job",
             selection=dg.AssetSelection.groups(GROUP) | dg.AssetSelection.assets(deliveries),
             executor_def=dg.in_process_executor,
-            tags=RETRIES,
+            tags=RETRIES | warehouse_tags(),
             description="Detect new completions, send their webhooks, report on deliveries.",
         ),
         dg.define_asset_job(

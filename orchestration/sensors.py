@@ -9,7 +9,9 @@ import dagster as dg
 
 from orchestration.check_texts import OWNER
 from orchestration.config import EnrichmentConfig
+from orchestration.jobs import warehouse_tags
 from orchestration.resources import WarehouseResource
+from orchestration.run_notes import DRY, SEEN, is_done, is_of, noted, repeat_at
 from sync.errors import SyncError
 from sync.http.network import network_policy
 from sync.http.transport import Transport
@@ -22,6 +24,11 @@ LOOK_EVERY_SECONDS = 30
 LONGEST_RUN = timedelta(minutes=20)
 """A run that is older has died without a word, and must not keep the next one from starting."""
 WEBHOOKS_JOB = "completion_webhooks_job"
+SENSOR_TAG = "dagster/sensor_name"
+"""Dagster marks the runs with it that a sensor has started."""
+DRY_REPEAT = timedelta(hours=1)
+MOST_LOOKED_AT = 50
+"""Runs that are looked at for one that counts: dry ones and those of another warehouse do not."""
 MOST_COUNTED = 2_000
 """Runs that are looked at to count failures in a row: a week of them."""
 MOST_EVALUATIONS = 300
@@ -32,6 +39,7 @@ ACTIVE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 
 
@@ -49,39 +57,77 @@ def completions_arrived(
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask whether there is anything to do."""
     since = datetime.now(UTC) - LONGEST_RUN
-    running = context.instance.get_run_records(
-        dg.RunsFilter(job_name=WEBHOOKS_JOB, statuses=ACTIVE, created_after=since), limit=1
-    )
+    running = _own_runs(context.instance, ACTIVE, created_after=since)
     if running:
         return dg.SkipReason(f"run {running[0].dagster_run.run_id} is still delivering")
     before = Seen.from_cursor(context.cursor)
     now = datetime.now(UTC).replace(tzinfo=None)
+    policy = EnrichmentConfig().policy()
+    max_wait = policy.max_wait if policy.enabled else timedelta(0)
     try:
         with warehouse.glance(purpose="sensor") as session:
-            found = look(session, before, now=now, max_wait=EnrichmentConfig().policy().max_wait)
+            found = look(session, before, now=now, max_wait=max_wait)
     except RelationMissing as error:
         return dg.SkipReason(f"not set up yet: {error}")
-    decision = decide(before, found, last=_last_run(context.instance), now=now)
+    decision = decide(
+        before,
+        found,
+        is_used_up=_is_used_up(context.instance, found.seen.sources),
+        last=_last_run(context.instance),
+        now=now,
+    )
     match decision:
         case Rest(reason, seen):
             return dg.SensorResult(cursor=seen.cursor(), skip_reason=dg.SkipReason(reason))
         case Wake(reason, key, seen):
-            request = dg.RunRequest(run_key=key, tags={"reason": reason})
+            # Noted here already: a run that never begins has left what the sensor saw.
+            tags = {"reason": reason, **({SEEN: seen.sources} if seen.sources else {})}
+            request = dg.RunRequest(run_key=key, tags=tags)
             return dg.SensorResult(cursor=seen.cursor(), run_requests=[request])
 
 
-def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
+def _own_runs(
+    instance: dg.DagsterInstance,
+    statuses: list[dg.DagsterRunStatus],
+    *,
+    created_after: datetime | None = None,
+) -> list[dg.RunRecord]:
+    """Runs of the webhooks on this warehouse, newest first. Another code location of this Dagster
+    may have a job of the same name on another warehouse."""
     records = instance.get_run_records(
-        dg.RunsFilter(job_name=WEBHOOKS_JOB, statuses=ENDED), limit=1
+        dg.RunsFilter(job_name=WEBHOOKS_JOB, statuses=statuses, created_after=created_after),
+        limit=MOST_LOOKED_AT,
     )
-    if not records:
-        return None
-    ended_at = records[0].end_time or records[0].update_timestamp.timestamp()
-    return LastRun(
-        run_id=records[0].dagster_run.run_id,
-        ended_at=datetime.fromtimestamp(ended_at, UTC).replace(tzinfo=None),
-        has_failed=records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE,
-    )
+    own = warehouse_tags()
+    return [one for one in records if is_of(one.dagster_run, own)]
+
+
+def _is_used_up(instance: dg.DagsterInstance, sources: str) -> bool:
+    """Whether a run that saw these very sources has done all of its work."""
+    records = instance.get_run_records(dg.RunsFilter(tags={SEEN: sources}), limit=MOST_LOOKED_AT)
+    return any(is_done(one.dagster_run) for one in records)
+
+
+def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
+    """The newest run that has ended. A person's dry run is none: it neither did the work of the run
+    before it nor failed to."""
+    for record in _own_runs(instance, ENDED):
+        run = record.dagster_run
+        is_dry = noted(run, DRY) is not None
+        if is_dry and SENSOR_TAG not in run.tags:
+            continue
+        ended_at = datetime.fromtimestamp(
+            record.end_time or record.update_timestamp.timestamp(), UTC
+        ).replace(tzinfo=None)
+        return LastRun(
+            run_id=run.run_id,
+            ended_at=ended_at,
+            has_failed=run.status is not dg.DagsterRunStatus.SUCCESS,
+            # Runs of a deployment where everything is dry would follow each other all day.
+            left_until=ended_at + DRY_REPEAT if is_dry else repeat_at(run),
+            saw=run.tags.get(SEEN),
+        )
+    return None
 
 
 @dg.run_failure_sensor(

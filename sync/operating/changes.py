@@ -2,6 +2,10 @@
 
 On Snowflake the question goes to metadata alone, so a suspended warehouse stays suspended. Only
 when the ledger itself has changed is it read, once, for the moment when the next row comes due.
+
+News is used up by a run that has looked at it and done all of its work, and by nothing else: a run
+may be canceled, dry, deleted, or leave the recording to another. So it is compared with what such
+a run noted that it had seen, never with what the last look saw.
 """
 
 from __future__ import annotations
@@ -12,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
+from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
-from sync.warehouse import Warehouse
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
 SOURCES: Sequence[tuple[RawSchema, str, str]] = (
     ("lms", "grades_persistentcoursegrade", "modified"),
@@ -32,18 +36,25 @@ MART = ("completion_learning_time", "computed_through")
 """Its change can end the wait of a completion."""
 REPEAT_AFTER = timedelta(minutes=5)
 """After a run that failed or changed nothing: as often as the schedule, and not twice a minute."""
+SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
+"""A table of the operator; its change can make an endpoint usable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the last look saw; kept as the sensor's cursor."""
+    """What the last look saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
 
-    sources: str = ""
-    """Opaque: differs when a replica or a mart has changed."""
-    ledger: str = ""
+    Every field must be in a cursor: one that another version of this code wrote says nothing.
+    """
+
+    sources: str
+    """As ``sources_token`` has it; empty when the sources could not be asked."""
+    ledger: str
     """Opaque: differs when the outbox has changed."""
-    due_at: str | None = None
+    due_at: str | None
     """When the next outbox row comes due, ISO 8601 in UTC."""
+    max_wait_seconds: int
+    """``due_at`` goes by it; another setting moves it."""
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
@@ -51,11 +62,14 @@ class Seen:
         try:
             return cls(**json.loads(cursor or "{}"))
         except (TypeError, ValueError):
-            return cls()
+            return NOTHING_SEEN
 
     def cursor(self) -> str:
         """The text to keep."""
         return json.dumps(asdict(self))
+
+
+NOTHING_SEEN = Seen(sources="", ledger="", due_at=None, max_wait_seconds=0)
 
 
 @dataclass(frozen=True)
@@ -63,39 +77,65 @@ class Look:
     """What there is to do now, and what to remember."""
 
     seen: Seen
-    reason: str | None
-    """Why a run is wanted; None when nothing is to be done."""
+    due: str | None = None
+    """Why a run is wanted whatever the sources say; None when nothing is due."""
+    problem: StatementFailed | None = None
+    """Why the sources could not be asked."""
 
 
 def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedelta) -> Look:
-    """Compare with the last look. One statement when nothing has changed, two otherwise.
+    """Ask for tokens, and for what is due. One statement when nothing has changed, two otherwise.
 
-    ``max_wait`` is how long a completion may wait for its learning time. ``now`` is naive UTC.
+    ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
+    off. ``now`` is naive UTC. Sources that cannot be asked stop no retry: then only the ledger is
+    looked at.
+
+    Raises:
+        StatementFailed: the ledger does not exist or may not be read.
+    """
+    problem = None
+    try:
+        sources, ledger = _tokens(warehouse, with_sources=True)
+    except NoAnswer:
+        raise
+    except StatementFailed as error:
+        problem = error
+        sources, ledger = _tokens(warehouse, with_sources=False)
+    due_at, seconds = before.due_at, int(max_wait.total_seconds())
+    if (ledger, seconds) != (before.ledger, before.max_wait_seconds):
+        due = _due_at(warehouse, max_wait)
+        due_at = due.isoformat() if due is not None else None
+    seen = Seen(sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds)
+    if due_at is not None and datetime.fromisoformat(due_at) <= now:
+        return Look(seen, f"a webhook came due at {due_at} UTC", problem)
+    return Look(seen, problem=problem)
+
+
+def sources_token(warehouse: Warehouse) -> str:
+    """What a run sees of replicas and marts: opaque, differs when one of them has changed.
+
+    To be asked before the run looks at them: what changes later is news. It holds the name of the
+    warehouse, so that the token of a staging copy says nothing about production.
 
     Raises:
         StatementFailed: a source does not exist or may not be read.
     """
-    sources, ledger = _tokens(warehouse)
-    due_at = before.due_at
-    if ledger != before.ledger:
-        due = _due_at(warehouse, max_wait)
-        due_at = due.isoformat() if due is not None else None
-    seen = Seen(sources=sources, ledger=ledger, due_at=due_at)
-    if sources != before.sources:
-        return Look(seen, "the replicas or the mart have changed")
-    if due_at is not None and datetime.fromisoformat(due_at) <= now:
-        return Look(seen, f"a webhook came due at {due_at} UTC")
-    return Look(seen, None)
+    return _tokens(warehouse, with_sources=True)[0]
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """The newest delivery run, which is not active any more."""
+    """The newest delivery run that is not active any more; dry ones of people do not count."""
 
     run_id: str
     ended_at: datetime
     """Naive UTC."""
     has_failed: bool
+    """It failed, was canceled, or never started."""
+    left_until: datetime | None = None
+    """It left events to another run or to a person: when to look again, naive UTC."""
+    saw: str | None = None
+    """The ``sources_token`` that it noted."""
 
 
 @dataclass(frozen=True)
@@ -115,44 +155,65 @@ class Rest:
     seen: Seen
 
 
-def decide(before: Seen, found: Look, *, last: LastRun | None, now: datetime) -> Wake | Rest:
+def decide(
+    before: Seen, found: Look, *, is_used_up: bool, last: LastRun | None, now: datetime
+) -> Wake | Rest:
     """Whether to start a run. A run that failed, or brought nothing on, is repeated after a while.
 
-    A cursor alone would lose such work: what a failed run should have done is no change any more.
+    ``is_used_up``: a run has noted these very sources, and that it did all of its work.
     """
-    pause_ends = None if last is None else last.ended_at + REPEAT_AFTER
-    is_pausing = pause_ends is not None and now < pause_ends
+    if last is None and found.problem is not None:
+        return Rest(f"not set up yet: {found.problem}", found.seen)
     has_failed = last is not None and last.has_failed
-    if has_failed and is_pausing:
-        # What has changed meanwhile must still be news after the pause.
-        return Rest(f"the last run failed; the next one starts after {pause_ends} UTC", before)
-    if found.reason is None and not has_failed:
+    has_left = last is not None and last.left_until is not None
+    is_again = has_failed or found.seen == before
+    soonest = now if last is None else last.ended_at + REPEAT_AFTER
+    # What was left waits for its time; what is new since then does not.
+    waits = last.left_until if last is not None and last.saw == found.seen.sources else None
+    wanted = []
+    if found.due is not None:
+        wanted.append((found.due, soonest if is_again else now))
+    if not is_used_up or has_failed or has_left:
+        reason = _reason(before, found, is_used_up=is_used_up, has_failed=has_failed)
+        wanted.append((reason, waits or (soonest if is_again else now)))
+    if not wanted:
         return Rest(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
-    if found.reason is not None and found.seen == before and is_pausing:
-        return Rest(f"{found.reason}, and a run has just been; again after {pause_ends}", before)
+    reason, at = min(wanted, key=lambda one: one[1])
+    if at > now:
+        return Rest(f"{reason}, and a run has just been; again after {at} UTC", found.seen)
     text = found.seen.cursor() + (last.run_id if last is not None else "")
-    return Wake(
-        found.reason or "the last run failed",
-        hashlib.sha256(text.encode()).hexdigest()[:32],
-        found.seen,
-    )
+    return Wake(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
 
 
-def _tokens(warehouse: Warehouse) -> tuple[str, str]:
+def _reason(before: Seen, found: Look, *, is_used_up: bool, has_failed: bool) -> str:
+    if found.problem is not None:
+        return f"the replicas cannot be asked ({found.problem})"
+    if has_failed:
+        return "the last run failed"
+    if is_used_up or found.seen.sources == before.sources:
+        return "what has changed is not detected yet"
+    return "the replicas or the mart have changed"
+
+
+def _tokens(warehouse: Warehouse, *, with_sources: bool) -> tuple[str, str]:
+    """Of the sources, empty without them, and of the ledger; one statement."""
     tables = [(warehouse.raw_relation(one[0], one[1]), one[2]) for one in SOURCES]
     tables.append((warehouse.relation("marts", MART[0]), MART[1]))
+    tables.append((warehouse.relation("sync", SETTINGS_UPDATED[0]), SETTINGS_UPDATED[1]))
     ledgers = [warehouse.relation("sync", table) for table in (OUTBOX, ENDPOINT_STATE)]
     match warehouse.settings:
-        case SnowflakeWarehouse():
+        case SnowflakeWarehouse(account=account):
             sources = [_commit_time(table) for table, _ in tables]
             ledger = [_commit_time(table) for table in ledgers]
-        case EmbeddedWarehouse():
+        case EmbeddedWarehouse(directory=account):
             sources = [_newest(table, column) for table, column in tables]
             ledger = [_newest(table, "updated_at") for table in ledgers]
-    row = warehouse.rows(
-        f"select {' || '.join(sources)} as sources, {' || '.join(ledger)} as ledger"
-    )[0]
-    return row["sources"], row["ledger"]
+    asked = " || ".join(sources) if with_sources else "''"
+    row = warehouse.rows(f"select {asked} as sources, {' || '.join(ledger)} as ledger")[0]
+    if not with_sources:
+        return "", row["ledger"]
+    text = f"{account} {ledgers[0]} {row['sources']}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"]
 
 
 def _commit_time(table: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,14 +10,24 @@ import pytest
 
 from sync.ledger.tables import ensure_ledger
 from sync.loading.raw import create_raw_tables, insert_rows
-from sync.operating.changes import LastRun, Look, Rest, Seen, Wake, decide, look
-from sync.warehouse import RelationMissing, Warehouse
+from sync.operating.changes import (
+    NOTHING_SEEN,
+    LastRun,
+    Look,
+    Rest,
+    Seen,
+    Wake,
+    decide,
+    look,
+    sources_token,
+)
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import RelationMissing, StatementFailed, Warehouse
 from tests.support.ledger_rows import endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts
 
 NOW = datetime(2026, 3, 10, 12, 0)
 HOUR = timedelta(hours=1)
-NOTHING_SEEN = Seen()
 DUE = {"next_attempt_at": NOW.isoformat()}
 
 
@@ -48,34 +58,65 @@ def write(
     )
 
 
-def test_the_first_look_wants_a_run_and_the_second_does_not(ready: Warehouse) -> None:
-    first = ask(ready)
-    assert first.reason is not None
-    assert ask(ready, first.seen).reason is None
-
-
-def test_an_idle_look_is_one_statement(ready: Warehouse) -> None:
+def test_an_idle_look_is_one_statement_and_sees_the_same(ready: Warehouse) -> None:
     seen = ask(ready).seen
     before = ready.statements
-    assert ask(ready, seen).reason is None
+    assert ask(ready, seen) == Look(seen)
     assert ready.statements - before == 1
 
 
-def test_a_new_grade_is_noticed(ready: Warehouse) -> None:
-    seen = ask(ready).seen
-    insert_rows(
-        ready,
-        "grades_persistentcoursegrade",
-        [{"id": 1, "user_id": 1, "course_id": "x", "modified": NOW, "passed_timestamp": NOW}],
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            lambda w: insert_rows(
+                w,
+                "grades_persistentcoursegrade",
+                [{"id": 1, "user_id": 1, "course_id": "x", "modified": NOW}],
+            ),
+            id="a new grade",
+        ),
+        pytest.param(
+            lambda w: w.execute(
+                "insert into analytics.sync.endpoint_settings (endpoint_id, updated_at)"
+                " select 1, cast('2026-03-10' as timestamp_ntz)"
+            ),
+            id="a setting of an endpoint",
+        ),
+    ],
+)
+def test_a_change_gives_another_token(
+    ready: Warehouse, change: Callable[[Warehouse], object]
+) -> None:
+    before = sources_token(ready)
+    assert sources_token(ready) == before
+    change(ready)
+    assert sources_token(ready) != before
+
+
+def test_another_warehouse_gives_another_token(ready: Warehouse) -> None:
+    """A staging copy on the same Dagster has the same rows, and says nothing about production."""
+    assert isinstance(ready.settings, EmbeddedWarehouse)
+    before = sources_token(ready)
+    ready.settings = replace(ready.settings, home=ready.settings.home / "copy")
+    assert sources_token(ready) != before
+
+
+def test_a_source_that_cannot_be_asked_hides_no_retry(ready: Warehouse) -> None:
+    write(ready, DUE)
+    ready.execute(
+        "alter table raw.lms.grades_persistentcoursegrade rename column modified to changed"
     )
-    assert ask(ready, seen).reason == "the replicas or the mart have changed"
+    found = ask(ready)
+    assert found.due is not None
+    assert "modified" in str(found.problem).lower()
 
 
 def test_a_retry_is_noticed_when_it_comes_due_and_not_before(ready: Warehouse) -> None:
     write(ready, {"next_attempt_at": (NOW + timedelta(minutes=5)).isoformat()})
     seen = ask(ready).seen
-    assert ask(ready, seen, NOW + timedelta(minutes=4)).reason is None
-    due = ask(ready, seen, NOW + timedelta(minutes=5)).reason
+    assert ask(ready, seen, NOW + timedelta(minutes=4)).due is None
+    due = ask(ready, seen, NOW + timedelta(minutes=5)).due
     assert due is not None
     assert "came due" in due
 
@@ -83,8 +124,8 @@ def test_a_retry_is_noticed_when_it_comes_due_and_not_before(ready: Warehouse) -
 def test_a_completion_that_has_waited_long_enough_is_noticed(ready: Warehouse) -> None:
     write(ready, {"state": "awaiting"})
     seen = ask(ready).seen
-    assert ask(ready, seen, NOW + HOUR - timedelta(seconds=1)).reason is None
-    assert ask(ready, seen, NOW + HOUR).reason is not None
+    assert ask(ready, seen, NOW + HOUR - timedelta(seconds=1)).due is None
+    assert ask(ready, seen, NOW + HOUR).due is not None
 
 
 def test_the_due_moment_is_read_only_after_the_ledger_changed(ready: Warehouse) -> None:
@@ -93,7 +134,7 @@ def test_the_due_moment_is_read_only_after_the_ledger_changed(ready: Warehouse) 
     before = ready.statements
     found = ask(ready, seen)
     assert ready.statements - before == 2
-    assert found.reason is not None
+    assert found.due is not None
 
 
 LATER = (NOW + timedelta(minutes=7)).isoformat()
@@ -122,8 +163,8 @@ def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     """Else a resting endpoint would start an empty run every half minute, or none afterwards."""
     write(ready, DUE | row, endpoint)
     seen = ask(ready).seen
-    assert ask(ready, seen, NOW + timedelta(minutes=6)).reason is None
-    assert ask(ready, seen, NOW + timedelta(minutes=7)).reason is not None
+    assert ask(ready, seen, NOW + timedelta(minutes=6)).due is None
+    assert ask(ready, seen, NOW + timedelta(minutes=7)).due is not None
 
 
 @pytest.mark.parametrize(
@@ -144,70 +185,113 @@ def test_what_was_held_for_a_disabled_endpoint_wakes_when_it_is_enabled(ready: W
     held = DUE | {"state": "held", "state_reason": "endpoint_disabled", "body": "{}"}
     write(ready, held, {"disabled_at": NOW.isoformat()})
     seen = ask(ready).seen
-    assert ask(ready, seen).reason is None
+    assert ask(ready, seen).due is None
     write(ready, held, {"updated_at": LATER})
-    assert ask(ready, seen).reason is not None
+    assert ask(ready, seen).due is not None
 
 
-RESTED = LastRun("run-1", NOW - timedelta(minutes=5), has_failed=False)
+A = Seen(sources="a", ledger="l", due_at=None, max_wait_seconds=0)
+B = replace(A, sources="b")
+PAUSE = timedelta(minutes=5)
+RESTED = LastRun("run-1", NOW - PAUSE, has_failed=False)
 RECENT = LastRun("run-1", NOW - timedelta(minutes=4), has_failed=False)
-NEWS = Look(Seen(sources="b"), "the replicas or the mart have changed")
-QUIET = Look(Seen(sources="a"), None)
-BEFORE = Seen(sources="a")
+NEWS, QUIET = Look(B), Look(A)
+DUE_NOW = Look(A, "a webhook came due")
+
+
+def decided(
+    found: Look,
+    last: LastRun | None,
+    *,
+    before: Seen = A,
+    is_used_up: bool = True,
+    now: datetime = NOW,
+) -> Wake | Rest:
+    return decide(before, found, is_used_up=is_used_up, last=last, now=now)
 
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
 def test_news_start_a_run_at_once(last: LastRun | None) -> None:
-    assert isinstance(decide(BEFORE, NEWS, last=last, now=NOW), Wake)
+    assert isinstance(decided(NEWS, last, is_used_up=False), Wake)
 
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
-def test_quiet_starts_none(last: LastRun | None) -> None:
-    found = decide(BEFORE, QUIET, last=last, now=NOW)
-    assert isinstance(found, Rest)
-    assert "nothing has changed" in found.reason
+def test_what_a_run_has_used_up_starts_none(last: LastRun | None) -> None:
+    """Also where the sensor has lost its cursor."""
+    for before in (A, NOTHING_SEEN):
+        found = decided(QUIET, last, before=before)
+        assert isinstance(found, Rest)
+        assert "nothing has changed" in found.reason
+
+
+def test_old_news_that_no_run_has_used_up_start_one_after_a_pause() -> None:
+    assert isinstance(decided(QUIET, RECENT, is_used_up=False), Rest)
+    assert isinstance(decided(QUIET, RESTED, is_used_up=False), Wake)
+    assert isinstance(decided(QUIET, None, is_used_up=False), Wake)
 
 
 def test_a_failed_run_is_repeated_after_a_pause_even_when_nothing_has_changed() -> None:
-    """Its cursor had moved on: what it was started for would never be news again."""
-    failed = replace(RECENT, has_failed=True)
-    assert isinstance(decide(BEFORE, QUIET, last=failed, now=NOW), Rest)
-    after = decide(BEFORE, QUIET, last=replace(RESTED, has_failed=True), now=NOW)
+    assert isinstance(decided(QUIET, replace(RECENT, has_failed=True)), Rest)
+    after = decided(QUIET, replace(RESTED, has_failed=True))
     assert isinstance(after, Wake)
     assert after.reason == "the last run failed"
 
 
-def test_news_during_that_pause_are_still_news_after_it() -> None:
+def test_news_during_that_pause_wait_for_its_end() -> None:
     failed = replace(RECENT, has_failed=True)
-    found = decide(BEFORE, NEWS, last=failed, now=NOW)
-    assert found == Rest(found.reason, BEFORE)
+    assert isinstance(decided(NEWS, failed, is_used_up=False), Rest)
+    assert isinstance(decided(NEWS, failed, is_used_up=False, now=NOW + PAUSE), Wake)
 
 
 def test_what_a_run_could_not_bring_on_is_tried_again_after_a_pause() -> None:
-    due = Look(BEFORE, "a webhook came due")
-    assert isinstance(decide(BEFORE, due, last=RECENT, now=NOW), Rest)
-    assert isinstance(decide(BEFORE, due, last=RESTED, now=NOW), Wake)
+    assert isinstance(decided(DUE_NOW, RECENT), Rest)
+    assert isinstance(decided(DUE_NOW, RESTED), Wake)
+    assert isinstance(decided(DUE_NOW, RECENT, before=replace(A, ledger="k")), Wake)
+
+
+LEFT = replace(RECENT, left_until=NOW + timedelta(hours=1), saw="a")
+
+
+def test_what_a_run_has_left_waits_for_the_time_that_it_named() -> None:
+    for now, expected in ((NOW + PAUSE, Rest), (NOW + timedelta(hours=1), Wake)):
+        assert isinstance(decided(QUIET, LEFT, is_used_up=False, now=now), expected)
+
+
+def test_that_wait_is_not_for_retries_nor_for_newer_news() -> None:
+    assert isinstance(decided(DUE_NOW, LEFT, is_used_up=False, now=NOW + PAUSE), Wake)
+    assert isinstance(decided(NEWS, LEFT, is_used_up=False), Wake)
 
 
 def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
     """Dagster starts one run for a key: two ticks before the run is seen must not be two runs."""
-    due = Look(BEFORE, "a webhook came due")
-    first = decide(BEFORE, due, last=RESTED, now=NOW)
-    again = decide(BEFORE, due, last=RESTED, now=NOW)
-    next_one = decide(BEFORE, due, last=replace(RESTED, run_id="run-2"), now=NOW)
+    first = decided(DUE_NOW, RESTED)
+    again = decided(DUE_NOW, RESTED)
+    next_one = decided(DUE_NOW, replace(RESTED, run_id="run-2"))
     assert isinstance(first, Wake)
     assert isinstance(again, Wake)
     assert isinstance(next_one, Wake)
     assert first.key == again.key != next_one.key
 
 
-@pytest.mark.parametrize("cursor", [None, "", "nonsense", '{"other": 1}', "[]"])
-def test_an_unusable_cursor_is_like_none(cursor: str | None) -> None:
-    assert Seen.from_cursor(cursor) == Seen()
+def test_sources_that_cannot_be_asked_start_a_run_that_says_so() -> None:
+    """Quiet would be for ever; before the first run it only means that nothing is set up."""
+    broken = Look(replace(A, sources=""), problem=StatementFailed("invalid identifier 'MODIFIED'"))
+    assert isinstance(decided(broken, None, is_used_up=False), Rest)
+    found = decided(broken, RESTED, is_used_up=False)
+    assert isinstance(found, Wake)
+    assert "MODIFIED" in found.reason
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [None, "", "nonsense", '{"other": 1}', "[]", '{"sources": "a", "ledger": "b", "due_at": null}'],
+)
+def test_an_unusable_cursor_or_one_of_an_earlier_version_is_like_none(cursor: str | None) -> None:
+    assert Seen.from_cursor(cursor) == NOTHING_SEEN
 
 
 def test_a_cursor_survives_the_round_trip() -> None:
-    seen = Seen(sources="a", ledger="b", due_at=NOW.isoformat())
+    seen = replace(A, due_at=NOW.isoformat(), max_wait_seconds=60)
     assert Seen.from_cursor(seen.cursor()) == seen
 
 

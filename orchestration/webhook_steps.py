@@ -1,0 +1,281 @@
+"""What the webhook assets do: detect, build, send; and what goes on when one of them fails."""
+
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from orchestration import metadata
+from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
+from orchestration.dry_run import is_dry_run
+from orchestration.effective import config_of, given_config, settings_table
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
+from orchestration.resources import WarehouseResource
+from orchestration.run_notes import DONE, REPEAT_AT, note, note_seen
+from sync.clock import warehouse_clock
+from sync.detection.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.detection.event_sources import COMPLETIONS
+from sync.enrichment.learning_time import LearningTimeClient
+from sync.ledger.attempts import Attempt
+from sync.ledger.checks import recorded_twice
+from sync.ledger.outbox import Outbox
+from sync.messages.freeze import freeze
+from sync.operating.changes import REPEAT_AFTER, sources_token
+from sync.operating.watching import Watch, watching
+from sync.sending.dispatch import dispatch
+from sync.sending.tools import sending_tools
+from sync.settings import journal_directory, load_settings
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse, WarehouseUnavailable
+
+GUARD_REPEAT = timedelta(hours=1)
+"""What the mass-send guard holds back waits for a person; a look in between costs a warehouse."""
+
+Context = dg.AssetExecutionContext
+Metadata = dict[str, Any]
+T = TypeVar("T")
+
+
+def detect(
+    context: Context, warehouse: WarehouseResource, config: DetectionConfig
+) -> tuple[dict[str, Detected], Metadata]:
+    """Record what the outbox does not know yet, each kind of event for itself; say what was found.
+
+    Raises:
+        dagster.Failure: a mart of events cannot be read; names it. The other kind was recorded.
+        NoAnswer, WarehouseUnavailable: the warehouse is away.
+    """
+    run_id = context.run.run_id
+    found: dict[str, Detected] = {}
+    problems: dict[str, StatementFailed] = {}
+    with (
+        watching("detect", run_id) as watch,
+        warehouse.session(purpose="detect") as session,
+    ):
+        _note_sources(context, session)
+        clock = warehouse_clock(session)
+        for what, source in config.sources().items():
+            try:
+                found[what] = enqueue(
+                    session,
+                    run_id=run_id,
+                    clock=clock,
+                    source=source,
+                    activated_at=config.activation() if source is COMPLETIONS else None,
+                    mass_send_limit=config.mass_send_limit,
+                    allow_mass_send=config.allow_mass_send,
+                )
+            except NoAnswer:
+                raise
+            except StatementFailed as error:
+                problems[what] = error
+            else:
+                watch.detected(what, found[what])
+                say_found(context, what, found[what], verb="recorded")
+        if problems:
+            raise dg.Failure(
+                "; ".join(
+                    f"no {what} can be detected, since marts.{config.sources()[what].mart} or what "
+                    f"it reads cannot be read: {error}"
+                    for what, error in problems.items()
+                ),
+                allow_retries=False,
+            ) from next(iter(problems.values()))
+        facts = metadata.detection(session, found["completions"], run_id=run_id)
+    facts |= metadata.enrollment_detection(found.get("enrollments"))
+    _note_detected(context, found.values())
+    return found, facts
+
+
+def build(context: Context, warehouse: WarehouseResource, config: EnrichmentConfig) -> Metadata:
+    """Build the messages of recorded events; metadata of what became of them."""
+    policy = config.policy()
+    with (
+        watching("freeze", context.run.run_id) as watch,
+        warehouse.session(purpose="freeze") as session,
+        LearningTimeClient.connect(session.settings) as client,
+    ):
+        clock = warehouse_clock(session)
+        outbox = Outbox(session, clock, context.run.run_id)
+        report = freeze(session, outbox, client, policy=policy, clock=clock)
+        watch.froze(report)
+    for problem, count in sorted(report.problems.items()):
+        context.log.warning(f"{count} completions: {problem}")
+    context.log.info(metadata.freeze_sentence(report))
+    note(context, DONE[ENRICHED])
+    settings = settings_of(context, ENRICHED, config)
+    return metadata.freezing(report, policy) | {"settings": settings}
+
+
+def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig) -> Metadata:
+    """Send every due webhook; metadata of what came back.
+
+    Raises:
+        dagster.Failure: no endpoint could be reached, so the fault is on this side.
+    """
+    run_id = context.run.run_id
+    with (
+        watching("deliver", run_id) as watch,
+        warehouse.session(purpose="deliver") as session,
+        sending_tools(os.environ, load_settings(os.environ)) as tools,
+    ):
+        clock = warehouse_clock(session)
+        report = dispatch(
+            session,
+            tools.sender(
+                run_id=run_id,
+                clock=clock,
+                journal_directory=journal_directory(os.environ),
+                limits=config.limits(),
+            ),
+            on_batch=lambda attempts: _say_sent(context, watch, attempts),
+        )
+        watch.delivered(session, report)
+        facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts())
+    facts |= {"settings": settings_of(context, WEBHOOKS, config)}
+    if report.recovered:
+        context.log.warning(
+            f"{report.recovered} answers were recovered from the journal of a run that died"
+        )
+    if report.is_own_network_down:
+        raise dg.Failure(
+            "no endpoint could be reached, so the fault is on this side: nothing was charged to "
+            "any customer and the webhooks are tried again by the next run. Check the network of "
+            "the machine that delivers",
+            metadata=facts,
+            allow_retries=False,
+        )
+    for problem in report.unchecked:
+        context.log.warning(problem)
+    for endpoint_id in sorted(report.unreadable_retry_after):
+        context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
+    for endpoint_id, reason in sorted(report.unusable.items()):
+        problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")
+        context.log.warning(f"endpoint {endpoint_id} is held ({reason}): {problem}")
+    note(context, DONE[WEBHOOKS])
+    return facts
+
+
+Below = tuple[dg.AssetKey, type[Any], Callable[[Context, WarehouseResource, Any], Metadata]]
+BELOW: Mapping[dg.AssetKey, Sequence[Below]] = {
+    NEW: ((ENRICHED, EnrichmentConfig, build), (WEBHOOKS, DeliveryConfig, send)),
+    ENRICHED: ((WEBHOOKS, DeliveryConfig, send),),
+}
+
+
+def or_go_on_below(
+    context: Context, warehouse: WarehouseResource, key: dg.AssetKey, work: Callable[[], T]
+) -> Generator[dg.AssetMaterialization, None, T]:
+    """Do the work of an asset; where it fails do that of the assets below, and then fail.
+
+    Dagster runs no step below a failed one. But what is recorded and built does not depend on what
+    went wrong above it: a renamed column of one replica must not stop the retries of yesterday.
+    Yields what was done below, for the record of this run.
+    """
+    try:
+        return work()
+    except (NoAnswer, WarehouseUnavailable):
+        # Nothing below could do anything either.
+        raise
+    except Exception:
+        yield from _work_below(context, warehouse, key)
+        raise
+
+
+def _work_below(
+    context: Context, warehouse: WarehouseResource, failed: dg.AssetKey
+) -> Iterator[dg.AssetMaterialization]:
+    below = [one for one in BELOW[failed] if _is_to_run(context, one[0])]
+    if not below:
+        return
+    try:
+        with warehouse.session(purpose="check") as session:
+            doubled = recorded_twice(session).count
+    # Whatever happens here, the run fails with what went wrong first.
+    except Exception as error:
+        context.log.error(f"the outbox cannot be read either, so nothing is sent: {error}")
+        return
+    if doubled:
+        context.log.error(
+            f"{doubled} events are in the outbox twice, so nothing is built or sent: see the check "
+            "no_event_is_recorded_twice"
+        )
+        return
+    for key, config_type, do in below:
+        name = op_name(key)
+        context.log.warning(f"{op_name(failed)} has failed; {name} is done all the same")
+        try:
+            config = config_of(config_type, given_config(context.run.run_config, name))
+            facts = do(context, warehouse, config)
+        except Exception as error:
+            context.log.error(f"{name} has failed as well: {error}")
+        else:
+            yield dg.AssetMaterialization(key, metadata=facts)
+
+
+def _is_to_run(context: Context, key: dg.AssetKey) -> bool:
+    """Whether this run would have come to an asset."""
+    if op_name(key) not in context.job_def.graph.node_dict:
+        return False
+    steps = context.run.step_keys_to_execute
+    return steps is None or op_name(key) in steps
+
+
+def settings_of(
+    context: Context,
+    key: dg.AssetKey,
+    config: DetectionConfig | EnrichmentConfig | DeliveryConfig,
+) -> dg.TableMetadataValue:
+    """The settings that an asset goes by in this run."""
+    given = given_config(context.run.run_config, op_name(key))
+    is_made_dry = is_dry_run(context) and not config.dry_run
+    return settings_table(config, given, is_made_dry=is_made_dry)
+
+
+def _note_sources(context: Context, session: Warehouse) -> None:
+    try:
+        note_seen(context, sources_token(session))
+    except NoAnswer:
+        raise
+    except StatementFailed as error:
+        # The sensor goes by it; a run that cannot say what it saw is repeated, and no worse.
+        context.log.warning(f"this run cannot tell what it has seen: {error}")
+
+
+def _note_detected(context: Context, found: Iterable[Detected]) -> None:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    waits = []
+    for one in found:
+        match one:
+            case LeftToAnother(until=until):
+                # Most such runs are alive, and have long ended by then.
+                waits.append(min(until, now + REPEAT_AFTER))
+            case HeldBack():
+                waits.append(now + GUARD_REPEAT)
+    if waits:
+        note(context, REPEAT_AT, min(waits).isoformat())
+    else:
+        note(context, DONE[NEW])
+
+
+def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> None:
+    """What detection found, in one line of the run's log."""
+    match outcome:
+        case HeldBack(found=count, limit=limit):
+            context.log.error(
+                f"{count} {what} are new, more than mass_send_limit = {limit}: none was "
+                "recorded. If the number is right, run again with allow_mass_send: true"
+            )
+        case LeftToAnother(run_id=other, until=until):
+            context.log.warning(
+                f"run {other} is recording {what}: this run leaves them to it. Were that run "
+                f"killed, its lease ends at {until:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+            context.log.info(f"{awaiting} {what} {verb}, {suppressed} older ones suppressed")
+
+
+def _say_sent(context: Context, watch: Watch, attempts: Sequence[Attempt]) -> None:
+    context.log.info(metadata.batch_sentence(attempts))
+    watch.batch(attempts)

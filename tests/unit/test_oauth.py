@@ -41,6 +41,17 @@ def test_a_token_that_lives_a_minute_or_less_is_used_once_and_not_kept(expires_i
     assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
 
 
+@pytest.mark.parametrize("expires_in", [None, "soon", "300"])
+def test_a_token_of_unknown_life_serves_for_some_minutes(expires_in: object):
+    clock, poster = HandClock(), Tokens(expires_in=expires_in)
+    tokens = source(poster, clock)
+    for seconds in (0, 100, 215):
+        clock.now = seconds
+        assert header(tokens.authorization(ENDPOINT)) == "Bearer token-1"
+    clock.now = 216
+    assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
+
+
 def test_a_failed_early_renewal_goes_unnoticed_and_is_not_repeated_at_once():
     clock, poster = HandClock(), Tokens()
     tokens = source(poster, clock)

@@ -159,6 +159,9 @@ def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, 
         "attempts": outcomes.total(),
         **{name: outcomes[name] for name in OUTCOMES},
         "recovered_from_journal": report.recovered,
+        "foreign_journals": dg.MetadataValue.md(
+            "\n".join(f"- {one}" for one in report.foreign_journals) or "none"
+        ),
         "released_untried": report.released,
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),

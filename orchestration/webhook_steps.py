@@ -138,6 +138,11 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         context.log.warning(
             f"{report.recovered} answers were recovered from the journal of a run that died"
         )
+    for journal in report.foreign_journals:
+        context.log.warning(
+            f"left alone: journal {journal}. Runs on that ledger with this LTW_JOURNAL_DIR record "
+            "it; without them move it away"
+        )
     if report.is_own_network_down:
         raise dg.Failure(
             "no endpoint could be reached, so the fault is on this side: nothing was charged to "

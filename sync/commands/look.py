@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 def status(as_json: Json = False) -> None:
     """Webhooks by state, what is due, what is stuck and why, and how far learning time reaches."""
     from sync.operating.status import read_status
+    from sync.settings import journal_directory
 
     with open_warehouse(ready_settings(), purpose="status") as warehouse:
-        found = read_status(warehouse)
+        found = read_status(warehouse, journals=journal_directory(os.environ))
     if as_json:
         print_json(found.as_dict())
         return
@@ -55,6 +56,8 @@ def _print_work(found: Status) -> None:
         out.print(f"held, {reason}: {count:,}")
     for endpoint_id, why in found.endpoints_resting.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
+    for journal in found.foreign_journals:
+        out.print(f"left alone, another ledger's journal: {plain(journal)}")
 
 
 def preview(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from sync.ledger.journal import Entry
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.policies.retry import Dead, Decision, Delivered, Held, RetryAt
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_chunks
 
 HELD_RECHECK = timedelta(hours=1)
 """A refused target is looked at again after this time, in case its owner has mended it."""
@@ -168,6 +169,46 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
         (entry.state for entry in entries),
         before=(clock().isoformat(),),
     )
+
+
+def leased_here(warehouse: Warehouse, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries whose rows still carry the claim that they answer to.
+
+    Proof that a journal without a mark, of an earlier version, was written for this ledger: the
+    claim's owner begins with the run's id, and only ids that are unique in the world count.
+    """
+    asked = [
+        {"webhook_id": one.key[0], "fence": one.key[1], "run_id": one.attempt.get("run_id")}
+        for one in entries
+        if _is_uuid(one.attempt.get("run_id"))
+    ]
+    proven: set[tuple[str, int]] = set()
+    for chunk in json_chunks(asked):
+        rows = warehouse.rows(
+            f"""
+            select outbox.webhook_id, outbox.fence
+            from {warehouse.relation("sync", OUTBOX)} as outbox
+            inner join (
+                select
+                    value:webhook_id::varchar as webhook_id,
+                    value:fence::number(38, 0) as fence,
+                    value:run_id::varchar as run_id
+                from table(flatten(input => parse_json(?)))
+            ) as told
+                on outbox.webhook_id = told.webhook_id and outbox.fence = told.fence
+            where startswith(outbox.lease_owner, told.run_id || ':')
+            """,
+            chunk,
+        )
+        proven |= {(row["webhook_id"], int(row["fence"])) for row in rows}
+    return [one for one in entries if one.key in proven]
+
+
+def _is_uuid(text: object) -> bool:
+    try:
+        return str(uuid.UUID(str(text))) == text
+    except ValueError:
+        return False
 
 
 def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:

@@ -3,7 +3,8 @@
 Between a customer's 2xx and the ledger lies a warehouse statement that can fail, hang or never
 come. Each answer is therefore on disk first; the next run finalizes what a dead one left behind
 before it claims anything. One SQLite file per process, locked while the process lives: a free
-lock means a dead owner. A lost disk costs no delivery, only duplicates under the same ids.
+lock means a dead owner. It says which ledger it was written for and settles rows of no other. A
+lost disk costs no delivery, only duplicates under the same ids.
 """
 
 from __future__ import annotations
@@ -11,24 +12,32 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sync.errors import SyncError
+from sync.ledger.identity import LedgerIdentity, place_in
 
 SUFFIX = ".journal"
+LOCK_SUFFIX = ".lock"
+BESIDE = ("-wal", "-shm", "-journal")
+"""Endings of SQLite's own files beside a journal."""
 BUSY_SECONDS = 10.0
 GATHER_SECONDS = 0.003
 """How long what is to be written waits for more: a commit costs the same for one as for many."""
 CHECKPOINT_PAGES = 5_000
 """How long SQLite's log may grow, in pages of 4 KiB, before it is moved into the file."""
+PAGE_BYTES = 4_096
+ENTRY_BYTES = 12 * 1_024
+"""More than one entry takes, its excerpt of an answer being as long as it may be."""
 INSERT = """
     insert or replace into entries (webhook_id, fence, entry)
     select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -45,7 +54,7 @@ DELETE = """
 
 
 class JournalFailed(SyncError):
-    """The journal cannot be written, so nothing may be sent; names the file and the mend."""
+    """The journal cannot be used, so nothing may be sent; names the file and the fix."""
 
 
 Then = Callable[[JournalFailed | None], None]
@@ -65,12 +74,24 @@ class Entry:
         return self.attempt["webhook_id"], self.attempt["fence"]
 
 
+def needed_bytes(batch_size: int) -> int:
+    """What a run's journal takes at most: 70 MB for batches of 1,000.
+
+    Up to two batches of answers wait for the ledger. SQLite's log reaches its limit and takes one
+    statement on top, at most one that forgets all of them.
+    """
+    waiting = 2 * batch_size * ENTRY_BYTES
+    return CHECKPOINT_PAGES * PAGE_BYTES + 2 * waiting
+
+
 class Journal:
     """The open journal of one process."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: IO[str], connection: sqlite3.Connection) -> None:
         self.path = path
+        self._lock = lock
         self._connection = connection
+        self._is_left = False
         self._disk_lock = threading.Lock()
         self._queue: list[tuple[str, Then]] = []
         """What is to be written, and who is told."""
@@ -142,6 +163,22 @@ class Journal:
             for _, then in batch:
                 then(self._failure)
 
+    @property
+    def mark(self) -> str | None:
+        """Which ledger it was written for; None when it does not say, as of an earlier version.
+
+        Raises:
+            JournalFailed: the file is damaged.
+        """
+        try:
+            known = "select 1 from sqlite_master where name = 'written_for'"
+            found = self._run(known) and self._run("select mark from written_for")
+            if found:
+                place_in(found[0][0])
+        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            raise _unreadable(self.path, error) from error
+        return found[0][0] if found else None
+
     def entries(self) -> list[Entry]:
         """Everything recorded and not forgotten, in the order of recording.
 
@@ -152,18 +189,39 @@ class Journal:
             found = self._run("select entry from entries order by rowid")
             return [Entry(*json.loads(text)) for (text,) in found]
         except (sqlite3.Error, ValueError, TypeError) as error:
-            raise JournalFailed(
-                f"the delivery journal {self.path} cannot be read ({error}). Run the version that "
-                "wrote it once more, or move it away: webhooks whose answers it holds are then "
-                "sent again, under the same ids"
-            ) from error
+            raise _unreadable(self.path, error) from error
 
     def forget(self, entries: Sequence[Entry]) -> None:
-        """The ledger has them. Losing this is harmless: finalizing again changes nothing."""
-        self._run(DELETE, json.dumps([one.key for one in entries]))
+        """The ledger has them. Losing this is harmless: finalizing again changes nothing.
+
+        Raises:
+            JournalFailed: the disk is full, or the file was taken away.
+        """
+        try:
+            self._run(DELETE, json.dumps([one.key for one in entries]))
+        except sqlite3.Error as error:
+            raise _failed(self.path, error) from error
+
+    def discard(self) -> None:
+        """The ledger has everything in it. Needs no room on the disk, and gives some back.
+
+        Raises:
+            JournalFailed: its files cannot be removed.
+        """
+        self._end(is_removed=True)
+
+    def leave(self) -> None:
+        """Let go of it as it is."""
+        self._end(is_removed=False)
 
     def close(self) -> None:
-        """Keep a journal that still holds entries; the next run finds it with a free lock."""
+        """Keep a journal that still holds entries; the next run finds it with a free lock.
+
+        Raises:
+            JournalFailed: it is empty, and its files cannot be removed.
+        """
+        if self._is_left:
+            return
         with self._has_work:
             self._is_closed = True
             self._has_work.notify()
@@ -173,10 +231,20 @@ class Journal:
             is_empty = not self.entries()
         except JournalFailed:
             is_empty = False
-        self._connection.close()
-        if is_empty:
-            for path in (self.path, _lock_path(self.path)):
-                path.unlink(missing_ok=True)
+        self._end(is_removed=is_empty)
+
+    def _end(self, *, is_removed: bool) -> None:
+        if self._is_left:
+            return
+        self._is_left = True
+        try:
+            with suppress(sqlite3.Error):
+                # To close is also to tidy up, for which a full disk has no room.
+                self._connection.close()
+            if is_removed:
+                _remove(self.path)
+        finally:
+            self._lock.close()
 
     def _run(self, sql: str, *binds: str) -> list[tuple[str]]:
         """One statement, which is one transaction."""
@@ -185,63 +253,194 @@ class Journal:
 
 
 @contextmanager
-def open_journal(directory: Path) -> Iterator[Journal]:
+def open_journal(directory: Path, ledger: LedgerIdentity, *, room: int = 0) -> Iterator[Journal]:
     """A new journal of this process; removed at the end when it is empty.
 
+    ``room`` is what must be free on its disk, in bytes.
+
     Raises:
-        JournalFailed: the directory cannot be written.
+        JournalFailed: the directory cannot be written, or its disk has too little room.
     """
     path = directory / f"{os.getpid()}-{uuid.uuid4()}{SUFFIX}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = _lock_path(path).open("w")
+        free = shutil.disk_usage(directory).free
+        if free < room:
+            raise JournalFailed(
+                f"the delivery journal needs {room:,} bytes and its disk has {free:,} free: set "
+                f"LTW_JOURNAL_DIR, now {directory}, to a directory with more, or free that disk. "
+                "Nothing is sent until then"
+            )
+        lock = _lock(path)
     except OSError as error:
         raise _failed(path, error) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        journal = Journal(path, _connect(path))
+    try:
+        connection = _connect(path)
+        journal = Journal(path, lock, connection)
         try:
-            yield journal
-        finally:
+            connection.execute("create table written_for (mark text not null)")
+            connection.execute("insert into written_for values (?)", (ledger.mark(),))
+        except sqlite3.Error as error:
+            raise _failed(path, error) from error
+    except JournalFailed:
+        # Half made, it would look like one of an earlier version.
+        with suppress(JournalFailed):
+            _remove(path)
+        lock.close()
+        raise
+    try:
+        yield journal
+    except BaseException:
+        with suppress(JournalFailed):
             journal.close()
+        raise
+    journal.close()
 
 
 @contextmanager
 def abandoned_journals(directory: Path) -> Iterator[list[Journal]]:
     """Journals whose process is dead, locked for this one; removed at the end when empty.
 
+    Files that belong to no journal any more are removed.
+
     Raises:
         JournalFailed: a file is damaged or belongs to another user; names it.
     """
     journals: list[Journal] = []
-    locks = []
     try:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
             try:
-                lock = _lock_path(path).open("a")
+                lock = _take_lock(path)
             except OSError as error:
                 raise _failed(path, error) from error
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if lock is None:
+                continue
+            if not path.exists():
                 lock.close()
                 continue
-            locks.append(lock)
-            if path.exists():
-                journals.append(Journal(path, _connect(path)))
+            try:
+                journals.append(Journal(path, lock, _connect(path, is_alone=True)))
+            except JournalFailed:
+                lock.close()
+                raise
+        _sweep(directory)
         yield journals
     finally:
+        failures = []
         for journal in journals:
-            journal.close()
-        for lock in locks:
-            lock.close()
+            try:
+                journal.close()
+            except JournalFailed as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+@dataclass(frozen=True)
+class ForeignJournal:
+    """A journal that this ledger must not touch."""
+
+    path: Path
+    place: str | None
+    """The ledger it was written for; None when it does not say."""
+    entries: int
+
+    def __str__(self) -> str:
+        place = self.place or "a ledger that it does not name, by an earlier version"
+        return f"{self.path}: {self.entries} answers, written for {place}"
+
+
+def foreign(journal: Journal) -> ForeignJournal:
+    """What to say of a journal that is left alone."""
+    mark = journal.mark
+    return ForeignJournal(
+        journal.path, None if mark is None else place_in(mark), len(journal.entries())
+    )
+
+
+def foreign_journals(directory: Path, ledger: LedgerIdentity) -> list[ForeignJournal]:
+    """Journals of dead processes that were not written for this ledger; nothing is changed.
+
+    Raises:
+        JournalFailed: as for ``abandoned_journals``.
+    """
+    found = []
+    with abandoned_journals(directory) as journals:
+        for journal in journals:
+            mark = journal.mark
+            if mark is None or not ledger.is_meant_by(mark):
+                found.append(foreign(journal))
+            journal.leave()
+    return [one for one in found if one.entries]
+
+
+def _sweep(directory: Path) -> None:
+    """Remove files of journals that are gone; what cannot be removed does no harm."""
+    for lock_path in directory.glob(f"*{LOCK_SUFFIX}"):
+        path = lock_path.with_suffix(SUFFIX)
+        if path.exists():
+            continue
+        with suppress(OSError):
+            lock = _take_lock(path)
+            if lock is not None:
+                with lock:
+                    # Made since, by a process that had its lock before this one.
+                    if not path.exists():
+                        _remove(path)
+    for ending in BESIDE:
+        for path in directory.glob(f"*{SUFFIX}{ending}"):
+            if not Path(str(path).removesuffix(ending)).exists():
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a journal and all beside it, the lock last; its lock is held."""
+    try:
+        for one in (*(Path(f"{path}{ending}") for ending in BESIDE), path, _lock_path(path)):
+            one.unlink(missing_ok=True)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _lock(path: Path) -> IO[str]:
+    """Lock a journal that is about to be made."""
+    while (lock := _take_lock(path, is_waiting=True)) is None:
+        pass
+    return lock
+
+
+def _take_lock(path: Path, *, is_waiting: bool = False) -> IO[str] | None:
+    """Lock a journal; None when its process lives, or when the lock was removed meanwhile.
+
+    A lock that was removed is none: another process could take the next one.
+    """
+    lock = _lock_path(path).open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if is_waiting else fcntl.LOCK_NB))
+        if os.fstat(lock.fileno()).st_ino == _lock_path(path).stat().st_ino:
+            return lock
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        lock.close()
+        raise
+    lock.close()
+    return None
+
+
+def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
+    """``is_alone``: nobody else has it open, so that SQLite needs no shared memory and writes
+    nothing to read what is left on a full disk."""
     try:
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
         )
+    except sqlite3.Error as error:
+        raise _failed(path, error) from error
+    try:
+        if is_alone:
+            connection.execute("pragma locking_mode = exclusive")
         connection.execute("pragma journal_mode = wal")
         # FULL waits for the disk at each commit: what has been answered must survive a power cut.
         connection.execute("pragma synchronous = full")
@@ -252,16 +451,25 @@ def _connect(path: Path) -> sqlite3.Connection:
             " webhook_id text, fence integer, entry text not null, primary key (webhook_id, fence))"
         )
     except sqlite3.Error as error:
+        connection.close()
         raise _failed(path, error) from error
     return connection
 
 
 def _lock_path(path: Path) -> Path:
-    return path.with_suffix(".lock")
+    return path.with_suffix(LOCK_SUFFIX)
 
 
 def _failed(path: Path, error: Exception) -> JournalFailed:
     return JournalFailed(
         f"the delivery journal {path} cannot be written ({error}); free the disk or set "
         "LTW_JOURNAL_DIR to a directory that can be. Nothing is sent until then"
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> JournalFailed:
+    return JournalFailed(
+        f"the delivery journal {path} cannot be read ({error}). Run the version that wrote it once "
+        "more, or move it away: webhooks whose answers it holds are then sent again, under the "
+        "same ids"
     )

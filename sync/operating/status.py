@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sync.clock import warehouse_clock
 from sync.ledger.claims import DUE
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.identity import ledger_identity
+from sync.ledger.journal import foreign_journals
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX, ensure_ledger
 from sync.policies.breaker import EndpointState
 from sync.warehouse import StatementFailed, Warehouse
@@ -29,6 +32,8 @@ class Status:
     held_by_reason: dict[str, int]
     endpoints_resting: dict[int, str]
     """Endpoints that get nothing at this moment, and why."""
+    foreign_journals: list[str]
+    """Journals in this machine's directory that were written for other ledgers; they stay."""
     computed_through: datetime | None
     """None when the models were never built or no line was loaded."""
 
@@ -37,11 +42,12 @@ class Status:
         return vars(self) | {"dead": self.states.get("dead", 0)}
 
 
-def read_status(warehouse: Warehouse) -> Status:
-    """Read the ledger and the watermark.
+def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status:
+    """Read the ledger and the watermark, and look into the directory of ``journals``.
 
     Raises:
         StatementFailed: the ledger cannot be read.
+        JournalFailed: a journal is damaged or belongs to another user.
     """
     ensure_ledger(warehouse)
     now = warehouse_clock(warehouse)()
@@ -80,6 +86,7 @@ def read_status(warehouse: Warehouse) -> Status:
         replays_waiting=replays_waiting(warehouse),
         held_by_reason={row["reason"]: int(row["n"]) for row in held},
         endpoints_resting=_resting(warehouse, now),
+        foreign_journals=_foreign_journals(warehouse, journals),
         computed_through=_computed_through(warehouse),
     )
 
@@ -93,6 +100,12 @@ def replays_waiting(warehouse: Warehouse) -> int:
         """
     )
     return int(rows[0]["n"])
+
+
+def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]:
+    if directory is None:
+        return []
+    return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
 
 
 def _resting(warehouse: Warehouse, now: datetime) -> dict[int, str]:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from sync.ledger.attempts import Attempt, finalize, settle_logged
-from sync.ledger.journal import abandoned_journals, open_journal
+from sync.ledger.attempts import Attempt, finalize, leased_here, settle_logged
+from sync.ledger.identity import LedgerIdentity, ledger_identity
+from sync.ledger.journal import (
+    ForeignJournal,
+    abandoned_journals,
+    foreign,
+    needed_bytes,
+    open_journal,
+)
 from sync.ledger.steps import Step
 from sync.sending.delivery_run import Run
 from sync.sending.pipeline import deliver
@@ -32,24 +40,49 @@ def dispatch(
         JournalFailed: the journal cannot be written, so nothing more is sent.
     """
     end = time.monotonic() + sender.limits.time_budget.total_seconds()
-    recovered = recover(warehouse, sender)
-    if recovered:
+    ledger = ledger_identity(warehouse)
+    recovered = recover(warehouse, sender, ledger)
+    if recovered.answers:
         sender.hook(Step.REPLAYED)
-    with open_journal(sender.journal_directory) as journal:
+    room = needed_bytes(sender.limits.batch_size)
+    with open_journal(sender.journal_directory, ledger, room=room) as journal:
         run = Run(warehouse, sender, journal)
-        run.report.recovered = recovered
+        run.report.recovered = recovered.answers
+        run.report.foreign_journals = recovered.foreign
         deliver(run, sender.limits, end=end, on_batch=on_batch)
     return run.report
 
 
-def recover(warehouse: Warehouse, sender: Sender) -> int:
-    """Finalize what dead runs on this machine had received; how many answers."""
-    recovered = 0
+@dataclass(frozen=True)
+class Recovered:
+    """What was found in the journals of dead processes."""
+
+    answers: int
+    """Of this ledger, and recorded in it now."""
+    foreign: list[ForeignJournal]
+    """Journals that were not written for this ledger, or do not say so: left as they are."""
+
+
+def recover(warehouse: Warehouse, sender: Sender, ledger: LedgerIdentity) -> Recovered:
+    """Finalize what dead runs on this machine had received for this ledger."""
+    answers = 0
+    left: list[ForeignJournal] = []
     with abandoned_journals(sender.journal_directory) as journals:
         for journal in journals:
+            mark = journal.mark
             entries = journal.entries()
-            finalize(warehouse, entries, clock=sender.clock, hook=sender.hook)
-            journal.forget(entries)
-            recovered += len(entries)
+            is_own = mark is not None and ledger.is_meant_by(mark)
+            own = entries if is_own else []
+            if mark is None:
+                own = leased_here(warehouse, entries)
+            finalize(warehouse, own, clock=sender.clock, hook=sender.hook)
+            answers += len(own)
+            if is_own or (len(own) == len(entries) and mark is None):
+                journal.discard()
+                continue
+            if own:
+                journal.forget(own)
+            left.append(foreign(journal))
+            journal.leave()
     settle_logged(warehouse, clock=sender.clock)
-    return recovered
+    return Recovered(answers, [one for one in left if one.entries])

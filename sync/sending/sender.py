@@ -16,6 +16,7 @@ from sync.clock import Clock
 from sync.http.addresses import AddressPolicy
 from sync.http.results import Answer, Failure
 from sync.ledger.attempts import Attempt
+from sync.ledger.journal import ForeignJournal
 from sync.ledger.steps import Hook, nothing
 from sync.sending.faults import Canary
 
@@ -73,6 +74,8 @@ class DispatchReport:
     """Endpoints that sent a ``Retry-After`` header which means nothing; it was ignored."""
     recovered: int = 0
     """Answers that an earlier, dead run had received and the ledger had not."""
+    foreign_journals: list[ForeignJournal] = field(default_factory=list)
+    """Journals of other ledgers in the same directory; they were left as they are."""
     released: int = 0
     """Claimed and given back untried: the endpoint rests or the time was up."""
     unusable: dict[int, str] = field(default_factory=dict)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
-from sync.ledger.journal import Entry, JournalFailed, abandoned_journals, open_journal
+from sync.http.masking import EXCERPT_LENGTH
+from sync.ledger import journal as module
+from sync.ledger.identity import LedgerIdentity, place_of
+from sync.ledger.journal import (
+    Entry,
+    JournalFailed,
+    abandoned_journals,
+    foreign_journals,
+    needed_bytes,
+    open_journal,
+)
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
+
+LEDGER = LedgerIdentity("account ACME, database ANALYTICS, schema PUBLIC", frozenset({"id-of-it"}))
 
 
 def entry(number: int, **changes: object) -> Entry:
@@ -21,7 +39,7 @@ def entry(number: int, **changes: object) -> Entry:
 
 
 def test_what_is_recorded_is_read_back_in_order(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path, LEDGER) as journal:
         journal.record([entry(2), entry(1)])
         journal.record([entry(3)])
         assert journal.entries() == [entry(2), entry(1), entry(3)]
@@ -29,7 +47,7 @@ def test_what_is_recorded_is_read_back_in_order(tmp_path: Path) -> None:
 
 
 def test_any_number_of_threads_record_at_once_and_each_finds_its_entry(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal, ThreadPoolExecutor(16) as pool:
+    with open_journal(tmp_path, LEDGER) as journal, ThreadPoolExecutor(16) as pool:
 
         def record_and_look(number: int) -> bool:
             journal.record([entry(number)])
@@ -42,7 +60,7 @@ def test_any_number_of_threads_record_at_once_and_each_finds_its_entry(tmp_path:
 
 
 def test_a_write_that_fails_is_everybodys_failure(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal, ThreadPoolExecutor(4) as pool:
+    with open_journal(tmp_path, LEDGER) as journal, ThreadPoolExecutor(4) as pool:
         journal.record([entry(1)])
         journal._connection.execute("alter table entries rename to hidden")
         failures = [
@@ -56,7 +74,7 @@ def test_a_write_that_fails_is_everybodys_failure(tmp_path: Path) -> None:
 
 
 def test_who_does_not_wait_is_told_once_it_is_on_disk(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path, LEDGER) as journal:
         told = SimpleQueue[tuple[JournalFailed | None, bool]]()
         for number in range(3):
             journal.submit(
@@ -74,7 +92,7 @@ def test_who_does_not_wait_is_told_once_it_is_on_disk(tmp_path: Path) -> None:
 
 
 def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path, LEDGER) as journal:
         journal.record([entry(1, outcome="retry")])
         journal.record([entry(1, outcome="delivered")])
         assert journal.entries() == [entry(1, outcome="delivered")]
@@ -82,7 +100,7 @@ def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:
 
 
 def test_an_empty_journal_leaves_no_file(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path, LEDGER) as journal:
         journal.record([entry(1)])
         journal.forget([entry(1)])
     assert list(tmp_path.iterdir()) == []
@@ -90,7 +108,7 @@ def test_an_empty_journal_leaves_no_file(tmp_path: Path) -> None:
 
 def test_entries_outlive_a_run_that_failed(tmp_path: Path) -> None:
     def fail() -> None:
-        with open_journal(tmp_path) as journal:
+        with open_journal(tmp_path, LEDGER) as journal:
             journal.record([entry(1)])
             raise ValueError("stop")
 
@@ -103,7 +121,7 @@ def test_entries_outlive_a_run_that_failed(tmp_path: Path) -> None:
 
 
 def test_a_living_journal_is_not_abandoned(tmp_path: Path) -> None:
-    with open_journal(tmp_path) as journal:
+    with open_journal(tmp_path, LEDGER) as journal:
         journal.record([entry(1)])
         with abandoned_journals(tmp_path) as found:
             assert found == []
@@ -115,8 +133,9 @@ def test_entries_outlive_a_killed_process(tmp_path: Path) -> None:
 import os, signal, sys
 from contextlib import closing
 from pathlib import Path
+from sync.ledger.identity import LedgerIdentity
 from sync.ledger.journal import Entry, open_journal
-with open_journal(Path(sys.argv[1])) as journal:
+with open_journal(Path(sys.argv[1]), LedgerIdentity("here", frozenset({"a"}))) as journal:
     journal.record([Entry({"webhook_id": "id-1", "fence": 1}, {"state": "delivered"})])
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -131,7 +150,10 @@ with open_journal(Path(sys.argv[1])) as journal:
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    with pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"), open_journal(blocked / "journal"):
+    with (
+        pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"),
+        open_journal(blocked / "journal", LEDGER),
+    ):
         pass
 
 
@@ -153,3 +175,213 @@ def test_a_journal_of_another_version_is_named_and_kept(tmp_path: Path) -> None:
     ):
         journals[0].entries()
     assert path.exists()
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(one.name for one in directory.iterdir())
+
+
+def leave_entries(directory: Path, ledger: LedgerIdentity, *entries: Entry) -> None:
+    """What a process leaves that was killed."""
+    with open_journal(directory, ledger) as journal:
+        journal.record(entries)
+
+
+def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
+    with open_journal(tmp_path, LEDGER) as journal:
+        assert journal._run("pragma synchronous") == [(2,)], "FULL: each commit waits for the disk"
+        assert journal._run("pragma journal_mode") == [("wal",)]
+
+
+SNOWFLAKE = SnowflakeWarehouse(
+    account="acme-prod",
+    user="u",
+    role="r",
+    warehouse="w",
+    database="ANALYTICS",
+    schema="PUBLIC",
+)
+EMBEDDED = EmbeddedWarehouse(port=1, home=Path("/srv/one"))
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "is_same"),
+    [
+        (SNOWFLAKE, replace(SNOWFLAKE, role="x", user="x", warehouse="x"), True),
+        (SNOWFLAKE, replace(SNOWFLAKE, account="ACME_PROD"), True),
+        (SNOWFLAKE, replace(SNOWFLAKE, account="acme-test"), False),
+        (SNOWFLAKE, replace(SNOWFLAKE, database="STAGING"), False),
+        (SNOWFLAKE, replace(SNOWFLAKE, schema="STAGING"), False),
+        (SNOWFLAKE, EMBEDDED, False),
+        (EMBEDDED, replace(EMBEDDED, port=2), True),
+        (EMBEDDED, replace(EMBEDDED, home=Path("/srv/one/../one")), True),
+        (EMBEDDED, replace(EMBEDDED, home=Path("/srv/two")), False),
+        (EMBEDDED, replace(EMBEDDED, schema="STAGING"), False),
+    ],
+)
+def test_a_ledger_is_known_by_its_place_and_by_its_id(
+    one: WarehouseSettings, another: WarehouseSettings, *, is_same: bool
+) -> None:
+    mark = LedgerIdentity(place_of(one), frozenset({"a"})).mark()
+    place = place_of(another)
+    assert LedgerIdentity(place, frozenset({"a"})).is_meant_by(mark) == is_same
+    assert LedgerIdentity(place, frozenset({"a", "b"})).is_meant_by(mark) == is_same
+    assert not LedgerIdentity(place, frozenset({"b"})).is_meant_by(mark), "made anew"
+
+
+def test_a_foreign_journal_is_named_and_left_as_it_is(tmp_path: Path) -> None:
+    other = LedgerIdentity("account ACME, database STAGING, schema PUBLIC", LEDGER.ids)
+    leave_entries(tmp_path, other, entry(1), entry(2))
+    leave_entries(tmp_path, LEDGER, entry(3))
+    for _ in range(2):
+        (found,) = foreign_journals(tmp_path, LEDGER)
+        assert found.entries == 2
+        assert "database STAGING" in str(found)
+        assert str(found.path) in str(found)
+
+
+def test_every_operation_on_a_journal_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with open_journal(tmp_path, LEDGER) as journal:
+        journal.record([entry(1)])
+        journal._connection.execute("pragma query_only = on")
+        with pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"):
+            journal.forget([entry(1)])
+        with pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"):
+            journal.record([entry(2)])
+
+
+def test_files_that_belong_to_no_journal_are_removed(tmp_path: Path) -> None:
+    for name in ("1-a.lock", "2-b.journal-wal", "2-b.journal-shm", "3-c.journal-journal"):
+        (tmp_path / name).write_text("left by a process that died")
+    (tmp_path / "notes.txt").write_text("somebody else's")
+    with open_journal(tmp_path, LEDGER) as journal:
+        journal.record([entry(1)])
+        with abandoned_journals(tmp_path):
+            pass
+        own = {name for name in names(tmp_path) if name.startswith(journal.path.stem)}
+        assert {f"{journal.path.stem}.lock", journal.path.name} <= own
+        assert set(names(tmp_path)) == {*own, "notes.txt"}
+        journal.forget([entry(1)])
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_taken_anew(tmp_path: Path) -> None:
+    """Else the next process would find a free lock beside a living journal."""
+    path = tmp_path / "1-a.journal"
+    first = module._take_lock(path)
+    assert first is not None
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(module._lock, path)
+        time.sleep(0.2)
+        path.with_suffix(".lock").unlink()
+        first.close()
+        held = second.result(timeout=10)
+    assert held is not None
+    assert module._take_lock(path) is None
+    held.close()
+
+
+def widest(number: int) -> Entry:
+    """An entry with the longest excerpt, of characters that take most room in JSON."""
+    return entry(number, response_excerpt="\N{GRINNING FACE}" * EXCERPT_LENGTH)
+
+
+def test_a_journal_takes_no_more_room_than_a_run_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHECKPOINT_PAGES", 100)
+    batch, most = 20, 0
+    with open_journal(tmp_path, LEDGER) as journal:
+        for turn in range(30):
+            made = [widest(1_000 * turn + n) for n in range(2 * batch)]
+            for one in made:
+                journal.record([one])
+            most = max(most, sum(one.stat().st_size for one in tmp_path.iterdir()))
+            journal.forget(made)
+            most = max(most, sum(one.stat().st_size for one in tmp_path.iterdir()))
+    assert 100 * 4_096 < most <= needed_bytes(batch)
+    monkeypatch.undo()
+    assert needed_bytes(1_000) < 70_000_000, "docs/deployment.md says 70 MB"
+
+
+def test_a_disk_with_too_little_room_is_named_with_what_is_needed(tmp_path: Path) -> None:
+    with (
+        pytest.raises(JournalFailed, match=rf"needs {10**18:,} bytes.*LTW_JOURNAL_DIR, now "),
+        open_journal(tmp_path / "new", LEDGER, room=10**18),
+    ):
+        pass
+    assert names(tmp_path / "new") == []
+
+
+FILLS = """
+import resource, sys
+from pathlib import Path
+from sync.ledger.identity import LedgerIdentity
+from sync.ledger.journal import Entry, JournalFailed, open_journal
+directory, most = Path(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+done = 0
+try:
+    with open_journal(directory, LedgerIdentity("here", frozenset({"a"}))) as journal:
+        while True:
+            key = {"webhook_id": f"id-{done}", "fence": 1}
+            journal.record([Entry(key, {"state": "delivered"})])
+            done += 1
+except JournalFailed as error:
+    print(done, error)
+"""
+
+
+def fill(directory: Path, most: int) -> int:
+    """How many answers a process has journaled before its disk was full."""
+    script = [sys.executable, "-c", FILLS, str(directory), str(most)]
+    done = subprocess.run(script, check=True, capture_output=True, text=True)
+    number, text = done.stdout.split(" ", 1)
+    assert "LTW_JOURNAL_DIR" in text
+    assert done.stderr == ""
+    return int(number)
+
+
+def test_a_disk_that_has_filled_up_loses_no_answer_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    number = fill(tmp_path, 300_000)
+    assert number > 10
+    with abandoned_journals(tmp_path) as found:
+        (journal,) = found
+        keys = [one.key[0] for one in journal.entries()]
+        assert keys == [f"id-{n}" for n in range(number)]
+        journal.discard()
+    assert names(tmp_path) == []
+    leave_entries(tmp_path, LEDGER, entry(1))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this user may mount nothing")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)  # noqa: S607 - wherever it is
+
+
+def test_what_is_left_on_a_full_disk_is_read_and_makes_room(small_disk: Path) -> None:
+    number = fill(small_disk, 10**9)
+    assert number > 10
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x")
+    with (
+        pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"),
+        open_journal(small_disk, LEDGER, room=needed_bytes(1)),
+    ):
+        pass
+    with pytest.raises(JournalFailed, match="LTW_JOURNAL_DIR"), open_journal(small_disk, LEDGER):
+        pass
+    with abandoned_journals(small_disk) as found:
+        assert sum(len(one.entries()) for one in found) == number
+        for journal in found:
+            journal.discard()
+    assert names(small_disk) == ["filler"]
+    leave_entries(small_disk, LEDGER, entry(1))

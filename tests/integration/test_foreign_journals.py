@@ -1,0 +1,126 @@
+"""A journal settles rows only of the ledger that it was written for."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sync.ledger.identity import LedgerIdentity, ledger_identity
+from sync.ledger.journal import Entry, open_journal
+from sync.ledger.tables import ensure_ledger
+from sync.operating.status import read_status
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.pipeline import Pipeline
+
+
+def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence: int) -> Path:
+    """Answers to both webhooks by a run that was killed before the ledger heard of them."""
+    entries = [
+        Entry(
+            {
+                "webhook_id": row["webhook_id"],
+                "endpoint_id": 1,
+                "fence": fence,
+                "attempt_number": 1,
+                "run_id": run_id,
+                "started_at": "2026-03-10T18:00:00",
+                "duration_ms": 5,
+                "status_code": 200,
+                "outcome": "delivered",
+            },
+            {
+                "webhook_id": row["webhook_id"],
+                "fence": fence,
+                "state": "delivered",
+                "attempt_count": 1,
+                "delivered_at": "2026-03-10T18:00:01",
+            },
+        )
+        for row in pipeline.rows("webhook_id")
+    ]
+    with open_journal(pipeline.journals, ledger) as journal:
+        journal.record(entries)
+    return journal.path
+
+
+def elsewhere(ledger: LedgerIdentity, what: str) -> LedgerIdentity:
+    """Another ledger with the same completions, hence the same webhook ids."""
+    match what:
+        case "a clone under another name":
+            return replace(ledger, place=ledger.place.replace("ANALYTICS", "STAGING"))
+        case "another schema":
+            return replace(ledger, place=ledger.place.replace("PUBLIC", "DEV"))
+        case "a ledger that stood here before":
+            return replace(ledger, ids=frozenset({str(uuid.uuid4())}))
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["itself", "a clone under another name", "another schema", "a ledger that stood here before"],
+)
+def test_a_journal_of_another_ledger_settles_no_row_and_is_named(
+    pipeline: Pipeline, what: str
+) -> None:
+    pipeline.detect()
+    pipeline.freeze()
+    ledger = elsewhere(ledger_identity(pipeline.warehouse), what)
+    path = leave_journal(pipeline, ledger, str(uuid.uuid4()), fence=1)
+    report = pipeline.send()
+    if what == "itself":
+        assert (report.recovered, report.outcomes["delivered"]) == (2, 0)
+        assert not path.exists()
+        assert report.foreign_journals == []
+        return
+    assert (report.recovered, report.outcomes["delivered"]) == (0, 2)
+    assert len(pipeline.target.received) == 2
+    (named,) = report.foreign_journals
+    assert named.path == path
+    assert str(named.place) in ledger.mark()
+    assert read_status(pipeline.warehouse, journals=pipeline.journals).foreign_journals == [
+        str(named)
+    ]
+    assert path.exists()
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_journal_that_does_not_say_whose_it_is_settles_what_its_own_run_has_claimed(
+    pipeline: Pipeline, *, is_own: bool
+) -> None:
+    """One of the version before. Only rows that its run holds here prove whose it is."""
+    pipeline.detect()
+    pipeline.freeze()
+    run_id = str(uuid.uuid4())
+    path = leave_journal(pipeline, ledger_identity(pipeline.warehouse), run_id, fence=1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("drop table written_for")
+    owner = f"{run_id if is_own else uuid.uuid4()}:{uuid.uuid4()}"
+    pipeline.warehouse.execute(
+        "update analytics.sync.webhook_outbox set fence = 1, lease_owner = ?,"
+        " lease_expires_at = dateadd(second, -1, sysdate())",
+        owner,
+    )
+    report = pipeline.send()
+    assert (report.recovered, report.outcomes["delivered"]) == ((2, 0) if is_own else (0, 2))
+    assert path.exists() != is_own
+    assert [one.place for one in report.foreign_journals] == ([] if is_own else [None])
+
+
+def test_a_ledger_that_was_made_twice_at_once_is_one(
+    warehouse: Warehouse,
+) -> None:
+    """Its journals carry one of the two ids, whichever the run had seen."""
+    ensure_ledger(warehouse)
+    before = ledger_identity(warehouse)
+    warehouse.execute(
+        "insert into analytics.sync.ledger_migrations (version, applied_at, ledger_id)"
+        " select 3, sysdate(), '00000000-0000-4000-8000-000000000000'"
+    )
+    with open_warehouse(warehouse.settings, purpose="other") as session:
+        after = ledger_identity(session)
+    assert after.is_meant_by(before.mark())

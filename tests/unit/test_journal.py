@@ -18,7 +18,6 @@ from queue import SimpleQueue
 
 import pytest
 
-from sync.http.masking import EXCERPT_LENGTH
 from sync.ledger import journal as module
 from sync.ledger.identity import LedgerIdentity, place_of
 from sync.ledger.journal import (
@@ -283,7 +282,7 @@ def test_a_lock_that_was_removed_while_it_was_waited_for_is_taken_anew(tmp_path:
 
 def widest(number: int) -> Entry:
     """An entry with the longest excerpt, of characters that take most room in JSON."""
-    return entry(number, response_excerpt="\N{GRINNING FACE}" * EXCERPT_LENGTH)
+    return entry(number, response_excerpt="\N{GRINNING FACE}" * 1_000)
 
 
 def test_a_journal_takes_no_more_room_than_a_run_asks_for(

@@ -48,6 +48,13 @@ def test_retry_after_is_passed_on_as_sent():
     assert result.retry_after == "120"
 
 
+def test_of_a_long_retry_after_the_first_128_characters_are_kept():
+    with Endpoint(answering(response("503 Busy", Retry_After="1" * 200))) as endpoint:
+        result = post(endpoint)
+    assert isinstance(result, Answer)
+    assert result.retry_after == "1" * 128
+
+
 def test_of_a_body_that_echoes_all_it_got_only_facts_are_kept():
     echo = b'{"error":"invalid learner_90417 <learner@example.com> canary","token":"%s"}' % BODY
     answer = response("400 Bad", echo, Content_Type="application/json; x=learner@example.com")

@@ -39,7 +39,17 @@ def test_the_body_arrives_byte_for_byte_with_our_headers_and_the_callers():
     assert sum(line.startswith("host:") for line in lines) == 1
 
 
-@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Connection"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "Connection",
+        "Accept-Encoding",
+        "EXPECT",
+    ],
+)
 def test_a_caller_cannot_change_framing_or_destination_by_a_header(name: str):
     with (
         Endpoint(answering(response("200 OK"))) as endpoint,

@@ -15,18 +15,23 @@ from sync.http.urls import HostPort, InvalidTarget, Rule, Target
 
 POLICY = AddressPolicy()
 URL = "https://hooks.example.com/in"
-# From the IANA special-purpose registries, by hand.
+# From the IANA special-purpose registries and the rules of the guard, by hand. The comments are
+# what the guard refuses though a registry may call it reachable.
 REFUSED = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
     "127.0.0.0/8",
+    "168.63.129.16/32",  # host agent of one cloud
     "169.254.0.0/16",
     "172.16.0.0/12",
     "192.0.0.0/24",
     "192.0.2.0/24",
+    "192.31.196.0/24",  # AS112 sink hole
+    "192.52.193.0/24",  # AMT relays
     "192.88.99.0/24",
     "192.168.0.0/16",
+    "192.175.48.0/24",  # AS112 sink hole
     "198.18.0.0/15",
     "198.51.100.0/24",
     "203.0.113.0/24",
@@ -36,10 +41,10 @@ REFUSED = [
     "64:ff9b::/96",
     "64:ff9b:1::/48",
     "100::/64",
-    "2001::/23",
+    "2001::/23",  # the parts that are globally reachable, too
     "2001:db8::/32",
     "2002::/16",
-    "2620:4f:8000::/48",
+    "2620:4f:8000::/48",  # AS112 sink hole
     "3fff::/20",
     "5f00::/16",
     "fc00::/7",
@@ -47,6 +52,14 @@ REFUSED = [
     "fec0::/10",
     "ff00::/8",
 ]
+NETWORKS = [ip_network(text) for text in REFUSED]
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """By the list above, and not by the code."""
+    if isinstance(address, IPv6Address) and address not in IPv6Network("2000::/3"):
+        return False
+    return not any(address in network for network in NETWORKS if network.version == address.version)
 
 
 def vetted(*answers: str, policy: AddressPolicy = POLICY, url: str = URL) -> list[str]:
@@ -57,12 +70,25 @@ def vetted(*answers: str, policy: AddressPolicy = POLICY, url: str = URL) -> lis
     return [str(address) for address in target.addresses]
 
 
-@pytest.mark.parametrize("text", REFUSED)
-def test_both_edges_of_each_special_range_are_refused(text: str):
-    network = ip_network(text)
-    for address in (network.network_address, network.broadcast_address):
-        if canonical(address) == address:
-            assert not POLICY.allows(address)
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_range_is_refused_from_its_first_to_its_last_address_and_no_further(
+    network: IPv4Network | IPv6Network,
+):
+    first, last = network.network_address, network.broadcast_address
+    middle = first + (int(last) - int(first)) // 2
+    inside = [one for one in (first, middle, last) if canonical(one) == one]
+    assert inside
+    assert not any(POLICY.allows(one) for one in inside)
+    outside = [first - 1] if int(first) > 0 else []
+    outside += [last + 1] if int(last) < 2**network.max_prefixlen - 1 else []
+    for one in outside:
+        if canonical(one) == one:
+            assert POLICY.allows(one) == is_public(one), one
+
+
+@given(st.ip_addresses(v=4) | st.ip_addresses(v=6, network="2000::/3"))
+def test_the_verdict_on_any_address_is_that_of_the_list(address: IPv4Address | IPv6Address):
+    assert POLICY.allows(address) == is_public(canonical(address))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +174,30 @@ def test_a_name_without_addresses_is_refused():
 def test_answers_keep_their_order_and_lose_their_doubles():
     answers = ["93.184.216.34", "2606:4700:4700::1111", "::ffff:93.184.216.34"]
     assert vetted(*answers) == ["93.184.216.34", "2606:4700:4700::1111"]
+
+
+def test_each_of_thousands_of_answers_must_pass_and_a_name_with_more_is_refused():
+    answers = [f"93.184.{n // 250}.{n % 250 + 1}" for n in range(2_048)]
+    assert vetted(*answers) == answers
+    with pytest.raises(InvalidTarget) as caught:
+        vetted(*answers[:-1], "10.0.0.1")
+    assert caught.value.rule is Rule.ADDRESS
+    looked_at: list[str] = []
+
+    class Noting(list[str]):
+        def __iter__(self):
+            looked_at.append("all")
+            return super().__iter__()
+
+    with pytest.raises(InvalidTarget) as caught:
+        vet(
+            URL,
+            policy=POLICY,
+            resolver=lambda target, seconds: Noting([*answers, "93.184.216.34"]),
+            timeout_seconds=1,
+        )
+    assert caught.value.rule is Rule.TOO_MANY_ADDRESSES
+    assert looked_at == []
 
 
 def test_a_literal_address_is_judged_without_a_lookup():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from itertools import permutations
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from sync.contract.facts import EventType
 from sync.contract.payloads import PayloadFormat
 from sync.contract.routing import (
-    EU_COUNTRIES,
     Endpoint,
     EndpointError,
     NotRouted,
@@ -69,10 +69,44 @@ def test_the_learners_country_decides_and_the_enterprises_stands_in(
     assert region_of(learner, enterprise) is region
 
 
-def test_the_union_has_its_27_members_and_none_of_its_neighbours():
-    assert len(EU_COUNTRIES) == 27
-    assert not EU_COUNTRIES & {"GB", "CH", "NO", "IS", "LI", "UA", "TR", "EU", "US"}
-    assert {region_of(country, "US") for country in EU_COUNTRIES} == {Region.EU}
+MEMBERS_OF_THE_UNION = {
+    "Austria": "AT",
+    "Belgium": "BE",
+    "Bulgaria": "BG",
+    "Croatia": "HR",
+    "Cyprus": "CY",
+    "Czechia": "CZ",
+    "Denmark": "DK",
+    "Estonia": "EE",
+    "Finland": "FI",
+    "France": "FR",
+    "Germany": "DE",
+    "Greece": "GR",
+    "Hungary": "HU",
+    "Ireland": "IE",
+    "Italy": "IT",
+    "Latvia": "LV",
+    "Lithuania": "LT",
+    "Luxembourg": "LU",
+    "Malta": "MT",
+    "Netherlands": "NL",
+    "Poland": "PL",
+    "Portugal": "PT",
+    "Romania": "RO",
+    "Slovakia": "SK",
+    "Slovenia": "SI",
+    "Spain": "ES",
+    "Sweden": "SE",
+}
+"""ISO 3166-1, written down apart from the code. Greece is GR here and EL in no ISO list."""
+
+
+def test_the_union_has_its_27_members_and_of_all_other_codes_none():
+    codes = {a + b for a in ascii_uppercase for b in ascii_uppercase}
+    assert len(MEMBERS_OF_THE_UNION) == 27
+    in_the_union = {code for code in codes if region_of(code, "US") is Region.EU}
+    assert in_the_union == {*MEMBERS_OF_THE_UNION.values(), "EU"}
+    assert {code for code in codes if region_of(code, "DE") is Region.US} == {"US"}
 
 
 def test_the_endpoint_of_the_region_is_taken():

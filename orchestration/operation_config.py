@@ -15,6 +15,7 @@ from sync.ledger.retention import DEFAULT_DAYS
 from sync.operating.backfill import DEFAULT_LIMIT, MOST
 from sync.operating.backfill import Window as BackfillWindow
 from sync.operating.replay_selection import ReplayState, Selection, Window
+from sync.operating.reroute import Choice
 from sync.operating.test_send import Flavour
 
 SHOWN = 100
@@ -158,6 +159,26 @@ class BackfillConfig(dg.Config):
             enterprise=self.enterprise or None,
             limit=self.limit,
         )
+
+
+class RerouteConfig(dg.Config):
+    """Whose messages to move from a deleted endpoint to the customer's new one."""
+
+    dry_run: bool = DRY_RUN
+    confirm_count: int = CONFIRM_COUNT
+    endpoint_id: int = Field(
+        default=0, ge=0, description="Only messages of this deleted endpoint. 0: of any."
+    )
+    enterprise: str = Field(default="", description="Only this customer's; its UUID.")
+    requested_by: str = REQUESTED_BY
+
+    def choice(self) -> Choice:
+        """The same in the library's terms.
+
+        Raises:
+            ConfigurationError: the enterprise is no UUID.
+        """
+        return Choice(endpoint_id=self.endpoint_id or None, enterprise=self.enterprise or None)
 
 
 class SampleConfig(dg.Config):

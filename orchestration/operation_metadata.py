@@ -15,6 +15,7 @@ from sync.ledger.retention import RetentionReport
 from sync.operating.backfill import Backfill, BackfillPlan
 from sync.operating.preview_report import Preview
 from sync.operating.replay import Plan, Replay
+from sync.operating.reroute import Reroute, ReroutePlan
 from sync.operating.test_send import Sample
 
 NOTHING_CHANGED = "nothing was changed"
@@ -113,6 +114,30 @@ def backfill(plan: BackfillPlan, made: Backfill | None) -> dict[str, Any]:
             ]
         ),
         **({"backfill_id": made.backfill_id} if made and made.backfill_id else {}),
+    }
+
+
+def reroute(plan: ReroutePlan, made: Reroute | None) -> dict[str, Any]:
+    """Which messages would move from a deleted endpoint to a new one, or will."""
+    return {
+        "next": dg.MetadataValue.text(
+            _next("webhooks", plan.matched, done=made.matched if made else None)
+        ),
+        "dry_run": made is None,
+        "matched": plan.matched,
+        "moves": table(
+            [
+                {"deleted_endpoint": old, "new_endpoint": new, "webhooks": count}
+                for (old, new), count in plan.moves.items()
+            ]
+        ),
+        "not_moved": table(
+            [
+                {"reason": stay.value, "webhooks": count, "why": stay.text}
+                for stay, count in plan.stays.items()
+            ]
+        ),
+        **({"reroute_id": made.reroute_id} if made and made.reroute_id else {}),
     }
 
 

@@ -17,6 +17,7 @@ from orchestration.operation_config import (
     BackfillConfig,
     PreviewConfig,
     ReplayConfig,
+    RerouteConfig,
     RetentionConfig,
     SampleConfig,
     as_moment,
@@ -34,6 +35,8 @@ from sync.operating.endpoint_switch import find_endpoint
 from sync.operating.preview import preview as decide
 from sync.operating.replay import plan_replay
 from sync.operating.replay import replay as request
+from sync.operating.reroute import plan_reroute
+from sync.operating.reroute import reroute as move
 from sync.operating.test_send import Flavour, send_sample
 from sync.sending.tools import SendingTools, sending_tools
 from sync.warehouse import Warehouse
@@ -123,6 +126,25 @@ def backfill(context: dg.OpExecutionContext, warehouse: WarehouseResource, confi
     yield _result(context, config, shown.backfill(plan, made))
 
 
+@dg.op(out=NOTHING, description="Move messages of a deleted endpoint to the customer's new one.")
+def reroute(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: RerouteConfig):
+    with refusals(), warehouse.session(purpose="reroute") as session:
+        choice = config.choice()
+        plan = plan_reroute(session, choice)
+        made = None
+        if not config.dry_run:
+            require_confirmation(plan.matched, config.confirm_count or None, setting=CONFIRM)
+            made = move(
+                session,
+                choice,
+                requested_by=_requested_by(context, config),
+                clock=warehouse_clock(session),
+                at_most=plan.matched,
+                reroute_id=context.run_id if plan.matched else None,
+            )
+    yield _result(context, config, shown.reroute(plan, made))
+
+
 @dg.op(out=NOTHING, description="Send one signed, marked sample event to an endpoint.")
 def test_send(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: SampleConfig):
     with refusals(), reaching(warehouse, purpose="test-send") as (session, tools):
@@ -159,7 +181,9 @@ def retention(
     yield _result(context, config, shown.retention(report, is_dry_run=config.dry_run))
 
 
-def _requested_by(context: dg.OpExecutionContext, config: ReplayConfig | BackfillConfig) -> str:
+def _requested_by(
+    context: dg.OpExecutionContext, config: ReplayConfig | BackfillConfig | RerouteConfig
+) -> str:
     return config.requested_by or f"Dagster run {context.run_id}"
 
 
@@ -211,6 +235,13 @@ def operation_jobs() -> list[dg.JobDefinition]:
             "Send completions from before the activation, which are recorded and were never sent. "
             "Run it once as it is: it says how many match. Then set dry_run: false and "
             "confirm_count to that number.",
+        ),
+        _job(
+            "reroute_job",
+            reroute,
+            "Move messages that were tried at an endpoint that was deleted to the customer's new "
+            "one: same id, same body. What was never sent moves by itself. Run it once as it is: "
+            "it says how many match. Then set dry_run: false and confirm_count to that number.",
         ),
         _job(
             "retention_job",

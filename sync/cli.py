@@ -12,7 +12,16 @@ import sys
 
 import typer
 
-from sync.commands import backfills, endpoint_settings, endpoints, laptop, look, replays, report
+from sync.commands import (
+    backfills,
+    endpoint_settings,
+    endpoints,
+    laptop,
+    look,
+    replays,
+    report,
+    reroutes,
+)
 from sync.commands.common import err, plain
 from sync.commands.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
@@ -30,6 +39,7 @@ app.command()(look.preview)
 app.command()(report.report)
 app.command()(replays.replay)
 app.command()(backfills.backfill)
+app.command()(reroutes.reroute)
 app.command("test-send")(endpoints.send_test)
 app.command()(replays.retention)
 app.command()(laptop.demo)

@@ -15,8 +15,24 @@ from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
-UNDECIDED = "{row}.body is null and {row}.state in ('awaiting', 'held')"
-"""Recorded rows without a message."""
+NEVER_SENT_AND_LOST = """
+    (
+        {row}.body is not null
+        and {row}.state in ('pending', 'held')
+        and {row}.fence = 0
+        and configured.endpoint_id is null
+    )
+"""
+"""Messages that nobody was ever sent and whose endpoint exists no more: they are built again, for
+the customer's endpoint of now. A row that was ever claimed has a fence; its bytes may be out.
+``configured`` is as ``outbox_and_endpoints`` joins it."""
+UNDECIDED = f"""
+    (
+        {{row}}.body is null and {{row}}.state in ('awaiting', 'held')
+        or {NEVER_SENT_AND_LOST}
+    )
+"""
+"""Rows whose message is to be built."""
 FROZEN_AND_HELD = "{row}.body is not null and {row}.state = 'held'"
 """Messages that wait for their endpoint, for weeks maybe."""
 
@@ -34,7 +50,7 @@ class MartUnreadable(StatementFailed):
 def undecided_sources(warehouse: Warehouse) -> list[EventSource]:
     """The kinds of events that have rows without a message, completions first; one statement."""
     rows = warehouse.rows(
-        f"select distinct event_type from {warehouse.relation('sync', OUTBOX)} as outbox"
+        f"select distinct outbox.event_type from {outbox_and_endpoints(warehouse)}"
         f" where {UNDECIDED.format(row='outbox')}"
     )
     return [SOURCES[EventType(one)] for one in sorted(row["event_type"] for row in rows)]
@@ -51,20 +67,21 @@ def undecided(
         MartUnreadable: names the mart, with what the engine says.
         NoAnswer: the warehouse is away.
     """
-    outbox = warehouse.relation("sync", OUTBOX)
     after = ""
     while rows := read_with_facts(
         warehouse,
         source,
         f"""
         select
-            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-            recorded_at, state, state_reason
-        from {outbox} as outbox
+            outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+            outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
+            outbox.state_reason, iff(outbox.body is null, null, outbox.endpoint_id)
+                as lost_endpoint_id
+        from {outbox_and_endpoints(warehouse)}
         where {UNDECIDED.format(row="outbox")}
-            and event_type = '{source.event_type}'
-            and webhook_id > ?
-        order by webhook_id
+            and outbox.event_type = '{source.event_type}'
+            and outbox.webhook_id > ?
+        order by outbox.webhook_id
         limit {int(page)}
         """,
         after,
@@ -89,6 +106,7 @@ def read_with_facts(
         select
             page.webhook_id, page.event_type, page.enterprise_customer_uuid, page.user_id,
             page.courserun_key, page.recorded_at, page.state, page.state_reason,
+            page.lost_endpoint_id,
             to_json(seen.facts) as facts
         from ({rows}) as page
         left join (
@@ -115,6 +133,17 @@ def read_with_facts(
     except StatementFailed as error:
         raise MartUnreadable(source, error) from error
     return [Unfrozen.from_row(row) for row in found]
+
+
+def outbox_and_endpoints(warehouse: Warehouse) -> str:
+    """The outbox, with NULL for ``configured.endpoint_id`` where an endpoint exists no more."""
+    return f"""
+        {warehouse.relation("sync", OUTBOX)} as outbox
+        left join (
+            select distinct endpoint_id from {warehouse.relation("marts", "webhook_endpoints")}
+        ) as configured
+            on outbox.endpoint_id = configured.endpoint_id
+    """
 
 
 def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnreadable]:

@@ -24,6 +24,9 @@ State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"
 NO_LONGER_REPORTABLE = "no_longer_reportable"
 """Why a row is held whose event the marts have lost: its endpoint has no say in that."""
 
+ENDPOINT_MISSING = "endpoint_missing"
+"""Why a row is held whose endpoint was deleted."""
+
 
 @dataclass(frozen=True)
 class Unfrozen:
@@ -39,12 +42,21 @@ class Unfrozen:
     recorded_at: datetime
     state: State
     state_reason: str | None
+    lost_endpoint_id: int | None = None
+    """The endpoint of a message that was built, never sent, and has no endpoint any more."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Unfrozen:
         """Read a row with these columns, its facts as JSON text or NULL."""
-        facts = json.loads(row["facts"] or "{}")
-        return cls(**{**row, "user_id": int(row["user_id"]), "facts": facts})
+        lost = row.get("lost_endpoint_id")
+        return cls(
+            **{
+                **row,
+                "user_id": int(row["user_id"]),
+                "facts": json.loads(row["facts"] or "{}"),
+                "lost_endpoint_id": None if lost is None else int(lost),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +73,8 @@ class Decision:
     enrichment_outcome: str | None = None
     learning_time_seconds: int | None = None
     learning_time_computed_through: datetime | None = None
+    lost_endpoint_id: int | None = None
+    """As of the row; its message, which nobody was sent, gives way to this decision."""
 
 
 class Outbox:
@@ -73,7 +87,7 @@ class Outbox:
         self._outbox = warehouse.relation("sync", OUTBOX)
 
     def decide(self, decisions: Iterable[Decision]) -> int:
-        """Freeze messages and record reasons; the first decision on a row stands for ever."""
+        """Freeze messages and record reasons; a message that may have been sent stands for ever."""
         now = self._now()
         return self._warehouse.bulk(
             f"""
@@ -103,12 +117,17 @@ class Outbox:
                     value:enrichment_outcome::varchar as enrichment_outcome,
                     value:learning_time_seconds::number(38, 0) as learning_time_seconds,
                     value:learning_time_computed_through::varchar::timestamp_ntz
-                        as learning_time_computed_through
+                        as learning_time_computed_through,
+                    value:lost_endpoint_id::number(38, 0) as lost_endpoint_id
                 from table(flatten(input => parse_json(?)))
             ) as decided
             where outbox.webhook_id = decided.webhook_id
-                and outbox.body is null
-                and outbox.state in ('awaiting', 'held')
+                and (
+                    outbox.body is null and outbox.state in ('awaiting', 'held')
+                    or outbox.endpoint_id = decided.lost_endpoint_id
+                    and outbox.state in ('pending', 'held')
+                    and outbox.fence = 0
+                )
             """,
             (_decision_row(decision) for decision in decisions),
             before=(now, now, now),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sync.contract.routing import Endpoint, EndpointError, Routed
 from sync.ledger.attempts import Attempt
+from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.policies.breaker import Seen
 from sync.policies.retry import Disable, PauseUntil, Signal, SlowDown
 from sync.warehouse import Warehouse
@@ -73,7 +74,7 @@ def unusable_endpoints(
     for endpoint_id in in_use:
         endpoint = configured.get(endpoint_id)
         if endpoint is None:
-            reason = "endpoint_missing"
+            reason = ENDPOINT_MISSING
         elif not endpoint.is_active:
             reason = "endpoint_inactive"
         elif endpoint_id in switched_off:

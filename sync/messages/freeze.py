@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync.clock import Clock
@@ -23,7 +23,7 @@ from sync.enrichment.learning_time import (
     Unavailable,
 )
 from sync.enrichment.rollout import EVERYBODY, LeftOut, Rollout
-from sync.ledger.outbox import NO_LONGER_REPORTABLE, Decision, Outbox, Unfrozen
+from sync.ledger.outbox import ENDPOINT_MISSING, NO_LONGER_REPORTABLE, Decision, Outbox, Unfrozen
 from sync.ledger.steps import Hook, Step, nothing
 from sync.messages.content import body_of, facts_of, key_of, route_of, wants_learning_time
 from sync.messages.endpoints import Endpoints, load_endpoints
@@ -106,12 +106,14 @@ def freeze(
         shadowed += in_shadow[: LOOKUP_BATCH - len(shadowed)]
         report.shadow_seen += len(in_shadow)
         outbox.decide(
-            one.decision
+            replace(decision, lost_endpoint_id=one.row.lost_endpoint_id)
             for one in judged
+            if (decision := one.decision) is not None
             # A held row that stays held for the same reason needs no statement.
-            if one.decision is not None
-            and (one.decision.state, one.decision.state_reason)
-            != (one.row.state, one.row.state_reason)
+            and (
+                one.row.lost_endpoint_id is not None
+                or (decision.state, decision.state_reason) != (one.row.state, one.row.state_reason)
+            )
         )
         hook(Step.FROZEN)
     if policy.is_shadow_looked_up:
@@ -192,6 +194,11 @@ class _Judge:
         if route.reason is NotRoutedReason.NO_ACTIVE_ENDPOINT:
             # As after freezing: what is switched off can be switched on again.
             return self._hold(row, route, route.reason, "the customer's endpoint is switched off")
+        if row.lost_endpoint_id is not None or (
+            row.state == "held" and row.state_reason != NO_LONGER_REPORTABLE
+        ):
+            # It had an endpoint, which is deleted, perhaps to be made anew.
+            return self._hold(row, route, ENDPOINT_MISSING, "the customer's endpoint was deleted")
         self.report.suppressed[route.reason] += 1
         return Decision(
             webhook_id=row.webhook_id,

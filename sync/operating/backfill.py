@@ -202,7 +202,6 @@ def backfill(
                 body_removed_at = null,
                 recorded_at = cast(? as timestamp_ntz),
                 recorded_run_id = ?,
-                fence = outbox.fence + 1,
                 updated_at = cast(? as timestamp_ntz)
             from (
                 select webhook_id from ({_chosen(warehouse, window)}) as chosen

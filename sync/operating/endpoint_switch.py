@@ -76,7 +76,8 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
         raise ConfigurationError(f"{broken[0]}; correct the row in marts.webhook_endpoints")
     known = ", ".join(str(one) for one in sorted(endpoints.by_id)[:20]) or "none at all"
     raise ConfigurationError(
-        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {known}"
+        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {known}. Was it deleted and "
+        f"made anew? `ltw reroute --endpoint {endpoint_id}` shows what waits for it and moves it"
     )
 
 

@@ -81,7 +81,8 @@ def preview(
         planned += work.decide(new, origin="new", wait_for=wait_for)
     recorded = undecided_rows(session)
     planned += work.decide([row for row in recorded if row.state == "awaiting"], origin="recorded")
-    planned += work.decide([row for row in recorded if row.state == "held"], origin="held")
+    # A pending one among them has a message that is built again.
+    planned += work.decide([row for row in recorded if row.state != "awaiting"], origin="held")
     due, frozen = work.frozen()
     return Preview(
         planned=[*planned, *frozen],

@@ -9,7 +9,9 @@ from sync.contract.facts import EventType
 from sync.detection.completions import select_new
 from sync.detection.current_facts import (
     FROZEN_AND_HELD,
+    NEVER_SENT_AND_LOST,
     frozen_and_held,
+    outbox_and_endpoints,
     read_with_facts,
     undecided,
     undecided_sources,
@@ -46,7 +48,7 @@ def new_rows(
     """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
     first = f"""
-        select * from ({query}) as new
+        select new.*, null as lost_endpoint_id from ({query}) as new
         where state = 'awaiting'
         order by webhook_id
         limit {int(limit)}
@@ -75,11 +77,15 @@ def frozen_rows(
     outbox = session.relation("sync", OUTBOX)
     moments = [now.isoformat()] * 3
     where = f"""
-        {DUE.format(row="outbox")}
-        or outbox.state = 'held'
-        and outbox.body is not null
-        and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+        (
+            {DUE.format(row="outbox")}
+            or outbox.state = 'held'
+            and outbox.body is not null
+            and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+        )
+        and not {NEVER_SENT_AND_LOST.format(row="outbox")}
     """
+    rows_of = outbox_and_endpoints(session)
     held = session.rows(
         f"select distinct event_type from {outbox} as outbox"
         f" where {FROZEN_AND_HELD.format(row='outbox')}"
@@ -87,7 +93,7 @@ def frozen_rows(
     seen = " union all ".join(
         frozen_and_held(session, SOURCES[EventType(row["event_type"])]) for row in held
     )
-    count = session.rows(f"select count(*) as n from {outbox} as outbox where {where}", *moments)
+    count = session.rows(f"select count(*) as n from {rows_of} where {where}", *moments)
     rows = session.rows(
         f"""
         select
@@ -95,7 +101,7 @@ def frozen_rows(
             outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
             outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id,
             {"coalesce(seen.is_gone, false)" if held else "false"} as is_gone
-        from {outbox} as outbox
+        from {rows_of}
         {f"left join ({seen}) as seen on outbox.webhook_id = seen.webhook_id" if held else ""}
         where {where}
         order by outbox.next_attempt_at, outbox.webhook_id

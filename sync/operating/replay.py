@@ -15,6 +15,7 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.errors import SyncError
+from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.ledger.tables import OUTBOX
 from sync.operating.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.operating.replay_selection import ReplayState, Selection
@@ -32,6 +33,7 @@ class Refusal(StrEnum):
     NEVER_SENT = "never_sent"
     ALREADY_DUE = "already_due"
     HELD = "held"
+    ENDPOINT_MISSING = "endpoint_missing"
 
     @property
     def text(self) -> str:
@@ -44,7 +46,11 @@ _TEXTS = {
     Refusal.NOT_FROZEN: "the message is not frozen yet; the next run decides it",
     Refusal.NEVER_SENT: "suppressed; to send it after all, ask for the state suppressed",
     Refusal.ALREADY_DUE: "it waits to be sent already",
-    Refusal.HELD: "held until its cause is mended; the next run after that sends it",
+    Refusal.HELD: "held until its cause is fixed; the next run after that sends it",
+    Refusal.ENDPOINT_MISSING: (
+        "its endpoint was deleted: make one for the customer and the next run sends what was never "
+        "tried; `ltw reroute` moves what was tried to the new endpoint"
+    ),
 }
 
 
@@ -78,6 +84,8 @@ _VERDICT = f"""
         when outbox.body_removed_at is not null and outbox.frozen_at is not null
             then '{Refusal.BODY_REMOVED}'
         when outbox.state = 'awaiting' then '{Refusal.NOT_FROZEN}'
+        when outbox.state = 'held' and outbox.state_reason = '{ENDPOINT_MISSING}'
+            then '{Refusal.ENDPOINT_MISSING}'
         when outbox.state = 'held' then '{Refusal.HELD}'
         when outbox.state = 'pending' or outbox.state = 'delivered' and outbox.replay_id is not null
             then '{Refusal.ALREADY_DUE}'
@@ -182,7 +190,8 @@ def replay(
                 next_attempt_at = iff(
                     outbox.state = 'suppressed', null, cast(? as timestamp_ntz)
                 ),
-                fence = outbox.fence + 1,
+                -- Without a message it was never claimed, and no late result can come.
+                fence = outbox.fence + iff(outbox.body is null, 0, 1),
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)

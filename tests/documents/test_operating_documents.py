@@ -18,6 +18,7 @@ from orchestration.operation_config import (
     BackfillConfig,
     PreviewConfig,
     ReplayConfig,
+    RerouteConfig,
     RetentionConfig,
     SampleConfig,
 )
@@ -40,6 +41,7 @@ CONFIG_OF: Mapping[str, type[dg.Config]] = {
     "preview": PreviewConfig,
     "replay": ReplayConfig,
     "backfill": BackfillConfig,
+    "reroute": RerouteConfig,
     "test_send": SampleConfig,
     "retention": RetentionConfig,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from tests.support.receiver import Receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"
 DELIVERED = {"state": "delivered"}
+ENDPOINTS = "analytics.marts.webhook_endpoints"
 JANUARY = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
 
 
@@ -126,6 +128,29 @@ def test_a_replay_is_refused_without_the_right_number(desk: Desk, confirmed: int
     (text,) = failure_texts(result)
     assert "run again with confirm_count: 3" in text
     assert desk.everything() == before
+
+
+def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
+    new_desk: Desk, target: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_2", os.environ["LTW_SECRET_WEBHOOK_SIGNING_1"])
+    target.answers["/"] = (500, {})
+    new_desk.deliver(detection=ACTIVATED)
+    first = {one.webhook_id: one.body for one in target.received}
+    assert len(first) == 3
+    target.received.clear()
+    target.answers.clear()
+    new_desk.warehouse.execute(f"update {ENDPOINTS} set endpoint_id = 2")
+    before = new_desk.everything()
+    dry = facts(new_desk.start("reroute", endpoint_id=1))
+    assert dry["moves"] == [{"deleted_endpoint": 1, "new_endpoint": 2, "webhooks": 3}]
+    refused = new_desk.start("reroute", dry_run=False, confirm_count=2)
+    assert "run again with confirm_count: 3" in failure_texts(refused)[0]
+    assert new_desk.everything() == before
+    real = new_desk.start("reroute", dry_run=False, confirm_count=3)
+    assert facts(real)["reroute_id"] == real.run_id
+    new_desk.deliver()
+    assert {one.webhook_id: one.body for one in target.received} == first
 
 
 def test_a_replay_of_nothing_in_particular_is_refused_in_words(new_desk: Desk) -> None:

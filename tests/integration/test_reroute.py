@@ -1,0 +1,316 @@
+"""An endpoint that is deleted and made anew: what waits goes to the new one, under the same ids."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from sync.errors import ConfigurationError
+from sync.messages.endpoints import load_endpoints
+from sync.operating.endpoint_switch import find_endpoint
+from sync.operating.replay import Refusal, plan_replay
+from sync.operating.replay_selection import Selection
+from sync.operating.reroute import Choice, Reroute, RerouteGrew, Stay, plan_reroute, reroute
+from sync.settings import PROJECT_ROOT
+from tests.support.completions import add_completions, completion
+from tests.support.marts import ENDPOINT_COLUMNS, create_table, endpoint
+from tests.support.operator import everything_in
+from tests.support.pipeline import OTHER_ENTERPRISE, PASSED_AT, Pipeline
+
+MART = "analytics.marts.completed_enrollments"
+OUTBOX = "analytics.sync.webhook_outbox"
+
+
+def endpoints(pipeline: Pipeline, *rows: dict[str, object]) -> None:
+    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+
+
+def new(pipeline: Pipeline, **changes: object) -> dict[str, object]:
+    return endpoint(2, f"{pipeline.target.url}/new") | changes
+
+
+def states(pipeline: Pipeline) -> set[tuple[object, object]]:
+    return {(row["state"], row["state_reason"]) for row in pipeline.rows("state, state_reason")}
+
+
+def bodies(pipeline: Pipeline) -> dict[str, bytes]:
+    return {one.webhook_id: one.body for one in pipeline.target.received}
+
+
+def frozen_then_deleted(pipeline: Pipeline) -> None:
+    """Both messages are built and never sent; then the endpoint is gone."""
+    pipeline.detect()
+    pipeline.freeze()
+    endpoints(pipeline)
+    pipeline.send()
+    assert states(pipeline) == {("held", "endpoint_missing")}
+
+
+def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
+    """Both messages are refused once; then the endpoint is gone. What was sent."""
+    pipeline.target.answers["/hooks"] = (500, {})
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+    sent = bodies(pipeline)
+    assert len(sent) == 2
+    pipeline.target.received.clear()
+    pipeline.later(timedelta(minutes=1))
+    endpoints(pipeline)
+    pipeline.send()
+    assert states(pipeline) == {("held", "endpoint_missing")}
+    return sent
+
+
+def move(pipeline: Pipeline, **options: object) -> Reroute:
+    return reroute(
+        pipeline.warehouse,
+        Choice(),
+        requested_by="an operator",
+        clock=pipeline.clock,
+        **options,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
+    pipeline: Pipeline,
+) -> None:
+    frozen_then_deleted(pipeline)
+    ids = {row["webhook_id"] for row in pipeline.rows("webhook_id")}
+    pipeline.freeze()
+    assert states(pipeline) == {("held", "endpoint_missing")}, "there is no new one yet"
+    endpoints(pipeline, new(pipeline))
+    pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com' where user_id = 1")
+    pipeline.freeze()
+    pipeline.send()
+    assert {one.path for one in pipeline.target.received} == {"/new"}
+    assert set(bodies(pipeline)) == ids
+    assert any(b"new@example.com" in body for body in bodies(pipeline).values())
+    assert states(pipeline) == {("delivered", None)}
+
+
+def test_a_message_that_is_not_held_yet_is_built_again_at_once(pipeline: Pipeline) -> None:
+    pipeline.detect()
+    pipeline.freeze()
+    endpoints(pipeline, new(pipeline))
+    pipeline.freeze()
+    pipeline.send()
+    assert {one.path for one in pipeline.target.received} == {"/new"}
+
+
+def test_another_format_is_what_a_message_that_was_never_sent_is_built_in(
+    pipeline: Pipeline,
+) -> None:
+    frozen_then_deleted(pipeline)
+    pipeline.warehouse.execute(
+        f"update {MART} set percipio_user_id = 'u', percipio_organization_id = 'o'"
+        " where user_id = 1"
+    )
+    endpoints(pipeline, new(pipeline, payload_format="percipio"))
+    assert pipeline.freeze().held == {"identity_missing": 1}
+    pipeline.send()
+    assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"enterprise_customer_uuid": OTHER_ENTERPRISE}, id="of another customer"),
+        pytest.param({"region": "EU"}, id="of another region"),
+        pytest.param({"is_active": False}, id="switched off"),
+        pytest.param({"region": "UK"}, id="unreadable"),
+    ],
+)
+def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
+    pipeline: Pipeline, changes: dict[str, object]
+) -> None:
+    frozen_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline, **changes))
+    pipeline.freeze()
+    pipeline.send()
+    assert pipeline.target.received == []
+    assert {row["state"] for row in pipeline.rows("state")} == {"held"}, "and none is suppressed"
+    endpoints(pipeline, new(pipeline, endpoint_id=3))
+    pipeline.freeze()
+    pipeline.send()
+    assert states(pipeline) == {("delivered", None)}
+
+
+def test_a_learner_of_the_eu_goes_to_no_other_region_without_leave(pipeline: Pipeline) -> None:
+    pipeline.warehouse.execute(f"update {MART} set learner_country = 'DE'")
+    endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/eu", region="EU"))
+    frozen_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline))
+    pipeline.freeze()
+    pipeline.send()
+    assert pipeline.target.received == []
+    endpoints(pipeline, new(pipeline, is_eu_fallback_allowed=True))
+    pipeline.freeze()
+    pipeline.send()
+    assert len(pipeline.target.received) == 2
+
+
+def test_what_was_held_unbuilt_outlives_its_endpoint_as_well(pipeline: Pipeline) -> None:
+    off = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
+    endpoints(pipeline, off)
+    pipeline.detect()
+    pipeline.freeze()
+    endpoints(pipeline)
+    assert pipeline.freeze().held == {"endpoint_missing": 2}
+    endpoints(pipeline, new(pipeline))
+    pipeline.freeze()
+    pipeline.send()
+    assert states(pipeline) == {("delivered", None)}
+
+
+def test_what_may_no_longer_be_reported_is_not_sent_to_the_new_endpoint(pipeline: Pipeline) -> None:
+    frozen_then_deleted(pipeline)
+    pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
+    endpoints(pipeline, new(pipeline))
+    pipeline.freeze()
+    pipeline.send()
+    sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
+    assert sent == [2]
+    add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
+    pipeline.freeze()
+    pipeline.send()
+    assert states(pipeline) == {("delivered", None)}
+
+
+def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_bytes(
+    pipeline: Pipeline,
+) -> None:
+    sent = tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline))
+    pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com'")
+    pipeline.freeze()
+    pipeline.send()
+    assert pipeline.target.received == [], "the old endpoint may have taken it"
+    plan = plan_reroute(pipeline.warehouse, Choice())
+    assert (plan.matched, plan.moves, plan.stays) == (2, {(1, 2): 2}, {})
+    made = move(pipeline)
+    assert made.matched == 2
+    pipeline.freeze()
+    pipeline.send()
+    assert bodies(pipeline) == sent, "same ids, same bytes"
+    assert {one.path for one in pipeline.target.received} == {"/new"}
+    assert states(pipeline) == {("delivered", None)}
+    (row,) = pipeline.warehouse.rows(
+        "select replay_id, requested_by, matched from analytics.sync.replays"
+    )
+    assert tuple(row.values()) == (made.reroute_id, "an operator", 2)
+
+
+def test_a_moved_message_is_looked_up_in_the_marts_before_it_goes(pipeline: Pipeline) -> None:
+    tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline))
+    pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
+    assert move(pipeline).matched == 2
+    pipeline.send()
+    sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
+    assert sent == [2]
+    assert ("held", "no_longer_reportable") in states(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stay"),
+    [
+        ({"payload_format": "percipio"}, Stay.FORMAT_DIFFERS),
+        ({"is_active": False}, Stay.NO_ENDPOINT),
+        ({"region": "EU"}, Stay.NO_ENDPOINT),
+        ({"enterprise_customer_uuid": OTHER_ENTERPRISE}, Stay.NO_ENDPOINT),
+    ],
+)
+def test_bytes_that_were_sent_once_move_only_where_they_fit(
+    pipeline: Pipeline, changes: dict[str, object], stay: Stay
+) -> None:
+    tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline, **changes))
+    before = everything_in(pipeline.warehouse)
+    plan = plan_reroute(pipeline.warehouse, Choice())
+    assert (plan.matched, plan.stays) == (0, {stay: 2})
+    assert move(pipeline) == Reroute(None, 0)
+    assert everything_in(pipeline.warehouse) == before
+
+
+def test_a_message_that_was_claimed_counts_as_sent_even_without_a_logged_attempt(
+    pipeline: Pipeline,
+) -> None:
+    """A run may have been killed between the request and its record."""
+    pipeline.detect()
+    pipeline.freeze()
+    before = pipeline.rows("body")
+    pipeline.warehouse.execute(f"update {OUTBOX} set fence = 1")
+    endpoints(pipeline, new(pipeline))
+    pipeline.freeze()
+    assert pipeline.rows("body") == before
+
+
+def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None:
+    tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline))
+    pipeline.warehouse.execute(
+        f"update {OUTBOX} set lease_owner = 'x', lease_expires_at = dateadd(hour, 9, sysdate())"
+        " where user_id = 1"
+    )
+    assert move(pipeline).matched == 1
+
+
+def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) -> None:
+    pipeline.target.answers["/hooks"] = (500, {})
+    pipeline.detect()
+    pipeline.freeze()
+    pipeline.send()
+    own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
+    endpoints(pipeline, own, new(pipeline))
+    assert plan_reroute(pipeline.warehouse, Choice()).matched == 0
+
+
+def test_more_than_was_agreed_to_changes_nothing_and_a_repeated_request_counts_once(
+    pipeline: Pipeline,
+) -> None:
+    tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline))
+    before = everything_in(pipeline.warehouse)
+    with pytest.raises(RerouteGrew, match="2 messages match by now, 1 were agreed to"):
+        move(pipeline, at_most=1)
+    assert everything_in(pipeline.warehouse) == before
+    assert move(pipeline, at_most=2, reroute_id="run-7") == Reroute("run-7", 2)
+    assert move(pipeline, reroute_id="run-7") == Reroute("run-7", 2)
+
+
+def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:
+    frozen_then_deleted(pipeline)
+    ids = tuple(str(row["webhook_id"]) for row in pipeline.rows("webhook_id"))
+    plan = plan_replay(pipeline.warehouse, Selection(webhook_ids=ids))
+    assert plan.refused == {Refusal.ENDPOINT_MISSING: 2}
+    assert "ltw reroute" in Refusal.ENDPOINT_MISSING.text
+    endpoints(pipeline, new(pipeline))
+    with pytest.raises(ConfigurationError, match="ltw reroute --endpoint 1"):
+        find_endpoint(load_endpoints(pipeline.warehouse), 1)
+
+
+def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline) -> None:
+    tried_then_deleted(pipeline)
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT)])
+    endpoints(pipeline, new(pipeline))
+
+    def ltw(*arguments: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "sync", "reroute", *arguments],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    shown = json.loads(ltw("--endpoint", "1", "--dry-run", "--json"))
+    assert (shown["matched"], shown["moved"]) == (2, 0)
+    assert shown["moves"] == [{"from": 1, "to": 2, "webhooks": 2}]
+    assert "2 webhooks go with the next delivery run" in ltw()
+    pipeline.send()
+    assert len(pipeline.target.received) == 2

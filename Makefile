@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A checkout without a network answers no telemetry question.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := 1
+# Not in logs/, where people put log files of their own.
+export DBT_LOG_PATH := target/logs
 
 .PHONY: help install demo dev test lint format clone bench mutations lock clean
 
@@ -61,6 +63,6 @@ lock: install ## Write both lock files anew from pyproject.toml
 	@$(COMPILE) --all-extras pyproject.toml -o requirements.lock
 	@$(COMPILE) --extra production --extra otel --constraints requirements.lock pyproject.toml -o deploy/requirements.lock
 
-clean: ## Remove what runs have left behind, the embedded warehouse included
-	@-$(BIN)/learning-time-webhooks warehouse stop
-	@rm -rf .local target logs .tmp_dagster_home_* .coverage .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove what runs have left behind, the embedded warehouse included; never a file of yours
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sync.local.cleaning; fi
+	@rm -rf target .tmp_dagster_home_* .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,14 +1,19 @@
 """The dbt models as assets, their tests as checks, in two groups: the number and the deliveries."""
 
+import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -20,11 +25,15 @@ from orchestration.config import DeliveryModelsConfig, ModelsConfig
 from orchestration.dbt_translator import Translator
 from orchestration.resources import WarehouseResource
 from sync.errors import ConfigurationError
-from sync.settings import PROJECT_ROOT, load_settings
+from sync.settings import PROJECT_ROOT, WarehouseSettings, load_settings, model_relation
 
 PROFILES = PROJECT_ROOT / "dbt_project"
 DELIVERY_TAG = "tag:delivery"
 PARTIAL_PARSE = "partial_parse.msgpack"
+KNOWN_MART = "model.learning_time_webhooks.completed_enrollments"
+"""Its relation tells for which database and schema a manifest was parsed."""
+LONGEST_BUILD = timedelta(hours=3)
+"""``max_runtime_seconds`` of deploy/dagster.yaml ends a run after two."""
 WAREHOUSE_POOL = "warehouse_models"
 """One dbt build at a time: two would write the same incremental tables."""
 
@@ -32,42 +41,84 @@ WAREHOUSE_POOL = "warehouse_models"
 @cache
 def dbt_project() -> DbtProject:
     """The project at the repository root; each target has its own manifest, so none is stale."""
-    target = load_settings(os.environ).dbt_target
+    settings = load_settings(os.environ)
+    target = settings.dbt_target
     project = DbtProject(
         project_dir=PROJECT_ROOT,
         profiles_dir=PROFILES,
         target=target,
         target_path=Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target" / target),
     )
-    if is_stale(project.manifest_path):
-        parse(project)
+    if not is_usable(project.manifest_path, settings):
+        parse(project, settings)
     return project
 
 
-def is_stale(manifest: Path) -> bool:
-    """Whether the manifest is missing or older than a file of the dbt project.
+def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
+    """Whether the manifest is whole, of this dbt, this warehouse's schemas and these files.
 
     An image is built sources first, so there the manifest is the newest and nothing is parsed.
     """
-    if not manifest.exists():
-        return True
-    built = manifest.stat().st_mtime
+    try:
+        document = json.loads(manifest.read_bytes())
+        version = document["metadata"]["dbt_version"]
+        mart = document["nodes"][KNOWN_MART]
+        named = f"{mart['database']}.{mart['schema']}.{mart['name']}".upper()
+        built = manifest.stat().st_mtime
+    # A file that is cut off, empty or not ours; a directory.
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
     sources = [PROJECT_ROOT / "dbt_project.yml", *PROFILES.rglob("*")]
-    return any(path.stat().st_mtime > built for path in sources)
+    return (
+        version == metadata.version("dbt-core")
+        and named == model_relation(settings, "marts", mart["name"])
+        and all(path.stat().st_mtime <= built for path in sources)
+    )
 
 
-def parse(project: DbtProject) -> None:
+def parse(project: DbtProject, settings: WarehouseSettings) -> None:
     """Write the manifest, which needs no warehouse. In production the image build has done it.
 
+    Of several processes that come at once, one parses. The files appear whole or not at all.
+
     Raises:
-        ConfigurationError: dbt cannot parse the project; with what it says.
+        ConfigurationError: dbt cannot parse the project, with what it says; or the files cannot be
+            written, with what to remove.
     """
+    manifest = project.manifest_path
+    directory = manifest.parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "parse.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if is_usable(manifest, settings):
+                return
+            _remove_leftovers(directory, "parse")
+            with TemporaryDirectory(dir=directory, prefix="parse-") as fresh:
+                _parse_into(Path(fresh), project)
+                for name in (PARTIAL_PARSE, manifest.name):
+                    (Path(fresh) / name).replace(directory / name)
+    except OSError as error:
+        raise ConfigurationError(
+            f"dbt's files in {directory} cannot be written ({error.strerror}: {error.filename}). "
+            f"Remove that directory, with: rm -r {directory}; or set DBT_TARGET_PATH to another one"
+        ) from error
+
+
+def _parse_into(directory: Path, project: DbtProject) -> None:
+    parsed = project.manifest_path.with_name(PARTIAL_PARSE)
+    if parsed.is_file():
+        shutil.copy(parsed, directory)
     command = [dbt_executable(), "--quiet", "parse", "--target", str(project.target)]
     command += ["--project-dir", str(project.project_dir), "--profiles-dir", str(PROFILES)]
-    command += ["--target-path", str(project.manifest_path.parent)]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ConfigurationError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
+    command += ["--target-path", str(directory), "--log-path", str(directory)]
+    for options in ([], ["--no-partial-parse"]):
+        done = subprocess.run(
+            [*command, *options], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0:
+            return
+    raise ConfigurationError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
 
 
 # The launchpad shows this docstring to operators.
@@ -200,17 +251,28 @@ def _build(
 
 @contextmanager
 def artifacts_directory(project: DbtProject, run_id: str, op_name: str) -> Iterator[Path]:
-    """Where one dbt invocation writes; gone afterwards, for each would leave 2 MB behind for ever.
+    """Where one dbt invocation writes; gone afterwards, for each would leave 6 MB behind for ever.
 
-    It starts with the parse state that lies beside the manifest, which saves 5 s a run.
+    It starts with the parse state that lies beside the manifest, which saves 5 s a run. What a run
+    left that was killed, or whose dbt wrote on after it, the next run removes.
     """
     manifest_directory = project.manifest_path.parent
+    _remove_leftovers(manifest_directory, op_name)
     directory = manifest_directory / f"{op_name}-{run_id}"
     directory.mkdir(parents=True, exist_ok=True)
     parsed = manifest_directory / PARTIAL_PARSE
-    if parsed.exists():
+    if parsed.is_file():
         shutil.copy(parsed, directory / PARTIAL_PARSE)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_leftovers(directory: Path, op_name: str) -> None:
+    """Remove artifacts that nothing has been written to for longer than a run may take."""
+    oldest = time.time() - LONGEST_BUILD.total_seconds()
+    for one in directory.glob(f"{op_name}-*"):
+        with suppress(OSError):
+            if max(path.stat().st_mtime for path in (one, *one.iterdir())) < oldest:
+                shutil.rmtree(one)

@@ -1,13 +1,20 @@
 """Delete old runs with their events from Dagster's database, which itself keeps them for ever.
 
-``python -m orchestration.prune_runs --days 90``, from a cron job. The ledger in the warehouse, the
-memory of what was sent, is not touched.
+``python -m orchestration.prune_runs --days 90``, from a cron job. Dagster deletes rows only, so the
+files of a run go with it here: its output in ``storage`` and, without PostgreSQL, the database of
+its events. So do files of runs that were deleted in the UI. The ledger in the warehouse, the memory
+of what was sent, is not touched.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -26,8 +33,50 @@ def prune(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> i
     while page := instance.get_runs(old, limit=PAGE):
         for run in page:
             instance.delete_run(run.run_id)
+            for path in _files_of(instance, run.run_id):
+                _remove(path)
         deleted += len(page)
     return deleted
+
+
+def prune_files(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> int:
+    """Remove files older than a moment (aware) of runs that are gone; how many runs those were."""
+    orphans = {
+        run_id
+        for run_id, path in _found_files(instance)
+        if path.stat().st_mtime < before.timestamp() and not instance.has_run(run_id)
+    }
+    if not dry_run:
+        for run_id in orphans:
+            for path in _files_of(instance, run_id):
+                _remove(path)
+    return len(orphans)
+
+
+def _places(instance: dg.DagsterInstance) -> tuple[Path, Path]:
+    """Where the output of runs lies, and the databases of their events."""
+    return Path(instance.storage_directory()), Path(instance.root_directory) / "history" / "runs"
+
+
+def _files_of(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
+    storage, events = _places(instance)
+    return [storage / run_id, *events.glob(f"{run_id}.db*")]
+
+
+def _found_files(instance: dg.DagsterInstance) -> Iterator[tuple[str, Path]]:
+    """Files and directories that are named after a run; others are nobody's to remove here."""
+    for place in _places(instance):
+        if place.is_dir():
+            for path in place.iterdir():
+                with suppress(ValueError):
+                    yield str(uuid.UUID(path.name.partition(".")[0])), path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def main() -> None:
@@ -41,7 +90,9 @@ def main() -> None:
     before = datetime.now(UTC) - timedelta(days=options.days)
     with dg.DagsterInstance.get() as instance:
         number = prune(instance, before=before, dry_run=options.dry_run)
-    print(f"{number} runs {'would be ' if options.dry_run else ''}deleted")
+        orphans = prune_files(instance, before=before, dry_run=options.dry_run)
+    would = "would be " if options.dry_run else ""
+    print(f"{number} runs {would}deleted, and files of {orphans} that were deleted before")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+"""dbt's files: a damaged one is made anew, and what a killed run leaves does not pile up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from dagster_dbt import DbtProject
+
+from orchestration import dbt
+from sync.errors import ConfigurationError
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+
+SETTINGS = EmbeddedWarehouse(port=1, home=Path("/nowhere"))
+OP = "learning_time_models"
+Damage = Callable[[Path], object]
+
+
+def whole(**changes: str) -> str:
+    """A manifest as far as it is looked at."""
+    mart = {"database": "analytics", "schema": "marts", "name": "completed_enrollments"}
+    version = changes.pop("dbt_version", metadata.version("dbt-core"))
+    nodes = {dbt.KNOWN_MART: mart | changes}
+    return json.dumps({"metadata": {"dbt_version": version}, "nodes": nodes})
+
+
+def written(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def old(path: Path) -> None:
+    written(path, whole())
+    os.utime(path, (0, 0))
+
+
+def directory(path: Path) -> None:
+    (path / "in_it").mkdir(parents=True)
+
+
+DAMAGES: dict[str, Damage] = {
+    "missing": lambda path: None,
+    "empty": lambda path: written(path, ""),
+    "cut off": lambda path: written(path, whole()[:-20]),
+    "not JSON": lambda path: path.write_bytes(b"\x89PNG\xff"),
+    "another document": lambda path: written(path, "[]"),
+    "without nodes": lambda path: written(path, '{"metadata": {"dbt_version": "1.11.16"}}'),
+    "of another dbt": lambda path: written(path, whole(dbt_version="1.10.0")),
+    "of another database": lambda path: written(path, whole(database="production")),
+    "of another schema": lambda path: written(path, whole(schema="staging_marts")),
+    "older than the models": old,
+    "a directory": directory,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_manifest_that_is_damaged_or_of_something_else_is_not_used(
+    tmp_path: Path, damage: Damage
+) -> None:
+    manifest = tmp_path / "manifest.json"
+    damage(manifest)
+    assert not dbt.is_usable(manifest, SETTINGS)
+
+
+def test_a_whole_manifest_is_used(tmp_path: Path) -> None:
+    written(tmp_path / "manifest.json", whole())
+    assert dbt.is_usable(tmp_path / "manifest.json", SETTINGS)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> DbtProject:
+    return DbtProject(
+        project_dir=PROJECT_ROOT,
+        profiles_dir=dbt.PROFILES,
+        target="embedded",
+        target_path=tmp_path,
+    )
+
+
+def test_damaged_files_are_made_anew_by_one_of_two_processes(
+    project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "manifest.json", whole()[:-20])
+    written(tmp_path / dbt.PARTIAL_PARSE, "not this either")
+    commands = []
+
+    def counted(command: list[str], **options: object) -> object:
+        commands.append(command)
+        return run(command, **options)
+
+    run = subprocess.run
+    monkeypatch.setattr("orchestration.dbt.subprocess.run", counted)
+    both = [threading.Thread(target=dbt.parse, args=(project, SETTINGS)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert dbt.is_usable(project.manifest_path, SETTINGS)
+    assert len(commands) == 1
+    assert not list(tmp_path.glob("parse-*"))
+    assert not (PROJECT_ROOT / "logs" / "dbt.log").exists()
+
+
+def test_a_file_that_cannot_be_replaced_is_named_with_the_command(
+    project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parsed(into: Path, project: DbtProject) -> None:
+        for name in ("manifest.json", dbt.PARTIAL_PARSE):
+            written(into / name, whole())
+
+    monkeypatch.setattr("orchestration.dbt._parse_into", parsed)
+    directory(tmp_path / "manifest.json")
+    with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}") as error:
+        dbt.parse(project, SETTINGS)
+    assert "manifest.json" in str(error.value)
+    shutil.rmtree(tmp_path)
+    dbt.parse(project, SETTINGS)
+    assert dbt.is_usable(project.manifest_path, SETTINGS)
+
+
+def test_a_build_removes_its_files_and_what_a_killed_run_left(
+    project: DbtProject, tmp_path: Path
+) -> None:
+    killed, at_work, kept = (tmp_path / name for name in (f"{OP}-1", f"{OP}-2", "logs"))
+    for one in (killed, at_work, kept):
+        one.mkdir()
+        written(one / "dbt.log", "said")
+    long_ago = time.time() - dbt.LONGEST_BUILD.total_seconds() - 60
+    for path in (killed, killed / "dbt.log", at_work, kept, kept / "dbt.log"):
+        os.utime(path, (long_ago, long_ago))
+    with dbt.artifacts_directory(project, "3", OP) as own:
+        written(own / "run_results.json", "{}")
+    left = {one.name for one in tmp_path.iterdir()}
+    assert left == {at_work.name, kept.name}
+
+
+def test_a_damaged_parse_state_stops_no_build(project: DbtProject, tmp_path: Path) -> None:
+    (tmp_path / dbt.PARTIAL_PARSE).mkdir()
+    with dbt.artifacts_directory(project, "1", OP) as own:
+        assert list(own.iterdir()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 from pydantic import Field, field_validator
@@ -25,9 +25,8 @@ from sync.messages.flag import (
     flag_settings,
 )
 from sync.messages.freeze import EnrichmentPolicy
+from sync.operating.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
 from sync.sending.sender import DispatchLimits
-
-ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
 
 DRY_RUN = (
     "Decide and report everything; write and send nothing. True on any of the three webhook "
@@ -45,13 +44,15 @@ VARIABLES = {
 """The variable behind the default of a setting; settings not listed have none."""
 FLAG = flag_settings(os.environ)
 """The defaults of this process, read once, when Dagster loads the definitions."""
+ACTIVATED_AT = activated_at(os.environ)
+"""The same for the moment of activation."""
 
 
 class DetectionConfig(dg.Config):
     """Which completions enter the outbox."""
 
     activated_at: str = Field(
-        default=os.environ.get(ACTIVATED_AT_SETTING, ""),
+        default=ACTIVATED_AT,
         description=(
             "Completions before this moment (ISO 8601, UTC) are recorded and never sent. Counts at "
             "the very first run only; empty means the moment of that run. Default from "
@@ -83,11 +84,9 @@ class DetectionConfig(dg.Config):
     def _is_a_moment(cls, text: str) -> str:
         if text:
             try:
-                datetime.fromisoformat(text)
-            except ValueError as error:
-                raise ValueError(
-                    f"activated_at is {text!r}; it must look like 2026-11-24T00:00:00Z"
-                ) from error
+                as_activation(text, setting="activated_at")
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
         return text
 
     def sources(self) -> dict[str, EventSource]:
@@ -99,10 +98,7 @@ class DetectionConfig(dg.Config):
         """The moment as naive UTC, the form of a TIMESTAMP_NTZ; None when not set."""
         if not self.activated_at:
             return None
-        moment = datetime.fromisoformat(self.activated_at)
-        if moment.tzinfo is not None:
-            moment = moment.astimezone(UTC).replace(tzinfo=None)
-        return moment
+        return as_activation(self.activated_at, setting="activated_at")
 
 
 class FlagConfig(dg.Config):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import dagster as dg
 
 from orchestration.checks import CHECKS
@@ -16,6 +18,9 @@ from orchestration.webhooks import (
     enriched_completions,
     newly_completed_enrollments,
 )
+from sync.operating.environment import check_environment
+
+check_environment(os.environ)
 
 defs = dg.Definitions(
     assets=[

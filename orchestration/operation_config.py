@@ -26,8 +26,8 @@ MOST_SHOWN = 1_000
 def _moment(text: str) -> str:
     if text:
         try:
-            datetime.fromisoformat(text)
-        except ValueError as error:
+            as_moment(text)
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{text!r} must look like 2026-11-24T00:00:00Z") from error
     return text
 

@@ -73,6 +73,12 @@ def detect(
             else:
                 watch.detected(what, found[what])
                 say_found(context, what, found[what], verb="recorded")
+        for what, one in found.items():
+            if one.activated_at > clock():
+                context.log.warning(
+                    f"{what} from before {one.activated_at} UTC, which is still to come, are "
+                    "recorded and never sent"
+                )
         if problems:
             raise dg.Failure(
                 "; ".join(

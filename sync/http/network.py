@@ -25,7 +25,10 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
     Raises:
         ConfigurationError: a setting is malformed, or development targets meet a real warehouse.
     """
-    development = parse_development_targets(environ.get(DEVELOPMENT_SETTING, ""))
+    try:
+        development = parse_development_targets(environ.get(DEVELOPMENT_SETTING, ""))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{DEVELOPMENT_SETTING}: {error}") from error
     if development and isinstance(settings, SnowflakeWarehouse):
         raise ConfigurationError(
             f"{DEVELOPMENT_SETTING} lifts the address rules and is refused with a Snowflake "
@@ -35,7 +38,7 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
         targets = ", ".join(f"{host}:{port}" for host, port in sorted(development))
         log.info("sent to without the address rules, by %s: %s", DEVELOPMENT_SETTING, targets)
     return AddressPolicy(
-        ports=_ports(environ.get(PORTS_SETTING, DEFAULT_PORTS)), development_targets=development
+        ports=_ports(environ.get(PORTS_SETTING) or DEFAULT_PORTS), development_targets=development
     )
 
 
@@ -76,7 +79,9 @@ def refusal_of(url: str, policy: AddressPolicy) -> str | None:
 
 def _ports(text: str) -> frozenset[int]:
     entries = text.replace(",", " ").split()
-    if not entries or not all(entry.isascii() and entry.isdigit() for entry in entries):
+    if not entries or not all(
+        entry.isascii() and entry.isdigit() and 0 < int(entry) < 65_536 for entry in entries
+    ):
         raise ConfigurationError(
             f"{PORTS_SETTING} is {text!r}; it must list ports such as 443,8443"
         )

@@ -67,8 +67,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def start(environ: Mapping[str, str], *, stream: TextIO | None = None) -> bool:
-    """Begin to write events as the environment says; whether they are written at all.
+def form_and_level(environ: Mapping[str, str]) -> tuple[str, str]:
+    """What the environment says of the form of lines and of the lowest level.
 
     Raises:
         ConfigurationError: one of the settings has a value that means nothing; names it.
@@ -81,6 +81,16 @@ def start(environ: Mapping[str, str], *, stream: TextIO | None = None) -> bool:
         raise ConfigurationError(
             f"{LEVEL_SETTING} is {level!r}; it must be DEBUG, INFO, WARNING or ERROR"
         )
+    return form, level
+
+
+def start(environ: Mapping[str, str], *, stream: TextIO | None = None) -> bool:
+    """Begin to write events as the environment says; whether they are written at all.
+
+    Raises:
+        ConfigurationError: one of the settings has a value that means nothing; names it.
+    """
+    form, level = form_and_level(environ)
     logger = logging.getLogger(LOGGER)
     logger.propagate = False
     for handler in list(logger.handlers):

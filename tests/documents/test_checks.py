@@ -126,3 +126,30 @@ def test_the_document_on_alerts_names_the_setting_of_every_team() -> None:
     text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| (.+) \| `(LTW_ALERT_URL_\w+)` \|$", text, flags=re.MULTILINE)
     assert shown == [(team, team_setting(team)) for team in sorted(teams)]
+
+
+def actions() -> list[str]:
+    """What to do about each check: those of dbt tests and those of Dagster."""
+
+    def within(node: Any) -> list[str]:
+        match node:
+            case dict():
+                own = [node["action"]] if isinstance(node.get("action"), str) else []
+                return own + [text for one in node.values() for text in within(one)]
+            case list():
+                return [text for one in node for text in within(one)]
+        return []
+
+    files = sorted((PROJECT_ROOT / "dbt_project").rglob("*.yml"))
+    documents = [yaml.safe_load(one.read_text("utf-8")) for one in files]
+    return [*within(documents), *(text.action for text in TEXTS.values())]
+
+
+def test_advice_names_the_next_ordinary_run_before_a_rebuild_of_everything() -> None:
+    """A rebuild of a year of lines costs hours; what a build of some models left, the job heals."""
+    rebuilds = [" ".join(one.split()) for one in actions() if "full_refresh" in one]
+    assert rebuilds
+    for text in rebuilds:
+        before = text[: text.index("full_refresh")]
+        first = re.search(r"Run learning_time_job(?! once with| with)", before)
+        assert first or "change of the rule" in before, text

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster_dbt import DbtProject
@@ -91,7 +92,7 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
     written(tmp_path / dbt.PARTIAL_PARSE, "not this either")
     commands = []
 
-    def counted(command: list[str], **options: object) -> object:
+    def counted(command: list[str], **options: Any) -> Any:
         commands.append(command)
         return run(command, **options)
 

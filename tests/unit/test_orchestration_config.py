@@ -32,6 +32,12 @@ ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
         pytest.param(
             {ALLOWLIST_VARIABLE: "Example"}, False, ALLOWLIST_VARIABLE, id="not an enterprise"
         ),
+        pytest.param(
+            {"WEBHOOKS_ACTIVATED_AT": "soon"},
+            False,
+            "WEBHOOKS_ACTIVATED_AT is 'soon'",
+            id="no moment of activation",
+        ),
     ],
 )
 def test_the_environment_of_the_process_sets_the_default_of_its_runs(

@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 # Not in logs/, where people put log files of their own.
 export DBT_LOG_PATH := target/logs
 
-.PHONY: help install demo dev test lint format clone bench mutations lock clean
+.PHONY: help install demo dev test lint format clone bench mutations prove lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ bench: install ## Benchmarks; nothing here is a test
 
 mutations: install ## Break the models in one way at a time; a test must notice each
 	@$(BIN)/python -m tests.mutations
+
+prove: install ## Long proofs of the ledger: its model at length, each condition of its statements
+	@LTW_MODEL_EXAMPLES=60 LTW_MODEL_STEPS=25 $(BIN)/python -m pytest tests/delivery/test_outbox_model.py -q
+	@$(BIN)/python -m tests.mutations.conditions
 
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-annotate

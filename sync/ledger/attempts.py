@@ -159,11 +159,9 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
         ) as attempt
         where outbox.webhook_id = attempt.webhook_id
             and (
-                outbox.state <> 'delivered'
-                and (outbox.fence = attempt.fence or attempt.state = 'delivered')
-                or outbox.state = 'delivered'
-                and outbox.replay_id is not null
-                and outbox.fence = attempt.fence
+                outbox.fence = attempt.fence
+                and (outbox.state <> 'delivered' or outbox.replay_id is not null)
+                or attempt.state = 'delivered' and outbox.state <> 'delivered'
             )
         """,
         (entry.state for entry in entries),

@@ -158,8 +158,7 @@ class EndpointStates:
                     ) as place
                 from {self._table}
             ) as ranked
-            where endpoint.endpoint_id = ranked.endpoint_id
-                and endpoint.row_id = ranked.row_id
+            where endpoint.row_id = ranked.row_id
                 and endpoint.version = ranked.version
                 and coalesce(endpoint.writer, '') = coalesce(ranked.writer, '')
                 and ranked.place > 1
@@ -186,9 +185,7 @@ class EndpointStates:
                     value:row_id::varchar as row_id
                 from table(flatten(input => parse_json(?)))
             ) as new
-            where endpoint.endpoint_id = new.endpoint_id
-                and endpoint.row_id = new.row_id
-                and endpoint.version = new.version
+            where endpoint.row_id = new.row_id and endpoint.version = new.version
             """,
             (
                 _row(state) | {"row_id": rows[state.endpoint_id]["row_id"]}

@@ -173,6 +173,9 @@ class Outbox:
             set
                 state = 'held',
                 state_reason = endpoint.reason,
+                -- Of a run that died; one that lives still has its lease and is left alone.
+                lease_owner = null,
+                lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
             from (
                 select

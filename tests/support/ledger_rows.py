@@ -23,6 +23,8 @@ COLUMNS = {
     for name, ddl in migration.tables
 }
 """Table to column to type, read from the ledger's own DDL."""
+for table in (table for migration in MIGRATIONS for table in migration.row_ids):
+    COLUMNS[table]["row_id"] = " varchar(36)"
 
 
 def webhook(user_id: int, at: datetime, **changes: object) -> dict[str, object]:

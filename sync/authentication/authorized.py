@@ -46,9 +46,11 @@ def post_authorized(
         if isinstance(authorization, Failure):
             return authorization
         if isinstance(authorization, Misconfigured):
-            # Changed since the run looked: nothing is charged, and the next run holds the rest.
+            # Changed since the run looked: nothing was sent, and its webhooks are held.
             text = "the OAuth settings of the endpoint are incomplete"
-            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_TRIED)
+            return Failure(
+                ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_CONFIGURED
+            )
         extra = {"Authorization": authorization.header} if isinstance(authorization, Bearer) else {}
         started = clock()
         result = poster.post(

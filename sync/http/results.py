@@ -35,8 +35,10 @@ class Reached(StrEnum):
     Set where the bytes meet the network, never guessed from a text.
     """
 
+    NOT_CONFIGURED = "not_configured"
+    """Nothing left this process: a setting or secret that the endpoint needs is missing."""
     NOT_TRIED = "not_tried"
-    """Nothing left this process: refused by a rule, unfit settings, no free socket."""
+    """Nothing left this process: refused by a rule, no free socket."""
     NO_ROUTE = "no_route"
     """The operating system knows no way to the host, or was told that there is none."""
     NOTHING = "nothing"

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from sync.clock import Clock
 from sync.contract.routing import Endpoint
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import OUTBOX
+from sync.policies.breaker import EndpointState
 from sync.policies.pacing import Grant, grant
 from sync.warehouse import Warehouse
 
@@ -46,7 +46,7 @@ class Batch:
     rows: list[Claimed]
     grants: Mapping[int, Grant]
     leaves_more: bool = False
-    """Whether more rows were due than it took."""
+    """Whether more rows could be claimed at once than it took."""
 
 
 DUE = """
@@ -71,6 +71,8 @@ class Claims:
         self._clock = clock
         self._run_id = run_id
         self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
+        self.disabled: set[int] = set()
+        """Endpoints with due rows that were found disabled: somebody did that during the run."""
         self._states = EndpointStates(warehouse)
         self._hook = hook
         self._outbox = warehouse.relation("sync", OUTBOX)
@@ -93,13 +95,25 @@ class Claims:
         self._hook(Step.RESERVED)
         if not grants:
             return Batch([], {})
+        # What is due and rests, or is over its rate, cannot be had by claiming again soon.
+        is_cut = any(one.count == wanted[one.endpoint_id] < due[one.endpoint_id] for one in grants)
         rows = self._claim(grants, ahead, limit, lease)
         self._hook(Step.CLAIMED)
         return Batch(
             rows,
             {one.endpoint_id: one for one in grants},
-            leaves_more=0 < len(rows) < sum(due.values()),
+            leaves_more=bool(rows) and (len(rows) < sum(one.count for one in grants) or is_cut),
         )
+
+    @property
+    def open_endpoints(self) -> set[int]:
+        """Endpoints that may still be claimed for."""
+        return set(self._limits)
+
+    def close(self, endpoint_id: int) -> None:
+        """Claim nothing more for an endpoint."""
+        self._limits.pop(endpoint_id, None)
+        self.disabled.discard(endpoint_id)
 
     def _due_counts(self) -> dict[int, int]:
         now = self._clock().isoformat()
@@ -119,7 +133,9 @@ class Claims:
         """Slots for the endpoints with due rows; a probe also keeps other runs from probing."""
         grants: dict[int, Grant] = {}
 
-        def take(state: Any) -> Any:
+        def take(state: EndpointState) -> EndpointState:
+            if state.disabled_at is not None:
+                self.disabled.add(state.endpoint_id)
             taken, after = grant(
                 state,
                 requests_per_minute=self._limits[state.endpoint_id],

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from sync.clock import Clock
 from sync.ledger.claims import Claimed
-from sync.ledger.tables import OUTBOX
+from sync.ledger.due import SENDABLE_AT
+from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
 
 State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
@@ -85,6 +86,7 @@ class Outbox:
         self._clock = clock
         self._run_id = run_id
         self._outbox = warehouse.relation("sync", OUTBOX)
+        self._states = warehouse.relation("sync", ENDPOINT_STATE)
 
     def decide(self, decisions: Iterable[Decision]) -> int:
         """Freeze messages and record reasons; a message that may have been sent stands for ever."""
@@ -154,6 +156,18 @@ class Outbox:
             before=(self._now(),),
         )
 
+    def release_all(self) -> int:
+        """Give back every row that this run holds; for a run that does not know which."""
+        return self._warehouse.execute(
+            f"""
+            update {self._outbox}
+            set lease_owner = null, lease_expires_at = null, updated_at = cast(? as timestamp_ntz)
+            where startswith(lease_owner, ?)
+            """,
+            self._now(),
+            f"{self._run_id}:",
+        )
+
     def hold_and_release(
         self,
         unusable: Mapping[int, str],
@@ -218,13 +232,22 @@ class Outbox:
         )
 
     def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:
-        """When the next row of these endpoints comes due; rows under a lease do not count."""
+        """When the next row of these endpoints can be claimed; None when none ever can.
+
+        A row under a lease waits for its end, and every row for its endpoint; those of a disabled
+        one do not count.
+        """
         rows = self._warehouse.rows(
             f"""
-            select min(next_attempt_at) as due_at from {self._outbox}
-            where (state = 'pending' or state = 'delivered' and replay_id is not null)
-                and lease_owner is null
-                and endpoint_id in (
+            select min({SENDABLE_AT.format(row="outbox", endpoint="endpoint")}) as due_at
+            from {self._outbox} as outbox
+            left join {self._states} as endpoint on outbox.endpoint_id = endpoint.endpoint_id
+            where (
+                    outbox.state = 'pending'
+                    or outbox.state = 'delivered' and outbox.replay_id is not null
+                )
+                and endpoint.disabled_at is null
+                and outbox.endpoint_id in (
                     select value::number(38, 0) from table(flatten(input => parse_json(?)))
                 )
             """,

@@ -166,6 +166,13 @@ MIGRATIONS = (
     # What a message is built from is read from the marts when it is built: the ledger holds no
     # copy of a learner's data but the body itself.
     Migration(version=4, dropped=((OUTBOX, "facts"),)),
+    Migration(
+        version=6,
+        columns=(
+            (ENDPOINT_STATE, "refused_target varchar(64)"),
+            (ENDPOINT_STATE, "refused_at timestamp_ntz"),
+        ),
+    ),
 )
 
 

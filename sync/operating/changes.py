@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from sync.ledger.due import SENDABLE_AT
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
+from sync.policies.breaker import LOOK_AGAIN_AFTER
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
@@ -229,23 +231,20 @@ def _newest(table: str, column: str) -> str:
 def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
     """When a run will first have something to do.
 
-    A pending row waits for its lease and for its endpoint's rest, too; a run before that would
-    find nothing. A row held for an endpoint that is on again is due at once.
+    A pending row waits for its lease and for its endpoint, too; a run before that would find
+    nothing. A row held for an endpoint that is on again is due at once, and one whose target was
+    refused when that is looked at again.
     """
     rows = warehouse.rows(
         f"""
         select min(case
             when outbox.state = 'awaiting' then dateadd('second', ?, outbox.recorded_at)
-            when outbox.state = 'held' then outbox.next_attempt_at
-            else greatest(
-                outbox.next_attempt_at,
-                coalesce(outbox.lease_expires_at, outbox.next_attempt_at),
-                coalesce(
-                    iff(endpoint.breaker_state = 'open', endpoint.next_probe_at, null),
-                    outbox.next_attempt_at
-                ),
-                coalesce(endpoint.paused_until, outbox.next_attempt_at)
+            when outbox.state_reason = 'invalid_target' then coalesce(
+                dateadd('second', {int(LOOK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
+                outbox.next_attempt_at
             )
+            when outbox.state = 'held' then outbox.next_attempt_at
+            else {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
         end) as due_at
         from {warehouse.relation("sync", OUTBOX)} as outbox
         left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
@@ -255,7 +254,7 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
                 outbox.state in ('awaiting', 'pending')
                 or outbox.state = 'delivered' and outbox.replay_id is not null
                 or outbox.state = 'held'
-                    and outbox.state_reason = 'endpoint_disabled'
+                    and outbox.state_reason in ('endpoint_disabled', 'invalid_target')
                     and outbox.body is not null
             )
         """,

@@ -23,6 +23,9 @@ LONGEST_REST = timedelta(minutes=10)
 DISABLE_AFTER = timedelta(days=5)
 """Of failures without one success in between: nobody mends it, and each webhook would die in turn.
 Switched off, the endpoint keeps them until somebody has mended it."""
+LOOK_AGAIN_AFTER = timedelta(hours=1)
+"""A target that the address rules refused is looked at again after this time, or once the
+endpoint's settings have changed: its owner may have repaired the DNS entry."""
 FAILING_TOO_LONG = "failing_for_5_days"
 SLOWEST = 1 / 16
 """However often an endpoint says it is overloaded, it keeps this share of its rate."""
@@ -60,6 +63,17 @@ class EndpointState:
     paused_until: datetime | None = None
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
+    refused_target: str | None = None
+    """Fingerprint of the settings under which the address rules refused its target."""
+    refused_at: datetime | None = None
+
+    def is_refused(self, target: str, now: datetime) -> bool:
+        """Whether a target with this fingerprint was refused so lately that it still counts."""
+        return (
+            self.refused_target == target
+            and self.refused_at is not None
+            and now < self.refused_at + LOOK_AGAIN_AFTER
+        )
 
     @property
     def is_failing(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.policies.retry_after import parse_retry_after
 
 JITTER = 0.2
@@ -65,6 +65,7 @@ class HeldReason(StrEnum):
     """Why a row waits for a person."""
 
     INVALID_TARGET = "invalid_target"
+    OAUTH_INCOMPLETE = "oauth_incomplete"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Dead:
 
 @dataclass(frozen=True)
 class Held:
-    """Not tried again until the cause has been removed. The attempt is not charged."""
+    """Nothing was sent, and nothing can be until the cause has been removed: no attempt at all."""
 
     reason: HeldReason
 
@@ -182,6 +183,8 @@ def own_fault(*, webhook_id: str, attempt_number: int, now: datetime) -> RetryAt
 def _after_failure(failure: Failure, schedule: _Schedule) -> Decision:
     if failure.error_kind is ErrorKind.INVALID_TARGET:
         outcome, signal = Held(HeldReason.INVALID_TARGET), Signal.NOTHING
+    elif failure.reached is Reached.NOT_CONFIGURED:
+        outcome, signal = Held(HeldReason.OAUTH_INCOMPLETE), Signal.NOTHING
     elif failure.attribution is Attribution.OURS:
         outcome, signal = schedule.soon(), Signal.NOTHING
     else:

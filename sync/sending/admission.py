@@ -14,9 +14,10 @@ from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Batch, Claimed
 from sync.policies.breaker import EndpointState
 from sync.policies.pacing import Grant, Pace
-from sync.policies.retry import Disable, NoEffect, PauseUntil, Signal, SlowDown
+from sync.policies.retry import Disable, Held, NoEffect, PauseUntil, Signal, SlowDown
 from sync.sending.bulkheads import Standing
 from sync.sending.faults import proves_network
+from sync.sending.stop import Stop
 
 LEASE_MARGIN = timedelta(seconds=30)
 """Room between the last start of a send and the end of the lease, beyond the send's deadline.
@@ -39,7 +40,7 @@ class Flight:
     waiting: int
     """Rows of it that have not started."""
     leaves_more: bool
-    """Whether more rows were due than it took."""
+    """Whether more rows could be claimed at once than it took."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,19 @@ class Admission:
     """What a run knows of its endpoints before the ledger does. Not thread safe."""
 
     def __init__(
-        self, endpoints: Mapping[int, Endpoint], states: Iterable[EndpointState], clock: Clock
+        self,
+        endpoints: Mapping[int, Endpoint],
+        states: Iterable[EndpointState],
+        clock: Clock,
+        stop: Stop | None = None,
     ) -> None:
+        """Once ``stop`` is asked for, nothing starts any more."""
+        self._stop = stop or Stop()
         self._endpoints = endpoints
         self._clock = clock
         self._failures_in_a_row: Counter[int] = Counter()
+        self._sender_errors: Counter[int] = Counter()
+        """Sender errors in a row, by endpoint."""
         self._rested_at: dict[int, int] = {}
         """When an endpoint was last told to rest, counted as in ``Flight.number``."""
         self._resting_by: dict[int, Attempt] = {}
@@ -100,6 +109,8 @@ class Admission:
 
         0 counts as a start.
         """
+        if self._stop.is_asked:
+            return None
         endpoint_id, flight = row.claimed.endpoint_id, row.flight
         if endpoint_id in self._resting_by or self._rested_at.get(endpoint_id, -1) >= flight.number:
             return None
@@ -118,6 +129,9 @@ class Admission:
     def judge(self, attempt: Attempt) -> Standing | None:
         """What an attempt says of its endpoint, if anything."""
         endpoint_id = attempt.claimed.endpoint_id
+        is_nothing = attempt.decision.signal is Signal.NOTHING
+        errors = self._sender_errors[endpoint_id] + 1 if is_nothing else 0
+        self._sender_errors[endpoint_id] = errors
         match attempt.decision.signal:
             case Signal.NOTHING:
                 return None
@@ -131,10 +145,18 @@ class Admission:
     def must_rest(self, attempt: Attempt) -> bool:
         """Whether nothing of what this run holds may go to the endpoint after this attempt."""
         endpoint_id = attempt.claimed.endpoint_id
-        is_resting = self._failures_in_a_row[endpoint_id] >= REST_AFTER or _stops(attempt)
+        is_resting = (
+            self._failures_in_a_row[endpoint_id] >= REST_AFTER
+            or self._sender_errors[endpoint_id] >= REST_AFTER
+            or _stops(attempt)
+        )
         if is_resting:
             self._resting_by[endpoint_id] = attempt
         return is_resting
+
+    def fails_on_our_side(self, endpoint_id: int) -> bool:
+        """Whether sender errors kept so many attempts back that this run makes no more."""
+        return self._sender_errors[endpoint_id] >= REST_AFTER
 
     def arrive(self, attempt: Attempt) -> None:
         """An attempt that was judged can be collected: the ledger hears of it with the next."""
@@ -164,7 +186,9 @@ class Admission:
 
 
 def _stops(attempt: Attempt) -> bool:
-    """The endpoint is gone, or has named a time before which it wants nothing."""
+    """It cannot be sent to, is gone, or has named a time before which it wants nothing."""
+    if isinstance(attempt.decision.outcome, Held):
+        return True
     match attempt.decision.effect:
         case Disable() | PauseUntil():
             return True

@@ -19,6 +19,7 @@ from sync.ledger.steps import Step
 from sync.sending.delivery_run import Run
 from sync.sending.pipeline import deliver
 from sync.sending.sender import DispatchReport, Sender
+from sync.sending.stop import stop_on_signals
 from sync.warehouse import Warehouse
 
 
@@ -35,21 +36,26 @@ def dispatch(
     in flight and the answers on their way to the disk (``pipeline.unwritten``), under the same
     ids, once the lease has run out.
 
+    After SIGINT or SIGTERM nothing more is started, what was not tried is given back, requests
+    that run may end and are recorded; then the signal has its usual effect.
+
     Raises:
         StatementFailed: the ledger cannot be written, so sending stops; answers stay journaled.
         JournalFailed: the journal cannot be written, so nothing more is sent.
     """
     end = time.monotonic() + sender.limits.time_budget.total_seconds()
-    ledger = ledger_identity(warehouse)
-    recovered = recover(warehouse, sender, ledger)
-    if recovered.answers:
-        sender.hook(Step.REPLAYED)
-    room = needed_bytes(sender.limits.batch_size)
-    with open_journal(sender.journal_directory, ledger, room=room) as journal:
-        run = Run(warehouse, sender, journal)
-        run.report.recovered = recovered.answers
-        run.report.foreign_journals = recovered.foreign
-        deliver(run, sender.limits, end=end, on_batch=on_batch)
+    with stop_on_signals() as stop:
+        ledger = ledger_identity(warehouse)
+        recovered = recover(warehouse, sender, ledger)
+        if recovered.answers:
+            sender.hook(Step.REPLAYED)
+        room = needed_bytes(sender.limits.batch_size)
+        with open_journal(sender.journal_directory, ledger, room=room) as journal:
+            run = Run(warehouse, sender, journal, stop)
+            run.report.recovered = recovered.answers
+            run.report.foreign_journals = recovered.foreign
+            deliver(run, sender.limits, end=end, on_batch=on_batch, stop=stop)
+            run.look_ahead()
     return run.report
 
 

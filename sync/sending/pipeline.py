@@ -7,6 +7,7 @@ in. A batch has no end that anybody waits for, so a slow endpoint holds up its o
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,10 @@ from sync.sending.admission import Admission, Row
 from sync.sending.bulkheads import Bulkheads
 from sync.sending.delivery_run import Run
 from sync.sending.sender import DispatchLimits
+from sync.sending.stop import LOOK_SECONDS, Stop
 from sync.sending.workers import Workers
+
+log = logging.getLogger(__name__)
 
 RECORD_AFTER_SECONDS = 30.0
 """Answers wait no longer for the ledger, however few they are."""
@@ -34,28 +38,70 @@ def deliver(
     *,
     end: float,
     on_batch: Callable[[Sequence[Attempt]], None],
+    stop: Stop,
 ) -> None:
-    """Send what is due until nothing is, ``end`` has come, or our own network is down.
+    """Send what is due until nothing is, ``end`` has come, a stop is asked for, or our own
+    network is down.
 
-    ``end`` is a moment of the monotonic clock. What waits then is given back, what runs may end.
+    ``end`` is a time of the monotonic clock. What waits then is given back, what runs may end.
+    After a request to stop it is given back at once, and not only when what runs has ended.
 
     Raises:
         As ``sending.dispatch.dispatch``. What runs has ended, and its answers are in the journal.
     """
     with _garbage_of_this_only(), _workers(run, limits) as workers:
-        while True:
-            if time.monotonic() < end:
-                rows = run.claim(workers.waiting())
-                workers.add([(row.claimed.endpoint_id, row) for row in rows])
-            if workers.is_spent:
-                if run.linger(end - time.monotonic()):
-                    continue
-                return
-            _await_turn(workers, run.admission, limits, end)
-            attempts, untried = workers.collect(run.admission.collected)
-            on_batch(run.record(attempts, [row.claimed for row in untried]))
-            if run.report.is_own_network_down:
-                return
+        try:
+            _deliver(run, workers, limits, end=end, on_batch=on_batch, stop=stop)
+        except Exception:
+            raise
+        except BaseException:
+            # The Snowflake driver turns Ctrl-C into an exception in the midst of a statement.
+            _give_back(run, workers)
+            raise
+
+
+def _deliver(
+    run: Run,
+    workers: Workers[int, Row, Attempt],
+    limits: DispatchLimits,
+    *,
+    end: float,
+    on_batch: Callable[[Sequence[Attempt]], None],
+    stop: Stop,
+) -> None:
+    is_given_up = False
+    while True:
+        if time.monotonic() < end and not stop.is_asked:
+            rows = run.claim(workers.waiting())
+            workers.add([(row.claimed.endpoint_id, row) for row in rows])
+        if workers.is_spent:
+            if not stop.is_asked and run.linger(end - time.monotonic()):
+                continue
+            return
+        if not stop.is_asked:
+            _await_turn(workers, run.admission, limits, end, stop)
+        elif is_given_up:
+            workers.wait(lambda results: False)
+        else:
+            workers.give_up_waiting()
+            is_given_up = True
+        attempts, untried = workers.collect(run.admission.collected)
+        on_batch(run.record(attempts, [row.claimed for row in untried]))
+        if run.report.is_own_network_down:
+            return
+
+
+def _give_back(run: Run, workers: Workers[int, Row, Attempt]) -> None:
+    """After an interruption at any point: record what was answered, give back all the rest."""
+    try:
+        workers.give_up_waiting()
+        workers.wait(lambda results: False)
+        run.give_back()
+    except Exception as error:
+        log.warning(
+            "what this run holds could not be given back (%s); its lease ends by itself",
+            type(error).__name__,
+        )
 
 
 @contextmanager
@@ -74,9 +120,14 @@ def _garbage_of_this_only() -> Iterator[None]:
 
 
 def _await_turn(
-    workers: Workers[int, Row, Attempt], admission: Admission, limits: DispatchLimits, end: float
+    workers: Workers[int, Row, Attempt],
+    admission: Admission,
+    limits: DispatchLimits,
+    end: float,
+    stop: Stop,
 ) -> None:
-    """Wait until there is enough to record, soon too little to send, or no time left.
+    """Wait until there is enough to record, soon too little to send, no time left, or a stop is
+    asked for.
 
     Silence alone is not recorded while something runs: it may turn out to be our own network's.
     """
@@ -86,8 +137,11 @@ def _await_turn(
             results >= limits.batch_size or admission.runs_short(limits.batch_size)
         )
 
+    record_at = time.monotonic() + RECORD_AFTER_SECONDS
     while (left := end - time.monotonic()) > 0:
-        if workers.wait(is_turn, seconds=min(left, RECORD_AFTER_SECONDS)) or admission.answers:
+        if workers.wait(is_turn, seconds=min(left, LOOK_SECONDS)) or stop.is_asked:
+            return
+        if admission.answers and time.monotonic() >= record_at:
             return
     workers.give_up_waiting()
     workers.wait(lambda results: False)

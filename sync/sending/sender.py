@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +84,8 @@ class DispatchReport:
     """For each of those that has one, the setting to mend."""
     unchecked: list[str] = field(default_factory=list)
     """Why held messages of some kinds were not released: their mart cannot be read."""
+    next_due_at: datetime | None = None
+    """When there is something to send again; None when nothing waits to be sent."""
     is_own_network_down: bool = False
     """No endpoint could be reached: the fault is ours, nothing was charged, the run stopped."""
 

@@ -19,10 +19,11 @@ PRELOADED = ["snowflake.connector", "tests.delivery.crash_worker"]
 
 @dataclass(frozen=True)
 class Death:
-    """Die when ``step`` is reached for the ``occurrence``-th time."""
+    """Die when ``step`` is reached for the ``occurrence``-th time, by a power cut or a signal."""
 
     step: Step
     occurrence: int = 1
+    by: signal.Signals = signal.SIGKILL
 
 
 def start(settings: EmbeddedWarehouse, run: Run, death: Death | None = None) -> BaseProcess:
@@ -47,17 +48,19 @@ def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
 
 def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
     """Detect, freeze and send."""
+    # A shell that starts the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with open_warehouse(settings, purpose="crash") as warehouse:
         all_steps(warehouse, run, hook=dying_at(death))
 
 
 def dying_at(death: Death | None) -> Hook:
-    """The hook that ends this process as a power cut would."""
+    """The hook that sends this process its signal."""
     seen: Counter[Step] = Counter()
 
     def hook(step: Step) -> None:
         seen[step] += 1
         if death is not None and (step, seen[step]) == (death.step, death.occurrence):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), death.by)
 
     return hook

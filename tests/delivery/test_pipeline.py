@@ -6,74 +6,23 @@ import gc
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from sync.http.results import Answer, AnswerWithBody, Failure
-from sync.ledger.steps import Step, nothing
-from sync.sending.dispatch import dispatch
+from sync.http.results import Answer
+from sync.ledger.steps import Step
 from sync.sending.pipeline import unwritten
-from sync.sending.sender import DispatchLimits, DispatchReport
+from sync.sending.sender import DispatchLimits
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
 from tests.support.receiver_process import receiver_process
+from tests.support.site import BATCH, OK, Poster, Site
 
 WAIT_SECONDS = 20.0
-BATCH = 10
-OK = Answer(200, None, "")
-
-
-class Poster:
-    """Answers as told, in this process; counts what it was sent."""
-
-    def __init__(self, answer: Callable[[str], Answer] = lambda url: OK) -> None:
-        self.answer = answer
-        self.sent: Counter[str] = Counter()
-        self.lock = threading.Lock()
-
-    def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure:
-        with self.lock:
-            self.sent[headers["webhook-id"]] += 1
-        return self.answer(url)
-
-    def post_for_body(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> AnswerWithBody | Failure:
-        raise AssertionError("no endpoint here wants a token")
-
-
-class Site:
-    """Endpoints with so many frozen webhooks each, and a run that sends them."""
-
-    def __init__(self, warehouse: Warehouse, journals: Path, *, counts: list[int]) -> None:
-        self.warehouse = warehouse
-        seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(len(counts))])
-        self.ids: set[str] = set()
-        for n, count in enumerate(counts):
-            users = range(n + len(counts) * 1_000, len(counts) * (1_000 + count), len(counts))
-            self.ids |= complete(warehouse, users, endpoints=len(counts))
-        limits = DispatchLimits(batch_size=BATCH, threads=8, per_endpoint=2)
-        self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
-        self.run.detect_and_freeze(warehouse)
-
-    def send(
-        self,
-        poster: Poster,
-        *,
-        warehouse: Warehouse | None = None,
-        hook: Callable[[Step], None] = nothing,
-        **limits: object,
-    ) -> DispatchReport:
-        session = warehouse or self.warehouse
-        run = replace(self.run, limits=replace(self.run.limits, **limits))  # pyright: ignore[reportArgumentType]
-        return dispatch(session, run.sender(session, poster, hook=hook))
 
 
 def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(

@@ -83,18 +83,10 @@ class Simulation:
         )
 
     def until(self, end: datetime) -> None:
-        """Runs at every moment when something may be due, until ``end``."""
+        """Runs whenever the one before said that something comes due, until ``end``."""
         while self.now < end:
-            self.tick()
-            due = self.next_due()
+            due = self.tick().next_due_at
             self.now = end if due is None else max(self.now + TICK, due)
-
-    def next_due(self) -> datetime | None:
-        rows = self.warehouse.rows(
-            "select min(next_attempt_at) as due_at from analytics.sync.webhook_outbox"
-            " where state = 'pending'"
-        )
-        return rows[0]["due_at"]
 
     def times_of(self, webhook_id: str) -> list[datetime]:
         return [moment for _, called, moment in self.calls if called == webhook_id]

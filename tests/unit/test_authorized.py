@@ -9,7 +9,7 @@ import pytest
 
 from sync.authentication.authorized import post_authorized
 from sync.authentication.oauth import TokenSource
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source
@@ -98,6 +98,7 @@ def test_a_secret_lost_during_a_run_charges_nobody():
     result = send(webhooks, TokenSource(Tokens(), secrets_for()))
     assert isinstance(result, Failure)
     assert (result.error_kind, result.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert result.reached is Reached.NOT_CONFIGURED, "no attempt, so none is logged"
     assert not webhooks.sent
 
 

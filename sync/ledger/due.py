@@ -1,0 +1,26 @@
+"""When a row can be sent: its own time, and that of its endpoint, as one expression of SQL."""
+
+from __future__ import annotations
+
+from sync.policies.pacing import HORIZON
+
+SENDABLE_AT = f"""
+    greatest(
+        {{row}}.next_attempt_at,
+        coalesce({{row}}.lease_expires_at, {{row}}.next_attempt_at),
+        coalesce(
+            iff({{endpoint}}.breaker_state = 'open', {{endpoint}}.next_probe_at, null),
+            {{row}}.next_attempt_at
+        ),
+        coalesce({{endpoint}}.paused_until, {{row}}.next_attempt_at),
+        coalesce(
+            dateadd('second', -{int(HORIZON.total_seconds())}, {{endpoint}}.next_slot_at),
+            {{row}}.next_attempt_at
+        )
+    )
+"""
+"""The earliest time at which a run could claim the row, for a row of the outbox that waits to be
+sent and the row of ``endpoint_state`` of its endpoint, if there is one: after the lease of another
+run, the rest of an open breaker and a pause, and once a slot of the rate is near enough to be
+taken. An endpoint that is disabled has no such time; leave its rows out.
+"""

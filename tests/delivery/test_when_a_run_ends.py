@@ -1,0 +1,259 @@
+"""A run ends when there is nothing it can do now: counted in requests and statements, not time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.steps import Step
+from sync.operating.endpoint_switch import disable
+from sync.policies.breaker import Breaker
+from sync.sending.admission import REST_AFTER
+from sync.sending.sender import DispatchReport
+from sync.warehouse import Warehouse
+from tests.support.delivery import audit
+from tests.support.site import OK, Poster, Site
+
+DUE = 20
+ONE_TURN = 40
+"""Statements of a run that begins, sends one batch, records it, looks once more and ends."""
+HOUR = timedelta(hours=1)
+LINGER = timedelta(seconds=8)
+GONE = Answer(410, None, "")
+BUSY = Answer(503, "3600", "")
+BROKEN = Answer(500, None, "")
+NO_ROUTE = Failure(
+    ErrorKind.INTERNAL, Attribution.OURS, "no way", reached=Reached.NO_ROUTE, hosts=frozenset("a")
+)
+REFUSED = Failure(
+    ErrorKind.INVALID_TARGET, Attribution.THEIRS, "refused by a rule", reached=Reached.NOT_TRIED
+)
+OUTBOX = "analytics.sync.webhook_outbox"
+
+
+class Watched:
+    """A run, with what it cost."""
+
+    def __init__(self, site: Site, poster: Poster, **options: object) -> None:
+        before = site.warehouse.statements
+        # One that does not end by itself would still make many statements within this time.
+        limits = {"time_budget": timedelta(seconds=20), "linger": LINGER, "batch_size": 100}
+        self.report: DispatchReport = site.send(poster, **(limits | options))  # pyright: ignore[reportArgumentType]
+        self.statements = site.warehouse.statements - before
+
+
+def states(warehouse: Warehouse) -> Counter[tuple[str, str | None]]:
+    rows = warehouse.rows(f"select state, state_reason from {OUTBOX}")
+    return Counter((row["state"], row["state_reason"]) for row in rows)
+
+
+def attempts(warehouse: Warehouse) -> int:
+    rows = warehouse.rows("select count(*) as n from analytics.sync.webhook_attempts")
+    return int(rows[0]["n"])
+
+
+def given(warehouse: Warehouse, **changes: object) -> None:
+    """The state of endpoint 1 as another run has left it."""
+    EndpointStates(warehouse).change([1], lambda state: replace(state, **changes))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("answer", "requests", "expected"),
+    [
+        pytest.param(BUSY, 1, {("pending", None): DUE}, id="503 with Retry-After"),
+        pytest.param(Answer(429, "3600", ""), 1, {("pending", None): DUE}, id="429"),
+        pytest.param(
+            GONE,
+            1,
+            {("dead", "endpoint_gone"): 1, ("held", "endpoint_disabled"): DUE - 1},
+            id="410",
+        ),
+        pytest.param(BROKEN, REST_AFTER, {("pending", None): DUE}, id="failures in a row"),
+        pytest.param(NO_ROUTE, REST_AFTER, {("pending", None): DUE}, id="errors on our side"),
+        pytest.param(REFUSED, 1, {("held", "invalid_target"): DUE}, id="refused by the guard"),
+    ],
+)
+def test_a_run_ends_once_its_endpoint_takes_nothing_more(
+    warehouse: Warehouse,
+    tmp_path: Path,
+    answer: Answer | Failure,
+    requests: int,
+    expected: dict[tuple[str, str | None], int],
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster(lambda url: answer)
+    found = Watched(site, poster)
+    assert poster.sent.total() == requests
+    assert found.statements <= ONE_TURN
+    assert states(warehouse) == expected
+    assert audit(warehouse, is_at_rest=True) == []
+
+
+def resting(site: Site) -> dict[str, dict[str, object]]:
+    now = site.run.clock(site.warehouse)()
+    return {
+        "breaker open": {
+            "breaker_state": Breaker.OPEN,
+            "next_probe_at": now + HOUR,
+            "consecutive_failures": 5,
+        },
+        "paused": {"paused_until": now + HOUR},
+        "rate used up": {"next_slot_at": now + HOUR},
+    }
+
+
+@pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
+def test_a_run_does_not_wait_for_an_endpoint_that_rests_and_says_when_it_can_be_sent_to(
+    warehouse: Warehouse, tmp_path: Path, why: str
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    given(warehouse, **resting(site)[why])
+    found = Watched(site, poster)
+    assert poster.sent.total() == 0
+    assert found.statements <= ONE_TURN
+    assert found.report.next_due_at is not None
+    wait = found.report.next_due_at - site.run.clock(warehouse)()
+    assert timedelta(minutes=58) < wait <= HOUR
+
+
+def test_rows_that_another_run_holds_are_not_waited_for(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    until = site.run.clock(warehouse)() + HOUR
+    warehouse.execute(
+        f"update {OUTBOX} set lease_owner = 'another', lease_expires_at = cast(? as timestamp_ntz)",
+        until.isoformat(),
+    )
+    found = Watched(site, poster)
+    assert poster.sent.total() == 0
+    assert found.statements <= ONE_TURN
+    assert found.report.next_due_at == until
+
+
+@pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
+def test_a_resting_endpoint_costs_a_healthy_one_no_statement_per_webhook(
+    warehouse: Warehouse, tmp_path: Path, why: str
+) -> None:
+    """More was due than was claimed, but it was that of the one that rests."""
+    site, poster = Site(warehouse, tmp_path, counts=[DUE, DUE]), Poster()
+    given(warehouse, **resting(site)[why])
+    found = Watched(site, poster, per_endpoint=1)
+    assert poster.urls == {"https://hooks.example.com/1": DUE}
+    assert found.statements <= ONE_TURN
+
+
+def test_a_backlog_over_the_rate_costs_no_statement_per_webhook(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """What lies beyond the rate is not asked for again at each response."""
+    site = Site(warehouse, tmp_path, counts=[300], max_requests_per_minute=300)
+    poster = Poster()
+    found = Watched(site, poster, time_budget=timedelta(seconds=2))
+    assert poster.sent.total() > 40
+    assert found.statements <= ONE_TURN
+
+
+def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    claims = Counter[Step]()
+
+    def hook(step: Step) -> None:
+        claims[step] += 1
+        if (step, claims[step]) == (Step.CLAIMED, 1):
+            disable(warehouse, 1, reason="by hand", now=site.run.clock(warehouse)())
+
+    found = Watched(site, poster, hook=hook, batch_size=10)
+    assert poster.sent.total() == 10
+    assert states(warehouse) == {("delivered", None): 10, ("held", "endpoint_disabled"): DUE - 10}
+    assert found.report.unusable == {1: "endpoint_disabled"}
+    assert found.report.next_due_at is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            lambda site: disable(
+                site.warehouse, 1, reason="by hand", now=site.run.clock(site.warehouse)()
+            ),
+            id="replays of a disabled endpoint",
+        ),
+        pytest.param(
+            lambda site: setattr(site, "run", replace(site.run, endpoints=0)),
+            id="replays of an endpoint without a key",
+        ),
+    ],
+)
+def test_replays_of_an_endpoint_that_cannot_be_sent_to_keep_no_run_going(
+    warehouse: Warehouse, tmp_path: Path, make: Callable[[Site], object]
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    warehouse.execute(f"update {OUTBOX} set state = 'delivered', replay_id = 'replay-1'")
+    make(site)
+    found = Watched(site, poster)
+    assert poster.sent.total() == 0
+    assert found.statements <= ONE_TURN
+    assert found.report.next_due_at is None
+
+
+def test_what_comes_due_within_the_linger_is_waited_for(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """The negative control: not every run ends at once."""
+    site, poster = Site(warehouse, tmp_path, counts=[3]), Poster()
+    given(warehouse, paused_until=site.run.clock(warehouse)() + timedelta(seconds=3))
+    assert Watched(site, poster).report.outcomes == {"delivered": 3}
+
+
+def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_hourly(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[300]), Poster(lambda url: REFUSED)
+    looks = []
+    for wait in (timedelta(0), timedelta(minutes=5), timedelta(minutes=50), timedelta(minutes=7)):
+        site.run = site.run.later(wait)
+        found = Watched(site, poster)
+        looks.append(poster.sent.total())
+        assert found.statements <= ONE_TURN
+        assert found.report.unusable == {1: "invalid_target"}
+        assert "refused" in found.report.problems[1]
+    assert looks == [1, 1, 1, 2]
+    assert attempts(warehouse) == 0
+    assert states(warehouse) == {("held", "invalid_target"): 300}
+    poster.answer = lambda url: OK
+    warehouse.execute("update analytics.marts.webhook_endpoints set url = url || '/new'")
+    assert Watched(site, poster).report.outcomes == {"delivered": 300}, "its settings have changed"
+
+
+def test_a_secret_that_is_lost_during_a_run_makes_no_attempts(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    lost = Failure(
+        ErrorKind.INTERNAL, Attribution.OURS, "incomplete", reached=Reached.NOT_CONFIGURED
+    )
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster(lambda url: lost)
+    Watched(site, poster)
+    assert poster.sent.total() == 1
+    assert attempts(warehouse) == 0
+    assert states(warehouse) == {("held", "oauth_incomplete"): DUE}
+    poster.answer = lambda url: OK
+    assert Watched(site, poster).report.outcomes == {"delivered": DUE}, "no hour to wait for"
+
+
+def test_a_refused_address_in_a_url_is_held_without_a_look(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    warehouse.execute("update analytics.marts.webhook_endpoints set url = 'https://10.1.2.3/in'")
+    Watched(site, poster)
+    assert poster.sent.total() == attempts(warehouse) == 0
+    assert states(warehouse) == {("held", "endpoint_invalid"): DUE}

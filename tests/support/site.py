@@ -1,0 +1,73 @@
+"""Endpoints with webhooks that wait to be sent, and a poster in this process that answers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sync.http.results import Answer, AnswerWithBody, Failure
+from sync.ledger.steps import Step, nothing
+from sync.sending.dispatch import dispatch
+from sync.sending.sender import DispatchLimits, DispatchReport
+from sync.warehouse import Warehouse
+from tests.support.delivery import Run, complete, seed
+
+BATCH = 10
+OK = Answer(200, None, "")
+
+
+class Poster:
+    """Answers as told, in this process; counts what it was sent."""
+
+    def __init__(self, answer: Callable[[str], Answer | Failure] = lambda url: OK) -> None:
+        self.answer = answer
+        self.sent: Counter[str] = Counter()
+        """Requests by webhook id."""
+        self.urls: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> Answer | Failure:
+        with self.lock:
+            self.sent[headers["webhook-id"]] += 1
+            self.urls[url] += 1
+        return self.answer(url)
+
+    def post_for_body(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> AnswerWithBody | Failure:
+        raise AssertionError("no endpoint here wants a token")
+
+
+class Site:
+    """Endpoints with so many frozen webhooks each, and a run that sends them."""
+
+    def __init__(
+        self, warehouse: Warehouse, journals: Path, *, counts: list[int], **endpoint: object
+    ) -> None:
+        self.warehouse = warehouse
+        urls = [f"https://hooks.example.com/{n}" for n in range(len(counts))]
+        seed(warehouse, urls, **endpoint)
+        self.ids: set[str] = set()
+        for n, count in enumerate(counts):
+            users = range(n + len(counts) * 1_000, len(counts) * (1_000 + count), len(counts))
+            self.ids |= complete(warehouse, users, endpoints=len(counts))
+        limits = DispatchLimits(batch_size=BATCH, threads=8, per_endpoint=2)
+        self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
+        self.run.detect_and_freeze(warehouse)
+
+    def send(
+        self,
+        poster: Poster,
+        *,
+        warehouse: Warehouse | None = None,
+        hook: Callable[[Step], None] = nothing,
+        **limits: object,
+    ) -> DispatchReport:
+        session = warehouse or self.warehouse
+        run = replace(self.run, limits=replace(self.run.limits, **limits))  # pyright: ignore[reportArgumentType]
+        return dispatch(session, run.sender(session, poster, hook=hook))

@@ -56,9 +56,10 @@ bench: install ## Benchmarks; nothing here is a test
 mutations: install ## Break the models in one way at a time; a test must notice each
 	@$(BIN)/python -m tests.mutations
 
-prove: install ## Long proofs of the ledger: its model at length, each condition of its statements
+prove: install ## Long proofs: the outbox at length, each condition of the ledger, each data test
 	@LTW_MODEL_EXAMPLES=60 LTW_MODEL_STEPS=25 $(BIN)/python -m pytest tests/delivery/test_outbox_model.py -q
 	@$(BIN)/python -m tests.mutations.conditions
+	@$(BIN)/python -m tests.mutations.data_tests
 
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-annotate

@@ -49,5 +49,4 @@ final as (
 )
 
 select * from final
-where overdue_minutes > 0
 order by overdue_minutes desc

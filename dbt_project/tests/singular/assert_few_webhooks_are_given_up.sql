@@ -15,7 +15,7 @@ with
 ended as (
     select
         count(*) as ended_count,
-        coalesce(sum(iff(state = 'dead', 1, 0)), 0) as dead_count
+        sum(iff(state = 'dead', 1, 0)) as dead_count
     from {{ ref('webhook_deliveries') }}
     where
         state in ('delivered', 'dead')

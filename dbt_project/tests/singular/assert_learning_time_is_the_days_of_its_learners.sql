@@ -93,7 +93,7 @@ final as (
             and expected.learning_time_seconds = published.learning_time_seconds
             and expected.event_count = published.event_count
             and expected.session_count = published.session_count
-    where expected.user_id is null or coalesce(published.row_count, 0) <> 1
+    where expected.user_id is null or published.user_id is null or published.row_count > 1
 )
 
 select * from final

@@ -18,7 +18,6 @@ final as (
         datediff(minute, newest_line_at, newest_loaded_at) as loading_minutes,
         floor(datediff(minute, computed_through, sysdate()) / 60) as behind_hours
     from {{ ref('learning_time_watermark') }}
-    where computed_through is not null
 )
 
 select * from final

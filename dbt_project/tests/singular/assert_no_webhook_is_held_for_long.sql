@@ -21,7 +21,10 @@ final as (
     from {{ ref('webhook_deliveries') }}
     where
         state = 'held'
-        and coalesce(state_reason, '') not in ('endpoint_disabled', 'no_longer_reportable')
+        and (
+            state_reason is null
+            or state_reason not in ('endpoint_disabled', 'no_longer_reportable')
+        )
         and recorded_at < dateadd(hour, -{{ var('held_warn_hours') }}, sysdate())
     group by enterprise_customer_uuid, endpoint_id, state_reason
 )

@@ -48,7 +48,6 @@ TODAY = {
     "passed_at": ago(days=7),
     "learning_time_seconds": 1_000,
 }
-MOVED = {**TODAY, "learning_time_seconds": 1_101}
 
 
 def ended(total: int, dead: int, **changes: object) -> dict[str, list[Row]]:
@@ -62,20 +61,21 @@ def ended(total: int, dead: int, **changes: object) -> dict[str, list[Row]]:
 
 
 def sent(total: int, moved: int, **changes: object) -> dict[str, list[Row]]:
-    """Learning times that were sent, each of another learner, so many of them moved since."""
+    """Sent learning times of which so many are another number by now."""
     return {
-        "webhook_deliveries": [{**SENT, "user_id": n, **changes} for n in range(total)],
-        "completion_learning_time": [
-            {**(MOVED if n < moved else TODAY), "user_id": n} for n in range(total)
+        "webhook_deliveries": [
+            *copies(moved, {**SENT, "learning_time_seconds": 2_000, **changes}),
+            *copies(total - moved, {**SENT, **changes}),
         ],
+        "completion_learning_time": [TODAY],
     }
 
 
-def all_now(**changes: object) -> dict[str, list[Row]]:
-    """Twenty sent numbers whose mart rows are all changed in this way."""
+def all_now(number: int, was: int = 1_000, **changes: object) -> dict[str, list[Row]]:
+    """Twenty learning times that were sent, and what the mart's row is now."""
     return {
-        "webhook_deliveries": [{**SENT, "user_id": n} for n in range(20)],
-        "completion_learning_time": [{**TODAY, "user_id": n, **changes} for n in range(20)],
+        "webhook_deliveries": copies(20, {**SENT, "learning_time_seconds": was}),
+        "completion_learning_time": [{**TODAY, "learning_time_seconds": number, **changes}],
     }
 
 
@@ -165,7 +165,11 @@ PROOFS: dict[str, Proof] = {
             },
             "the endpoint is gone": {
                 **only("webhook_deliveries", OVERDUE),
-                **only("endpoint_health", {**ENDPOINT, "endpoint_id": 2}),
+                **only(
+                    "endpoint_health",
+                    {**ENDPOINT, "endpoint_id": 0},
+                    {**ENDPOINT, "endpoint_id": 2},
+                ),
             },
         },
         warns={
@@ -193,6 +197,25 @@ PROOFS: dict[str, Proof] = {
                     "endpoint_health",
                     {**ENDPOINT, "breaker_state": "open", "next_probe_at": NOW},
                 ),
+            },
+            "no probe is planned": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "breaker_state": "open"}),
+            },
+            "a state of another release": {
+                **only("webhook_deliveries", OVERDUE),
+                **only(
+                    "endpoint_health",
+                    {
+                        **ENDPOINT,
+                        "breaker_state": "recovering",
+                        "next_probe_at": NOW.replace(microsecond=1),
+                    },
+                ),
+            },
+            "another endpoint has nothing to do": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", ENDPOINT, {**ENDPOINT, "endpoint_id": 2}),
             },
             "the breaker is half-open": {
                 **only("webhook_deliveries", OVERDUE),
@@ -288,38 +311,41 @@ PROOFS: dict[str, Proof] = {
             "too few to say": sent(19, 19),
             "before last week": sent(20, 20, frozen_at=ago(days=7, microseconds=1)),
             "an enrollment's": sent(20, 20, event_type="course_enrollment"),
+            "another event's": sent(20, 20, event_type="certificate"),
             "sent without a number": sent(20, 20, enrichment_outcome="timed_out"),
-            "not known what became of it": sent(20, 20, enrichment_outcome=None),
-            "a tenth more": all_now(learning_time_seconds=1_100),
-            "a tenth less": all_now(learning_time_seconds=900),
-            "of another enterprise": all_now(
-                learning_time_seconds=9_000, enterprise_customer_uuid=ENTERPRISE_UUID[::-1]
+            "sent with the flag off": sent(20, 20, enrichment_outcome="flag_off"),
+            "too few that are in the mart": only(
+                "webhook_deliveries",
+                *sent(19, 19)["webhook_deliveries"],
+                {**SENT, "user_id": 2},
             ),
-            "of another learner": all_now(learning_time_seconds=9_000, user_id=99),
-            "in another course run": all_now(learning_time_seconds=9_000, courserun_key="b"),
-            "passed anew": all_now(learning_time_seconds=9_000, passed_at=NOW),
-            "a minute of a short time": {
-                "webhook_deliveries": [
-                    {**SENT, "user_id": n, "learning_time_seconds": 100} for n in range(20)
-                ],
-                "completion_learning_time": [
-                    {**TODAY, "user_id": n, "learning_time_seconds": 160} for n in range(20)
-                ],
+            "too few that were sent": {
+                **sent(19, 19),
+                **only("completion_learning_time", TODAY, {**TODAY, "user_id": 2}),
             },
+            "not known what became of it": sent(20, 20, enrichment_outcome=None),
+            "a tenth more": all_now(1_100),
+            "a tenth less": all_now(900),
+            **{
+                f"another {column}: {value}": all_now(9_000, **{column: value})
+                for column, values in {
+                    "enterprise_customer_uuid": ("0" * 36, "f" * 36),
+                    "user_id": (-1, 99),
+                    "courserun_key": ("a", "d"),
+                    "passed_at": (ago(days=8), NOW),
+                }.items()
+                for value in values
+            },
+            "a minute of a short time": all_now(160, was=100),
+            "a minute less of a short time": all_now(40, was=100),
         },
         warns={
             "two of twenty": sent(20, 2),
-            "hardly too many": sent(39, 2),
-            "more than a tenth more": all_now(learning_time_seconds=1_101),
-            "more than a tenth less": all_now(learning_time_seconds=899),
-            "more than a minute of a short time": {
-                "webhook_deliveries": [
-                    {**SENT, "user_id": n, "learning_time_seconds": 100} for n in range(20)
-                ],
-                "completion_learning_time": [
-                    {**TODAY, "user_id": n, "learning_time_seconds": 161} for n in range(20)
-                ],
-            },
+            "hardly too many": sent(1_199, 60),
+            "more than a tenth more": all_now(1_101),
+            "more than a tenth less": all_now(899),
+            "more than a minute of a short time": all_now(161, was=100),
+            "more than a minute less of a short time": all_now(39, was=100),
         },
     ),
     # Passed on a day before the last detection and a day.

@@ -9,7 +9,13 @@ from tests.support.data_tests import NOW, Proof, Row, ago, copies, each_row
 
 LEARNER = {"user_id": 1, "courserun_key": RUN}
 OTHER_UUID = ENTERPRISE_UUID[:-1] + "f"
-MONDAY, TUESDAY, WEDNESDAY = (date(2026, 3, day) for day in (2, 3, 4))
+OTHERS = (
+    {"user_id": 0},
+    {"user_id": 2},
+    {"courserun_key": RUN[:-1]},
+    {"courserun_key": f"{RUN}b"},
+)
+SUNDAY, MONDAY, TUESDAY, WEDNESDAY = (date(2026, 3, day) for day in (1, 2, 3, 4))
 PASSED = datetime(2026, 3, 3, 15)
 
 GAP = {
@@ -51,10 +57,11 @@ COMPLETION = {
 BEFORE = {
     **DAY,
     "activity_date": MONDAY,
-    "learning_time_seconds": 60,
-    "event_count": 3,
+    "learning_time_seconds": 40,
+    "event_count": 2,
     "last_activity_at": datetime(2026, 3, 2, 14),
 }
+EARLIER = {**BEFORE, "activity_date": SUNDAY, "learning_time_seconds": 20, "event_count": 1}
 ON_THE_DAY = {**DAY, "event_count": 4, "last_activity_at": datetime(2026, 3, 3, 23)}
 AFTER = {**DAY, "activity_date": WEDNESDAY, "last_activity_at": datetime(2026, 3, 4, 9)}
 LINE = {"loaded_at": NOW, "outcome": "learning"}
@@ -116,40 +123,41 @@ PROOFS: dict[str, Proof] = {
     "assert_days_add_up_to_gaps": Proof(
         {
             "int_learning_gaps": [
-                {**GAP, "counted_microseconds": 60_000_000},
-                {**GAP, "counted_microseconds": 40_000_000, "is_session_start": False},
+                {**GAP, "counted_microseconds": 130_000_000},
+                {**GAP, "counted_microseconds": 70_000_000, "is_session_start": False},
                 {**GAP, "counted_microseconds": 0, "is_session_start": False},
+                {**GAP, "counted_microseconds": 0, "is_session_start": False},
+                {**GAP, "counted_microseconds": 0, "is_session_start": False},
+                {**GAP, "counted_microseconds": 0},
             ],
-            "int_learning_time_daily": [DAY],
-        },
-        passes={
-            "a gap over midnight": {
-                "int_learning_time_daily": [
-                    {**DAY, "learning_time_microseconds": 70_000_000},
-                    {
-                        **DAY,
-                        "activity_date": WEDNESDAY,
-                        "learning_time_microseconds": 30_000_000,
-                        "event_count": 0,
-                        "session_count": 0,
-                    },
-                ]
-            }
+            "int_learning_time_daily": [DAY, {**DAY, "activity_date": WEDNESDAY}],
         },
         fails={
-            "an event less in the days": {"int_learning_time_daily": [{**DAY, "event_count": 2}]},
-            "an event more in the days": {"int_learning_time_daily": [{**DAY, "event_count": 4}]},
-            "a session less in the days": {
-                "int_learning_time_daily": [{**DAY, "session_count": 0}]
+            **{
+                f"{name}: {what}": {"int_learning_time_daily": [DAY, {**DAY, column: value}]}
+                for name, column, right in (
+                    ("events", "event_count", 3),
+                    ("sessions", "session_count", 1),
+                    ("microseconds", "learning_time_microseconds", 100_000_000),
+                )
+                for what, value in (("one less", right - 1), ("one more", right + 1))
             },
-            "a session more in the days": {
-                "int_learning_time_daily": [{**DAY, "session_count": 2}]
+            # Sums of nothing are 0, for each column by itself.
+            **{
+                f"no {column}": {"int_learning_time_daily": copies(2, {**DAY, column: None})}
+                for column in ("event_count", "session_count", "learning_time_microseconds")
             },
-            "a microsecond less in the days": {
-                "int_learning_time_daily": [{**DAY, "learning_time_microseconds": 99_999_999}]
+            "no counted_microseconds": {
+                "int_learning_gaps": [
+                    *copies(2, {**GAP, "counted_microseconds": None}),
+                    *copies(4, {**GAP, "counted_microseconds": None, "is_session_start": False}),
+                ]
             },
-            "a microsecond more in the days": {
-                "int_learning_time_daily": [{**DAY, "learning_time_microseconds": 100_000_001}]
+            "a session without an event": {
+                "int_learning_gaps": [],
+                "int_learning_time_daily": [
+                    {**DAY, "event_count": 0, "learning_time_microseconds": 0}
+                ],
             },
             "no day": {"int_learning_time_daily": []},
             "no gap": {"int_learning_gaps": []},
@@ -192,6 +200,9 @@ PROOFS: dict[str, Proof] = {
                     LINE,
                 ]
             },
+            "an outcome of another release": {
+                "int_tracking_events": copies(1_000, {**LINE, "outcome": "skipped"})
+            },
             "neither day has enough": {
                 "int_tracking_events": [
                     *day_of_load(999, 999),
@@ -202,6 +213,12 @@ PROOFS: dict[str, Proof] = {
         warns={
             "one more": {"int_tracking_events": day_of_load(1_000, 21)},
             "less than a line in a thousand more": {"int_tracking_events": day_of_load(1_049, 21)},
+            "two loads of one day": {
+                "int_tracking_events": [
+                    *day_of_load(500, 21),
+                    *day_of_load(500, 0, loaded_at=ago(hours=1)),
+                ]
+            },
             "a good day beside it": {
                 "int_tracking_events": [
                     *day_of_load(1_000, 0),
@@ -281,20 +298,23 @@ PROOFS: dict[str, Proof] = {
                     {**DAY, "activity_date": MONDAY, "learning_time_seconds": 0},
                 ]
             },
-            "a stranger's day": {"int_learning_time_daily": [DAY, {**DAY, "user_id": 2}]},
-            "a day in another course run": {
-                "int_learning_time_daily": [DAY, {**DAY, "courserun_key": f"{RUN}b"}]
+            "a day of a second": {
+                "int_learning_time_daily": [{**DAY, "learning_time_seconds": 1}],
+                "learning_time": [{**PUBLISHED, "learning_time_seconds": 1}],
+            },
+            "days of strangers and in other course runs": {
+                "int_learning_time_daily": [DAY, *({**DAY, **other} for other in OTHERS)]
+            },
+            "enrolled without a day": {
+                "int_enterprise_enrollments": [ENROLLED, {**ENROLLED, "user_id": 2}]
             },
             "never enrolled": {
                 "int_enterprise_enrollments": [{**ENROLLED, "is_enrolled_ever": False}],
                 "learning_time": [],
             },
             "of the course team": {"int_course_team": [LEARNER], "learning_time": []},
-            "of another course team": {
-                "int_course_team": [
-                    {**LEARNER, "user_id": 2},
-                    {**LEARNER, "courserun_key": f"{RUN}b"},
-                ]
+            "of other course teams": {
+                "int_course_team": [{**LEARNER, **other} for other in OTHERS]
             },
         },
         fails={
@@ -308,18 +328,19 @@ PROOFS: dict[str, Proof] = {
                     {**ENROLLED, "enterprise_customer_uuid": OTHER_UUID},
                 ]
             },
-            "another enterprise's": {
-                "learning_time": [{**PUBLISHED, "enterprise_customer_uuid": OTHER_UUID}]
+            **{
+                f"another {column}: {value}": {"learning_time": [{**PUBLISHED, column: value}]}
+                for column, values in {
+                    "enterprise_customer_uuid": (ENTERPRISE_UUID[:-1] + "0", OTHER_UUID, None),
+                    "user_id": (0, 2, None),
+                    "courserun_key": (RUN[:-1], f"{RUN}b", None),
+                    "date": (MONDAY, WEDNESDAY, None),
+                    "learning_time_seconds": (99, 101, None),
+                    "event_count": (2, 4, None),
+                    "session_count": (0, 2, None),
+                }.items()
+                for value in values
             },
-            "no enterprise": {"learning_time": [{**PUBLISHED, "enterprise_customer_uuid": None}]},
-            "a second less": {"learning_time": [{**PUBLISHED, "learning_time_seconds": 99}]},
-            "a second more": {"learning_time": [{**PUBLISHED, "learning_time_seconds": 101}]},
-            "no seconds": {"learning_time": [{**PUBLISHED, "learning_time_seconds": None}]},
-            "an event less": {"learning_time": [{**PUBLISHED, "event_count": 2}]},
-            "a session more": {"learning_time": [{**PUBLISHED, "session_count": 2}]},
-            "another day": {"learning_time": [{**PUBLISHED, "date": MONDAY}]},
-            "another learner": {"learning_time": [{**PUBLISHED, "user_id": 2}]},
-            "another course run": {"learning_time": [{**PUBLISHED, "courserun_key": f"{RUN}b"}]},
             "a day of nothing is shown": {
                 "int_learning_time_daily": [{**DAY, "learning_time_seconds": 0}],
                 "learning_time": [{**PUBLISHED, "learning_time_seconds": 0}],
@@ -361,7 +382,10 @@ PROOFS: dict[str, Proof] = {
     ),
     # 60 s and 3 events before the day of passing, 160 s and 7 events with it.
     "assert_completion_time_lies_between_days": Proof(
-        {"completion_learning_time": [COMPLETION], "int_learning_time_daily": [BEFORE, ON_THE_DAY]},
+        {
+            "completion_learning_time": [COMPLETION],
+            "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY],
+        },
         passes={
             "at the lower bounds": {
                 "completion_learning_time": [
@@ -373,13 +397,20 @@ PROOFS: dict[str, Proof] = {
                     {**COMPLETION, "learning_time_seconds": 160, "event_count": 7}
                 ]
             },
-            "a day after the pass": {"int_learning_time_daily": [BEFORE, ON_THE_DAY, AFTER]},
+            "a day after the pass": {
+                "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER]
+            },
             "all of it, and the last event at the pass": {
                 "completion_learning_time": [{**COMPLETION, "learning_time_seconds": 160}],
-                "int_learning_time_daily": [BEFORE, {**ON_THE_DAY, "last_activity_at": PASSED}],
+                "int_learning_time_daily": [
+                    EARLIER,
+                    BEFORE,
+                    {**ON_THE_DAY, "last_activity_at": PASSED},
+                ],
             },
             "the last event a moment after the pass": {
                 "int_learning_time_daily": [
+                    EARLIER,
                     BEFORE,
                     {**ON_THE_DAY, "last_activity_at": PASSED.replace(microsecond=1)},
                 ]
@@ -392,11 +423,24 @@ PROOFS: dict[str, Proof] = {
             },
             "others' days": {
                 "int_learning_time_daily": [
+                    EARLIER,
                     BEFORE,
                     ON_THE_DAY,
-                    {**BEFORE, "user_id": 2, "learning_time_seconds": 5_000},
-                    {**BEFORE, "courserun_key": f"{RUN}b", "learning_time_seconds": 5_000},
+                    *({**BEFORE, **other, "learning_time_seconds": 5_000} for other in OTHERS),
                 ]
+            },
+            **{
+                f"{what} alike": {
+                    "completion_learning_time": [COMPLETION, {**COMPLETION, **other}],
+                    "int_learning_time_daily": [
+                        *(EARLIER, BEFORE, ON_THE_DAY),
+                        *({**day, **other} for day in (EARLIER, BEFORE, ON_THE_DAY)),
+                    ],
+                }
+                for what, other in (
+                    ("learners", {"user_id": 2}),
+                    ("course runs", {"courserun_key": f"{RUN}b"}),
+                )
             },
             "two enterprises": {
                 "completion_learning_time": [
@@ -420,14 +464,18 @@ PROOFS: dict[str, Proof] = {
             },
             "time of a day after the pass": {
                 "completion_learning_time": [{**COMPLETION, "learning_time_seconds": 161}],
-                "int_learning_time_daily": [BEFORE, ON_THE_DAY, AFTER],
+                "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER],
             },
             "events of a day after the pass": {
                 "completion_learning_time": [{**COMPLETION, "event_count": 8}],
-                "int_learning_time_daily": [BEFORE, ON_THE_DAY, AFTER],
+                "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER],
             },
             "not all of it though nothing came after": {
-                "int_learning_time_daily": [BEFORE, {**ON_THE_DAY, "last_activity_at": PASSED}]
+                "int_learning_time_daily": [
+                    EARLIER,
+                    BEFORE,
+                    {**ON_THE_DAY, "last_activity_at": PASSED},
+                ]
             },
             "time without a day": {
                 "completion_learning_time": [{**COMPLETION, "event_count": 0}],

@@ -70,6 +70,7 @@ PROOFS: dict[str, Proof] = {
             ],
             "a short exact name": {"match_type": "exact", "pattern": "play"},
             "six characters": {"pattern": "edx.vi"},
+            "a match of another release": {"match_type": "regex", "pattern": "edx"},
         },
         fails={
             "the longer one second": [{}, {"pattern": "edx.video.hidden."}],

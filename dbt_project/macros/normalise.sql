@@ -12,11 +12,6 @@
     end
 {%- endmacro %}
 
-{# Boolean from MySQL's 0 and 1, or from a replica that has turned them into booleans. #}
-{% macro to_boolean(column) -%}
-    try_cast({{ column }}::varchar as boolean)
-{%- endmacro %}
-
 {# Organisation of a course run key, new style (course-v1:Org+Course+Run) or old (Org/Course/Run). #}
 {% macro courserun_organization(courserun_key) -%}
     split_part(split_part(replace({{ courserun_key }}, '/', '+'), ':', -1), '+', 1)

@@ -1,19 +1,17 @@
 with
 
-source as (
-    select * from {{ source('enterprise', 'consent_datasharingconsent') }}
-),
+{{ replica('consent_datasharingconsent') }},
 
 final as (
     select
-        id::number(38, 0) as consent_id,
-        {{ hyphenated_uuid('enterprise_customer_id') }} as enterprise_customer_uuid,
+        id as consent_id,
+        enterprise_customer_id as enterprise_customer_uuid,
         -- MySQL compares names without regard to case.
-        lower(username::varchar) as username_key,
-        trim(course_id::varchar) as course_or_courserun_key,
-        coalesce({{ to_boolean('granted') }}, false) as is_granted,
-        modified::timestamp_ntz as modified_at
-    from source
+        lower(username) as username_key,
+        trim(course_id) as course_or_courserun_key,
+        coalesce(granted, false) as is_granted,
+        modified as modified_at
+    from replica
 )
 
 select * from final

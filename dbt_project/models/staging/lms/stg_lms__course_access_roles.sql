@@ -1,18 +1,16 @@
 with
 
-source as (
-    select * from {{ source('lms', 'student_courseaccessrole') }}
-),
+{{ replica('student_courseaccessrole') }},
 
 final as (
     select
-        id::number(38, 0) as course_access_role_id,
-        user_id::number(38, 0) as user_id,
-        role::varchar as role,
+        id as course_access_role_id,
+        user_id,
+        role,
         -- Empty means every course run of the organisation, or every organisation.
-        nullif(lower(trim(org::varchar)), '') as organization,
-        nullif(trim(course_id::varchar), '') as courserun_key
-    from source
+        nullif(lower(trim(org)), '') as organization,
+        nullif(trim(course_id), '') as courserun_key
+    from replica
 )
 
 select * from final

@@ -1,18 +1,16 @@
 with
 
-source as (
-    select * from {{ source('lms', 'student_courseenrollment') }}
-),
+{{ replica('student_courseenrollment') }},
 
 final as (
     select
-        id::number(38, 0) as course_enrollment_id,
-        user_id::number(38, 0) as user_id,
-        trim(course_id::varchar) as courserun_key,
-        nullif(mode::varchar, '') as enrollment_mode,
-        {{ to_boolean('is_active') }} as is_active,
-        created::timestamp_ntz as created_at
-    from source
+        id as course_enrollment_id,
+        user_id,
+        trim(course_id) as courserun_key,
+        nullif(mode, '') as enrollment_mode,
+        is_active,
+        created as created_at
+    from replica
 )
 
 select * from final

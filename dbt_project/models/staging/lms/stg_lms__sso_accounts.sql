@@ -1,8 +1,6 @@
 with
 
-source as (
-    select * from {{ source('lms', 'social_auth_usersocialauth') }}
-),
+{{ replica('social_auth_usersocialauth') }},
 
 -- Some releases store the document as JSON inside a JSON string. As the one element of a list, both
 -- forms come out as the text of an object.
@@ -10,15 +8,15 @@ parsed as (
     select
         *,
         try_parse_json(
-            try_parse_json('[' || extra_data::varchar || ']')[0]::varchar
+            try_parse_json('[' || extra_data || ']')[0]::varchar
         ) as document
-    from source
+    from replica
 ),
 
 final as (
     select
-        id::number(38, 0) as sso_account_id,
-        user_id::number(38, 0) as user_id,
+        id as sso_account_id,
+        user_id,
         -- The name that an enterprise's identity provider has for this row's provider.
         case
             when provider = 'tpa-saml' then 'saml-' || split_part(uid, ':', 1)

@@ -1,0 +1,83 @@
+"""An independent reader of single values of replicas: Python's own parsers, no SQL, no patterns of it.
+
+Each function gives the value, or None for what can mean several things or nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+TRUE = {"true", "t", "yes", "y", "on"}
+FALSE = {"false", "f", "no", "n", "off"}
+NOTHING = {"", "null", "none", "nan", "nat", "\\n"}
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+
+
+def boolean(text: str) -> bool | None:
+    """One bit as a word, a number, or a character."""
+    word = text.strip(" ").lower()
+    if word in TRUE | FALSE:
+        return word in TRUE
+    if text in ("\x00", "\x01"):
+        return text == "\x01"
+    try:
+        number = Decimal(word) if word not in NOTHING else None
+    except InvalidOperation:
+        return None
+    return {0: False, 1: True}.get(number) if number is not None and number.is_finite() else None
+
+
+def integer(text: str) -> int | None:
+    """A whole number; a fraction of zeros is none."""
+    try:
+        number = Decimal(text.strip(" "))
+    except InvalidOperation:
+        return None
+    return int(number) if number.is_finite() and number == number.to_integral_value() else None
+
+
+def timestamp(text: str) -> datetime | None:
+    """UTC without a zone, at microseconds; None outside 2000 to 2099."""
+    word = text.strip(" ")
+    number = _number(word)
+    found = _from_unix(number) if number is not None else _from_iso(word)
+    if found is None or not EARLIEST <= found < LATEST:
+        return None
+    return found.replace(tzinfo=None)
+
+
+def _number(word: str) -> Decimal | None:
+    try:
+        number = Decimal(word)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and math.log10(abs(number) + 1) > 8 else None
+
+
+def _from_unix(number: Decimal) -> datetime | None:
+    for unit in UNITS:
+        microseconds = int(number * 1_000_000 / unit)
+        if 946_684_800_000_000 <= microseconds < 4_102_444_800_000_000:
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+    return None
+
+
+def _from_iso(word: str) -> datetime | None:
+    upper = word.upper().replace(",", ".")
+    for zone in ("UTC", "GMT"):
+        if upper.endswith(zone):
+            upper = upper[: -len(zone)].rstrip() + "Z"
+    head, space, offset = upper.rpartition(" ")
+    if space and offset[:1] in ("+", "-", "Z"):
+        upper = head.rstrip() + offset
+    if ":" not in upper[:16]:
+        return None
+    try:
+        parsed = datetime.fromisoformat(upper)
+    except ValueError:
+        return None
+    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

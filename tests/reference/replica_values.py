@@ -1,4 +1,4 @@
-"""An independent reader of single values of replicas: Python's own parsers, no SQL, no patterns of it.
+"""An independent reader of single values of replicas, by Python's own parsers.
 
 Each function gives the value, or None for what can mean several things or nothing.
 """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.data_tests import NOW, Proof, ago, each_row
+from datetime import datetime
+
+from tests.dbt.scenario import ENTERPRISE
+from tests.support.data_tests import NOW, Proof, Row, ago, each_row
 
 PATTERN = {
     "match_type": "prefix",
@@ -78,4 +81,55 @@ PROOFS: dict[str, Proof] = {
             "five characters": {"pattern": "edx.v"},
         },
     ),
+}
+
+REPLICAS: dict[str, tuple[str, str, Row, Row]] = {
+    # Test, without its prefix: replica, and two changes, one that is readable and one that is not.
+    "stg_lms__users_auth_user": ("auth_user", "id", {"username": "b"}, {"is_staff": 2}),
+    "stg_lms__course_enrollments_student_courseenrollment": (
+        *("student_courseenrollment", "id", {"mode": "audit"}, {"is_active": 2}),
+    ),
+    "stg_lms__course_access_roles_student_courseaccessrole": (
+        *("student_courseaccessrole", "id", {"role": "staff"}, {"id": None}),
+    ),
+    "stg_lms__course_grades_grades_persistentcoursegrade": (
+        *("grades_persistentcoursegrade", "id", {"letter_grade": "B"}, {"percent_grade": 88.0}),
+    ),
+    "stg_lms__sso_accounts_social_auth_usersocialauth": (
+        *("social_auth_usersocialauth", "id", {"uid": "b"}, {"extra_data": "{cut"}),
+    ),
+    "stg_enterprise__customers_enterprise_enterprisecustomer": (
+        *("enterprise_enterprisecustomer", "uuid", {"name": "b"}, {"active": 2}),
+    ),
+    "stg_enterprise__customer_users_enterprise_enterprisecustomeruser": (
+        "enterprise_enterprisecustomeruser",
+        *("id", {"linked": 1}, {"enterprise_customer_id": "b"}),
+    ),
+    "stg_enterprise__course_enrollments_enterprise_enterprisecourseenrollment": (
+        *("enterprise_enterprisecourseenrollment", "id", {"course_id": "b"}, {"id": None}),
+    ),
+    "stg_enterprise__identity_providers_enterprise_enterprisecustomeridentityprovider": (
+        "enterprise_enterprisecustomeridentityprovider",
+        *("id", {"provider_id": "b"}, {"enterprise_customer_id": "b"}),
+    ),
+    "stg_enterprise__consents_consent_datasharingconsent": (
+        *("consent_datasharingconsent", "id", {"granted": 0}, {"granted": 2}),
+    ),
+    "stg_enterprise__webhook_configurations_channel_integration_enterprisewebhookconfiguration": (
+        "channel_integration_enterprisewebhookconfiguration",
+        *("id", {"webhook_url": "b"}, {"modified": datetime(1970, 1, 1)}),
+    ),
+}
+PROOFS |= {
+    f"replica_is_readable_{name}": each_row(
+        table,
+        {key: ENTERPRISE if key == "uuid" else 1},
+        passes={"readable": readable, "the same row twice": [{}, {}]},
+        fails={
+            "unreadable": unreadable,
+            "no key": {key: None},
+            "rows of one key that nothing orders": [{}, readable],
+        },
+    )
+    for name, (table, key, readable, unreadable) in REPLICAS.items()
 }

@@ -130,8 +130,6 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("round(2500000 / 1000000)::number(38, 0)", 3),
         ("round(86399499999 / 1000000)::number(38, 0)", 86_399),
     ],
-    "CHR": [("chr(65)", "A"), ("length(chr(1))", 1)],
-    "FLOOR": [("floor(2.5)", 2), ("floor(-1.5)", -2), ("floor(null)", None)],
     "HEX_ENCODE": [("hex_encode(to_binary('0aff', 'HEX'))", "0AFF"), ("hex_encode(null)", None)],
     "HEX_DECODE_STRING": [("hex_decode_string('48454C4C4F')", "HELLO")],
     "ABS": [("abs(-3)", 3), ("abs(null)", None)],

@@ -28,7 +28,7 @@ def boolean(text: str) -> bool | None:
         number = Decimal(word) if word not in NOTHING else None
     except InvalidOperation:
         return None
-    return {0: False, 1: True}.get(number) if number is not None and number.is_finite() else None
+    return bool(number) if number in (Decimal(0), Decimal(1)) else None
 
 
 def integer(text: str) -> int | None:

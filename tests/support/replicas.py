@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sync.loading.raw import TABLES
+from sync.settings import RawSchema
 from sync.warehouse import Warehouse
 
 Dbt = Callable[..., Any]
-PLACES = {name: schema for schema, name in TABLES}
+PLACES: Mapping[str, RawSchema] = {name: schema for schema, name in TABLES}
 
 
 def relation(warehouse: Warehouse, table: str) -> str:

@@ -172,7 +172,8 @@ class Conditions:
         item._initrequest()  # type: ignore[attr-defined]  # pyright: ignore
         signal.alarm(LONGEST_SECONDS)
         try:
-            reports = runtestprotocol(item, log=taken is None, nextitem=item)
+            # The next item's place in the tree: what the module and the session share stays.
+            reports = runtestprotocol(item, log=taken is None, nextitem=item.parent)  # pyright: ignore
         except TookTooLong:
             return False
         finally:

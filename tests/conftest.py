@@ -14,6 +14,7 @@ from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 from tests.support.snowflake_statements import checked_statements
+from tests.support.zones import ZONES, living_in
 
 Dbt = Callable[..., object]
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
@@ -24,6 +25,13 @@ settings.load_profile("suite")
 
 # Tables must not be cut to the terminal that happens to run the tests.
 os.environ["COLUMNS"] = "200"
+
+
+@pytest.fixture(scope="module", params=ZONES)
+def local_zone(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each test of the module runs in three time zones: a lost zone shows in two of them."""
+    with living_in(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,7 @@ from sync.ledger.tables import ensure_ledger
 from sync.loading.raw import create_raw_tables
 from sync.warehouse import Warehouse
 from tests.support.clockwork import ACTIVATED, STEPS, alert, run
+from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.marts import create_marts
 from tests.support.receiver import Receiver, receiver
 
@@ -43,6 +45,32 @@ def test_a_change_starts_one_run_however_often_it_is_seen(
     (one,), (again,) = first.run_requests, second.run_requests
     assert one.run_key
     assert one.run_key == again.run_key
+
+
+@pytest.mark.parametrize(
+    ("local_zone", "minutes", "is_due"),
+    [("America/St_Johns", -1, True), ("Asia/Kathmandu", 30, False)],
+    indirect=["local_zone"],
+)
+def test_what_is_due_is_so_by_utc_wherever_the_daemon_lives(
+    defs: dg.Definitions, warehouse: Warehouse, local_zone: str, minutes: int, is_due: bool
+) -> None:
+    ensure_ledger(warehouse)
+    create_raw_tables(warehouse)
+    create_marts(warehouse)
+    now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+    due_at = (now + timedelta(minutes=minutes)).isoformat()
+    row = webhook(1, now, state="pending", delivered_at=None, next_attempt_at=due_at)
+    write_ledger(warehouse, webhooks=[row])
+    with dg.instance_for_test() as instance:
+        found = tick(defs, instance, None)
+        assert found.run_requests
+        assert ("came due" in found.run_requests[0].tags["reason"]) == is_due
+        # A run that began a minute ago is waited for.
+        instance.create_run_for_job(
+            defs.resolve_job_def("completion_webhooks_job"), status=dg.DagsterRunStatus.STARTED
+        )
+        assert "is still delivering" in str(tick(defs, instance, None).skip_message)
 
 
 def test_before_the_first_build_it_skips_and_says_so(
@@ -148,8 +176,9 @@ def test_a_failed_check_is_told_with_what_it_means_and_what_to_do(
     assert "allow_mass_send: true" in text
 
 
+@pytest.mark.parametrize("local_zone", ["America/St_Johns"], indirect=True)
 def test_a_run_that_failed_is_started_again_though_nothing_has_changed(
-    defs: dg.Definitions, warehouse: Warehouse
+    defs: dg.Definitions, warehouse: Warehouse, local_zone: str
 ) -> None:
     """The cursor had moved on before the run failed."""
     with dg.instance_for_test() as instance:

@@ -18,6 +18,8 @@ from sync.policies.retry import RetryPolicy, decide
 from sync.sending.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
 from sync.sending.bulkheads import Standing
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 NOW = datetime(2026, 3, 12, 8, 0)
 ENDPOINT = Endpoint(
     endpoint_id=7,

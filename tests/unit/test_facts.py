@@ -10,6 +10,8 @@ import pytest
 from sync.contract.facts import CompletionFacts, EnrollmentFacts, FactsError
 from tests.support.events import COMPLETION, ENROLLMENT
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 
 def test_a_completion_is_read_from_its_mapping():
     facts = CompletionFacts.from_mapping(COMPLETION)

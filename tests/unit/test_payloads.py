@@ -25,6 +25,8 @@ from sync.contract.payloads import (
 )
 from tests.support.events import COMPLETION, ENROLLMENT
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
 SCHEMAS = ("course_completion.v2", "course_enrollment.v2", "percipio_track")

@@ -30,6 +30,8 @@ from sync.policies.retry import (
     decide,
 )
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 NOW = datetime(2026, 3, 12, 4, 10, 7, tzinfo=UTC)
 WEBHOOK_ID = "0f9d3c5e-1b60-5d0e-8f6e-2d1c7a4b9e10"
 POLICY = RetryPolicy()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from sync.policies.retry_after import parse_retry_after
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 NOW = datetime(1994, 11, 6, 8, 49, 0, tzinfo=UTC)
 
 

@@ -26,6 +26,8 @@ from sync.contract.signing import (
     verify,
 )
 
+pytestmark = pytest.mark.usefixtures("local_zone")
+
 # Published: the libraries of Standard Webhooks, and the specification's ed25519 example.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PRIVATE = (

@@ -1,0 +1,103 @@
+"""Process and embedded warehouse live in another time zone, and all times stay UTC."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.operating.changes import NOTHING_SEEN, look
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.completions import completion
+from tests.support.marts import create_marts, endpoint
+from tests.support.pipeline import PASSED_AT, SECRET, Pipeline
+from tests.support.receiver import Receiver
+
+A_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Abroad:
+    """An embedded warehouse that was started in the zone."""
+
+    zone: str
+    warehouse: Warehouse
+
+
+@pytest.fixture(scope="module")
+def abroad(local_zone: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Abroad]:
+    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path_factory.mktemp("abroad"))
+    ensure_running(settings)
+    try:
+        with open_warehouse(settings, purpose="tests") as opened:
+            yield Abroad(local_zone, opened)
+    finally:
+        stop(settings)
+
+
+in_other_zones = pytest.mark.parametrize(
+    "local_zone", ["America/St_Johns", "Asia/Kathmandu"], indirect=True, scope="module"
+)
+
+
+def now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
+
+
+@in_other_zones
+def test_the_warehouse_tells_utc_and_gives_back_what_it_was_given(abroad: Abroad) -> None:
+    given = datetime(2026, 3, 8, 2, 30, 0, 250_000)
+    row = abroad.warehouse.rows(
+        """
+        select
+            sysdate() as now,
+            current_timestamp()::timestamp_ntz as here,
+            cast(? as timestamp_ntz) as given,
+            '2026-03-08T02:30:00.25'::timestamp_ntz as written
+        """,
+        given.isoformat(),
+    )[0]
+    assert abs(row["now"] - now()) < A_MINUTE
+    assert abs(row["here"] - now()) < A_MINUTE
+    assert (row["given"], row["written"]) == (given, given)
+
+
+@in_other_zones
+def test_a_webhook_is_built_signed_and_tried_again_by_utc(
+    abroad: Abroad, target: Receiver, tmp_path: Path
+) -> None:
+    create_marts(
+        abroad.warehouse,
+        completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
+        endpoints=[endpoint(1, f"{target.url}/hooks/example")],
+    )
+    pipeline = Pipeline(abroad.warehouse, target, tmp_path)
+    pipeline.detect()
+    pipeline.freeze()
+    target.answers["/hooks"] = (503, {"Retry-After": "120"})
+    pipeline.send()
+    # The library of the receiver refuses what is more than five minutes old or ahead.
+    for one in target.received:
+        Webhook(SECRET).verify(one.body.decode(), one.headers)
+        body = json.loads(one.body)
+        happened = datetime.fromisoformat(body["timestamp"]).replace(tzinfo=None)
+        assert abs(happened - now()) < A_MINUTE
+        assert body["completion"]["completion_date"] == f"{PASSED_AT}Z"
+    rows = pipeline.rows("recorded_at, next_attempt_at, attempt_count")
+    tried = next(row for row in rows if row["attempt_count"])
+    assert isinstance(tried["recorded_at"], datetime)
+    assert isinstance(tried["next_attempt_at"], datetime)
+    assert abs(tried["recorded_at"] - now()) < A_MINUTE
+    assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
+    # The sensor looks: nothing is due yet, and something is later.
+    for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
+        found = look(abroad.warehouse, NOTHING_SEEN, now=now() + later, max_wait=timedelta(0))
+        assert (found.due is not None) == is_due

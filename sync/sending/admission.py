@@ -22,7 +22,8 @@ from sync.sending.stop import Stop
 LEASE_MARGIN = timedelta(seconds=30)
 """Room between the last start of a send and the end of the lease, beyond the send's deadline.
 
-A token may have to be fetched first, for which an attempt has 10 s more.
+A token may have to be fetched first, for which an attempt has 10 s more; and the answer may wait
+for the ledger, 15 s by ``pipeline.RECORD_AFTER_SECONDS``.
 """
 REST_AFTER = 5
 """Failures in a row after which an endpoint rests, before the ledger knows of them."""

@@ -22,8 +22,9 @@ from sync.sending.workers import Workers
 
 log = logging.getLogger(__name__)
 
-RECORD_AFTER_SECONDS = 30.0
-"""Answers wait no longer for the ledger, however few they are."""
+RECORD_AFTER_SECONDS = 15.0
+"""Answers wait no longer for the ledger, however few they are: with the wait for a token that is
+less than ``admission.LEASE_MARGIN``, or a lease could end between an answer and its record."""
 THREADS_PER_UNWRITTEN = 2
 """One answer for so many threads may wait for the disk while its slot is used again.
 

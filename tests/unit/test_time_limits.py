@@ -10,16 +10,23 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import yaml
+from pydantic.fields import FieldInfo
+
+from orchestration.config import DeliveryConfig
 from sync import warehouse
+from sync.authentication.oauth import TOKEN_SECONDS
 from sync.contract.routing import LONGEST_TIMEOUT_SECONDS
 from sync.detection import recording_lease
 from sync.ledger import journal
+from sync.policies.pacing import HORIZON
 from sync.sending.admission import LEASE_MARGIN
 from sync.sending.pipeline import RECORD_AFTER_SECONDS
 from sync.sending.sender import DispatchLimits
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import connect_arguments
 
+STANDARD_FIRST_RETRY = 5
 ARGUMENTS = connect_arguments(EmbeddedWarehouse(port=1, home=Path("/srv")), purpose="test")
 
 
@@ -52,7 +59,7 @@ def test_a_recording_lease_outlives_every_statement_that_was_sent_under_it() -> 
 def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
     limits = DispatchLimits()
     lease, record = limits.lease.total_seconds(), RECORD_AFTER_SECONDS
-    assert (lease, record, limits.time_budget.total_seconds()) == (600, 30, 240)
+    assert (lease, record, limits.time_budget.total_seconds()) == (600, 15, 240)
     assert (LONGEST_TIMEOUT_SECONDS, LEASE_MARGIN.total_seconds()) == (300, 30)
     claim = ARGUMENTS["network_timeout"] + warehouse.STATEMENT_TIMEOUT_SECONDS
     assert lease > claim, "a claim that comes late still leaves a lease"
@@ -61,6 +68,38 @@ def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
     assert lease > limits.time_budget.total_seconds() + LONGEST_TIMEOUT_SECONDS + record, (
         "a request that starts last and takes longest is recorded before another run takes its row"
     )
+
+
+def test_an_answer_is_recorded_before_its_lease_can_end() -> None:
+    """The last request may start ``LEASE_MARGIN`` and its own deadline before the lease ends."""
+    assert TOKEN_SECONDS == 10, "beside the deadline of the request itself"
+    statements = 5
+    assert TOKEN_SECONDS + RECORD_AFTER_SECONDS + statements <= LEASE_MARGIN.total_seconds() == 30
+
+
+def test_a_run_that_lingers_or_sends_as_long_as_it_may_is_not_taken_for_hanging() -> None:
+    """Its last request and the statements around it included; Dagster ends longer runs."""
+    field = DeliveryConfig.model_fields
+    default = DeliveryConfig().limits()
+    assert (default.time_budget, default.linger) == (timedelta(minutes=4), timedelta(seconds=8))
+    most = {name: _most(field[name]) for name in ("time_budget_seconds", "linger_seconds")}
+    assert most == {"time_budget_seconds": 3_600, "linger_seconds": 60}
+    allowed = yaml.safe_load((PROJECT_ROOT / "deploy" / "dagster.yaml").read_text("utf-8"))
+    limit = allowed["run_monitoring"]["max_runtime_seconds"]
+    statement = ARGUMENTS["network_timeout"] + ARGUMENTS["socket_timeout"]
+    longest = most["time_budget_seconds"] + LONGEST_TIMEOUT_SECONDS + TOKEN_SECONDS + 3 * statement
+    assert longest < limit == 7_200
+    assert default.linger < default.lease
+    assert timedelta(seconds=STANDARD_FIRST_RETRY * 1.2) < default.linger, "it waits for a retry"
+
+
+def test_a_slot_is_never_taken_so_far_ahead_that_its_lease_ends_before_it() -> None:
+    margin = LONGEST_TIMEOUT_SECONDS + LEASE_MARGIN.total_seconds()
+    assert DispatchLimits().lease.total_seconds() - margin > HORIZON.total_seconds() == 30
+
+
+def _most(field: FieldInfo) -> int:
+    return next(one.le for one in field.metadata if hasattr(one, "le"))
 
 
 def test_the_journal_keeps_twenty_megabytes_of_log_at_most() -> None:

@@ -57,7 +57,7 @@ def _print_work(found: Status) -> None:
     for endpoint_id, why in found.endpoints_resting.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
     for journal in found.foreign_journals:
-        out.print(f"left alone, another ledger's journal: {plain(journal)}")
+        out.print(f"journal left alone: {plain(journal)}")
 
 
 def preview(

@@ -11,7 +11,7 @@ from sync.clock import warehouse_clock
 from sync.ledger.claims import DUE
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.identity import ledger_identity
-from sync.ledger.journal import foreign_journals
+from sync.ledger.journal import JournalFailed, foreign_journals
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX, ensure_ledger
 from sync.policies.breaker import EndpointState
 from sync.warehouse import StatementFailed, Warehouse
@@ -33,7 +33,8 @@ class Status:
     endpoints_resting: dict[int, str]
     """Endpoints that get nothing at this moment, and why."""
     foreign_journals: list[str]
-    """Journals in this machine's directory that were written for other ledgers; they stay."""
+    """Journals in this machine's directory that were written for other ledgers; they stay. Or why
+    one of them cannot be read."""
     computed_through: datetime | None
     """None when the models were never built or no line was loaded."""
 
@@ -47,7 +48,6 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
 
     Raises:
         StatementFailed: the ledger cannot be read.
-        JournalFailed: a journal is damaged or belongs to another user.
     """
     ensure_ledger(warehouse)
     now = warehouse_clock(warehouse)()
@@ -105,7 +105,11 @@ def replays_waiting(warehouse: Warehouse) -> int:
 def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]:
     if directory is None:
         return []
-    return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
+    try:
+        return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
+    except JournalFailed as error:
+        # Whoever asks for the status may be looking for just this.
+        return [str(error)]
 
 
 def _resting(warehouse: Warehouse, now: datetime) -> dict[int, str]:

@@ -124,3 +124,10 @@ def test_a_ledger_that_was_made_twice_at_once_is_one(
     with open_warehouse(warehouse.settings, purpose="other") as session:
         after = ledger_identity(session)
     assert after.is_meant_by(before.mark())
+
+
+def test_the_status_names_a_journal_that_cannot_be_read(pipeline: Pipeline) -> None:
+    pipeline.journals.mkdir(exist_ok=True)
+    (pipeline.journals / "1-x.journal").write_bytes(b"no database, but as long as one" * 99)
+    (text,) = read_status(pipeline.warehouse, journals=pipeline.journals).foreign_journals
+    assert "1-x.journal" in text

@@ -14,6 +14,7 @@ import pytest
 
 from sync.contract.facts import EventType
 from sync.detection.activation import activate
+from sync.detection.current_facts import check_held
 from sync.detection.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.attempts import finalize, settle_logged
 from sync.ledger.claims import Claimed, Claims
@@ -25,6 +26,7 @@ from sync.ledger.steps import nothing
 from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
 from sync.policies.pacing import Grant
 from sync.warehouse import Warehouse
+from tests.support.completions import add_completions, completion
 from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts, endpoint
 
@@ -92,6 +94,16 @@ def test_a_release_frees_only_what_is_still_under_the_claim(ledger: Warehouse) -
     write_ledger(ledger, webhooks=rows)
     outbox(ledger).release([claimed(rows[0], 3), claimed(rows[1], 2)])
     assert set(changed(ledger)) == {1}, "not one claimed anew since, nor one that was not named"
+
+
+def test_a_run_that_is_stopped_gives_back_what_it_holds_and_nothing_else(
+    ledger: Warehouse,
+) -> None:
+    owners = ["run-1:a", "run-1:b", "run-10:a", "run-2:a", None]
+    rows = [pending(n, lease_owner=owner) for n, owner in enumerate(owners, start=1)]
+    write_ledger(ledger, webhooks=rows)
+    outbox(ledger).release_all()
+    assert set(changed(ledger)) == {1, 2}
 
 
 def result(row: dict[str, object], state: str, *, fence: int) -> Entry:
@@ -243,6 +255,63 @@ def test_a_message_is_decided_once(ledger: Warehouse) -> None:
         if row["user_id"] != 5
     )
     assert set(changed(ledger)) == {1, 2}
+
+
+def test_only_a_message_that_nobody_was_sent_gives_way_to_another_of_its_lost_endpoint(
+    ledger: Warehouse,
+) -> None:
+    rows = [
+        pending(1, fence=0),
+        pending(2, fence=0, state="held"),
+        pending(11, fence=1),
+        pending(12, fence=0, endpoint_id=2),
+        pending(13, fence=0, state="dead"),
+        pending(14, fence=0),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    outbox(ledger).decide(
+        Decision(
+            webhook_id=str(row["webhook_id"]),
+            state="pending",
+            endpoint_id=3,
+            body=b"{}",
+            lost_endpoint_id=1,
+        )
+        for row in rows[:-1]
+    )
+    assert set(changed(ledger)) == {1, 2}
+
+
+def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
+    ledger: Warehouse,
+) -> None:
+    create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
+    gone, held = {"state_reason": NO_LONGER_REPORTABLE}, {"state": "held"}
+    present = [completion(n, PAST) for n in (1, 2, 14)]
+    # Each differs in one part of the key from a row whose event is gone.
+    present += [
+        completion(5, PAST, enterprise_customer_uuid="11111111-2222-4333-8444-555555555555"),
+        completion(6, PAST, courserun_key="course-v1:Other+C1+2026"),
+    ]
+    add_completions(ledger, present)
+    rows = [
+        pending(1, **held, **gone),
+        pending(3, **held),
+        pending(5, **held),
+        pending(6, **held),
+        pending(2, **held, state_reason="endpoint_disabled"),
+        pending(11, **held, **gone),
+        pending(12, **held, body=None),
+        pending(13),
+    ]
+    # As if another session had moved the row, or emptied it, since it was looked up.
+    rows += [twin(rows[1], 21, state="pending"), twin(rows[1], 22, body=None)]
+    write_ledger(ledger, webhooks=rows)
+    check_held(ledger, clock=lambda: NOW)
+    assert {user: row["state_reason"] for user, row in changed(ledger).items()} == {
+        1: None,
+        **dict.fromkeys((3, 5, 6), NO_LONGER_REPORTABLE),
+    }
 
 
 def test_only_free_messages_of_an_unusable_endpoint_are_held(ledger: Warehouse) -> None:

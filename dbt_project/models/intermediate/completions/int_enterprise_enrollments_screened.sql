@@ -44,7 +44,7 @@ flagged as (
         users.user_id is not null as is_user_known,
         customers.enterprise_customer_uuid is not null as is_customer_known,
         coalesce(customers.is_active, false) as is_customer_active,
-        enrollments.is_linked,
+        coalesce(enrollments.is_linked, false) as is_linked,
         coalesce(consents.is_granted, false) as is_consent_granted,
         enrollments.is_enrolled_ever,
         coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), true)

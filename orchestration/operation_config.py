@@ -181,6 +181,20 @@ class RerouteConfig(dg.Config):
         return Choice(endpoint_id=self.endpoint_id or None, enterprise=self.enterprise or None)
 
 
+class EraseConfig(dg.Config):
+    """Whom to erase. Dagster keeps the config of a run, so the learner's id must not be in it."""
+
+    dry_run: bool = DRY_RUN
+    confirm_count: int = CONFIRM_COUNT
+    person_key: str = Field(
+        description="The learner's key, as `ltw erase --user ID --dry-run` shows it. Never an id."
+    )
+    reason: str = Field(default="", description="For the audit, such as a ticket; names nobody.")
+    requested_by: str = Field(
+        default="", description="Who asks, for the audit in sync.erasures; empty: this Dagster run."
+    )
+
+
 class SampleConfig(dg.Config):
     """Which endpoint gets a test event."""
 

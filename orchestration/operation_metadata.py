@@ -13,6 +13,7 @@ from orchestration.metadata import table
 from sync.http.results import Answer
 from sync.ledger.retention import RetentionReport
 from sync.operating.backfill import Backfill, BackfillPlan
+from sync.operating.erase import ErasePlan, Erasure
 from sync.operating.preview_report import Preview
 from sync.operating.replay import Plan, Replay
 from sync.operating.reroute import Reroute, ReroutePlan
@@ -138,6 +139,31 @@ def reroute(plan: ReroutePlan, made: Reroute | None) -> dict[str, Any]:
             ]
         ),
         **({"reroute_id": made.reroute_id} if made and made.reroute_id else {}),
+    }
+
+
+def erase(plan: ErasePlan, made: Erasure | None) -> dict[str, Any]:
+    """What would be emptied of a learner, or was."""
+    if made is None:
+        said = (
+            f"{plan.found} rows match; {NOTHING_CHANGED}. To erase them: dry_run: false, "
+            f"confirm_count: {plan.found}"
+        )
+        counts = {**plan.models, "webhook_outbox": plan.ledger.webhooks}
+    elif made.erasure_id is None:
+        said = f"erased before, and nothing is left; {NOTHING_CHANGED}"
+        counts = {}
+    else:
+        said = f"erased: {sum(made.counts.values())} rows. Raw tables and copies: docs/erasure.md"
+        counts = dict(made.counts)
+    return {
+        "next": dg.MetadataValue.text(said),
+        "dry_run": made is None,
+        "found": plan.found,
+        "yet_to_be_sent": plan.ledger.to_be_sent,
+        "rows": table([{"table": name, "rows": count} for name, count in counts.items()]),
+        "may_still_arrive": made.may_still_arrive if made else plan.ledger.under_way,
+        **({"erasure_id": made.erasure_id} if made and made.erasure_id else {}),
     }
 
 

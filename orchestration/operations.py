@@ -15,6 +15,7 @@ from orchestration import operation_metadata as shown
 from orchestration.effective import given_config, settings_table
 from orchestration.operation_config import (
     BackfillConfig,
+    EraseConfig,
     PreviewConfig,
     ReplayConfig,
     RerouteConfig,
@@ -32,6 +33,8 @@ from sync.operating.backfill import backfill as release
 from sync.operating.backfill import plan_backfill
 from sync.operating.confirmation import require_confirmation
 from sync.operating.endpoint_switch import find_endpoint
+from sync.operating.erase import erase as carry_out
+from sync.operating.erase import plan_erase
 from sync.operating.preview import preview as decide
 from sync.operating.replay import plan_replay
 from sync.operating.replay import replay as request
@@ -39,6 +42,7 @@ from sync.operating.reroute import plan_reroute
 from sync.operating.reroute import reroute as move
 from sync.operating.test_send import Flavour, send_sample
 from sync.sending.tools import SendingTools, sending_tools
+from sync.settings import journal_directory
 from sync.warehouse import Warehouse
 
 CONFIRM = "confirm_count:"
@@ -145,6 +149,27 @@ def reroute(context: dg.OpExecutionContext, warehouse: WarehouseResource, config
     yield _result(context, config, shown.reroute(plan, made))
 
 
+@dg.op(out=NOTHING, description="Erase one learner from the ledger and the models, for ever.")
+def erase(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: EraseConfig):
+    with refusals(), warehouse.session(purpose="erase") as session:
+        clock = warehouse_clock(session)
+        plan = plan_erase(session, config.person_key, clock=clock)
+        made = None
+        if not config.dry_run:
+            require_confirmation(
+                plan.found, config.confirm_count or None, setting=CONFIRM, what="rows"
+            )
+            made = carry_out(
+                session,
+                config.person_key,
+                requested_by=_requested_by(context, config),
+                reason=config.reason,
+                clock=clock,
+                journals=journal_directory(os.environ),
+            )
+    yield _result(context, config, shown.erase(plan, made))
+
+
 @dg.op(out=NOTHING, description="Send one signed, marked sample event to an endpoint.")
 def test_send(context: dg.OpExecutionContext, warehouse: WarehouseResource, config: SampleConfig):
     with refusals(), reaching(warehouse, purpose="test-send") as (session, tools):
@@ -182,7 +207,8 @@ def retention(
 
 
 def _requested_by(
-    context: dg.OpExecutionContext, config: ReplayConfig | BackfillConfig | RerouteConfig
+    context: dg.OpExecutionContext,
+    config: ReplayConfig | BackfillConfig | RerouteConfig | EraseConfig,
 ) -> str:
     return config.requested_by or f"Dagster run {context.run_id}"
 
@@ -242,6 +268,14 @@ def operation_jobs() -> list[dg.JobDefinition]:
             "Move messages that were tried at an endpoint that was deleted to the customer's new "
             "one: same id, same body. What was never sent moves by itself. Run it once as it is: "
             "it says how many match. Then set dry_run: false and confirm_count to that number.",
+        ),
+        _job(
+            "erase_job",
+            erase,
+            "Erase one learner from the ledger and from what the models have built, for ever; ids "
+            "and states stay. The learner is named by a key, never by an id. Run it once as it is: "
+            "it says how many rows match. Then set dry_run: false and confirm_count to that "
+            "number.",
         ),
         _job(
             "retention_job",

@@ -16,6 +16,7 @@ from sync.commands import (
     backfills,
     endpoint_settings,
     endpoints,
+    erasures,
     laptop,
     look,
     replays,
@@ -42,6 +43,7 @@ app.command()(backfills.backfill)
 app.command()(reroutes.reroute)
 app.command("test-send")(endpoints.send_test)
 app.command()(replays.retention)
+app.command()(erasures.erase)
 app.command()(laptop.demo)
 app.command()(laptop.dev)
 endpoints.endpoints_app.command("set")(endpoint_settings.change)

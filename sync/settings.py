@@ -36,7 +36,7 @@ KEY_SETTINGS = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_PRIVATE_KEY_PATH")
 PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the setting's name
 
 RawSchema = Literal["tracking", "lms", "enterprise"]
-ModelSchema = Literal["marts", "sync"]
+ModelSchema = Literal["intermediate", "marts", "sync"]
 
 
 @dataclass(frozen=True, kw_only=True)

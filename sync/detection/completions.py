@@ -10,6 +10,7 @@ from sync.clock import Clock
 from sync.detection.activation import STANDING, activate, recorded_activation
 from sync.detection.event_sources import COMPLETIONS, EventSource
 from sync.detection.recording_lease import Granted, TakenBy, holder, recording_lease
+from sync.ledger.erasures import not_erased
 from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ACTIVATIONS, OUTBOX
 from sync.warehouse import Warehouse
@@ -285,4 +286,5 @@ def _is_new(warehouse: Warehouse, source: EventSource) -> str:
                 and known.user_id = events.user_id
                 and known.courserun_key = events.courserun_key
         )
+        and {not_erased(warehouse, "events.user_id")}
     """

@@ -17,6 +17,7 @@ ENDPOINT_STATE = "endpoint_state"
 ENDPOINT_SETTINGS = "endpoint_settings"
 ACTIVATIONS = "activations"
 REPLAYS = "replays"
+ERASURES = "erasures"
 MIGRATIONS_TABLE = "ledger_migrations"
 
 
@@ -166,6 +167,23 @@ MIGRATIONS = (
     # What a message is built from is read from the marts when it is built: the ledger holds no
     # copy of a learner's data but the body itself.
     Migration(version=4, dropped=((OUTBOX, "facts"),)),
+    Migration(
+        version=5,
+        tables=(
+            (
+                ERASURES,
+                """
+                erasure_id varchar(36) not null,
+                person_key varchar(64) not null,
+                requested_at timestamp_ntz not null,
+                requested_by varchar(200) not null,
+                reason varchar(200),
+                finished_at timestamp_ntz,
+                counts variant
+                """,
+            ),
+        ),
+    ),
     Migration(
         version=6,
         columns=(

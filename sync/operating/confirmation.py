@@ -12,7 +12,9 @@ class NotConfirmed(SyncError):
     """The number that was agreed to is missing, or is not the one found; nothing was changed."""
 
 
-def require_confirmation(found: int, confirmed: int | None, *, setting: str, free: int = 0) -> None:
+def require_confirmation(
+    found: int, confirmed: int | None, *, setting: str, free: int = 0, what: str = "webhooks"
+) -> None:
     """Refuse unless ``confirmed`` is the number found. Up to ``free`` webhooks need no number.
 
     Raises:
@@ -22,10 +24,10 @@ def require_confirmation(found: int, confirmed: int | None, *, setting: str, fre
         return
     if confirmed is None:
         raise NotConfirmed(
-            f"{found} webhooks match. Nothing was changed. If that is the number you expect, run "
+            f"{found} {what} match. Nothing was changed. If that is the number you expect, run "
             f"again with {setting} {found}"
         )
     raise NotConfirmed(
-        f"{setting.rstrip(':')} is {confirmed}, but {found} webhooks match now. Nothing was "
+        f"{setting.rstrip(':')} is {confirmed}, but {found} {what} match now. Nothing was "
         f"changed. Look again with a dry run; if {found} is right, run again with {setting} {found}"
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from sync.clock import Clock
 from sync.ledger.attempts import Attempt, finalize, leased_here, settle_logged
 from sync.ledger.identity import LedgerIdentity, ledger_identity
 from sync.ledger.journal import (
@@ -15,7 +17,7 @@ from sync.ledger.journal import (
     needed_bytes,
     open_journal,
 )
-from sync.ledger.steps import Step
+from sync.ledger.steps import Hook, Step, nothing
 from sync.sending.delivery_run import Run
 from sync.sending.pipeline import deliver
 from sync.sending.sender import DispatchReport, Sender
@@ -71,9 +73,23 @@ class Recovered:
 
 def recover(warehouse: Warehouse, sender: Sender, ledger: LedgerIdentity) -> Recovered:
     """Finalize what dead runs on this machine had received for this ledger."""
+    return recover_journals(
+        warehouse, ledger, sender.journal_directory, clock=sender.clock, hook=sender.hook
+    )
+
+
+def recover_journals(
+    warehouse: Warehouse,
+    ledger: LedgerIdentity,
+    directory: Path,
+    *,
+    clock: Clock,
+    hook: Hook = nothing,
+) -> Recovered:
+    """The same for who has no run, but needs the ledger to know all there is."""
     answers = 0
     left: list[ForeignJournal] = []
-    with abandoned_journals(sender.journal_directory) as journals:
+    with abandoned_journals(directory) as journals:
         for journal in journals:
             mark = journal.mark
             entries = journal.entries()
@@ -81,7 +97,7 @@ def recover(warehouse: Warehouse, sender: Sender, ledger: LedgerIdentity) -> Rec
             own = entries if is_own else []
             if mark is None:
                 own = leased_here(warehouse, entries)
-            finalize(warehouse, own, clock=sender.clock, hook=sender.hook)
+            finalize(warehouse, own, clock=clock, hook=hook)
             answers += len(own)
             if is_own or (len(own) == len(entries) and mark is None):
                 journal.discard()
@@ -90,5 +106,5 @@ def recover(warehouse: Warehouse, sender: Sender, ledger: LedgerIdentity) -> Rec
                 journal.forget(own)
             left.append(foreign(journal))
             journal.leave()
-    settle_logged(warehouse, clock=sender.clock)
+    settle_logged(warehouse, clock=clock)
     return Recovered(answers, [one for one in left if one.entries])

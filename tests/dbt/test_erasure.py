@@ -6,13 +6,23 @@ ones. Deletion is the one case that needs a full refresh; these tests show what 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from sync.ledger.erasures import person_key
+from sync.loading.raw import insert_rows
+from sync.operating.erase import Erasure
+from sync.operating.erase import erase as erase_person
+from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
-from tests.dbt.scenario import Batch, enroll, line, load, prepare
+from tests.dbt.scenario import ENTERPRISE, Batch, enroll, line, load, pass_course, prepare
+from tests.support.pipeline import Pipeline
+from tests.support.receiver import receiver
 
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
 BUILD += ("--exclude", "tag:delivery")
@@ -90,3 +100,122 @@ def seconds(warehouse: Warehouse) -> dict[int, int]:
         "from analytics.marts.learning_time group by user_id"
     )
     return {int(row["user_id"]): int(row["seconds"]) for row in rows}
+
+
+PERSON = 90417
+MARKS = (str(PERSON), f"learner_{PERSON}")
+"""The address begins with the second. The invented ids of rows and times never hold the first."""
+WHOLE = ("build", "--exclude-resource-type", "unit_test", "--exclude", "tag:delivery")
+
+
+def found(warehouse: Warehouse, *databases: str, views: bool = True) -> set[str]:
+    """Tables and views with something of the person in any of their columns."""
+    hits = set()
+    for database in databases:
+        # The embedded engine keeps views apart.
+        for kind in ("tables", "views") if views else ("tables",):
+            for row in warehouse.rows(
+                f"select table_schema, table_name from {database}.information_schema.{kind}"
+                " where lower(table_schema) not in ('information_schema', 'main')"
+            ):
+                name = f"{database}.{row['table_schema']}.{row['table_name']}"
+                text = str(warehouse.rows(f"select * from {name}"))
+                if any(mark in text for mark in MARKS):
+                    hits.add(name.lower())
+    return hits
+
+
+@pytest.fixture
+def sent(warehouse: Warehouse, dbt: Dbt, tmp_path: Path) -> Iterator[Pipeline]:
+    """Two learners whose completions were sent, with lines of every kind."""
+    prepare(warehouse)
+    enroll(warehouse, [KEPT, PERSON])
+    warehouse.execute(
+        "update raw.lms.auth_user set email = username || '@example.com', is_staff = 0,"
+        " is_superuser = 0"
+    )
+    for one in (KEPT, PERSON):
+        pass_course(warehouse, one, MONDAY)
+    unreadable = f'{{"username": "learner_{PERSON}", "time'
+    load(warehouse, Batch("day", MONDAY, (*lines(KEPT, 0), *lines(PERSON, 0), unreadable)))
+    with receiver() as target:
+        insert_rows(
+            warehouse,
+            "channel_integration_enterprisewebhookconfiguration",
+            [
+                {
+                    "id": 1,
+                    "enterprise_customer_id": ENTERPRISE,
+                    "region": "OTHER",
+                    "webhook_url": f"{target.url}/hooks/one",
+                    "active": True,
+                    "modified": MONDAY,
+                }
+            ],
+        )
+        dbt(*WHOLE)
+        pipeline = Pipeline(warehouse, target, tmp_path)
+        pipeline.detect()
+        pipeline.freeze()
+        pipeline.send()
+        assert len(target.received) == 2
+        yield pipeline
+
+
+def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt: Dbt) -> None:
+    warehouse = sent.warehouse
+    # The search itself finds the person, in the raw tables, the ledger, the models and the marts.
+    before = found(warehouse, "raw", "analytics")
+    for name in (
+        "raw.tracking.tracking_logs",
+        "analytics.sync.webhook_outbox",
+        "analytics.intermediate.int_tracking_events",
+        "analytics.marts.learning_time",
+        "analytics.marts.quarantined_lines",
+        "analytics.marts.completed_enrollments",
+    ):
+        assert name in before
+    ids = {row["webhook_id"]: row["state"] for row in sent.rows("webhook_id, state")}
+
+    erase_learner(sent)
+
+    assert found(warehouse, "analytics", views=False) == set()
+    assert "analytics.marts.completed_enrollments" not in found(warehouse, "analytics")
+    assert {row["webhook_id"]: row["state"] for row in sent.rows("webhook_id, state")} == ids
+    unreadable = "delete from raw.tracking.tracking_logs where line like ?"
+    warehouse.execute(unreadable, f'{{"username": "learner_{PERSON}", "time')
+
+    for arguments in (WHOLE, (*WHOLE, "--full-refresh")):
+        # The raw rows are still there.
+        dbt(*arguments)
+        assert found(warehouse, "analytics", views=False) == set()
+        assert seconds(warehouse) == {KEPT: 600}
+        sent.detect()
+        assert len(sent.rows("webhook_id")) == 2
+
+    for statement in statements_for(PERSON):
+        warehouse.execute(statement)
+    dbt(*WHOLE, "--full-refresh")
+    assert found(warehouse, "raw", "analytics") == set()
+    assert seconds(warehouse) == {KEPT: 600}
+    for file in sent.journals.rglob("*"):
+        assert not file.is_file() or str(PERSON).encode() not in file.read_bytes()
+
+
+def erase_learner(pipeline: Pipeline) -> Erasure:
+    return erase_person(
+        pipeline.warehouse,
+        person_key(PERSON),
+        requested_by="an operator",
+        reason="ticket 4711",
+        clock=pipeline.clock,
+        journals=pipeline.journals,
+    )
+
+
+def statements_for(user_id: int) -> list[str]:
+    """The statements of the document, which are for this very id."""
+    text = (PROJECT_ROOT / "docs" / "erasure.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sql\n(.*?)```", text, flags=re.DOTALL)
+    assert str(user_id) in block
+    return [one.strip() for one in block.split(";") if one.strip()]

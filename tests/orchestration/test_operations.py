@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from orchestration.operations import operation_schedules
+from sync.ledger.erasures import person_key
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.clockwork import ACTIVATED, everything_said, failure_texts, run
@@ -266,3 +267,27 @@ def test_no_learner_is_named_in_what_the_jobs_show(desk: Desk) -> None:
     assert "course-v1:ExampleX+DATA101+2026_T1" in said, "the search itself must work"
     for personal in ("learner_", "@example.com", "Example Industries"):
         assert personal not in said
+
+
+def test_dagster_keeps_nothing_of_a_learner_who_is_erased_by_key(
+    desk: Desk, target: Receiver
+) -> None:
+    person = 90417
+    add_completions(desk.warehouse, [completion(person, PASSED_AT)])
+    desk.deliver()
+    assert f"learner_{person}".encode() in target.received[-1].body
+    key = person_key(person)
+    dry = facts(desk.start("erase", person_key=key))
+    assert (dry["found"], dry["yet_to_be_sent"]) == (1, 0)
+    refused = desk.start("erase", person_key=key, dry_run=False, confirm_count=2)
+    assert "but 1 rows match now" in failure_texts(refused)[0]
+    done = desk.start("erase", person_key=key, dry_run=False, confirm_count=1)
+    assert facts(done)["rows"] == [{"table": "webhook_outbox", "rows": 1}]
+    rows = desk.warehouse.rows(f"select * from {OUTBOX} where webhook_id is not null")
+    assert str(person) not in str(rows)
+    kept = ""
+    for one in desk.instance.get_runs():
+        kept += everything_said(desk.instance, one.run_id) + str(one.run_config) + str(one.tags)
+    assert key in kept, "the search looks where the job was told whom to erase"
+    for mark in (f"learner_{person}", str(person)):
+        assert mark not in kept

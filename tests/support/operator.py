@@ -23,6 +23,7 @@ TABLES = (
     "sync.endpoint_settings",
     "sync.activations",
     "sync.replays",
+    "sync.erasures",
     "marts.completed_enrollments",
     "marts.webhook_endpoints",
     "marts.completion_learning_time",

@@ -8,6 +8,10 @@ customer_users as (
     select * from {{ ref('stg_enterprise__customer_users') }}
 ),
 
+erasures as (
+    select * from {{ ref('stg_sync__erasures') }}
+),
+
 -- Extracts hold several rows for one learner and course run; the newest enrollment decides.
 course_enrollments as (
     select * from {{ ref('stg_lms__course_enrollments') }}
@@ -31,6 +35,8 @@ enterprise_pairs as (
         customer_users.enterprise_customer_uuid is not null
         and customer_users.user_id is not null
         and enterprise_enrollments.courserun_key is not null
+        -- Also while a replica still has the rows of a learner who was erased.
+        and {{ person_key('customer_users.user_id') }} not in (select person_key from erasures)
     group by
         customer_users.enterprise_customer_uuid,
         customer_users.user_id,

@@ -65,6 +65,7 @@ screened as (
             when is_unreadable and coalesce(position('{' in raw_line), 0) = 0
                 then 'line_without_object'
             when is_unreadable then 'line_unreadable'
+            {{ when_erased('user_id') }}
             when coalesce(event_source, '') not in ('browser', 'mobile', 'server')
                 then 'source_not_activity'
             when user_text is null then 'user_missing'

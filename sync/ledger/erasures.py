@@ -1,0 +1,197 @@
+"""Take a learner out of the ledger for ever, and keep what must stay: that an id was sent.
+
+A learner is named by a fingerprint of the LMS's user id, so neither a statement's history nor the
+table of erasures holds the id. It hides nothing from somebody who has an id and asks whether it was
+erased; the same is true of a ``webhook-id``, which is made of the natural key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync.ledger.tables import ATTEMPTS, ERASURES, OUTBOX
+from sync.warehouse import Warehouse
+
+ERASED = "erased"
+"""Why a row is suppressed that was not sent yet when its learner was erased."""
+PREFIX = "learning-time-erasure|"
+"""Of the text whose SHA-256 is a fingerprint. The dbt macro ``person_key`` has the same."""
+
+
+def person_key(user_id: int) -> str:
+    """The fingerprint of a learner: SHA-256 of a fixed prefix and the LMS's user id, in hex."""
+    return hashlib.sha256(f"{PREFIX}{user_id}".encode()).hexdigest()
+
+
+def person_key_sql(column: str) -> str:
+    """The same as SQL."""
+    return f"sha2('{PREFIX}' || {column}::varchar, 256)"
+
+
+def not_erased(warehouse: Warehouse, column: str) -> str:
+    """The condition that the learner of a row has not been erased."""
+    erasures = warehouse.relation("sync", ERASURES)
+    return f"{person_key_sql(column)} not in (select person_key from {erasures})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InLedger:
+    """What the ledger holds of a learner: rows of the outbox."""
+
+    webhooks: int
+    to_be_sent: int
+    """Of these: awaiting, pending, held, or to be sent again."""
+    under_way: int
+    """Of these: under the lease of a run, which may still send them."""
+    under_way_until: datetime | None
+    """When the last of these leases ends, naive UTC."""
+
+
+def in_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> InLedger:
+    """Count what an erasure would empty; one statement."""
+    is_due = "state in ('awaiting', 'pending', 'held') or replay_id is not null"
+    row = warehouse.rows(
+        f"""
+        select
+            count(*) as webhooks,
+            coalesce(count_if({is_due}), 0) as to_be_sent,
+            coalesce(count_if(lease_expires_at > cast(? as timestamp_ntz)), 0) as under_way,
+            max(iff(lease_expires_at > cast(? as timestamp_ntz), lease_expires_at, null))
+                as under_way_until
+        from {warehouse.relation("sync", OUTBOX)}
+        where {person_key_sql("user_id")} = ?
+        """,
+        now.isoformat(),
+        now.isoformat(),
+        key,
+    )[0]
+    return InLedger(
+        webhooks=int(row["webhooks"]),
+        to_be_sent=int(row["to_be_sent"]),
+        under_way=int(row["under_way"]),
+        under_way_until=row["under_way_until"],
+    )
+
+
+def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
+    """Empty a learner's rows; how many. Repeating it changes nothing.
+
+    What was not sent is suppressed and cannot be claimed any more; the raised fence keeps a late
+    answer of a run from bringing it back, but for a 2xx, which says that the customer has it. Ids,
+    states and times stay, and so do customer and course run, from which the reconciliation counts.
+    In place of the user id stands a random negative number, since two learners of one course run
+    must not become one.
+    """
+    outbox = warehouse.relation("sync", OUTBOX)
+    moment = now.isoformat()
+    # First, while the outbox still says whose they are.
+    warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", ATTEMPTS)} as attempts
+        set response_excerpt = null
+        where attempts.response_excerpt is not null
+            and attempts.webhook_id in (
+                select mine.webhook_id from {outbox} as mine
+                where {person_key_sql("mine.user_id")} = ?
+            )
+        """,
+        key,
+    )
+    return warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set
+            user_id = cast(? as number(38, 0)),
+            body = null,
+            body_removed_at = cast(? as timestamp_ntz),
+            state = iff(
+                outbox.state in ('awaiting', 'pending', 'held'), 'suppressed', outbox.state
+            ),
+            state_reason = iff(
+                outbox.state in ('awaiting', 'pending', 'held'), '{ERASED}', outbox.state_reason
+            ),
+            next_attempt_at = null,
+            replay_id = null,
+            lease_owner = null,
+            lease_expires_at = null,
+            fence = outbox.fence + 1,
+            updated_at = cast(? as timestamp_ntz)
+        where {person_key_sql("outbox.user_id")} = ?
+        """,
+        str(-1 - secrets.randbelow(10**15)),
+        moment,
+        moment,
+        key,
+    )
+
+
+def begin_erasure(
+    warehouse: Warehouse, key: str, *, requested_by: str, reason: str, now: datetime
+) -> str:
+    """Note who asked, before anything is emptied: nothing of the learner is recorded from now on.
+
+    The id of the note; that of an erasure which was begun and not finished, where there is one.
+    """
+    erasures = warehouse.relation("sync", ERASURES)
+    made = str(uuid.uuid4())
+    warehouse.execute(
+        f"""
+        insert into {erasures} (erasure_id, person_key, requested_at, requested_by, reason)
+        select new.*
+        from (
+            select
+                cast(? as varchar) as erasure_id,
+                cast(? as varchar) as person_key,
+                cast(? as timestamp_ntz) as requested_at,
+                cast(? as varchar) as requested_by,
+                cast(? as varchar) as reason
+        ) as new
+        where not exists (
+            select 1 from {erasures} as known
+            where known.person_key = new.person_key and known.finished_at is null
+        )
+        """,
+        made,
+        key,
+        now.isoformat(),
+        requested_by[:200],
+        reason[:200],
+    )
+    rows = warehouse.rows(
+        f"select min(erasure_id) as erasure_id from {erasures}"
+        " where person_key = ? and finished_at is null",
+        key,
+    )
+    return rows[0]["erasure_id"]
+
+
+def is_erased(warehouse: Warehouse, key: str) -> bool:
+    """Whether an erasure of this learner was finished before."""
+    rows = warehouse.rows(
+        f"select count(*) as n from {warehouse.relation('sync', ERASURES)}"
+        " where person_key = ? and finished_at is not null",
+        key,
+    )
+    return int(rows[0]["n"]) > 0
+
+
+def finish_erasure(
+    warehouse: Warehouse, key: str, *, counts: Mapping[str, int], now: datetime
+) -> None:
+    """Note that everything is empty, and how many rows it was."""
+    warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", ERASURES)}
+        set finished_at = cast(? as timestamp_ntz), counts = parse_json(?)
+        where person_key = ? and finished_at is null
+        """,
+        now.isoformat(),
+        json.dumps(dict(counts)),
+        key,
+    )

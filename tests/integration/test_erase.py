@@ -1,0 +1,289 @@
+"""One learner is taken out of the ledger: nothing more is sent, and nothing says who it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sync.detection.completions import enqueue
+from sync.errors import ConfigurationError
+from sync.ledger.attempts import finalize, ledger_entry
+from sync.ledger.claims import Claims
+from sync.ledger.erasures import person_key
+from sync.ledger.identity import ledger_identity
+from sync.ledger.journal import open_journal
+from sync.ledger.steps import nothing
+from sync.ledger.tables import ensure_ledger
+from sync.messages.endpoints import load_endpoints
+from sync.operating.erase import EraseIncomplete, Erasure, erase, plan_erase
+from sync.operating.replay import replay
+from sync.settings import PROJECT_ROOT
+from sync.warehouse import StatementFailed, Warehouse
+from tests.delivery.model_parts import attempt_of
+from tests.support.delivery import ACTIVATED_AT
+from tests.support.operator import OUTBOX, World, everything_in
+from tests.support.replays import DELIVERED
+
+PERSON, OTHER = 90418, 90424
+KEY = person_key(PERSON)
+MART = "analytics.marts.completed_enrollments"
+ERASURES = "analytics.sync.erasures"
+
+
+def carry_out(world: World, session: Warehouse | None = None) -> Erasure:
+    return erase(
+        session or world.warehouse,
+        KEY,
+        requested_by="an operator",
+        reason="ticket 4711",
+        clock=world.clock,
+        journals=world.run.journals,
+    )
+
+
+def traces(warehouse: Warehouse) -> set[str]:
+    """Tables of the ledger and the marts' tables that still know the person, but for the mart that
+    stands in for a view over the replicas."""
+    hits = set()
+    for row in warehouse.rows(
+        "select table_schema, table_name from analytics.information_schema.tables"
+    ):
+        name = f"{row['table_schema']}.{row['table_name']}".lower()
+        text = str(warehouse.rows(f"select * from analytics.{name}"))
+        if str(PERSON) in text or f"learner_{PERSON}" in text:
+            hits.add(name)
+    return hits - {"marts.completed_enrollments"}
+
+
+def one_in_each_state(world: World) -> dict[str, str]:
+    """Six events of the person; their ids by state. The other learner has one that is delivered."""
+    world.complete(PERSON, OTHER)
+    world.deliver()
+    states = ("awaiting", "pending", "held", "dead", "suppressed")
+    for number, state in enumerate(states):
+        body = "null" if state in ("awaiting", "suppressed") else "body"
+        world.warehouse.execute(
+            f"""
+            insert into {OUTBOX}
+            select * replace (
+                'id-{state}' as webhook_id, 'course-v1:X+{number}+1' as courserun_key,
+                '{state}' as state, {body} as body, null as delivered_at,
+                sysdate() as next_attempt_at
+            )
+            from {OUTBOX} where user_id = {PERSON} and state = 'delivered'
+            """
+        )
+    return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
+
+
+def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: World) -> None:
+    ids = one_in_each_state(world)
+    other = world.rows(where=f"user_id = {OTHER}")
+    assert "sync.webhook_outbox" in traces(world.warehouse), "the search finds what is there"
+    made = carry_out(world)
+    assert made.counts["webhook_outbox"] == 6
+    assert traces(world.warehouse) == set()
+    assert world.rows(where=f"user_id = {OTHER}") == other
+    after = {row["webhook_id"]: row for row in world.rows() if int(row["user_id"]) != OTHER}
+    assert set(after) == set(ids.values())
+    for state, one in ids.items():
+        row = after[one]
+        stopped = state in ("awaiting", "pending", "held")
+        assert (row["state"], row["body"]) == ("suppressed" if stopped else state, None)
+        assert (row["state_reason"] == "erased") == stopped
+        assert row["next_attempt_at"] is None
+        assert row["courserun_key"], "customer and course run are what the sums are made of"
+    assert len({row["user_id"] for row in after.values()}) == 1
+    assert all(int(row["user_id"]) < 0 for row in after.values())
+
+
+def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(world: World) -> None:
+    one_in_each_state(world)
+    world.take()
+    carry_out(world)
+    world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
+    world.deliver()
+    sent = [json.loads(one.body)["learner"]["user_id"] for one in world.take()]
+    assert sent == [OTHER], "the neighbor's new course run goes out"
+    assert traces(world.warehouse) == set()
+
+
+def test_two_learners_of_one_course_run_do_not_become_one(world: World) -> None:
+    world.complete(PERSON, OTHER)
+    world.deliver()
+    carry_out(world)
+    erase(
+        world.warehouse,
+        person_key(OTHER),
+        requested_by="an operator",
+        reason="",
+        clock=world.clock,
+        journals=world.run.journals,
+    )
+    assert len({row["user_id"] for row in world.rows("user_id")}) == 2
+
+
+def test_a_replay_that_waits_is_taken_back(world: World) -> None:
+    world.complete(PERSON)
+    world.deliver()
+    world.take()
+    replay(world.warehouse, DELIVERED, requested_by="an operator", clock=world.clock)
+    carry_out(world)
+    world.send()
+    assert world.take() == []
+
+
+@pytest.mark.parametrize("verdict", ["500", "200"])
+def test_what_a_run_holds_is_said_and_its_late_answer_brings_nothing_back(
+    world: World, verdict: str
+) -> None:
+    world.complete(PERSON)
+    world.run.detect_and_freeze(world.warehouse)
+    endpoints = load_endpoints(world.warehouse).by_id.values()
+    claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
+    (claimed,) = claims.next_batch(limit=9, lease=world.run.limits.lease).rows
+    made = carry_out(world)
+    assert made.may_still_arrive == 1
+    assert made.may_still_arrive_until is not None
+    now = world.clock()
+    late = ledger_entry(attempt_of(claimed, verdict, started_at=now, now=now), run_id="run-1")
+    finalize(world.warehouse, [late], clock=world.clock, hook=nothing)
+    (row,) = world.rows()
+    expected = ("delivered", None) if verdict == "200" else ("suppressed", "erased")
+    assert (row["state"], row["state_reason"]) == expected
+    assert row["body"] is None
+    assert traces(world.warehouse) == set()
+
+
+def test_responses_in_the_journal_of_a_dead_run_go_to_the_ledger_first(world: World) -> None:
+    world.complete(PERSON)
+    world.run.detect_and_freeze(world.warehouse)
+    endpoints = load_endpoints(world.warehouse).by_id.values()
+    claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
+    (claimed,) = claims.next_batch(limit=9, lease=world.run.limits.lease).rows
+    now = world.clock()
+    entry = ledger_entry(attempt_of(claimed, "200", started_at=now, now=now), run_id="run-1")
+    with open_journal(world.run.journals, ledger_identity(world.warehouse)) as journal:
+        journal.record([entry])
+    carry_out(world)
+    assert world.rows("state") == [{"state": "delivered"}], "the customer has it"
+    assert [file for file in world.run.journals.rglob("*.journal*") if file.is_file()] == []
+
+
+class Cut(Warehouse):
+    """A session that dies at the first statement which begins so."""
+
+    def __init__(self, warehouse: Warehouse, begins: str) -> None:
+        super().__init__(warehouse.settings, warehouse._connection)
+        self.begins = begins
+
+    def execute(self, sql: str, *binds: object) -> int:
+        """As usual, until then."""
+        if " ".join(sql.split()).startswith(self.begins):
+            raise KeyboardInterrupt
+        return super().execute(sql, *binds)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "update ANALYTICS.SYNC.WEBHOOK_ATTEMPTS",
+        "update ANALYTICS.SYNC.WEBHOOK_OUTBOX",
+        "delete from ANALYTICS.MARTS",
+        "update ANALYTICS.SYNC.ERASURES",
+    ],
+)
+def test_a_killed_erasure_goes_on_where_it_stopped(world: World, begins: str) -> None:
+    one_in_each_state(world)
+    world.warehouse.execute(
+        f"create table analytics.marts.learning_time as select user_id, username from {MART}"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(world, Cut(world.warehouse, begins))
+    world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
+    assert enqueue(world.warehouse, run_id="run-2", clock=world.clock, activated_at=ACTIVATED_AT)
+    assert len(world.rows("user_id", f"user_id = {PERSON}")) in (0, 6), "nothing new of the person"
+    made = carry_out(world)
+    assert traces(world.warehouse) == set()
+    (note,) = world.warehouse.rows(f"select * from {ERASURES}")
+    assert note["erasure_id"] == made.erasure_id
+    assert note["finished_at"] is not None
+
+
+def test_the_note_says_who_asked_and_names_nobody_and_a_second_one_is_none(world: World) -> None:
+    one_in_each_state(world)
+    made = carry_out(world)
+    world.warehouse.execute(f"delete from {MART} where user_id = {PERSON}")
+    before = everything_in(world.warehouse)
+    again = carry_out(world)
+    assert (again.erasure_id, again.counts) == (None, {})
+    assert everything_in(world.warehouse) == before
+    (note,) = world.warehouse.rows(
+        f"select erasure_id, person_key, requested_by, reason, to_json(counts) as counts"
+        f" from {ERASURES}"
+    )
+    assert note["erasure_id"] == made.erasure_id
+    assert (note["requested_by"], note["reason"]) == ("an operator", "ticket 4711")
+    assert json.loads(note["counts"])["webhook_outbox"] == 6
+    assert str(PERSON) not in str(note)
+
+
+def test_a_table_that_may_not_be_emptied_is_named_with_the_way_out(world: World) -> None:
+    world.warehouse.execute(
+        f"create table analytics.marts.learning_time as select user_id from {MART}"
+    )
+
+    class Refusing(Cut):
+        def execute(self, sql: str, *binds: object) -> int:
+            try:
+                return super().execute(sql, *binds)
+            except KeyboardInterrupt:
+                raise StatementFailed("Insufficient privileges") from None
+
+    with pytest.raises(EraseIncomplete, match=r"MARTS\.\w+ could not be .*SNOWFLAKE_DBT_ROLE"):
+        carry_out(world, Refusing(world.warehouse, "delete from ANALYTICS.MARTS"))
+
+
+def test_a_plan_changes_nothing(world: World) -> None:
+    one_in_each_state(world)
+    before = everything_in(world.warehouse)
+    plan = plan_erase(world.warehouse, KEY, clock=world.clock)
+    assert (plan.ledger.webhooks, plan.ledger.to_be_sent, plan.was_erased) == (6, 3, False)
+    assert everything_in(world.warehouse) == before
+
+
+@pytest.mark.parametrize("key", ["", str(PERSON), "x' or 1=1", KEY.upper()])
+def test_what_is_no_key_of_a_learner_is_refused(world: World, key: str) -> None:
+    with pytest.raises(ConfigurationError, match="64 digits of lower-case hex"):
+        plan_erase(world.warehouse, key, clock=world.clock)
+
+
+def test_the_command_asks_and_prints_no_id(world: World, tmp_path: Path) -> None:
+    one_in_each_state(world)
+    ensure_ledger(world.warehouse)
+
+    def ltw(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "sync", "erase", "--user", str(PERSON), *arguments],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    shown = ltw("--dry-run", "--json")
+    assert json.loads(shown.stdout)["person_key"] == KEY
+    refused = ltw()
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+    assert "sync.webhook_outbox" in traces(world.warehouse), "nothing was changed"
+    done = ltw("--yes", "--reason", "ticket 4711")
+    assert done.returncode == 0, done.stderr
+    assert traces(world.warehouse) == set()
+    again = ltw("--yes", "--json")
+    assert json.loads(again.stdout)["was_erased"] is True
+    for one in (shown, refused, done, again):
+        assert str(PERSON) not in one.stdout + one.stderr

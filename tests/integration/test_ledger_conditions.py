@@ -356,6 +356,15 @@ def test_only_held_messages_of_a_usable_endpoint_are_freed(ledger: Warehouse) ->
     assert {user: row["state"] for user, row in changed(ledger).items()} == {1: "pending"}
 
 
+class Counts(Warehouse):
+    """A session that remembers how many rows each statement has changed."""
+
+    def execute(self, sql: str, *binds: object) -> int:
+        changed = super().execute(sql, *binds)
+        self.counts = [*getattr(self, "counts", ()), changed]
+        return changed
+
+
 def test_retention_empties_only_old_messages_that_are_finished(ledger: Warehouse) -> None:
     def old(user_id: int, **changes: object) -> dict[str, object]:
         updated = (NOW - timedelta(days=99)).isoformat()
@@ -380,6 +389,12 @@ def test_retention_empties_only_old_messages_that_are_finished(ledger: Warehouse
             ({"state": "pending"}, {"replay_id": "again"}, {"body": None}, {"updated_at": PAST})
         )
     ]
+    # Older ones that are no part of it, enough of each to fill a batch.
+    older = {"updated_at": (NOW - timedelta(days=300)).isoformat()}
+    rows += [
+        old(30 + n, **older, **change)
+        for n, change in enumerate(({"replay_id": "again"}, {"body": None}) * 2)
+    ]
     ancient = (NOW - timedelta(days=99)).isoformat()
     text = {"response_excerpt": "x"}
     attempts = [
@@ -388,11 +403,15 @@ def test_retention_empties_only_old_messages_that_are_finished(ledger: Warehouse
         attempt(rows[0], **text, started_at=PAST, fence=2),
         attempt(rows[0], started_at=ancient, fence=3),
         attempt(rows[2], started_at=ancient),
+        *(attempt(row, started_at=older["updated_at"]) for row in rows[-2:]),
+        *(attempt(row, **text, started_at=ancient) for row in rows[-2:]),
     ]
     write_ledger(ledger, webhooks=rows, attempts=attempts)
-    report = apply_retention(ledger, clock=lambda: NOW, batch=2)
+    session = Counts(ledger.settings, ledger._connection)  # pyright: ignore[reportPrivateUsage]
+    report = apply_retention(session, clock=lambda: NOW, batch=2)
+    assert max(session.counts) == 2, "no statement empties more than a batch"
     assert set(changed(ledger)) == {1, 2, 3}
-    assert (report.bodies, report.excerpts) == (3, 1)
+    assert (report.bodies, report.excerpts) == (3, 3)
     kept = ledger.rows(
         "select count(*) as n from analytics.sync.webhook_attempts"
         " where response_excerpt is not null"
@@ -434,6 +453,21 @@ def test_a_recording_lease_is_taken_when_it_is_free_and_given_back(
     mine, other = ledger.rows(LEASES)
     assert mine["lease_owner"] == (None if is_free else owner)
     assert other["lease_owner"] == "run-3:c"
+
+
+class Repeats(Warehouse):
+    """A session whose statements are all sent twice, as when the connector loses an answer."""
+
+    def execute(self, sql: str, *binds: object) -> int:
+        super().execute(sql, *binds)
+        return super().execute(sql, *binds)
+
+
+def test_a_lease_whose_first_answer_was_lost_is_taken_all_the_same(ledger: Warehouse) -> None:
+    add_activation(ledger, TYPE, None, None)
+    session = Repeats(ledger.settings, ledger._connection)  # pyright: ignore[reportPrivateUsage]
+    with recording_lease(session, TYPE, run_id="run-1", clock=lambda: NOW) as lease:
+        assert isinstance(lease, Granted)
 
 
 def test_a_lease_that_was_lost_in_between_allows_no_recording(ledger: Warehouse) -> None:
@@ -510,12 +544,32 @@ def test_a_state_is_set_only_while_its_version_stands(ledger: Warehouse) -> None
     assert [int(row["version"]) for row in found] == [3, 4, 2]
 
 
-def test_a_row_that_has_an_id_keeps_it(ledger: Warehouse) -> None:
+def test_a_state_is_inserted_where_there_is_none(
+    ledger: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ledger(ledger, endpoint_states=[endpoint_state(1, NOW, row_id="x")])
+    monkeypatch.setattr(EndpointStates, "_remove_twins", lambda self: None)
+    EndpointStates(ledger)._insert([1, 2])  # pyright: ignore[reportPrivateUsage]
+    rows = ledger.rows("select endpoint_id from analytics.sync.endpoint_state order by endpoint_id")
+    assert [int(row["endpoint_id"]) for row in rows] == [1, 2]
+
+
+@pytest.mark.parametrize("table", ["endpoint_state", "endpoint_settings", "activations"])
+def test_a_row_that_has_an_id_keeps_it(ledger: Warehouse, table: str) -> None:
     write_ledger(
         ledger,
         endpoint_states=[endpoint_state(1, NOW, row_id="x"), endpoint_state(2, NOW)],
     )
-    fill_row_ids(ledger, "endpoint_state")
-    rows = ledger.rows("select row_id from analytics.sync.endpoint_state order by endpoint_id")
-    assert rows[0]["row_id"] == "x"
-    assert rows[1]["row_id"] not in (None, "x")
+    ledger.execute(
+        "insert into analytics.sync.endpoint_settings (endpoint_id, row_id)"
+        " select 1, 'x' union all select 2, null"
+    )
+    ledger.execute(
+        "insert into analytics.sync.activations (event_type, activated_at, recorded_at, row_id)"
+        " select 'a', sysdate(), sysdate(), 'x' union all select 'b', sysdate(), sysdate(), null"
+    )
+    fill_row_ids(ledger, table)
+    ids = {row["row_id"] for row in ledger.rows(f"select row_id from analytics.sync.{table}")}
+    assert len(ids) == 2
+    assert "x" in ids
+    assert None not in ids

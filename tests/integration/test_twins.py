@@ -174,6 +174,7 @@ def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:
         lambda: enqueue(session, run_id="run-1", clock=clock, activated_at=ACTIVATED_AT),
     )
     assert activate(late, clock=clock, activated_at=later) == ACTIVATED_AT
+    assert len(session.rows("select event_type from analytics.sync.activations")) == 1
 
 
 @pytest.mark.parametrize("days", [-300, 300])

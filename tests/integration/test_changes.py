@@ -148,6 +148,16 @@ LATER = (NOW + timedelta(minutes=7)).isoformat()
         ),
         pytest.param({}, {"paused_until": LATER}, id="the endpoint asked for a pause"),
         pytest.param(
+            {},
+            {"next_slot_at": (NOW + timedelta(minutes=7, seconds=30)).isoformat()},
+            id="the endpoint has no slot of its rate near enough",
+        ),
+        pytest.param(
+            {"state": "held", "state_reason": "invalid_target", "body": "{}"},
+            {"refused_at": (NOW - timedelta(minutes=53)).isoformat(), "refused_target": "x"},
+            id="its target was refused less than an hour ago",
+        ),
+        pytest.param(
             {"lease_owner": "a", "lease_expires_at": LATER}, {}, id="another run has the row"
         ),
         pytest.param(

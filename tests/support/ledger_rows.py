@@ -23,6 +23,10 @@ COLUMNS = {
     for name, ddl in migration.tables
 }
 """Table to column to type, read from the ledger's own DDL."""
+for table, added in (one for migration in MIGRATIONS for one in migration.columns):
+    if table in COLUMNS:
+        added_name, added_kind = added.split(maxsplit=1)
+        COLUMNS[table][added_name] = added_kind
 for table in (table for migration in MIGRATIONS for table in migration.row_ids):
     COLUMNS[table]["row_id"] = " varchar(36)"
 

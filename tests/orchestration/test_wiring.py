@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -242,6 +243,13 @@ OPERATED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], tuple[object
         {"requested_by": "ticket 4711", "clock": clock, "at_most": 3, "reroute_id": of_run},
         (Choice(endpoint_id=1, enterprise=ENTERPRISE),),
     ),
+    "erase": (
+        "erase",
+        CONFIRMED | {"person_key": "a-key", "reason": "ticket 4712"},
+        "carry_out",
+        {"requested_by": "ticket 4711", "reason": "ticket 4712", "clock": clock},
+        ("a-key",),
+    ),
     "retention for real": (
         "retention",
         {"days": 31, "dry_run": False},
@@ -273,6 +281,7 @@ def test_each_operation_hands_on_each_of_its_settings(
     site: Warehouse,
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     config: dict[str, Any],
@@ -281,6 +290,7 @@ def test_each_operation_hands_on_each_of_its_settings(
     arguments: tuple[object, ...],
 ) -> None:
     returning(monkeypatch, f"{OPERATIONS}.plan_replay", Plan(3, {}, {}, 0))
+    returning(monkeypatch, f"{OPERATIONS}.plan_erase", SimpleNamespace(found=3))
     returning(
         monkeypatch,
         f"{OPERATIONS}.plan_reroute",
@@ -309,7 +319,9 @@ def test_each_operation_hands_on_each_of_its_settings(
         key: value(result) if value is of_run else value for key, value in expected.items()
     }
     others = call.kwargs.keys() - expected.keys()
-    assert others <= {"readiness_of", "poster", "tokens", "keys"}
+    assert others <= {"readiness_of", "poster", "tokens", "keys", "journals"}
+    if "journals" in others:
+        assert call.kwargs["journals"] == tmp_path / "journal"
     assert call.args[1:] == arguments
     if name == "test_send":
         assert call.args[0].endpoint_id == 1

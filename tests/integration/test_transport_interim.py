@@ -77,6 +77,18 @@ def test_a_switch_of_protocols_that_nobody_asked_for_is_final_and_ends_the_conne
         assert endpoint.connections == ROUNDS
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param([interim(103)] * 200, id="lines"),
+        pytest.param([interim(103, "X: " + "y" * 7_000)] * 6, id="bytes"),
+    ],
+)
+def test_more_interim_responses_than_anybody_needs_are_no_answer(before: list[bytes]):
+    with Endpoint(answering(b"".join(before) + response("200 OK"))) as endpoint:
+        assert kind_of(post(endpoint)) is ErrorKind.HTTP
+
+
 @pytest.mark.parametrize("status", [100, 102, 103])
 def test_a_flood_of_interim_responses_ends_long_before_the_deadline(status: int):
     def script(conversation: Conversation) -> None:

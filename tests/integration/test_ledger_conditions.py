@@ -14,6 +14,7 @@ import pytest
 
 from sync.contract.facts import EventType
 from sync.detection.activation import activate
+from sync.detection.completions import Enqueued, enqueue
 from sync.detection.current_facts import check_held
 from sync.detection.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.attempts import finalize, settle_logged
@@ -498,6 +499,26 @@ def test_only_one_activation_of_a_type_is_inserted(ledger: Warehouse) -> None:
     for _ in range(2):
         activate(ledger, clock=lambda: NOW, activated_at=None)
     assert [row["event_type"] for row in ledger.rows(LEASES)] == [TYPE, OTHER]
+
+
+def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
+    """And the activation of another type says nothing of this one."""
+    create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
+    add_completions(ledger, [completion(1, PAST)])
+    another = "11111111-2222-4333-8444-555555555555"
+    rows = [
+        pending(1, event_type=OTHER.value),
+        pending(1, enterprise_customer_uuid=another),
+        pending(1, courserun_key="course-v1:Other+C1+2026"),
+        pending(2),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    add_activation(ledger, OTHER, None, None)
+    ledger.execute(f"update analytics.sync.{ACTIVATIONS} set first_used_at = '2020-01-01'")
+    since = NOW - timedelta(days=1)
+    for recorded in (1, 0):
+        found = enqueue(ledger, run_id="run-1", clock=lambda: NOW, activated_at=since)
+        assert found == Enqueued(since, recorded, 0)
 
 
 def test_of_rows_of_one_endpoint_the_one_with_the_highest_version_stays(ledger: Warehouse) -> None:

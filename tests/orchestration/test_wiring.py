@@ -225,11 +225,11 @@ OPERATED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], tuple[object
         "backfill",
         CONFIRMED
         | {key: SELECTED[key] for key in ("since", "until", "enterprise")}
-        | {"limit": 19},
+        | {"limit": 19, "confirm_count": 2},
         "release",
         {
             "requested_by": "ticket 4711",
-            "confirmed": 3,
+            "confirmed": 2,
             "setting": "confirm_count:",
             "clock": clock,
             "backfill_id": of_run,

@@ -1,6 +1,6 @@
 {#
     Batches, of those loaded within the lookback, whose number of lines is not the processed one.
-    A SELECT of file_name and loaded_at.
+    A SELECT of file_name and loaded_at. The raw lines are only counted, never read.
 #}
 {% macro changed_batches(arrived, processed) %}
     with
@@ -12,20 +12,22 @@
 
     arrived_batches as (
         select
-            arrived.file_name,
-            arrived.loaded_at,
+            coalesce(arrived.file_name, '') as file_name,
+            arrived.loaded_at::timestamp_ntz as loaded_at,
             count(*) as line_count
         from {{ arrived }} as arrived
         cross join lookback
-        where lookback.loaded_after is null or arrived.loaded_at > lookback.loaded_after
-        group by arrived.file_name, arrived.loaded_at
+        where
+            lookback.loaded_after is null
+            or arrived.loaded_at::timestamp_ntz > lookback.loaded_after
+        group by coalesce(arrived.file_name, ''), arrived.loaded_at::timestamp_ntz
     ),
 
     processed_batches as (
         select
             processed.file_name,
             processed.loaded_at,
-            count(*) as line_count
+            sum(iff(processed.is_line_start, 1, 0)) as line_count
         from {{ processed }} as processed
         cross join lookback
         where processed.loaded_at > lookback.loaded_after

@@ -1,23 +1,28 @@
 {#
-    Course run in a URL or a path without percent-encoding, for the var "course_from_url"; NULL
-    without one. It stands after /courses/, in either style of keys, or is the run that a block
-    after /xblock/ belongs to; a block of a CCX belongs to the CCX.
+    Course run in the path of a URL without percent-encoding, for the var "course_from_url"; NULL
+    without one. A key in the new style is one wherever it stands as a part of the path: after
+    /courses/ in the LMS, /learning/course/ or /course/ in the learning application, /discussions/,
+    /ora/, /api/mobile/. One in the old style looks like any three parts and must follow the first
+    two of these. A block or an asset belongs to the run it names, and one of a CCX to the CCX.
+    /c4x/ and i4x:// name no run.
 #}
 {% macro courserun_in_url(url) -%}
     {%- set part = '[^/:+?#&[:space:]]+' -%}
     {%- set block = part ~ '[+]' ~ part ~ '[+]' ~ part -%}
     coalesce(
         regexp_substr(
-            {{ url }}, '/courses/((course|ccx)-v1:[^/?#&[:space:]]+)', 1, 1, 'e', 1
+            {{ url }}, '/((course|ccx)-v1:[^/+[:space:]]+[+][^/+[:space:]]+[+][^/?#&[:space:]]+)',
+            1, 1, 'e', 1
         ),
         regexp_substr(
-            {{ url }}, '/courses/({{ part }}/{{ part }}/{{ part }})', 1, 1, 'e', 1
+            {{ url }}, '/(courses|learning/course)/({{ part }}/{{ part }}/{{ part }})',
+            1, 1, 'e', 2
         ),
         'course-v1:' || regexp_substr(
-            {{ url }}, '/xblock/block-v1:({{ block }})[+]type@', 1, 1, 'e', 1
+            {{ url }}, '/(block|asset)-v1:({{ block }})[+]type@', 1, 1, 'e', 2
         ),
         'ccx-v1:' || regexp_substr(
-            {{ url }}, '/xblock/ccx-block-v1:({{ block }}[+]ccx@[0-9]+)[+]type@', 1, 1, 'e', 1
+            {{ url }}, '/ccx-(block|asset)-v1:({{ block }}[+]ccx@[0-9]+)[+]type@', 1, 1, 'e', 2
         )
     )
 {%- endmacro %}

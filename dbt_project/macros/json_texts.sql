@@ -37,3 +37,14 @@
         {{ fields }}:{{ path }}::varchar
     {%- endif -%}
 {%- endmacro %}
+
+{# Characters of a text that is the inside of a JSON string; NULL when it is not. #}
+{% macro json_unescaped(text) -%}
+    {%- if target.name == 'embedded' -%}
+        json_extract_string(
+            case when json_valid('"' || {{ text }} || '"') then '"' || {{ text }} || '"' end, '$'
+        )
+    {%- else -%}
+        try_parse_json('"' || {{ text }} || '"')::varchar
+    {%- endif -%}
+{%- endmacro %}

@@ -37,6 +37,7 @@
         'clock_future_tolerance_seconds': var('clock_future_tolerance_seconds'),
         'clock_past_tolerance_days': var('clock_past_tolerance_days'),
         'course_from_url': var('course_from_url'),
+        'earliest_event_at': var('earliest_event_at') | string,
         'event_selection': var('event_selection'),
         'learning_event_patterns': seed.get('checksum', {}).get('checksum', ''),
         'long_gap_rule': var('long_gap_rule'),

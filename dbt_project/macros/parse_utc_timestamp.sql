@@ -26,3 +26,8 @@
 {% macro cut_to_microseconds(text) -%}
     regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\\1')
 {%- endmacro %}
+
+{# TIMESTAMP_NTZ in UTC before which no tracking log was written. #}
+{% macro earliest_event() -%}
+    '{{ var("earliest_event_at") }}'::timestamp_ntz
+{%- endmacro %}

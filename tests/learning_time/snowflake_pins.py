@@ -118,6 +118,38 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("try_parse_json('{\"a\": 1}'):a.b::varchar", None),
         ("try_parse_json('[1]'):a::varchar", None),
     ],
+    "PARSE_JSON": [("parse_json('[0]')[0]::varchar", "0")],
+    "CONTAINS": [
+        ("contains('abc', 'b')", True),
+        ("contains('abc', '.')", False),
+        ("contains(null, 'a')", None),
+    ],
+    "OBJECT_KEYS": [("object_keys(parse_json('{\"a\": 1}'))[0]::varchar", "a")],
+    "FILTER": [
+        (
+            "filter(object_keys(parse_json('{\"a\": 1, \"b\": 2}')), name -> contains(name, 'b'))"
+            "[0]::varchar",
+            "b",
+        ),
+        ("filter(object_keys(parse_json('{}')), name -> contains(name, 'b'))[0]::varchar", None),
+    ],
+    "GET": [
+        ("get(parse_json('{\"a\": {\"b\": 1}}'), 'a')::varchar", '{"b":1}'),
+        ("get(parse_json('{\"a\": 1}'), null)::varchar", None),
+    ],
+    "ARRAY_SIZE": [
+        ("array_size(parse_json('[1, 2]'))", 2),
+        ("array_size(parse_json('{\"a\": 1}'))", None),
+        ("array_size(try_parse_json(null))", None),
+    ],
+    "FLATTEN": [
+        (
+            "(select listagg(child.index || ':' || child.value::varchar, ',') "
+            "within group (order by child.index) "
+            "from lateral flatten(input => parse_json('[\"a\", {\"b\": 1}]')) as child)",
+            '0:a,1:{"b":1}',
+        ),
+    ],
     "LEAST": [
         ("least(1, null)", None),
         ("least('2026-03-04'::timestamp_ntz, null::timestamp_ntz)", None),

@@ -3,7 +3,8 @@
                 line that ties with the newest one, or one with a clock ahead would be lost.
     Lookback    batches of the last `late_arrival_days` before the newest processed one, and of
                 these only such whose number of lines has changed. A batch is one file loaded at
-                one moment. So nothing is read twice, and a batch that commits late is found.
+                one moment. So nothing is read twice, and a batch that commits late is found. A
+                line may hold several records; lines are counted by the first of each.
     Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once, and without
                 it this model stops; so does the deletion of raw lines (docs/learning-time.md). The
                 arrival of data never does.
@@ -16,7 +17,7 @@
     'pause_video', 'edx.video.paused', 'stop_video', 'edx.video.stopped',
     'seek_video', 'edx.video.position.changed',
 ] %}
-{% set arrived = ref('stg_tracking__events') %}
+{% set arrived = source('tracking', 'tracking_logs') %}
 {% set is_increment = is_incremental() and execute %}
 {% if is_increment %}{{ stop_unless_one_rule(this) }}{% endif %}
 
@@ -93,12 +94,18 @@ final as (
         loaded_at,
         processed_at,
         {{ rule_version() }} as rule_version,
+        is_line_start,
         outcome,
         screening,
-        -- When the log wrote the line. A telephone's own clock says nothing about the log.
+        -- When the log wrote the line. A telephone's own clock says nothing about the log, and
+        -- neither does one that is ahead of the load.
         case
             when outcome = 'quarantined' then null
             when event_source = 'mobile' then received_at
+            when
+                event_at
+                > dateadd(second, {{ var('clock_future_tolerance_seconds') }}, loaded_at)
+                then null
             else event_at
         end as logged_at,
         case when outcome = 'learning' then user_id end as user_id,

@@ -9,6 +9,18 @@
     'list_instructor_tasks', 'list_report_downloads', 'save_user_state', '/notifier_api/',
     '/heartbeat', 'xdomain_proxy', 'jsi18n', '/instructor', '/admin/',
 ] %}
+{# Paths of the authoring site, on whatever host it is. Learners have /course/<run>/<page>. #}
+{% set authoring = [
+    '(course-authoring|authoring|preview|container|container_embed|settings|library|orphan)/.*',
+    '(course_info|course_team|course_rerun|course_notifications|assets|import|import_status'
+    ~ '|export|export_status|export_output|tabs|textbooks|videos|video_images|group_configurations'
+    ~ '|certificates|checklists|utilities|transcript_preferences)/(course|ccx|library)-v1:.*',
+    'course/[^/?#]+/?([?#].*|search_reindex.*)?',
+    'xblock/(outline|container)/.*',
+    'xblock/[^/]+/(studio_view|author_view|container_preview|container_child_preview'
+    ~ '|reorderable_container_child_preview|visibility_view|editor|outline|container)([/?#].*)?',
+    'api/contentstore/.*',
+] | join('|') %}
 
 with
 
@@ -66,12 +78,15 @@ screened as (
                 then 'line_without_object'
             when is_unreadable then 'line_unreadable'
             {{ when_erased('user_id') }}
+            when not is_event then 'line_not_an_event'
             when coalesce(event_source, '') not in ('browser', 'mobile', 'server')
                 then 'source_not_activity'
+            when is_context_unreadable then 'context_unreadable'
             when user_text is null then 'user_missing'
             when user_id is null then 'user_unusable'
             when courserun_key is null and course_text is null then 'courserun_missing'
             when courserun_key is null then 'courserun_unusable'
+            when is_time_impossible then 'time_impossible'
             when event_at is null then 'time_unusable'
             when
                 event_at > dateadd(
@@ -94,6 +109,11 @@ screened as (
             when
                 regexp_like(host, '{{ var("studio_host_pattern") }}', 'i')
                 or regexp_like(page, 'https?://{{ var("studio_host_pattern") }}', 'is')
+                or (
+                    startswith(event_name, '/')
+                    and regexp_like(event_name, '/({{ authoring }})', 's')
+                )
+                or regexp_like(page, 'https?://[^/]+/({{ authoring }})', 's')
                 then 'studio'
             {% if var('course_from_url') %}
             -- Only the URL names the run of these: so does every request of an open dashboard.
@@ -123,12 +143,14 @@ final as (
         file_name,
         loaded_at,
         raw_line,
+        is_line_start,
         screening,
         case
             when screening = 'learning' then 'learning'
             when
                 screening in (
-                    'line_without_object', 'line_unreadable', 'courserun_unusable',
+                    'line_without_object', 'line_unreadable', 'line_not_an_event',
+                    'context_unreadable', 'courserun_unusable', 'time_impossible',
                     'time_unusable', 'time_in_future', 'time_too_old'
                 )
                 then 'quarantined'

@@ -1,11 +1,19 @@
+{#
+    One row per record. A line is one record, unless it is a list or several objects side by side.
+#}
 {% set paths = [
     'name', 'event_type', 'event_source', 'time', 'event', 'agent', 'host', 'page',
     'context.user_id', 'context.course_id', 'context.received_at',
-] %}
+] + (['context.path'] if var('course_from_url') else []) %}
+{% set context_paths = ['user_id', 'course_id', 'received_at', 'path'] %}
+{% set payload_paths = ['course_id'] %}
 {% set new_style_run = '(course|ccx)-v1:[^/+[:space:]]+[+][^/+[:space:]]+[+][^/?&#[:space:]]+' %}
 {% set old_style_run = '[^/+:[:space:]]+/[^/+[:space:]]+/[^/?&#+[:space:]]+' %}
+{% set run = new_style_run ~ '|' ~ old_style_run %}
 {# Whitespace that logs leave around values; TRIM alone takes only spaces. #}
 {% set edges = "'^[[:space:]]+|[[:space:]]+$'" %}
+{# Enough for Docker's log in a shipper's message in the list of a stream, side by side. #}
+{% set steps = ['list', 'field', 'field', 'list', 'field', 'list', 'field', 'field'] %}
 
 with
 
@@ -14,11 +22,11 @@ source as (
 ),
 
 -- A logger may write its own prefix before the object.
-objects as (
+lines as (
     select
         line as raw_line,
         coalesce(file_name, '') as file_name,
-        loaded_at,
+        loaded_at::timestamp_ntz as loaded_at,
         case
             when startswith(line, '{') then line
             when position('{' in line) > 0 then substr(line, position('{' in line))
@@ -26,20 +34,13 @@ objects as (
     from source
 ),
 
--- NUL padding and a brace in the prefix are rare: they get a second attempt, not a cost on every
--- line.
 parsed as (
     select
         raw_line,
         file_name,
         loaded_at,
-        coalesce(
-            {{ json_document('object_text') }},
-            {{ json_document(
-                "replace(substr(object_text, position('{\"' in object_text)), chr(0), '')"
-            ) }}
-        ) as document
-    from objects
+        coalesce({{ json_document('object_text') }}, {{ json_dressed('raw_line') }}) as document
+    from lines
 ),
 
 picked as (
@@ -47,17 +48,113 @@ picked as (
         raw_line,
         file_name,
         loaded_at,
-        document is null as is_unreadable,
+        document,
         {{ json_texts('document', paths) }} as fields
     from parsed
 ),
 
-texts as (
+-- Nearly every line is an event by now; only the others are looked into, one step at a time.
+step_0 as (
     select
         raw_line,
         file_name,
         loaded_at,
+        true as is_line_start,
+        document,
+        fields,
+        coalesce(
+            {{ json_text('fields', paths, 'event_source') }} is not null
+            and coalesce(
+                nullif({{ json_text('fields', paths, 'name') }}, ''),
+                nullif({{ json_text('fields', paths, 'event_type') }}, '')
+            ) is not null,
+            false
+        ) as is_bare
+    from picked
+),
+
+{% for kind in steps %}
+{% if kind == 'list' %}
+lists_{{ loop.index }} as (
+    select
+        *,
+        case when is_bare then false else {{ is_list_of_records('document') }} end as is_list
+    from step_{{ loop.index0 }}
+),
+
+elements_{{ loop.index }} as (
+    {{ with_elements('lists_' ~ loop.index) }}
+),
+
+inner_{{ loop.index }} as (
+    select
+        raw_line,
+        file_name,
+        loaded_at,
+        is_line_start and coalesce(startswith(element, '1:'), true) as is_line_start,
+        document,
+        fields,
+        is_bare,
+        replace(
+            substr(element, position(':' in element) + 1), '{{ record_separator() }}', ''
+        ) as inner_text
+    from elements_{{ loop.index }}
+),
+
+{% else %}
+inner_{{ loop.index }} as (
+    select
+        *,
+        case when not is_bare then {{ enveloped_text('document') }} end as inner_text
+    from step_{{ loop.index0 }}
+),
+
+{% endif %}
+step_{{ loop.index }} as (
+    select
+        {% if kind == 'list' %}
+        coalesce(inner_text, raw_line) as raw_line,
+        {% else %}
+        raw_line,
+        {% endif %}
+        file_name,
+        loaded_at,
+        is_line_start,
+        case
+            when inner_text is null then document
+            else coalesce(
+                {{ json_document("substr(inner_text, position('{' in inner_text))") }},
+                {{ json_dressed('inner_text') }}
+            )
+        end as document,
+        fields,
+        is_bare
+    from inner_{{ loop.index }}
+),
+
+{% endfor %}
+opened as (
+    select
+        raw_line,
+        file_name,
+        loaded_at,
+        is_line_start,
+        document is null as is_unreadable,
+        case when is_bare then true else {{ is_tracking_event('document') }} end as is_event,
+        document,
+        case when is_bare then fields else {{ json_texts('document', paths) }} end as fields
+    from step_{{ steps | length }}
+),
+
+extracted as (
+    select
+        raw_line,
+        file_name,
+        loaded_at,
+        is_line_start,
         is_unreadable,
+        is_event,
+        document,
         nullif({{ json_text('fields', paths, 'name') }}, '') as name_text,
         nullif({{ json_text('fields', paths, 'event_type') }}, '') as type_text,
         {{ json_text('fields', paths, 'event_source') }} as event_source,
@@ -66,38 +163,126 @@ texts as (
         {{ json_text('fields', paths, 'agent') }} as agent,
         {{ json_text('fields', paths, 'host') }} as host,
         {{ json_text('fields', paths, 'page') }} as page,
-        nullif(
-            regexp_replace({{ json_text('fields', paths, 'context.user_id') }}, {{ edges }}), ''
-        ) as user_text,
-        nullif(
-            regexp_replace({{ json_text('fields', paths, 'context.course_id') }}, {{ edges }}), ''
-        ) as course_text,
-        {{ json_text('fields', paths, 'context.received_at') }} as received_text
-    from picked
+        {{ json_text('fields', paths, 'context.user_id') }} as user_field,
+        {{ json_text('fields', paths, 'context.course_id') }} as course_field,
+        {{ json_text('fields', paths, 'context.received_at') }} as received_field,
+        {% if var('course_from_url') %}
+        {{ json_text('fields', paths, 'context.path') }} as path_field
+        {% else %}
+        null::varchar as path_field
+        {% endif %}
+    from opened
+),
+
+-- What tells nothing of learner and course run may hold them as text.
+contexts as (
+    select
+        *,
+        case
+            when user_field is null and course_field is null and received_field is null
+                then {{ json_text(json_texts('document', ['context']), ['context'], 'context') }}
+        end as context_text
+    from extracted
+),
+
+read_contexts as (
+    select
+        *,
+        case when startswith(context_text, '{') then {{ json_document('context_text') }} end
+            as context_document
+    from contexts
+),
+
+picked_contexts as (
+    select
+        *,
+        {{ json_texts('context_document', context_paths) }} as context_fields
+    from read_contexts
+),
+
+texts as (
+    select
+        *,
+        context_text is not null and context_document is null as is_context_unreadable,
+        nullif(regexp_replace(
+            coalesce(user_field, {{ json_text('context_fields', context_paths, 'user_id') }}),
+            {{ edges }}
+        ), '') as user_text,
+        nullif(regexp_replace(
+            coalesce(course_field, {{ json_text('context_fields', context_paths, 'course_id') }}),
+            {{ edges }}
+        ), '') as course_text,
+        coalesce(
+            received_field, {{ json_text('context_fields', context_paths, 'received_at') }}
+        ) as received_text,
+        {% if var('course_from_url') %}
+        coalesce(
+            path_field, {{ json_text('context_fields', context_paths, 'path') }}
+        ) as path_text
+        {% else %}
+        null::varchar as path_text
+        {% endif %}
+    from picked_contexts
+),
+
+-- Requests that belong to no page of a course say in their payload which course they are for.
+payloads as (
+    select
+        *,
+        case
+            when course_text is null and contains(payload_text, 'course_id')
+                then {{ json_document('payload_text') }}
+        end as payload_document
+    from texts
+),
+
+payload_courses as (
+    select
+        *,
+        regexp_replace(
+            {{ json_text(
+                json_texts('payload_document', payload_paths), payload_paths, 'course_id'
+            ) }},
+            {{ edges }}
+        ) as payload_course_field
+    from payloads
 ),
 
 decoded as (
     select
         *,
         {% if var('course_from_url') %}
-        -- The server logs the path of a request as the event, the browser the page it is on.
-        {{ decoded_courserun("replace(case event_source "
-            ~ "when 'server' then coalesce(name_text, type_text) when 'browser' then page "
-            ~ "end, '%40', '@')") }} as url_text,
+        -- The server logs the path of a request as the event, the others the page they are on.
+        {{ decoded_courserun("replace(split_part(split_part(case "
+            ~ "when event_source <> 'server' then page "
+            ~ "when startswith(coalesce(name_text, type_text), '/') "
+            ~ "then coalesce(name_text, type_text) else path_text "
+            ~ "end, '?', 1), '#', 1), '%40', '@')") }} as url_text,
         {% endif %}
-        {{ decoded_courserun('course_text') }} as decoded_course_text
-    from texts
+        {{ decoded_courserun('course_text') }} as decoded_course_text,
+        {{ decoded_courserun('payload_course_field') }} as payload_course_text
+    from payload_courses
 ),
 
 located as (
     select
         *,
-        {% if var('course_from_url') %}
-        coalesce(decoded_course_text, {{ courserun_in_url('url_text') }}) as found_course_text
-        {% else %}
-        decoded_course_text as found_course_text
-        {% endif %}
+        coalesce(
+            decoded_course_text,
+            case when regexp_like(payload_course_text, '{{ run }}') then payload_course_text end
+            {%- if var('course_from_url') %},
+            {{ courserun_in_url('url_text') }}
+            {%- endif %}
+        ) as found_course_text
     from decoded
+),
+
+timed as (
+    select
+        *,
+        {{ parse_utc_timestamp('time_text') }} as written_at,
+        {{ parse_utc_timestamp('received_text') }} as written_received_at
+    from located
 ),
 
 final as (
@@ -106,7 +291,10 @@ final as (
         file_name,
         loaded_at,
         raw_line,
+        is_line_start,
         is_unreadable,
+        is_event,
+        is_context_unreadable,
 
         -- what happened
         coalesce(name_text, type_text) as event_name,
@@ -119,22 +307,28 @@ final as (
 
         -- who, where, when; NULL beside a text means that the text is unusable
         user_text,
+        -- JSON has one kind of number: 12.0 is the same id as 12.
         case
-            when regexp_like(user_text, '0*[1-9][0-9]{0,17}')
-                then try_cast(user_text as number(38, 0))
+            when regexp_like(user_text, '0*[1-9][0-9]{0,17}([.]0+)?')
+                then try_cast(split_part(user_text, '.', 1) as number(38, 0))
         end as user_id,
         course_text,
         case
-            when
-                length(found_course_text) <= 255
-                and regexp_like(
-                    found_course_text, '{{ new_style_run }}|{{ old_style_run }}'
-                )
+            when length(found_course_text) <= 255 and regexp_like(found_course_text, '{{ run }}')
                 then found_course_text
         end as courserun_key,
-        {{ parse_utc_timestamp('time_text') }} as event_at,
-        {{ parse_utc_timestamp('received_text') }} as received_at
-    from located
+        case when written_at >= {{ earliest_event() }} then written_at end as event_at,
+        coalesce(written_at < {{ earliest_event() }}, false) as is_time_impossible,
+        -- A receipt before there were logs, or after the load, is none.
+        case
+            when
+                written_received_at >= {{ earliest_event() }}
+                and written_received_at <= dateadd(
+                    second, {{ var('clock_future_tolerance_seconds') }}, loaded_at
+                )
+                then written_received_at
+        end as received_at
+    from timed
 )
 
 select * from final

@@ -1,0 +1,409 @@
+"""What the models read out of raw lines, whatever was put around the events in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync.loading.raw import insert_rows
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.conftest import Dbt
+from tests.dbt.scenario import RUN, line, prepare
+from tests.support.clean import drop_all_schemas
+
+AT = "2026-03-04T09:00:00.250000+00:00"
+LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)
+EVENT = line(7, AT, event='{"id": "a}{b}, {c", "currentTime": 1.5}')
+READ = (
+    "select outcome, screening, user_id, courserun_key, event_at, event_name, payload_text, "
+    "is_line_start from analytics.intermediate.int_tracking_events_screened"
+)
+Row = dict[str, Any]
+Read = Callable[..., list[Row]]
+
+
+@pytest.fixture(scope="module")
+def engine(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+    """A warehouse with empty tables; nothing is built."""
+    with open_warehouse(warehouse_settings, purpose="tests") as opened:
+        drop_all_schemas(opened)
+        prepare(opened)
+        yield opened
+
+
+def reader(engine: Warehouse, dbt: Dbt, parameters: str) -> Read:
+    """A function from raw lines to what the screening says of each record of them."""
+    dbt(
+        *("run", "--select", "int_tracking_events_screened", "stg_tracking__events"),
+        *("--vars", parameters),
+    )
+
+    def read(*lines: str | None, loaded_at: datetime = LOADED_AT) -> list[Row]:
+        engine.execute("delete from raw.tracking.tracking_logs")
+        rows = [{"line": one, "file_name": "f", "loaded_at": loaded_at} for one in lines]
+        insert_rows(engine, "tracking_logs", rows)
+        return engine.rows(READ)
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def read(engine: Warehouse, dbt: Dbt) -> Read:
+    """Under the default rule."""
+    dbt("seed")
+    return reader(engine, dbt, "{}")
+
+
+def facts(rows: Sequence[Row]) -> list[Row]:
+    """Rows without their place in a line, in a fixed order."""
+    picked = [{key: one[key] for key in one if key != "is_line_start"} for one in rows]
+    return sorted(picked, key=repr)
+
+
+def _wrapped(**fields: Any) -> str:
+    return json.dumps(fields)
+
+
+CRI = f"2026-03-04T09:00:01.1Z stdout F {EVENT}"
+PREFIXED = f"2026-03-04 09:00:01,123 INFO 12 [tracking] [user 7] [ip 192.0.2.1] logger.py:42 - {EVENT}"
+ENVELOPES = {
+    "bare": EVENT,
+    "logger prefix": PREFIXED,
+    "syslog": f"<134>1 2026-03-04T09:00:01Z lms-1 tracking 9 - - {EVENT}",
+    "containerd": CRI,
+    "byte order mark": "\ufeff" + EVENT,
+    "Docker": _wrapped(log=PREFIXED + "\n", stream="stderr", time="2026-03-04T09:00:02.5Z"),
+    "Fluent Bit": _wrapped(
+        date=1772614802.1, log=CRI, kubernetes={"labels": {"a": "b"}, "host": "n1"}
+    ),
+    "Fluentd": _wrapped(message=EVENT, tag="lms", kubernetes={"pod_name": "lms-1"}),
+    "Filebeat": _wrapped(**{"@timestamp": "2026-03-04T09:00:02Z", "message": EVENT, "host": {}}),
+    "Filebeat, decoded": _wrapped(**{"@timestamp": "x", "json": json.loads(EVENT)}),
+    "CloudWatch": _wrapped(
+        messageType="DATA_MESSAGE",
+        logGroup="lms",
+        logEvents=[{"id": "1", "timestamp": 1772614802000, "message": EVENT}],
+    ),
+    "Loki": _wrapped(streams=[{"stream": {"app": "lms"}, "values": [["1772614802000", EVENT]]}]),
+    "logcli": _wrapped(labels={"app": "lms"}, line=EVENT, timestamp="2026-03-04T09:00:02Z"),
+    "journald": _wrapped(MESSAGE=PREFIXED, PRIORITY="6", _PID="12"),
+    "Google text": _wrapped(textPayload=EVENT, resource={"type": "k8s"}, timestamp="x"),
+    "Google JSON": _wrapped(jsonPayload=json.loads(EVENT), resource={"type": "k8s"}),
+    "Google JSON message": _wrapped(jsonPayload={"message": EVENT}, severity="INFO"),
+    "Splunk": _wrapped(time=1772614802.1, host="lms-1", source="tracking", event=json.loads(EVENT)),
+    "Kafka": _wrapped(topic="t", partition=0, offset=3, key=None, value=EVENT),
+    "Kafka Connect": _wrapped(schema={"type": "string"}, payload=json.loads(EVENT)),
+    "CloudEvents": _wrapped(specversion="1.0", type="x", data=json.loads(EVENT)),
+    "event bus": _wrapped(event={"data": {"tracking_event": EVENT}}),
+    "Elasticsearch": _wrapped(_index="logs", _source={"message": EVENT}),
+    "unknown key": _wrapped(some_shipper_of_tomorrow={"deep": {"inside": EVENT}}),
+    "context as text": json.dumps(
+        json.loads(EVENT) | {"context": json.dumps(json.loads(EVENT)["context"])}
+    ),
+    "JSON string": json.dumps(EVENT),
+    "logfmt": f"level=info msg={json.dumps(EVENT)} caller=x",
+    "list": f"[{EVENT}]",
+    "list of texts": json.dumps([EVENT]),
+    "trailing comma": EVENT + ",",
+    "NUL padding": EVENT + "\0\0\0",
+    "twice": _wrapped(log=_wrapped(log=PREFIXED, stream="stdout"), kubernetes={}),
+    "three times": _wrapped(message=_wrapped(log=_wrapped(MESSAGE=EVENT))),
+    "Docker in CloudWatch": _wrapped(
+        logEvents=[{"id": "1", "message": _wrapped(log=PREFIXED, stream="stdout")}]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_an_event_in_an_envelope_is_the_event(read: Read, name: str) -> None:
+    (bare,) = read(EVENT)
+    assert bare["screening"] == "learning" and bare["user_id"] == 7
+    assert read(ENVELOPES[name]) == [bare]
+
+
+SECOND = line(8, "2026-03-04T09:01:00+00:00", name="problem_check", event={"id": "}{", "a": [{}, {}]})
+SEPARATORS = ["", " ", "\t", ",", " , ", "\r"]
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_objects_side_by_side_are_as_many_lines(read: Read, separator: str) -> None:
+    apart = read(EVENT, SECOND, EVENT)
+    together = read(separator.join([EVENT, SECOND, EVENT]))
+    assert facts(together) == facts(apart)
+    assert [one["is_line_start"] for one in together].count(True) == 1
+
+
+def test_a_list_of_events_in_an_envelope_is_as_many_events(read: Read) -> None:
+    apart = facts(read(EVENT, SECOND))
+    assert facts(read(json.dumps([json.loads(EVENT), json.loads(SECOND)]))) == apart
+    events = [{"id": str(n), "message": one} for n, one in enumerate((EVENT, SECOND))]
+    cloudwatch = _wrapped(messageType="DATA_MESSAGE", logEvents=events)
+    assert facts(read(cloudwatch)) == apart
+    assert facts(read(cloudwatch + cloudwatch)) == facts(read(EVENT, SECOND, EVENT, SECOND))
+    loki = {"stream": {}, "values": [["1", EVENT], ["2", SECOND]]}
+    assert facts(read(_wrapped(streams=[loki]))) == apart
+    assert facts(read(_wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
+
+
+def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) -> None:
+    events = [{"message": "started"}, {"message": EVENT}, {"message": "{not json"}]
+    rows = read(_wrapped(logEvents=events))
+    assert sorted(one["screening"] for one in rows) == [
+        *("learning", "line_not_an_event", "line_not_an_event"),
+    ]
+
+
+def test_half_a_record_at_the_end_takes_the_line_into_quarantine(read: Read) -> None:
+    """What is cut off might be anything, so the whole line is told instead of a part of it."""
+    (row,) = read(EVENT + SECOND[:100])
+    assert row["screening"] == "line_unreadable"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"log":"Booting worker with pid: 7\\n","stream":"stderr","time":"2026-03-04T09:00:00Z"}',
+        '{"actor":{"mbox":"mailto:a@example.com"},"verb":{"id":"x"},"timestamp":"2026-03-04T09:00:00Z"}',
+        '{"time":"2026-03-04T09:00:00Z","context":{"user_id":7}}',
+        '{"event_source":"browser","time":"2026-03-04T09:00:00Z"}',
+        '{"event_source":null,"name":"play_video"}',
+        '{"message":"event_source is missing {"}',
+        "{}",
+        "[{}]",
+        '{"a":[]}',
+    ],
+)
+def test_an_object_that_is_no_tracking_event_is_quarantined(read: Read, text: str) -> None:
+    (row,) = read(text)
+    assert (row["outcome"], row["is_line_start"]) == ("quarantined", True)
+    assert row["screening"] in ("line_not_an_event", "line_unreadable")
+
+
+wrappers = st.sampled_from(
+    [
+        lambda text: json.dumps({"log": text + "\n", "stream": "stderr", "time": "2031-01-01T00:00:00Z"}),
+        lambda text: json.dumps({"@timestamp": "2031-01-01T00:00:00Z", "message": text}),
+        lambda text: json.dumps({"kubernetes": {"pod": "{}"}, "date": 1.5, "log": text}),
+        lambda text: f"2031-01-01T00:00:00Z stderr F {text}",
+        lambda text: f"Jan 01 00:00:00 host app[{{7}}]: [tracking] - {text}",
+        lambda text: json.dumps({"jsonPayload": {"message": text}}),
+    ]
+)
+payloads = st.one_of(
+    st.text("ab{}[],: \\\"\n\u00e9\U0001f600", max_size=12),
+    st.dictionaries(st.text("ab}{", max_size=3), st.text('}{ ,"', max_size=5), max_size=2),
+)
+
+
+@given(payload=payloads, layers=st.lists(wrappers, max_size=3), ascii_only=st.booleans())
+@settings(max_examples=25)
+def test_any_event_in_any_layers_reads_as_the_bare_one(
+    read: Read, payload: object, layers: list[Callable[[str], str]], ascii_only: bool
+) -> None:
+    bare = json.dumps(json.loads(EVENT) | {"event": payload}, ensure_ascii=ascii_only)
+    text = bare
+    for wrap in layers:
+        text = wrap(text)
+    assert read(text) == read(bare)
+
+
+@given(
+    events=st.lists(payloads, min_size=2, max_size=4),
+    separator=st.sampled_from(SEPARATORS),
+    outer=st.one_of(st.none(), wrappers),
+)
+@settings(max_examples=25)
+def test_any_events_side_by_side_are_those_on_lines_of_their_own(
+    read: Read,
+    events: list[object],
+    separator: str,
+    outer: Callable[[str], str] | None,
+) -> None:
+    lines = [json.dumps(json.loads(EVENT) | {"event": one}) for one in events]
+    together = separator.join(lines)
+    assert facts(read(outer(together) if outer else together)) == facts(read(*lines))
+
+
+MFE = "https://apps.example.com/learning/course/course-v1:ExampleX+DATA101+2026_T1"
+
+
+def _nowhere(**changes: Any) -> str:
+    """An event whose context names no course run."""
+    context = {"user_id": 7, "course_id": "", "path": "/event"}
+    return line(7, AT, **{"context": context, "page": None} | changes)
+
+
+def test_a_course_run_that_the_payload_names_counts(read: Read) -> None:
+    """Bookmarks and course tools: the request belongs to no page of a course."""
+    for payload in ({"course_id": RUN}, json.dumps({"course_id": RUN}), {"course_id": RUN + "\n"}):
+        (row,) = read(_nowhere(name="edx.bookmark.added", event=payload))
+        assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
+
+
+@pytest.mark.parametrize("course_id", ["", None, 5, "no key", ["x"], "course-v1:ExampleX+DATA101"])
+def test_a_payload_without_a_course_run_names_none(read: Read, course_id: object) -> None:
+    (row,) = read(_nowhere(name="edx.bookmark.listed", event={"course_id": course_id}))
+    assert row["screening"] == "courserun_missing"
+
+
+def test_the_context_is_believed_before_the_payload(read: Read) -> None:
+    (row,) = read(line(7, AT, event={"course_id": "course-v1:ExampleX+Other+T1"}))
+    assert row["courserun_key"] == RUN
+
+
+@pytest.mark.parametrize(
+    ("time", "screening"),
+    [
+        ("0000-01-01T00:00:00Z", "time_"),
+        ("0001-01-01T00:00:00Z", "time_impossible"),
+        ("0001-01-01T00:00:00+14:00", "time_"),
+        ("1970-01-01T00:00:00Z", "time_impossible"),
+        ("2011-12-31T23:59:59.999999Z", "time_impossible"),
+        ("2012-01-01T00:00:00Z", "learning"),
+        ("2026-13-04T09:00:00Z", "time_unusable"),
+        ("9999-12-31T23:59:59Z", "time_in_future"),
+    ],
+)
+def test_an_impossible_time_is_quarantined_with_its_reason(
+    read: Read, time: str, screening: str
+) -> None:
+    (row,) = read(line(7, time))
+    assert row["screening"].startswith(screening)
+    assert (row["outcome"], row["event_at"] is None) == (
+        ("learning", False) if screening == "learning" else ("quarantined", row["event_at"] is None)
+    )
+
+
+@pytest.mark.parametrize("received_at", ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
+def test_an_impossible_receipt_vouches_for_no_time(
+    read: Read, engine: Warehouse, received_at: str
+) -> None:
+    context = {"user_id": 7, "course_id": RUN, "received_at": received_at}
+    (row,) = read(line(7, "9998-01-01T00:00:00Z", event_source="mobile", context=context))
+    assert row["screening"] == "time_in_future"
+    (row,) = read(line(7, AT, event_source="mobile", context=context))
+    assert row["screening"] == "learning"
+    kept = "select received_at from analytics.intermediate.int_tracking_events_screened"
+    assert engine.rows(kept) == [{"received_at": None}]
+
+
+@pytest.mark.parametrize("user_id", [7028, 7028.0, "7028", "7028.0", " 7028.00\n", 7.028e3])
+def test_a_whole_number_is_a_user_id_however_it_is_written(read: Read, user_id: object) -> None:
+    (row,) = read(line(user_id, AT))
+    assert (row["screening"], row["user_id"]) == ("learning", 7028)
+
+
+@pytest.mark.parametrize("user_id", [7028.5, "7028.5", "7.028e3", "7028.", True, [7028], "0.0", 1e30])
+def test_anything_else_is_no_user_id(read: Read, user_id: object) -> None:
+    (row,) = read(line(user_id, AT))
+    assert row["screening"] == "user_unusable"
+
+
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(read: Read) -> None:
+    (row,) = read(line(7, AT).replace('"event": "{}"', r'"event": "a\ud83d b"'))
+    assert (row["screening"], row["payload_text"]) == ("learning", "a\ufffd b")
+
+
+def test_a_nul_inside_a_string_stays_and_invalid_utf_8_was_replaced_by_the_loader(
+    read: Read,
+) -> None:
+    (row,) = read(line(7, AT, event="a\u0000b\ufffd"))
+    assert (row["screening"], row["payload_text"]) == ("learning", "a\u0000b\ufffd")
+
+
+def test_a_course_key_in_another_letter_case_is_another_run(read: Read) -> None:
+    context = {"user_id": 7, "course_id": RUN.lower()}
+    (row,) = read(line(7, AT, context=context))
+    assert (row["screening"], row["courserun_key"]) == ("learning", RUN.lower())
+
+
+def test_a_context_that_cannot_be_read_is_quarantined(read: Read) -> None:
+    (row,) = read(line(7, AT, context="user 7"))
+    assert row["screening"] == "context_unreadable"
+    (row,) = read(line(7, AT, context=None))
+    assert row["screening"] == "user_missing"
+
+
+@pytest.fixture(scope="module")
+def read_everything(engine: Warehouse, dbt: Dbt, read: Read) -> Read:
+    """Page requests count, and the URL names the run. Last, because it replaces the views."""
+    return reader(engine, dbt, "{event_selection: denylist, course_from_url: true}")
+
+
+BLOCK = "block-v1:ExampleX+DATA101+2026_T1+type@vertical+block@7"
+LEARNERS = [
+    f"/courses/{RUN}/progress",
+    f"/courses/{RUN}/jump_to/{BLOCK}",
+    f"/xblock/{BLOCK}",
+    f"/xblock/{BLOCK}/handler/xmodule_handler/problem_check",
+    f"/api/courseware/course/{RUN}",
+    f"/api/mobile/v1/course_info/{RUN}/updates",
+    f"/api/discussion/v1/courses/{RUN}",
+    f"/assets/courseware/v1/ab/asset-v1:ExampleX+DATA101+2026_T1+type@asset+block/a.png",
+]
+PAGES = [
+    f"{MFE}/home",
+    f"{MFE}/{BLOCK}/{BLOCK}",
+    f"{MFE.replace(':Ex', '%3AEx').replace('+', '%2B')}/progress",
+    f"https://learning.example.com/course/{RUN}/home",
+    f"https://apps.example.com/discussions/{RUN}/posts?x=1#y",
+    f"https://apps.example.com/ora/{RUN}/{BLOCK}",
+]
+AUTHORS = [
+    *(f"/xblock/{BLOCK}/{view}" for view in ("container_preview", "studio_view", "author_view")),
+    f"/xblock/outline/{BLOCK}",
+    f"/preview/xblock/{BLOCK}/handler/xmodule_handler/problem_check",
+    f"/container/{BLOCK}",
+    f"/course/{RUN}",
+    f"/course/{RUN}/search_reindex",
+    f"/course_team/{RUN}/",
+    f"/settings/details/{RUN}",
+    f"/assets/{RUN}/",
+    f"/import/{RUN}",
+    f"/course-authoring/course/{RUN}/outline",
+    f"/api/contentstore/v1/course_settings/{RUN}",
+]
+
+
+@pytest.mark.parametrize("path", LEARNERS)
+def test_the_path_of_a_request_names_the_run(read_everything: Read, path: str) -> None:
+    (row,) = read_everything(_nowhere(name=path, event_source="server"))
+    assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("source", ["browser", "mobile"])
+def test_the_page_of_an_event_names_the_run(read_everything: Read, page: str, source: str) -> None:
+    (row,) = read_everything(_nowhere(name="seq_next", event_source=source, page=page))
+    assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        f"https://learn.example.com/login?next=/courses/{RUN}/",
+        f"https://learn.example.com/dashboard#/courses/{RUN}",
+        "https://learn.example.com/c4x/ExampleX/DATA101/asset/a.png",
+        "https://learn.example.com/dashboard",
+    ],
+)
+def test_a_page_outside_a_run_names_none(read_everything: Read, page: str) -> None:
+    (row,) = read_everything(_nowhere(name="seq_next", page=page))
+    assert row["screening"] == "courserun_missing"
+
+
+@pytest.mark.parametrize("path", AUTHORS)
+def test_authoring_is_left_out_on_any_host(read_everything: Read, path: str) -> None:
+    (row,) = read_everything(
+        line(7, AT, name=path, event_source="server", host="courses.example.com")
+    )
+    assert row["screening"] == "studio"
+    (row,) = read_everything(line(7, AT, page=f"https://courses.example.com{path}"))
+    assert row["screening"] == "studio"

@@ -7,13 +7,16 @@ a time, into gzip parts in which a line is one line whatever it contains:
   number, a NULL marker or a quoted field;
 * bytes that are not UTF-8 become U+FFFD; CRLF becomes LF; a lone carriage return becomes a space
   and ``FIELD_DELIMITER`` becomes U+FFFD (raw control characters are not valid inside JSON anyway);
-* a line longer than ``MAX_LINE_BYTES`` is cut there and counted.
+* a line longer than ``MAX_LINE_BYTES`` becomes a line for each of the objects that stand side by
+  side in it, as a delivery stream without newlines writes them; what is longer still is cut there
+  and counted.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,6 +36,9 @@ PART_BYTES = 128 * 1_048_576
 """Uncompressed size of a part: bounds memory and disk, and lets Snowflake load in parallel."""
 
 _BLOCK_BYTES = 1_048_576
+_SEPARATORS = b" \t\r,[]"
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
+"""A brace or a string, which may be cut off at the end."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _FOREIGN_MAGICS = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -182,8 +188,12 @@ def _cleaned_blocks(log_file: LogFile, advance: Advance) -> Iterator[tuple[bytes
 def _whole_lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
     """Blocks that end in a newline. Of an over-long line, one byte more than allowed is kept."""
     rest = b""
-    is_skipping = False
+    is_skipping = has_split = False
     while block := read(_BLOCK_BYTES):
+        if has_split:
+            block = block.lstrip(_SEPARATORS)
+            has_split = not block
+            block = block.removeprefix(b"\n")
         if is_skipping:
             newline = block.find(b"\n")
             if newline < 0:
@@ -194,10 +204,33 @@ def _whole_lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
         if end:
             yield data[:end]
         rest = data[end:]
+        if len(rest) > MAX_LINE_BYTES and (ends := _object_ends(rest)):
+            yield b"\n".join(_pieces(rest, ends)) + b"\n"
+            rest = rest[ends[-1] :].lstrip(_SEPARATORS)
+            has_split = not rest
         if len(rest) > MAX_LINE_BYTES:
             rest, is_skipping = rest[: MAX_LINE_BYTES + 1], True
     if rest:
         yield rest.removesuffix(b"\r") + b"\n"
+
+
+def _object_ends(text: bytes) -> list[int]:
+    """Where the objects end that are complete and inside no other; braces in strings are none."""
+    ends: list[int] = []
+    position, depth = text.find(b"{"), 0
+    while position >= 0 and (token := _TOKEN.search(text, position)):
+        position = token.end()
+        depth += {b"{": 1, b"}": -1}.get(token[0], 0)
+        if depth == 0:
+            ends.append(position)
+            position = text.find(b"{", position)
+    return ends
+
+
+def _pieces(text: bytes, ends: list[int]) -> list[bytes]:
+    return [
+        text[begin:end].lstrip(_SEPARATORS) for begin, end in zip([0, *ends], ends, strict=False)
+    ]
 
 
 def _clean(block: bytes) -> bytes:
@@ -221,7 +254,7 @@ def _cut_long_lines(block: bytes) -> tuple[bytes, int]:
         start = newline + 1
     else:
         return block, 0
-    lines = block[:-1].split(b"\n")
+    lines = [record for line in block[:-1].split(b"\n") for record in _records(line)]
     kept = [
         line
         if len(line) <= MAX_LINE_BYTES
@@ -229,6 +262,15 @@ def _cut_long_lines(block: bytes) -> tuple[bytes, int]:
         for line in lines
     ]
     return b"\n".join(kept) + b"\n", sum(len(line) > MAX_LINE_BYTES for line in lines)
+
+
+def _records(line: bytes) -> list[bytes]:
+    """The line, or the objects of one that is too long, with what follows the last of them."""
+    ends = _object_ends(line) if len(line) > MAX_LINE_BYTES else []
+    if not ends:
+        return [line]
+    rest = line[ends[-1] :].strip(_SEPARATORS)
+    return [*_pieces(line, ends), *([rest] if rest else [])]
 
 
 def _compression(path: Path, head: bytes) -> Literal["none", "gzip"]:

@@ -26,6 +26,7 @@ from sync.loading.log_files import (
     FIELD_DELIMITER,
     LINE_MARK,
     LogFile,
+    LogFileError,
     check_readable,
     identify,
     write_parts,
@@ -90,7 +91,7 @@ def load_logs(
 
     Raises:
         LogFileError: a path is missing, a directory or unreadable (found before anything is
-            loaded), or a file is damaged (found at that file; the ones before it are loaded).
+            loaded), or files are damaged (told at the end; all others are loaded).
         LoadFailed: the warehouse refused a statement.
     """
     listed = list(paths)
@@ -99,10 +100,22 @@ def load_logs(
     now = clock or warehouse_clock(warehouse)
     create_raw_tables(warehouse, ("tracking",))
     outcomes: list[Outcome] = []
+    damaged: list[LogFileError] = []
     for path in listed:
-        outcome = _load_file(warehouse, path, progress, now)
+        try:
+            outcome = _load_file(warehouse, path, progress, now)
+        except LogFileError as error:
+            damaged.append(error)
+            continue
         progress(outcome)
         outcomes.append(outcome)
+    if damaged and len(listed) > 1:
+        texts = "; ".join(str(error) for error in damaged)
+        raise LogFileError(
+            f"{len(damaged)} of {len(listed)} files were not loaded, the others were: {texts}"
+        ) from damaged[0]
+    if damaged:
+        raise damaged[0]
     return outcomes
 
 

@@ -143,15 +143,17 @@ def test_a_missing_file_stops_the_command_before_anything_is_loaded(
     assert isinstance(outcome, Loaded)
 
 
-def test_a_damaged_file_leaves_nothing_and_keeps_what_came_before(
+def test_damaged_files_leave_nothing_and_the_others_are_loaded_before_they_are_told(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    good = write(tmp_path / "good.log", b"a\n")
-    damaged = tmp_path / "bad.gz"
+    before, after = write(tmp_path / "a.log", b"a\n"), write(tmp_path / "z.log", b"z\n")
+    damaged, foreign = tmp_path / "bad.gz", write(tmp_path / "bad.zst", b"\x28\xb5\x2f\xfdx")
     damaged.write_bytes(gzip.compress(b"line\n" * 100_000)[:-9])
-    with pytest.raises(LogFileError, match=r"bad\.gz"):
-        load(warehouse, good, damaged)
-    assert list(stored(warehouse).values()) == [["a"]]
+    with pytest.raises(LogFileError, match=r"2 of 4 files.*bad\.gz.*bad\.zst.*zstd"):
+        load(warehouse, before, damaged, foreign, after)
+    assert sorted(stored(warehouse).values()) == [["a"], ["z"]]
+    with pytest.raises(LogFileError, match=r"^\S*bad\.gz is a damaged"):
+        load(warehouse, damaged)
 
 
 class Dying:

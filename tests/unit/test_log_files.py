@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.loading import log_files
@@ -91,6 +92,48 @@ def test_a_line_over_the_limit_is_cut_and_counted_and_its_neighbours_are_whole(
     parts = parts_of(path, tmp_path / "parts")
     assert lines_in(parts) == ["before", "x" * 10, "exactly 10", "y" * 10, "after"]
     assert sum(part.cut_lines for part in parts) == 2
+
+
+objects = st.dictionaries(
+    st.text('ab}{"', max_size=2), st.text('ab}{"\\\\, []', max_size=4), max_size=2
+).map(json.dumps)
+
+
+@given(
+    records=st.lists(objects, min_size=2, max_size=9),
+    separator=st.sampled_from(["", " ", ",", " , "]),
+    ends=st.sampled_from([("", ""), ("[", "]"), ("", "\n"), ("[", "]\n")]),
+    block=st.integers(1, 40),
+)
+@settings(max_examples=60)
+def test_an_over_long_line_is_split_into_the_objects_side_by_side_in_it(
+    records: list[str], separator: str, ends: tuple[str, str], block: int
+) -> None:
+    """A delivery stream writes files of a hundred megabytes without a newline."""
+    content = ends[0] + separator.join(records) + ends[1]
+    limit = max(len(one) for one in records) + 6
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
+        patch.setattr(log_files, "MAX_LINE_BYTES", limit)
+        patch.setattr(log_files, "_BLOCK_BYTES", block)
+        (Path(directory) / "parts").mkdir()
+        found = read_back(content.encode(), Path(directory))
+    assert all(len(one) <= limit for one in found)
+    decoder, read = json.JSONDecoder(), []
+    for line in found:
+        rest = line.strip(" ,[]")
+        while rest:
+            one, end = decoder.raw_decode(rest)
+            read.append(one)
+            rest = rest[end:].lstrip(" ,[]")
+    assert read == [json.loads(one) for one in records]
+
+
+def test_a_brace_in_a_string_ends_no_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_files, "MAX_LINE_BYTES", 30)
+    records = ['{"a": "}{", "b": 1}', r'{"a": "\\\"}{"}', '{"a": {"b": {}}}']
+    assert read_back("".join(records).encode(), tmp_path) == records
 
 
 def test_a_cut_never_splits_a_character(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,6 @@
             case when json_valid('"' || {{ text }} || '"') then '"' || {{ text }} || '"' end, '$'
         )
     {%- else -%}
-        try_parse_json('"' || {{ text }} || '"')::varchar
+        try_parse_json('["' || {{ text }} || '"]')[0]::varchar
     {%- endif -%}
 {%- endmacro %}

@@ -15,12 +15,11 @@ from sync.loading.raw import insert_rows
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt
+from tests.dbt.envelopes import AT, ENVELOPES, EVENT, wrapped
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
 
-AT = "2026-03-04T09:00:00.250000+00:00"
 LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)
-EVENT = line(7, AT, event='{"id": "a}{b}, {c", "currentTime": 1.5}')
 READ = (
     "select outcome, screening, user_id, courserun_key, event_at, event_name, payload_text, "
     "is_line_start from analytics.intermediate.int_tracking_events_screened"
@@ -67,68 +66,16 @@ def facts(rows: Sequence[Row]) -> list[Row]:
     return sorted(picked, key=repr)
 
 
-def _wrapped(**fields: Any) -> str:
-    return json.dumps(fields)
-
-
-CRI = f"2026-03-04T09:00:01.1Z stdout F {EVENT}"
-PREFIXED = f"2026-03-04 09:00:01,123 INFO 12 [tracking] [user 7] [ip 192.0.2.1] logger.py:42 - {EVENT}"
-ENVELOPES = {
-    "bare": EVENT,
-    "logger prefix": PREFIXED,
-    "syslog": f"<134>1 2026-03-04T09:00:01Z lms-1 tracking 9 - - {EVENT}",
-    "containerd": CRI,
-    "byte order mark": "\ufeff" + EVENT,
-    "Docker": _wrapped(log=PREFIXED + "\n", stream="stderr", time="2026-03-04T09:00:02.5Z"),
-    "Fluent Bit": _wrapped(
-        date=1772614802.1, log=CRI, kubernetes={"labels": {"a": "b"}, "host": "n1"}
-    ),
-    "Fluentd": _wrapped(message=EVENT, tag="lms", kubernetes={"pod_name": "lms-1"}),
-    "Filebeat": _wrapped(**{"@timestamp": "2026-03-04T09:00:02Z", "message": EVENT, "host": {}}),
-    "Filebeat, decoded": _wrapped(**{"@timestamp": "x", "json": json.loads(EVENT)}),
-    "CloudWatch": _wrapped(
-        messageType="DATA_MESSAGE",
-        logGroup="lms",
-        logEvents=[{"id": "1", "timestamp": 1772614802000, "message": EVENT}],
-    ),
-    "Loki": _wrapped(streams=[{"stream": {"app": "lms"}, "values": [["1772614802000", EVENT]]}]),
-    "logcli": _wrapped(labels={"app": "lms"}, line=EVENT, timestamp="2026-03-04T09:00:02Z"),
-    "journald": _wrapped(MESSAGE=PREFIXED, PRIORITY="6", _PID="12"),
-    "Google text": _wrapped(textPayload=EVENT, resource={"type": "k8s"}, timestamp="x"),
-    "Google JSON": _wrapped(jsonPayload=json.loads(EVENT), resource={"type": "k8s"}),
-    "Google JSON message": _wrapped(jsonPayload={"message": EVENT}, severity="INFO"),
-    "Splunk": _wrapped(time=1772614802.1, host="lms-1", source="tracking", event=json.loads(EVENT)),
-    "Kafka": _wrapped(topic="t", partition=0, offset=3, key=None, value=EVENT),
-    "Kafka Connect": _wrapped(schema={"type": "string"}, payload=json.loads(EVENT)),
-    "CloudEvents": _wrapped(specversion="1.0", type="x", data=json.loads(EVENT)),
-    "event bus": _wrapped(event={"data": {"tracking_event": EVENT}}),
-    "Elasticsearch": _wrapped(_index="logs", _source={"message": EVENT}),
-    "unknown key": _wrapped(some_shipper_of_tomorrow={"deep": {"inside": EVENT}}),
-    "context as text": json.dumps(
-        json.loads(EVENT) | {"context": json.dumps(json.loads(EVENT)["context"])}
-    ),
-    "JSON string": json.dumps(EVENT),
-    "logfmt": f"level=info msg={json.dumps(EVENT)} caller=x",
-    "list": f"[{EVENT}]",
-    "list of texts": json.dumps([EVENT]),
-    "trailing comma": EVENT + ",",
-    "NUL padding": EVENT + "\0\0\0",
-    "twice": _wrapped(log=_wrapped(log=PREFIXED, stream="stdout"), kubernetes={}),
-    "three times": _wrapped(message=_wrapped(log=_wrapped(MESSAGE=EVENT))),
-    "Docker in CloudWatch": _wrapped(
-        logEvents=[{"id": "1", "message": _wrapped(log=PREFIXED, stream="stdout")}]
-    ),
-}
-
-
 @pytest.mark.parametrize("name", ENVELOPES)
 def test_an_event_in_an_envelope_is_the_event(read: Read, name: str) -> None:
     (bare,) = read(EVENT)
-    assert bare["screening"] == "learning" and bare["user_id"] == 7
+    assert (bare["screening"], bare["user_id"]) == ("learning", 7)
     assert read(ENVELOPES[name]) == [bare]
 
 
-SECOND = line(8, "2026-03-04T09:01:00+00:00", name="problem_check", event={"id": "}{", "a": [{}, {}]})
+SECOND = line(
+    8, "2026-03-04T09:01:00+00:00", name="problem_check", event={"id": "}{", "a": [{}, {}]}
+)
 SEPARATORS = ["", " ", "\t", ",", " , ", "\r"]
 
 
@@ -144,17 +91,17 @@ def test_a_list_of_events_in_an_envelope_is_as_many_events(read: Read) -> None:
     apart = facts(read(EVENT, SECOND))
     assert facts(read(json.dumps([json.loads(EVENT), json.loads(SECOND)]))) == apart
     events = [{"id": str(n), "message": one} for n, one in enumerate((EVENT, SECOND))]
-    cloudwatch = _wrapped(messageType="DATA_MESSAGE", logEvents=events)
+    cloudwatch = wrapped(messageType="DATA_MESSAGE", logEvents=events)
     assert facts(read(cloudwatch)) == apart
     assert facts(read(cloudwatch + cloudwatch)) == facts(read(EVENT, SECOND, EVENT, SECOND))
     loki = {"stream": {}, "values": [["1", EVENT], ["2", SECOND]]}
-    assert facts(read(_wrapped(streams=[loki]))) == apart
-    assert facts(read(_wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
+    assert facts(read(wrapped(streams=[loki]))) == apart
+    assert facts(read(wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
 
 
 def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) -> None:
     events = [{"message": "started"}, {"message": EVENT}, {"message": "{not json"}]
-    rows = read(_wrapped(logEvents=events))
+    rows = read(wrapped(logEvents=events))
     assert sorted(one["screening"] for one in rows) == [
         *("learning", "line_not_an_event", "line_not_an_event"),
     ]
@@ -188,7 +135,9 @@ def test_an_object_that_is_no_tracking_event_is_quarantined(read: Read, text: st
 
 wrappers = st.sampled_from(
     [
-        lambda text: json.dumps({"log": text + "\n", "stream": "stderr", "time": "2031-01-01T00:00:00Z"}),
+        lambda text: json.dumps(
+            {"log": text + "\n", "stream": "stderr", "time": "2031-01-01T00:00:00Z"}
+        ),
         lambda text: json.dumps({"@timestamp": "2031-01-01T00:00:00Z", "message": text}),
         lambda text: json.dumps({"kubernetes": {"pod": "{}"}, "date": 1.5, "log": text}),
         lambda text: f"2031-01-01T00:00:00Z stderr F {text}",
@@ -197,7 +146,7 @@ wrappers = st.sampled_from(
     ]
 )
 payloads = st.one_of(
-    st.text("ab{}[],: \\\"\n\u00e9\U0001f600", max_size=12),
+    st.text('ab{}[],: \\"\n\u00e9\U0001f600', max_size=12),
     st.dictionaries(st.text("ab}{", max_size=3), st.text('}{ ,"', max_size=5), max_size=2),
 )
 
@@ -294,13 +243,15 @@ def test_an_impossible_receipt_vouches_for_no_time(
     assert engine.rows(kept) == [{"received_at": None}]
 
 
-@pytest.mark.parametrize("user_id", [7028, 7028.0, "7028", "7028.0", " 7028.00\n", 7.028e3])
+@pytest.mark.parametrize("user_id", [7028, 7028.0, "7028", "7028.0", " 7028.00\n"])
 def test_a_whole_number_is_a_user_id_however_it_is_written(read: Read, user_id: object) -> None:
     (row,) = read(line(user_id, AT))
     assert (row["screening"], row["user_id"]) == ("learning", 7028)
 
 
-@pytest.mark.parametrize("user_id", [7028.5, "7028.5", "7.028e3", "7028.", True, [7028], "0.0", 1e30])
+@pytest.mark.parametrize(
+    "user_id", [7028.5, "7028.5", "7.028e3", "7028.", True, [7028], "0.0", 1e30]
+)
 def test_anything_else_is_no_user_id(read: Read, user_id: object) -> None:
     (row,) = read(line(user_id, AT))
     assert row["screening"] == "user_unusable"
@@ -346,7 +297,7 @@ LEARNERS = [
     f"/api/courseware/course/{RUN}",
     f"/api/mobile/v1/course_info/{RUN}/updates",
     f"/api/discussion/v1/courses/{RUN}",
-    f"/assets/courseware/v1/ab/asset-v1:ExampleX+DATA101+2026_T1+type@asset+block/a.png",
+    "/assets/courseware/v1/ab/asset-v1:ExampleX+DATA101+2026_T1+type@asset+block/a.png",
 ]
 PAGES = [
     f"{MFE}/home",

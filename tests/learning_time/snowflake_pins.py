@@ -146,7 +146,7 @@ PINS: dict[str, list[tuple[str, object]]] = {
         (
             "(select listagg(child.index || ':' || child.value::varchar, ',') "
             "within group (order by child.index) "
-            "from lateral flatten(input => parse_json('[\"a\", {\"b\": 1}]')) as child)",
+            'from lateral flatten(input => parse_json(\'["a", {"b": 1}]\')) as child)',
             '0:a,1:{"b":1}',
         ),
     ],

@@ -88,6 +88,13 @@ def day_of_load(lines: int, bad: int, **changes: object) -> list[Row]:
     ]
 
 
+def share(learning: int, lines: int, *, days: int = 0) -> list[Row]:
+    """Lines that were loaded so many days ago, so many of them learning."""
+    at = {"loaded_at": ago(days=days)}
+    other = {**LINE, "outcome": "dropped", "screening": "user_missing"}
+    return [*copies(learning, {**LINE, **at}), *copies(lines - learning, {**other, **at})]
+
+
 PROOFS: dict[str, Proof] = {
     "assert_every_learning_line_is_counted_once": Proof(
         {
@@ -232,6 +239,65 @@ PROOFS: dict[str, Proof] = {
             "hardly too many": {"int_tracking_events": day_of_load(1_004, 201)},
             "nothing else": {"int_tracking_events": copies(1_000, BAD_LINE)},
         },
+    ),
+    # Half of what is expected, from a hundred expected lines on, within 28 days.
+    "assert_learning_share_holds": Proof(
+        {"int_tracking_events": [*share(100, 200, days=1), *share(51, 200)]},
+        passes={
+            "the first day": {"int_tracking_events": share(0, 500)},
+            "small numbers": {"int_tracking_events": [*share(99, 200, days=1), *share(0, 200)]},
+            "a weekend": {
+                "int_tracking_events": [
+                    *share(400, 800, days=3),
+                    *share(60, 160, days=2),
+                    *share(70, 170, days=1),
+                    *share(300, 790),
+                ]
+            },
+            "robots on one day": {
+                "int_tracking_events": [
+                    *share(100, 200, days=1),
+                    *share(100, 200),
+                    *copies(900, {**LINE, "outcome": "dropped", "screening": "bot"}),
+                ]
+            },
+            "days before the window": {
+                "int_tracking_events": [*share(100, 200, days=30), *share(0, 200, days=1)]
+            },
+        },
+        fails={
+            "half of it": {"int_tracking_events": [*share(100, 200, days=1), *share(50, 200)]},
+            "all of it": {"int_tracking_events": [*share(200, 200, days=1), *share(0, 200)]},
+            "from a small day to a large one": {
+                "int_tracking_events": [*share(9, 10, days=1), *share(80, 200)]
+            },
+            "days ago, and nobody did anything": {
+                "int_tracking_events": [
+                    *share(300, 300, days=20),
+                    *share(0, 300, days=9),
+                    *share(300, 300, days=1),
+                ]
+            },
+            "it cannot become what is usual": {
+                "int_tracking_events": [
+                    *share(900, 900, days=5),
+                    *(one for day in range(5) for one in share(0, 300, days=day)),
+                ]
+            },
+        },
+    ),
+    "assert_log_has_learning_events": Proof(
+        {"int_tracking_events": share(1, 3)},
+        passes={
+            "days before the lookback": {
+                "int_tracking_events": [*share(0, 3, days=4), *share(1, 3)]
+            },
+        },
+        warns={
+            "one other line": {"int_tracking_events": share(0, 1)},
+            "yesterday": {"int_tracking_events": [*share(0, 2, days=1), *share(1, 3)]},
+        },
+        on_nothing="warn",
     ),
     # A hundred lines at least, new within 7 days, in a log of more than 28.
     "assert_no_new_event_is_left_out": Proof(

@@ -20,6 +20,21 @@ PROOFS: dict[str, Proof] = {
         {"loaded_at": NOW},
         fails={"no time of load": {"loaded_at": None}, "one of two": [{}, {"loaded_at": None}]},
     ),
+    # From the first tracking logs to tomorrow; no time at all has a test of its own.
+    "tracking_logs_loaded_at_is_possible": each_row(
+        "tracking_logs",
+        {"loaded_at": NOW},
+        passes={
+            "the first day": {"loaded_at": datetime(2012, 1, 1)},
+            "tomorrow": {"loaded_at": ago(days=-1)},
+            "none": [{}, {"loaded_at": None}],
+        },
+        fails={
+            "before it": {"loaded_at": datetime(2011, 12, 31, 23, 59, 59)},
+            "the year 1": [{}, {"loaded_at": datetime(1, 1, 1)}],
+            "after tomorrow": {"loaded_at": ago(days=-1, microseconds=-1)},
+        },
+    ),
     # Six hours, counted from the newest row.
     "tracking_logs_are_being_loaded": each_row(
         "tracking_logs",

@@ -1,0 +1,51 @@
+{#
+    Days of load without a single learning event, however few their lines are, and a log without a
+    line. Warn only: a quiet day is possible, and the first day has to begin with nothing.
+#}
+{{ config(
+    severity='warn',
+    meta={'dagster': {'ref': {'name': 'int_tracking_events'}}},
+) }}
+
+with
+
+lines as (
+    select * from {{ ref('int_tracking_events') }}
+),
+
+days as (
+    select
+        loaded_at::date as loaded_date,
+        count(*) as line_count,
+        sum(iff(outcome = 'learning', 1, 0)) as learning_count
+    from lines
+    group by loaded_at::date
+),
+
+log as (
+    select
+        max(loaded_date) as newest_date,
+        coalesce(sum(line_count), 0) as line_count
+    from days
+),
+
+final as (
+    select
+        days.loaded_date,
+        days.line_count
+    from days
+    cross join log
+    where
+        days.learning_count = 0
+        and days.loaded_date >= dateadd(day, -{{ var('late_arrival_days') }}, log.newest_date)
+
+    union all
+
+    select
+        newest_date as loaded_date,
+        line_count
+    from log
+    where line_count = 0
+)
+
+select * from final

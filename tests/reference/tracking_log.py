@@ -1,11 +1,10 @@
 """Reading of tracking-log lines in plain Python, written from the definition and not from the SQL.
 
-Only the seed of event patterns is shared with the models: it is data, the definition itself.
+Nothing is shared with the models: the events are those of ``event_patterns``.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
@@ -14,7 +13,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sync.settings import PROJECT_ROOT
+from tests.reference.event_patterns import (
+    LEARNING,
+    LEARNING_PREFIXES,
+    NEVER_LEARNING,
+    NEVER_LEARNING_PREFIXES,
+)
 from tests.reference.learning_time import Event
 
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
@@ -32,7 +36,7 @@ PAST = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Pattern:
-    """One row of the seed."""
+    """A name of an event, or how names begin."""
 
     is_prefix: bool
     text: str
@@ -135,12 +139,16 @@ def _verdict(name: str) -> bool | None:
 
 @cache
 def _patterns() -> Sequence[Pattern]:
-    seed = PROJECT_ROOT / "dbt_project" / "seeds" / "learning_event_patterns.csv"
-    with seed.open(encoding="utf-8", newline="") as file:
-        return [
-            Pattern(row["match_type"] == "prefix", row["pattern"], row["is_learning"] == "true")
-            for row in csv.DictReader(file)
-        ]
+    return [
+        Pattern(is_prefix, text, is_learning)
+        for is_prefix, is_learning, texts in (
+            (False, True, LEARNING),
+            (True, True, LEARNING_PREFIXES),
+            (False, False, NEVER_LEARNING),
+            (True, False, NEVER_LEARNING_PREFIXES),
+        )
+        for text in texts
+    ]
 
 
 def _text(payload: object) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
 from sync.enrichment.rollout import Rollout
+from sync.ledger.erasures import person_key
 from sync.ledger.tables import ensure_ledger
 from sync.messages.freeze import EnrichmentPolicy
 from sync.operating.backfill import BackfillPlan
@@ -120,6 +121,16 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
         (Choice(endpoint_id=1, enterprise=ENTERPRISE),),
         {"requested_by": "ticket 4711", "at_most": 3},
     ),
+    "erase": (
+        ("erase", "--user", "7", "--reason", "ticket 9", "--yes", "--json", *BY),
+        "sync.operating.erase.erase",
+        (person_key(7),),
+        {
+            "requested_by": "ticket 4711",
+            "reason": "ticket 9",
+            "journals": Path("/a/journal/of/ours"),
+        },
+    ),
     "retention": (
         ("retention", "--days", "31"),
         "sync.ledger.retention.apply_retention",
@@ -176,6 +187,7 @@ def ltw(
     ensure_ledger(warehouse)
     create_marts(warehouse, endpoints=[endpoint(1, "https://hooks.example.com/one")])
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", "whsec_" + "A" * 43 + "=")
+    monkeypatch.setenv("LTW_JOURNAL_DIR", "/a/journal/of/ours")
     returning(monkeypatch, "sync.operating.replay.plan_replay", Plan(3, {}, {}, 0))
     returning(
         monkeypatch,
@@ -224,7 +236,7 @@ def test_a_command_hands_on_each_of_its_options(
         assert abs(clock() - datetime.now()) < timedelta(days=2)  # noqa: DTZ005 - any zone
 
 
-@pytest.mark.parametrize("name", ["replay", "reroute", "backfill"])
+@pytest.mark.parametrize("name", ["replay", "reroute", "backfill", "erase"])
 def test_a_command_that_is_asked_to_look_changes_nothing(
     ltw: Command, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

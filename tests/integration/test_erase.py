@@ -105,6 +105,7 @@ def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(world: 
     one_in_each_state(world)
     world.take()
     carry_out(world)
+    world.complete(PERSON)
     world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
     world.deliver()
     sent = [json.loads(one.body)["learner"]["user_id"] for one in world.take()]

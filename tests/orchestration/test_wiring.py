@@ -247,7 +247,12 @@ OPERATED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], tuple[object
         "erase",
         CONFIRMED | {"person_key": "a-key", "reason": "ticket 4712"},
         "carry_out",
-        {"requested_by": "ticket 4711", "reason": "ticket 4712", "clock": clock},
+        {
+            "requested_by": "ticket 4711",
+            "reason": "ticket 4712",
+            "clock": clock,
+            "journals": Path("/a/journal/of/ours"),
+        },
         ("a-key",),
     ),
     "retention for real": (
@@ -289,6 +294,7 @@ def test_each_operation_hands_on_each_of_its_settings(
     expected: dict[str, Any],
     arguments: tuple[object, ...],
 ) -> None:
+    monkeypatch.setenv("LTW_JOURNAL_DIR", "/a/journal/of/ours")
     returning(monkeypatch, f"{OPERATIONS}.plan_replay", Plan(3, {}, {}, 0))
     returning(monkeypatch, f"{OPERATIONS}.plan_erase", SimpleNamespace(found=3))
     returning(

@@ -177,7 +177,19 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("floor(1000 * 1 / 3)::number(38, 0)", 333),
         ("floor(1000 * 20 / 1000)::number(38, 0)", 20),
     ],
+    "CEIL": [
+        ("ceil(1000 * 20 / 1000)::number(38, 0)", 20),
+        ("ceil(1000 * 1 / 99)::number(38, 0)", 11),
+        ("ceil(135.135)::number(38, 0)", 136),
+        ("ceil(-975.975)::number(38, 0)", -975),
+        ("ceil(null)", None),
+    ],
     "CHR": [("chr(31)", "\x1f"), ("replace('{' || chr(0) || '}', chr(0), '')", "{}")],
+    "SHA2": [
+        ("sha2('', 256)", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("sha2('é', 256)", hashlib.sha256("é".encode()).hexdigest()),
+        ("sha2(null, 256)", None),
+    ],
     "MD5": [
         ("md5('')", "d41d8cd98f00b204e9800998ecf8427e"),
         ("md5('å' || chr(31))", hashlib.md5("å\x1f".encode(), usedforsecurity=False).hexdigest()),

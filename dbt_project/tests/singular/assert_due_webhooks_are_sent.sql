@@ -49,4 +49,4 @@ final as (
 )
 
 select * from final
-order by overdue_minutes desc
+order by overdue_minutes desc nulls last

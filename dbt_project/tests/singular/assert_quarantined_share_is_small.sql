@@ -39,4 +39,4 @@ final as (
 )
 
 select * from final
-order by quarantined_per_thousand desc
+order by quarantined_per_thousand desc nulls last

@@ -13,7 +13,7 @@ from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 from tests.dbt.scenario import prepare
-from tests.support.document_blocks import blocks_of
+from tests.support.document_blocks import blocks_of, documents
 from tests.support.replicas import compiled, replicate
 
 DOCUMENT = PROJECT_ROOT / "docs" / "your-replica.md"
@@ -66,6 +66,21 @@ def test_every_block_of_settings_is_one_that_dbt_takes(warehouse: Warehouse, dbt
     dbt("test", *chosen, "--vars", json.dumps(parameters))
     with pytest.raises(AssertionError, match="record_state_before_delete looks like"):
         dbt("test", *chosen)
+
+
+def test_every_block_of_vars_in_a_document_is_for_this_project() -> None:
+    """dbt ignores vars below any other name, and the models keep to their own."""
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    blocks = [one for path in documents() for one in blocks_of(path) if "vars:\n" in one.text]
+    wrong = {
+        str(block): name
+        for block in blocks
+        for scope, values in yaml.safe_load(block.text)["vars"].items()
+        for name in values
+        if scope != project["name"] or name not in project["vars"][project["name"]]
+    }
+    assert wrong == {}
+    assert {block.document for block in blocks} >= {"docs/tutorial.md", "docs/your-replica.md"}
 
 
 def test_the_table_of_columns_is_the_one_of_the_macros(facts: Any) -> None:

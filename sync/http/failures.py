@@ -99,9 +99,9 @@ def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Fail
         return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in _OUR_ERRNOS:
-            # One address family missing here is no outage; the endpoint offers no other.
+            # One address family missing here is no outage.
             if is_ipv6 and cause.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
-                return _theirs(ErrorKind.CONNECT, "the host has an IPv6 address only")
+                return _theirs(ErrorKind.CONNECT, "its IPv6 address cannot be reached from here")
             return _ours(f"no connection can be opened from here ({errno.errorcode[cause.errno]})")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):

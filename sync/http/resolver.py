@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from queue import Empty, SimpleQueue
+from selectors import EVENT_WRITE, PollSelector
 from typing import Any
 
 from sync.errors import SyncError
@@ -19,8 +22,9 @@ MAX_LOOKUPS = 64
 """Lookups in flight at once: a resolver that hangs must not pile up threads for ever."""
 CANARY_SECONDS = 2.0
 CANARY_PORT = 443
-CANARY_ADDRESSES = 3
-"""How many of its addresses are tried; one that responds is enough."""
+CANARY_ADDRESSES = 16
+"""How many of its addresses are tried at the same time; one that responds is enough."""
+_RESPONSES = (0, errno.ECONNREFUSED)
 NAME_SERVER_RESPONDED = frozenset(
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
@@ -146,18 +150,7 @@ class SystemResolver:
             found = self._find_canary()
         except ResolutionFailed:
             return False
-        until = time.monotonic() + CANARY_SECONDS
-        for family, kind, proto, _, address in found[:CANARY_ADDRESSES] if found else ():
-            with socket.socket(family, kind, proto) as sock:
-                sock.settimeout(max(until - time.monotonic(), 0.1))
-                try:
-                    sock.connect(address)
-                except ConnectionRefusedError:
-                    return True
-                except OSError:
-                    continue
-                return True
-        return False
+        return _does_one_respond((found or [])[:CANARY_ADDRESSES])
 
     def _find_canary(self) -> list[Any] | None:
         """Its addresses; None when it has none, or none in time."""
@@ -186,6 +179,33 @@ class SystemResolver:
         self._threads.run(look_up)
         done.wait(seconds)
         return box[0] if box else None
+
+
+def _does_one_respond(found: list[Any]) -> bool:
+    """Whether one of the addresses of a lookup takes or refuses a connection in time.
+
+    They are tried together, so that dead ones, such as those of IPv6 where only that is broken,
+    take no time from the others.
+    """
+    until = time.monotonic() + CANARY_SECONDS
+    with ExitStack() as opened, PollSelector() as connecting:
+        for family, kind, proto, _, address in found:
+            try:
+                sock = opened.enter_context(socket.socket(family, kind, proto))
+                sock.setblocking(False)
+                error = sock.connect_ex(address)
+            except OSError:  # no such socket on this machine
+                continue
+            if error in _RESPONSES:
+                return True
+            if error == errno.EINPROGRESS:
+                connecting.register(sock, EVENT_WRITE, sock)
+        while connecting.get_map() and (left := until - time.monotonic()) > 0:
+            for key, _ in connecting.select(left):
+                if key.data.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in _RESPONSES:
+                    return True
+                connecting.unregister(key.data)
+    return False
 
 
 def parse_canary(text: str) -> tuple[str, int]:

@@ -195,10 +195,18 @@ class Transport:
             try:
                 response = self._respond(request, deadline, share)
             except _EXCHANGE_ERRORS as error:
+                here = reached(error, deadline=deadline)
+                is_told_before = failure.attribution is Attribution.OURS or (
+                    _FARTHER.index(furthest) > _FARTHER.index(Reached.NO_ROUTE)
+                )
+                # An address without a way to it says nothing of the host that has others.
+                if here is not Reached.NO_ROUTE or not is_told_before:
+                    is_ipv6 = address.version == 6
+                    failure = classify(error, deadline=deadline, is_ipv6=is_ipv6)
                 # One address that responds proves as much as if all did.
-                furthest = max(furthest, reached(error, deadline=deadline), key=_FARTHER.index)
+                furthest = max(furthest, here, key=_FARTHER.index)
                 failure = replace(
-                    classify(error, deadline=deadline, is_ipv6=address.version == 6),
+                    failure,
                     reached=furthest,
                     hosts=frozenset({vetted.target.host, *(str(one) for one in addresses)}),
                 )

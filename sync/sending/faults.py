@@ -41,8 +41,9 @@ def judge_by_evidence(
     was one before these attempts) can be victims of an outage of ours: during the others somebody
     else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
     it knows no way to one, the canary is asked. If it responds, the fault is theirs. If not, and
-    so many hosts are silent, ours. Without a canary it is ours only if the system knows a way to
-    none of them: any other silence is charged, or a customer's dead hosts would be tried for ever.
+    so many hosts are silent, ours. Without a canary it is ours only if this system itself knows a
+    way to none of them: any other silence is charged, or a customer's dead hosts would be tried
+    for ever.
     """
     if not any(_is_silent(one) for one in attempts):
         return Judged(attempts, is_own_network_down=False, is_changed=False)
@@ -114,8 +115,13 @@ def _is_ours(attempt: Attempt) -> bool:
 
 
 def _has_no_way(attempt: Attempt) -> bool:
+    """Whether this system has no network to the host.
+
+    Not so where a router may have said that the host is out of reach, or where the host has
+    addresses of IPv6 only and this system of IPv4: those failures are theirs.
+    """
     result = attempt.result
-    return isinstance(result, Failure) and result.reached is Reached.NO_ROUTE
+    return isinstance(result, Failure) and result.reached is Reached.NO_ROUTE and _is_ours(attempt)
 
 
 def _uncharged(attempt: Attempt, now: datetime) -> Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from sync.http.resolver import SystemResolver
-from sync.http.results import Failure, Reached
+from sync.http.results import Attribution, Failure, Reached
 from sync.http.transport import Transport
 from sync.sending.dispatch import dispatch
 from sync.sending.sender import DispatchReport
@@ -164,6 +165,50 @@ def test_of_several_addresses_one_that_refuses_proves_that_our_network_works() -
     assert isinstance(result, Failure)
     assert result.reached is Reached.HOST
     assert result.hosts == {name, "127.0.0.1", "127.0.0.2"}
+
+
+# Linux knows no way to it for TCP, whatever networks the machine has.
+NO_WAY = "255.255.255.255"
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_an_address_without_a_way_to_it_does_not_hide_what_another_one_showed(
+    *, is_last: bool
+) -> None:
+    """Else one entry too many in a customer's DNS would make each failure ours, for ever."""
+    name = "hooks.example.com"
+    with closed_port("127.0.0.1") as port:
+        run = Run(host_ports=f"{name}:{port}", journals=Path(), endpoints=1)
+        addresses = ["127.0.0.1", NO_WAY] if is_last else [NO_WAY, "127.0.0.1"]
+        with Transport(policy=run.policy, resolver=lambda target, seconds: addresses) as transport:
+            result = transport.post(
+                f"http://{name}:{port}/", body=BODY, headers={}, deadline_seconds=1
+            )
+    assert isinstance(result, Failure)
+    assert (result.reached, result.attribution) == (Reached.HOST, Attribution.THEIRS)
+    assert result.detail == "connection refused"
+
+
+def canary_of(*addresses: tuple[socket.AddressFamily, str], port: int) -> SystemResolver:
+    """A resolver whose canary has these addresses."""
+    found = [(family, socket.SOCK_STREAM, 0, "", (one, port)) for family, one in addresses]
+    return SystemResolver(canary="canary.example.com", lookup=lambda name, port: found)
+
+
+def test_one_address_of_the_canary_is_enough_however_many_dead_ones_come_before_it() -> None:
+    """As those of IPv6 do where only that is broken."""
+    addresses = [(socket.AF_INET, one) for one in (*["127.0.0.1"] * 7, "127.0.0.2")]
+    with black_hole("127.0.0.1") as port:
+        assert canary_of(*addresses[:-1], port=port).reaches_canary() is False
+        assert canary_of(*addresses, port=port).reaches_canary() is True
+
+
+def test_an_address_of_the_canary_for_which_this_machine_has_no_socket_is_no_error() -> None:
+    """As there is none for IPv6 where the kernel is told so."""
+    other = (socket.AF_APPLETALK, "no address")
+    with closed_port("127.0.0.1") as port:
+        assert canary_of(other, (socket.AF_INET, "127.0.0.1"), port=port).reaches_canary() is True
+        assert canary_of(other, port=port).reaches_canary() is False
 
 
 def test_a_canary_responds_when_a_connection_to_it_comes_about_or_is_refused() -> None:

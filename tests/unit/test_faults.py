@@ -158,14 +158,23 @@ def no_way(n: int, *, attribution: Attribution) -> Attempt:
     return attempt(n, failure(host, kind=kind, reached=Reached.NO_ROUTE, attribution=attribution))
 
 
-@pytest.mark.parametrize("attribution", list(Attribution))
-@pytest.mark.parametrize("canary", [False, None])
-def test_no_way_to_any_host_is_our_outage_with_and_without_a_canary(
-    canary: bool | None, attribution: Attribution
+@pytest.mark.parametrize(
+    ("canary", "attribution", "is_ours"),
+    [
+        pytest.param(False, Attribution.OURS, True, id="none, and the canary is silent"),
+        pytest.param(None, Attribution.OURS, True, id="none, and no canary"),
+        pytest.param(False, Attribution.THEIRS, True, id="not to them, and the canary is silent"),
+        pytest.param(None, Attribution.THEIRS, False, id="not to them, and no canary"),
+    ],
+)
+def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may_have_said_so(
+    canary: bool | None, attribution: Attribution, *, is_ours: bool
 ) -> None:
+    """A router or firewall of the customer's can say that there is none (EHOSTUNREACH), and a
+    host with IPv6 addresses only is out of reach of many a healthy network."""
     judged = judge([no_way(n, attribution=attribution) for n in (1, 2, 3)], canary=canary)
-    assert judged.is_own_network_down
-    assert charged(judged) == [False] * 3
+    assert judged.is_own_network_down is is_ours
+    assert charged(judged) == [not is_ours] * 3
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,26 @@
 
 A test may import a number, a duration or a name from the code only if it stands in a table here.
 The values come from the documents and from the standards, and are changed together with them.
+Every number and duration that has a name in the code stands here, and so does every default and
+bound of a run's settings.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
+from orchestration import config, operation_config, report
 from sync.settings import PROJECT_ROOT
 
-Literal = int | float | str | timedelta | tuple[timedelta, ...] | frozenset[str]
+Literal = int | float | str | timedelta | tuple[timedelta | float, ...] | frozenset[str]
 
 
 def seconds(*numbers: float) -> tuple[timedelta, ...]:
@@ -23,6 +29,9 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 
 
 WIRE: dict[str, Literal] = {
+    "sync.contract.payloads:EVENT_VERSION": "2.0",
+    "sync.contract.payloads:SECONDS_PER_HOUR": 3_600,
+    "sync.contract.signing:_SEED_BYTES": 32,
     "sync.contract.markers:MARKED": "true",
     "sync.contract.markers:REPLAY_HEADER": "webhook-replay",
     "sync.contract.markers:TEST_HEADER": "webhook-test",
@@ -38,6 +47,12 @@ WIRE: dict[str, Literal] = {
     "sync.operating.test_send:ID_PREFIX": "test-",
 }
 HTTP: dict[str, Literal] = {
+    "sync.http.deadline:IDLE_SECONDS": 5.0,
+    "sync.http.excerpts:_LONGEST_RUN": 48,
+    "sync.http.resolver:CANARY_ADDRESSES": 3,
+    "sync.http.resolver:IDLE_SECONDS": 5.0,
+    "sync.http.transport:_READ_SIZE": 8_192,
+    "sync.http.transport:_RETRY_AFTER_LENGTH": 128,
     "sync.http.addresses:MAX_ANSWERS": 2_048,
     "sync.http.excerpts:EXCERPT_LENGTH": 1_000,
     "sync.http.excerpts:EXAMINED_BYTES": 4_096,
@@ -73,6 +88,7 @@ AUTHENTICATION: dict[str, Literal] = {
     "sync.authentication.token_answers:LONGEST_LIFE_SECONDS": 86_400.0,
 }
 POLICIES: dict[str, Literal] = {
+    "sync.policies.pacing:MICROSECOND": timedelta(microseconds=1),
     "sync.policies.breaker:CLOSE_AFTER": 3,
     "sync.policies.breaker:DISABLE_AFTER": timedelta(days=5),
     "sync.policies.breaker:FIRST_REST": timedelta(seconds=30),
@@ -109,7 +125,83 @@ SETTINGS: dict[str, Literal] = {
     "sync.operating.alerts:URL_SETTING": "LTW_ALERT_URL",
     "sync.settings:DEFAULT_WAREHOUSE_PORT": 8754,
 }
+ORCHESTRATION: dict[str, Literal] = {
+    "orchestration.dbt:LONGEST_BUILD": timedelta(hours=3),
+    "orchestration.dry_run:UNLIMITED": 2_147_483_648,
+    "orchestration.effective:LONGEST": 200,
+    "orchestration.metadata:BAR": 10,
+    "orchestration.metadata:SAMPLE_ROWS": 20,
+    "orchestration.operation_config:MOST_SHOWN": 1_000,
+    "orchestration.operation_config:SHOWN": 100,
+    "orchestration.prune_runs:FEWEST_DAYS": 7,
+    "orchestration.prune_runs:PAGE": 200,
+    "orchestration.sensors:DRY_REPEAT": timedelta(hours=1),
+    "orchestration.sensors:LONGEST_RUN": timedelta(minutes=20),
+    "orchestration.sensors:MOST_COUNTED": 2_000,
+    "orchestration.sensors:MOST_EVALUATIONS": 300,
+    "orchestration.sensors:MOST_LOOKED_AT": 50,
+    "orchestration.webhook_steps:GUARD_REPEAT": timedelta(hours=1),
+}
+LEDGER: dict[str, Literal] = {
+    "sync.ledger.attempts:HELD_RECHECK": timedelta(hours=1),
+    "sync.ledger.checks:RECENT_DAYS": 7,
+    "sync.ledger.claims:FAST_ATTEMPTS": 2,
+    "sync.ledger.endpoint_states:LONGEST_PAUSE_SECONDS": 0.5,
+    "sync.ledger.endpoint_states:TRIES": 30,
+    "sync.ledger.journal:BUSY_SECONDS": 10.0,
+    "sync.ledger.journal:CHECKPOINT_PAGES": 5_000,
+    "sync.ledger.journal:ENTRY_BYTES": 12_288,
+    "sync.ledger.journal:GATHER_SECONDS": 0.003,
+    "sync.ledger.journal:PAGE_BYTES": 4_096,
+    "sync.ledger.retention:BATCH": 50_000,
+}
+OPERATING: dict[str, Literal] = {
+    "sync.operating.alerts:DEADLINE_SECONDS": 10.0,
+    "sync.operating.backfill:DEFAULT_LIMIT": 1_000,
+    "sync.operating.backfill:MOST": 100_000,
+    "sync.operating.backfill:SAMPLE": 10,
+    "sync.operating.changes:REPEAT_AFTER": timedelta(minutes=5),
+    "sync.operating.endpoint_check:LOOKUP_SECONDS": 5.0,
+    "sync.operating.endpoint_check:THREADS": 8,
+    "sync.operating.endpoint_settings:TRIES": 10,
+    "sync.operating.endpoint_switch:MAX_REASON": 64,
+    "sync.operating.environment:FURTHEST": timedelta(days=366),
+    "sync.operating.erase:SHORTEST_NAME": 4,
+    "sync.operating.preview_report:FROZEN_SHOWN": 1_000,
+    "sync.operating.replay:SAMPLE": 10,
+    "sync.operating.replay_selection:MAX_IDS": 10_000,
+    "sync.operating.test_send:SAMPLE_SECONDS": 3_600,
+    "sync.operating.test_send:SAMPLE_USER_ID": 0,
+}
 ELSEWHERE: dict[str, Literal] = {
+    "sync.detection.completions:DEFAULT_MASS_SEND_LIMIT": 5_000,
+    "sync.enrichment.learning_time:CACHE_SIZE": 50_000,
+    "sync.enrichment.learning_time:LOOKUP_TIMEOUT_SECONDS": 5,
+    "sync.enrichment.rollout:EVERYBODY_PERCENTAGE": 100,
+    "sync.loading.log_files:MAX_LINE_BYTES": 1_048_576,
+    "sync.loading.log_files:PART_BYTES": 134_217_728,
+    "sync.loading.log_files:_BLOCK_BYTES": 1_048_576,
+    "sync.messages.flag:MAX_WAIT_MINUTES": 1_440,
+    "sync.messages.freeze:DEFAULT_MAX_WAIT": timedelta(minutes=60),
+    "sync.messages.freeze:PAGE": 5_000,
+    "sync.observability.instruments:LONG_SECONDS": (
+        *(1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400),
+    ),
+    "sync.observability.instruments:SECONDS": (
+        *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    ),
+    "sync.observability.telemetry_otel:EXPORT_EVERY_MS": 30_000,
+    "sync.observability.telemetry_otel:EXPORT_SECONDS": 3,
+    "sync.report.figures:DEFAULT_DAYS": 30,
+    "sync.report.figures:DELIVERY_BUCKETS": (10, 60, 300, 1_800, 7_200, 43_200),
+    "sync.report.figures:STUDY_BUCKETS": (1, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600, 115_200),
+    "sync.sending.sender:SAMPLE": 50,
+    "sync.warehouse:DOES_NOT_EXIST": 2_003,
+    "sync.warehouse:EMBEDDED_LOGIN_SECONDS": 5,
+    "sync.warehouse:LOGIN_TIMEOUT_SECONDS": 30,
+    "sync.warehouse:NETWORK_PATIENCE": 1.25,
+    "sync.warehouse:SOCKET_TIMEOUT_SECONDS": 60,
+    "sync.warehouse:STATEMENT_TIMEOUT_SECONDS": 240,
     "orchestration.check_texts:OWNER": "owner",
     "orchestration.sensors:LOOK_EVERY_SECONDS": 30,
     "sync.detection.recording_lease:LEASE": timedelta(minutes=10),
@@ -145,7 +237,39 @@ ELSEWHERE: dict[str, Literal] = {
     "sync.sending.stop:SAME_REQUEST_SECONDS": 5.0,
     "sync.warehouse:BULK_BIND_BYTES": 900_000,
 }
-LITERALS = WIRE | HTTP | AUTHENTICATION | POLICIES | SETTINGS | ELSEWHERE
+LITERALS = (
+    WIRE
+    | HTTP
+    | AUTHENTICATION
+    | POLICIES
+    | SETTINGS
+    | ORCHESTRATION
+    | LEDGER
+    | OPERATING
+    | ELSEWHERE
+)
+UNLISTED = ("sync/local/", "sync/report/charts.py", "sync/report/pictures.py")
+"""Sample data, and sizes of drawings: another value there breaks no promise."""
+BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
+    # default, at least, at most
+    "BackfillConfig.limit": (1_000, 1, 100_000),
+    "DeliveryConfig.batch_size": (1_000, 1, 5_000),
+    "DeliveryConfig.linger_seconds": (8, 0, 60),
+    "DeliveryConfig.requests_per_endpoint": (4, 1, 64),
+    "DeliveryConfig.threads": (32, 1, 256),
+    "DeliveryConfig.time_budget_seconds": (240, 5, 3_600),
+    "DetectionConfig.mass_send_limit": (5_000, 1, None),
+    "PreviewConfig.mass_send_limit": (5_000, 1, None),
+    "PreviewConfig.show": (100, 0, 1_000),
+    "ReportConfig.days": (30, 1, 90),
+    "RetentionConfig.days": (90, 1, None),
+}
+"""Of each whole number that a run can be given, but ids and confirmed counts."""
+NUMBERS_OF_THE_FLAG = {
+    "max_enrichment_wait_minutes": (60, 0, 1_440),
+    "rollout_percentage": (100, 0, 100),
+}
+SWITCHES = {"allow_mass_send", "full_refresh", "send_enrollment_events"}
 
 
 def value_of(name: str) -> object:
@@ -188,3 +312,67 @@ def test_no_test_imports_a_value_that_stands_in_no_table():
         if isinstance(value_of(name), int | float | str | timedelta)
     }
     assert plain == set(), "write their literal values down in a table of this file"
+
+
+def named_numbers() -> Iterator[str]:
+    """Numbers, durations and tuples of them that have a name in the code, as ``module:NAME``."""
+    for top in ("sync", "orchestration"):
+        for path in sorted((PROJECT_ROOT / top).rglob("*.py")):
+            place = path.relative_to(PROJECT_ROOT)
+            if place.as_posix().startswith(UNLISTED):
+                continue
+            module = ".".join(place.with_suffix("").parts)
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                target = node.targets[0] if isinstance(node, ast.Assign) else None
+                if isinstance(target, ast.Name) and target.id.lstrip("_").isupper():
+                    yield f"{module}:{target.id}"
+
+
+def is_number(value: object) -> bool:
+    if type(value) is tuple:
+        return bool(value) and all(is_number(one) for one in value)
+    return type(value) in (int, float, timedelta)
+
+
+def test_every_number_that_has_a_name_stands_in_a_table():
+    found = {name for name in named_numbers() if is_number(value_of(name))}
+    assert len(found) > 100, "nothing is found any more"
+    assert found - LITERALS.keys() == set(), "write their literal values down in this file"
+
+
+def configs() -> Iterator[type[dg.Config]]:
+    for module in (config, operation_config, report):
+        for one in vars(module).values():
+            if isinstance(one, type) and issubclass(one, dg.Config) and one is not dg.Config:
+                yield one
+
+
+def test_every_number_that_a_run_can_be_given_has_its_default_and_bounds():
+    found: dict[str, tuple[Any, ...]] = {}
+    for one in configs():
+        for name, field in one.model_fields.items():
+            if field.annotation is not int or name in ("confirm_count", "endpoint_id"):
+                continue
+            bound = {
+                key: getattr(part, key)
+                for part in field.metadata
+                for key in ("ge", "le")
+                if hasattr(part, key)
+            }
+            found[f"{one.__name__}.{name}"] = (field.default, bound.get("ge"), bound.get("le"))
+    of_flag = {key for key in found if key.partition(".")[2] in NUMBERS_OF_THE_FLAG}
+    for key in of_flag:
+        assert found.pop(key) == NUMBERS_OF_THE_FLAG[key.partition(".")[2]], key
+    assert len(of_flag) == 6
+    assert found == BOUNDS
+
+
+def test_what_cannot_be_taken_back_is_off_unless_somebody_asks_for_it():
+    for one in configs():
+        for name, field in one.model_fields.items():
+            if name in SWITCHES:
+                assert field.default is False, f"{one.__name__}.{name}"
+            if name == "dry_run" and one.__module__ == operation_config.__name__:
+                assert field.default is True, one.__name__
+            if name == "confirm_count":
+                assert field.default == 0, one.__name__

@@ -11,16 +11,21 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
+from orchestration.resources import WarehouseResource
+from orchestration.sensors import completions_arrived
+from sync.loading.raw import create_raw_tables
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 from tests.support.clockwork import NEW, WEBHOOKS, run_config
-from tests.support.delivery import ACTIVATED_AT, SECRET, audit, complete, seed
+from tests.support.delivery import ACTIVATED_AT, SECRET, audit, complete, delivered, seed
 from tests.support.instance import RunningInstance, running_instance
 from tests.support.postgres import Postgres, postgres_programs, running_postgres
 from tests.support.receiver_process import ReceiverProcess, receiver_process
@@ -202,6 +207,34 @@ def test_a_run_that_died_in_a_pool_gives_its_place_back(production: Production) 
     ]
     assert events.claim_concurrency_slot(POOL, dead[0], NEW).is_claimed
     wait_until(lambda: not events.get_concurrency_info(POOL).claimed_slots, seconds=PATIENCE)
+
+
+def test_a_run_that_is_terminated_in_the_ui_leaves_no_lease_and_the_sensor_does_what_is_left(
+    production: Production, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.operating.changes.REPEAT_AFTER", timedelta(0))
+    create_raw_tables(production.warehouse)
+    ids = complete(production.warehouse, range(3_001, 3_401), endpoints=ENDPOINTS)
+    stopped = production.dagster.launch(CONFIG)
+    wait_until(lambda: len(received(production, ids)) > 20, seconds=PATIENCE)
+    assert production.dagster.terminate(stopped) is dg.DagsterRunStatus.CANCELED
+    sent = received(production, ids)
+    assert 20 < len(sent) < len(ids)
+    assert delivered(production.warehouse) & ids == sent.keys()
+    assert audit(production.warehouse, is_at_rest=True) == []
+
+    assert tick(production).run_requests, "what is left is still to be done"
+    production.dagster.finish(production.dagster.launch(CONFIG))
+    assert received(production, ids) == dict.fromkeys(ids, 1)
+    assert "nothing has changed" in (tick(production).skip_message or "")
+
+
+def tick(production: Production) -> SensorExecutionData:
+    """What the sensor says that has lost its cursor."""
+    context = dg.build_sensor_context(
+        instance=production.dagster.instance, resources={"warehouse": WarehouseResource()}
+    )
+    return completions_arrived.evaluate_tick(context)
 
 
 def process_of(production: Production, run_id: str) -> int:

@@ -41,6 +41,11 @@ mutation ($params: ExecutionParams!) {
   }
 }
 """
+TERMINATE = """
+mutation ($id: String!) {
+  terminateRun(runId: $id) { __typename ... on TerminateRunFailure { message } }
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,13 @@ class RunningInstance:
         answer = self.graphql(LAUNCH, {"params": params})["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return answer["run"]["runId"]
+
+    def terminate(self, run_id: str) -> dg.DagsterRunStatus:
+        """Have a run terminated as the UI does, and wait for its end; how it has ended."""
+        answer = self.graphql(TERMINATE, {"id": run_id})["terminateRun"]
+        assert answer["__typename"] == "TerminateRunSuccess", answer
+        wait_until(lambda: self.status(run_id) in OVER, seconds=120, every=0.2)
+        return self.status(run_id)
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Ask the web server."""

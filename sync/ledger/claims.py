@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from sync.clock import Clock
 from sync.contract.routing import Endpoint
+from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import OUTBOX
@@ -49,10 +50,10 @@ class Batch:
     """Whether more rows could be claimed at once than it took."""
 
 
-DUE = """
-    ({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)
-    and {row}.next_attempt_at <= cast(? as timestamp_ntz)
-    and coalesce({row}.lease_expires_at <= cast(? as timestamp_ntz), true)
+DUE = f"""
+    {WAITS_TO_BE_SENT}
+    and {{row}}.next_attempt_at <= cast(? as timestamp_ntz)
+    and coalesce({{row}}.lease_expires_at <= cast(? as timestamp_ntz), true)
 """
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from sync.policies.pacing import HORIZON
 
+WAITS_TO_BE_SENT = (
+    "({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)"
+)
+"""The rows that ``SENDABLE_AT`` is about: messages, and what an operator wants sent once more."""
 SENDABLE_AT = f"""
     greatest(
         {{row}}.next_attempt_at,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from sync.clock import Clock
 from sync.ledger.claims import Claimed
-from sync.ledger.due import SENDABLE_AT
+from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
 
@@ -242,10 +242,7 @@ class Outbox:
             select min({SENDABLE_AT.format(row="outbox", endpoint="endpoint")}) as due_at
             from {self._outbox} as outbox
             left join {self._states} as endpoint on outbox.endpoint_id = endpoint.endpoint_id
-            where (
-                    outbox.state = 'pending'
-                    or outbox.state = 'delivered' and outbox.replay_id is not null
-                )
+            where {WAITS_TO_BE_SENT.format(row="outbox")}
                 and endpoint.disabled_at is null
                 and outbox.endpoint_id in (
                     select value::number(38, 0) from table(flatten(input => parse_json(?)))

@@ -8,9 +8,9 @@ from datetime import datetime
 from sync.clock import Clock
 from sync.contract.routing import Endpoint
 from sync.errors import ConfigurationError
-from sync.ledger.claims import DUE
+from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.tables import OUTBOX
+from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.messages.endpoints import Endpoints, load_endpoints
 from sync.operating.endpoint_check import host_of
 from sync.policies.breaker import Breaker, EndpointState
@@ -28,6 +28,7 @@ class Listed:
     state: EndpointState
     rests: bool
     due: int
+    """Webhooks that a run would claim now; none while it gets nothing."""
     held: int
 
     @property
@@ -92,13 +93,21 @@ def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
             f"""
             select
                 outbox.endpoint_id,
-                count_if({DUE.format(row="outbox")}) as due,
-                count_if(outbox.state = 'held') as held
+                -- Distinct, since an endpoint may have two rows of state for a while.
+                count(distinct iff(
+                    {WAITS_TO_BE_SENT.format(row="outbox")}
+                    and endpoint.disabled_at is null
+                    and {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
+                        <= cast(? as timestamp_ntz),
+                    outbox.webhook_id, null
+                )) as due,
+                count(distinct iff(outbox.state = 'held', outbox.webhook_id, null)) as held
             from {warehouse.relation("sync", OUTBOX)} as outbox
+            left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+                on outbox.endpoint_id = endpoint.endpoint_id
             where outbox.endpoint_id is not null
             group by outbox.endpoint_id
             """,
-            now.isoformat(),
             now.isoformat(),
         )
     }

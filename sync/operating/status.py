@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.clock import warehouse_clock
-from sync.ledger.claims import DUE
+from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import JournalFailed, foreign_journals
@@ -23,12 +23,13 @@ class Status:
 
     states: dict[str, int]
     oldest_due_at: datetime | None
-    """Of the pending ones; in the future when all of them wait for their next attempt."""
+    """Of those that can be sent; where none can, when the first of them will be."""
     due_now: int
+    """Webhooks that a run would claim now; none of an endpoint that gets nothing."""
     oldest_due_age_seconds: int | None
     """How long the oldest due one has been due; None when none is."""
     replays_waiting: int
-    """Delivered ones that an operator wants sent again; they count as due."""
+    """Delivered ones that an operator wants sent again; due like any other."""
     held_by_reason: dict[str, int]
     endpoints_resting: dict[int, str]
     """Endpoints that get nothing at this moment, and why."""
@@ -55,18 +56,28 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
     states = warehouse.rows(
         f"select state, count(*) as n from {outbox} group by state order by state"
     )
-    pending = warehouse.rows(
-        f"select min(next_attempt_at) as due from {outbox} where state = 'pending'"
-    )
     due = warehouse.rows(
         f"""
-        select count(*) as n, min(outbox.next_attempt_at) as since
-        from {outbox} as outbox
-        where {DUE.format(row="outbox")}
+        select
+            min(waiting.sendable_at) as first_at,
+            min(iff(waiting.sendable_at <= now.value, waiting.next_attempt_at, null)) as since,
+            -- Distinct, since an endpoint may have two rows of state for a while.
+            count(distinct iff(waiting.sendable_at <= now.value, waiting.webhook_id, null)) as n
+        from (
+            select
+                outbox.webhook_id,
+                outbox.next_attempt_at,
+                {SENDABLE_AT.format(row="outbox", endpoint="endpoint")} as sendable_at
+            from {outbox} as outbox
+            left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+                on outbox.endpoint_id = endpoint.endpoint_id
+            where {WAITS_TO_BE_SENT.format(row="outbox")} and endpoint.disabled_at is null
+        ) as waiting
+        cross join (select cast(? as timestamp_ntz) as value) as now
         """,
         now.isoformat(),
-        now.isoformat(),
     )[0]
+    since = due["since"]
     held = warehouse.rows(
         f"""
         select coalesce(state_reason, 'unknown') as reason, count(*) as n
@@ -78,11 +89,9 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
     )
     return Status(
         states={row["state"]: int(row["n"]) for row in states},
-        oldest_due_at=pending[0]["due"],
+        oldest_due_at=due["first_at"] if since is None else since,
         due_now=int(due["n"]),
-        oldest_due_age_seconds=(
-            None if due["since"] is None else (now - due["since"]) // timedelta(seconds=1)
-        ),
+        oldest_due_age_seconds=(None if since is None else (now - since) // timedelta(seconds=1)),
         replays_waiting=replays_waiting(warehouse),
         held_by_reason={row["reason"]: int(row["n"]) for row in held},
         endpoints_resting=_resting(warehouse, now),

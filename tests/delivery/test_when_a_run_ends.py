@@ -13,7 +13,8 @@ import pytest
 from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Step
-from sync.operating.endpoint_switch import disable
+from sync.operating.endpoint_switch import disable, list_endpoints
+from sync.operating.status import read_status
 from sync.policies.breaker import Breaker
 from sync.sending.admission import REST_AFTER
 from sync.sending.sender import DispatchReport
@@ -36,6 +37,7 @@ REFUSED = Failure(
     ErrorKind.INVALID_TARGET, Attribution.THEIRS, "refused by a rule", reached=Reached.NOT_TRIED
 )
 OUTBOX = "analytics.sync.webhook_outbox"
+STATE = "analytics.sync.endpoint_state"
 
 
 class Watched:
@@ -120,6 +122,28 @@ def test_a_run_does_not_wait_for_an_endpoint_that_rests_and_says_when_it_can_be_
     assert found.report.next_due_at is not None
     wait = found.report.next_due_at - site.run.clock(warehouse)()
     assert timedelta(minutes=58) < wait <= HOUR
+
+
+@pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up", "disabled", "nothing"])
+def test_only_what_a_run_would_claim_is_called_due(
+    warehouse: Warehouse, tmp_path: Path, why: str
+) -> None:
+    """An operator who reads that much is due looks for what is wrong with the runs."""
+    site = Site(warehouse, tmp_path, counts=[DUE])
+    clock = site.run.clock(warehouse)
+    others = {"disabled": {"disabled_at": clock()}, "nothing": {"rate_factor": 0.5}}
+    given(warehouse, **(resting(site) | others)[why])
+    # As two runs leave it that insert the first state of an endpoint at the same time.
+    warehouse.execute(f"insert into {STATE} select * from {STATE}")
+    due = DUE if why == "nothing" else 0
+    status = read_status(warehouse)
+    assert (status.due_now, status.oldest_due_age_seconds is None) == (due, due == 0)
+    if why in resting(site):
+        assert status.oldest_due_at is not None
+        assert HOUR - timedelta(minutes=2) < status.oldest_due_at - clock() <= HOUR
+    else:
+        assert (status.oldest_due_at is None) == (why == "disabled")
+    assert [one.due for one in list_endpoints(warehouse, clock=clock)] == [due]
 
 
 def test_rows_that_another_run_holds_are_not_waited_for(

@@ -163,6 +163,11 @@ def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, 
             "\n".join(f"- {one}" for one in report.foreign_journals) or "none"
         ),
         "released_untried": report.released,
+        "next_due_at": (
+            dg.MetadataValue.text("nothing waits to be sent")
+            if report.next_due_at is None
+            else dg.MetadataValue.timestamp(_aware(report.next_due_at))
+        ),
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),
         **{f"outbox_{state}": states.get(state, 0) for state in STATES},

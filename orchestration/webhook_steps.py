@@ -140,6 +140,8 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         watch.delivered(session, report)
         facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts())
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
+    if report.next_due_at is not None:
+        context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")
     if report.recovered:
         context.log.warning(
             f"{report.recovered} answers were recovered from the journal of a run that died"

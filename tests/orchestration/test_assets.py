@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,20 @@ def test_a_second_run_finds_and_sends_nothing_new(
     assert metadata_of(result)["newly_completed_enrollments"]["recorded"] == 0
     assert metadata_of(result)["completion_webhooks"]["attempts"] == 0
     assert len(target.received) == 3
+
+
+def test_a_run_says_when_there_is_something_to_send_again(
+    marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    target.answers["/"] = (503, {"Retry-After": "3600"})
+    now = warehouse_clock(marts)
+    result = run(webhooks_job, instance, detection=ACTIVATED)
+    found = metadata_of(result)["completion_webhooks"]["next_due_at"]
+    assert 3_500 < found - now().replace(tzinfo=UTC).timestamp() <= 3_600
+    assert "the next webhook can be sent at" in everything_said(instance, result.run_id)
+    marts.execute("update analytics.sync.webhook_outbox set state = 'delivered'")
+    result = run(webhooks_job, instance, detection=ACTIVATED)
+    assert metadata_of(result)["completion_webhooks"]["next_due_at"] == "nothing waits to be sent"
 
 
 def test_a_run_that_meets_another_recording_says_so_and_sends_what_was_recorded_before(

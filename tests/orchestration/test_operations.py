@@ -78,6 +78,12 @@ def desk(new_desk: Desk, target: Receiver) -> Desk:
     return new_desk
 
 
+def askers(desk: Desk, table: str = "replays") -> list[str]:
+    """Who asked, as the audit has it; nobody was named."""
+    rows = desk.warehouse.rows(f"select requested_by from analytics.sync.{table}")
+    return [row["requested_by"] for row in rows]
+
+
 def test_a_preview_lists_what_would_be_sent_and_changes_nothing(
     desk: Desk, target: Receiver
 ) -> None:
@@ -94,10 +100,11 @@ def test_a_preview_lists_what_would_be_sent_and_changes_nothing(
 
 def test_a_preview_goes_by_the_flag_it_is_given(desk: Desk) -> None:
     add_completions(desk.warehouse, [completion(4, PASSED_AT)])
-    on = facts(desk.start("preview", enable_webhook_learning_time_enrichment=True))
+    on = facts(desk.start("preview", enable_webhook_learning_time_enrichment=True, show=0))
     assert on["verdicts"] == [{"verdict": "wait", "why": "learning_time_not_yet", "webhooks": 1}]
     settings = {one["setting"]: one["source"] for one in on["settings"]}
     assert settings["enable_webhook_learning_time_enrichment"] == "run config"
+    assert (on["webhooks"], on["as_json"]["webhooks"]) == ([], []), "show: 0"
 
 
 def test_a_replay_as_it_stands_counts_and_changes_nothing(desk: Desk) -> None:
@@ -111,13 +118,13 @@ def test_a_replay_as_it_stands_counts_and_changes_nothing(desk: Desk) -> None:
 def test_a_replay_sends_the_same_id_and_bytes_again(desk: Desk, target: Receiver) -> None:
     first = {one.webhook_id: one.body for one in target.received}
     target.received.clear()
-    result = desk.start("replay", dry_run=False, confirm_count=3, requested_by="ops", **DELIVERED)
+    result = desk.start("replay", dry_run=False, confirm_count=3, **DELIVERED)
     assert facts(result)["replay_id"] == result.run_id
     assert target.received == [], "the delivery run sends, nothing else"
     desk.deliver()
     assert {one.webhook_id: one.body for one in target.received} == first
     audit = desk.warehouse.rows("select requested_by, matched from analytics.sync.replays")
-    assert audit == [{"requested_by": "ops", "matched": 3}]
+    assert audit == [{"requested_by": f"Dagster run {result.run_id}", "matched": 3}]
 
 
 @pytest.mark.parametrize("confirmed", [0, 2, 4])
@@ -150,6 +157,7 @@ def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
     assert new_desk.everything() == before
     real = new_desk.start("reroute", dry_run=False, confirm_count=3)
     assert facts(real)["reroute_id"] == real.run_id
+    assert askers(new_desk) == [f"Dagster run {real.run_id}"]
     new_desk.deliver()
     assert {one.webhook_id: one.body for one in target.received} == first
 
@@ -174,6 +182,7 @@ def test_a_backfill_sends_old_completions_once_they_are_agreed_to(
     assert desk.everything() == before
     real = desk.start("backfill", dry_run=False, confirm_count=2, **JANUARY)
     assert facts(real)["backfill_id"] == real.run_id
+    assert askers(desk) == [f"Dagster run {real.run_id}"]
     desk.deliver()
     assert {json.loads(one.body)["learner"]["user_id"] for one in target.received} == {8, 9}
 
@@ -196,6 +205,10 @@ def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
     result = new_desk.start("test_send", endpoint_id=1)
     assert not result.success
     assert "endpoint 1 did not take the test event: status 500" in failure_texts(result)[0]
+    (failed,) = (one for one in result.all_events if one.is_step_failure)
+    shown = failed.step_failure_data.user_failure_data
+    assert shown is not None
+    assert shown.metadata["passed"].value is False
 
 
 def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
@@ -284,6 +297,7 @@ def test_dagster_keeps_nothing_of_a_learner_who_is_erased_by_key(
     assert "but 2 rows match now" in failure_texts(refused)[0]
     done = desk.start("erase", person_key=key, dry_run=False, confirm_count=2)
     assert {"table": "webhook_outbox", "rows": 1} in facts(done)["rows"]
+    assert askers(desk, "erasures") == [f"Dagster run {done.run_id}"]
     rows = desk.warehouse.rows(f"select * from {OUTBOX} where webhook_id is not null")
     assert str(person) not in str(rows)
     kept = ""

@@ -31,7 +31,7 @@ class LedgerIdentity:
 
     def is_meant_by(self, mark: str) -> bool:
         """Whether a journal with this mark was written for this ledger."""
-        place, ledger_id = json.loads(mark)
+        place, ledger_id = _read(mark)
         return place == self.place and ledger_id in (self.ids or {""})
 
 
@@ -56,5 +56,16 @@ def place_of(settings: WarehouseSettings) -> str:
 
 
 def place_in(mark: str) -> str:
-    """The place that a mark names."""
-    return str(json.loads(mark)[0])
+    """The place that a mark names.
+
+    Raises:
+        ValueError: it is no mark of this version.
+    """
+    return _read(mark)[0]
+
+
+def _read(mark: str) -> tuple[str, str]:
+    match json.loads(mark):
+        case [str(place), str(ledger_id)]:
+            return place, ledger_id
+    raise ValueError("it says in another form which ledger it was written for")

@@ -175,7 +175,7 @@ class Journal:
             found = self._run(known) and self._run("select mark from written_for")
             if found:
                 place_in(found[0][0])
-        except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        except (sqlite3.Error, ValueError, TypeError) as error:
             raise _unreadable(self.path, error) from error
         return found[0][0] if found else None
 
@@ -189,6 +189,17 @@ class Journal:
             found = self._run("select entry from entries order by rowid")
             return [Entry(*json.loads(text)) for (text,) in found]
         except (sqlite3.Error, ValueError, TypeError) as error:
+            raise _unreadable(self.path, error) from error
+
+    def count(self) -> int:
+        """How many there are, whatever another version has written into them.
+
+        Raises:
+            JournalFailed: the file is damaged.
+        """
+        try:
+            return int(self._run("select count(*) from entries")[0][0])
+        except sqlite3.Error as error:
             raise _unreadable(self.path, error) from error
 
     def forget(self, entries: Sequence[Entry]) -> None:
@@ -228,7 +239,7 @@ class Journal:
         if self._writer is not None:
             self._writer.join()
         try:
-            is_empty = not self.entries()
+            is_empty = not self.count()
         except JournalFailed:
             is_empty = False
         self._end(is_removed=is_empty)
@@ -353,9 +364,7 @@ class ForeignJournal:
 def foreign(journal: Journal) -> ForeignJournal:
     """What to say of a journal that is left alone."""
     mark = journal.mark
-    return ForeignJournal(
-        journal.path, None if mark is None else place_in(mark), len(journal.entries())
-    )
+    return ForeignJournal(journal.path, None if mark is None else place_in(mark), journal.count())
 
 
 def foreign_journals(directory: Path, ledger: LedgerIdentity) -> list[ForeignJournal]:
@@ -452,7 +461,9 @@ def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         connection.close()
-        raise _failed(path, error) from error
+        # The disk's errors are operational; of the others a journal that was found is the cause.
+        is_damaged = is_alone and not isinstance(error, sqlite3.OperationalError)
+        raise (_unreadable if is_damaged else _failed)(path, error) from error
     return connection
 
 

@@ -92,18 +92,19 @@ def recover_journals(
     with abandoned_journals(directory) as journals:
         for journal in journals:
             mark = journal.mark
+            if mark is not None and not ledger.is_meant_by(mark):
+                # Not looked into: whoever shares the directory may run another version.
+                left.append(foreign(journal))
+                journal.leave()
+                continue
             entries = journal.entries()
-            is_own = mark is not None and ledger.is_meant_by(mark)
-            own = entries if is_own else []
-            if mark is None:
-                own = leased_here(warehouse, entries)
+            own = entries if mark is not None else leased_here(warehouse, entries)
             finalize(warehouse, own, clock=clock, hook=hook)
             answers += len(own)
-            if is_own or (len(own) == len(entries) and mark is None):
+            if len(own) == len(entries):
                 journal.discard()
                 continue
-            if own:
-                journal.forget(own)
+            journal.forget(own)
             left.append(foreign(journal))
             journal.leave()
     settle_logged(warehouse, clock=clock)

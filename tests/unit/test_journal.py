@@ -24,6 +24,7 @@ from sync.ledger.journal import (
     Entry,
     JournalFailed,
     abandoned_journals,
+    foreign,
     foreign_journals,
     needed_bytes,
     open_journal,
@@ -156,10 +157,22 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
-    (tmp_path / "1-x.journal").write_bytes(b"not a database, but long enough to look like one" * 99)
-    with pytest.raises(JournalFailed, match=r"1-x\.journal"), abandoned_journals(tmp_path):
-        pass
+@pytest.mark.parametrize("damage", ["overwritten", "cut off", "its mark"])
+def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    leave_entries(tmp_path, LEDGER, entry(1))
+    (path,) = tmp_path.glob("*.journal")
+    if damage == "its mark":
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("""update written_for set mark = '["a", "b", "c"]'""")
+    else:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:5_000] if damage == "cut off" else b"x" * len(whole))
+    with (
+        pytest.raises(JournalFailed, match=rf"{path.name} cannot be read .* move it away"),
+        abandoned_journals(tmp_path) as journals,
+    ):
+        foreign(journals[0])
+    assert path.exists()
 
 
 def test_a_journal_of_another_version_is_named_and_kept(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ enterprise_pairs as (
         and customer_users.user_id is not null
         and enterprise_enrollments.courserun_key is not null
         -- Also while a replica still has the rows of a learner who was erased.
-        and {{ person_key('customer_users.user_id') }} not in (select person_key from erasures)
+        and {{ person_key('customer_users.user_id') }} not in (
+            select erasures.person_key from erasures where erasures.person_key is not null
+        )
     group by
         customer_users.enterprise_customer_uuid,
         customer_users.user_id,

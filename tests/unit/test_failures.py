@@ -11,9 +11,9 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from sync.http.deadline import Deadline
-from sync.http.failures import classify, is_unconnected
+from sync.http.failures import classify, is_unconnected, reached
 from sync.http.pinned import PinnedAdapter
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.wires import HeadCutOff
 
 
@@ -32,9 +32,11 @@ def judge(error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False) 
     return classify(error, deadline=deadline, is_ipv6=is_ipv6)
 
 
-@pytest.mark.parametrize(
-    "number", [errno.ENETUNREACH, errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS]
-)
+OURS = ("EADDRNOTAVAIL", "EMFILE", "ENETDOWN", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENOMEM")
+NO_ROUTE = {"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
+
+
+@pytest.mark.parametrize("number", [getattr(errno, name) for name in OURS])
 def test_no_network_and_no_room_for_a_socket_are_ours(number: int):
     failure = judge(wrapped(OSError(number, "text")))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
@@ -47,10 +49,17 @@ def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
     assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
 
 
+@pytest.mark.parametrize("name", sorted({*OURS, *NO_ROUTE}))
+def test_what_says_that_there_is_no_way_to_a_host_is_told_from_what_says_nothing(name: str):
+    deadline = Deadline(time.monotonic() + 60, time.monotonic)
+    found = reached(wrapped(OSError(getattr(errno, name), "text")), deadline=deadline)
+    assert found is (Reached.NO_ROUTE if name in NO_ROUTE else Reached.NOT_TRIED)
+
+
 def test_an_endpoint_with_ipv6_only_is_theirs_where_there_is_none():
-    error = wrapped(OSError(errno.ENETUNREACH, "text"))
-    failure = judge(error, is_ipv6=True)
-    assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+    for number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+        failure = judge(wrapped(OSError(number, "text")), is_ipv6=True)
+        assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
     assert (
         judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution is Attribution.OURS
     )

@@ -67,6 +67,13 @@ def test_a_malformed_canary_is_named(text: str) -> None:
         canary(LAPTOP, {CANARY_SETTING: text})
 
 
+def test_development_targets_are_refused_where_the_warehouse_is_real() -> None:
+    given = {"LTW_DEVELOPMENT_TARGETS": "127.0.0.1:8755"}
+    with pytest.raises(ConfigurationError, match="LTW_DEVELOPMENT_TARGETS lifts the address rules"):
+        network_policy(given, SNOWFLAKE)
+    assert network_policy({}, SNOWFLAKE).development_targets == frozenset()
+
+
 @pytest.mark.parametrize(
     ("url", "is_refused"),
     [

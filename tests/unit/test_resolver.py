@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sync.http.resolver import ResolutionFailed, SystemResolver
-from sync.http.results import Attribution
+from sync.http.resolver import ResolutionFailed, SystemResolver, parse_canary
+from sync.http.results import Attribution, Reached
 from sync.http.urls import Target
 from tests.support.waiting import wait_until
 
@@ -46,11 +46,28 @@ def test_names_are_asked_as_absolute_ones_but_for_development():
 
 
 @pytest.mark.parametrize("canary", [None, CANARY])
-def test_a_name_that_does_not_exist_is_theirs(canary: str | None):
-    lookup = failing_with(socket.EAI_NONAME, for_all=True)
+@pytest.mark.parametrize("code", ["EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY"])
+def test_a_name_that_does_not_exist_is_theirs(code: str, canary: str | None):
+    if not hasattr(socket, code):
+        pytest.skip("not on this system")
+    lookup = failing_with(getattr(socket, code), for_all=True)
     with pytest.raises(ResolutionFailed, match="does not exist") as caught:
         SystemResolver(canary=canary, lookup=lookup)(TARGET, 5)
     assert caught.value.attribution is Attribution.THEIRS
+    assert caught.value.reached is Reached.NAME_SERVER, "which proves that our network works"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "port"),
+    [
+        ("a.example.com", "a.example.com.", 443),
+        ("a.example.com.", "a.example.com.", 443),
+        ("a.example.com:8443", "a.example.com.", 8_443),
+        ("192.0.2.1", "192.0.2.1", 443),
+    ],
+)
+def test_a_canary_is_an_absolute_name_or_an_address(text: str, name: str, port: int):
+    assert parse_canary(text) == (name, port)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +85,7 @@ def test_no_answer_is_ours_only_when_the_canary_has_none_either(
     with pytest.raises(ResolutionFailed) as caught:
         SystemResolver(canary=canary, lookup=lookup)(TARGET, 5)
     assert caught.value.attribution is attribution
+    assert caught.value.reached is Reached.NOTHING, "silence proves nothing"
     assert "inner-resolver" not in str(caught.value)
 
 

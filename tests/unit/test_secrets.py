@@ -88,6 +88,7 @@ def test_a_file_that_is_no_text_is_named_and_not_shown(tmp_path: Path):
     with pytest.raises(SecretError, match="UTF-8") as caught:
         SecretStore({}, tmp_path).get("token")
     assert "canary" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__suppress_context__, "the error below carries the bytes"
 
 
 def test_a_directory_in_place_of_a_file_is_reported(tmp_path: Path):

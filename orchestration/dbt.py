@@ -30,6 +30,8 @@ from sync.settings import PROJECT_ROOT, WarehouseSettings, load_settings, model_
 PROFILES = PROJECT_ROOT / "dbt_project"
 DELIVERY_TAG = "tag:delivery"
 PARTIAL_PARSE = "partial_parse.msgpack"
+RUN_LOCK = "run.lock"
+"""In the artifacts of a run, held while it lives."""
 KNOWN_MART = "model.learning_time_webhooks.completed_enrollments"
 """Its relation tells for which database and schema a manifest was parsed."""
 LONGEST_BUILD = timedelta(hours=3)
@@ -93,7 +95,9 @@ def parse(project: DbtProject, settings: WarehouseSettings) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if is_usable(manifest, settings):
                 return
-            _remove_leftovers(directory, "parse")
+            # Nobody else parses now, so these are of processes that were killed.
+            for one in directory.glob("parse-*"):
+                shutil.rmtree(one, ignore_errors=True)
             with TemporaryDirectory(dir=directory, prefix="parse-") as fresh:
                 _parse_into(Path(fresh), project)
                 for name in (PARTIAL_PARSE, manifest.name):
@@ -263,16 +267,32 @@ def artifacts_directory(project: DbtProject, run_id: str, op_name: str) -> Itera
     parsed = manifest_directory / PARTIAL_PARSE
     if parsed.is_file():
         shutil.copy(parsed, directory / PARTIAL_PARSE)
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with (directory / f"{RUN_LOCK}-new").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Only now it has its name: under it, a free lock is that of a dead run.
+        Path(lock.name).rename(directory / RUN_LOCK)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _remove_leftovers(directory: Path, op_name: str) -> None:
-    """Remove artifacts that nothing has been written to for longer than a run may take."""
+    """Remove artifacts whose run is dead, or that nobody has written to for longer than a run may
+    take. A dbt that outlives its run makes a directory anew when it misses it."""
     oldest = time.time() - LONGEST_BUILD.total_seconds()
     for one in directory.glob(f"{op_name}-*"):
         with suppress(OSError):
-            if max(path.stat().st_mtime for path in (one, *one.iterdir())) < oldest:
+            is_old = max(path.stat().st_mtime for path in (one, *one.iterdir())) < oldest
+            if is_old or _is_free(one / RUN_LOCK):
                 shutil.rmtree(one)
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether there is such a lock and nobody holds it."""
+    try:
+        with lock.open() as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -90,6 +91,7 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
 ) -> None:
     written(tmp_path / "manifest.json", whole()[:-20])
     written(tmp_path / dbt.PARTIAL_PARSE, "not this either")
+    (tmp_path / "parse-by-one-that-was-killed").mkdir()
     commands = []
 
     def counted(command: list[str], **options: Any) -> Any:
@@ -142,7 +144,36 @@ def test_a_build_removes_its_files_and_what_a_killed_run_left(
     assert left == {at_work.name, kept.name}
 
 
+BUILDS = """
+import sys
+from types import SimpleNamespace
+from pathlib import Path
+from orchestration import dbt
+project = SimpleNamespace(manifest_path=Path(sys.argv[1]) / "manifest.json")
+with dbt.artifacts_directory(project, "1", sys.argv[2]) as directory:
+    print(directory.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_build_removes_at_once_what_a_killed_run_left_and_nothing_of_a_living_one(
+    project: DbtProject, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", BUILDS, str(tmp_path), OP]
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"{OP}-1\n"
+        with dbt.artifacts_directory(project, "2", OP):
+            assert (tmp_path / f"{OP}-1").is_dir()
+        process.kill()
+    with dbt.artifacts_directory(project, "3", OP):
+        assert [one.name for one in tmp_path.iterdir()] == [f"{OP}-3"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_parse_state_stops_no_build(project: DbtProject, tmp_path: Path) -> None:
     (tmp_path / dbt.PARTIAL_PARSE).mkdir()
     with dbt.artifacts_directory(project, "1", OP) as own:
-        assert list(own.iterdir()) == []
+        assert [one.name for one in own.iterdir()] == [dbt.RUN_LOCK]

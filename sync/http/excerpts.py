@@ -37,35 +37,37 @@ MEDIA_TYPES = frozenset(
 # None is a usual name of a person or a place, which is why "page", "long", "field" and "post" are
 # missing.
 _REFUSING = """
-abort aborted accept acceptable accepted access account activated active again allowed already api
-application archived argument array attempt attempts attribute audience auth authenticate
-authenticated authentication authority authorization authorized available backend bad banned
-bearer blocked body boolean busy canceled cancelled cannot capacity captcha cert certificate
-certificates challenge character characters client clock closed cloudflare completion conflict
-connect connection constraint content cookie cors course created credential credentials csrf
-customer damaged data database date deactivated deadlock decode decoded deleted denied deny
-deprecated did digest disabled disconnected dns does domain duplicate duplicated email empty
-enabled encoding endpoint enrollment enterprise entity error errors event events exceed exceeded
-exceeds exception exist existing exists expected expire expired expires failed failure fatal
-filter firewall forbidden format found function future gateway gone handler handshake has header
-headers hmac hostname html http https id identifier ids inaccessible inactive incomplete incorrect
-insufficient integer internal invalid issuer json jwt key later learner length license limit
-limited limits locked login maintenance malformed many match maximum media memory message method
-minimum mismatch missing moved must name network no nonce none not null number oauth object
-obsolete offline origin out overload overloaded parameter parameters parse parsing password path
-payload payment permanently permission permissions permitted policy precondition private
-privileges processed processing property protocol provided proxy public query queue quota rate
-reached read reason received receiver recognized redirect refresh refused rejected replay replayed
-request requests required reset resource response retry revision revoked role route rule rules
-schema scheme scope secret secure security send sender sent server service session signature
+abort aborted accept acceptable accepted access account activated active address administrator again
+allowed allowlist allowlisted already api application archived argument array attempt attempts
+attribute audience auth authenticate authenticated authentication authority authorization authorized
+available backend bad banned bearer blocked body boolean busy canceled cancelled cannot capacity
+captcha cert certificate certificates challenge channel character characters client clock closed
+cloudflare completion conflict connect connection constraint content cookie cors course created
+credential credentials csrf customer damaged data database date deactivated deadlock decode decoded
+deleted denied deny deprecated did digest disabled disconnected dns does domain duplicate duplicated
+duration email empty enable enabled encoding endpoint enrollment enterprise entity error errors
+event events exceed exceeded exceeds exception exist existing exists expected expire expired expires
+explicit failed failure fatal filter firewall forbidden format found function future gateway given
+gone greater handler handshake has header headers hmac hostname html http https id identifier ids
+inaccessible inactive incomplete incorrect insufficient integer internal invalid issuer json jwt key
+keys large larger later learner length license limit limited limits locked login maintenance
+malformed mandatory many match maximum media memory message method minimum mismatch missing moved
+must name network no nonce none not null number oauth object obsolete offline organization origin
+out overload overloaded parameter parameters parse parsing password path payload payment permanently
+permission permissions permitted policy precondition private privileges processed processing
+prohibited property protocol provided proxy public query queue quota rate reached read reason
+received receiver recognized redirect refresh refused rejected replay replayed request requests
+required reserved reset resource response restrict restricted retry revision revoked role route rule
+rules schema scheme scope secret secure security send sender sent server service session signature
 signatures signed signing size skew source spam ssl stale state status stopped storage string
-subject subscription success successful suspended syntax system temporarily temporary tenant
-terminated throttle throttled throttling time timed timeout timestamp tls token tokens too
+subject subscribed subscription success successful suspended syntax system temporarily temporary
+tenant terminated throttle throttled throttling time timed timeout timestamp tls token tokens too
 traceback traffic transaction transport trial try type unable unacceptable unauthenticated
 unauthorized unavailable undefined unexpected unhandled unique unknown unpaid unprocessable
 unreachable unreadable unrecognized unregistered unresolved unsuccessful unsupported unverified
-upgrade upstream uri url urls use used user utf valid validate validated validating validation
-value values verification verified verify version violation waf webhook webhooks wrong xml
+upgrade upstream uri url urls use used user utf valid validate validated validating validation value
+values verification verified verify version violation waf webhook webhooks whitelist whitelisted
+wrong xml
 """
 VOCABULARY = frozenset(_REFUSING.split())
 """Words with which software refuses a request."""

@@ -62,6 +62,31 @@ def words_of(kept: str) -> list[str]:
             "text/plain, 75 bytes: invalid signature exception http timeout learner ... not found",
         ),
         ("text/plain", "Unauthorized", "text/plain, 12 bytes: unauthorized"),
+        # As usual gateways and services say it.
+        (
+            "application/json",
+            '{"statusCode":401,"message":"Access denied due to missing subscription key."}',
+            "application/json, 77 bytes: status ... message access denied ... "
+            "missing subscription key",
+        ),
+        ("text/plain", "action_prohibited", "text/plain, 17 bytes: prohibited"),
+        ("text/plain", "channel_is_archived", "text/plain, 19 bytes: channel ... archived"),
+        (
+            "text/plain",
+            "IP address not whitelisted",
+            "text/plain, 26 bytes: address not whitelisted",
+        ),
+        (
+            "application/json",
+            '{"error":{"message":{"value":"Mandatory parameter duration_spent missing"}}}',
+            "application/json, 76 bytes: error message value mandatory parameter duration ... "
+            "missing",
+        ),
+        (
+            "application/json",
+            '{"code":"INVALID_ORG","message":"Organization not found"}',
+            "application/json, 57 bytes: invalid ... message organization not found",
+        ),
         ("image/jane.oneil@example.com", "x", "other media type, 1 bytes"),
         ("", "upstream request timeout", "no media type, 24 bytes: upstream request timeout"),
     ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from sync.engine_errors import safe_text
 from sync.errors import ConfigurationError, SyncError
 from sync.settings import (
     EmbeddedWarehouse,
@@ -21,6 +22,7 @@ from sync.settings import (
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.errors import Error
 
 LOGIN_TIMEOUT_SECONDS = 30
 EMBEDDED_LOGIN_SECONDS = 5
@@ -46,7 +48,7 @@ class WarehouseUnavailable(SyncError):
 
 
 class StatementFailed(SyncError):
-    """A statement was refused; the text is the engine's own."""
+    """A statement was refused; the text is the engine's, but for what could quote a row."""
 
 
 class RelationMissing(StatementFailed):
@@ -78,7 +80,8 @@ class Warehouse:
         """
         cursor = self._run(sql, binds)
         names = [column.name.lower() for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        fetched = _answered(sql, cursor.fetchall)
+        return [dict(zip(names, row, strict=True)) for row in fetched]
 
     def execute(self, sql: str, *binds: object) -> int:
         """Run a statement; how many rows it changed.
@@ -126,23 +129,33 @@ class Warehouse:
         return raw_relation(schema, table)
 
     def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
-        import snowflake.connector.errors as errors
-
         self.statements += 1
-        try:
-            return self._connection.cursor().execute(sql, binds or None)
-        except errors.Error as error:
-            text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {error.msg}"
-            if error.errno == DOES_NOT_EXIST:
-                raise RelationMissing(
-                    f"{text} If it is a mart, build the models first: run learning_time_job, or "
-                    "`dbt build`"
-                ) from error
-            if error.errno in CANCELED:
-                raise StatementTimedOut(text) from error
-            if error.errno in NO_ANSWER:
-                raise NoAnswer(text) from error
-            raise StatementFailed(text) from error
+        return _answered(sql, lambda: self._connection.cursor().execute(sql, binds or None))
+
+
+def _answered(sql: str, ask: Callable[[], Any]) -> Any:
+    import snowflake.connector.errors as errors
+
+    try:
+        return ask()
+    except errors.Error as error:
+        failure = _failed(sql, error)
+    # Outside the handler: a traceback would print the engine's own text as the context.
+    raise failure
+
+
+def _failed(sql: str, error: Error) -> StatementFailed:
+    said = safe_text(str(error.msg), code=error.errno, state=error.sqlstate, sql=sql)
+    text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {said}"
+    if error.errno == DOES_NOT_EXIST:
+        return RelationMissing(
+            f"{text} If it is a mart, build the models first: run learning_time_job, or `dbt build`"
+        )
+    if error.errno in CANCELED:
+        return StatementTimedOut(text)
+    if error.errno in NO_ANSWER:
+        return NoAnswer(text)
+    return StatementFailed(text)
 
 
 def json_chunks(

@@ -56,8 +56,9 @@ class Deadline:
         self._wire: Wire | None = None
         self._is_finished = False
         self._was_enforced = False
-        self.has_connected = False
-        """Whether a new connection came about under it; one that is used again proves nothing."""
+        self.has_reached_host = False
+        """Whether under it a new connection came about or a byte of a response came; a connection
+        that is used again proves nothing."""
 
     @property
     def is_over(self) -> bool:

@@ -65,7 +65,7 @@ def reached(error: BaseException, *, deadline: Deadline) -> Reached:
     may have done so before, too.
     """
     causes = list(_all(error))
-    if deadline.has_connected or any(_is_response(cause) for cause in causes):
+    if deadline.has_reached_host or any(_is_response(cause) for cause in causes):
         return Reached.HOST
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if numbers & _NO_ROUTE_ERRNOS:

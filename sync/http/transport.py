@@ -223,16 +223,26 @@ class Transport:
 
         A server may close a connection while the next request is on its way to it, and says
         nothing about that request then. So this is no failure of anybody's; on a new connection
-        it would be. Not a byte of a response may have come, and there is one repetition only.
+        it would be. Not a byte of a response may have come, and there is one repetition only. A 408
+        that closes the connection counts as none: servers say it to one that is idle, and to repeat
+        what was on its way is allowed then (RFC 9110, 15.5.9).
         """
         exchange = Exchange(deadline)
         try:
-            return self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
+            response = self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
+            if not exchange.is_reused or not _says_idle(response) or deadline.is_over:
+                return response
+            response.raw.close()
         except _EXCHANGE_ERRORS:
             if not exchange.is_reused or exchange.has_response_begun or deadline.is_over:
                 raise
         again = Exchange(deadline, needs_new_connection=True)
         return self._adapter.exchange(request, again, connect_seconds=connect_seconds)
+
+
+def _says_idle(response: Response) -> bool:
+    is_closing = response.headers.get("Connection", "").lower() == "close"
+    return response.status_code == http.client.REQUEST_TIMEOUT and is_closing
 
 
 def _read(response: Response) -> Answer:

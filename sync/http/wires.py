@@ -97,8 +97,10 @@ class _FinalResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         lines = _BoundedLines(self.fp)
         self.fp = cast(Any, lines)
+        exchange = _exchange()
         # Waits for the first byte; empty when the connection ends without one.
-        _exchange().has_response_begun = bool(lines.file.peek(1))
+        exchange.has_response_begun = bool(lines.file.peek(1))
+        exchange.deadline.has_reached_host |= exchange.has_response_begun
         super().begin()
         # After 101 the connection speaks no HTTP any more, though nobody has asked for that.
         while 100 <= self.status <= 199 and self.status != http.client.SWITCHING_PROTOCOLS:
@@ -167,7 +169,7 @@ class Watched(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         plain = super()._new_conn()
-        _exchange().deadline.has_connected = True
+        _exchange().deadline.has_reached_host = True
         seconds = plain.gettimeout()
         sock = _Blocking(fileno=plain.detach())
         sock.settimeout(seconds)

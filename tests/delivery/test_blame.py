@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -12,15 +13,18 @@ from typing import Any
 import pytest
 
 from sync.http.resolver import SystemResolver
-from sync.http.results import Attribution, Failure, Reached
+from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.http.transport import Transport
+from sync.ledger.steps import Step
+from sync.sending import pipeline
 from sync.sending.dispatch import dispatch
 from sync.sending.sender import DispatchReport
 from sync.warehouse import Warehouse
 from tests.support.dead_hosts import black_hole, closed_port
-from tests.support.delivery import Run, complete, seed
+from tests.support.delivery import Run, complete, delivered, seed
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY
+from tests.support.site import OK, Poster, Site
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 
@@ -81,6 +85,7 @@ def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
         from analytics.sync.webhook_outbox as outbox
         inner join analytics.sync.webhook_attempts as attempts
             on outbox.webhook_id = attempts.webhook_id
+        where attempts.attribution is not null
         """
     )
     return [(int(row["attempt_count"]), row["attribution"]) for row in rows]
@@ -107,6 +112,32 @@ def test_three_dead_hosts_are_our_outage_only_when_the_canary_is_dead_too(
     assert charged(warehouse) == [(0, "ours") if is_canary_dead else (1, "theirs")] * 3
 
 
+def test_what_was_answered_in_an_earlier_batch_makes_the_silence_meanwhile_theirs(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence ends last, by its deadline, when the proof has long been recorded."""
+    monkeypatch.setattr(pipeline, "RECORD_AFTER_SECONDS", 0.1)
+    site = Site(warehouse, tmp_path, counts=[4, 1, 1, 1])
+    is_recorded = threading.Event()
+
+    def answer(url: str) -> Answer | Failure:
+        number = url[-1]
+        if number == "0":
+            return OK
+        assert is_recorded.wait(30)
+        hosts = frozenset({f"{number}.example.com"})
+        return Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "silent", hosts=hosts)
+
+    def hook(step: Step) -> None:
+        if step is Step.FINALIZED and len(delivered(warehouse)) == 4:
+            is_recorded.set()
+
+    sender = site.run.sender(warehouse, Poster(answer), hook=hook)
+    report = dispatch(warehouse, replace(sender, canary=lambda: False))
+    assert not report.is_own_network_down
+    assert sorted(charged(warehouse)) == [(1, "theirs")] * 3
+
+
 def test_a_connection_that_is_used_again_and_falls_silent_proves_nothing() -> None:
     """It came about before our network went down."""
 
@@ -115,9 +146,15 @@ def test_a_connection_that_is_used_again_and_falls_silent_proves_nothing() -> No
         conversation.send(response("200 OK"))
         hanging(conversation)
 
-    with Endpoint(answer_once) as endpoint:
-        host_port = f"127.0.0.1:{endpoint.port}"
-        run = Run(host_ports=host_port, journals=Path(), endpoints=1)
+    second = second_of_one_connection(answer_once)
+    assert second.reached is Reached.NOTHING
+    assert second.hosts == {"127.0.0.1"}
+
+
+def second_of_one_connection(script: Any) -> Failure:
+    """The second request on a connection whose first was answered."""
+    with Endpoint(script) as endpoint:
+        run = Run(host_ports=f"127.0.0.1:{endpoint.port}", journals=Path(), endpoints=1)
         with Transport(policy=run.policy) as transport:
             first, second = (
                 transport.post(endpoint.url(), body=BODY, headers={}, deadline_seconds=1)
@@ -126,8 +163,22 @@ def test_a_connection_that_is_used_again_and_falls_silent_proves_nothing() -> No
         assert endpoint.connections == 1
     assert not isinstance(first, Failure)
     assert isinstance(second, Failure)
-    assert second.reached is Reached.NOTHING
-    assert second.hosts == {"127.0.0.1"}
+    return second
+
+
+@pytest.mark.parametrize("ending", [hanging, lambda conversation: None], ids=["hangs", "closes"])
+@pytest.mark.parametrize("begun", [b"H", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_a_byte_of_a_response_on_a_used_connection_proves_that_our_network_works(
+    begun: bytes, ending: Any
+) -> None:
+    def script(conversation: Any) -> None:
+        conversation.read_request()
+        conversation.send(response("200 OK"))
+        conversation.read_request()
+        conversation.send(begun)
+        ending(conversation)
+
+    assert second_of_one_connection(script).reached is Reached.HOST
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,47 @@ def test_a_request_of_whose_response_a_byte_has_come_is_not_sent_again(
         assert endpoint.connections == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "connections", "status"),
+    [
+        pytest.param(
+            response("408 Request Timeout", Connection="close"), 2, 200, id="it was closed as idle"
+        ),
+        pytest.param(response("408 Request Timeout"), 1, 408, id="it stays open"),
+        pytest.param(
+            response("503 Service Unavailable", Connection="close"), 1, 503, id="another status"
+        ),
+    ],
+)
+def test_a_408_that_closes_a_used_connection_is_no_response_to_the_request(
+    opened: Callable[[Endpoint], Transport], said: bytes, connections: int, status: int
+):
+    """Some servers say 408 to an idle connection, and it meets the next request on its way."""
+
+    def script(conversation: Conversation) -> None:
+        conversation.read_request()
+        conversation.send(OK)
+        if endpoint.connections == 1:
+            conversation.wait_for_data()
+            conversation.send(said)
+
+    with Endpoint(script) as endpoint:
+        transport = opened(endpoint)
+        assert status_of(send(transport, endpoint)) == 200
+        assert status_of(send(transport, endpoint)) == status
+        assert endpoint.connections == connections
+
+
+def test_a_408_on_a_new_connection_is_the_endpoints_response(
+    opened: Callable[[Endpoint], Transport],
+):
+    with Endpoint(
+        lambda conversation: conversation.send(response("408 Request Timeout", Connection="close"))
+    ) as endpoint:
+        assert status_of(send(opened(endpoint), endpoint)) == 408
+        assert endpoint.connections == 1
+
+
 def test_the_repetition_never_takes_another_used_connection(
     opened: Callable[[Endpoint], Transport],
 ):

@@ -34,13 +34,12 @@ MOST_COUNTED = 2_000
 MOST_EVALUATIONS = 300
 """Of one check, a day of them; each record is larger than that of a run."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
-ACTIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
+AT_WORK = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *AT_WORK]
 
 
 @dg.sensor(
@@ -60,6 +59,7 @@ def completions_arrived(
     running = _own_runs(context.instance, ACTIVE, created_after=since)
     if running:
         return dg.SkipReason(f"run {running[0].dagster_run.run_id} is still delivering")
+    stuck = _own_runs(context.instance, AT_WORK)
     before = Seen.from_cursor(context.cursor)
     now = datetime.now(UTC).replace(tzinfo=None)
     policy = EnrichmentConfig().policy()
@@ -74,6 +74,7 @@ def completions_arrived(
         found,
         is_used_up=_is_used_up(context.instance, found.seen.sources),
         last=_last_run(context.instance),
+        stuck=stuck[0].dagster_run.run_id if stuck else None,
         now=now,
     )
     match decision:

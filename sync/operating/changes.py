@@ -142,7 +142,7 @@ class LastRun:
 
 @dataclass(frozen=True)
 class Wake:
-    """Start a run. The key is the same for as long as nothing changes and no run ends."""
+    """Start a run. The key is the same for as long as nothing changes and no run ends or hangs."""
 
     reason: str
     key: str
@@ -158,11 +158,18 @@ class Rest:
 
 
 def decide(
-    before: Seen, found: Look, *, is_used_up: bool, last: LastRun | None, now: datetime
+    before: Seen,
+    found: Look,
+    *,
+    is_used_up: bool,
+    last: LastRun | None,
+    now: datetime,
+    stuck: str | None = None,
 ) -> Wake | Rest:
     """Whether to start a run. A run that failed, or brought nothing on, is repeated after a while.
 
-    ``is_used_up``: a run has noted these very sources, and that it did all of its work.
+    ``is_used_up``: a run has noted these very sources, and that it did all of its work. ``stuck``
+    is the newest run that has been at work for too long to be waited for.
     """
     if last is None and found.problem is not None:
         return Rest(f"not set up yet: {found.problem}", found.seen)
@@ -183,7 +190,8 @@ def decide(
     reason, at = min(wanted, key=lambda one: one[1])
     if at > now:
         return Rest(f"{reason}, and a run has just been; again after {at} UTC", found.seen)
-    text = found.seen.cursor() + (last.run_id if last is not None else "")
+    # Under the key of a stuck run Dagster would start none.
+    text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
     return Wake(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
 
 

@@ -194,6 +194,21 @@ def test_the_work_that_another_run_holds_is_looked_at_when_its_lease_ends(
     assert "again after" in daemon.said
 
 
+def test_a_run_that_died_or_hangs_without_a_word_is_followed_by_another(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster starts one run for a key, whatever has become of it."""
+    request = daemon.tick()
+    assert request is not None
+    daemon.ended(dg.DagsterRunStatus.STARTED, request.tags)
+    assert daemon.tick() is None
+    monkeypatch.setattr("orchestration.sensors.LONGEST_RUN", timedelta(0))
+    again, once_more = daemon.tick(), daemon.tick()
+    assert again is not None
+    assert once_more is not None
+    assert again.run_key == once_more.run_key != request.run_key
+
+
 def test_a_run_of_another_code_location_is_not_waited_for(daemon: Daemon) -> None:
     """Two locations on one Dagster, each with its warehouse, have a job of the same name."""
     daemon.ended(dg.DagsterRunStatus.STARTED, OTHER_WAREHOUSE)

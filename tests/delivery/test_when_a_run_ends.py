@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,9 +18,12 @@ from sync.operating.endpoint_switch import disable, list_endpoints
 from sync.operating.status import read_status
 from sync.policies.breaker import Breaker
 from sync.sending.admission import REST_AFTER
+from sync.sending.dispatch import dispatch
 from sync.sending.sender import DispatchReport
+from sync.sending.stop import Stop
 from sync.warehouse import Warehouse
 from tests.support.delivery import audit
+from tests.support.doubles import stopped
 from tests.support.site import OK, Poster, Site
 
 DUE = 20
@@ -184,6 +188,27 @@ def test_a_backlog_over_the_rate_costs_no_statement_per_webhook(
     assert found.statements <= ONE_TURN
 
 
+def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were under a lease when those of the endpoint were held, and so they were missed."""
+    monkeypatch.setattr("sync.sending.pipeline.RECORD_AFTER_SECONDS", 0.1)
+    site, poster = Site(warehouse, tmp_path, counts=[DUE], max_requests_per_minute=6), Poster()
+    claims = itertools.count()
+
+    def hook(step: Step) -> None:
+        if step is Step.CLAIMED and next(claims) == 0:
+            disable(warehouse, 1, reason="by hand", now=site.run.clock(warehouse)())
+
+    Watched(site, poster, hook=hook, time_budget=timedelta(seconds=5))
+    sent = poster.sent.total()
+    assert 0 < sent < 4, "else nothing was claimed and given back"
+    assert states(warehouse) == {
+        ("delivered", None): sent,
+        ("held", "endpoint_disabled"): DUE - sent,
+    }
+
+
 def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -238,6 +263,46 @@ def test_what_comes_due_within_the_linger_is_waited_for(
     assert Watched(site, poster).report.outcomes == {"delivered": 3}
 
 
+def test_nothing_is_waited_for_beyond_the_time_budget(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def sleep(stop: Stop, seconds: float) -> None:
+        raise AssertionError(f"{seconds} s, with less than one left")
+
+    monkeypatch.setattr(Stop, "sleep", sleep)
+    site, poster = Site(warehouse, tmp_path, counts=[3]), Poster()
+    given(warehouse, paused_until=site.run.clock(warehouse)() + timedelta(seconds=6))
+    Watched(site, poster, time_budget=timedelta(seconds=1))
+    assert poster.sent.total() == 0
+
+
+def test_what_was_judged_to_be_our_fault_is_journaled_so(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run may die before the ledger has it, and the next one goes by the journal."""
+    site = Site(warehouse, tmp_path, counts=[1, 1, 1])
+    silent = Poster(
+        lambda url: Failure(
+            ErrorKind.TIMEOUT,
+            Attribution.THEIRS,
+            "no answer",
+            reached=Reached.NOTHING,
+            hosts=frozenset({url}),
+        )
+    )
+    sender = replace(site.run.sender(warehouse, silent), canary=lambda: False)
+    with monkeypatch.context() as dies:
+        stopped(dies, "sync.sending.delivery_run.finalize")
+        with pytest.raises(Exception, match="reached"):
+            dispatch(warehouse, sender)
+    assert silent.sent.total() == 3
+    assert Watched(site, Poster()).report.recovered == 3
+    rows = warehouse.rows("select attempt_number, attribution from analytics.sync.webhook_attempts")
+    assert [row["attribution"] for row in rows] == ["ours"] * 3
+    assert warehouse.rows(f"select max(attempt_count) as n from {OUTBOX}") == [{"n": 0}]
+
+
 def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_hourly(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
@@ -253,6 +318,14 @@ def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_
     assert looks == [1, 1, 1, 2]
     assert attempts(warehouse) == 0
     assert states(warehouse) == {("held", "invalid_target"): 300}
+    site.run = replace(site.run, host_ports=f"{site.run.host_ports},127.0.0.1:9")
+    Watched(site, poster)
+    assert poster.sent.total() == 3, "the rules have changed"
+    warehouse.execute(
+        "update analytics.marts.webhook_endpoints set token_url = 'https://auth.example.com/t'"
+    )
+    Watched(site, poster)
+    assert poster.sent.total() == 4, "another URL of it has changed"
     poster.answer = lambda url: OK
     warehouse.execute("update analytics.marts.webhook_endpoints set url = url || '/new'")
     assert Watched(site, poster).report.outcomes == {"delivered": 300}, "its settings have changed"

@@ -237,8 +237,7 @@ def _empty_excerpts(warehouse: Warehouse, table: str, person: _Person) -> int:
     with _named(table):
         try:
             return warehouse.execute(
-                f"update {table} set line_excerpt = ''"
-                f" where line_excerpt <> '' and ({' or '.join(conditions)})",
+                f"update {table} set line_excerpt = '' where {' or '.join(conditions)}",
                 *binds,
                 *person.names,
             )

@@ -89,7 +89,7 @@ _VERDICT = f"""
         when outbox.state = 'held' then '{Refusal.HELD}'
         when outbox.state = 'pending' or outbox.state = 'delivered' and outbox.replay_id is not null
             then '{Refusal.ALREADY_DUE}'
-        when outbox.state = 'suppressed' and not {{is_release}} then '{Refusal.NEVER_SENT}'
+        {{unless_released}}
         when outbox.state in ('dead', 'delivered') and outbox.body is null
             then '{Refusal.NOT_FROZEN}'
         else 'ok'
@@ -224,8 +224,11 @@ def replay(
 
 
 def _verdict(selection: Selection) -> str:
-    is_release = selection.state is ReplayState.SUPPRESSED
-    return _VERDICT.format(is_release="true" if is_release else "false")
+    if selection.state is ReplayState.SUPPRESSED:
+        return _VERDICT.format(unless_released="")
+    return _VERDICT.format(
+        unless_released=f"when outbox.state = 'suppressed' then '{Refusal.NEVER_SENT}'"
+    )
 
 
 def _unknown_ids(warehouse: Warehouse, selection: Selection) -> int:

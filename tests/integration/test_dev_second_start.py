@@ -28,5 +28,8 @@ def test_the_endpoints_follow_the_receiver_to_another_port(warehouse: Warehouse)
     _follow_the_receiver(warehouse, second)
     after = warehouse.rows(URLS)
     assert len(after) == len(before)
+    assert {int(row["id"]): row["webhook_url"] for row in after} == {
+        one.endpoint_id: one.url for one in second.endpoints
+    }, "each to its own place"
     assert not any(":8755" in row["webhook_url"] for row in after)
     assert any(":9755" in row["webhook_url"] for row in after)

@@ -7,6 +7,8 @@ Warehouses keep no key, so two rows of one id stand for what another session doe
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,22 +16,38 @@ import pytest
 
 from sync.contract.facts import EventType
 from sync.detection.activation import activate
-from sync.detection.completions import Enqueued, enqueue
+from sync.detection.completions import Enqueued, _record, enqueue
 from sync.detection.current_facts import check_held
+from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
 from sync.detection.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.attempts import finalize, settle_logged
 from sync.ledger.claims import Claimed, Claims
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
 from sync.ledger.journal import Entry
 from sync.ledger.outbox import NO_LONGER_REPORTABLE, Decision, Outbox
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
+from sync.operating import backfill as backfills
+from sync.operating import replay as replays
+from sync.operating.erase import _empty, _empty_excerpts, _Person
+from sync.operating.operator_requests import record_request
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.operating.reroute import Choice, reroute
 from sync.policies.pacing import Grant
-from sync.warehouse import Warehouse
-from tests.support.completions import add_completions, completion
-from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
-from tests.support.marts import create_marts, endpoint
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.clean import drop_all_schemas
+from tests.support.completions import ENTERPRISE, add_completions, completion
+from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
+from tests.support.marts import (
+    ENROLLMENT_COLUMNS,
+    create_marts,
+    create_table,
+    endpoint,
+    enrollment,
+)
 
 NOW = datetime(2026, 11, 20, 12)
 PAST = (NOW - timedelta(hours=1)).isoformat()
@@ -37,10 +55,23 @@ AHEAD = (NOW + timedelta(hours=1)).isoformat()
 OUTBOX = "analytics.sync.webhook_outbox"
 
 
+@pytest.fixture(scope="module")
+def opened(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+    """One session and one ledger for all tests of the module."""
+    with open_warehouse(warehouse_settings, purpose="tests") as session:
+        drop_all_schemas(session)
+        ensure_ledger(session)
+        yield session
+
+
 @pytest.fixture
-def ledger(warehouse: Warehouse) -> Warehouse:
-    ensure_ledger(warehouse)
-    return warehouse
+def ledger(opened: Warehouse) -> Warehouse:
+    """A ledger without rows, and no marts."""
+    for table in COLUMNS:
+        opened.execute(f"delete from analytics.sync.{table}")
+    for schema in ("marts", "intermediate"):
+        opened.execute(f"drop schema if exists analytics.{schema} cascade")
+    return opened
 
 
 def pending(user_id: int, **changes: object) -> dict[str, object]:
@@ -307,6 +338,12 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
     ]
     # As if another session had moved the row, or emptied it, since it was looked up.
     rows += [twin(rows[1], 21, state="pending"), twin(rows[1], 22, body=None)]
+    # Whose event is gone, beside one that has it.
+    rows += [
+        twin(rows[4], 23, state="pending"),
+        twin(rows[4], 24, body=None),
+        twin(rows[4], 25, event_type=OTHER.value),
+    ]
     write_ledger(ledger, webhooks=rows)
     check_held(ledger, clock=lambda: NOW)
     assert {user: row["state_reason"] for user, row in changed(ledger).items()} == {
@@ -505,10 +542,9 @@ def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
     """And the activation of another type says nothing of this one."""
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     add_completions(ledger, [completion(1, PAST)])
-    another = "11111111-2222-4333-8444-555555555555"
     rows = [
         pending(1, event_type=OTHER.value),
-        pending(1, enterprise_customer_uuid=another),
+        pending(1, enterprise_customer_uuid=ANOTHER),
         pending(1, courserun_key="course-v1:Other+C1+2026"),
         pending(2),
     ]
@@ -519,6 +555,326 @@ def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
     for recorded in (1, 0):
         found = enqueue(ledger, run_id="run-1", clock=lambda: NOW, activated_at=since)
         assert found == Enqueued(since, recorded, 0)
+
+
+ANOTHER = "11111111-2222-4333-8444-555555555555"
+"""A customer without an endpoint."""
+MINE = f"update analytics.sync.{ACTIVATIONS} set"
+
+
+def recorded(
+    ledger: Warehouse,
+    meanwhile: Callable[[], object],
+    *,
+    source: EventSource = COMPLETIONS,
+    limit: int | None = None,
+) -> set[int]:
+    """Learners of the rows that a run records after others acted, its lease being taken."""
+    since = activate(ledger, clock=lambda: NOW, activated_at=None, source=source)
+    with recording_lease(ledger, source.event_type, run_id="run-1", clock=lambda: NOW) as lease:
+        assert isinstance(lease, Granted)
+        meanwhile()
+        inserted = _record(
+            ledger, source, lease, since=since, clock=lambda: NOW, run_id="run-1", limit=limit
+        )
+    found = ledger.rows(f"select user_id from {OUTBOX} where recorded_run_id = 'run-1'")
+    assert inserted == len(found)
+    assert len({row["user_id"] for row in found}) == len(found)
+    return {int(row["user_id"]) for row in found}
+
+
+def test_only_new_events_of_learners_who_are_not_erased_are_recorded(ledger: Warehouse) -> None:
+    """By a run whose lease and activation stand, beside those of others."""
+    create_marts(ledger, completions=[completion(n, AHEAD) for n in (1, 1, 2, 3)])
+    write_ledger(ledger, webhooks=[pending(2)])
+    begin_erasure(ledger, person_key(3), requested_by="test", reason="", now=NOW)
+
+    def others() -> None:
+        add_activation(ledger, OTHER, "run-2:b", AHEAD)
+        add_activation(ledger, TYPE, "run-3:c", PAST)
+
+    assert recorded(ledger, others, limit=1) == {1}
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        f"{MINE} lease_owner = 'run-2:b', lease_expires_at = null",
+        f"insert into analytics.sync.{ACTIVATIONS} (event_type, activated_at, recorded_at,"
+        f" lease_owner, lease_expires_at) select 'course_completion', '{AHEAD}', '{AHEAD}',"
+        f" 'run-2:b', '{AHEAD}'",
+        f"{MINE} activated_at = '{PAST}'",
+        "insert into analytics.marts.completed_enrollments select * replace (2 as user_id)"
+        " from analytics.marts.completed_enrollments",
+    ],
+    ids=["its lease is gone", "another has one", "its activation is gone", "more are new"],
+)
+def test_nothing_is_recorded_once_what_allowed_it_is_gone(
+    ledger: Warehouse, meanwhile: str
+) -> None:
+    create_marts(ledger, completions=[completion(1, AHEAD)])
+    assert recorded(ledger, lambda: ledger.execute(meanwhile), limit=1) == set()
+
+
+def test_only_enrollments_that_an_active_endpoint_wants_are_recorded(ledger: Warehouse) -> None:
+    url, wanted = "https://hooks.example.com/", {"is_enrollment_events_enabled": True}
+    inactive, deaf = "22222222-2222-4333-8444-555555555555", "33333333-2222-4333-8444-555555555555"
+    create_marts(
+        ledger,
+        endpoints=[
+            endpoint(1, url, **wanted),
+            endpoint(2, url, enterprise_customer_uuid=inactive, is_active=False, **wanted),
+            endpoint(3, url, enterprise_customer_uuid=deaf),
+        ],
+    )
+    create_table(
+        ledger,
+        "enterprise_enrollments",
+        ENROLLMENT_COLUMNS,
+        [
+            enrollment(1),
+            enrollment(2, enterprise_customer_uuid=inactive),
+            enrollment(3, enterprise_customer_uuid=deaf),
+            enrollment(4, enterprise_customer_uuid=ANOTHER),
+        ],
+    )
+    assert recorded(ledger, lambda: None, source=ENROLLMENTS) == {1}
+
+
+def request(ledger: Warehouse, request_id: str) -> None:
+    record_request(
+        ledger,
+        request_id,
+        requested_at=PAST,
+        requested_by="test",
+        selection="{}",
+        matched=1,
+    )
+
+
+def late_to_know(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
+    """Requests of the same id commit after the module has looked for them."""
+    monkeypatch.setattr(module, "recorded_matches", lambda warehouse, request_id: None)
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_replay_moves_what_meets_all_its_conditions_once(
+    ledger: Warehouse, monkeypatch: pytest.MonkeyPatch, *, is_repeated: bool
+) -> None:
+    start, dead = NOW - timedelta(hours=3), {"state": "dead", "state_reason": "gone"}
+    rows = [
+        pending(1, **dead),
+        pending(2, **dead, recorded_at=start.isoformat()),
+        pending(11, **dead, endpoint_id=2),
+        pending(12, **dead, enterprise_customer_uuid=ANOTHER),
+        pending(13, **{**dead, "state": "delivered"}),
+        pending(14, **{**dead, "state_reason": "exhausted"}),
+        pending(15, **dead, recorded_at=(start - timedelta(seconds=1)).isoformat()),
+        pending(16, **dead, recorded_at=NOW.isoformat()),
+        pending(17, **dead),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    request(ledger, "mine" if is_repeated else "another")
+    late_to_know(monkeypatch, replays)
+    replays.replay(
+        ledger,
+        Selection(
+            webhook_ids=tuple(str(row["webhook_id"]) for row in rows[:-1]),
+            endpoint_id=1,
+            enterprise=ENTERPRISE,
+            state=ReplayState.DEAD,
+            reason="gone",
+            since=start,
+            until=NOW,
+        ),
+        requested_by="test",
+        clock=lambda: NOW,
+        replay_id="mine",
+    )
+    assert set(changed(ledger)) == (set() if is_repeated else {1, 2})
+
+
+@pytest.mark.parametrize(("is_release", "moved"), [(False, {1, 2, 3, 4}), (True, {21, 22})])
+def test_a_replay_refuses_what_is_due_anyway_and_what_has_no_message(
+    ledger: Warehouse, *, is_release: bool, moved: set[int]
+) -> None:
+    removed = {"body_removed_at": PAST, "body": None}
+    rows = [
+        pending(1, state="dead"),
+        pending(2, state="dead", state_reason="endpoint_missing", replay_id="again"),
+        pending(3, state="delivered"),
+        pending(4, state="dead", body_removed_at=PAST, frozen_at=None),
+        pending(11, state="dead", body=None),
+        pending(12, state="awaiting", body=None),
+        pending(13, state="held"),
+        pending(14),
+        pending(15, state="delivered", replay_id="again"),
+        pending(16, state="delivered", body=None),
+        pending(21, state="suppressed"),
+        pending(22, state="suppressed", body=None, frozen_at=None),
+        pending(23, state="suppressed", **removed),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    ids = tuple(str(row["webhook_id"]) for row in rows)
+    selection = Selection(webhook_ids=ids, state=ReplayState.SUPPRESSED if is_release else None)
+    replays.replay(ledger, selection, requested_by="test", clock=lambda: NOW)
+    assert set(changed(ledger)) == moved
+
+
+@pytest.mark.parametrize("limit", [2, 100])
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_backfill_moves_the_window_s_events_that_the_mart_holds_once(
+    ledger: Warehouse, monkeypatch: pytest.MonkeyPatch, limit: int, *, is_repeated: bool
+) -> None:
+    """Those that are no part of it happened earlier, and take no place of the limit."""
+    since = NOW - timedelta(days=9)
+    in_window = NOW - timedelta(days=1)
+
+    def old(user_id: int, **changes: object) -> dict[str, object]:
+        happened = in_window if user_id < 10 else since + timedelta(minutes=user_id)
+        return pending(
+            user_id,
+            **{
+                "state": "suppressed",
+                "state_reason": "before_activation",
+                "body": None,
+                "occurred_at": happened.isoformat(),
+                **changes,
+            },
+        )
+
+    another = {"enterprise_customer_uuid": ANOTHER}
+    rows = [
+        old(1),
+        old(2),
+        old(11, state="dead"),
+        old(12, body="{}"),
+        old(13, state_reason="erased"),
+        old(14, event_type=OTHER.value),
+        old(15, occurred_at=(since - timedelta(seconds=1)).isoformat()),
+        old(16, occurred_at=NOW.isoformat()),
+        old(17, **another),
+        old(18),
+        old(19),
+        old(20),
+    ]
+    # What another session has done to a row since it was chosen.
+    rows += [twin(rows[0], 21, state="awaiting"), twin(rows[0], 22, body="{}")]
+    present = [completion(n, PAST) for n in (1, 1, 2, 11, 12, 13, 14, 15, 16)]
+    present += [completion(n, PAST, **another) for n in (17, 19)]
+    present += [completion(18, PAST, courserun_key="course-v1:Other+C1+2026")]
+    create_marts(ledger, completions=present)
+    write_ledger(ledger, webhooks=rows)
+    request(ledger, "mine" if is_repeated else "another")
+    late_to_know(monkeypatch, backfills)
+    moved = set() if is_repeated else {1, 2}
+    backfills.backfill(
+        ledger,
+        backfills.Window(since=since, until=NOW, enterprise=ENTERPRISE, limit=limit),
+        requested_by="test",
+        confirmed=len(moved),
+        setting="the number",
+        clock=lambda: NOW,
+        backfill_id="mine",
+    )
+    assert set(changed(ledger)) == moved
+
+
+def test_only_messages_that_were_tried_and_fit_are_rerouted(ledger: Warehouse) -> None:
+    create_marts(ledger, endpoints=[endpoint(2, "https://hooks.example.com/")])
+
+    def lost(user_id: int, **changes: object) -> dict[str, object]:
+        return pending(user_id, **{"region": "OTHER", "fence": 1, **changes})
+
+    rows = [
+        lost(1),
+        lost(2, state="held", state_reason="endpoint_missing"),
+        lost(3, state="delivered", replay_id="again", fence=0),
+        lost(4, lease_owner="run-2:b", lease_expires_at=PAST),
+        lost(11, state="held", body=None),
+        lost(12, state="dead", replay_id="again"),
+        lost(13, state="delivered"),
+        lost(14, fence=0),
+        lost(15, state="held", state_reason=NO_LONGER_REPORTABLE),
+        lost(16, **LEASED),
+        lost(21, enterprise_customer_uuid=ANOTHER),
+        lost(22, event_type=OTHER.value),
+        lost(23, region="EU"),
+        lost(24, payload_format="percipio"),
+        lost(25, endpoint_id=2),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    moved = reroute(ledger, Choice(), requested_by="test", clock=lambda: NOW)
+    assert set(changed(ledger)) == {1, 2, 3, 4}
+    assert moved.matched == 4
+
+
+def test_an_erasure_empties_one_learner_and_no_other(ledger: Warehouse) -> None:
+    rows = [pending(1), pending(2)]
+    attempts = [attempt(row, response_excerpt="x") for row in rows]
+    write_ledger(ledger, webhooks=rows, attempts=attempts)
+    assert erase_from_ledger(ledger, person_key(1), now=NOW) == 1
+    (erased,) = changed(ledger)
+    assert erased < 0
+    kept = ledger.rows(
+        "select webhook_id from analytics.sync.webhook_attempts where response_excerpt is not null"
+    )
+    assert [row["webhook_id"] for row in kept] == [rows[1]["webhook_id"]]
+
+
+def test_an_erasure_that_was_begun_goes_on_and_one_that_was_finished_stays(
+    ledger: Warehouse,
+) -> None:
+    def begin(user_id: int) -> str:
+        return begin_erasure(ledger, person_key(user_id), requested_by="t", reason="", now=NOW)
+
+    def finish(user_id: int, at: datetime) -> None:
+        finish_erasure(ledger, person_key(user_id), counts={}, now=at)
+
+    first = begin(1)
+    assert begin(1) == first
+    another = begin(2)
+    finish(1, NOW)
+    second = begin(1)
+    finish(1, NOW + timedelta(hours=1))
+    notes = ledger.rows("select erasure_id, finished_at from analytics.sync.erasures")
+    assert {row["erasure_id"]: row["finished_at"] for row in notes} == {
+        first: NOW,
+        another: None,
+        second: NOW + timedelta(hours=1),
+    }
+
+
+EVENT_TEXTS = ("outcome", "screening", "courserun_key", "event_category", "event_key", "video_id")
+EVENT_NUMBERS = ("video_played_from", "video_played_to", "video_speed")
+
+
+def test_of_what_was_built_only_the_learner_s_rows_and_lines_are_emptied(
+    ledger: Warehouse,
+) -> None:
+    person = _Person(person_key(1), (1,), ("learner_1@example.com", "learner_1x"))
+    lines = ['{"user_id": 1}', "to LEARNER_1@example.com", "by learner_1x", '{"user_id": 12}']
+    columns = [*(f"null::varchar as {one}" for one in EVENT_TEXTS), "null::timestamp_ntz event_at"]
+    columns += [f"null::float as {one}" for one in EVENT_NUMBERS]
+    ledger.execute("create schema if not exists analytics.intermediate")
+    ledger.execute("create schema if not exists analytics.marts")
+    events, learning_time = "ANALYTICS.INTERMEDIATE.INT_TRACKING_EVENTS", "ANALYTICS.MARTS.L"
+    ledger.execute(
+        f"create table {events} as select value::varchar as line_excerpt, index as line_number,"
+        f" iff(index = 0, 1, 2) as user_id, {', '.join(columns)}"
+        " from table(flatten(input => parse_json(?)))",
+        json.dumps(lines),
+    )
+    ledger.execute(f"create table {learning_time} as select user_id from {events}")
+    assert _empty(ledger, learning_time, person) == 1
+    assert _empty(ledger, events, person) == 1
+    ledger.execute(f"update {events} set line_excerpt = ? where line_number = 0", lines[0])
+    assert _empty_excerpts(ledger, events, person) == 3
+    kept = ledger.rows(f"select line_excerpt, user_id from {events} order by line_number")
+    assert [(row["line_excerpt"], row["user_id"]) for row in kept] == [
+        *(("", None if n == 0 else 2) for n in range(3)),
+        (lines[3], 2),
+    ]
 
 
 def test_of_rows_of_one_endpoint_the_one_with_the_highest_version_stays(ledger: Warehouse) -> None:

@@ -632,7 +632,7 @@ def test_only_enrollments_that_an_active_endpoint_wants_are_recorded(ledger: War
         "enterprise_enrollments",
         ENROLLMENT_COLUMNS,
         [
-            enrollment(1),
+            *(enrollment(1) for _ in range(2)),
             enrollment(2, enterprise_customer_uuid=inactive),
             enrollment(3, enterprise_customer_uuid=deaf),
             enrollment(4, enterprise_customer_uuid=ANOTHER),
@@ -731,7 +731,7 @@ def test_a_backfill_moves_the_window_s_events_that_the_mart_holds_once(
     in_window = NOW - timedelta(days=1)
 
     def old(user_id: int, **changes: object) -> dict[str, object]:
-        happened = in_window if user_id < 10 else since + timedelta(minutes=user_id)
+        happened = (in_window if user_id < 10 else since) + timedelta(minutes=user_id)
         return pending(
             user_id,
             **{

@@ -99,6 +99,14 @@ def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:
         journal.forget([entry(1)])
 
 
+def test_what_was_answered_under_another_claim_is_kept(tmp_path: Path) -> None:
+    with open_journal(tmp_path, LEDGER) as journal:
+        journal.record([entry(1), entry(1, fence=2)])
+        journal.forget([entry(1)])
+        assert journal.entries() == [entry(1, fence=2)]
+        journal.forget([entry(1, fence=2)])
+
+
 def test_an_empty_journal_leaves_no_file(tmp_path: Path) -> None:
     with open_journal(tmp_path, LEDGER) as journal:
         journal.record([entry(1)])

@@ -6,7 +6,7 @@ import pytest
 
 from sync.http.addresses import AddressPolicy
 from sync.http.resolver import ResolutionFailed
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.transport import Transport
 from sync.http.urls import Target
 from tests.support.hostile import Endpoint, answering, response
@@ -54,9 +54,11 @@ def test_a_name_is_resolved_once_per_send_and_the_connection_goes_to_that_answer
 @pytest.mark.parametrize("attribution", list(Attribution))
 def test_a_name_without_an_answer_is_a_lookup_failure(attribution: Attribution):
     def failing(target: Target, timeout_seconds: float) -> list[str]:
-        raise ResolutionFailed("no", attribution)
+        raise ResolutionFailed("no", attribution, Reached.NAME_SERVER, frozenset({target.host}))
 
     with Transport(policy=AddressPolicy(), resolver=failing) as transport:
         result = transport.post(f"https://{NAME}/", body=BODY, headers={}, deadline_seconds=5)
     assert isinstance(result, Failure)
     assert (result.error_kind, result.attribution) == (ErrorKind.DNS, attribution)
+    # The evidence by which the run decides whose fault it is.
+    assert (result.reached, result.hosts) == (Reached.NAME_SERVER, {NAME})

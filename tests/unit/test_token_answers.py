@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.authentication.token_answers import Grant, read_grant
-from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 
 
 def read(content: object, status: int = 200) -> Grant | Failure:
@@ -148,6 +148,7 @@ def test_a_status_that_is_no_success_is_named(status: int, kind: ErrorKind):
     result = read({"access_token": "abc", "expires_in": 3600}, status)
     assert isinstance(result, Failure)
     assert result.error_kind is kind
+    assert result.reached is Reached.HOST
     assert str(status) in result.detail
 
 

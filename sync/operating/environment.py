@@ -19,6 +19,9 @@ ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
 FURTHEST = timedelta(days=366)
 """A start is planned weeks ahead; a year is a typing error, and nothing would ever be sent."""
 
+UNSET_YEAR = 1970
+"""The epoch, year 1 and a year without its century are what tools and typing errors make."""
+
 
 def check_environment(environ: Mapping[str, str]) -> None:
     """Read every setting that a run, a sensor or an alert will read.
@@ -75,6 +78,11 @@ def as_activation(text: str, *, setting: str, now: datetime | None = None) -> da
         raise ConfigurationError(
             f"{setting} is {text!r}; it must look like 2026-11-24T00:00:00Z"
         ) from error
+    if aware.year <= UNSET_YEAR:
+        raise ConfigurationError(
+            f"{setting} is {text!r}, which no completion is older than: all of them would be sent. "
+            "Is that what an empty value has become? For all of them name a date after 1970"
+        )
     if aware > (now or datetime.now(UTC)) + FURTHEST:
         raise ConfigurationError(
             f"{setting} is {text!r}, more than a year ahead: no completion before it would ever be "

@@ -11,7 +11,7 @@ from sync.operating.environment import as_activation, check_environment
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 WRONG = {
-    "WEBHOOKS_ACTIVATED_AT": ("soon", "2026-13-01", "24/11/2026", "1767225600"),
+    "WEBHOOKS_ACTIVATED_AT": ("soon", "2026-13-01", "1767225600", "1970-01-01", "0026-11-24"),
     "ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT": ("ture",),
     "WEBHOOK_LEARNING_TIME_ROLLOUT_PERCENTAGE": ("101", "ten"),
     "WEBHOOK_LEARNING_TIME_ENTERPRISE_ALLOWLIST": ("Example Industries",),

@@ -5,7 +5,8 @@ All settings differ from their defaults and from each other, so that none can st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,17 +19,19 @@ import pytest
 from orchestration.resources import WarehouseResource
 from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
 from sync.enrichment.rollout import Rollout
-from sync.messages.freeze import EnrichmentPolicy
+from sync.ledger.attempts import Attempt
+from sync.ledger.journal import ForeignJournal, needed_bytes
+from sync.messages.freeze import EnrichmentPolicy, FreezeReport
 from sync.operating.backfill import BackfillPlan
 from sync.operating.backfill import Window as BackfillWindow
 from sync.operating.replay import Plan
 from sync.operating.replay_selection import ReplayState, Selection, Window
 from sync.operating.reroute import Choice, ReroutePlan
 from sync.operating.test_send import Flavour
-from sync.sending.sender import DispatchLimits
+from sync.sending.sender import DispatchLimits, DispatchReport
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
-from tests.support.clockwork import run
+from tests.support.clockwork import everything_said, run
 from tests.support.completions import ENTERPRISE
 from tests.support.doubles import recorded, returning, stopped
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
@@ -105,6 +108,7 @@ def test_each_asset_hands_on_each_of_its_settings(
     enqueue, freeze, dispatch = (
         recorded(monkeypatch, f"{STEPS}.{name}") for name in ("enqueue", "freeze", "dispatch")
     )
+    journal = recorded(monkeypatch, "sync.sending.dispatch.open_journal")
     result = run(
         webhooks_job, instance, detection=DETECTION, enrichment=ENRICHMENT, delivery=DELIVERY
     )
@@ -135,6 +139,51 @@ def test_each_asset_hands_on_each_of_its_settings(
     for call in (*enqueue.call_args_list, frozen, sent):
         assert call.args[0].settings == site.settings
     assert client._session._settings == site.settings
+    assert journal.call_args.args[0] == tmp_path / "journal"
+    assert journal.call_args.kwargs == {"room": needed_bytes(7)}
+
+
+def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
+    site: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[str] = []
+    for name in ("detected", "froze", "batch", "delivered"):
+        monkeypatch.setattr(
+            f"{STEPS}.Watch.{name}", lambda self, *given, name=name: counted.append(name)
+        )
+    returning(monkeypatch, f"{STEPS}.freeze", FreezeReport(problems=Counter({"a problem": 3})))
+
+    def dispatch(*given: object, on_batch: Callable[[Sequence[Attempt]], None]) -> DispatchReport:
+        on_batch([])
+        return DispatchReport(
+            recovered=21,
+            foreign_journals=[ForeignJournal(Path("other.journal"), None, 4)],
+            unchecked=["a mart cannot be read"],
+            unreadable_retry_after={31},
+            unusable={32: "signing_key_missing", 33: "endpoint_missing"},
+            problems={32: "no secret"},
+        )
+
+    monkeypatch.setattr(f"{STEPS}.dispatch", dispatch)
+    later = DETECTION | {"activated_at": "2026-03-21"}
+    result = run(webhooks_job, instance, detection=later, enrichment=ENRICHMENT, delivery=DELIVERY)
+    assert result.success
+    assert counted == ["detected", "detected", "froze", "batch", "delivered"]
+    said = everything_said(instance, result.run_id)
+    for text in (
+        "completions from before 2026-03-21 00:00:00 UTC, which is still to come, are recorded",
+        "3 completions: a problem",
+        "21 answers were recovered from the journal of a run that died",
+        "left alone: journal other.journal: 4 answers",
+        "a mart cannot be read",
+        "endpoint 31 sends a Retry-After header that is no time",
+        "endpoint 32 is held (signing_key_missing): no secret",
+        "endpoint 33 is held (endpoint_missing): see marts.webhook_endpoints",
+    ):
+        assert text in said
 
 
 def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(

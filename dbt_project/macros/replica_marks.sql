@@ -81,7 +81,7 @@
 
 {#
     Marks of a replica: list of {name, sql, kind, form, deleted}. Columns that only look like a mark
-    are in `unknown`, for the data test to stop at.
+    have the form `unknown`, and their names are in `unknown` for the data test to stop at.
 #}
 {% macro marks_of_replica(table, columns) -%}
     {%- set found = [] -%}
@@ -125,6 +125,9 @@
             name
         ) -%}
             {%- do unknown.append(name) -%}
+            {%- do found.append({
+                'name': name, 'sql': column.sql, 'kind': column.kind, 'form': 'unknown',
+            }) -%}
         {%- endif -%}
     {%- endfor -%}
     {{ return({'marks': found, 'unknown': unknown}) }}
@@ -180,6 +183,8 @@
             1,
             0
         )
+    {%- elif mark.form == 'unknown' -%}
+        case when {{ given }} is null or not {{ read_boolean(given, mark.kind) }} then 0 end
     {%- elif mark.form == 'live' -%}
         case
             when {{ read_boolean(given, mark.kind) }} then 0

@@ -1,7 +1,8 @@
 {#
     The rows that a replica holds now, as common table expressions that end with `replica`: its
     columns by their names in the LMS, typed. Of several rows with one primary key the newest counts,
-    and a row whose newest state is deleted is gone, whichever way the tool tells it.
+    and a row whose newest state is deleted is gone, whichever way the tool tells it. `is_doubtful`
+    is true for rows that are in doubt (replica_tables).
 
     Rows without a readable key are kept apart from one another: the data test counts them.
 #}
@@ -13,21 +14,27 @@
 
     replica as (
         select
-            {%- for name in spec.columns %}
-            {%- if name in spec.get('forbidding', []) and columns %}
-            -- A flag that keeps people out holds until it can be read.
-            coalesce({{ name }}, iff(given_{{ name }} is not null, true, null)) as {{ name }}
-            {%- else %}
-            {{ name }}
-            {%- endif %}
-            {{- ',' if not loop.last }}
-            {%- endfor %}
+            {{ spec.columns | join(',\n            ') }},
+            {{ doubt_of_row(spec, columns, marks) }} as is_doubtful
         from newest
-        {%- if marks %}
         -- In doubt nothing is sent; the data test replica_is_readable tells of the doubt.
-        where coalesce(deletion_state, {{ 0 if spec.unmarked == 'live' else 1 }}) = 0
-        {%- endif %}
+        where
+            coalesce(deletion_state, 0) <> 1
+            {%- if spec.in_doubt != 'kept' %}
+            and not ({{ doubt_of_row(spec, columns, marks) }})
+            {%- endif %}
     )
+{%- endmacro %}
+
+{# Whether a row of `newest` has a value, or a deletion mark, that cannot be read. #}
+{% macro doubt_of_row(spec, columns, marks) -%}
+    {%- if marks -%}
+        deletion_state is null or
+    {% endif -%}
+    {%- for name, type in spec.columns.items() if type != 'text' and name in columns -%}
+        {{ name }} is null and given_{{ name }} is not null or
+    {% endfor -%}
+    false
 {%- endmacro %}
 
 {#
@@ -220,7 +227,7 @@
             {%- set at.index = at.index + 2 -%}
         {%- endfor -%}
         {%- for mark in found.marks -%}
-            {%- if values[at.index] -%}
+            {%- if values[at.index] and mark.form != 'unknown' -%}
                 {%- do problems.append(
                     'the deletion mark ' ~ mark.name ~ ' has ' ~ values[at.index]
                     ~ ' values that cannot be read, such as "' ~ values[at.index + 1]

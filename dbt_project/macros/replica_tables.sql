@@ -3,8 +3,9 @@
     are read as, and the columns that a replica need not have. docs/your-replica.md is the same list
     for people; a test holds the two together.
 
-    "unmarked" is what a row is taken for while its deletion mark cannot be read, until the build
-    that stops for it: "deleted" where the row lets something be sent, "live" where it forbids it.
+    A row with a value or a deletion mark that cannot be read is in doubt, until the build that stops
+    for it: left out where that sends nothing, and kept with is_doubtful where "in_doubt" says so,
+    because the row may forbid something, or another row would take its place.
 #}
 {% macro replica_tables() -%}
     {{ return({
@@ -25,6 +26,7 @@
                 'id': 'integer', 'user_id': 'integer', 'course_id': 'text', 'mode': 'text',
                 'is_active': 'boolean', 'created': 'timestamp',
             },
+            'in_doubt': 'kept',
         },
         'student_courseaccessrole': {
             'source': 'lms',
@@ -33,7 +35,7 @@
                 'id': 'integer', 'user_id': 'integer', 'role': 'text', 'org': 'text',
                 'course_id': 'text',
             },
-            'unmarked': 'live',
+            'in_doubt': 'kept',
         },
         'grades_persistentcoursegrade': {
             'source': 'lms',
@@ -52,6 +54,7 @@
                 'id': 'integer', 'user_id': 'integer', 'provider': 'text', 'uid': 'text',
                 'extra_data': 'json',
             },
+            'in_doubt': 'kept',
         },
         'enterprise_enterprisecustomer': {
             'source': 'enterprise',
@@ -86,6 +89,7 @@
             'columns': {
                 'id': 'integer', 'enterprise_customer_id': 'uuid', 'provider_id': 'text',
             },
+            'in_doubt': 'kept',
         },
         'consent_datasharingconsent': {
             'source': 'enterprise',
@@ -95,6 +99,7 @@
                 'course_id': 'text', 'granted': 'boolean', 'modified': 'timestamp',
             },
             'optional': ['modified'],
+            'in_doubt': 'kept',
         },
         'channel_integration_enterprisewebhookconfiguration': {
             'source': 'enterprise',
@@ -112,6 +117,7 @@
                 'max_requests_per_minute', 'enable_enrollment_events_processing', 'client_id',
                 'modified',
             ],
+            'in_doubt': 'kept',
         },
     }) }}
 {%- endmacro %}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sync.contract.routing import Endpoint, EndpointError, Routed
+from sync.contract.routing import Endpoint, EndpointError, Region, Routed
 from sync.ledger.attempts import Attempt
 from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.policies.breaker import Seen
 from sync.policies.retry import Disable, PauseUntil, Signal, SlowDown
 from sync.warehouse import Warehouse
+
+REGIONS = {one.value for one in Region}
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,9 @@ class Endpoints:
     by_enterprise: Mapping[str, Sequence[Endpoint]]
     unreadable: Mapping[str, str]
     """What is wrong, by enterprise: its completions must wait, not vanish."""
-    broken_regions: frozenset[tuple[str, str]] = frozenset()
-    """Enterprise and region of those rows that are on: no other endpoint stands in for them."""
+    broken_regions: frozenset[tuple[str | None, str | None]] = frozenset()
+    """Enterprise and region of those rows that are on: no other endpoint stands in for them. None
+    is any, where the row does not say."""
 
     @property
     def by_id(self) -> dict[int, Endpoint]:
@@ -30,8 +33,10 @@ class Endpoints:
 
     def is_own_broken(self, enterprise_customer_uuid: str, route: Routed) -> bool:
         """Whether a route leads elsewhere only because the endpoint of the region is unreadable."""
-        return route.is_fallback and (
-            (enterprise_customer_uuid, route.region.value) in self.broken_regions
+        return route.is_fallback and any(
+            (enterprise, region) in self.broken_regions
+            for enterprise in (enterprise_customer_uuid, None)
+            for region in (route.region.value, None)
         )
 
 
@@ -44,7 +49,7 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
     rows = warehouse.rows(f"select * from {warehouse.relation('marts', 'webhook_endpoints')}")
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
-    broken: set[tuple[str, str]] = set()
+    broken: set[tuple[str | None, str | None]] = set()
     for row in rows:
         try:
             endpoint = Endpoint.from_row(row)
@@ -52,7 +57,13 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
             enterprise = str(row["enterprise_customer_uuid"])
             unreadable[enterprise] = str(error)
             if row.get("is_active") is not False:
-                broken.add((enterprise, str(row.get("region"))))
+                region = row.get("region")
+                broken.add(
+                    (
+                        row["enterprise_customer_uuid"],
+                        region if region in REGIONS else None,
+                    )
+                )
         else:
             endpoints.setdefault(endpoint.enterprise_customer_uuid, []).append(endpoint)
     return Endpoints(endpoints, unreadable, frozenset(broken))

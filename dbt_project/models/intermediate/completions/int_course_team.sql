@@ -13,6 +13,12 @@ roles as (
     where role in ({{ course_team_roles() }})
 ),
 
+-- The role of an account that cannot be read may be anybody's.
+unowned_roles as (
+    select * from roles
+    where user_id is null and is_doubtful
+),
+
 users as (
     select * from {{ ref('stg_lms__users') }}
 ),
@@ -60,6 +66,22 @@ members as (
     inner join users
         on enterprise_pairs.user_id = users.user_id
     where users.is_staff or users.is_superuser
+
+    union all
+
+    select
+        enterprise_pairs.user_id,
+        enterprise_pairs.courserun_key
+    from enterprise_pairs
+    inner join unowned_roles
+        on
+            coalesce(unowned_roles.courserun_key, enterprise_pairs.courserun_key)
+            = enterprise_pairs.courserun_key
+            and (
+                unowned_roles.courserun_key is not null
+                or coalesce(unowned_roles.organization, enterprise_pairs.organization)
+                = enterprise_pairs.organization
+            )
 ),
 
 final as (

@@ -36,6 +36,7 @@ candidates as (
                 iff(
                     consents.course_or_courserun_key = enterprise_enrollments.courserun_key, 0, 1
                 ),
+                iff(consents.is_doubtful, 0, 1),
                 consents.modified_at desc nulls last,
                 consents.consent_id desc
         ) as preference
@@ -44,8 +45,12 @@ candidates as (
         on enterprise_enrollments.user_id = users.user_id
     inner join consents
         on
-            enterprise_enrollments.enterprise_customer_uuid = consents.enterprise_customer_uuid
-            and users.username_key = consents.username_key
+            users.username_key = consents.username_key
+            and (
+                enterprise_enrollments.enterprise_customer_uuid = consents.enterprise_customer_uuid
+                -- A decision towards nobody knows whom may be one towards this enterprise.
+                or (consents.is_doubtful and consents.enterprise_customer_uuid is null)
+            )
     where
         consents.course_or_courserun_key
         in (enterprise_enrollments.courserun_key, enterprise_enrollments.course_key)

@@ -12,12 +12,25 @@ erasures as (
     select * from {{ ref('stg_sync__erasures') }}
 ),
 
--- Extracts hold several rows for one learner and course run; the newest enrollment decides.
-course_enrollments as (
+-- Extracts hold several rows for one learner and course run; the newest enrollment decides, and one
+-- that is in doubt may be the newest.
+newest_enrollments as (
     select * from {{ ref('stg_lms__course_enrollments') }}
     qualify row_number() over (
-        partition by user_id, courserun_key order by course_enrollment_id desc
+        partition by user_id, courserun_key
+        order by iff(is_doubtful, 0, 1), course_enrollment_id desc
     ) = 1
+),
+
+course_enrollments as (
+    select * from newest_enrollments
+    where not coalesce(is_doubtful, false)
+),
+
+-- The enrollment of an account that cannot be read may be anybody's newest one.
+unowned_courseruns as (
+    select distinct courserun_key from newest_enrollments
+    where user_id is null and is_doubtful
 ),
 
 enterprise_pairs as (
@@ -51,7 +64,8 @@ final as (
         enterprise_pairs.user_id,
         enterprise_pairs.courserun_key,
         enterprise_pairs.is_linked,
-        course_enrollments.course_enrollment_id is not null as is_enrolled_ever,
+        course_enrollments.course_enrollment_id is not null
+        and unowned_courseruns.courserun_key is null as is_enrolled_ever,
         course_enrollments.enrollment_mode,
         coalesce(course_enrollments.is_active, false) as is_enrolled,
         course_enrollments.created_at as enrolled_at
@@ -60,6 +74,8 @@ final as (
         on
             enterprise_pairs.user_id = course_enrollments.user_id
             and enterprise_pairs.courserun_key = course_enrollments.courserun_key
+    left join unowned_courseruns
+        on enterprise_pairs.courserun_key = unowned_courseruns.courserun_key
 )
 
 select * from final

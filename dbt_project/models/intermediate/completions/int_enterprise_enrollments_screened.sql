@@ -26,6 +26,10 @@ consents as (
     select * from {{ ref('int_enterprise_consents') }}
 ),
 
+sso_accounts as (
+    select * from {{ ref('int_enterprise_sso_accounts') }}
+),
+
 course_team as (
     select * from {{ ref('int_course_team') }}
 ),
@@ -47,13 +51,18 @@ flagged as (
         coalesce(enrollments.is_linked, false) as is_linked,
         coalesce(consents.is_granted, false) as is_consent_granted,
         enrollments.is_enrolled_ever,
-        coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), true)
+        coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), false)
         or coalesce(
             customers.is_audit_enrollment_enabled and customers.is_audit_data_reporting_enabled,
             false
         ) as is_audit_rule_met,
         coalesce(users.is_retired, false) as is_retired,
-        course_team.user_id is not null as is_course_team
+        course_team.user_id is not null as is_course_team,
+        -- It says in which region the learner's data belongs.
+        coalesce(sso_accounts.is_doubtful, false) as is_sso_account_doubtful,
+        sso_accounts.country as learner_country,
+        sso_accounts.percipio_user_id,
+        sso_accounts.percipio_organization_id
     from enrollments
     left join passed_grades
         on
@@ -72,6 +81,10 @@ flagged as (
         on
             enrollments.user_id = course_team.user_id
             and enrollments.courserun_key = course_team.courserun_key
+    left join sso_accounts
+        on
+            enrollments.enterprise_customer_uuid = sso_accounts.enterprise_customer_uuid
+            and enrollments.user_id = sso_accounts.user_id
 ),
 
 final as (
@@ -91,6 +104,7 @@ final as (
             {% if var('is_course_team_filter_enabled') %}
             when is_course_team then 'course_team'
             {% endif %}
+            when is_sso_account_doubtful then 'sso_account_unreadable'
         end as ineligible_reason
     from flagged
 )

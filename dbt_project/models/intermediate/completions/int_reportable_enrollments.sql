@@ -13,10 +13,6 @@ customers as (
     select * from {{ ref('stg_enterprise__customers') }}
 ),
 
-sso_accounts as (
-    select * from {{ ref('int_enterprise_sso_accounts') }}
-),
-
 final as (
     select
         enrollments.enterprise_customer_uuid,
@@ -31,19 +27,15 @@ final as (
         customers.enterprise_customer_name,
         users.username,
         users.email,
-        sso_accounts.country as learner_country,
+        enrollments.learner_country,
         customers.country as enterprise_country,
-        sso_accounts.percipio_user_id,
-        sso_accounts.percipio_organization_id
+        enrollments.percipio_user_id,
+        enrollments.percipio_organization_id
     from enrollments
     inner join users
         on enrollments.user_id = users.user_id
     inner join customers
         on enrollments.enterprise_customer_uuid = customers.enterprise_customer_uuid
-    left join sso_accounts
-        on
-            enrollments.enterprise_customer_uuid = sso_accounts.enterprise_customer_uuid
-            and enrollments.user_id = sso_accounts.user_id
 )
 
 select * from final

@@ -9,8 +9,9 @@ final as (
         -- MySQL compares names without regard to case.
         lower(username) as username_key,
         trim(course_id) as course_or_courserun_key,
-        coalesce(granted, false) as is_granted,
-        modified as modified_at
+        coalesce(granted and not is_doubtful, false) as is_granted,
+        modified as modified_at,
+        is_doubtful
     from replica
 )
 

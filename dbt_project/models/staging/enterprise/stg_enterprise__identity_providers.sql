@@ -6,7 +6,8 @@ final as (
     select
         id as identity_provider_link_id,
         enterprise_customer_id as enterprise_customer_uuid,
-        provider_id
+        provider_id,
+        is_doubtful
     from replica
 )
 

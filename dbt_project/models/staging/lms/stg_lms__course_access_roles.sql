@@ -9,7 +9,8 @@ final as (
         role,
         -- Empty means every course run of the organisation, or every organisation.
         nullif(lower(trim(org)), '') as organization,
-        nullif(trim(course_id), '') as courserun_key
+        nullif(trim(course_id), '') as courserun_key,
+        is_doubtful
     from replica
 )
 

@@ -7,9 +7,10 @@ final as (
         id as course_enrollment_id,
         user_id,
         trim(course_id) as courserun_key,
-        nullif(mode, '') as enrollment_mode,
+        nullif(lower(trim(mode)), '') as enrollment_mode,
         is_active,
-        created as created_at
+        created as created_at,
+        is_doubtful
     from replica
 )
 

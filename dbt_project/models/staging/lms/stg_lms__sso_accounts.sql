@@ -24,7 +24,8 @@ final as (
         end as provider_id,
         upper({{ scalar_or_first('document', 'country') }}) as country,
         {{ scalar_or_first('document', 'PercipioUserUUID') }} as percipio_user_id,
-        {{ scalar_or_first('document', 'percipioOrganizationUuid') }} as percipio_organization_id
+        {{ scalar_or_first('document', 'percipioOrganizationUuid') }} as percipio_organization_id,
+        is_doubtful
     from parsed
 )
 

@@ -166,6 +166,7 @@ OPERATING: dict[str, Literal] = {
     "sync.operating.endpoint_settings:TRIES": 10,
     "sync.operating.endpoint_switch:MAX_REASON": 64,
     "sync.operating.environment:FURTHEST": timedelta(days=366),
+    "sync.operating.environment:UNSET_YEAR": 1970,
     "sync.operating.erase:SHORTEST_NAME": 4,
     "sync.operating.preview_report:FROZEN_SHOWN": 1_000,
     "sync.operating.replay:SAMPLE": 10,

@@ -29,7 +29,8 @@ course_enrollments as (
 
 -- The enrollment of an account that cannot be read may be anybody's newest one.
 unowned_courseruns as (
-    select distinct courserun_key from newest_enrollments
+    select distinct courserun_key
+    from newest_enrollments
     where user_id is null and is_doubtful
 ),
 

@@ -33,7 +33,8 @@ doubtful_providers as (
 
 -- An account of nobody knows whom may be anybody's.
 unowned_accounts as (
-    select distinct is_doubtful from sso_accounts
+    select distinct is_doubtful
+    from sso_accounts
     where user_id is null and is_doubtful
 ),
 

@@ -92,16 +92,6 @@ def test_bad_usage_ends_with_2(ltw: Command, arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "command", [["status"], ["load-logs", "x.log"], ["warehouse", "info"], ["dev"]]
 )
-def test_an_interrupted_command_ends_with_130(
-    ltw: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("sync.cli.app", interrupted)
-    assert ltw("status").code == 130
-
-
 def test_a_half_configured_environment_ends_with_2_and_lists_what_is_missing(
     ltw: Command, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
@@ -167,6 +157,16 @@ def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
         assert isinstance(status(settings.port), Stopped)
     finally:
         stop(settings)
+
+
+def test_an_interrupted_command_ends_with_130(
+    ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sync.cli.app", interrupted)
+    assert ltw("status").code == 130
 
 
 def test_the_installed_command_answers() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,10 @@ CANCELED = frozenset({604, 630})
 NO_ANSWER = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
 """The connector's codes for a connection that is refused, closed, failing or without an answer,
 and for HTTP statuses (290000 + status) that it repeated in vain."""
+NOT_IN_PYTHON = 252005
+"""The connector's code for a row that has no Python value, such as a time of the year 0 or 10000."""
+_TIME_TYPES = frozenset({3, 4, 6, 7, 8, 12})
+"""The connector's type codes of DATE, the four TIMESTAMP types and TIME."""
 BULK_BIND_BYTES = 900_000
 """Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
 
@@ -76,11 +80,15 @@ class Warehouse:
         """Run a query; rows as dicts with lower-case keys. TIMESTAMP_NTZ arrives naive, in UTC.
 
         Raises:
-            StatementFailed: the engine refused the statement or did not answer in time.
+            StatementFailed: the engine refused the statement or did not answer in time, or a row
+                has a time outside the years 1 to 9999; the text names the columns to look at.
         """
         cursor = self._run(sql, binds)
         names = [column.name.lower() for column in cursor.description]
-        fetched = _answered(sql, cursor.fetchall)
+        times = [
+            column.name.lower() for column in cursor.description if column.type_code in _TIME_TYPES
+        ]
+        fetched = _answered(sql, cursor.fetchall, times=times)
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
     def execute(self, sql: str, *binds: object) -> int:
@@ -133,20 +141,26 @@ class Warehouse:
         return _answered(sql, lambda: self._connection.cursor().execute(sql, binds or None))
 
 
-def _answered(sql: str, ask: Callable[[], Any]) -> Any:
+def _answered(sql: str, ask: Callable[[], Any], *, times: Sequence[str] = ()) -> Any:
     import snowflake.connector.errors as errors
 
     try:
         return ask()
     except errors.Error as error:
-        failure = _failed(sql, error)
+        failure = _failed(sql, error, times)
     # Outside the handler: a traceback would print the engine's own text as the context.
     raise failure
 
 
-def _failed(sql: str, error: Error) -> StatementFailed:
+def _failed(sql: str, error: Error, times: Sequence[str]) -> StatementFailed:
     said = safe_text(str(error.msg), code=error.errno, state=error.sqlstate, sql=sql)
     text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {said}"
+    if error.errno == NOT_IN_PYTHON:
+        return StatementFailed(
+            f"{text}. A row has a time outside the years 1 to 9999 in one of its columns "
+            f"({', '.join(times)}); find it there with `< '0001-01-02'` or `> '9999-12-30'` and "
+            "correct or delete it"
+        )
     if error.errno == DOES_NOT_EXIST:
         return RelationMissing(
             f"{text} If it is a mart, build the models first: run learning_time_job, or `dbt build`"

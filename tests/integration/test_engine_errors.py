@@ -132,3 +132,20 @@ def test_what_snowflake_quotes_of_a_row_is_left_out(
 def test_what_snowflake_says_of_names_and_limits_stays(code: int, state: str, said: str) -> None:
     message = f"{code:06d} ({state}): {said}"
     assert safe_text(message, code=code, state=state, sql=SQL) == message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'0000-01-01 00:00:00'::timestamp_ntz",
+        "'12345-01-01 00:00:00'::timestamp_ntz",
+        "'0001-01-01 00:00:00 +1400'::timestamp_tz",
+        "'10000-01-01'::date",
+    ],
+)
+def test_a_time_that_python_has_none_for_is_told_with_its_column(
+    warehouse: Warehouse, value: str
+) -> None:
+    with pytest.raises(StatementFailed, match=r"years 1 to 9999 .*\(passed_at\).* correct"):
+        warehouse.rows(f"select 7 as user_id, {value} as passed_at, 'x' as name")
+    assert warehouse.rows("select null::timestamp_ntz as passed_at") == [{"passed_at": None}]

@@ -10,17 +10,24 @@
         from {{ processed }}
     ),
 
+    arrived as (
+        select
+            coalesce(file_name, '') as file_name,
+            {{ load_time('loaded_at') }} as loaded_at
+        from {{ arrived }}
+    ),
+
     arrived_batches as (
         select
-            coalesce(arrived.file_name, '') as file_name,
-            arrived.loaded_at::timestamp_ntz as loaded_at,
+            arrived.file_name,
+            arrived.loaded_at,
             count(*) as line_count
-        from {{ arrived }} as arrived
+        from arrived
         cross join lookback
         where
             lookback.loaded_after is null
-            or arrived.loaded_at::timestamp_ntz > lookback.loaded_after
-        group by coalesce(arrived.file_name, ''), arrived.loaded_at::timestamp_ntz
+            or arrived.loaded_at > lookback.loaded_after
+        group by arrived.file_name, arrived.loaded_at
     ),
 
     processed_batches as (

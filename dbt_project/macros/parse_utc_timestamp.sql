@@ -31,3 +31,29 @@
 {% macro earliest_event() -%}
     '{{ var("earliest_event_at") }}'::timestamp_ntz
 {%- endmacro %}
+
+{#
+    TIMESTAMP_NTZ in UTC of the load time of a raw line, whatever type the loader gave its column:
+    with a zone, or text with or without an offset (none is UTC). NULL for text that is no time,
+    which stops the marts (possible_load_time). A cast alone would drop the offset.
+#}
+{% macro load_time(column) -%}
+    {%- set kinds = {} -%}
+    {%- if execute -%}
+        {%- set logs = api.Relation.create(
+            database=var('tracking_database'), schema=var('tracking_schema'),
+            identifier='tracking_logs'
+        ) -%}
+        {%- for one in adapter.get_columns_in_relation(logs) -%}
+            {%- do kinds.update({one.name | lower: kind_of_type(one.dtype)}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set kind = kinds.get('loaded_at', 'timestamp') -%}
+    {%- if kind == 'zoned' -%}
+        convert_timezone('UTC', {{ column }})::timestamp_ntz
+    {%- elif kind == 'text' -%}
+        {{ parse_utc_timestamp(spelled_as_iso(column)) }}
+    {%- else -%}
+        {{ column }}::timestamp_ntz
+    {%- endif -%}
+{%- endmacro %}

@@ -18,6 +18,7 @@ from tests.conftest import Dbt
 from tests.dbt.envelopes import AT, ENVELOPES, EVENT, wrapped
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
+from tests.support.replicas import compiled
 
 LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)
 READ = (
@@ -358,3 +359,29 @@ def test_authoring_is_left_out_on_any_host(read_everything: Read, path: str) -> 
     assert row["screening"] == "studio"
     (row,) = read_everything(line(7, AT, page=f"https://courses.example.com{path}"))
     assert row["screening"] == "studio"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("timestamp_ntz", "2026-03-04 10:00:00.123456"),
+        ("timestamp_tz", "2026-03-04 12:00:00.123456 +02:00"),
+        ("timestamp_ltz", "2026-03-04 12:00:00.123456 +02:00"),
+        ("varchar", "2026-03-04T12:00:00.123456+02:00"),
+        ("varchar", "2026-03-04 12:00:00.123456 +0200"),
+        ("varchar", "2026-03-04 10:00:00.123456 UTC"),
+        ("varchar", "2026-03-04 10:00:00.123456"),
+        ("varchar", "yesterday"),
+    ],
+)
+def test_a_load_time_of_any_type_is_read_in_utc(
+    engine: Warehouse, dbt: Dbt, kind: str, value: str
+) -> None:
+    table = "raw.tracking.tracking_logs"
+    engine.execute(f"create or replace table {table} (loaded_at {kind})")
+    engine.execute(f"insert into {table} select '{value}'::{kind}")
+    found = compiled(
+        dbt, "select {{ load_time('loaded_at') }} as loaded_at from raw.tracking.tracking_logs"
+    )
+    at = None if value == "yesterday" else datetime(2026, 3, 4, 10, 0, 0, 123456)
+    assert engine.rows(found) == [{"loaded_at": at}]

@@ -1,8 +1,21 @@
-{# A load time lies between the first tracking logs and tomorrow; NULL has a test of its own. #}
+{#
+    A load time can be read and lies between the first tracking logs and tomorrow; NULL has a test
+    of its own.
+#}
 {% test possible_load_time(model, column_name) %}
-    select {{ column_name }}::varchar as load_time
-    from {{ model }}
+    with
+
+    loads as (
+        select
+            {{ column_name }}::varchar as load_time,
+            {{ load_time(column_name) }} as loaded_at
+        from {{ model }}
+        where {{ column_name }} is not null
+    )
+
+    select load_time from loads
     where
-        {{ column_name }} < {{ earliest_event() }}
-        or {{ column_name }} > dateadd(day, 1, sysdate())
+        loaded_at is null
+        or loaded_at < {{ earliest_event() }}
+        or loaded_at > dateadd(day, 1, sysdate())
 {% endtest %}

@@ -26,7 +26,7 @@ lines as (
     select
         line as raw_line,
         coalesce(file_name, '') as file_name,
-        loaded_at::timestamp_ntz as loaded_at,
+        {{ load_time('loaded_at') }} as loaded_at,
         case
             when startswith(line, '{') then line
             when position('{' in line) > 0 then substr(line, position('{' in line))

@@ -40,7 +40,7 @@ NO_ANSWER = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 2
 """The connector's codes for a connection that is refused, closed, failing or without an answer,
 and for HTTP statuses (290000 + status) that it repeated in vain."""
 NOT_IN_PYTHON = 252005
-"""The connector's code for a row that has no Python value, such as a time of the year 0 or 10000."""
+"""The connector's code for a row without a Python value, such as a time of the year 0 or 10000."""
 _TIME_TYPES = frozenset({3, 4, 6, 7, 8, 12})
 """The connector's type codes of DATE, the four TIMESTAMP types and TIME."""
 BULK_BIND_BYTES = 900_000

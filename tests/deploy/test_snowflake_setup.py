@@ -25,7 +25,7 @@ GRANT = re.compile(
     r"|all views in schema|future views in schema|schema|database|warehouse|view|table)"
     r" (?P<name>[\w.]+) to role (?P<role>\w+)"
 )
-PERSONAL = {"username", "email", "percipio_user_id", "body", "line", "line_excerpt"}
+PERSONAL = {"username", "email", "percipio_user_id", "body", "line"}
 HEADS = {"use", "grant", "create", "alter"}
 
 

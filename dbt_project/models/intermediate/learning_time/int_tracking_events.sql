@@ -134,7 +134,7 @@ final as (
         case
             when screening = 'event_not_selected' then left(event_name, 255)
         end as unselected_event_name,
-        case when outcome = 'quarantined' then left(raw_line, 1000) end as line_excerpt
+        case when outcome = 'quarantined' then {{ line_facts('raw_line') }} end as line_excerpt
     from {{ 'played' if var('long_video_option') else 'new_lines' }}
 )
 

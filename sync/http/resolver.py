@@ -24,7 +24,7 @@ CANARY_SECONDS = 2.0
 CANARY_PORT = 443
 CANARY_ADDRESSES = 16
 """How many of its addresses are tried at the same time; one that responds is enough."""
-_RESPONSES = (0, errno.ECONNREFUSED)
+_RESPONSES = frozenset({0, errno.ECONNREFUSED})
 NAME_SERVER_RESPONDED = frozenset(
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")

@@ -49,7 +49,7 @@ WIRE: dict[str, Literal] = {
 HTTP: dict[str, Literal] = {
     "sync.http.deadline:IDLE_SECONDS": 5.0,
     "sync.http.excerpts:_LONGEST_RUN": 48,
-    "sync.http.resolver:CANARY_ADDRESSES": 3,
+    "sync.http.resolver:CANARY_ADDRESSES": 16,
     "sync.http.resolver:IDLE_SECONDS": 5.0,
     "sync.http.transport:_READ_SIZE": 8_192,
     "sync.http.transport:_RETRY_AFTER_LENGTH": 128,

@@ -86,11 +86,17 @@ def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     assert names([*sources, *macros]) == []
 
 
+COUNTS_RAW_LINES = "int_tracking_events"
+"""Compares each batch's number of raw lines with the processed one; to count them in staging, both
+engines would parse all of them."""
+
+
 def test_only_staging_reads_sources(manifest: Manifest) -> None:
     wrong = [
         one
         for one in models(manifest)
         if layer_of(one) != "staging"
+        and one["name"] != COUNTS_RAW_LINES
         and any(parent.startswith("source.") for parent in one["depends_on"]["nodes"])
     ]
     assert names(wrong) == []

@@ -201,6 +201,7 @@ ELSEWHERE: dict[str, Literal] = {
     "sync.warehouse:EMBEDDED_LOGIN_SECONDS": 5,
     "sync.warehouse:LOGIN_TIMEOUT_SECONDS": 30,
     "sync.warehouse:NETWORK_PATIENCE": 1.25,
+    "sync.warehouse:NOT_IN_PYTHON": 252_005,
     "sync.warehouse:SOCKET_TIMEOUT_SECONDS": 60,
     "sync.warehouse:STATEMENT_TIMEOUT_SECONDS": 240,
     "orchestration.check_texts:OWNER": "owner",

@@ -112,7 +112,7 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _BoundedLines:
-    """A file of which only so many lines can be read; the rest of it is as it was.
+    """A file of which only a limited number of lines can be read; the rest of it is as it was.
 
     Where http.client reads lines, a server can send them without end and keep the processor busy
     until the deadline.

@@ -156,7 +156,7 @@ class Admission:
         return is_resting
 
     def fails_on_our_side(self, endpoint_id: int) -> bool:
-        """Whether sender errors kept so many attempts back that this run makes no more."""
+        """Whether this run makes no more attempts, after several sender errors in a row."""
         return self._sender_errors[endpoint_id] >= REST_AFTER
 
     def arrive(self, attempt: Attempt) -> None:

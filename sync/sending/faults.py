@@ -41,9 +41,9 @@ def judge_by_evidence(
     was one before these attempts) can be victims of an outage of ours: during the others somebody
     else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
     it knows no way to one, the canary is asked. If it responds, the fault is theirs. If not, and
-    so many hosts are silent, ours. Without a canary it is ours only if this system itself knows a
-    way to none of them: any other silence is charged, or a customer's dead hosts would be tried
-    for ever.
+    that number of hosts are silent, ours. Without a canary it is ours only if this system itself
+    knows a way to none of them: any other silence is charged, or a customer's dead hosts would be
+    tried for ever.
     """
     if not any(_is_silent(one) for one in attempts):
         return Judged(attempts, is_own_network_down=False, is_changed=False)

@@ -113,7 +113,7 @@ def another(value: object) -> object:
 
 
 def copies(count: int, row: Row) -> list[Row]:
-    """The same row so many times."""
+    """The same row, a number of times."""
     return [row] * count
 
 

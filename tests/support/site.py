@@ -44,7 +44,7 @@ class Poster:
 
 
 class Site:
-    """Endpoints with so many frozen webhooks each, and a run that sends them."""
+    """Endpoints with a number of frozen webhooks each, and a run that sends them."""
 
     def __init__(
         self, warehouse: Warehouse, journals: Path, *, counts: list[int], **endpoint: object

@@ -51,7 +51,7 @@ TODAY = {
 
 
 def ended(total: int, dead: int, **changes: object) -> dict[str, list[Row]]:
-    """Webhooks that came to their end, so many of them given up."""
+    """Webhooks that came to their end, and the number of them given up."""
     return {
         "webhook_deliveries": [
             *copies(total - dead, {**DELIVERED, **changes}),
@@ -61,7 +61,7 @@ def ended(total: int, dead: int, **changes: object) -> dict[str, list[Row]]:
 
 
 def sent(total: int, moved: int, **changes: object) -> dict[str, list[Row]]:
-    """Sent learning times of which so many are another number by now."""
+    """Sent learning times, and how many of them are another number by now."""
     return {
         "webhook_deliveries": [
             *copies(moved, {**SENT, "learning_time_seconds": 2_000, **changes}),

@@ -81,7 +81,7 @@ LONG_KNOWN = {
 
 
 def day_of_load(lines: int, bad: int, **changes: object) -> list[Row]:
-    """Lines that were loaded together, so many of them quarantined."""
+    """Lines that were loaded together, and the number of them quarantined."""
     return [
         *copies(lines - bad, {**LINE, **changes}),
         *copies(bad, {**BAD_LINE, **changes}),
@@ -89,7 +89,7 @@ def day_of_load(lines: int, bad: int, **changes: object) -> list[Row]:
 
 
 def share(learning: int, lines: int, *, days: int = 0) -> list[Row]:
-    """Lines that were loaded so many days ago, so many of them learning."""
+    """Lines that were loaded some days ago, and the number of them learning."""
     at = {"loaded_at": ago(days=days)}
     other = {**LINE, "outcome": "dropped", "screening": "user_missing"}
     return [*copies(learning, {**LINE, **at}), *copies(lines - learning, {**other, **at})]

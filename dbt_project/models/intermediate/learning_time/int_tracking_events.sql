@@ -97,7 +97,7 @@ final as (
         is_line_start,
         outcome,
         screening,
-        -- When the log wrote the line. A telephone's own clock says nothing about the log, and
+        -- When the log wrote the line. A mobile device's own clock says nothing about the log, and
         -- neither does one that is ahead of the load.
         case
             when outcome = 'quarantined' then null

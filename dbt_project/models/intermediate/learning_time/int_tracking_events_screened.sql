@@ -100,7 +100,7 @@ screened as (
                 and event_at < dateadd(day, -{{ var('clock_past_tolerance_days') }}, received_at)
                 then 'time_too_old'
             when is_excluded then 'event_excluded'
-            -- CUBOT is a brand of telephones.
+            -- CUBOT is a brand of mobile devices.
             when
                 regexp_like(
                     replace(lower(agent), 'cubot', ''), '.*({{ bots | join("|") }}).*', 's'

@@ -3,7 +3,7 @@
     written, as far as it is loaded and computed, less a settling margin.
 
     A line proves that the log reached its own time, but no later than its load: the earlier of
-    the two counts. Quarantined lines and the clocks of telephones prove nothing. When loading
+    the two counts. Quarantined lines and the clocks of mobile devices prove nothing. When loading
     stops, or a failed test upstream stops this model, the watermark stands still.
 #}
 with

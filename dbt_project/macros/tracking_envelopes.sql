@@ -37,6 +37,7 @@
 #}
 {% macro json_dressed(text) -%}
     {%- set object = 'substr(' ~ text ~ ", position('{' in " ~ text ~ '))' -%}
+    {%- set object_with_a_key = 'substr(' ~ text ~ ", position('{\"' in " ~ text ~ '))' -%}
     {%- set escaped = "regexp_substr(substr(" ~ text ~ ", position('{' || chr(92), " ~ text
         ~ ")), '[{].*[}]', 1, 1, 's')" -%}
     case
@@ -45,10 +46,10 @@
                 case when startswith(ltrim({{ text }}), '[') then {{ json_document(text) }} end,
                 case
                     when position('{"' in {{ text }}) > 0
-                        then {{ json_document(
-                            'replace(substr(' ~ text ~ ", position('{\"' in " ~ text
-                            ~ ")), chr(0), '')"
-                        ) }}
+                        then coalesce(
+                            {{ json_document('replace(' ~ object_with_a_key ~ ", chr(0), '')") }},
+                            {{ json_document(json_list_of_objects(object_with_a_key)) }}
+                        )
                 end,
                 {{ json_document(json_list_of_objects(text)) }},
                 case
@@ -78,65 +79,104 @@
     )
 {%- endmacro %}
 
+{# True for text that has the field event_source somewhere, however often it was escaped. #}
+{% macro has_event_source(text) -%}
+    regexp_like({{ text }}, '.*event_source[^[:alnum:]:,]*"[[:space:]]*:.*', 's')
+{%- endmacro %}
+
 {#
-    Text of the first field, or of the second or third element of a tuple, that has an event in it;
-    NULL without one, and for an event.
+    Text of the only field, or of the second or third element of a tuple, that has an event in it;
+    NULL without one, and for an event. A source that the LMS does not have is the envelope's own.
 #}
 {% macro enveloped_text(document) -%}
+    {%- set sources = ['event_source'] -%}
+    {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
     {%- if target.name == 'embedded' -%}
         case
             when not contains({{ document }}, 'event_source') then null
-            when {{ is_tracking_event(document) }} then null
+            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
             when {{ is_list_of_records(document) }} then null
             when startswith({{ document }}, '[')
                 then list_extract(list_filter(
                     json_extract_string({{ document }}, ['$[1]', '$[2]']),
-                    child -> contains(child, 'event_source')
+                    child -> {{ has_event_source('child') }}
                 ), 1)::varchar
             else list_extract(list_filter(
                 json_extract_string({{ document }}, '$.*'),
-                child -> contains(child, 'event_source')
+                child -> {{ has_event_source('child') }}
             ), 1)::varchar
         end
     {%- else -%}
         case
             when not contains({{ document }}::varchar, 'event_source') then null
-            when {{ is_tracking_event(document) }} then null
+            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
             when {{ is_list_of_records(document) }} then null
-            when contains({{ document }}[1]::varchar, 'event_source')
+            when {{ has_event_source(document ~ '[1]::varchar') }}
                 then {{ document }}[1]::varchar
-            when contains({{ document }}[2]::varchar, 'event_source')
+            when {{ has_event_source(document ~ '[2]::varchar') }}
                 then {{ document }}[2]::varchar
-            else get({{ document }}, filter(
-                object_keys({{ document }}),
-                name -> contains(get({{ document }}, name::varchar)::varchar, 'event_source')
-            )[0]::varchar)::varchar
+            else get({{ document }}, {{ names_of_events(document) }}[0]::varchar)::varchar
         end
     {%- endif -%}
 {%- endmacro %}
 
-{# True for a list of objects or of texts with objects; a list that begins with less is a tuple. #}
+{# True for the sources that events of the LMS have. #}
+{% macro is_source_of_the_lms(source) -%}
+    coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
+{%- endmacro %}
+
+{# Names of the fields of a VARIANT that have events in them; Snowflake's branch only. #}
+{% macro names_of_events(document) -%}
+    filter(
+        object_keys({{ document }}),
+        name -> {{ has_event_source('get(' ~ document ~ ', name::varchar)::varchar') }}
+    )
+{%- endmacro %}
+
+{#
+    True for a list of objects or of texts with objects; a list that begins with less is a tuple.
+    Several events in the elements of a tuple, or in the fields of an envelope, are a list, too:
+    none of them may be left out.
+#}
 {% macro is_list_of_records(document) -%}
+    {%- set sources = ['event_source'] -%}
+    {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
     {%- if target.name == 'embedded' -%}
-        coalesce(
-            startswith({{ document }}, '[')
-            and contains({{ document }}, 'event_source')
-            and contains(json_extract_string({{ document }}, '$[0]'), '{'),
-            false
-        )
+        coalesce(case
+            when not contains({{ document }}, 'event_source') then false
+            when startswith({{ document }}, '[')
+                then
+                    contains(json_extract_string({{ document }}, '$[0]'), '{')
+                    or array_length(list_filter(
+                        json_extract_string({{ document }}, ['$[1]', '$[2]']),
+                        child -> {{ has_event_source('child') }}
+                    )) > 1
+            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
+            else array_length(list_filter(
+                json_extract_string({{ document }}, '$.*'),
+                child -> {{ has_event_source('child') }}
+            )) > 1
+        end, false)
     {%- else -%}
-        coalesce(
-            array_size({{ document }}) > 0
-            and contains({{ document }}::varchar, 'event_source')
-            and contains({{ document }}[0]::varchar, '{'),
-            false
-        )
+        coalesce(case
+            when not contains({{ document }}::varchar, 'event_source') then false
+            when is_array({{ document }})
+                then
+                    contains({{ document }}[0]::varchar, '{')
+                    or (
+                        {{ has_event_source(document ~ '[1]::varchar') }}
+                        and {{ has_event_source(document ~ '[2]::varchar') }}
+                    )
+            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
+            else array_size({{ names_of_events(document) }}) > 1
+        end, false)
     {%- endif -%}
 {%- endmacro %}
 
 {#
     SELECT of a relation with one row per element of its lists (is_list), and the other rows as
     they are. Adds element: number of the element, a colon and its text; NULL where there is none.
+    The elements of an envelope are its fields with events.
 #}
 {% macro with_elements(relation) -%}
     {%- if target.name == 'embedded' -%}
@@ -145,7 +185,14 @@
             unnest(case
                 when is_list
                     then list_transform(
-                        json_extract_string(document, '$[*]'),
+                        case
+                            when startswith(document, '[')
+                                then json_extract_string(document, '$[*]')
+                            else list_filter(
+                                json_extract_string(document, '$.*'),
+                                child -> {{ has_event_source('child') }}
+                            )
+                        end,
                         (child, number) -> number || ':' || coalesce(child, '')
                     )
                 else [null::varchar]
@@ -156,13 +203,27 @@
             {{ relation }}.*,
             iff(
                 {{ relation }}.is_list,
-                (child.index + 1) || ':' || coalesce(child.value::varchar, ''),
+                (child.index + 1) || ':' || coalesce(
+                    iff(
+                        is_array({{ relation }}.document),
+                        child.value::varchar,
+                        get(
+                            {{ relation }}.document,
+                            get({{ names_of_events(relation ~ '.document') }}, child.index)::varchar
+                        )::varchar
+                    ),
+                    ''
+                ),
                 null
             ) as element
         from
             {{ relation }},
             lateral flatten(
-                input => iff({{ relation }}.is_list, {{ relation }}.document, parse_json('[0]'))
+                input => case
+                    when not {{ relation }}.is_list then parse_json('[0]')
+                    when is_array({{ relation }}.document) then {{ relation }}.document
+                    else {{ names_of_events(relation ~ '.document') }}::variant
+                end
             ) as child
     {%- endif -%}
 {%- endmacro %}

@@ -56,6 +56,15 @@ ENVELOPES = {
     ),
     "JSON string": json.dumps(EVENT),
     "logfmt": f"level=info msg={json.dumps(EVENT)} caller=x",
+    "envelope with a source of its own": wrapped(
+        event_source="kafka", event_type="log", data=json.loads(EVENT)
+    ),
+    "label that speaks of the field": wrapped(
+        labels={"field": "event_source"}, error="no event_source {", message=EVENT
+    ),
+    "Kafka Connect with its schema": wrapped(
+        schema={"fields": [{"field": "event_source"}]}, payload=json.loads(EVENT)
+    ),
     "list": f"[{EVENT}]",
     "list of texts": json.dumps([EVENT]),
     "trailing comma": EVENT + ",",

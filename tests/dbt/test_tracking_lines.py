@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync.loading.raw import insert_rows
@@ -61,7 +61,7 @@ def read(engine: Warehouse, dbt: Dbt) -> Read:
     return reader(engine, dbt, "{}")
 
 
-def facts(rows: Sequence[Row]) -> list[Row]:
+def facts(rows: Iterable[Row]) -> list[Row]:
     """Rows without their place in a line, in a fixed order."""
     picked = [{key: one[key] for key in one if key != "is_line_start"} for one in rows]
     return sorted(picked, key=repr)
@@ -98,6 +98,22 @@ def test_a_list_of_events_in_an_envelope_is_as_many_events(read: Read) -> None:
     loki = {"stream": {}, "values": [["1", EVENT], ["2", SECOND]]}
     assert facts(read(wrapped(streams=[loki]))) == apart
     assert facts(read(wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        wrapped(first=EVENT, second=SECOND),
+        wrapped(log={"1": json.loads(EVENT), "2": json.loads(SECOND)}, stream="stderr"),
+        wrapped(lines=[EVENT], more=[SECOND]),
+        json.dumps(["1772614802000", EVENT, SECOND]),
+        json.dumps([None, EVENT, SECOND]),
+    ],
+)
+def test_no_event_beside_another_in_an_envelope_is_left_out(read: Read, text: str) -> None:
+    rows = facts(one for one in read(text) if one["outcome"] == "learning")
+    assert rows == facts(read(EVENT, SECOND))
+    assert [one["is_line_start"] for one in read(text)].count(True) == 1
 
 
 def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) -> None:
@@ -164,6 +180,7 @@ def test_any_event_in_any_layers_reads_as_the_bare_one(
     assert read(text) == read(bare)
 
 
+@example(events=["", ""], separator="", outer=lambda text: f"host app[{{7}}]: - {text}")
 @given(
     events=st.lists(payloads, min_size=2, max_size=4),
     separator=st.sampled_from(SEPARATORS),

@@ -63,7 +63,7 @@ step_0 as (
         document,
         fields,
         coalesce(
-            {{ json_text('fields', paths, 'event_source') }} is not null
+            {{ is_source_of_the_lms(json_text('fields', paths, 'event_source')) }}
             and coalesce(
                 nullif({{ json_text('fields', paths, 'name') }}, ''),
                 nullif({{ json_text('fields', paths, 'event_type') }}, '')

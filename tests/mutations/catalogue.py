@@ -207,7 +207,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "every enrollment record of a pair is a row",
         ENROLLMENTS,
         "    qualify row_number() over (\n"
-        "        partition by user_id, courserun_key order by course_enrollment_id desc\n"
+        "        partition by user_id, courserun_key\n"
+        "        order by iff(is_doubtful, 0, 1), course_enrollment_id desc\n"
         "    ) = 1\n",
         "",
         f"{POPULATION}::test_further_records_of_a_pair_multiply_nothing",

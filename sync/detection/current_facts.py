@@ -191,6 +191,12 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnr
 def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
     """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
     mart no longer holds the event."""
+    return seen_now(warehouse, source, FROZEN_AND_HELD)
+
+
+def seen_now(warehouse: Warehouse, source: EventSource, which: str) -> str:
+    """A query for messages of one kind: ``webhook_id``, and ``is_gone`` where the mart no longer
+    holds the event. ``which`` is a condition on ``{row}`` of the outbox."""
     return f"""
         select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
         from {warehouse.relation("sync", OUTBOX)} as old
@@ -198,7 +204,7 @@ def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
             on old.enterprise_customer_uuid = events.enterprise_customer_uuid
             and old.user_id = events.user_id
             and old.courserun_key = events.courserun_key
-        where {FROZEN_AND_HELD.format(row="old")}
+        where {which.format(row="old")}
             and old.event_type = '{source.event_type}'
         group by old.webhook_id
     """

@@ -20,6 +20,8 @@ from sync.warehouse import Warehouse
 
 ERASED = "erased"
 """Why a row is suppressed that was not sent yet when its learner was erased."""
+IS_ERASED = "{row}.user_id < 0"
+"""Rows of the outbox whose learner was erased, whatever their state."""
 PREFIX = "learning-time-erasure|"
 """Of the text whose SHA-256 is a fingerprint. The dbt macro ``person_key`` has the same."""
 

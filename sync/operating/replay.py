@@ -14,12 +14,16 @@ from enum import StrEnum
 from typing import Any
 
 from sync.clock import Clock
+from sync.contract.facts import EventType
+from sync.detection.current_facts import MartUnreadable, seen_now
+from sync.detection.event_sources import SOURCES
 from sync.errors import SyncError
+from sync.ledger.erasures import IS_ERASED
 from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.ledger.tables import OUTBOX
 from sync.operating.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.operating.replay_selection import ReplayState, Selection
-from sync.warehouse import Warehouse
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
 SAMPLE = 10
 """Rows that a plan shows."""
@@ -28,12 +32,14 @@ SAMPLE = 10
 class Refusal(StrEnum):
     """Why a selected row is not replayed."""
 
+    ERASED = "erased"
     BODY_REMOVED = "body_removed"
     NOT_FROZEN = "not_frozen"
     NEVER_SENT = "never_sent"
     ALREADY_DUE = "already_due"
     HELD = "held"
     ENDPOINT_MISSING = "endpoint_missing"
+    NO_LONGER_REPORTABLE = "no_longer_reportable"
 
     @property
     def text(self) -> str:
@@ -42,6 +48,7 @@ class Refusal(StrEnum):
 
 
 _TEXTS = {
+    Refusal.ERASED: "the learner was erased for ever, see docs/erasure.md",
     Refusal.BODY_REMOVED: "retention has removed the body, and another one may never be built",
     Refusal.NOT_FROZEN: "the message is not frozen yet; the next run decides it",
     Refusal.NEVER_SENT: "suppressed; to send it after all, ask for the state suppressed",
@@ -50,6 +57,10 @@ _TEXTS = {
     Refusal.ENDPOINT_MISSING: (
         "its endpoint was deleted: make one for the customer and the next run sends what was never "
         "tried; `ltw reroute` moves what was tried to the new endpoint"
+    ),
+    Refusal.NO_LONGER_REPORTABLE: (
+        "the marts no longer hold the event: consent, link, customer, account or row is gone; "
+        "repeat the replay if it comes back"
     ),
 }
 
@@ -81,6 +92,7 @@ class Replay:
 
 _VERDICT = f"""
     case
+        when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
         when outbox.body_removed_at is not null and outbox.frozen_at is not null
             then '{Refusal.BODY_REMOVED}'
         when outbox.state = 'awaiting' then '{Refusal.NOT_FROZEN}'
@@ -97,16 +109,35 @@ _VERDICT = f"""
 """
 
 
+_WAS_BUILT = "{row}.state in ('dead', 'delivered') and {row}.body is not null"
+
+
 def plan_replay(warehouse: Warehouse, selection: Selection) -> Plan:
-    """What ``replay`` would do with this selection now; two statements, both read only."""
+    """What ``replay`` would do with this selection now; reads only.
+
+    Raises:
+        MartUnreadable: the mart that says whether an event may still be reported cannot be read.
+        StatementFailed: the ledger cannot be read.
+    """
     condition, binds = selection.condition()
     outbox = warehouse.relation("sync", OUTBOX)
     verdict = _verdict(selection)
+    verdict = f"""
+        iff(
+            {verdict} = 'ok' and gone.webhook_id is not null,
+            '{Refusal.NO_LONGER_REPORTABLE}', {verdict}
+        )
+    """
+    seen = f"""
+        {outbox} as outbox
+        left join ({_gone(warehouse, selection)}) as gone
+            on outbox.webhook_id = gone.webhook_id
+    """
     counts = warehouse.rows(
         f"""
         select verdict, endpoint_id, count(*) as n
         from (
-            select {verdict} as verdict, outbox.endpoint_id from {outbox} as outbox
+            select {verdict} as verdict, outbox.endpoint_id from {seen}
             where {condition}
         ) as judged
         group by verdict, endpoint_id
@@ -119,7 +150,7 @@ def plan_replay(warehouse: Warehouse, selection: Selection) -> Plan:
         select
             outbox.webhook_id, outbox.state, outbox.state_reason, outbox.endpoint_id,
             outbox.recorded_at, outbox.delivered_at
-        from {outbox} as outbox
+        from {seen}
         where {condition} and {verdict} = 'ok'
         order by outbox.recorded_at, outbox.webhook_id
         limit {SAMPLE}
@@ -159,13 +190,15 @@ def replay(
     A dead row starts a fresh schedule. A delivered row stays delivered and gets one more try,
     whatever comes of it. A suppressed row is decided anew; its ``recorded_at`` stays, so it waits
     for learning time only if that was a short time ago. The fence is raised, so that a late result
-    from before the request cannot undo it.
+    from before the request cannot undo it. A message whose event the marts no longer hold is not
+    replayed, as none is built or released.
 
     ``at_most`` is the number that was agreed to. A ``replay_id`` of the caller's makes repeating
     the call harmless: the first one counts.
 
     Raises:
         ReplayGrew: more than ``at_most`` rows match by now; nothing was changed.
+        MartUnreadable: the mart that says whether an event may still be reported cannot be read.
         StatementFailed: the warehouse refused; nothing was changed.
     """
     known = recorded_matches(warehouse, replay_id)
@@ -174,6 +207,7 @@ def replay(
     made = replay_id or str(uuid.uuid4())
     now = clock().isoformat()
     condition, binds = selection.condition()
+    gone = _gone(warehouse, selection)
     with warehouse.transaction():
         matched = warehouse.execute(
             f"""
@@ -197,6 +231,7 @@ def replay(
                 updated_at = cast(? as timestamp_ntz)
             where {condition}
                 and {_verdict(selection)} = 'ok'
+                and outbox.webhook_id not in ({gone})
                 and {not_yet_recorded(warehouse)}
             """,
             made,
@@ -229,6 +264,35 @@ def _verdict(selection: Selection) -> str:
     return _VERDICT.format(
         unless_released=f"when outbox.state = 'suppressed' then '{Refusal.NEVER_SENT}'"
     )
+
+
+def _gone(warehouse: Warehouse, selection: Selection) -> str:
+    """A query for the ids of built messages whose event the marts no longer hold; its marts are
+    read once, so that one which is missing is named."""
+    outbox = warehouse.relation("sync", OUTBOX)
+    condition, binds = selection.condition()
+    kinds = warehouse.rows(
+        f"""
+        select distinct outbox.event_type from {outbox} as outbox
+        where {condition} and {_WAS_BUILT.format(row="outbox")}
+        """,
+        *binds,
+    )
+    queries = [f"select webhook_id from {outbox} where false"]
+    for event_type in sorted(EventType(row["event_type"]) for row in kinds):
+        source = SOURCES[event_type]
+        query = f"""
+            select seen.webhook_id from ({seen_now(warehouse, source, _WAS_BUILT)}) as seen
+            where seen.is_gone
+        """
+        try:
+            warehouse.rows(f"{query} limit 1")
+        except NoAnswer:
+            raise
+        except StatementFailed as error:
+            raise MartUnreadable(source, error) from error
+        queries.append(query)
+    return " union all ".join(queries)
 
 
 def _unknown_ids(warehouse: Warehouse, selection: Selection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,17 @@ from sync.ledger.journal import open_journal
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
 from sync.messages.endpoints import load_endpoints
+from sync.operating.backfill import Window, plan_backfill
 from sync.operating.erase import EraseIncomplete, Erasure, erase, plan_erase
-from sync.operating.replay import replay
+from sync.operating.replay import Refusal, plan_replay, replay
+from sync.operating.replay_selection import ReplayState, Selection
+from sync.operating.reroute import Choice, plan_reroute
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of
 from tests.support.delivery import ACTIVATED_AT
 from tests.support.operator import OUTBOX, World, everything_in
-from tests.support.replays import DELIVERED
+from tests.support.replays import DELIVERED, ask
 
 PERSON, OTHER = 90418, 90424
 KEY = person_key(PERSON)
@@ -136,6 +140,29 @@ def test_a_replay_that_waits_is_taken_back(world: World) -> None:
     carry_out(world)
     world.send()
     assert world.take() == []
+
+
+def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) -> None:
+    """Neither by state nor by id, nor what was suppressed for another reason before."""
+    ids = tuple(one_in_each_state(world).values())
+    world.warehouse.execute(
+        f"update {OUTBOX} set frozen_at = null, state_reason = 'before_activation'"
+        " where state in ('awaiting', 'suppressed')"
+    )
+    carry_out(world)
+    world.warehouse.execute(f"delete from {OUTBOX} where user_id > 0")
+    before = everything_in(world.warehouse)
+    states = [Selection(state=one) for one in ReplayState]
+    by_id = [Selection(state=one.state, webhook_ids=ids) for one in states]
+    for selection in (*states, *by_id, Selection(webhook_ids=ids)):
+        plan = plan_replay(world.warehouse, selection)
+        assert (plan.matched, set(plan.refused)) == (0, {Refusal.ERASED})
+        assert ask(world, selection).matched == 0
+    window = Window(since=datetime(2000, 1, 1), until=datetime(2100, 1, 1))
+    plan = plan_backfill(world.warehouse, window)
+    assert (plan.matched, plan.beyond_limit) == (0, 0)
+    assert plan_reroute(world.warehouse, Choice()).matched == 0
+    assert everything_in(world.warehouse) == before
 
 
 @pytest.mark.parametrize("verdict", ["500", "200"])

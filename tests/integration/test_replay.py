@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from sync.detection.current_facts import MartUnreadable
 from sync.http.results import Attribution, ErrorKind, Failure
 from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed
@@ -14,10 +17,11 @@ from sync.operating.replay import Refusal, plan_replay
 from sync.operating.replay_selection import ReplayState, Selection
 from sync.policies.retry import RetryPolicy, decide
 from sync.sending.sender import DispatchLimits
-from tests.support.operator import World
+from tests.support.operator import OUTBOX, World
 from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
 
 MARKER = "webhook-replay"
+MART = "analytics.marts.completed_enrollments"
 
 
 def test_a_delivered_webhook_goes_once_more_with_the_same_id_and_bytes(world: World) -> None:
@@ -176,6 +180,40 @@ def test_a_suppressed_completion_that_the_marts_no_longer_hold_is_not_sent_after
     world.deliver()
     assert [one.webhook_id for one in world.take()] == [kept]
     assert world.row(gone)["state_reason"] == "no_longer_reportable"
+
+
+@pytest.mark.parametrize("state", ["delivered", "dead"])
+def test_what_was_built_is_not_replayed_once_the_marts_no_longer_hold_it(
+    world: World, state: str
+) -> None:
+    """Consent, link, customer or account gone: as when a message is built or released."""
+    (gone,), (kept,) = world.complete(2), world.complete(4)
+    world.deliver()
+    world.warehouse.execute(f"update {OUTBOX} set state = '{state}', next_attempt_at = null")
+    world.take()
+    world.warehouse.execute(f"delete from {MART} where user_id = 2")
+    before = world.row(gone)
+    for selection in (Selection(state=ReplayState(state)), Selection(webhook_ids=(gone, kept))):
+        plan = plan_replay(world.warehouse, selection)
+        assert (plan.matched, plan.refused) == (1, {Refusal.NO_LONGER_REPORTABLE: 1})
+        assert [row["webhook_id"] for row in plan.sample] == [kept]
+    assert ask(world, Selection(state=ReplayState(state)), at_most=1).matched == 1
+    world.send()
+    assert [one.webhook_id for one in world.take()] == [kept]
+    assert world.row(gone) == before
+    world.complete(2)
+    assert ask(world, Selection(webhook_ids=(gone,))).matched == 1, "consent is given again"
+
+
+def test_without_the_look_into_the_mart_nothing_is_replayed(world: World) -> None:
+    (one,) = world.complete(2)
+    world.deliver()
+    world.warehouse.execute(f"alter table {MART} rename to {MART}_away")
+    before = world.row(one)
+    for call in (lambda: plan_replay(world.warehouse, DELIVERED), lambda: ask(world, DELIVERED)):
+        with pytest.raises(MartUnreadable, match=r"marts\.completed_enrollments cannot be read"):
+            call()
+    assert world.row(one) == before
 
 
 def test_a_replay_waits_for_an_endpoint_that_is_disabled(world: World) -> None:

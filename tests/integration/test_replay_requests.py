@@ -58,7 +58,7 @@ def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
 
 def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> None:
     ids = [*world.complete(2), *world.complete(4), *world.complete(6), *world.complete(8)]
-    ids += [*world.complete(10), *world.complete(12)]
+    ids += [one for user in (10, 12, 14, 16) for one in world.complete(user)]
     world.deliver()
     changes = (
         "body = null, body_removed_at = sysdate()",
@@ -67,6 +67,8 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
         "state = 'suppressed', state_reason = 'no_endpoint', body = null",
         "state = 'awaiting', body = null",
         "state = 'held', state_reason = 'endpoint_missing'",
+        "user_id = -5, body = null, body_removed_at = sysdate()",
+        "user_id = 17",
     )
     for one, change in zip(ids, changes, strict=True):
         world.warehouse.execute(f"update {OUTBOX} set {change} where webhook_id = '{one}'")

@@ -51,7 +51,8 @@ enterprise_pairs as (
         and enterprise_enrollments.courserun_key is not null
         -- Also while a replica still has the rows of a learner who was erased.
         and {{ person_key('customer_users.user_id') }} not in (
-            select erasures.person_key from erasures where erasures.person_key is not null
+            select erasures.person_key from erasures
+            where erasures.person_key is not null
         )
     group by
         customer_users.enterprise_customer_uuid,

@@ -114,8 +114,11 @@
                 read_boolean('given_update', update.column.kind) if update.column
             ) }} as state_{{ loop.index }},
             {%- endfor %}
-            {%- for order in orders if order.kind in as_text %}
+            {#- No filter in the loop: it would number the columns anew. -#}
+            {%- for order in orders %}
+            {%- if order.kind in as_text %}
             {{ parse_utc_timestamp('iso_order_' ~ loop.index) }} as order_{{ loop.index }}_time,
+            {%- endif %}
             {%- endfor %}
             null as end_of_columns
         from given

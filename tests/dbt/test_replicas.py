@@ -324,6 +324,27 @@ def test_whatever_makes_a_replica_unreliable_stops_with_its_table_and_column(
     assert "is_staff" in settled
 
 
+def test_columns_that_order_rows_may_be_numbers_beside_text(warehouse: Warehouse, dbt: Dbt) -> None:
+    """As Airbyte and Debezium write them: a position, and a time as text."""
+    prepare(warehouse)
+    columns = {"__lsn": "number(38, 0)", "_airbyte_emitted_at": "varchar", "is_deleted": "boolean"}
+    older, newer = "'2026-03-04T09:00:00+02:00'", "'2026-03-04T08:00:00Z'"
+    rows = [
+        user(1, "7", newer, "false"),
+        user(1, "7", older, "true"),
+        user(2, "7", older, "false"),
+        user(2, "7", newer, "true"),
+        user(3, "8", older, "false"),
+        user(3, "7", newer, "true"),
+    ]
+    replicate(warehouse, "auth_user", columns, rows)
+    assert kept(warehouse, dbt) == [1, 3]
+
+    misread = "'03/04/2026 05:06'"
+    replicate(warehouse, "auth_user", columns, [user(1, "7", misread, "false")] * 2)
+    assert "have 2 values that are neither numbers nor timestamps" in problems(dbt)
+
+
 def test_a_replica_without_a_needed_column_says_which(
     warehouse: Warehouse, dbt: Dbt, capsys: pytest.CaptureFixture[str]
 ) -> None:

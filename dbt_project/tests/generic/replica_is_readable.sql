@@ -8,8 +8,11 @@
     {%- set columns = replica_columns(table) -%}
     {%- set found = marks_of_replica(table, columns) -%}
     {%- set orders = [] -%}
-    {%- for order in orders_of_replica(table, columns) if order.kind in ['text', 'variant', 'binary'] -%}
-        {%- do orders.append(loop.index) -%}
+    {#- No filter in the loop: it would number the columns anew. -#}
+    {%- for order in orders_of_replica(table, columns) -%}
+        {%- if order.kind in ['text', 'variant', 'binary'] -%}
+            {%- do orders.append(loop.index) -%}
+        {%- endif -%}
     {%- endfor -%}
     {%- set query -%}
         with

@@ -83,6 +83,10 @@ def _print_plan(plan: ErasePlan, key: str) -> None:
     out.print(table)
     if plan.was_erased:
         out.print("this learner was erased before")
+    elif not plan.found:
+        out.print(
+            "nothing of this learner is here: check the id, since an erased one is never recorded"
+        )
 
 
 def _print_done(made: Erasure) -> None:

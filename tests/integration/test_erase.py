@@ -105,6 +105,18 @@ def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: Wo
     assert all(int(row["user_id"]) < 0 for row in after.values())
 
 
+def test_learners_with_similar_ids_keep_everything(world: World) -> None:
+    """A prefix, a suffix, ten times as much: the key is of the whole id."""
+    others = (9041, 418, 904180, 190418, 90419)
+    world.complete(PERSON, *others)
+    world.deliver()
+    mine = f"user_id <> {PERSON}"
+    before = world.rows(where=mine)
+    carry_out(world)
+    assert world.rows(where=mine + " and user_id > 0") == before
+    assert len(before) == len(others)
+
+
 def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(world: World) -> None:
     one_in_each_state(world)
     world.take()
@@ -305,6 +317,10 @@ def test_the_command_asks_and_prints_no_id(world: World, tmp_path: Path) -> None
 
     shown = ltw("--dry-run", "--json")
     assert json.loads(shown.stdout)["person_key"] == KEY
+    unknown = ltw("--user", "77", "--dry-run")
+    assert (unknown.returncode, "check the id" in unknown.stdout) == (0, True)
+    for wrong in ("0", "-5", "x", "1.5", ""):
+        assert ltw("--user", wrong, "--yes").returncode == 2
     refused = ltw()
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
     assert "sync.webhook_outbox" in traces(world.warehouse), "nothing was changed"

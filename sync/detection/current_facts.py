@@ -136,13 +136,16 @@ def read_with_facts(
 
 
 def outbox_and_endpoints(warehouse: Warehouse) -> str:
-    """The outbox, with NULL for ``configured.endpoint_id`` where an endpoint exists no more."""
+    """The outbox, with NULL for ``configured.endpoint_id`` where an endpoint exists no more, or its
+    id is another customer's by now."""
     return f"""
         {warehouse.relation("sync", OUTBOX)} as outbox
         left join (
-            select distinct endpoint_id from {warehouse.relation("marts", "webhook_endpoints")}
+            select distinct endpoint_id, enterprise_customer_uuid
+            from {warehouse.relation("marts", "webhook_endpoints")}
         ) as configured
             on outbox.endpoint_id = configured.endpoint_id
+            and outbox.enterprise_customer_uuid = configured.enterprise_customer_uuid
     """
 
 

@@ -71,6 +71,8 @@ class Claims:
         self._warehouse = warehouse
         self._clock = clock
         self._run_id = run_id
+        endpoints = list(endpoints)
+        self._customers = {one.endpoint_id: one.enterprise_customer_uuid for one in endpoints}
         self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
         self.disabled: set[int] = set()
         """Endpoints with due rows that were found disabled: somebody did that during the run."""
@@ -178,6 +180,7 @@ class Claims:
                         select
                             due.webhook_id,
                             due.endpoint_id,
+                            due.enterprise_customer_uuid,
                             row_number() over (
                                 partition by due.endpoint_id, due.lane
                                 order by due.next_attempt_at, due.webhook_id
@@ -196,11 +199,14 @@ class Claims:
                     inner join (
                         select
                             value:endpoint_id::number(38, 0) as endpoint_id,
+                            value:customer::varchar as customer,
                             value:slots::number(38, 0) as slots,
                             value:ahead::number(38, 0) as ahead
                         from table(flatten(input => parse_json(?)))
                     ) as granted
                         on turns.endpoint_id = granted.endpoint_id
+                        -- An id may be another customer's by now.
+                        and turns.enterprise_customer_uuid = granted.customer
                 ) as ranked
                 where ranked.place <= ranked.slots
                 order by ranked.ahead + ranked.place, ranked.webhook_id
@@ -211,6 +217,7 @@ class Claims:
             (
                 {
                     "endpoint_id": one.endpoint_id,
+                    "customer": self._customers[one.endpoint_id],
                     "slots": one.count,
                     "ahead": ahead.get(one.endpoint_id, 0),
                 }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sync.contract.facts import EventType
+from sync.contract.routing import Endpoint
 from sync.detection.activation import activate
 from sync.detection.completions import Enqueued, _record, enqueue
 from sync.detection.current_facts import check_held
@@ -42,12 +43,14 @@ from tests.support.clean import drop_all_schemas
 from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import (
+    ENDPOINT_COLUMNS,
     ENROLLMENT_COLUMNS,
     create_marts,
     create_table,
     endpoint,
     enrollment,
 )
+from tests.support.pipeline import OTHER_ENTERPRISE
 
 NOW = datetime(2026, 11, 20, 12)
 PAST = (NOW - timedelta(hours=1)).isoformat()
@@ -238,7 +241,8 @@ NOT_DUE: dict[str, dict[str, object]] = {
 
 def claim(ledger: Warehouse, *, limit: int = 100) -> list[int]:
     """Three slots of endpoint 1."""
-    claims = Claims(ledger, lambda: NOW, "run-1", [], nothing)
+    row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/one")
+    claims = Claims(ledger, lambda: NOW, "run-1", [Endpoint.from_row(row)], nothing)
     granted = [Grant(endpoint_id=1, count=3, first_at=NOW, spacing=timedelta(0))]
     claims._claim(granted, {}, limit, timedelta(minutes=10))  # pyright: ignore[reportPrivateUsage]
     return sorted(changed(ledger))
@@ -258,6 +262,14 @@ def test_what_is_not_due_is_not_claimed_and_takes_no_place(ledger: Warehouse, wh
     kept_out += [twin(row, 20 + n, **NOT_DUE[why]) for n, row in enumerate(due)]
     write_ledger(ledger, webhooks=due + kept_out)
     assert set(claim(ledger)) == {1, 2, 3}
+
+
+def test_a_row_of_another_customer_than_its_endpoint_is_not_claimed(ledger: Warehouse) -> None:
+    earlier = {"next_attempt_at": (NOW - timedelta(hours=9)).isoformat()}
+    other = {"enterprise_customer_uuid": OTHER_ENTERPRISE}
+    rows = [pending(n, **earlier, **other) for n in (11, 12, 13)]
+    write_ledger(ledger, webhooks=[pending(1), pending(2), *rows])
+    assert set(claim(ledger)) == {1, 2}
 
 
 def test_no_more_is_claimed_than_was_granted_and_asked_for(ledger: Warehouse) -> None:

@@ -314,3 +314,22 @@ def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline) -> None
     assert "2 webhooks go with the next delivery run" in ltw()
     pipeline.send()
     assert len(pipeline.target.received) == 2
+
+
+def test_an_id_that_another_customer_has_now_gets_none_of_the_old_ones_messages(
+    pipeline: Pipeline,
+) -> None:
+    """A restored database hands out an id again, or somebody gives the row to another customer."""
+    pipeline.detect()
+    pipeline.freeze()
+    taken = endpoint(1, f"{pipeline.target.url}/b", enterprise_customer_uuid=OTHER_ENTERPRISE)
+    endpoints(pipeline, taken)
+    pipeline.send()
+    assert pipeline.target.received == [], "nor what is built already"
+    pipeline.freeze()
+    pipeline.send()
+    assert pipeline.target.received == []
+    endpoints(pipeline, taken, new(pipeline))
+    pipeline.freeze()
+    pipeline.send()
+    assert {one.path for one in pipeline.target.received} == {"/new"}

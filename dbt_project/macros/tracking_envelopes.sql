@@ -85,39 +85,80 @@
 {%- endmacro %}
 
 {#
-    Text of the only field, or of the second or third element of a tuple, that has an event in it;
-    NULL without one, and for an event. A source that the LMS does not have is the envelope's own.
+    True for text that breaks off in its only event, as the short copies do that shippers put
+    beside a message. Never for text that ends in a brace, nor for one whose braces are paired.
+#}
+{% macro is_cut_short(text) -%}
+    (
+        not regexp_like({{ text }}, '.*[}]["[:space:]]*', 's')
+        and length(replace({{ text }}, '{', '')) < length(replace({{ text }}, '}', ''))
+        and not regexp_like({{ text }}, '.*event_source.*event_source.*', 's')
+    )
+{%- endmacro %}
+
+{#
+    Elements of a list, or values of an object, that have events in them; without those that are
+    cut short where is_whole is true. Embedded branch: as texts.
+#}
+{% macro texts_with_events(document, is_whole) -%}
+    list_filter(
+        case
+            when startswith({{ document }}, '[')
+                then json_extract_string({{ document }}, '$[*]')
+            else json_extract_string({{ document }}, '$.*')
+        end,
+        child -> {{ is_text_with_event('child', is_whole) }}
+    )
+{%- endmacro %}
+
+{#
+    The same in Snowflake's branch: positions in a list, or names in an object. FILTER documents
+    columns in lambdas. OBJECT_KEYS and positions are asked of nothing but their own kind; no tuple is near 64 long.
+#}
+{% macro positions_with_events(document, is_whole) -%}
+    filter(
+        array_generate_range(0, case when is_array({{ document }}) then 64 else 0 end),
+        place -> {{ is_text_with_event('get(' ~ document ~ ', place::integer)::varchar', is_whole) }}
+    )
+{%- endmacro %}
+
+{% macro names_with_events(document, is_whole) -%}
+    filter(
+        object_keys(case when not is_array({{ document }}) then {{ document }} end),
+        name -> {{ is_text_with_event('get(' ~ document ~ ', name::varchar)::varchar', is_whole) }}
+    )
+{%- endmacro %}
+
+{% macro is_text_with_event(text, is_whole) -%}
+    {{ has_event_source(text) }}
+    {%- if is_whole %} and not {{ is_cut_short(text) }}{% endif %}
+{%- endmacro %}
+
+{#
+    Text of the only field of an envelope, or of the only element of a tuple, that has an event in
+    it; NULL without one, and for an event. A source that the LMS does not have is the envelope's
+    own.
 #}
 {% macro enveloped_text(document) -%}
     {%- set sources = ['event_source'] -%}
     {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
-    {%- if target.name == 'embedded' -%}
-        case
-            when not contains({{ document }}, 'event_source') then null
-            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
-            when {{ is_list_of_records(document) }} then null
-            when startswith({{ document }}, '[')
-                then list_extract(list_filter(
-                    json_extract_string({{ document }}, ['$[1]', '$[2]']),
-                    child -> {{ has_event_source('child') }}
-                ), 1)::varchar
-            else list_extract(list_filter(
-                json_extract_string({{ document }}, '$.*'),
-                child -> {{ has_event_source('child') }}
-            ), 1)::varchar
-        end
-    {%- else -%}
-        case
-            when not contains({{ document }}::varchar, 'event_source') then null
-            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
-            when {{ is_list_of_records(document) }} then null
-            when {{ has_event_source(document ~ '[1]::varchar') }}
-                then {{ document }}[1]::varchar
-            when {{ has_event_source(document ~ '[2]::varchar') }}
-                then {{ document }}[2]::varchar
-            else get({{ document }}, {{ names_of_events(document) }}[0]::varchar)::varchar
-        end
-    {%- endif -%}
+    {%- set text = document if target.name == 'embedded' else document ~ '::varchar' -%}
+    case
+        when not contains({{ text }}, 'event_source') then null
+        when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
+        when {{ is_list_of_records(document) }} then null
+        else coalesce(
+            {%- for is_whole in [true, false] %}
+            {%- if target.name == 'embedded' %}
+            list_extract({{ texts_with_events(document, is_whole) }}, 1)::varchar
+            {%- else %}
+            get({{ document }}, {{ positions_with_events(document, is_whole) }}[0]::integer)::varchar,
+            get({{ document }}, {{ names_with_events(document, is_whole) }}[0]::varchar)::varchar
+            {%- endif %}
+            {{- ',' if not loop.last }}
+            {%- endfor %}
+        )
+    end
 {%- endmacro %}
 
 {# True for the sources that events of the LMS have. #}
@@ -125,12 +166,17 @@
     coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
 {%- endmacro %}
 
-{# Names of the fields of a VARIANT that have events in them; Snowflake's branch only. #}
-{% macro names_of_events(document) -%}
-    filter(
-        object_keys({{ document }}),
-        name -> {{ has_event_source('get(' ~ document ~ ', name::varchar)::varchar') }}
-    )
+{# True for a list whose first element is or holds an object; a list with less there is a tuple. #}
+{% macro begins_with_a_record(document) -%}
+    {%- if target.name == 'embedded' -%}
+        coalesce(
+            startswith({{ document }}, '[')
+            and contains(json_extract_string({{ document }}, '$[0]'), '{'),
+            false
+        )
+    {%- else -%}
+        coalesce(is_array({{ document }}) and contains({{ document }}[0]::varchar, '{'), false)
+    {%- endif -%}
 {%- endmacro %}
 
 {#
@@ -141,44 +187,29 @@
 {% macro is_list_of_records(document) -%}
     {%- set sources = ['event_source'] -%}
     {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
-    {%- if target.name == 'embedded' -%}
-        coalesce(case
-            when not contains({{ document }}, 'event_source') then false
-            when startswith({{ document }}, '[')
-                then
-                    contains(json_extract_string({{ document }}, '$[0]'), '{')
-                    or array_length(list_filter(
-                        json_extract_string({{ document }}, ['$[1]', '$[2]']),
-                        child -> {{ has_event_source('child') }}
-                    )) > 1
-            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
-            else array_length(list_filter(
-                json_extract_string({{ document }}, '$.*'),
-                child -> {{ has_event_source('child') }}
-            )) > 1
-        end, false)
-    {%- else -%}
-        coalesce(case
-            when not contains({{ document }}::varchar, 'event_source') then false
-            when is_array({{ document }})
-                then
-                    contains({{ document }}[0]::varchar, '{')
-                    or (
-                        {{ has_event_source(document ~ '[1]::varchar') }}
-                        and {{ has_event_source(document ~ '[2]::varchar') }}
-                    )
-            when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
-            else array_size({{ names_of_events(document) }}) > 1
-        end, false)
-    {%- endif -%}
+    {%- set text = document if target.name == 'embedded' else document ~ '::varchar' -%}
+    coalesce(case
+        when not contains({{ text }}, 'event_source') then false
+        when {{ begins_with_a_record(document) }} then true
+        when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
+        {%- if target.name == 'embedded' %}
+        else array_length({{ texts_with_events(document, is_whole=true) }}) > 1
+        {%- else %}
+        when is_array({{ document }})
+            then array_size({{ positions_with_events(document, is_whole=true) }}) > 1
+        else array_size({{ names_with_events(document, is_whole=true) }}) > 1
+        {%- endif %}
+    end, false)
 {%- endmacro %}
 
 {#
     SELECT of a relation with one row per element of its lists (is_list), and the other rows as
-    they are. Adds element: number of the element, a colon and its text; NULL where there is none.
-    The elements of an envelope are its fields with events.
+    they are. Adds element: number of the element (2 for any after the first, where Snowflake has
+    no index), a colon and its text; NULL where there is none.
+    The elements of an envelope or a tuple are what has events in it.
 #}
 {% macro with_elements(relation) -%}
+    {%- set document = relation ~ '.document' -%}
     {%- if target.name == 'embedded' -%}
         select
             *,
@@ -186,12 +217,9 @@
                 when is_list
                     then list_transform(
                         case
-                            when startswith(document, '[')
+                            when {{ begins_with_a_record('document') }}
                                 then json_extract_string(document, '$[*]')
-                            else list_filter(
-                                json_extract_string(document, '$.*'),
-                                child -> {{ has_event_source('child') }}
-                            )
+                            else {{ texts_with_events('document', is_whole=true) }}
                         end,
                         (child, number) -> number || ':' || coalesce(child, '')
                     )
@@ -199,31 +227,45 @@
             end) as element
         from {{ relation }}
     {%- else -%}
+        {%- set value = 'records.value::varchar' -%}
+        {%- set place = 'try_cast(' ~ value ~ ' as integer)' -%}
         select
             {{ relation }}.*,
-            iff(
-                {{ relation }}.is_list,
-                (child.index + 1) || ':' || coalesce(
+            case
+                when not {{ relation }}.is_list then null
+                when {{ begins_with_a_record(document) }}
+                    then (records.index + 1) || ':' || coalesce({{ value }}, '')
+                when is_array({{ document }})
+                    then
+                        iff(
+                            {{ place }}
+                            = {{ positions_with_events(document, is_whole=true) }}[0]::integer,
+                            '1:',
+                            '2:'
+                        )
+                        || get({{ document }}, {{ place }})::varchar
+                else
                     iff(
-                        is_array({{ relation }}.document),
-                        child.value::varchar,
-                        get(
-                            {{ relation }}.document,
-                            get({{ names_of_events(relation ~ '.document') }}, child.index)::varchar
-                        )::varchar
-                    ),
-                    ''
-                ),
-                null
-            ) as element
+                        records.key
+                        = {{ names_with_events(document, is_whole=true) }}[0]::varchar,
+                        '1:',
+                        '2:'
+                    )
+                    || {{ value }}
+            end as element
         from
             {{ relation }},
             lateral flatten(
                 input => case
                     when not {{ relation }}.is_list then parse_json('[0]')
-                    when is_array({{ relation }}.document) then {{ relation }}.document
-                    else {{ names_of_events(relation ~ '.document') }}::variant
+                    when is_array({{ document }}) and not {{ begins_with_a_record(document) }}
+                        then {{ positions_with_events(document, is_whole=true) }}::variant
+                    else {{ document }}
                 end
-            ) as child
+            ) as records
+        where
+            not {{ relation }}.is_list
+            or is_array({{ document }})
+            or ({{ is_text_with_event(value, is_whole=true) }})
     {%- endif -%}
 {%- endmacro %}

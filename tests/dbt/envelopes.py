@@ -10,6 +10,10 @@ from tests.dbt.scenario import line
 AT = "2026-03-04T09:00:00.250000+00:00"
 EVENT = line(7, AT, event='{"id": "a}{b}, {c", "currentTime": 1.5}')
 
+SECOND = line(
+    8, "2026-03-04T09:01:00+00:00", name="problem_check", event={"id": "}{", "a": [{}, {}]}
+)
+
 
 def wrapped(**fields: Any) -> str:
     """A JSON object as text."""
@@ -65,6 +69,8 @@ ENVELOPES = {
     "Kafka Connect with its schema": wrapped(
         schema={"fields": [{"field": "event_source"}]}, payload=json.loads(EVENT)
     ),
+    "Graylog": wrapped(short_message=EVENT[:200], full_message=EVENT, level=6),
+    "tuple with the event at its end": json.dumps(["1", "lms", None, EVENT]),
     "list": f"[{EVENT}]",
     "list of texts": json.dumps([EVENT]),
     "trailing comma": EVENT + ",",
@@ -75,3 +81,13 @@ ENVELOPES = {
         logEvents=[{"id": "1", "message": wrapped(log=PREFIXED, stream="stdout")}]
     ),
 }
+SEVERAL = [
+    wrapped(first=EVENT, second=SECOND),
+    wrapped(log={"1": json.loads(EVENT), "2": json.loads(SECOND)}, stream="stderr"),
+    wrapped(first=json.loads(EVENT), log="level=info msg=" + json.dumps(SECOND) + " caller=x"),
+    wrapped(lines=[EVENT], more=[SECOND]),
+    json.dumps(["1772614802000", EVENT, SECOND]),
+    json.dumps([None, EVENT, SECOND]),
+    json.dumps(["1", "lms", "x", EVENT, 5, json.loads(SECOND)]),
+]
+"""Envelopes and tuples around two events, EVENT and SECOND."""

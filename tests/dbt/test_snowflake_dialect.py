@@ -16,7 +16,7 @@ from sync.local.sample_data import SampleSize, generate, write_files
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
-from tests.dbt.envelopes import ENVELOPES
+from tests.dbt.envelopes import ENVELOPES, SEVERAL
 from tests.dbt.scenario import Batch, load, prepare
 
 ONLY_EMBEDDED = {
@@ -107,6 +107,7 @@ def test_both_branches_read_every_sample_line_alike(
     load_logs(warehouse, write_files(tmp_path, data.waves[0]), progress=lambda _: None)
     # The embedded engine, and no other, keeps the quotes of a text in a list in this branch.
     dressed = {name: one for name, one in ENVELOPES.items() if name != "list of texts"}
+    dressed |= {f"several {number}": one for number, one in enumerate(SEVERAL)}
     loaded_at = datetime(2026, 3, 5, tzinfo=UTC)
     load(warehouse, *(Batch(name, loaded_at, (one,)) for name, one in dressed.items()))
     readings = []

@@ -15,7 +15,7 @@ from sync.loading.raw import insert_rows
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt
-from tests.dbt.envelopes import AT, ENVELOPES, EVENT, wrapped
+from tests.dbt.envelopes import AT, ENVELOPES, EVENT, SECOND, SEVERAL, wrapped
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
 from tests.support.replicas import compiled
@@ -74,9 +74,6 @@ def test_an_event_in_an_envelope_is_the_event(read: Read, name: str) -> None:
     assert read(ENVELOPES[name]) == [bare]
 
 
-SECOND = line(
-    8, "2026-03-04T09:01:00+00:00", name="problem_check", event={"id": "}{", "a": [{}, {}]}
-)
 SEPARATORS = ["", " ", "\t", ",", " , ", "\r"]
 
 
@@ -100,20 +97,21 @@ def test_a_list_of_events_in_an_envelope_is_as_many_events(read: Read) -> None:
     assert facts(read(wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        wrapped(first=EVENT, second=SECOND),
-        wrapped(log={"1": json.loads(EVENT), "2": json.loads(SECOND)}, stream="stderr"),
-        wrapped(lines=[EVENT], more=[SECOND]),
-        json.dumps(["1772614802000", EVENT, SECOND]),
-        json.dumps([None, EVENT, SECOND]),
-    ],
-)
+@pytest.mark.parametrize("text", SEVERAL)
 def test_no_event_beside_another_in_an_envelope_is_left_out(read: Read, text: str) -> None:
     rows = facts(one for one in read(text) if one["outcome"] == "learning")
     assert rows == facts(read(EVENT, SECOND))
     assert [one["is_line_start"] for one in read(text)].count(True) == 1
+
+
+def test_a_copy_cut_short_beside_the_event_is_no_record(read: Read) -> None:
+    short = EVENT[: EVENT.index('"event_source"') + 30]
+    for text in (short, f"lms: {short}...", json.dumps(short)):
+        assert read(wrapped(short_message=text, full_message=EVENT)) == read(EVENT)
+        (alone,) = read(wrapped(short_message=text))
+        assert alone["outcome"] == "quarantined"
+    (row,) = (one for one in read(wrapped(a=EVENT + short, b=SECOND)) if one["user_id"] is None)
+    assert row["screening"] == "line_unreadable"
 
 
 def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) -> None:

@@ -22,6 +22,7 @@ PROOFS: dict[str, Proof] = {
         "stg_sync__webhooks", event_type="course_completion", **ENROLLMENT
     ),
     "stg_sync__webhooks_one_row_per_id": grain("stg_sync__webhooks", webhook_id="a"),
+    "unique_grain_stg_sync__erasures_person_key": grain("stg_sync__erasures", person_key="a"),
     "unique_grain_completed_enrollments_enterprise_customer_uuid__user_id__courserun_key": grain(
         "completed_enrollments", **ENROLLMENT
     ),

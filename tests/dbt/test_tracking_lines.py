@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt
 from tests.dbt.envelopes import AT, ENVELOPES, EVENT, SECOND, SEVERAL, wrapped
+from tests.dbt.real_shapes import LINES, LINES_OF_THE_PAGE
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
 from tests.support.replicas import compiled
@@ -212,6 +214,25 @@ def test_a_course_run_that_the_payload_names_counts(read: Read) -> None:
         assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
 
 
+def test_every_learning_row_of_the_seed_counts_in_the_shape_of_its_event(
+    read: Read, engine: Warehouse
+) -> None:
+    rows = read(*LINES)
+    counted = {"learning": len(LINES)}
+    assert Counter(one["screening"] for one in rows) == counted, rows
+    assert {(one["user_id"], one["courserun_key"]) for one in rows} == {(7, RUN)}
+    elsewhere = read(*LINES_OF_THE_PAGE)
+    assert {one["screening"] for one in elsewhere} == {"courserun_missing"}
+    names = [one["event_name"] for one in (*rows, *elsewhere)]
+    patterns = engine.rows(
+        "select match_type, pattern from analytics.staging.learning_event_patterns "
+        "where is_learning"
+    )
+    for one in patterns:
+        fits = str.__eq__ if one["match_type"] == "exact" else str.startswith
+        assert any(fits(name, one["pattern"]) for name in names), one
+
+
 @pytest.mark.parametrize("course_id", ["", None, 5, "no key", ["x"], "course-v1:ExampleX+DATA101"])
 def test_a_payload_without_a_course_run_names_none(read: Read, course_id: object) -> None:
     (row,) = read(_nowhere(name="edx.bookmark.listed", event={"course_id": course_id}))
@@ -289,6 +310,18 @@ def test_a_course_key_in_another_letter_case_is_another_run(read: Read) -> None:
     context = {"user_id": 7, "course_id": RUN.lower()}
     (row,) = read(line(7, AT, context=context))
     assert (row["screening"], row["courserun_key"]) == ("learning", RUN.lower())
+
+
+def test_of_one_key_twice_in_an_object_the_embedded_engine_reads_the_first(read: Read) -> None:
+    """TRY_PARSE_JSON of Snowflake makes NULL of such a text, which is line_unreadable."""
+    text = line(7, AT).replace('"user_id": 7', '"user_id": 7, "user_id": 8')
+    (row,) = read(text)
+    assert (row["screening"], row["user_id"]) == ("learning", 7)
+
+
+def test_what_try_parse_json_refuses_is_unreadable(read: Read) -> None:
+    (row,) = read(line(7, AT).replace('"user_id": 7', '"user_id": 7 "user_id": 8'))
+    assert (row["outcome"], row["screening"]) == ("quarantined", "line_unreadable")
 
 
 def test_a_context_that_cannot_be_read_is_quarantined(read: Read) -> None:

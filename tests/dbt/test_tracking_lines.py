@@ -168,6 +168,7 @@ payloads = st.one_of(
 )
 
 
+@example(payload="", layers=[lambda text: wrapped(a={"message": text})] * 3, ascii_only=True)
 @given(payload=payloads, layers=st.lists(wrappers, max_size=3), ascii_only=st.booleans())
 @settings(max_examples=25)
 def test_any_event_in_any_layers_reads_as_the_bare_one(

@@ -13,7 +13,7 @@
 {# Whitespace that logs leave around values; TRIM alone takes only spaces. #}
 {% set edges = "'^[[:space:]]+|[[:space:]]+$'" %}
 {# Enough for Docker's log in a shipper's message in the list of a stream, side by side. #}
-{% set steps = ['list', 'field', 'field', 'list', 'field', 'list', 'field', 'field'] %}
+{% set steps = ['list', 'field', 'field', 'list', 'field', 'list', 'field', 'field', 'field'] %}
 
 with
 

@@ -214,9 +214,9 @@ def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
 def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
     desk.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
     before = desk.everything()
-    assert facts(desk.start("retention"))["would_empty_bodies"] == 5
+    assert facts(desk.start("retention"))["would_empty_bodies"] == 3
     assert desk.everything() == before
-    assert facts(desk.start("retention", dry_run=False))["emptied_bodies"] == 5
+    assert facts(desk.start("retention", dry_run=False))["emptied_bodies"] == 3
     assert desk.warehouse.rows(f"select count(body) as n from {OUTBOX}") == [{"n": 0}]
 
 

@@ -111,7 +111,8 @@ def lines_of(case: Case, rng: random.Random, counts: dict[str, int]) -> Iterator
                 "bot": line(one.user_id, at(1).isoformat(), agent="ExampleBot/1.0"),
                 "studio": line(one.user_id, at(2).isoformat(), host="studio.example.com"),
                 "page_request": line(one.user_id, at(3).isoformat(), "/courses/x/progress"),
-                "line_unreadable": lines[0][:-9],
+                # Cut off: all that is whole in it is its payload, which is no event.
+                "line_not_an_event": lines[0][:-9],
                 "time_unusable": line(one.user_id, "yesterday"),
                 "time_in_future": line(one.user_id, "2026-06-01T01:00:00.000001Z"),
             }

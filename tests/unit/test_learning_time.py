@@ -60,7 +60,7 @@ class Connection:
         if self.error is not None:
             raise self.error
         return SimpleNamespace(
-            description=[SimpleNamespace(name=name) for name in COLUMNS],
+            description=[SimpleNamespace(name=name, type_code=2) for name in COLUMNS],
             fetchall=lambda: self.rows,
         )
 

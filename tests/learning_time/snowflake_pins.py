@@ -54,6 +54,11 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("try_cast('2026-02-30T00:00:00+00:00' as timestamp_tz)", None),
         ("try_cast('soon' as timestamp_tz)", None),
     ],
+    "IS_ARRAY": [
+        ("is_array(parse_json('[1]'))", True),
+        ("is_array(parse_json('{\"a\": [1]}'))", False),
+        ("is_array(null::variant)", None),
+    ],
     "LOWER": [("lower('ÅSA')", "åsa")],
     "UPPER": [("upper('åsa')", "ÅSA")],
     "LEFT": [("left('é12', 2)", "é1"), ("left('a', 5)", "a"), ("left(null, 1)", None)],
@@ -142,6 +147,10 @@ PINS: dict[str, list[tuple[str, object]]] = {
         ("array_size(parse_json('{\"a\": 1}'))", None),
         ("array_size(try_parse_json(null))", None),
     ],
+    "ARRAY_GENERATE_RANGE": [
+        ("array_generate_range(0, 3)[2]::int", 2),
+        ("array_size(array_generate_range(0, 0))", 0),
+    ],
     "FLATTEN": [
         (
             "(select listagg(child.index || ':' || child.value::varchar, ',') "
@@ -229,6 +238,7 @@ CASTS: dict[str, list[tuple[str, object]]] = {
     "TIMESTAMPTZ": [],  # under TRY_CAST and CONVERT_TIMEZONE
     "BOOLEAN": [],  # under TRY_CAST
     "DOUBLE": [("'0.9'::float", 0.9)],
+    "VARIANT": [("array_generate_range(0, 2)::variant[1]::int", 1)],
 }
 OPERATORS: dict[str, list[tuple[str, object]]] = {
     "||": [("'a' || null", None)],

@@ -9,11 +9,8 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import Field, field_validator
 
-from sync.detection.completions import DEFAULT_MASS_SEND_LIMIT
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
-from sync.enrichment.rollout import enterprise_uuids
-from sync.errors import ConfigurationError
-from sync.messages.flag import (
+from sync.delivery.build import EnrichmentPolicy
+from sync.delivery.flag import (
     ALLOWLIST_VARIABLE,
     DRY_RUN_VARIABLE,
     FLAG_VARIABLE,
@@ -24,9 +21,12 @@ from sync.messages.flag import (
     FlagSettings,
     flag_settings,
 )
-from sync.messages.freeze import EnrichmentPolicy
-from sync.operating.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
-from sync.sending.sender import DispatchLimits
+from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
+from sync.delivery.sender import DispatchLimits
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.domain.rollout import enterprise_uuids
+from sync.errors import ConfigurationError
+from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
 
 DRY_RUN = (
     "Decide and report everything; write and send nothing. True on any of the three webhook "

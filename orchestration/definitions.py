@@ -18,7 +18,7 @@ from orchestration.webhooks import (
     enriched_completions,
     newly_completed_enrollments,
 )
-from sync.operating.environment import check_environment
+from sync.operations.environment import check_environment
 
 check_environment(os.environ)
 

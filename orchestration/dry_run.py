@@ -15,12 +15,12 @@ from orchestration.effective import config_of, given_config, is_true
 from orchestration.keys import ENRICHED, NEW, STEPS, op_name
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.detection.completions import Enqueued, HeldBack, plan_enqueue
-from sync.detection.event_sources import COMPLETIONS
-from sync.operating.preview import preview
-from sync.operating.preview_report import Preview
-from sync.operating.preview_rows import ReadOnly
-from sync.sending.tools import sending_tools
+from sync.delivery.record import Enqueued, HeldBack, plan_enqueue
+from sync.delivery.tools import sending_tools
+from sync.domain.event_types import COMPLETIONS
+from sync.operations.preview import preview
+from sync.operations.preview_report import Preview
+from sync.operations.preview_rows import ReadOnly
 
 UNLIMITED = 2**31
 

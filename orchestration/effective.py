@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from orchestration.config import VARIABLES
-from sync.enrichment.rollout import EVERYBODY_PERCENTAGE
-from sync.messages.flag import WORDS
+from sync.delivery.flag import WORDS
+from sync.domain.rollout import EVERYBODY_PERCENTAGE
 
 C = TypeVar("C", bound=dg.Config)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import dagster as dg
 
-from sync.detection.completions import Detected, Enqueued, HeldBack, LeftToAnother
-from sync.enrichment.rollout import LeftOut
+from sync.delivery.build import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
+from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother
+from sync.delivery.sender import DispatchReport
+from sync.domain.rollout import LeftOut
 from sync.ledger.attempts import Attempt
 from sync.ledger.tables import OUTBOX
-from sync.messages.freeze import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
-from sync.sending.sender import DispatchReport
 from sync.warehouse import Warehouse
 
 SAMPLE_ROWS = 20

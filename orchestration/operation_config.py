@@ -12,11 +12,11 @@ from pydantic import AfterValidator, Field
 from orchestration.config import DetectionConfig, FlagConfig
 from sync.errors import ConfigurationError
 from sync.ledger.retention import DEFAULT_DAYS
-from sync.operating.backfill import DEFAULT_LIMIT, MOST
-from sync.operating.backfill import Window as BackfillWindow
-from sync.operating.replay_selection import ReplayState, Selection, Window
-from sync.operating.reroute import Choice
-from sync.operating.test_send import Flavour
+from sync.operations.backfill import DEFAULT_LIMIT, MOST
+from sync.operations.backfill import Window as BackfillWindow
+from sync.operations.replay_selection import ReplayState, Selection, Window
+from sync.operations.reroute import Choice
+from sync.operations.test_send import Flavour
 
 SHOWN = 100
 MOST_SHOWN = 1_000

@@ -10,14 +10,14 @@ import dagster as dg
 
 from orchestration import plans
 from orchestration.metadata import table
-from sync.http.results import Answer
+from sync.domain.results import Answer
 from sync.ledger.retention import RetentionReport
-from sync.operating.backfill import Backfill, BackfillPlan
-from sync.operating.erase import ErasePlan, Erasure
-from sync.operating.preview_report import Preview
-from sync.operating.replay import Plan, Replay
-from sync.operating.reroute import Reroute, ReroutePlan
-from sync.operating.test_send import Sample
+from sync.operations.backfill import Backfill, BackfillPlan
+from sync.operations.erase import ErasePlan, Erasure
+from sync.operations.preview_report import Preview
+from sync.operations.replay import Plan, Replay
+from sync.operations.reroute import Reroute, ReroutePlan
+from sync.operations.test_send import Sample
 
 NOTHING_CHANGED = "nothing was changed"
 

@@ -25,23 +25,23 @@ from orchestration.operation_config import (
 )
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
+from sync.delivery.endpoints import load_endpoints
+from sync.delivery.tools import SendingTools, sending_tools
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.errors import SyncError
 from sync.ledger.retention import apply_retention
-from sync.messages.endpoints import load_endpoints
-from sync.operating.backfill import backfill as release
-from sync.operating.backfill import plan_backfill
-from sync.operating.confirmation import require_confirmation
-from sync.operating.endpoint_switch import find_endpoint
-from sync.operating.erase import erase as carry_out
-from sync.operating.erase import plan_erase
-from sync.operating.preview import preview as decide
-from sync.operating.replay import plan_replay
-from sync.operating.replay import replay as request
-from sync.operating.reroute import plan_reroute
-from sync.operating.reroute import reroute as move
-from sync.operating.test_send import Flavour, send_sample
-from sync.sending.tools import SendingTools, sending_tools
+from sync.operations.backfill import backfill as release
+from sync.operations.backfill import plan_backfill
+from sync.operations.confirmation import require_confirmation
+from sync.operations.endpoint_switch import find_endpoint
+from sync.operations.erase import erase as carry_out
+from sync.operations.erase import plan_erase
+from sync.operations.preview import preview as decide
+from sync.operations.replay import plan_replay
+from sync.operations.replay import replay as request
+from sync.operations.reroute import plan_reroute
+from sync.operations.reroute import reroute as move
+from sync.operations.test_send import Flavour, send_sample
 from sync.settings import journal_directory
 from sync.warehouse import Warehouse
 

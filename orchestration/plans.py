@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from orchestration.metadata import bar_chart, table
-from sync.detection.completions import Enqueued, HeldBack
-from sync.operating.preview_report import FROZEN_SHOWN, Preview
+from sync.delivery.record import Enqueued, HeldBack
+from sync.operations.preview_report import FROZEN_SHOWN, Preview
 
 NOTE = "dry run: nothing was recorded, frozen or sent"
 

@@ -9,10 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.resources import WarehouseResource
-from sync.report.charts import standalone
-from sync.report.figures import DEFAULT_DAYS, Figures, read_figures
-from sync.report.page import write
-from sync.report.pictures import Chart, charts
+from sync.operations.report.charts import standalone
+from sync.operations.report.figures import DEFAULT_DAYS, Figures, read_figures
+from sync.operations.report.page import write
+from sync.operations.report.pictures import Chart, charts
 from sync.settings import report_path
 
 REPORT = dg.AssetKey(["reports", "delivery_report"])

@@ -45,7 +45,7 @@ def prepare(warehouse: Warehouse) -> None:
     """Ledger tables everywhere; empty replicas on the embedded warehouse, so that models build."""
     ensure_ledger(warehouse)
     if isinstance(warehouse.settings, EmbeddedWarehouse):
-        from sync.loading.raw import create_raw_tables
+        from sync.local.raw_tables import create_raw_tables
 
         create_raw_tables(warehouse)
 

@@ -15,8 +15,8 @@ from orchestration.run_notes import DRY, SEEN, is_done, is_of, noted, repeat_at
 from sync.errors import SyncError
 from sync.http.network import network_policy
 from sync.http.transport import Transport
-from sync.operating.alerts import failures_in_a_row, is_worth_an_alert, send_alert
-from sync.operating.changes import LastRun, Rest, Seen, Wake, decide, look
+from sync.operations.alerts import failures_in_a_row, is_worth_an_alert, send_alert
+from sync.operations.changes import LastRun, Rest, Seen, Wake, decide, look
 from sync.settings import load_settings
 from sync.warehouse import RelationMissing
 

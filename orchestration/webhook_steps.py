@@ -15,17 +15,17 @@ from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
 from orchestration.run_notes import DONE, REPEAT_AT, note, note_seen
 from sync.clock import warehouse_clock
-from sync.detection.completions import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
-from sync.detection.event_sources import COMPLETIONS
-from sync.enrichment.learning_time import LearningTimeClient
+from sync.delivery.build import freeze
+from sync.delivery.dispatch import dispatch
+from sync.delivery.learning_time import LearningTimeClient
+from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.delivery.tools import sending_tools
+from sync.domain.event_types import COMPLETIONS
 from sync.ledger.attempts import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox
-from sync.messages.freeze import freeze
-from sync.operating.changes import REPEAT_AFTER, sources_token
-from sync.operating.watching import Watch, watching
-from sync.sending.dispatch import dispatch
-from sync.sending.tools import sending_tools
+from sync.operations.changes import REPEAT_AFTER, sources_token
+from sync.operations.watching import Watch, watching
 from sync.settings import journal_directory, load_settings
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse, WarehouseUnavailable
 

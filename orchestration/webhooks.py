@@ -14,7 +14,7 @@ from orchestration.keys import ENRICHED, NEW, WEBHOOKS
 from orchestration.resources import WarehouseResource
 from orchestration.run_notes import DRY, note
 from orchestration.webhook_steps import build, detect, or_go_on_below, say_found, send, settings_of
-from sync.detection.completions import Detected, HeldBack
+from sync.delivery.record import Detected, HeldBack
 
 GROUP = "webhooks"
 OUTBOX_POOL = "webhook_outbox"

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.local.raw_tables import create_raw_tables
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 

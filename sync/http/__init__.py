@@ -1,1 +1,1 @@
-"""The guarded HTTP client: which targets are allowed, one vetted address, one deadline."""
+"""The guarded HTTP client: vetted addresses, one deadline, signatures, tokens and secrets."""

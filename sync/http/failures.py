@@ -17,8 +17,8 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as Urllib3SslError
 
+from sync.domain.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.deadline import Deadline
-from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.wires import HeadCutOff, ResponseTooLong
 
 _TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)

@@ -14,8 +14,8 @@ from queue import Empty, SimpleQueue
 from selectors import EVENT_WRITE, PollSelector
 from typing import Any
 
+from sync.domain.results import Attribution, Reached
 from sync.errors import SyncError
-from sync.http.results import Attribution, Reached
 from sync.http.urls import Target
 
 MAX_LOOKUPS = 64

@@ -15,13 +15,13 @@ from requests import Response
 from requests.exceptions import InvalidHeader, RequestException
 from urllib3.exceptions import HTTPError
 
+from sync.domain.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.http.deadline import Deadline, Watchdog
 from sync.http.excerpts import excerpt
 from sync.http.failures import classify, is_unconnected, reached
 from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.resolver import ResolutionFailed, SystemResolver
-from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
 from sync.http.urls import InvalidTarget
 from sync.http.wires import Exchange
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.clock import Clock
-from sync.http.results import Answer, Failure
+from sync.domain.results import Answer, Failure
+from sync.domain.retry import Dead, Decision, Delivered, Held, RetryAt
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import ATTEMPTS, OUTBOX
-from sync.policies.retry import Dead, Decision, Delivered, Held, RetryAt
 from sync.warehouse import Warehouse, json_chunks
 
 HELD_RECHECK = timedelta(hours=1)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync.clock import Clock
-from sync.contract.routing import Endpoint
+from sync.domain.circuit_breaker import EndpointState
+from sync.domain.pacing import Grant, grant
+from sync.domain.routing import Endpoint
 from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import OUTBOX
-from sync.policies.breaker import EndpointState
-from sync.policies.pacing import Grant, grant
 from sync.warehouse import Warehouse
 
 FAST_ATTEMPTS = 2

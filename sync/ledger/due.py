@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync.policies.pacing import HORIZON
+from sync.domain.pacing import HORIZON
 
 WAITS_TO_BE_SENT = (
     "({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)"

@@ -10,9 +10,9 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
+from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.errors import SyncError
 from sync.ledger.tables import ENDPOINT_STATE, fill_row_ids
-from sync.policies.breaker import Breaker, EndpointState
 from sync.warehouse import Warehouse
 
 TRIES = 30

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sync.authentication.secrets import DIRECTORY_SETTING, SecretStore
 from sync.errors import ConfigurationError
 from sync.http.network import DEVELOPMENT_SETTING
+from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
-from sync.loading.tracking_logs import load_logs
 from sync.local.embedded.lifecycle import ensure_running, stop
+from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.sample_secrets import write_secrets
+from sync.local.tracking_logs import load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse, open_warehouse
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from sync.loading.tracking_logs import Loaded, Outcome, Reading, Skipped, load_logs
+from sync.local.tracking_logs import Loaded, Outcome, Reading, Skipped, load_logs
 from sync.warehouse import Warehouse
 
 

@@ -27,9 +27,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from sync.authentication.secrets import SecretError, SecretStore
-from sync.contract.signing import ID_HEADER, Rejected, SigningError, parse_verification_key, verify
 from sync.errors import ConfigurationError, SyncError
+from sync.http.secrets import SecretError, SecretStore
+from sync.http.signing import ID_HEADER, Rejected, SigningError, parse_verification_key, verify
 from sync.local.receiver_store import WebhookStore
 
 HOST = "127.0.0.1"

@@ -33,7 +33,7 @@ class Received:
     attempt: int
     """Which request with this id at this endpoint it was, from 1."""
     verification: str
-    """``verified``, ``no_secret``, or a ``sync.contract.signing.Reason``."""
+    """``verified``, ``no_secret``, or a ``sync.http.signing.Reason``."""
     headers: Mapping[str, str]
     body: bytes
 

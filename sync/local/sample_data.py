@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 from sync.errors import SyncError
-from sync.loading.raw import insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.local.sample_customers import WAVES, Endpoint, Tables
 from sync.local.sample_dirty import dirty_lines
 from sync.local.sample_lines import LogWriter
@@ -73,7 +73,7 @@ class Wave:
     end: datetime
     """Not included."""
     tables: Tables
-    """Rows to append, by table name of ``sync.loading.raw.TABLES``."""
+    """Rows to append, by table name of ``sync.local.raw_tables.TABLES``."""
     studies: tuple[Study, ...]
     dirty_study: Study
     """Whose lines the dirty ones of the first wave are."""

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from sync.authentication.secrets import signing_secret_name
-from sync.contract.signing import SYMMETRIC_PREFIX
+from sync.http.secrets import signing_secret_name
+from sync.http.signing import SYMMETRIC_PREFIX
 from sync.local.sample_customers import Endpoint
 
 _KEY_BYTES = 32
@@ -17,7 +17,7 @@ _KEY_BYTES = 32
 def write_secrets(endpoints: Iterable[Endpoint], *, sender: Path, receiver: Path) -> None:
     """Write one new ``v1`` secret per endpoint into two directories, made if missing.
 
-    The sender looks it up by endpoint id (``sync.authentication.secrets``), the receiver by the
+    The sender looks it up by endpoint id (``sync.http.secrets``), the receiver by the
     endpoint's name.
     A secret that the sender already has is kept, and given to the receiver again.
     """

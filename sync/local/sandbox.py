@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sync.authentication.secrets import DIRECTORY_SETTING, SecretStore
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.loading.raw import create_raw_tables
-from sync.loading.tracking_logs import load_logs
+from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import RunningReceiver, running_receiver
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.sample_secrets import write_secrets
+from sync.local.tracking_logs import load_logs
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from sync.loading.raw import insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.local.sample_data import SampleSize
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.arrivals import GRADES, Prepared

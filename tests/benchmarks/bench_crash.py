@@ -7,8 +7,8 @@ import random
 import time
 from pathlib import Path
 
-from sync.sending.pipeline import unwritten
-from sync.sending.sender import DispatchLimits
+from sync.delivery.pipeline import unwritten
+from sync.delivery.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.crashes import CrashSite

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from sync.delivery.sender import DispatchLimits
 from sync.local.embedded.lifecycle import Running, status
-from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.measuring import bare_requests

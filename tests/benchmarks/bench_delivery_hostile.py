@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.sending.sender import DispatchLimits
+from sync.delivery.sender import DispatchLimits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, delivered, seed
 from tests.support.measuring import p95

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from sync.enrichment.learning_time import CompletionKey, Found, LearningTimeClient
-from sync.sending.sender import DispatchLimits
+from sync.delivery.learning_time import CompletionKey, Found, LearningTimeClient
+from sync.delivery.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import COURSE_RUN

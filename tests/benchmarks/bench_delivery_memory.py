@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from sync.delivery.dispatch import dispatch
+from sync.delivery.sender import DispatchLimits
 from sync.http.transport import Transport
 from sync.ledger.attempts import Attempt
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchLimits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
 from tests.support.measuring import resident_megabytes

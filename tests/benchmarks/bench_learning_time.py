@@ -20,10 +20,10 @@ import duckdb
 import pytest
 
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
-from sync.loading.tracking_logs import Loaded, load_logs
 from sync.local.embedded.lifecycle import Running, ensure_running, free_port, status, stop
+from sync.local.raw_tables import create_raw_tables
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
+from sync.local.tracking_logs import Loaded, load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sync.authentication.secrets import DIRECTORY_SETTING
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.loading.raw import insert_rows
+from sync.http.secrets import DIRECTORY_SETTING
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
 from sync.local.job_runner import job_runner
+from sync.local.raw_tables import insert_rows
 from sync.local.sample_data import SampleSize
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import RelationMissing, Warehouse, WarehouseUnavailable, open_warehouse

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables, insert_rows
+from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 
 RUN = "course-v1:ExampleX+DATA101+2026_T1"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from sync.ledger.erasures import person_key
-from sync.loading.raw import insert_rows
-from sync.operating.erase import Erasure
-from sync.operating.erase import erase as erase_person
+from sync.local.raw_tables import insert_rows
+from sync.operations.erase import Erasure
+from sync.operations.erase import erase as erase_person
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.loading.raw import insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

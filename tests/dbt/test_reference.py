@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.loading.tracking_logs import load_logs
 from sync.local.sample_data import SampleSize, generate, load_sample, write_files
+from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 from tests.dbt.scenario import daily, prepare

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sync.loading.raw import TABLES
+from sync.local.raw_tables import TABLES
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 from tests.dbt.scenario import enroll, pass_course, prepare

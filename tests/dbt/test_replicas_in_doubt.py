@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sync.contract.routing import Region, Routed, choose_endpoint
-from sync.loading.raw import TABLES
-from sync.messages.endpoints import load_endpoints
+from sync.delivery.endpoints import load_endpoints
+from sync.domain.routing import Region, Routed, choose_endpoint
+from sync.local.raw_tables import TABLES
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.loading.raw import insert_rows
-from sync.report.figures import EndpointFigures, Figures, read_figures
-from sync.report.page import render, write
+from sync.local.raw_tables import insert_rows
+from sync.operations.report.figures import EndpointFigures, Figures, read_figures
+from sync.operations.report.page import render, write
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

@@ -11,8 +11,8 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from sync.loading.tracking_logs import load_logs
 from sync.local.sample_data import SampleSize, generate, write_files
+from sync.local.tracking_logs import load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt

@@ -6,13 +6,13 @@ import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sync.contract.headers import request_headers
-from sync.contract.signing import Verified, parse_key, verify
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.retry import RetryPolicy, decide
+from sync.http.headers import request_headers
+from sync.http.signing import Verified, parse_key, verify
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
-from sync.policies.retry import RetryPolicy, decide
 
 START = datetime(2026, 3, 12, 8, 0)
 SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")

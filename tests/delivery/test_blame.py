@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from sync.delivery import pipeline
+from sync.delivery.dispatch import dispatch
+from sync.delivery.sender import DispatchReport
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.http.resolver import SystemResolver
-from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.http.transport import Transport
 from sync.ledger.steps import Step
-from sync.sending import pipeline
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchReport
 from sync.warehouse import Warehouse
 from tests.support.dead_hosts import black_hole, closed_port
 from tests.support.delivery import Run, complete, delivered, seed

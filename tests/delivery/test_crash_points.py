@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
+from sync.delivery.pipeline import unwritten
+from sync.delivery.sender import DispatchLimits
 from sync.ledger.steps import Step
-from sync.sending.pipeline import unwritten
-from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 from tests.delivery.crash_worker import Death

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sync.sending.admission import REST_AFTER
-from sync.sending.sender import DispatchLimits
+from sync.delivery.admission import REST_AFTER
+from sync.delivery.sender import DispatchLimits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 from tests.support.hostile import Endpoint, Script, answering, response

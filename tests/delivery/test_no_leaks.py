@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from sync.delivery.dispatch import dispatch
 from sync.errors import SyncError
 from sync.http.transport import Transport
-from sync.sending.dispatch import dispatch
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion

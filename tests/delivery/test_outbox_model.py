@@ -17,19 +17,19 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from sync.detection.completions import enqueue
-from sync.enrichment.learning_time import LearningTimeClient
+from sync.delivery.build import freeze
+from sync.delivery.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
+from sync.delivery.learning_time import LearningTimeClient
+from sync.delivery.record import enqueue
+from sync.domain.circuit_breaker import after_batch
 from sync.ledger.attempts import finalize, ledger_entry, settle_logged
 from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.journal import Entry
 from sync.ledger.outbox import Outbox
 from sync.ledger.steps import nothing
-from sync.messages.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
-from sync.messages.freeze import freeze
-from sync.operating.replay import replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.policies.breaker import after_batch
+from sync.operations.replay import replay
+from sync.operations.replay_selection import ReplayState, Selection
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from sync.http.results import Answer
+from sync.delivery.pipeline import unwritten
+from sync.delivery.sender import DispatchLimits
+from sync.delivery.workers import Workers
+from sync.domain.results import Answer
 from sync.ledger.steps import Step
-from sync.sending.pipeline import unwritten
-from sync.sending.sender import DispatchLimits
-from sync.sending.workers import Workers
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
 from tests.support.receiver_process import receiver_process
@@ -162,7 +162,7 @@ def test_what_waits_when_the_time_is_up_is_given_back_uncharged(
     site = Site(warehouse, tmp_path, counts=[10])
     ahead, is_given_up = [0.0], threading.Event()
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0])
-    monkeypatch.setattr("sync.sending.pipeline.time", clock)
+    monkeypatch.setattr("sync.delivery.pipeline.time", clock)
     give_up = Workers.give_up_waiting
 
     def give_up_and_tell(workers: Any) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from sync.http.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
-from sync.operating.endpoint_switch import enable
-from sync.policies.breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
-from sync.policies.retry import JITTER, STANDARD_STEPS
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchLimits, DispatchReport
+from sync.delivery.dispatch import dispatch
+from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.domain.circuit_breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
+from sync.domain.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.retry import JITTER, STANDARD_STEPS
+from sync.operations.endpoint_switch import enable
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sync.http.results import Answer
+from sync.delivery import stop as stop_module
+from sync.delivery.sender import DispatchLimits
+from sync.delivery.stop import stop_on_signals
+from sync.domain.results import Answer
 from sync.ledger.steps import Step
-from sync.sending import stop as stop_module
-from sync.sending.sender import DispatchLimits
-from sync.sending.stop import stop_on_signals
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.delivery.crash_worker import Death, finish, start

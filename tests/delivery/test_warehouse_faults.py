@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from sync.delivery.sender import DispatchLimits
 from sync.errors import SyncError
-from sync.sending.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.delivery.admission import REST_AFTER
+from sync.delivery.dispatch import dispatch
+from sync.delivery.sender import DispatchReport
+from sync.delivery.stop import Stop
+from sync.domain.circuit_breaker import Breaker
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Step
-from sync.operating.endpoint_switch import disable, list_endpoints
-from sync.operating.status import read_status
-from sync.policies.breaker import Breaker
-from sync.sending.admission import REST_AFTER
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchReport
-from sync.sending.stop import Stop
+from sync.operations.endpoint_switch import disable, list_endpoints
+from sync.operations.status import read_status
 from sync.warehouse import Warehouse
 from tests.support.delivery import audit
 from tests.support.doubles import stopped
@@ -192,7 +192,7 @@ def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were under a lease when those of the endpoint were held, and so they were missed."""
-    monkeypatch.setattr("sync.sending.pipeline.RECORD_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr("sync.delivery.pipeline.RECORD_AFTER_SECONDS", 0.1)
     site, poster = Site(warehouse, tmp_path, counts=[DUE], max_requests_per_minute=6), Poster()
     claims = itertools.count()
 
@@ -293,7 +293,7 @@ def test_what_was_judged_to_be_our_fault_is_journaled_so(
     )
     sender = replace(site.run.sender(warehouse, silent), canary=lambda: False)
     with monkeypatch.context() as dies:
-        stopped(dies, "sync.sending.delivery_run.finalize")
+        stopped(dies, "sync.delivery.delivery_run.finalize")
         with pytest.raises(Exception, match="reached"):
             dispatch(warehouse, sender)
     assert silent.sent.total() == 3

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.config import ACTIVATED_AT_SETTING, VARIABLES
-from sync.messages import flag
-from sync.messages.flag import FlagSettings, flag_settings
+from sync.delivery import flag
+from sync.delivery.flag import FlagSettings, flag_settings
 from sync.settings import PROJECT_ROOT
 from tests.support.chart import code_server, values
 from tests.support.compose import DEPLOY

@@ -20,7 +20,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from orchestration.resources import WarehouseResource
 from orchestration.sensors import completions_arrived
-from sync.loading.raw import create_raw_tables
+from sync.local.raw_tables import create_raw_tables
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
@@ -212,7 +212,7 @@ def test_a_run_that_died_in_a_pool_gives_its_place_back(production: Production) 
 def test_a_run_that_is_terminated_in_the_ui_leaves_no_lease_and_the_sensor_does_what_is_left(
     production: Production, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sync.operating.changes.REPEAT_AFTER", timedelta(0))
+    monkeypatch.setattr("sync.operations.changes.REPEAT_AFTER", timedelta(0))
     create_raw_tables(production.warehouse)
     ids = complete(production.warehouse, range(3_001, 3_401), endpoints=ENDPOINTS)
     stopped = production.dagster.launch(CONFIG)

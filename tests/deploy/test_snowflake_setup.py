@@ -12,7 +12,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from sync.operating.changes import SOURCES
+from sync.operations.changes import SOURCES
 from sync.settings import raw_relation
 from tests.conftest import Dbt
 from tests.support.compose import DEPLOY

@@ -19,7 +19,7 @@ import yaml
 
 from orchestration.check_texts import CheckText, dbt_check_text
 from orchestration.checks import TEXTS
-from sync.operating.alerts import team_setting
+from sync.operations.alerts import team_setting
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from tests.support.clockwork import load_definitions
 

@@ -21,7 +21,7 @@ from dbt.cli.main import cli as dbt_command
 
 from sync import cli
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
+from sync.local.raw_tables import create_raw_tables
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

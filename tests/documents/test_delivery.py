@@ -8,20 +8,26 @@ import typing
 import pytest
 
 from sync import cli
-from sync.authentication.oauth import TOKEN_SECONDS
-from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
-from sync.http.results import ErrorKind
+from sync.delivery.pipeline import unwritten
+from sync.delivery.sender import DispatchLimits
+from sync.domain.circuit_breaker import (
+    FIRST_REST,
+    LONGEST_REST,
+    SLOWEST,
+    TRIP_ATTEMPTS,
+    TRIP_IN_A_ROW,
+)
+from sync.domain.results import ErrorKind
+from sync.domain.retry import DeadReason
+from sync.http.markers import REPLAY_HEADER, TEST_HEADER
+from sync.http.oauth import TOKEN_SECONDS
 from sync.ledger.claims import LOW_LANE_TURN
 from sync.ledger.outbox import State
 from sync.ledger.retention import DEFAULT_DAYS
 from sync.ledger.steps import Step
-from sync.operating.confirmation import ASK_ABOVE
-from sync.operating.preview_report import HELD_BACK_SHOWN
-from sync.operating.replay_selection import ReplayState
-from sync.policies.breaker import FIRST_REST, LONGEST_REST, SLOWEST, TRIP_ATTEMPTS, TRIP_IN_A_ROW
-from sync.policies.retry import DeadReason
-from sync.sending.pipeline import unwritten
-from sync.sending.sender import DispatchLimits
+from sync.operations.confirmation import ASK_ABOVE
+from sync.operations.preview_report import HELD_BACK_SHOWN
+from sync.operations.replay_selection import ReplayState
 from sync.settings import PROJECT_ROOT
 from tests.support.command_line import Command, command_line
 from tests.support.schedule_table import schedule_table

@@ -9,7 +9,7 @@ import yaml
 from sync import cli
 from sync.observability.event_log import FIELDS
 from sync.observability.instruments import INSTRUMENTS, SPANS, Instrument
-from sync.operating.watching import MOST_LINES
+from sync.operations.watching import MOST_LINES
 from sync.settings import PROJECT_ROOT
 
 TEXT = (PROJECT_ROOT / "docs" / "observability.md").read_text(encoding="utf-8")

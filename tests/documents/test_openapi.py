@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from sync.contract.openapi import PATH, SCHEMAS, document, rendered
-from sync.contract.payloads import schema
+from sync.domain.payloads import schema
+from sync.operations.openapi import PATH, SCHEMAS, document, rendered
 from tests.support.samples import bodies
 
 KINDS = {
@@ -37,7 +37,7 @@ def body_schema(webhook: str) -> Any:
 
 
 def test_the_file_is_up_to_date() -> None:
-    assert PATH.read_text(encoding="utf-8") == rendered(), "run: python -m sync.contract.openapi"
+    assert PATH.read_text(encoding="utf-8") == rendered(), "run: python -m sync.operations.openapi"
 
 
 def test_it_has_what_openapi_3_1_wants() -> None:

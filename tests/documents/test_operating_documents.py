@@ -22,8 +22,8 @@ from orchestration.operation_config import (
     RetentionConfig,
     SampleConfig,
 )
+from sync.delivery.flag import flag_settings
 from sync.ledger.tables import ensure_ledger
-from sync.messages.flag import flag_settings
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt

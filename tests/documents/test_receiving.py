@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.contract.markers import REPLAY_HEADER, TEST_HEADER
-from sync.contract.signing import (
+from sync.http.markers import REPLAY_HEADER, TEST_HEADER
+from sync.http.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,

@@ -22,9 +22,9 @@ import pytest
 import sqlglot
 import yaml
 
-from sync.authentication.secrets import SecretStore
-from sync.contract.markers import TEST_HEADER
+from sync.http.markers import TEST_HEADER
 from sync.http.network import DEVELOPMENT_SETTING
+from sync.http.secrets import SecretStore
 from sync.local.embedded.lifecycle import free_port, stop
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleSize
@@ -56,9 +56,9 @@ from pathlib import Path
 from sync.local.embedded.lifecycle import ensure_running
 from sync.local.sample_data import SampleSize, generate, load_sample, write_files
 from sync.local.sample_secrets import write_secrets
-from sync.loading.raw import create_raw_tables
+from sync.local.raw_tables import create_raw_tables
 from sync.settings import load_settings
-from sync.loading.tracking_logs import load_logs
+from sync.local.tracking_logs import load_logs
 from sync.warehouse import open_warehouse
 
 home, start, receiver, keys = sys.argv[1:]

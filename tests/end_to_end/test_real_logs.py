@@ -21,8 +21,8 @@ from standardwebhooks import Webhook
 
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables, insert_rows
-from sync.loading.tracking_logs import Loaded, load_logs
+from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.local.tracking_logs import Loaded, load_logs
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.conftest import Dbt

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.authentication.authorized import post_authorized
-from sync.authentication.oauth import TokenSource
-from sync.http.results import Answer
+from sync.domain.results import Answer
+from sync.http.authorized import post_authorized
+from sync.http.oauth import TokenSource
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, response
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for

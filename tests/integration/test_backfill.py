@@ -11,8 +11,8 @@ import pytest
 
 from sync.errors import ConfigurationError
 from sync.ledger.retention import apply_retention
-from sync.operating.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
-from sync.operating.confirmation import NotConfirmed
+from sync.operations.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
+from sync.operations.confirmation import NotConfirmed
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from sync.authentication.secrets import SecretStore
 from sync.errors import ConfigurationError
+from sync.http.secrets import SecretStore
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables, insert_rows
-from sync.loading.tracking_logs import Loaded, Skipped, load_logs
 from sync.local.embedded.lifecycle import ensure_running, free_port
+from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.local.receiver import ReceiverError, running_receiver
+from sync.local.tracking_logs import Loaded, Skipped, load_logs
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
 from sync.warehouse import Warehouse, WarehouseUnavailable, open_warehouse, private_key_der
 from tests.conftest import Dbt

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables, insert_rows
-from sync.operating.changes import (
+from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.operations.changes import (
     NOTHING_SEEN,
     LastRun,
     Look,

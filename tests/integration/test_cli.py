@@ -165,7 +165,7 @@ def test_an_interrupted_command_ends_with_130(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sync.cli.app", interrupted)
+    monkeypatch.setattr("sync.cli", interrupted)
     assert ltw("status").code == 130
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
-from sync.enrichment.rollout import Rollout
+from sync.delivery.build import EnrichmentPolicy
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
+from sync.domain.rollout import Rollout
 from sync.ledger.erasures import person_key
 from sync.ledger.tables import ensure_ledger
-from sync.messages.freeze import EnrichmentPolicy
-from sync.operating.backfill import BackfillPlan
-from sync.operating.backfill import Window as BackfillWindow
-from sync.operating.replay import Plan
-from sync.operating.replay_selection import ReplayState, Selection, Window
-from sync.operating.reroute import Choice, ReroutePlan
-from sync.operating.test_send import Flavour
+from sync.operations.backfill import BackfillPlan
+from sync.operations.backfill import Window as BackfillWindow
+from sync.operations.replay import Plan
+from sync.operations.replay_selection import ReplayState, Selection, Window
+from sync.operations.reroute import Choice, ReroutePlan
+from sync.operations.test_send import Flavour
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
 from tests.support.completions import ENTERPRISE
@@ -66,13 +66,13 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
             "17",
             "--enrollments",
         ),
-        "sync.operating.preview.preview",
+        "sync.operations.preview.preview",
         (),
         PREVIEWED,
     ),
     "preview with the flag off": (
         ("preview", "--no-enrich"),
-        "sync.operating.preview.preview",
+        "sync.operations.preview.preview",
         (),
         {"sources": (COMPLETIONS,), "activated_at": None, "mass_send_limit": 5_000},
     ),
@@ -94,7 +94,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
             *BETWEEN,
             *BY,
         ),
-        "sync.operating.replay.replay",
+        "sync.operations.replay.replay",
         (SELECTED,),
         {"requested_by": "ticket 4711", "at_most": 3},
     ),
@@ -111,19 +111,19 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
             *BETWEEN,
             *BY,
         ),
-        "sync.operating.backfill.backfill",
+        "sync.operations.backfill.backfill",
         (BackfillWindow(since=MARCH, until=APRIL, enterprise=ENTERPRISE, limit=19),),
         {"requested_by": "ticket 4711", "confirmed": 2, "setting": "--confirm-count"},
     ),
     "reroute": (
         ("reroute", "--endpoint", "1", "--enterprise", ENTERPRISE, "--yes", "--json", *BY),
-        "sync.operating.reroute.reroute",
+        "sync.operations.reroute.reroute",
         (Choice(endpoint_id=1, enterprise=ENTERPRISE),),
         {"requested_by": "ticket 4711", "at_most": 3},
     ),
     "erase": (
         ("erase", "--user", "7", "--reason", "ticket 9", "--yes", "--json", *BY),
-        "sync.operating.erase.erase",
+        "sync.operations.erase.erase",
         (person_key(7),),
         {
             "requested_by": "ticket 4711",
@@ -143,10 +143,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
         (),
         {"days": 31, "dry_run": True},
     ),
-    "report": (("report", "--days", "31"), "sync.report.figures.read_figures", (), {"days": 31}),
+    "report": (
+        ("report", "--days", "31"),
+        "sync.operations.report.figures.read_figures",
+        (),
+        {"days": 31},
+    ),
     "endpoints disable": (
         ("endpoints", "disable", "1", "--reason", "their request"),
-        "sync.operating.endpoint_switch.disable",
+        "sync.operations.endpoint_switch.disable",
         (1,),
         {"reason": "their request"},
     ),
@@ -162,7 +167,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
             "--final-status-codes",
             "404,422",
         ),
-        "sync.operating.endpoint_settings.change_settings",
+        "sync.operations.endpoint_settings.change_settings",
         (1,),
         {
             "payload_format": "percipio",
@@ -173,7 +178,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
     ),
     "test-send": (
         ("test-send", "1", "--flavour", "without_learning_time"),
-        "sync.operating.test_send.send_sample",
+        "sync.operations.test_send.send_sample",
         (),
         {"flavour": Flavour.WITHOUT_LEARNING_TIME},
     ),
@@ -188,15 +193,15 @@ def ltw(
     create_marts(warehouse, endpoints=[endpoint(1, "https://hooks.example.com/one")])
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", "whsec_" + "A" * 43 + "=")
     monkeypatch.setenv("LTW_JOURNAL_DIR", "/a/journal/of/ours")
-    returning(monkeypatch, "sync.operating.replay.plan_replay", Plan(3, {}, {}, 0))
+    returning(monkeypatch, "sync.operations.replay.plan_replay", Plan(3, {}, {}, 0))
     returning(
         monkeypatch,
-        "sync.operating.reroute.plan_reroute",
+        "sync.operations.reroute.plan_reroute",
         ReroutePlan(matched=3, moves={}, stays={}, groups=()),
     )
     returning(
         monkeypatch,
-        "sync.operating.backfill.plan_backfill",
+        "sync.operations.backfill.plan_backfill",
         BackfillPlan(
             matched=3,
             beyond_limit=0,
@@ -252,6 +257,6 @@ def test_status_looks_into_the_journals_of_this_environment(
     ltw: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("LTW_JOURNAL_DIR", str(tmp_path / "journal"))
-    double = stopped(monkeypatch, "sync.operating.status.read_status")
+    double = stopped(monkeypatch, "sync.operations.status.read_status")
     ltw("status")
     assert double.call_args.kwargs == {"journals": tmp_path / "journal"}

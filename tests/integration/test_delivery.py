@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from standardwebhooks import Webhook
 
-from sync.detection.completions import Enqueued
-from sync.sending.admission import REST_AFTER
+from sync.delivery.admission import REST_AFTER
+from sync.delivery.record import Enqueued
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,

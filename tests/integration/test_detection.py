@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.detection.completions import Enqueued, webhook_id
+from sync.delivery.record import Enqueued, webhook_id
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
 from tests.support.pipeline import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sync.loading.raw import create_raw_tables
 from sync.local.dev import _follow_the_receiver
+from sync.local.raw_tables import create_raw_tables
 from sync.local.sample_data import SampleSize, generate, load_sample
 from sync.warehouse import Warehouse
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from sync.authentication.oauth import TokenSource
-from sync.authentication.secrets import SecretStore
-from sync.contract.routing import Endpoint as Configured
+from sync.domain.results import Attribution
+from sync.domain.routing import Endpoint as Configured
 from sync.http.addresses import AddressPolicy
+from sync.http.oauth import TokenSource
 from sync.http.resolver import ResolutionFailed
-from sync.http.results import Attribution
+from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
 from sync.local.embedded.lifecycle import free_port
-from sync.operating.endpoint_check import Check, Checker, Stage, host_of
-from sync.operating.test_send import ID_PREFIX, Sample, sample_body, send_sample
+from sync.operations.endpoint_check import Check, Checker, Stage, host_of
+from sync.operations.test_send import ID_PREFIX, Sample, sample_body, send_sample
 from tests.support.delivery import SECRET
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.marts import ENDPOINT_COLUMNS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sync.domain.circuit_breaker import EndpointState
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.tables import ensure_ledger
-from sync.policies.breaker import EndpointState
 from sync.warehouse import Warehouse
 
 TABLE = "analytics.sync.endpoint_state"

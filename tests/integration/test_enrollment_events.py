@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sync.detection.completions import Enqueued
-from sync.detection.event_sources import ENROLLMENTS
+from sync.delivery.record import Enqueued
+from sync.domain.event_types import ENROLLMENTS
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.marts import (
     ENDPOINT_COLUMNS,

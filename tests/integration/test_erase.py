@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.detection.completions import enqueue
+from sync.delivery.endpoints import load_endpoints
+from sync.delivery.record import enqueue
 from sync.errors import ConfigurationError
 from sync.ledger.attempts import finalize, ledger_entry
 from sync.ledger.claims import Claims
@@ -19,12 +20,11 @@ from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import open_journal
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
-from sync.messages.endpoints import load_endpoints
-from sync.operating.backfill import Window, plan_backfill
-from sync.operating.erase import EraseIncomplete, Erasure, erase, plan_erase
-from sync.operating.replay import Refusal, plan_replay, replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.operating.reroute import Choice, plan_reroute
+from sync.operations.backfill import Window, plan_backfill
+from sync.operations.erase import EraseIncomplete, Erasure, erase, plan_erase
+from sync.operations.replay import Refusal, plan_replay, replay
+from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.reroute import Choice, plan_reroute
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of

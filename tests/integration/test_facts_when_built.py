@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.detection.current_facts import MartUnreadable
-from sync.detection.event_sources import ENROLLMENTS
-from sync.operating.backfill import Window, backfill
-from sync.operating.replay import replay
-from sync.operating.replay_selection import ReplayState, Selection
+from sync.delivery.current_facts import MartUnreadable
+from sync.domain.event_types import ENROLLMENTS
+from sync.operations.backfill import Window, backfill
+from sync.operations.replay import replay
+from sync.operations.replay_selection import ReplayState, Selection
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,
@@ -184,7 +184,7 @@ def test_an_event_that_the_mart_holds_twice_is_built_once(pipeline: Pipeline) ->
 
 
 def test_pages_leave_no_row_out(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync.messages.freeze.PAGE", 2)
+    monkeypatch.setattr("sync.delivery.build.PAGE", 2)
     add_completions(pipeline.warehouse, [completion(n, PASSED_AT) for n in range(3, 8)])
     pipeline.detect()
     withdraw(pipeline, 4)

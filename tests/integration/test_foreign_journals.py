@@ -13,7 +13,7 @@ import pytest
 from sync.ledger.identity import LedgerIdentity, ledger_identity
 from sync.ledger.journal import Entry, open_journal
 from sync.ledger.tables import ensure_ledger
-from sync.operating.status import read_status
+from sync.operations.status import read_status
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.pipeline import Pipeline
 

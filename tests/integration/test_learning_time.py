@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.enrichment.learning_time import (
+from sync.delivery.learning_time import (
     ABSENT_SECONDS,
     FOUND_SECONDS,
     LOOKUP_BATCH,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import snowflake.connector
 
-from sync.enrichment.learning_time import (
+from sync.delivery.learning_time import (
     LOOKUP_BATCH,
     Found,
     LearningTimeClient,

@@ -14,29 +14,29 @@ from typing import Any
 
 import pytest
 
-from sync.contract.facts import EventType
-from sync.contract.routing import Endpoint
-from sync.detection.activation import activate
-from sync.detection.completions import Enqueued, _record, enqueue
-from sync.detection.current_facts import check_held
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
-from sync.detection.recording_lease import Granted, TakenBy, recording_lease
+from sync.delivery.current_facts import check_held
+from sync.delivery.record import Enqueued, _record, enqueue
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.domain.facts import EventType
+from sync.domain.pacing import Grant
+from sync.domain.routing import Endpoint
+from sync.ledger.activation import activate
 from sync.ledger.attempts import finalize, settle_logged
 from sync.ledger.claims import Claimed, Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
 from sync.ledger.journal import Entry
 from sync.ledger.outbox import NO_LONGER_REPORTABLE, Decision, Outbox
+from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
-from sync.operating import backfill as backfills
-from sync.operating import replay as replays
-from sync.operating.erase import _empty, _empty_excerpts, _Person
-from sync.operating.operator_requests import record_request
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.operating.reroute import Choice, reroute
-from sync.policies.pacing import Grant
+from sync.operations import backfill as backfills
+from sync.operations import replay as replays
+from sync.operations.erase import _empty, _empty_excerpts, _Person
+from sync.operations.operator_requests import record_request
+from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.reroute import Choice, reroute
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas

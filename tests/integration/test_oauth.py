@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.authentication.oauth import Bearer, Misconfigured, NoAuth, TokenSource
-from sync.authentication.secrets import environment_variable
-from sync.contract.routing import Endpoint as Configuration
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.domain.results import Attribution, ErrorKind, Failure
+from sync.domain.routing import Endpoint as Configuration
+from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.http.secrets import environment_variable
 from sync.http.transport import MAX_BODY_BYTES, Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for

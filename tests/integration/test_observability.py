@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from sync.delivery.dispatch import dispatch
 from sync.errors import ConfigurationError
 from sync.http.transport import Transport
 from sync.observability import event_log
-from sync.operating.watching import MOST_LINES, Watch
-from sync.sending.dispatch import dispatch
+from sync.operations.watching import MOST_LINES, Watch
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.commands import replays
+from sync.cli import replays
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line

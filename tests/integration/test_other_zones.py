@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
-from sync.operating.changes import NOTHING_SEEN, look
+from sync.operations.changes import NOTHING_SEEN, look
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import completion

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from sync.authentication.secrets import SecretStore
-from sync.detection.completions import enqueue
-from sync.detection.current_facts import MartUnreadable
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.delivery.build import EnrichmentPolicy
+from sync.delivery.current_facts import MartUnreadable
+from sync.delivery.readiness import readiness
+from sync.delivery.record import enqueue
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
 from sync.http.addresses import AddressPolicy
-from sync.messages.freeze import EnrichmentPolicy
-from sync.operating.preview import preview
-from sync.operating.preview_report import Preview
-from sync.operating.preview_rows import ReadOnly, WriteRefused
-from sync.operating.replay import replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.sending.readiness import readiness
+from sync.http.secrets import SecretStore
+from sync.operations.preview import preview
+from sync.operations.preview_report import Preview
+from sync.operations.preview_rows import ReadOnly, WriteRefused
+from sync.operations.replay import replay
+from sync.operations.replay_selection import ReplayState, Selection
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
@@ -291,7 +291,7 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken replica may make millions new; to decide them all would take hours and memory."""
-    monkeypatch.setattr("sync.operating.preview.HELD_BACK_SHOWN", 2)
+    monkeypatch.setattr("sync.operations.preview.HELD_BACK_SHOWN", 2)
     world.complete(2)
     world.deliver()
     world.complete(3, 4, 5)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from sync.loading.raw import TABLES, UnknownRawTable, create_raw_tables, insert_rows
+from sync.local.raw_tables import TABLES, UnknownRawTable, create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from sync.authentication.secrets import SecretStore
-from sync.contract.signing import headers_for, parse_key
+from sync.http.secrets import SecretStore
+from sync.http.signing import headers_for, parse_key
 from sync.local import receiver
 from sync.local.receiver import ReceiverError, RunningReceiver, running_receiver
 from sync.local.sample_customers import Endpoint

@@ -10,10 +10,10 @@ from threading import Barrier
 import pytest
 
 from sync.clock import warehouse_clock
-from sync.contract.facts import EventType
-from sync.detection.activation import activate
-from sync.detection.completions import Detected, Enqueued, LeftToAnother, enqueue
-from sync.detection.recording_lease import LEASE, Granted, TakenBy, recording_lease
+from sync.delivery.record import Detected, Enqueued, LeftToAnother, enqueue
+from sync.domain.facts import EventType
+from sync.ledger.activation import activate
+from sync.ledger.recording_lease import LEASE, Granted, TakenBy, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse

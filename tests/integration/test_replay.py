@@ -7,16 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from sync.detection.current_facts import MartUnreadable
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.delivery.current_facts import MartUnreadable
+from sync.delivery.sender import DispatchLimits
+from sync.domain.results import Attribution, ErrorKind, Failure
+from sync.domain.retry import RetryPolicy, decide
 from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
 from sync.ledger.steps import nothing
-from sync.operating.replay import Refusal, plan_replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.policies.retry import RetryPolicy, decide
-from sync.sending.sender import DispatchLimits
+from sync.operations.replay import Refusal, plan_replay
+from sync.operations.replay_selection import ReplayState, Selection
 from tests.support.operator import OUTBOX, World
 from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.errors import ConfigurationError
-from sync.operating.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
-from sync.operating.replay_selection import ReplayState, Selection, Window
+from sync.operations.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
+from sync.operations.replay_selection import ReplayState, Selection, Window
 from sync.warehouse import Warehouse
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World

@@ -9,12 +9,12 @@ from datetime import timedelta
 
 import pytest
 
+from sync.delivery.endpoints import load_endpoints
 from sync.errors import ConfigurationError
-from sync.messages.endpoints import load_endpoints
-from sync.operating.endpoint_switch import find_endpoint
-from sync.operating.replay import Refusal, plan_replay
-from sync.operating.replay_selection import Selection
-from sync.operating.reroute import Choice, Reroute, RerouteGrew, Stay, plan_reroute, reroute
+from sync.operations.endpoint_switch import find_endpoint
+from sync.operations.replay import Refusal, plan_replay
+from sync.operations.replay_selection import Selection
+from sync.operations.reroute import Choice, Reroute, RerouteGrew, Stay, plan_reroute, reroute
 from sync.settings import PROJECT_ROOT
 from tests.support.completions import add_completions, completion
 from tests.support.marts import ENDPOINT_COLUMNS, create_table, endpoint

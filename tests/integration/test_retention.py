@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sync.detection.completions import Enqueued, enqueue
+from sync.delivery.record import Enqueued, enqueue
 from sync.errors import ConfigurationError
 from sync.ledger.retention import RetentionReport, apply_retention
-from sync.operating.replay import Refusal, plan_replay, replay
-from sync.operating.replay_selection import ReplayState, Selection
+from sync.operations.replay import Refusal, plan_replay, replay
+from sync.operations.replay_selection import ReplayState, Selection
 from sync.warehouse import Warehouse
 from tests.support.operator import OUTBOX, World, open_world
 

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.clock import warehouse_clock
-from sync.detection.completions import enqueue
-from sync.enrichment.learning_time import LOOKUP_BATCH, LearningTimeClient
-from sync.enrichment.rollout import LeftOut, Rollout, place_of
+from sync.delivery.build import EnrichmentPolicy, FreezeReport, freeze
+from sync.delivery.learning_time import LOOKUP_BATCH, LearningTimeClient
+from sync.delivery.record import enqueue
+from sync.domain.rollout import LeftOut, Rollout, place_of
 from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
-from sync.messages.freeze import EnrichmentPolicy, FreezeReport, freeze
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
 from tests.support.marts import create_marts, endpoint
@@ -209,7 +209,7 @@ def test_the_shadow_asks_about_one_batch_at_most(
     recorded: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert LOOKUP_BATCH == 5_000
-    monkeypatch.setattr("sync.messages.freeze.LOOKUP_BATCH", 7)
+    monkeypatch.setattr("sync.delivery.build.LOOKUP_BATCH", 7)
     report = run(recorded, SHADOW)
     assert (report.shadow_seen, report.shadow.total()) == (len(USERS), 7)
 

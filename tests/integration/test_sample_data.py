@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
-from sync.loading.tracking_logs import Loaded, load_logs
+from sync.local.raw_tables import create_raw_tables
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
+from sync.local.tracking_logs import Loaded, load_logs
 from sync.warehouse import Warehouse
 from tests.conftest import Dbt
 

@@ -13,12 +13,12 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from sync.delivery.dispatch import dispatch
 from sync.http.transport import Transport
 from sync.observability import instruments, telemetry
 from sync.observability.instruments import INSTRUMENTS, SPANS
 from sync.observability.telemetry_otel import FLUSH_SECONDS
-from sync.operating.watching import Watch
-from sync.sending.dispatch import dispatch
+from sync.operations.watching import Watch
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run
 from tests.support.receiver_process import ReceiverProcess, receiver_process

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync.loading import log_files, tracking_logs
-from sync.loading.log_files import LogFileError, identify
-from sync.loading.tracking_logs import Loaded, LoadFailed, Outcome, Reading, Skipped, load_logs
+from sync.local import log_files, tracking_logs
+from sync.local.log_files import LogFileError, identify
+from sync.local.tracking_logs import Loaded, LoadFailed, Outcome, Reading, Skipped, load_logs
 from sync.warehouse import StatementFailed, Warehouse
 
 AT = datetime(2026, 3, 4, 10, 0, 0, 250_000)

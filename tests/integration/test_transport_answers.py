@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure
 from sync.http.addresses import AddressPolicy
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
 from sync.http.transport import MAX_BODY_BYTES, Transport
 from sync.http.urls import Target
 from tests.support.hostile import Conversation, Endpoint, answering, response

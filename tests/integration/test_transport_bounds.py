@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from sync.domain.results import Answer, ErrorKind, Failure
 from sync.http.addresses import AddressPolicy
-from sync.http.results import Answer, ErrorKind, Failure
 from sync.http.transport import Transport
 from sync.http.urls import Target
 from tests.support.hostile import Conversation, Endpoint, answering, response

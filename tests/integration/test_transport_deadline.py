@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.http.results import Answer, ErrorKind, Failure
+from sync.domain.results import Answer, ErrorKind, Failure
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to

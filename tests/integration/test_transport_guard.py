@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sync.domain.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.addresses import AddressPolicy
 from sync.http.resolver import ResolutionFailed
-from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.transport import Transport
 from sync.http.urls import Target
 from tests.support.hostile import Endpoint, answering, response

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sync.http.results import Answer, AnswerWithBody, ErrorKind
+from sync.domain.results import Answer, AnswerWithBody, ErrorKind
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, kind_of, post, status_of, transport_to

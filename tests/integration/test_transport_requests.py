@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.http.results import Attribution, ErrorKind, Failure
+from sync.domain.results import Attribution, ErrorKind, Failure
 from sync.http.transport import Transport
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY, kind_of, post, status_of, transport_to

@@ -11,9 +11,9 @@ from threading import Barrier
 
 import pytest
 
+from sync.domain.results import AnswerWithBody, ErrorKind
 from sync.http.deadline import Deadline
 from sync.http.pinned import PinnedAdapter, PinnedRequest
-from sync.http.results import AnswerWithBody, ErrorKind
 from sync.http.transport import Transport
 from sync.http.urls import parse_url
 from sync.http.wires import Exchange

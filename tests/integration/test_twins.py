@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from sync.clock import warehouse_clock
-from sync.detection.activation import activate, recorded_activation
-from sync.detection.completions import Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.delivery.record import Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.domain.circuit_breaker import EndpointState
+from sync.ledger.activation import activate, recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.tables import ensure_ledger
-from sync.operating.endpoint_settings import change_settings, read_settings
-from sync.operating.replay import Replay, replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.policies.breaker import EndpointState
+from sync.operations.endpoint_settings import change_settings, read_settings
+from sync.operations.replay import Replay, replay
+from sync.operations.replay_selection import ReplayState, Selection
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline

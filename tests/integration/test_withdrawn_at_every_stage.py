@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.detection.event_sources import ENROLLMENTS
-from sync.operating.backfill import Window, backfill
-from sync.operating.replay import replay
-from sync.operating.replay_selection import ReplayState, Selection
-from sync.operating.reroute import Choice, reroute
+from sync.domain.event_types import ENROLLMENTS
+from sync.operations.backfill import Window, backfill
+from sync.operations.replay import replay
+from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.reroute import Choice, reroute
 from tests.support.marts import ENDPOINT_COLUMNS, ENROLLMENT_COLUMNS, create_table, endpoint
 from tests.support.marts import enrollment as enrolled
 from tests.support.pipeline import Pipeline

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sync.loading.raw import insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import ENTERPRISE, ENTERPRISE_UUID, Batch, enroll, pass_course
 from tests.learning_time.models import Models

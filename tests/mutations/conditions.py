@@ -46,16 +46,16 @@ SAME = {
     "sync/ledger/retention.py:apply_retention: old.started_at < CAST(? AS TIMESTAMPNTZ)": (
         "the oldest come first, so that only those are chosen as long as there are any"
     ),
-    "sync/detection/completions.py:_record: mine.event_type = ?": (
+    "sync/delivery/record.py:_record: mine.event_type = ?": (
         "the owner of a lease is in the row of one type only"
     ),
     "sync/ledger/tables.py:_drop: NOT facts IS NULL": "it sets to NULL what is NULL",
     "sync/ledger/erasures.py:erase_from_ledger: NOT attempts.response_excerpt IS NULL": (
         "it sets to NULL what is NULL"
     ),
-    "sync/operating/replay.py:replay: outbox.state = 'held' AND outbox.state_reason ="
+    "sync/operations/replay.py:replay: outbox.state = 'held' AND outbox.state_reason ="
     " 'endpoint_missing'": "it names the cause, and the next case refuses what is held at all",
-    "sync/operating/replay.py:replay: outbox.state_reason = 'endpoint_missing'": (
+    "sync/operations/replay.py:replay: outbox.state_reason = 'endpoint_missing'": (
         "what is held is refused anyway"
     ),
 }
@@ -63,7 +63,7 @@ SAME = {
 NOT_SENT = {
     "sync/ledger/journal.py:": "to the journal, a file with tests of its own",
     "sync/ledger/journal.py:open_journal": "to the journal, and without a condition",
-    "sync/loading/tracking_logs.py:_publish": "two inserts without a condition",
+    "sync/local/tracking_logs.py:_publish": "two inserts without a condition",
     "sync/local/demo.py:_rounds": "an insert without a condition",
 }
 """Functions whose statements need no test here, with the reason."""

@@ -64,6 +64,6 @@ def test_every_function_that_writes_is_found_in_the_source() -> None:
     assert found > NOT_SENT.keys()
     assert {
         "sync/ledger/claims.py:Claims._claim",
-        "sync/detection/completions.py:_record",
-        "sync/operating/erase.py:_empty_excerpts",
+        "sync/delivery/record.py:_record",
+        "sync/operations/erase.py:_empty_excerpts",
     } <= found

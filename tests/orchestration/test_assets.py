@@ -11,8 +11,8 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.contract.facts import EventType
-from sync.detection.recording_lease import recording_lease
+from sync.domain.facts import EventType
+from sync.ledger.recording_lease import recording_lease
 from sync.local.embedded.lifecycle import free_port, stop
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse

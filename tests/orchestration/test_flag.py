@@ -11,7 +11,7 @@ import pytest
 from orchestration import effective
 from orchestration.config import EnrichmentConfig
 from orchestration.effective import sources
-from sync.messages.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
+from sync.delivery.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
 from sync.warehouse import Warehouse
 from tests.support.clockwork import ACTIVATED, failure_texts, metadata_of, run
 from tests.support.completions import COURSE_RUN, ENTERPRISE

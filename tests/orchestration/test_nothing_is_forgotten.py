@@ -13,9 +13,9 @@ from orchestration.config import EnrichmentConfig
 from orchestration.resources import WarehouseResource
 from orchestration.run_notes import DONE
 from sync.clock import warehouse_clock
-from sync.contract.facts import EventType
-from sync.detection.recording_lease import recording_lease
-from sync.loading.raw import create_raw_tables, insert_rows
+from sync.domain.facts import EventType
+from sync.ledger.recording_lease import recording_lease
+from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.clockwork import ACTIVATED, STEPS, run_config
@@ -84,7 +84,7 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Three completions, the flag off, nothing done yet; a pause is over as soon as it begins."""
     create_raw_tables(marts)
-    monkeypatch.setattr("sync.operating.changes.REPEAT_AFTER", timedelta(0))
+    monkeypatch.setattr("sync.operations.changes.REPEAT_AFTER", timedelta(0))
     with dg.instance_for_test() as instance:
         yield Daemon(defs, instance, marts)
 

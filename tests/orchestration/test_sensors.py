@@ -14,7 +14,7 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.ledger.tables import ensure_ledger
-from sync.loading.raw import create_raw_tables
+from sync.local.raw_tables import create_raw_tables
 from sync.warehouse import Warehouse
 from tests.support.clockwork import ACTIVATED, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger

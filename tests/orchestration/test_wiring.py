@@ -17,18 +17,18 @@ import dagster as dg
 import pytest
 
 from orchestration.resources import WarehouseResource
-from sync.detection.event_sources import COMPLETIONS, ENROLLMENTS
-from sync.enrichment.rollout import Rollout
+from sync.delivery.build import EnrichmentPolicy, FreezeReport
+from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
+from sync.domain.rollout import Rollout
 from sync.ledger.attempts import Attempt
 from sync.ledger.journal import ForeignJournal, needed_bytes
-from sync.messages.freeze import EnrichmentPolicy, FreezeReport
-from sync.operating.backfill import BackfillPlan
-from sync.operating.backfill import Window as BackfillWindow
-from sync.operating.replay import Plan
-from sync.operating.replay_selection import ReplayState, Selection, Window
-from sync.operating.reroute import Choice, ReroutePlan
-from sync.operating.test_send import Flavour
-from sync.sending.sender import DispatchLimits, DispatchReport
+from sync.operations.backfill import BackfillPlan
+from sync.operations.backfill import Window as BackfillWindow
+from sync.operations.replay import Plan
+from sync.operations.replay_selection import ReplayState, Selection, Window
+from sync.operations.reroute import Choice, ReroutePlan
+from sync.operations.test_send import Flavour
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.clockwork import everything_said, run
@@ -108,7 +108,7 @@ def test_each_asset_hands_on_each_of_its_settings(
     enqueue, freeze, dispatch = (
         recorded(monkeypatch, f"{STEPS}.{name}") for name in ("enqueue", "freeze", "dispatch")
     )
-    journal = recorded(monkeypatch, "sync.sending.dispatch.open_journal")
+    journal = recorded(monkeypatch, "sync.delivery.dispatch.open_journal")
     result = run(
         webhooks_job, instance, detection=DETECTION, enrichment=ENRICHMENT, delivery=DELIVERY
     )

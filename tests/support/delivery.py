@@ -12,21 +12,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sync.authentication.secrets import SecretStore
 from sync.clock import Clock, warehouse_clock
-from sync.contract.facts import EventType
-from sync.detection.completions import enqueue, webhook_id
-from sync.enrichment.learning_time import LearningTimeClient
+from sync.delivery.build import EnrichmentPolicy, freeze
+from sync.delivery.dispatch import dispatch
+from sync.delivery.learning_time import LearningTimeClient
+from sync.delivery.record import enqueue, webhook_id
+from sync.delivery.sender import DispatchLimits, DispatchReport, Poster, Sender
+from sync.domain.facts import EventType
 from sync.http.addresses import AddressPolicy
+from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import parse_development_targets
 from sync.ledger.journal import abandoned_journals
 from sync.ledger.outbox import Outbox
 from sync.ledger.steps import Hook, nothing
 from sync.ledger.tables import ensure_ledger
-from sync.messages.freeze import EnrichmentPolicy, freeze
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchLimits, DispatchReport, Poster, Sender
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, add_completions, completion
 from tests.support.marts import create_marts, endpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sync.enrichment.learning_time import CompletionKey
+from sync.delivery.learning_time import CompletionKey
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sync.authentication.secrets import SecretStore, environment_variable
-from sync.contract.routing import Endpoint
+from sync.domain.routing import Endpoint
+from sync.http.secrets import SecretStore, environment_variable
 from tests.support.marts import endpoint as row
 
 CLIENT_SECRET = "canary-client-secret"

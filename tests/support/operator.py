@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.clock import Clock
-from sync.sending.sender import DispatchLimits, DispatchReport
+from sync.delivery.sender import DispatchLimits, DispatchReport
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, all_steps, complete, seed
 from tests.support.receiver import Received, Receiver, receiver

@@ -6,18 +6,18 @@ import base64
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sync.authentication.secrets import SecretStore
 from sync.clock import Clock, warehouse_clock
-from sync.detection.completions import enqueue
-from sync.enrichment.learning_time import LearningTimeClient
+from sync.delivery.build import EnrichmentPolicy, FreezeReport, freeze
+from sync.delivery.dispatch import dispatch
+from sync.delivery.learning_time import LearningTimeClient
+from sync.delivery.record import enqueue
+from sync.delivery.sender import DispatchLimits, DispatchReport, Sender
 from sync.http.addresses import AddressPolicy
+from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import parse_development_targets
 from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
-from sync.messages.freeze import EnrichmentPolicy, FreezeReport, freeze
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchLimits, DispatchReport, Sender
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.receiver import Receiver

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sync.operating.replay import Replay, replay
-from sync.operating.replay_selection import ReplayState, Selection
+from sync.operations.replay import Replay, replay
+from sync.operations.replay_selection import ReplayState, Selection
 from tests.support.operator import World
 
 DEAD = Selection(state=ReplayState.DEAD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sync.loading.raw import TABLES
+from sync.local.raw_tables import TABLES
 from sync.settings import RawSchema
 from sync.warehouse import Warehouse
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from sync.report.figures import (
+from sync.operations.report.figures import (
     DELIVERY_BUCKETS,
     STUDY_BUCKETS,
     Day,

@@ -8,12 +8,12 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from sync.contract.facts import CompletionFacts, EnrollmentFacts, Learner
-from sync.contract.headers import request_headers
-from sync.contract.payloads import LearningTime, PayloadFormat, completion_body, enrollment_body
-from sync.contract.routing import Endpoint
-from sync.contract.signing import parse_key
-from sync.operating.test_send import sample_body
+from sync.domain.facts import CompletionFacts, EnrollmentFacts, Learner
+from sync.domain.payloads import LearningTime, PayloadFormat, completion_body, enrollment_body
+from sync.domain.routing import Endpoint
+from sync.http.headers import request_headers
+from sync.http.signing import parse_key
+from sync.operations.test_send import sample_body
 from sync.settings import PROJECT_ROOT
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint
 

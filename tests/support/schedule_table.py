@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sync.policies.retry import STANDARD_STEPS
+from sync.domain.retry import STANDARD_STEPS
 
 
 def words(span: timedelta) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sync.domain.results import Answer, ErrorKind, Failure
 from sync.http.addresses import AddressPolicy
-from sync.http.results import Answer, ErrorKind, Failure
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
 from tests.support.hostile import Endpoint

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sync.sending.sender import DispatchLimits
+from sync.delivery.sender import DispatchLimits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.delivery import Run, audit, complete, seed

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sync.http.results import Answer, AnswerWithBody, Failure
+from sync.delivery.dispatch import dispatch
+from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.domain.results import Answer, AnswerWithBody, Failure
 from sync.ledger.steps import Step, nothing
-from sync.sending.dispatch import dispatch
-from sync.sending.sender import DispatchLimits, DispatchReport
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sync.authentication.oauth import Bearer, TokenSource
-from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.oauth import Bearer, TokenSource
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 

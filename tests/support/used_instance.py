@@ -11,11 +11,11 @@ from pathlib import Path
 import dagster as dg
 from dagster_shared.record import copy
 
-from sync.authentication.secrets import DIRECTORY_SETTING, SecretStore
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.loading.raw import insert_rows
+from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.local.embedded.lifecycle import stop
 from sync.local.job_runner import job_runner
+from sync.local.raw_tables import insert_rows
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleSize
 from sync.warehouse import open_warehouse

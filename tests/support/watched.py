@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sync.delivery.dispatch import dispatch
 from sync.http.transport import Transport
-from sync.operating.watching import watching
-from sync.sending.dispatch import dispatch
+from sync.operations.watching import watching
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, enterprise, seed

@@ -12,13 +12,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from sync.authentication.secrets import DIRECTORY_SETTING, SecretStore
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.loading.raw import create_raw_tables
-from sync.loading.tracking_logs import load_logs
+from sync.http.secrets import DIRECTORY_SETTING, SecretStore
+from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import RunningReceiver, running_receiver
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.sample_secrets import write_secrets
+from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
 from tests.support.clockwork import STEPS, everything_said, run_config
 

@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.contract.payloads import PayloadFormat
-from sync.contract.routing import Endpoint, Region
-from sync.http.results import Answer
+from sync.delivery.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
+from sync.delivery.bulkheads import Standing
+from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.domain.pacing import Grant
+from sync.domain.payloads import PayloadFormat
+from sync.domain.results import Answer
+from sync.domain.retry import RetryPolicy, decide
+from sync.domain.routing import Endpoint, Region
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Batch, Claimed
-from sync.policies.breaker import Breaker, EndpointState
-from sync.policies.pacing import Grant
-from sync.policies.retry import RetryPolicy, decide
-from sync.sending.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
-from sync.sending.bulkheads import Standing
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
-from sync.operating.alerts import (
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.operations.alerts import (
     HOOK_SETTING,
     URL_SETTING,
     failures_in_a_row,

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sync.authentication.authorized import post_authorized
-from sync.authentication.oauth import TokenSource
-from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.http.authorized import post_authorized
+from sync.http.oauth import TokenSource
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.policies.breaker import (
+from sync.domain.circuit_breaker import (
     CLOSE_AFTER,
     DISABLE_AFTER,
     FIRST_REST,

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from sync.sending.bulkheads import Bulkheads, Standing
-from sync.sending.workers import Kept, Workers
+from sync.delivery.bulkheads import Bulkheads, Standing
+from sync.delivery.workers import Kept, Workers
 from tests.support.waiting import wait_until
 
 WAIT_SECONDS = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.operating.confirmation import NotConfirmed, require_confirmation
+from sync.operations.confirmation import NotConfirmed, require_confirmation
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sync.errors import ConfigurationError
-from sync.operating.environment import as_activation, check_environment
+from sync.operations.environment import as_activation, check_environment
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 WRONG = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync.contract.facts import CompletionFacts, EnrollmentFacts, FactsError
+from sync.domain.facts import CompletionFacts, EnrollmentFacts, FactsError
 from tests.support.events import COMPLETION, ENROLLMENT
 
 pytestmark = pytest.mark.usefixtures("local_zone")

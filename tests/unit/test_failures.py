@@ -10,10 +10,10 @@ import requests
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
+from sync.domain.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.deadline import Deadline
 from sync.http.failures import classify, is_unconnected, reached
 from sync.http.pinned import PinnedAdapter
-from sync.http.results import Attribution, ErrorKind, Failure, Reached
 from sync.http.wires import HeadCutOff
 
 

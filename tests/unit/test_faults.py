@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.delivery.faults import SUSPICIOUS_HOSTS, Judged, count_hosts, judge_by_evidence
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.retry import RetryPolicy, decide
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Claimed
-from sync.policies.retry import RetryPolicy, decide
-from sync.sending.faults import SUSPICIOUS_HOSTS, Judged, count_hosts, judge_by_evidence
 
 NOW = datetime(2026, 3, 12, 8, 0)
 LATER = NOW + timedelta(seconds=1)

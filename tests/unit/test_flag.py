@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync.errors import ConfigurationError
-from sync.messages.flag import (
+from sync.delivery.flag import (
     ALLOWLIST_VARIABLE,
     DRY_RUN_VARIABLE,
     FLAG_VARIABLE,
@@ -17,6 +16,7 @@ from sync.messages.flag import (
     FlagSettings,
     flag_settings,
 )
+from sync.errors import ConfigurationError
 
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
 OTHER = "1b0c9f3a-6f0e-4a41-8d86-2c9f0f0a7e55"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sync.commands.common import moment, utc_now
-from sync.contract.headers import request_headers
-from sync.contract.signing import Verified, parse_key, verify
+from sync.cli.common import moment, utc_now
+from sync.http.headers import request_headers
+from sync.http.signing import Verified, parse_key, verify
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 

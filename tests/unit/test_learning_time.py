@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from snowflake.connector.errors import OperationalError, ProgrammingError
 
-from sync.enrichment.learning_time import (
+from sync.delivery.learning_time import (
     ERROR_SECONDS,
     LOOKUP_BATCH,
     REST_SECONDS,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.loading import log_files
-from sync.loading.log_files import LogFileError, Part, identify, write_parts
+from sync.local import log_files
+from sync.local.log_files import LogFileError, Part, identify, write_parts
 
 
 def parts_of(path: Path, directory: Path) -> list[Part]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sync.delivery.sender import DispatchLimits
+from sync.delivery.tools import sending_tools
 from sync.errors import ConfigurationError
 from sync.http.network import CANARY_SETTING, canary, network_policy, refusal_of
-from sync.sending.sender import DispatchLimits
-from sync.sending.tools import sending_tools
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 
 LAPTOP = EmbeddedWarehouse(port=8744, home=Path("invented"))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.authentication.oauth import Bearer, Misconfigured, NoAuth, TokenSource
-from sync.authentication.secrets import SecretStore
-from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.http.secrets import SecretStore
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for
 from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source

@@ -15,7 +15,7 @@ from orchestration.config import (
     DetectionConfig,
     EnrichmentConfig,
 )
-from sync.messages.flag import ALLOWLIST_VARIABLE, FLAG_VARIABLE
+from sync.delivery.flag import ALLOWLIST_VARIABLE, FLAG_VARIABLE
 from sync.settings import PROJECT_ROOT
 
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"

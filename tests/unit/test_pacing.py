@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.policies.breaker import Breaker, EndpointState
-from sync.policies.pacing import HALF_OPEN_SLOTS, HORIZON, MINUTE, Pace, grant, spacing_of
+from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.domain.pacing import HALF_OPEN_SLOTS, HORIZON, MINUTE, Pace, grant, spacing_of
 
 NOW = datetime(2026, 3, 10, 12, 0)
 FRESH = EndpointState(endpoint_id=1)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sync.contract.facts import CompletionFacts, EnrollmentFacts
-from sync.contract.payloads import (
+from sync.domain.facts import CompletionFacts, EnrollmentFacts
+from sync.domain.payloads import (
     LearningTime,
     PayloadError,
     PayloadFormat,

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sync.report.charts import (
+from sync.operations.report.charts import (
     CHARACTER,
     DARK,
     LIGHT,
@@ -22,10 +22,10 @@ from sync.report.charts import (
     spans,
     standalone,
 )
-from sync.report.figures import STUDY_BUCKETS
-from sync.report.page import render
-from sync.report.pictures import MOST_ENDPOINTS, MOST_ROWS, charts
-from sync.report.units import duration, share, span_labels
+from sync.operations.report.figures import STUDY_BUCKETS
+from sync.operations.report.page import render
+from sync.operations.report.pictures import MOST_ENDPOINTS, MOST_ROWS, charts
+from sync.operations.report.units import duration, share, span_labels
 from tests.support.report_figures import endpoint_figures, figures
 
 SVG = "{http://www.w3.org/2000/svg}"

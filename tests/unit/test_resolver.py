@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sync.domain.results import Attribution, Reached
 from sync.http.resolver import ResolutionFailed, SystemResolver, parse_canary
-from sync.http.results import Attribution, Reached
 from sync.http.urls import Target
 from tests.support.waiting import wait_until
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.http.results import Answer, Attribution, ErrorKind, Failure
-from sync.policies.retry import (
+from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.retry import (
     LONG_STEPS,
     STANDARD_STEPS,
     Dead,

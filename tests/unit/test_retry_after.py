@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.policies.retry_after import parse_retry_after
+from sync.domain.retry_after import parse_retry_after
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.enrichment.rollout import EVERYBODY, LeftOut, Rollout, enterprise_uuids, place_of
+from sync.domain.rollout import EVERYBODY, LeftOut, Rollout, enterprise_uuids, place_of
 from sync.errors import ConfigurationError
 
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
@@ -81,7 +81,7 @@ def test_the_place_is_the_one_that_was_promised(user: int, course_run: str, plac
 
 def test_another_process_with_another_hash_seed_says_the_same() -> None:
     program = (
-        "from sync.enrichment.rollout import place_of;"
+        "from sync.domain.rollout import place_of;"
         f"print([place_of(user, {RUN!r}) for user in range(50)])"
     )
     for seed in ("0", "4711"):

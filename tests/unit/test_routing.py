@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.contract.facts import EventType
-from sync.contract.payloads import PayloadFormat
-from sync.contract.routing import (
+from sync.domain.facts import EventType
+from sync.domain.payloads import PayloadFormat
+from sync.domain.routing import (
     Endpoint,
     EndpointError,
     NotRouted,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.loading.raw import TABLES
+from sync.local.raw_tables import TABLES
 from sync.local.sample_data import (
     SampleData,
     SampleSize,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from sync.authentication.secrets import (
+from sync.errors import SyncError
+from sync.http.secrets import (
     MOST_KEYS,
     MissingSecret,
     SecretError,
     SecretStore,
     environment_variable,
 )
-from sync.contract.signing import parse_key
-from sync.errors import SyncError
+from sync.http.signing import parse_key
 
 NEW = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

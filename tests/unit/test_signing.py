@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from sync.contract.signing import (
+from sync.http.signing import (
     Reason,
     Rejected,
     Scheme,

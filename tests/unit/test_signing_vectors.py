@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sync.contract.signing import (
+from sync.http.signing import (
     Rejected,
     SigningError,
     Verified,

@@ -15,14 +15,13 @@ from pydantic.fields import FieldInfo
 
 from orchestration.config import DeliveryConfig
 from sync import warehouse
-from sync.authentication.oauth import TOKEN_SECONDS
-from sync.contract.routing import LONGEST_TIMEOUT_SECONDS
-from sync.detection import recording_lease
-from sync.ledger import journal
-from sync.policies.pacing import HORIZON
-from sync.sending.admission import LEASE_MARGIN
-from sync.sending.pipeline import RECORD_AFTER_SECONDS
-from sync.sending.sender import DispatchLimits
+from sync.delivery.admission import LEASE_MARGIN
+from sync.delivery.pipeline import RECORD_AFTER_SECONDS
+from sync.delivery.sender import DispatchLimits
+from sync.domain.pacing import HORIZON
+from sync.domain.routing import LONGEST_TIMEOUT_SECONDS
+from sync.http.oauth import TOKEN_SECONDS
+from sync.ledger import journal, recording_lease
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import connect_arguments
 

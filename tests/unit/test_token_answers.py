@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.authentication.token_answers import Grant, read_grant
-from sync.http.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.http.token_responses import Grant, read_grant
 
 
 def read(content: object, status: int = 200) -> Grant | Failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.enrichment.ttl_cache import TtlCache
+from sync.delivery.ttl_cache import TtlCache
 from tests.support.hand_clock import HandClock
 
 

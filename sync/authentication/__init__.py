@@ -1,1 +1,0 @@
-"""Secrets by name, and bearer tokens of endpoints that want one."""

@@ -1,0 +1,39 @@
+"""``report``: the delivery report as a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sync.cli.common import Json, out, plain, print_json, ready_settings
+from sync.errors import ConfigurationError
+from sync.settings import report_path
+from sync.warehouse import open_warehouse
+
+
+def report(
+    to: Annotated[
+        Path | None,
+        typer.Option(help="File to write. Default: deliveries.html in LTW_REPORTS_DIR."),
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="Days back, today included.")] = 30,
+    as_json: Json = False,
+) -> None:
+    """Charts of the deliveries as one HTML file that any browser opens, from the marts."""
+    from sync.operations.report.figures import read_figures
+    from sync.operations.report.page import write
+
+    with open_warehouse(ready_settings(), purpose="report") as warehouse:
+        figures = read_figures(warehouse, days=days)
+    path = to or report_path(os.environ)
+    try:
+        written = write(figures, path)
+    except OSError as error:
+        raise ConfigurationError(f"--to: cannot write {path}: {error.strerror}") from error
+    if as_json:
+        print_json({"path": str(written), "days": days, "states": figures.states})
+    else:
+        out.print(f"written: {plain(str(written))}", soft_wrap=True)

@@ -1,0 +1,86 @@
+"""``warehouse``: the embedded warehouse of this machine, and a quick query on any."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from sync.cli.common import (
+    Json,
+    embedded_settings,
+    out,
+    print_json,
+    print_rows,
+    ready_settings,
+)
+from sync.warehouse import open_warehouse
+
+warehouse_app = typer.Typer(
+    no_args_is_help=True,
+    help="The embedded warehouse of this machine; sql works on Snowflake, too.",
+)
+
+
+@warehouse_app.command()
+def start() -> None:
+    """Start the embedded warehouse in the background, or find it running."""
+    from sync.ledger.tables import ensure_ledger
+    from sync.local.embedded.lifecycle import ensure_running
+    from sync.local.raw_tables import create_raw_tables
+
+    settings = embedded_settings()
+    running = ensure_running(settings)
+    with open_warehouse(settings, purpose="start") as warehouse:
+        ensure_ledger(warehouse)
+        create_raw_tables(warehouse)
+    out.print(f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}")
+
+
+@warehouse_app.command()
+def stop() -> None:
+    """Stop the embedded warehouse. Its files stay."""
+    from sync.local.embedded.lifecycle import stop as stop_server
+
+    stopped = stop_server(embedded_settings())
+    out.print("stopped" if stopped else "no embedded warehouse of this directory is running")
+
+
+@warehouse_app.command()
+def info(as_json: Json = False) -> None:
+    """Connection parameters for any Snowflake client."""
+    from sync.local.embedded.lifecycle import Running
+    from sync.local.embedded.lifecycle import status as server_status
+
+    settings = embedded_settings()
+    found: dict[str, Any] = {
+        "running": isinstance(server_status(settings.port), Running),
+        "account": "embedded",
+        "user": "embedded",
+        "password": "embedded",
+        "host": "127.0.0.1",
+        "port": settings.port,
+        "protocol": "http",
+        "database": settings.database,
+        "schema": settings.schema,
+        "files": str(settings.directory),
+    }
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        out.print(f"{name:>10}  {value}")
+
+
+@warehouse_app.command()
+def sql(
+    statement: Annotated[str, typer.Argument(help="One statement, such as: select 1")],
+    as_json: Json = False,
+) -> None:
+    """Run one statement on the configured warehouse, embedded or Snowflake, and show its rows."""
+    with open_warehouse(ready_settings(), purpose="sql") as warehouse:
+        rows = warehouse.rows(statement)
+    if as_json:
+        print_json({"rows": rows})
+        return
+    print_rows(rows)

@@ -1,1 +1,0 @@
-"""The commands of ``learning-time-webhooks``, one small module per group."""

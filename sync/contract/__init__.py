@@ -1,1 +1,0 @@
-"""What a customer's developer sees: facts, bodies, routing, headers, signatures, schemas."""

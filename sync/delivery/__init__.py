@@ -1,0 +1,1 @@
+"""A completion's way from the mart to its endpoint: record, build, claim, send, settle."""

@@ -1,0 +1,213 @@
+"""What the marts know of recorded events now: read when a message is built, and kept nowhere else.
+
+The ledger holds ids and keys only. So consent that was withdrawn, a changed address and a corrected
+name count for every message that is not built yet, however long it has waited and for what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sync.clock import Clock
+from sync.domain.event_types import SOURCES, EventSource
+from sync.domain.facts import EventType
+from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
+from sync.ledger.tables import OUTBOX
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+
+NEVER_SENT_AND_LOST = """
+    (
+        {row}.body is not null
+        and {row}.state in ('pending', 'held')
+        and {row}.fence = 0
+        and configured.endpoint_id is null
+    )
+"""
+"""Messages that nobody was ever sent and whose endpoint exists no more: they are built again, for
+the customer's endpoint of now. A row that was ever claimed has a fence; its bytes may be out.
+``configured`` is as ``outbox_and_endpoints`` joins it."""
+UNDECIDED = f"""
+    (
+        {{row}}.body is null and {{row}}.state in ('awaiting', 'held')
+        or {NEVER_SENT_AND_LOST}
+    )
+"""
+"""Rows whose message is to be built."""
+FROZEN_AND_HELD = "{row}.body is not null and {row}.state = 'held'"
+"""Messages that wait for their endpoint, for weeks maybe."""
+
+
+class MartUnreadable(StatementFailed):
+    """A mart of events cannot be read: none of its messages is built or released, none is lost."""
+
+    def __init__(self, source: EventSource, error: StatementFailed) -> None:
+        super().__init__(
+            f"marts.{source.mart} cannot be read, so no message of type {source.event_type} is "
+            f"built and none that is held is released until it can; nothing is lost. {error}"
+        )
+
+
+def undecided_sources(warehouse: Warehouse) -> list[EventSource]:
+    """The kinds of events that have rows without a message, completions first; one statement."""
+    rows = warehouse.rows(
+        f"select distinct outbox.event_type from {outbox_and_endpoints(warehouse)}"
+        f" where {UNDECIDED.format(row='outbox')}"
+    )
+    return [SOURCES[EventType(one)] for one in sorted(row["event_type"] for row in rows)]
+
+
+def undecided(
+    warehouse: Warehouse, source: EventSource, *, page: int
+) -> Iterator[Sequence[Unfrozen]]:
+    """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
+
+    A row that is decided meanwhile does not come again.
+
+    Raises:
+        MartUnreadable: names the mart, with what the engine says.
+        NoAnswer: the warehouse is away.
+    """
+    after = ""
+    while rows := read_with_facts(
+        warehouse,
+        source,
+        f"""
+        select
+            outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+            outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
+            outbox.state_reason, iff(outbox.body is null, null, outbox.endpoint_id)
+                as lost_endpoint_id
+        from {outbox_and_endpoints(warehouse)}
+        where {UNDECIDED.format(row="outbox")}
+            and outbox.event_type = '{source.event_type}'
+            and outbox.webhook_id > ?
+        order by outbox.webhook_id
+        limit {int(page)}
+        """,
+        after,
+    ):
+        yield rows
+        after = rows[-1].webhook_id
+
+
+def read_with_facts(
+    warehouse: Warehouse, source: EventSource, rows: str, *binds: object
+) -> list[Unfrozen]:
+    """Rows of one kind, by id, with what the mart knows of each now.
+
+    ``rows`` is a query with the columns of ``Unfrozen`` but ``facts``. An event that the mart holds
+    twice comes once.
+
+    Raises:
+        MartUnreadable: names the mart, with what the engine says.
+        NoAnswer: the warehouse is away.
+    """
+    query = f"""
+        select
+            page.webhook_id, page.event_type, page.enterprise_customer_uuid, page.user_id,
+            page.courserun_key, page.recorded_at, page.state, page.state_reason,
+            page.lost_endpoint_id,
+            to_json(seen.facts) as facts
+        from ({rows}) as page
+        left join (
+            select
+                events.enterprise_customer_uuid,
+                events.user_id,
+                events.courserun_key,
+                events.{source.occurred_at} as occurred_at,
+                object_construct({source.facts})::variant as facts
+            from {warehouse.relation("marts", source.mart)} as events
+        ) as seen
+            on page.enterprise_customer_uuid = seen.enterprise_customer_uuid
+            and page.user_id = seen.user_id
+            and page.courserun_key = seen.courserun_key
+        qualify row_number() over (
+            partition by page.webhook_id order by seen.occurred_at, to_json(seen.facts)
+        ) = 1
+        order by page.webhook_id
+    """
+    try:
+        found = warehouse.rows(query, *binds)
+    except NoAnswer:
+        raise
+    except StatementFailed as error:
+        raise MartUnreadable(source, error) from error
+    return [Unfrozen.from_row(row) for row in found]
+
+
+def outbox_and_endpoints(warehouse: Warehouse) -> str:
+    """The outbox, with NULL for ``configured.endpoint_id`` where an endpoint exists no more, or its
+    id is another customer's by now."""
+    return f"""
+        {warehouse.relation("sync", OUTBOX)} as outbox
+        left join (
+            select distinct endpoint_id, enterprise_customer_uuid
+            from {warehouse.relation("marts", "webhook_endpoints")}
+        ) as configured
+            on outbox.endpoint_id = configured.endpoint_id
+            and outbox.enterprise_customer_uuid = configured.enterprise_customer_uuid
+    """
+
+
+def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnreadable]:
+    """Look up in the marts what is about to be released: messages that wait for their endpoint.
+
+    One whose event is gone gets the reason ``no_longer_reportable``; one whose event is back loses
+    it, and its endpoint says what follows. One statement while nothing is held.
+
+    The kinds of events that could not be looked up, with why: release none of them.
+
+    Raises:
+        NoAnswer: the warehouse is away.
+    """
+    outbox = warehouse.relation("sync", OUTBOX)
+    rows = warehouse.rows(
+        f"select distinct event_type from {outbox} as outbox"
+        f" where {FROZEN_AND_HELD.format(row='outbox')}"
+    )
+    failed: dict[EventType, MartUnreadable] = {}
+    for event_type in sorted(EventType(row["event_type"]) for row in rows):
+        source = SOURCES[event_type]
+        try:
+            warehouse.execute(
+                f"""
+                update {outbox} as outbox
+                set
+                    state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
+                    updated_at = cast(? as timestamp_ntz)
+                from ({frozen_and_held(warehouse, source)}) as seen
+                where outbox.webhook_id = seen.webhook_id
+                    and {FROZEN_AND_HELD.format(row="outbox")}
+                    and seen.is_gone <> (
+                        coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}'
+                    )
+                """,
+                clock().isoformat(),
+            )
+        except NoAnswer:
+            raise
+        except StatementFailed as error:
+            failed[event_type] = MartUnreadable(source, error)
+    return failed
+
+
+def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
+    """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
+    mart no longer holds the event."""
+    return seen_now(warehouse, source, FROZEN_AND_HELD)
+
+
+def seen_now(warehouse: Warehouse, source: EventSource, which: str) -> str:
+    """A query for messages of one kind: ``webhook_id``, and ``is_gone`` where the mart no longer
+    holds the event. ``which`` is a condition on ``{row}`` of the outbox."""
+    return f"""
+        select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
+        from {warehouse.relation("sync", OUTBOX)} as old
+        left join {warehouse.relation("marts", source.mart)} as events
+            on old.enterprise_customer_uuid = events.enterprise_customer_uuid
+            and old.user_id = events.user_id
+            and old.courserun_key = events.courserun_key
+        where {which.format(row="old")}
+            and old.event_type = '{source.event_type}'
+        group by old.webhook_id
+    """

@@ -1,0 +1,123 @@
+"""Endpoints as a run sees them: configuration from the mart, health from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sync.domain.circuit_breaker import Seen
+from sync.domain.retry import Disable, PauseUntil, Signal, SlowDown
+from sync.domain.routing import Endpoint, EndpointError, Region, Routed
+from sync.ledger.attempts import Attempt
+from sync.ledger.outbox import ENDPOINT_MISSING
+from sync.warehouse import Warehouse
+
+REGIONS = {one.value for one in Region}
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Every configured endpoint; rows that cannot be read stand apart and stop nobody else."""
+
+    by_enterprise: Mapping[str, Sequence[Endpoint]]
+    unreadable: Mapping[str, str]
+    """What is wrong, by enterprise: its completions must wait, not vanish."""
+    broken_regions: frozenset[tuple[str | None, str | None]] = frozenset()
+    """Enterprise and region of those rows that are on: no other endpoint stands in for them. None
+    is any, where the row does not say."""
+
+    @property
+    def by_id(self) -> dict[int, Endpoint]:
+        """The same endpoints by their id."""
+        return {one.endpoint_id: one for many in self.by_enterprise.values() for one in many}
+
+    def is_own_broken(self, enterprise_customer_uuid: str, route: Routed) -> bool:
+        """Whether a route leads elsewhere only because the endpoint of the region is unreadable."""
+        return route.is_fallback and any(
+            (enterprise, region) in self.broken_regions
+            for enterprise in (enterprise_customer_uuid, None)
+            for region in (route.region.value, None)
+        )
+
+
+def load_endpoints(warehouse: Warehouse) -> Endpoints:
+    """Read the mart.
+
+    Raises:
+        StatementFailed: the mart was never built.
+    """
+    rows = warehouse.rows(f"select * from {warehouse.relation('marts', 'webhook_endpoints')}")
+    endpoints: dict[str, list[Endpoint]] = {}
+    unreadable: dict[str, str] = {}
+    broken: set[tuple[str | None, str | None]] = set()
+    for row in rows:
+        try:
+            endpoint = Endpoint.from_row(row)
+        except EndpointError as error:
+            enterprise = str(row["enterprise_customer_uuid"])
+            unreadable[enterprise] = str(error)
+            if row.get("is_active") is not False:
+                region = row.get("region")
+                broken.add(
+                    (
+                        row["enterprise_customer_uuid"],
+                        region if region in REGIONS else None,
+                    )
+                )
+        else:
+            endpoints.setdefault(endpoint.enterprise_customer_uuid, []).append(endpoint)
+    return Endpoints(endpoints, unreadable, frozenset(broken))
+
+
+def unusable_endpoints(
+    in_use: Iterable[int],
+    *,
+    configured: Mapping[int, Endpoint],
+    disabled: Iterable[int],
+    problem_of: Callable[[Endpoint], str | None],
+) -> dict[int, str]:
+    """Endpoints that cannot be sent to now, with the reason to hold their webhooks for.
+
+    ``problem_of`` looks at what lies outside the warehouse: the address policy and the secrets.
+    """
+    switched_off = set(disabled)
+    unusable: dict[int, str] = {}
+    for endpoint_id in in_use:
+        endpoint = configured.get(endpoint_id)
+        if endpoint is None:
+            reason = ENDPOINT_MISSING
+        elif not endpoint.is_active:
+            reason = "endpoint_inactive"
+        elif endpoint_id in switched_off:
+            reason = "endpoint_disabled"
+        else:
+            reason = problem_of(endpoint)
+        if reason is not None:
+            unusable[endpoint_id] = reason
+    return unusable
+
+
+def seen_by_endpoint(attempts: Iterable[Attempt]) -> dict[int, Seen]:
+    """What a batch saw, by endpoint. Faults of ours say nothing about an endpoint."""
+    by_endpoint: dict[int, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda one: one.finished_at):
+        if attempt.decision.signal is not Signal.NOTHING:
+            by_endpoint.setdefault(attempt.claimed.endpoint_id, []).append(attempt)
+    return {key: _seen(made) for key, made in by_endpoint.items()}
+
+
+def _seen(attempts: Sequence[Attempt]) -> Seen:
+    successes = [n for n, one in enumerate(attempts) if one.decision.signal is Signal.SUCCESS]
+    trailing = attempts[successes[-1] + 1 :] if successes else attempts
+    effects = [attempt.decision.effect for attempt in attempts]
+    pauses = [one.at for one in effects if isinstance(one, PauseUntil)]
+    pauses += [one.until for one in effects if isinstance(one, SlowDown) and one.until]
+    return Seen(
+        attempts=len(attempts),
+        failures=len(attempts) - len(successes),
+        trailing_failures=len(trailing),
+        first_trailing_failure_at=trailing[0].finished_at if trailing else None,
+        is_overloaded=any(isinstance(one, SlowDown) for one in effects),
+        paused_until=max(pauses, default=None),
+        disabled_reason=next((one.reason for one in effects if isinstance(one, Disable)), None),
+    )

@@ -1,0 +1,165 @@
+"""Whose fault it is that nobody responds, by evidence: one endpoint's outage, or our own.
+
+A completed connection, a refusal and an unknown name prove that our network works
+(``http.results.Reached``). Silence proves nothing, so it is charged to the endpoint unless there
+is more to say for an outage of ours than that several are silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sync.domain.results import Attribution, ErrorKind, Failure, Reached
+from sync.domain.retry import NoEffect, RetryPolicy, Signal, decide, own_fault
+from sync.ledger.attempts import Attempt
+
+SUSPICIOUS_HOSTS = 3
+"""So many hosts that share neither a name nor an address do not fall silent at once by chance."""
+
+Canary = Callable[[], bool | None]
+"""Whether a host that must be reachable from here is; None when there is none to ask."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Attempts as they are to be recorded."""
+
+    attempts: Sequence[Attempt]
+    is_own_network_down: bool
+    is_changed: bool
+    """Whether some are to be recorded in another way than they were first judged."""
+
+
+def judge_by_evidence(
+    attempts: Sequence[Attempt], *, now: datetime, worked_at: datetime | None, canary: Canary
+) -> Judged:
+    """Charge what is silent to the endpoints, or nothing of it when our own network is down.
+
+    Only requests that began after the last proof that our network works (``worked_at``, if there
+    was one before these attempts) can be victims of an outage of ours: during the others somebody
+    else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
+    it knows no way to one, the canary is asked. If it responds, the fault is theirs. If not, and
+    that number of hosts are silent, ours. Without a canary it is ours only if this system itself
+    knows a way to none of them: any other silence is charged, or a customer's dead hosts would be
+    tried for ever.
+    """
+    if not any(_is_silent(one) for one in attempts):
+        return Judged(attempts, is_own_network_down=False, is_changed=False)
+    proven = network_worked_at(attempts, worked_at)
+    suspicious = {
+        id(one)
+        for one in attempts
+        if _is_silent(one) and (proven is None or one.started_at > proven)
+    }
+    silent = [one for one in attempts if id(one) in suspicious]
+    is_widespread = count_hosts(silent) >= SUSPICIOUS_HOSTS
+    is_blamed_on_us = any(_is_ours(one) for one in silent)
+    works = canary() if is_widespread or is_blamed_on_us else None
+    is_down = is_widespread and (
+        works is False or (works is None and all(_has_no_way(one) for one in silent))
+    )
+
+    def judged(one: Attempt) -> Attempt:
+        if id(one) in suspicious:
+            if is_down:
+                return _uncharged(one, now)
+            return _charged(one) if works else one
+        return _charged(one) if _is_silent(one) else one
+
+    after = [judged(one) for one in attempts]
+    is_changed = any(one is not other for one, other in zip(after, attempts, strict=True))
+    return Judged(after, is_own_network_down=is_down, is_changed=is_changed)
+
+
+def network_worked_at(attempts: Iterable[Attempt], before: datetime | None) -> datetime | None:
+    """When one of the attempts, or one before them, last proved that our network works."""
+    moments = [_proven_at(one) for one in attempts if proves_network(one)]
+    return max(moments if before is None else [*moments, before], default=None)
+
+
+def proves_network(attempt: Attempt) -> bool:
+    """Whether the request could not have come so far without a working network of ours."""
+    result = attempt.result
+    return not isinstance(result, Failure) or result.reached.proves_network
+
+
+def count_hosts(attempts: Iterable[Attempt]) -> int:
+    """How many hosts the attempts were for; names that share an address are one host."""
+    groups: list[frozenset[str]] = []
+    for one in attempts:
+        result = one.result
+        hosts = result.hosts if isinstance(result, Failure) else frozenset()
+        if hosts:
+            related = [group for group in groups if group & hosts]
+            groups = [group for group in groups if not group & hosts]
+            groups.append(hosts.union(*related))
+    return len(groups)
+
+
+def _proven_at(attempt: Attempt) -> datetime:
+    """A request that timed out was connected at its beginning, and nothing is known of its end."""
+    result = attempt.result
+    is_timeout = isinstance(result, Failure) and result.error_kind is ErrorKind.TIMEOUT
+    return attempt.started_at if is_timeout else attempt.finished_at
+
+
+def _is_silent(attempt: Attempt) -> bool:
+    result = attempt.result
+    return isinstance(result, Failure) and result.reached in (Reached.NOTHING, Reached.NO_ROUTE)
+
+
+def _is_ours(attempt: Attempt) -> bool:
+    return attempt.decision.attribution is Attribution.OURS
+
+
+def _has_no_way(attempt: Attempt) -> bool:
+    """Whether this system has no network to the host.
+
+    Not so where a router may have said that the host is out of reach, or where the host has
+    addresses of IPv6 only and this system of IPv4: those failures are theirs.
+    """
+    result = attempt.result
+    return isinstance(result, Failure) and result.reached is Reached.NO_ROUTE and _is_ours(attempt)
+
+
+def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
+    return replace(
+        attempt,
+        decision=replace(
+            attempt.decision,
+            outcome=own_fault(
+                webhook_id=attempt.claimed.webhook_id,
+                attempt_number=attempt.claimed.attempt_count + 1,
+                now=now,
+            ),
+            effect=NoEffect(),
+            signal=Signal.NOTHING,
+            attribution=Attribution.OURS,
+        ),
+    )
+
+
+def _charged(attempt: Attempt) -> Attempt:
+    """The attempt as the endpoint's failure, if it was taken for ours."""
+    result = attempt.result
+    if not isinstance(result, Failure) or not _is_ours(attempt):
+        return attempt
+    is_internal = result.error_kind is ErrorKind.INTERNAL
+    theirs = replace(
+        result,
+        error_kind=ErrorKind.CONNECT if is_internal else result.error_kind,
+        attribution=Attribution.THEIRS,
+    )
+    return replace(
+        attempt,
+        result=theirs,
+        decision=decide(
+            theirs,
+            webhook_id=attempt.claimed.webhook_id,
+            attempt_number=attempt.claimed.attempt_count + 1,
+            now=attempt.finished_at,
+            policy=RetryPolicy(),
+        ),
+    )

@@ -1,0 +1,290 @@
+"""How new events enter the outbox: each exactly once, and none that is old."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync.clock import Clock
+from sync.domain.event_types import COMPLETIONS, EventSource
+from sync.ledger.activation import STANDING, activate, recorded_activation
+from sync.ledger.erasures import not_erased
+from sync.ledger.recording_lease import Granted, TakenBy, holder, recording_lease
+from sync.ledger.steps import Hook, Step, nothing
+from sync.ledger.tables import ACTIVATIONS, OUTBOX
+from sync.warehouse import Warehouse
+
+NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
+"""Namespace of every webhook id. It can never change: another would mint new ids for old events."""
+DEFAULT_MASS_SEND_LIMIT = 5_000
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """New completions entered the outbox."""
+
+    activated_at: datetime
+    awaiting: int
+    """Completions that will be sent."""
+    suppressed: int
+    """Completions from before ``activated_at``, recorded so that they are never sent."""
+
+
+@dataclass(frozen=True)
+class LeftToAnother:
+    """Another run is recording now, or was first: nothing was written, and the next run sees what
+    is left."""
+
+    activated_at: datetime
+    run_id: str
+    until: datetime
+    """When its lease ends, should it have been killed."""
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """More new completions than the guard allows: nothing was written, nothing is lost."""
+
+    activated_at: datetime
+    found: int
+    limit: int
+
+
+Detected = Enqueued | HeldBack | LeftToAnother
+
+
+def webhook_id(
+    event_type: str, enterprise_customer_uuid: str, user_id: int, courserun_key: str
+) -> str:
+    """The id of an event, the same for ever: UUIDv5 of its natural key.
+
+    The first three parts hold no ``|``, so the name is unambiguous. Snowflake's ``UUID_STRING``
+    gives the same value; a test pins both.
+    """
+    return str(
+        uuid.uuid5(NAMESPACE, f"{event_type}|{enterprise_customer_uuid}|{user_id}|{courserun_key}")
+    )
+
+
+def enqueue(
+    warehouse: Warehouse,
+    *,
+    run_id: str,
+    clock: Clock,
+    source: EventSource = COMPLETIONS,
+    activated_at: datetime | None = None,
+    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+    allow_mass_send: bool = False,
+    hook: Hook = nothing,
+) -> Detected:
+    """Record every event of a source that the outbox does not know yet.
+
+    Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
+    and late links are found like any other. One run at a time does this, by a lease.
+
+    Raises:
+        StatementFailed: the mart was never built, or the warehouse refused.
+    """
+    since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
+    limit = None if allow_mass_send else mass_send_limit
+    found = _count_new(warehouse, source, since=since, limit=limit)
+    if isinstance(found, HeldBack) or not (found.awaiting or found.suppressed):
+        return found
+    with recording_lease(warehouse, source.event_type, run_id=run_id, clock=clock) as lease:
+        if isinstance(lease, TakenBy):
+            return LeftToAnother(since, lease.run_id, lease.until)
+        inserted = _record(
+            warehouse, source, lease, since=since, clock=clock, run_id=run_id, limit=limit
+        )
+        hook(Step.ENQUEUED)
+    if inserted == found.awaiting + found.suppressed:
+        return found
+    if inserted:
+        return _count_recorded(warehouse, source, since=since, run_id=run_id)
+    left = _count_new(warehouse, source, since=since, limit=limit)
+    if isinstance(left, HeldBack) or not (left.awaiting or left.suppressed):
+        return left
+    another = holder(warehouse, source.event_type, now=clock())
+    return LeftToAnother(since, another.run_id, another.until)
+
+
+def _record(
+    warehouse: Warehouse,
+    source: EventSource,
+    lease: Granted,
+    *,
+    since: datetime,
+    clock: Clock,
+    run_id: str,
+    limit: int | None,
+) -> int:
+    """Insert what is new; how many rows.
+
+    Everything that was looked at before is asked again by the statement itself, since others
+    commit meanwhile: whose turn it is, which activation stands, and how many are new.
+    """
+    new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
+    activations = warehouse.relation("sync", ACTIVATIONS)
+    return warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", OUTBOX)} (
+            webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+            occurred_at, recorded_at, recorded_run_id, state, state_reason,
+            attempt_count, fence, updated_at
+        )
+        select * exclude (fresh)
+        from (
+            select new.*, sum(iff(new.state = 'awaiting', 1, 0)) over () as fresh
+            from ({new}) as new
+        ) as counted
+        where {lease.condition}
+            and exists (
+                select 1
+                from (
+                    select activated_at from {activations}
+                    where event_type = ?
+                    order by {STANDING}
+                    limit 1
+                ) as standing
+                where standing.activated_at = cast(? as timestamp_ntz)
+            )
+            {"" if limit is None else "and counted.fresh <= ?"}
+        """,
+        *binds,
+        *lease.binds,
+        source.event_type.value,
+        since.isoformat(),
+        *([] if limit is None else [limit]),
+    )
+
+
+def plan_enqueue(
+    warehouse: Warehouse,
+    *,
+    clock: Clock,
+    source: EventSource = COMPLETIONS,
+    activated_at: datetime | None = None,
+    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+    allow_mass_send: bool = False,
+) -> Enqueued | HeldBack:
+    """What ``enqueue`` would answer now; records nothing, the activation included.
+
+    Raises:
+        StatementFailed: as for ``enqueue``, or the ledger does not exist yet.
+    """
+    since = recorded_activation(warehouse, source=source) or activated_at or clock()
+    limit = None if allow_mass_send else mass_send_limit
+    return _count_new(warehouse, source, since=since, limit=limit)
+
+
+def _count_new(
+    warehouse: Warehouse, source: EventSource, *, since: datetime, limit: int | None
+) -> Enqueued | HeldBack:
+    counts = warehouse.rows(
+        f"""
+        select
+            coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
+            coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
+        from {warehouse.relation("marts", source.mart)} as events
+        where {_is_new(warehouse, source)}
+        """,
+        since.isoformat(),
+        since.isoformat(),
+    )[0]
+    fresh, old = int(counts["fresh"]), int(counts["old"])
+    if limit is not None and fresh > limit:
+        return HeldBack(activated_at=since, found=fresh, limit=limit)
+    return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
+
+
+def _count_recorded(
+    warehouse: Warehouse, source: EventSource, *, since: datetime, run_id: str
+) -> Enqueued:
+    """What a run did record, where that is not what it had counted before its turn came."""
+    counts = warehouse.rows(
+        f"""
+        select
+            coalesce(count_if(state_reason = 'before_activation'), 0) as old,
+            count(*) as recorded
+        from {warehouse.relation("sync", OUTBOX)}
+        where recorded_run_id = ? and event_type = ?
+        """,
+        run_id,
+        source.event_type.value,
+    )[0]
+    old = int(counts["old"])
+    return Enqueued(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
+
+
+def select_new(
+    warehouse: Warehouse,
+    *,
+    since: datetime,
+    now: datetime,
+    run_id: str,
+    source: EventSource = COMPLETIONS,
+) -> tuple[str, tuple[object, ...]]:
+    """The rows that ``enqueue`` inserts, as a query and its binds.
+
+    One statement from view to outbox, however many rows: the client never holds them.
+    """
+    happened = f"events.{source.occurred_at}"
+    query = f"""
+        with
+        parameters as (
+            select
+                cast(? as varchar) as namespace,
+                cast(? as timestamp_ntz) as now,
+                cast(? as varchar) as run_id,
+                cast(? as timestamp_ntz) as activated_at
+        ),
+        events as (
+            select * from {warehouse.relation("marts", source.mart)} as events
+            where {_is_new(warehouse, source)}
+            qualify row_number() over (
+                partition by
+                    events.enterprise_customer_uuid, events.user_id, events.courserun_key
+                order by {happened}
+            ) = 1
+        )
+        select
+            uuid_string(
+                parameters.namespace,
+                '{source.event_type}|' || events.enterprise_customer_uuid
+                || '|' || events.user_id::varchar || '|' || events.courserun_key
+            ) as webhook_id,
+            '{source.event_type}' as event_type,
+            events.enterprise_customer_uuid,
+            events.user_id,
+            events.courserun_key,
+            {happened} as occurred_at,
+            parameters.now as recorded_at,
+            parameters.run_id as recorded_run_id,
+            case when {happened} < parameters.activated_at then 'suppressed' else 'awaiting' end
+                as state,
+            case when {happened} < parameters.activated_at then 'before_activation' end
+                as state_reason,
+            0 as attempt_count,
+            0 as fence,
+            parameters.now as updated_at
+        from events
+        cross join parameters
+    """
+    return query, (str(NAMESPACE), now.isoformat(), run_id, since.isoformat())
+
+
+def _is_new(warehouse: Warehouse, source: EventSource) -> str:
+    """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
+    endpoints = warehouse.relation("marts", "webhook_endpoints")
+    return f"""
+        {source.wanted.format(endpoints=endpoints)}
+        and not exists (
+            select 1 from {warehouse.relation("sync", OUTBOX)} as known
+            where known.event_type = '{source.event_type}'
+                and known.enterprise_customer_uuid = events.enterprise_customer_uuid
+                and known.user_id = events.user_id
+                and known.courserun_key = events.courserun_key
+        )
+        and {not_erased(warehouse, "events.user_id")}
+    """

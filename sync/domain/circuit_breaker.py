@@ -1,0 +1,198 @@
+"""When an endpoint rests and when it may work again: pure rules on one row of its state.
+
+Closed: it gets everything. Open: nothing until the next probe. Half open: a few webhooks, and one
+failure opens it again. Rows that wait for it are not attempted and not charged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+TRIP_IN_A_ROW = 5
+"""Failures in a row that open the breaker; more would be knocking at a wall."""
+TRIP_ATTEMPTS = 10
+TRIP_SHARE = 0.5
+"""Or this share of failures among at least ``TRIP_ATTEMPTS`` within ``WINDOW``."""
+WINDOW = timedelta(minutes=1)
+CLOSE_AFTER = 3
+"""Successes in half open that close it."""
+FIRST_REST = timedelta(seconds=30)
+LONGEST_REST = timedelta(minutes=10)
+DISABLE_AFTER = timedelta(days=5)
+"""Of failures without one success in between: nobody mends it, and each webhook would die in turn.
+Switched off, the endpoint keeps them until somebody has mended it."""
+LOOK_AGAIN_AFTER = timedelta(hours=1)
+"""A target that the address rules refused is looked at again after this time, or once the
+endpoint's settings have changed: its owner may have repaired the DNS entry."""
+FAILING_TOO_LONG = "failing_for_5_days"
+SLOWEST = 1 / 16
+"""However often an endpoint says it is overloaded, it keeps this share of its rate."""
+
+
+class Breaker(StrEnum):
+    """Whether an endpoint gets webhooks."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointState:
+    """What the ledger remembers of an endpoint; moments are naive UTC."""
+
+    endpoint_id: int
+    version: int = 0
+    """Raised by each write; a write against an older version does nothing and is tried anew."""
+    breaker_state: Breaker = Breaker.CLOSED
+    consecutive_failures: int = 0
+    failing_since: datetime | None = None
+    window_started_at: datetime | None = None
+    window_attempts: int = 0
+    window_failures: int = 0
+    open_count: int = 0
+    """Times in a row that it opened without having closed in between."""
+    half_open_successes: int = 0
+    next_probe_at: datetime | None = None
+    rate_factor: float = 1.0
+    """Share of its rate that it gets: halved when it says it is overloaded, doubled otherwise."""
+    next_slot_at: datetime | None = None
+    """When the next request may go, as ``sync.domain.pacing`` counts."""
+    paused_until: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_reason: str | None = None
+    refused_target: str | None = None
+    """Fingerprint of the settings under which the address rules refused its target."""
+    refused_at: datetime | None = None
+
+    def is_refused(self, target: str, now: datetime) -> bool:
+        """Whether a target with this fingerprint was refused so lately that it still counts."""
+        return (
+            self.refused_target == target
+            and self.refused_at is not None
+            and now < self.refused_at + LOOK_AGAIN_AFTER
+        )
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last answer was a failure, or its breaker has not closed since."""
+        return self.consecutive_failures > 0 or self.breaker_state is not Breaker.CLOSED
+
+    def rests_at(self, now: datetime) -> bool:
+        """Whether it gets nothing at this moment."""
+        if self.disabled_at is not None:
+            return True
+        if self.paused_until is not None and self.paused_until > now:
+            return True
+        return (
+            self.breaker_state is Breaker.OPEN
+            and self.next_probe_at is not None
+            and self.next_probe_at > now
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What one batch saw of an endpoint, in the order in which the attempts ended."""
+
+    attempts: int
+    failures: int
+    trailing_failures: int
+    """Failures after the last success, or all of them without one."""
+    first_trailing_failure_at: datetime | None = None
+    is_overloaded: bool = False
+    paused_until: datetime | None = None
+    disabled_reason: str | None = None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether any attempt succeeded."""
+        return self.attempts > self.failures
+
+
+def after_batch(state: EndpointState, seen: Seen, now: datetime) -> EndpointState:
+    """The state that follows a batch."""
+    is_new_window = state.window_started_at is None or now - state.window_started_at >= WINDOW
+    if seen.trailing_failures == 0:
+        failing_since = None
+    elif seen.has_succeeded:
+        failing_since = seen.first_trailing_failure_at
+    else:
+        failing_since = state.failing_since or seen.first_trailing_failure_at
+    in_a_row = (0 if seen.has_succeeded else state.consecutive_failures) + seen.trailing_failures
+    fails_too_long = (
+        in_a_row >= TRIP_IN_A_ROW
+        and failing_since is not None
+        and now - failing_since >= DISABLE_AFTER
+    )
+    disabled_reason = seen.disabled_reason or (FAILING_TOO_LONG if fails_too_long else None)
+    counted = replace(
+        state,
+        consecutive_failures=in_a_row,
+        failing_since=failing_since,
+        window_started_at=now if is_new_window else state.window_started_at,
+        window_attempts=(0 if is_new_window else state.window_attempts) + seen.attempts,
+        window_failures=(0 if is_new_window else state.window_failures) + seen.failures,
+        rate_factor=_rate_factor(state, seen),
+        paused_until=_latest(state.paused_until, seen.paused_until),
+        disabled_at=state.disabled_at or (now if disabled_reason else None),
+        disabled_reason=state.disabled_reason or disabled_reason,
+    )
+    return _move(counted, seen, now)
+
+
+def _move(state: EndpointState, seen: Seen, now: datetime) -> EndpointState:
+    match state.breaker_state:
+        case Breaker.CLOSED if _trips(state):
+            return _open(state, now)
+        case Breaker.CLOSED:
+            return state
+        case Breaker.OPEN | Breaker.HALF_OPEN if seen.trailing_failures:
+            return _open(state, now)
+        case Breaker.OPEN | Breaker.HALF_OPEN:
+            successes = state.half_open_successes + seen.attempts
+            if successes >= CLOSE_AFTER:
+                return replace(
+                    state,
+                    breaker_state=Breaker.CLOSED,
+                    open_count=0,
+                    half_open_successes=0,
+                    next_probe_at=None,
+                    window_started_at=None,
+                )
+            return replace(
+                state,
+                breaker_state=Breaker.HALF_OPEN,
+                half_open_successes=successes,
+                next_probe_at=None,
+            )
+
+
+def _trips(state: EndpointState) -> bool:
+    return state.consecutive_failures >= TRIP_IN_A_ROW or (
+        state.window_attempts >= TRIP_ATTEMPTS
+        and state.window_failures >= TRIP_SHARE * state.window_attempts
+    )
+
+
+def _open(state: EndpointState, now: datetime) -> EndpointState:
+    rest = min(FIRST_REST * 2**state.open_count, LONGEST_REST)
+    return replace(
+        state,
+        breaker_state=Breaker.OPEN,
+        open_count=min(state.open_count + 1, 10),
+        half_open_successes=0,
+        next_probe_at=now + rest,
+    )
+
+
+def _rate_factor(state: EndpointState, seen: Seen) -> float:
+    if seen.is_overloaded:
+        return max(SLOWEST, state.rate_factor / 2)
+    return min(1.0, state.rate_factor * 2) if seen.has_succeeded else state.rate_factor
+
+
+def _latest(first: datetime | None, second: datetime | None) -> datetime | None:
+    return max((one for one in (first, second) if one is not None), default=None)

@@ -1,1 +1,0 @@
-"""The look-up of learning time, and who is part of the rollout."""

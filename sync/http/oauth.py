@@ -1,0 +1,251 @@
+"""Bearer tokens by OAuth client credentials: fetched once, kept, renewed early, dropped on a 401.
+
+The token endpoint is a customer's host as any other: its URL passes the same address policy and
+the same transport. Tokens and secrets live in memory only and show in no ``repr`` and no text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.routing import Endpoint
+from sync.http.secrets import SecretError, SecretStore
+from sync.http.token_responses import read_grant
+
+TOKEN_SECONDS = 10.0
+"""Deadline of one token request, and of all that one webhook waits for."""
+EXPIRY_MARGIN_SECONDS = 60.0
+"""A token is not used in its last minute: it must outlive the request that carries it."""
+EARLY_SHARE = 0.1
+EARLY_SECONDS = 120.0
+"""Renewal begins in the last tenth of a token's use, at most two minutes before its end."""
+RENEWAL_PAUSE_SECONDS = 10.0
+"""After a renewal failed while the old token still works."""
+_HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
+
+
+@dataclass(frozen=True)
+class NoAuth:
+    """The endpoint is configured without a client id: it takes no bearer token."""
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """The value of the ``Authorization`` header."""
+
+    header: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Misconfigured:
+    """The endpoint has a client id but not all that goes with it: hold its webhooks.
+
+    Sent without a token they would only be refused. ``problem`` names what is missing and is for
+    an operator.
+    """
+
+    endpoint_id: int
+    problem: str
+
+
+class TokenPoster(Protocol):
+    """Fetches tokens; ``sync.http.transport.Transport`` is one."""
+
+    def post_for_body(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> AnswerWithBody | Failure: ...
+
+
+class TokenSource:
+    """The tokens of all endpoints; safe to share between threads.
+
+    No lock is held during a request, and each endpoint has its own: a token server that hangs
+    keeps back nobody but its own endpoint.
+    """
+
+    def __init__(
+        self,
+        poster: TokenPoster,
+        secrets: SecretStore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives seconds that never go back; tokens age by it."""
+        self._poster = poster
+        self._secrets = secrets
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._slots: dict[int, _Slot] = {}
+
+    def problem_of(self, endpoint: Endpoint) -> Misconfigured | None:
+        """What the configuration lacks, without a request; None when nothing."""
+        found = _credentials(endpoint, self._secrets)
+        return found if isinstance(found, Misconfigured) else None
+
+    def authorization(
+        self, endpoint: Endpoint, deadline_seconds: float = TOKEN_SECONDS
+    ) -> NoAuth | Bearer | Misconfigured | Failure:
+        """What to authorize a request with. At most one request per endpoint is under way.
+
+        A ``Failure`` is that of the token request and to be treated as one of the webhook's own.
+        ``deadline_seconds`` above ``TOKEN_SECONDS`` count as that.
+        """
+        credentials = _credentials(endpoint, self._secrets)
+        if not isinstance(credentials, _Credentials):
+            return credentials
+        seconds = min(deadline_seconds, TOKEN_SECONDS)
+        slot = self._slot(endpoint.endpoint_id, credentials)
+        with slot.lock:
+            usable = slot.token if slot.token and self._clock() < slot.token.usable_until else None
+            # Whoever finds a renewal under way goes on with the old token while it works.
+            if usable and (slot.fetch or self._clock() < usable.renew_at):
+                return usable.bearer
+            fetch, is_mine = slot.fetch or _Fetch(), slot.fetch is None
+            slot.fetch = fetch
+        if is_mine:
+            return self._fetch_for_all(slot, fetch, usable, seconds)
+        if not fetch.is_done.wait(seconds):
+            return Failure(
+                ErrorKind.TIMEOUT, Attribution.THEIRS, "token endpoint: no token in time"
+            )
+        return fetch.result
+
+    def invalidate(self, endpoint: Endpoint, bearer: Bearer) -> None:
+        """Forget a token that was refused; a newer one, fetched meanwhile, is kept."""
+        with self._lock:
+            slot = self._slots.get(endpoint.endpoint_id)
+        if slot is not None:
+            with slot.lock:
+                if slot.token is not None and slot.token.bearer == bearer:
+                    slot.token = None
+
+    def _slot(self, endpoint_id: int, credentials: _Credentials) -> _Slot:
+        """The place of these very credentials; that of others of the endpoint is given up."""
+        with self._lock:
+            slot = self._slots.get(endpoint_id)
+            if slot is None or slot.fingerprint != credentials.fingerprint:
+                slot = self._slots[endpoint_id] = _Slot(credentials)
+            return slot
+
+    def _fetch_for_all(
+        self, slot: _Slot, fetch: _Fetch, usable: _Token | None, seconds: float
+    ) -> Bearer | Failure:
+        """Fetch a token and give the result to all who wait. ``usable`` is the old one, if any."""
+        result: _Token | Failure | None = None
+        is_kept = False
+        try:
+            result = self._fetch(slot.credentials, seconds)
+            fetch.result = result.bearer if isinstance(result, _Token) else result
+        finally:
+            with slot.lock:
+                slot.fetch = None
+                if isinstance(result, _Token):
+                    slot.token = result
+                elif usable is not None and slot.token is usable:
+                    # Nobody dropped it meanwhile: it goes on, and the renewal can wait a little.
+                    is_kept = True
+                    renew_at = self._clock() + RENEWAL_PAUSE_SECONDS
+                    slot.token = replace(usable, renew_at=renew_at)
+            fetch.is_done.set()
+        return usable.bearer if is_kept and usable is not None else fetch.result
+
+    def _fetch(self, credentials: _Credentials, seconds: float) -> _Token | Failure:
+        asked_at = self._clock()
+        answer = self._poster.post_for_body(
+            credentials.token_url,
+            body=credentials.body(),
+            headers=_HEADERS,
+            deadline_seconds=seconds,
+        )
+        if isinstance(answer, Failure):
+            return replace(answer, detail=f"token endpoint: {answer.detail}")
+        grant = read_grant(answer)
+        if isinstance(grant, Failure):
+            return grant
+        kept = max(0.0, grant.expires_in - EXPIRY_MARGIN_SECONDS)
+        return _Token(
+            Bearer(f"Bearer {grant.access_token}"),
+            renew_at=asked_at + kept - min(EARLY_SECONDS, kept * EARLY_SHARE),
+            usable_until=asked_at + kept,
+        )
+
+
+def client_secret_name(endpoint_id: int) -> str:
+    """The secret that holds the OAuth client secret of an endpoint."""
+    return f"oauth-client-{endpoint_id}"
+
+
+@dataclass(frozen=True)
+class _Credentials:
+    """One configuration of an endpoint: a change of any part means another token."""
+
+    client_id: str
+    token_url: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+    @property
+    def fingerprint(self) -> bytes:
+        text = json.dumps([self.client_id, self.token_url, self.client_secret])
+        return hashlib.sha256(text.encode()).digest()
+
+    def body(self) -> bytes:
+        """The request, as JSON and not as the form that RFC 6749 has: the partner's API."""
+        return json.dumps(
+            {
+                "client_id": self.client_id,
+                "client_secret": self.client_secret,
+                "grant_type": "client_credentials",
+                "scope": "api",
+            }
+        ).encode()
+
+
+@dataclass(frozen=True)
+class _Token:
+    bearer: Bearer
+    renew_at: float
+    usable_until: float
+
+
+class _Fetch:
+    """A token request under way. The result counts once ``is_done`` is set."""
+
+    def __init__(self) -> None:
+        self.is_done = threading.Event()
+        self.result: Bearer | Failure = Failure(
+            ErrorKind.INTERNAL, Attribution.OURS, "the token request broke off"
+        )
+
+
+class _Slot:
+    """The token of one configuration, and the request for the next one."""
+
+    def __init__(self, credentials: _Credentials) -> None:
+        self.credentials = credentials
+        self.fingerprint = credentials.fingerprint
+        self.lock = threading.Lock()
+        self.token: _Token | None = None
+        self.fetch: _Fetch | None = None
+
+
+def _credentials(endpoint: Endpoint, secrets: SecretStore) -> _Credentials | NoAuth | Misconfigured:
+    if endpoint.oauth_client_id is None:
+        return NoAuth()
+    problems = [] if endpoint.token_url else ["webhook_token_url is empty"]
+    secret = ""
+    try:
+        secret = secrets.get(client_secret_name(endpoint.endpoint_id))
+    except SecretError as error:
+        problems.append(str(error))
+    if endpoint.token_url and secret:
+        return _Credentials(endpoint.oauth_client_id, endpoint.token_url, secret)
+    return Misconfigured(
+        endpoint.endpoint_id,
+        f"endpoint {endpoint.endpoint_id} has a client_id, but {'; and '.join(problems)}",
+    )

@@ -1,0 +1,128 @@
+"""One run at a time records events of a type: a lease in the type's row of ``activations``.
+
+Snowflake enforces no unique key, and two anti-joins at the same moment see the same new rows. A
+pool of the scheduler keeps runs apart as long as it is set up, and not from the command line; this
+holds whoever runs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sync.clock import Clock
+from sync.domain.facts import EventType
+from sync.ledger.tables import ACTIVATIONS
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+
+LEASE = timedelta(minutes=10)
+"""Longer than a statement can live after its lease was taken: the connector repeats a lost one for
+300 s (``network_timeout``), and the warehouse stops it 240 s after it came."""
+
+
+@dataclass(frozen=True)
+class Granted:
+    """This run may record. ``condition`` is SQL that holds while it may, with its ``binds``."""
+
+    condition: str
+    binds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TakenBy:
+    """Another run records, or was killed while it did."""
+
+    run_id: str
+    until: datetime
+
+
+@contextmanager
+def recording_lease(
+    warehouse: Warehouse, event_type: EventType, *, run_id: str, clock: Clock
+) -> Iterator[Granted | TakenBy]:
+    """Take the lease of an activated event type, and give it back at the end of the block.
+
+    Taking it proves nothing yet, since the row may exist twice (two first runs at once): the
+    statement that records must carry ``condition``, by which at most one of them finds its turn.
+
+    A block that ends without an answer of the warehouse keeps the lease: its statement may still
+    be at work.
+    """
+    activations = warehouse.relation("sync", ACTIVATIONS)
+    owner = f"{run_id}:{uuid.uuid4()}"
+    now = clock()
+    taken = warehouse.execute(
+        f"""
+        update {activations}
+        set
+            lease_owner = ?,
+            lease_expires_at = cast(? as timestamp_ntz),
+            first_used_at = coalesce(first_used_at, cast(? as timestamp_ntz))
+        where event_type = ?
+            and (
+                lease_expires_at is null
+                or lease_expires_at < cast(? as timestamp_ntz)
+                -- The connector repeats a statement whose answer was lost.
+                or lease_owner = ?
+            )
+        """,
+        owner,
+        (now + LEASE).isoformat(),
+        now.isoformat(),
+        event_type.value,
+        now.isoformat(),
+        owner,
+    )
+    if not taken:
+        yield holder(warehouse, event_type, now=now)
+        return
+    try:
+        yield Granted(
+            f"""
+            exists (
+                select 1 from {activations} as mine
+                where mine.event_type = ? and mine.lease_owner = ?
+            )
+            and not exists (
+                select 1 from {activations} as another
+                where another.event_type = ?
+                    and another.lease_owner <> ?
+                    and another.lease_expires_at >= cast(? as timestamp_ntz)
+            )
+            """,
+            (event_type.value, owner, event_type.value, owner, now.isoformat()),
+        )
+    except NoAnswer:
+        raise
+    except StatementFailed:
+        with suppress(StatementFailed):
+            _release(warehouse, activations, owner)
+        raise
+    _release(warehouse, activations, owner)
+
+
+def _release(warehouse: Warehouse, activations: str, owner: str) -> None:
+    warehouse.execute(
+        f"update {activations} set lease_owner = null, lease_expires_at = null"
+        " where lease_owner = ?",
+        owner,
+    )
+
+
+def holder(warehouse: Warehouse, event_type: EventType, *, now: datetime) -> TakenBy:
+    """Who has the lease, or has just given it back."""
+    rows = warehouse.rows(
+        f"""
+        select lease_owner, lease_expires_at
+        from {warehouse.relation("sync", ACTIVATIONS)}
+        where event_type = ? and lease_expires_at is not null
+        order by lease_expires_at desc
+        """,
+        event_type.value,
+    )
+    if not rows:
+        return TakenBy("a run that has just ended", now)
+    return TakenBy(rows[0]["lease_owner"].rsplit(":", 1)[0], rows[0]["lease_expires_at"])

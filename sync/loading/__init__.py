@@ -1,1 +1,0 @@
-"""Tracking-log files into the raw tables."""

@@ -1,1 +1,0 @@
-"""The decision on each event: where it goes, with what body, or why nowhere."""

@@ -1,0 +1,271 @@
+"""Is there anything to do? Asked every half minute, so the answer must cost nothing when it is no.
+
+On Snowflake the question goes to metadata alone, so a suspended warehouse stays suspended. Only
+when the ledger itself has changed is it read, once, for the moment when the next row comes due.
+
+News is used up by a run that has looked at it and done all of its work, and by nothing else: a run
+may be canceled, dry, deleted, or leave the recording to another. So it is compared with what such
+a run noted that it had seen, never with what the last look saw.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from sync.domain.circuit_breaker import LOOK_AGAIN_AFTER
+from sync.ledger.due import SENDABLE_AT
+from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
+from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
+from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+
+SOURCES: Sequence[tuple[RawSchema, str, str]] = (
+    ("lms", "grades_persistentcoursegrade", "modified"),
+    ("lms", "student_courseenrollment", "created"),
+    ("enterprise", "enterprise_enterprisecourseenrollment", "modified"),
+    ("enterprise", "enterprise_enterprisecustomeruser", "modified"),
+    ("enterprise", "enterprise_enterprisecustomer", "modified"),
+    ("enterprise", "consent_datasharingconsent", "modified"),
+    ("enterprise", "channel_integration_enterprisewebhookconfiguration", "modified"),
+)
+"""Replicas whose change can make a completion new or an endpoint usable, with the column of
+their newest moment.
+"""
+MART = ("completion_learning_time", "computed_through")
+"""Its change can end the wait of a completion."""
+REPEAT_AFTER = timedelta(minutes=5)
+"""After a run that failed or changed nothing: as often as the schedule, and not twice a minute."""
+SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
+"""A table of the operator; its change can make an endpoint usable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the last look saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
+
+    Every field must be in a cursor: one that another version of this code wrote says nothing.
+    """
+
+    sources: str
+    """As ``sources_token`` has it; empty when the sources could not be asked."""
+    ledger: str
+    """Opaque: differs when the outbox has changed."""
+    due_at: str | None
+    """When the next outbox row comes due, ISO 8601 in UTC."""
+    max_wait_seconds: int
+    """``due_at`` goes by it; another setting moves it."""
+
+    @classmethod
+    def from_cursor(cls, cursor: str | None) -> Seen:
+        """A cursor of another form, or none, is like having seen nothing."""
+        try:
+            return cls(**json.loads(cursor or "{}"))
+        except (TypeError, ValueError):
+            return NOTHING_SEEN
+
+    def cursor(self) -> str:
+        """The text to keep."""
+        return json.dumps(asdict(self))
+
+
+NOTHING_SEEN = Seen(sources="", ledger="", due_at=None, max_wait_seconds=0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is to do now, and what to remember."""
+
+    seen: Seen
+    due: str | None = None
+    """Why a run is wanted whatever the sources say; None when nothing is due."""
+    problem: StatementFailed | None = None
+    """Why the sources could not be asked."""
+
+
+def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedelta) -> Look:
+    """Ask for tokens, and for what is due. One statement when nothing has changed, two otherwise.
+
+    ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
+    off. ``now`` is naive UTC. Sources that cannot be asked stop no retry: then only the ledger is
+    looked at.
+
+    Raises:
+        StatementFailed: the ledger does not exist or may not be read.
+    """
+    problem = None
+    try:
+        sources, ledger = _tokens(warehouse, with_sources=True)
+    except NoAnswer:
+        raise
+    except StatementFailed as error:
+        problem = error
+        sources, ledger = _tokens(warehouse, with_sources=False)
+    due_at, seconds = before.due_at, int(max_wait.total_seconds())
+    if (ledger, seconds) != (before.ledger, before.max_wait_seconds):
+        due = _due_at(warehouse, max_wait)
+        due_at = due.isoformat() if due is not None else None
+    seen = Seen(sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds)
+    if due_at is not None and datetime.fromisoformat(due_at) <= now:
+        return Look(seen, f"a webhook came due at {due_at} UTC", problem)
+    return Look(seen, problem=problem)
+
+
+def sources_token(warehouse: Warehouse) -> str:
+    """What a run sees of replicas and marts: opaque, differs when one of them has changed.
+
+    To be asked before the run looks at them: what changes later is news. It holds the name of the
+    warehouse, so that the token of a staging copy says nothing about production.
+
+    Raises:
+        StatementFailed: a source does not exist or may not be read.
+    """
+    return _tokens(warehouse, with_sources=True)[0]
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The newest delivery run that is not active any more; dry ones of people do not count."""
+
+    run_id: str
+    ended_at: datetime
+    """Naive UTC."""
+    has_failed: bool
+    """It failed, was canceled, or never started."""
+    left_until: datetime | None = None
+    """It left events to another run or to a person: when to look again, naive UTC."""
+    saw: str | None = None
+    """The ``sources_token`` that it noted."""
+
+
+@dataclass(frozen=True)
+class Wake:
+    """Start a run. The key is the same for as long as nothing changes and no run ends or hangs."""
+
+    reason: str
+    key: str
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Start none, and remember ``seen``."""
+
+    reason: str
+    seen: Seen
+
+
+def decide(
+    before: Seen,
+    found: Look,
+    *,
+    is_used_up: bool,
+    last: LastRun | None,
+    now: datetime,
+    stuck: str | None = None,
+) -> Wake | Rest:
+    """Whether to start a run. A run that failed, or brought nothing on, is repeated after a while.
+
+    ``is_used_up``: a run has noted these very sources, and that it did all of its work. ``stuck``
+    is the newest run that has been at work for too long to be waited for.
+    """
+    if last is None and found.problem is not None:
+        return Rest(f"not set up yet: {found.problem}", found.seen)
+    has_failed = last is not None and last.has_failed
+    has_left = last is not None and last.left_until is not None
+    is_again = has_failed or found.seen == before
+    soonest = now if last is None else last.ended_at + REPEAT_AFTER
+    # What was left waits for its time; what is new since then does not.
+    waits = last.left_until if last is not None and last.saw == found.seen.sources else None
+    wanted = []
+    if found.due is not None:
+        wanted.append((found.due, soonest if is_again else now))
+    if not is_used_up or has_failed or has_left:
+        reason = _reason(before, found, is_used_up=is_used_up, has_failed=has_failed)
+        wanted.append((reason, waits or (soonest if is_again else now)))
+    if not wanted:
+        return Rest(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
+    reason, at = min(wanted, key=lambda one: one[1])
+    if at > now:
+        return Rest(f"{reason}, and a run has just been; again after {at} UTC", found.seen)
+    # Under the key of a stuck run Dagster would start none.
+    text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
+    return Wake(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
+
+
+def _reason(before: Seen, found: Look, *, is_used_up: bool, has_failed: bool) -> str:
+    if found.problem is not None:
+        return f"the replicas cannot be asked ({found.problem})"
+    if has_failed:
+        return "the last run failed"
+    if is_used_up or found.seen.sources == before.sources:
+        return "what has changed is not detected yet"
+    return "the replicas or the mart have changed"
+
+
+def _tokens(warehouse: Warehouse, *, with_sources: bool) -> tuple[str, str]:
+    """Of the sources, empty without them, and of the ledger; one statement."""
+    tables = [(warehouse.raw_relation(one[0], one[1]), one[2]) for one in SOURCES]
+    tables.append((warehouse.relation("marts", MART[0]), MART[1]))
+    tables.append((warehouse.relation("sync", SETTINGS_UPDATED[0]), SETTINGS_UPDATED[1]))
+    ledgers = [warehouse.relation("sync", table) for table in (OUTBOX, ENDPOINT_STATE)]
+    match warehouse.settings:
+        case SnowflakeWarehouse(account=account):
+            sources = [_commit_time(table) for table, _ in tables]
+            ledger = [_commit_time(table) for table in ledgers]
+        case EmbeddedWarehouse(directory=account):
+            sources = [_newest(table, column) for table, column in tables]
+            ledger = [_newest(table, "updated_at") for table in ledgers]
+    asked = " || ".join(sources) if with_sources else "''"
+    row = warehouse.rows(f"select {asked} as sources, {' || '.join(ledger)} as ledger")[0]
+    if not with_sources:
+        return "", row["ledger"]
+    text = f"{account} {ledgers[0]} {row['sources']}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"]
+
+
+def _commit_time(table: str) -> str:
+    """Snowflake's moment of the last change, from metadata; to be compared, not read as a time."""
+    return f"coalesce(system$last_change_commit_time('{table}')::varchar, '') || ';'"
+
+
+def _newest(table: str, column: str) -> str:
+    """The embedded engine keeps no such metadata, and costs nothing."""
+    return f"(select count(*) || '/' || coalesce(max({column})::varchar, '') from {table}) || ';'"
+
+
+def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
+    """When a run will first have something to do.
+
+    A pending row waits for its lease and for its endpoint, too; a run before that would find
+    nothing. A row held for an endpoint that is on again is due at once, and one whose target was
+    refused when that is looked at again.
+    """
+    rows = warehouse.rows(
+        f"""
+        select min(case
+            when outbox.state = 'awaiting' then dateadd('second', ?, outbox.recorded_at)
+            when outbox.state_reason = 'invalid_target' then coalesce(
+                dateadd('second', {int(LOOK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
+                outbox.next_attempt_at
+            )
+            when outbox.state = 'held' then outbox.next_attempt_at
+            else {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
+        end) as due_at
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+            on outbox.endpoint_id = endpoint.endpoint_id
+        where endpoint.disabled_at is null
+            and (
+                outbox.state in ('awaiting', 'pending')
+                or outbox.state = 'delivered' and outbox.replay_id is not null
+                or outbox.state = 'held'
+                    and outbox.state_reason in ('endpoint_disabled', 'invalid_target')
+                    and outbox.body is not null
+            )
+        """,
+        int(max_wait.total_seconds()),
+    )
+    return rows[0]["due_at"]

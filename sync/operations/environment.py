@@ -1,0 +1,91 @@
+"""A wrong variable of the environment is told at once and by name, not by a run at night.
+
+Only what the text itself can tell: no file is opened and nobody is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from sync.delivery.flag import flag_settings
+from sync.errors import ConfigurationError
+from sync.http.network import canary, network_policy, refusal_of
+from sync.observability import event_log, telemetry
+from sync.operations.alerts import HOOK_SETTING, URL_SETTING
+from sync.settings import load_settings
+
+ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
+FURTHEST = timedelta(days=366)
+"""A start is planned weeks ahead; a year is a typing error, and nothing would ever be sent."""
+
+UNSET_YEAR = 1970
+"""The epoch, year 1 and a year without its century are what tools and typing errors make."""
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Read every setting that a run, a sensor or an alert will read.
+
+    Raises:
+        ConfigurationError: a variable holds what it cannot mean; names it and says what it takes.
+    """
+    settings = load_settings(environ)
+    policy = network_policy(environ, settings)
+    canary(settings, environ)
+    flag_settings(environ)
+    activated_at(environ)
+    event_log.form_and_level(environ)
+    for name in telemetry.ENDPOINT_SETTINGS:
+        value = environ.get(name, "")
+        if value and not value.startswith(("http://", "https://")):
+            raise ConfigurationError(f"{name} must be a URL that begins with http:// or https://")
+    for name in sorted(environ):
+        if environ[name] and (name == URL_SETTING or name.startswith(f"{URL_SETTING}_")):
+            # The address of an incoming webhook is a secret, so it is not shown.
+            refusal = refusal_of(environ[name], policy)
+            if refusal is not None:
+                raise ConfigurationError(f"{name} cannot be posted to: {refusal}")
+    module, _, function = environ.get(HOOK_SETTING, "").partition(":")
+    if environ.get(HOOK_SETTING) and not (module and function.isidentifier()):
+        raise ConfigurationError(
+            f"{HOOK_SETTING} is {environ[HOOK_SETTING]!r}; it must look like module:function"
+        )
+
+
+def activated_at(environ: Mapping[str, str]) -> str:
+    """``WEBHOOKS_ACTIVATED_AT`` as it stands; empty when it is not set.
+
+    Raises:
+        ConfigurationError: it is no moment, or one that cannot be meant.
+    """
+    text = environ.get(ACTIVATED_AT_SETTING, "").strip()
+    if text:
+        as_activation(text, setting=ACTIVATED_AT_SETTING)
+    return text
+
+
+def as_activation(text: str, *, setting: str, now: datetime | None = None) -> datetime:
+    """A moment of activation as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
+
+    Raises:
+        ConfigurationError: names ``setting`` and the form.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        # Some of year 1 and year 9999 are outside of the calendar in UTC.
+        aware = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(
+            f"{setting} is {text!r}; it must look like 2026-11-24T00:00:00Z"
+        ) from error
+    if aware.year <= UNSET_YEAR:
+        raise ConfigurationError(
+            f"{setting} is {text!r}, which no completion is older than: all of them would be sent. "
+            "Is that what an empty value has become? For all of them name a date after 1970"
+        )
+    if aware > (now or datetime.now(UTC)) + FURTHEST:
+        raise ConfigurationError(
+            f"{setting} is {text!r}, more than a year ahead: no completion before it would ever be "
+            "sent"
+        )
+    return aware.replace(tzinfo=None)

@@ -1,0 +1,1 @@
+"""The delivery report: figures from the marts, charts, one self-contained page."""

@@ -1,0 +1,203 @@
+"""Two kinds of chart as SVG: columns over labels, and spans on a scale of durations.
+
+Written by hand since a plotting library would bring 180 MB for them, and colours that cannot
+follow a dark page. Colours are the CSS variables of ``THEMES``; every mark has its value as a
+tooltip, and every chart a title and a text for those who do not see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from sync.operations.report.units import duration
+
+WIDTH = 540
+IMAGE_WIDTH = 640
+"""Of a chart as a file; without it a viewer stretches it to its own width."""
+PLOT_HEIGHT = 170
+LEFT, RIGHT, TOP, BOTTOM = 52, 18, 14, 26
+ROW_HEIGHT = 22
+LABEL_WIDTH = 200
+CHARACTER = 5.8
+"""Width of an average character at 11 px in a wide font."""
+WIDE_CHARACTER = 6.6
+"""The same of a text of many wide ones, where none may be cut off."""
+SCALE = (1, 10, 60, 600, 3_600, 36_000, 86_400, 604_800)
+"""Ticks of the scale of durations, in seconds."""
+
+LIGHT = {
+    "ink": "#1c2330", "soft": "#5d6678", "line": "#e3e6eb", "delivered": "#1d8a63",
+    "pending": "#3f6fd8", "awaiting": "#8fb4f0", "held": "#d99a1c", "dead": "#c43d4b",
+    "accent": "#6d55c9",
+}  # fmt: skip
+DARK = {
+    "ink": "#e6e9ef", "soft": "#98a2b3", "line": "#2b323e", "delivered": "#45b98d",
+    "pending": "#6b93ee", "awaiting": "#3d5f9c", "held": "#e0b04c", "dead": "#ee6d78",
+    "accent": "#a58ff0",
+}  # fmt: skip
+NEUTRAL = LIGHT | {"ink": "#767676", "soft": "#767676", "line": "#8884"}
+"""Readable on white and on black alike, for an image that cannot know what it stands on."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One colour of a stacked column chart."""
+
+    name: str
+    tone: str
+    """A name of ``LIGHT``."""
+    values: Sequence[float | None]
+    """One per label; None draws nothing."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One row of a span chart, in seconds."""
+
+    label: str
+    low: float
+    high: float
+
+
+def columns(
+    series: Sequence[Series], labels: Sequence[str], *, title: str, text: str, unit: str = ""
+) -> str:
+    """Stacked columns, one per label, from 0. ``unit`` follows each value, such as `` %``."""
+    highest = max(
+        (sum(one.values[n] or 0 for one in series) for n in range(len(labels))), default=0
+    )
+    ticks = _ticks(100.0 if unit == " %" else highest)
+    parts: list[str] = []
+    top = TOP + (22 if len(series) > 1 else 0)
+    base = top + PLOT_HEIGHT
+
+    def y(value: float) -> float:
+        return base - value / ticks[-1] * PLOT_HEIGHT
+
+    for tick in ticks:
+        parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick)))
+        parts.append(_text(LEFT - 8, y(tick) + 4, _count(tick) + unit, anchor="end"))
+    slot = (WIDTH - LEFT - RIGHT) / max(len(labels), 1)
+    shown_every = math.ceil((max(map(len, labels), default=1) * CHARACTER + 5) / slot)
+    for n, label in enumerate(labels):
+        x, below = LEFT + slot * n, 0.0
+        for one in series:
+            value = one.values[n]
+            if value:
+                upper = y(below + value)
+                tip = f"{label}, {one.name}: {_count(value)}{unit}"
+                parts.append(
+                    f'<rect x="{x + slot * 0.12:.1f}" y="{upper:.1f}" width="{slot * 0.76:.1f}" '
+                    f'height="{max(y(below) - upper, 0.8):.1f}" fill="var(--{one.tone})">'
+                    f"<title>{escape(tip)}</title></rect>"
+                )
+                below += value
+        # Counted from the end: the newest day is the one that people look for.
+        if (len(labels) - 1 - n) % shown_every == 0:
+            parts.append(_text(x + slot / 2, base + 18, label, anchor="middle"))
+    if len(series) > 1:
+        parts += _legend(series)
+    return _svg(parts, height=base + BOTTOM, title=title, text=text)
+
+
+def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]) -> str:
+    """A row per label with a dot at either end, on a logarithmic scale of durations."""
+    ticks = _duration_ticks(rows)
+    first, last = math.log10(ticks[0]), math.log10(ticks[-1])
+    top = TOP + 22
+    base = top + ROW_HEIGHT * len(rows)
+
+    def x(seconds: float) -> float:
+        part = (math.log10(max(seconds, ticks[0])) - first) / (last - first)
+        return LABEL_WIDTH + part * (WIDTH - LABEL_WIDTH - 24)
+
+    parts = []
+    for tick in ticks:
+        parts.append(_line(x(tick), top - 4, x(tick), base))
+        parts.append(_text(x(tick), base + 18, duration(tick), anchor="middle"))
+    for n, row in enumerate(rows):
+        y = top + ROW_HEIGHT * (n + 0.5)
+        parts.append(_text(LABEL_WIDTH - 12, y + 4, _cut(row.label), anchor="end", tone="ink"))
+        parts.append(
+            f'<line x1="{x(row.low):.1f}" y1="{y}" x2="{x(row.high):.1f}" y2="{y}" '
+            'stroke="var(--pending)" stroke-width="3" opacity="0.45"/>'
+        )
+        for value, tone, name in ((row.low, "pending", names[0]), (row.high, "accent", names[1])):
+            tip = f"{row.label}, {name}: {duration(value)}"
+            parts.append(
+                f'<circle cx="{x(value):.1f}" cy="{y}" r="4.5" fill="var(--{tone})">'
+                f"<title>{escape(tip)}</title></circle>"
+            )
+    parts += _legend([Series(names[0], "pending", ()), Series(names[1], "accent", ())])
+    return _svg(parts, height=base + BOTTOM, title=title, text=text)
+
+
+def standalone(svg: str) -> str:
+    """The chart as a file of its own, with colours for any background."""
+    colours = ";".join(f"--{name}:{value}" for name, value in NEUTRAL.items())
+    head, rest = svg.split(">", 1)
+    return f'{head} width="{IMAGE_WIDTH}"><style>svg{{{colours}}}</style>{rest}'
+
+
+def _svg(parts: Sequence[str], *, height: float, title: str, text: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
+        f'aria-label="{escape(f"{title}. {text}")}" font-family="system-ui, Segoe UI, Roboto, '
+        f'Helvetica, Arial, sans-serif" font-size="11">{"".join(parts)}</svg>'
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
+        'stroke="var(--line)" stroke-width="1"/>'
+    )
+
+
+def _text(x: float, y: float, text: str, *, anchor: str, tone: str = "soft") -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{tone})">'
+        f"{escape(text)}</text>"
+    )
+
+
+def _legend(series: Sequence[Series]) -> list[str]:
+    parts, x = [], float(LEFT)
+    for one in series:
+        parts.append(
+            f'<rect x="{x:.1f}" y="6" width="10" height="10" rx="2" fill="var(--{one.tone})"/>'
+        )
+        parts.append(_text(x + 15, 15, one.name, anchor="start"))
+        x += 15 + len(one.name) * CHARACTER + 18
+    return parts
+
+
+def _ticks(highest: float) -> list[float]:
+    """From 0 to at least the highest value, in four to six round steps; whole ones below 5."""
+    if highest <= 0:
+        return [0, 1]
+    rough = highest / 5
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(one * size for one in (1, 2, 5, 10) if one * size >= rough)
+    step = max(step, 1.0)
+    return [step * n for n in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _duration_ticks(rows: Sequence[Span]) -> list[int]:
+    low = min((row.low for row in rows), default=1)
+    high = max((row.high for row in rows), default=60)
+    begin = max((n for n, tick in enumerate(SCALE) if tick <= max(low, 1)), default=0)
+    end = next((n for n, tick in enumerate(SCALE) if tick >= high), len(SCALE) - 1)
+    return list(SCALE[begin : max(end, begin + 1) + 1])
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) or value >= 10 else f"{value:.1f}"
+
+
+def _cut(text: str) -> str:
+    most = int((LABEL_WIDTH - 12) / WIDE_CHARACTER)
+    return text if len(text) <= most else f"{text[: most - 1]}…"

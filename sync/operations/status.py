@@ -1,0 +1,147 @@
+"""The state of deliveries in a few numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sync.clock import warehouse_clock
+from sync.domain.circuit_breaker import EndpointState
+from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.identity import ledger_identity
+from sync.ledger.journal import JournalFailed, foreign_journals
+from sync.ledger.tables import ENDPOINT_STATE, OUTBOX, ensure_ledger
+from sync.warehouse import StatementFailed, Warehouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Counts of webhooks by state; moments are naive UTC."""
+
+    states: dict[str, int]
+    oldest_due_at: datetime | None
+    """Of those that can be sent; where none can, when the first of them will be."""
+    due_now: int
+    """Webhooks that a run would claim now; none of an endpoint that gets nothing."""
+    oldest_due_age_seconds: int | None
+    """How long the oldest due one has been due; None when none is."""
+    replays_waiting: int
+    """Delivered ones that an operator wants sent again; due like any other."""
+    held_by_reason: dict[str, int]
+    endpoints_resting: dict[int, str]
+    """Endpoints that get nothing at this moment, and why."""
+    foreign_journals: list[str]
+    """Journals in this machine's directory that were written for other ledgers; they stay. Or why
+    one of them cannot be read."""
+    computed_through: datetime | None
+    """None when the models were never built or no line was loaded."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return vars(self) | {"dead": self.states.get("dead", 0)}
+
+
+def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status:
+    """Read the ledger and the watermark, and look into the directory of ``journals``.
+
+    Raises:
+        StatementFailed: the ledger cannot be read.
+    """
+    ensure_ledger(warehouse)
+    now = warehouse_clock(warehouse)()
+    outbox = warehouse.relation("sync", OUTBOX)
+    states = warehouse.rows(
+        f"select state, count(*) as n from {outbox} group by state order by state"
+    )
+    due = warehouse.rows(
+        f"""
+        select
+            min(waiting.sendable_at) as first_at,
+            min(iff(waiting.sendable_at <= now.value, waiting.next_attempt_at, null)) as since,
+            -- Distinct, since an endpoint may have two rows of state for a while.
+            count(distinct iff(waiting.sendable_at <= now.value, waiting.webhook_id, null)) as n
+        from (
+            select
+                outbox.webhook_id,
+                outbox.next_attempt_at,
+                {SENDABLE_AT.format(row="outbox", endpoint="endpoint")} as sendable_at
+            from {outbox} as outbox
+            left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+                on outbox.endpoint_id = endpoint.endpoint_id
+            where {WAITS_TO_BE_SENT.format(row="outbox")} and endpoint.disabled_at is null
+        ) as waiting
+        cross join (select cast(? as timestamp_ntz) as value) as now
+        """,
+        now.isoformat(),
+    )[0]
+    since = due["since"]
+    held = warehouse.rows(
+        f"""
+        select coalesce(state_reason, 'unknown') as reason, count(*) as n
+        from {outbox}
+        where state = 'held'
+        group by reason
+        order by reason
+        """
+    )
+    return Status(
+        states={row["state"]: int(row["n"]) for row in states},
+        oldest_due_at=due["first_at"] if since is None else since,
+        due_now=int(due["n"]),
+        oldest_due_age_seconds=(None if since is None else (now - since) // timedelta(seconds=1)),
+        replays_waiting=replays_waiting(warehouse),
+        held_by_reason={row["reason"]: int(row["n"]) for row in held},
+        endpoints_resting=_resting(warehouse, now),
+        foreign_journals=_foreign_journals(warehouse, journals),
+        computed_through=_computed_through(warehouse),
+    )
+
+
+def replays_waiting(warehouse: Warehouse) -> int:
+    """Delivered webhooks that the next delivery run sends again."""
+    rows = warehouse.rows(
+        f"""
+        select count(*) as n from {warehouse.relation("sync", OUTBOX)}
+        where state = 'delivered' and replay_id is not null
+        """
+    )
+    return int(rows[0]["n"])
+
+
+def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]:
+    if directory is None:
+        return []
+    try:
+        return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
+    except JournalFailed as error:
+        # Whoever asks for the status may be looking for just this.
+        return [str(error)]
+
+
+def _resting(warehouse: Warehouse, now: datetime) -> dict[int, str]:
+    rows = warehouse.rows(
+        f"select endpoint_id from {warehouse.relation('sync', ENDPOINT_STATE)} order by endpoint_id"
+    )
+    states = EndpointStates(warehouse).load(int(row["endpoint_id"]) for row in rows)
+    return {key: _why(state, now) for key, state in states.items() if state.rests_at(now)}
+
+
+def _why(state: EndpointState, now: datetime) -> str:
+    if state.disabled_at is not None:
+        return f"disabled since {state.disabled_at:%Y-%m-%d %H:%M} ({state.disabled_reason})"
+    if state.paused_until is not None and state.paused_until > now:
+        return f"paused by its own Retry-After until {state.paused_until:%Y-%m-%d %H:%M:%S}"
+    return f"breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _computed_through(warehouse: Warehouse) -> datetime | None:
+    watermark = warehouse.relation("marts", "learning_time_watermark")
+    try:
+        rows = warehouse.rows(f"select max(computed_through) as through from {watermark}")
+    except StatementFailed:
+        # Before the first dbt build there is no mart, which is a state and not a failure.
+        return None
+    return rows[0]["through"]

@@ -1,1 +1,0 @@
-"""The delivery report: numbers from the marts, charts, one page that needs nothing else."""

@@ -1,1 +1,0 @@
-"""The one send path: claim, send, journal, finalize, with endpoints kept apart."""

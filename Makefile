@@ -40,7 +40,7 @@ lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, 
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
-	@DBT_TARGET=snowflake $(BIN)/dbt --quiet --warn-error parse --no-partial-parse --show-all-deprecations --profiles-dir dbt_project --target-path target/lint
+	@DBT_TARGET=snowflake $(BIN)/dbt --quiet --warn-error parse --no-partial-parse --show-all-deprecations --target-path target/lint
 	@$(BIN)/python -m tests.lint_sql
 
 format: install ## Let ruff format the Python files

@@ -27,7 +27,6 @@ from orchestration.resources import WarehouseResource
 from sync.errors import ConfigurationError
 from sync.settings import PROJECT_ROOT, WarehouseSettings, load_settings, model_relation
 
-PROFILES = PROJECT_ROOT / "dbt_project"
 DELIVERY_TAG = "tag:delivery"
 PARTIAL_PARSE = "partial_parse.msgpack"
 RUN_LOCK = "run.lock"
@@ -47,7 +46,6 @@ def dbt_project() -> DbtProject:
     target = settings.dbt_target
     project = DbtProject(
         project_dir=PROJECT_ROOT,
-        profiles_dir=PROFILES,
         target=target,
         target_path=Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target" / target),
     )
@@ -70,7 +68,8 @@ def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
     # A file that is cut off, empty or not ours; a directory.
     except (OSError, ValueError, LookupError, TypeError):
         return False
-    sources = [PROJECT_ROOT / "dbt_project.yml", *PROFILES.rglob("*")]
+    sources = [PROJECT_ROOT / "dbt_project.yml", PROJECT_ROOT / "profiles.yml"]
+    sources += (PROJECT_ROOT / "dbt_project").rglob("*")
     return (
         version == metadata.version("dbt-core")
         and named == model_relation(settings, "marts", mart["name"])
@@ -114,7 +113,6 @@ def _parse_into(directory: Path, project: DbtProject) -> None:
     if parsed.is_file():
         shutil.copy(parsed, directory)
     command = [dbt_executable(), "--quiet", "parse", "--target", str(project.target)]
-    command += ["--project-dir", str(project.project_dir), "--profiles-dir", str(PROFILES)]
     command += ["--target-path", str(directory), "--log-path", str(directory)]
     for options in ([], ["--no-partial-parse"]):
         done = subprocess.run(
@@ -140,7 +138,6 @@ def dbt_cli(project: DbtProject) -> DbtCli:
     """dbt of this interpreter's environment."""
     return DbtCli(
         project_dir=str(project.project_dir),
-        profiles_dir=str(PROFILES),
         target=project.target,
         dbt_executable=dbt_executable(),
     )

@@ -43,7 +43,6 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
         patch.delenv(name)
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))
-    patch.setenv("DBT_PROFILES_DIR", str(PROJECT_ROOT / "dbt_project"))
     ensure_running(settings)
     yield settings
     stop(settings)

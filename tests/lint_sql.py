@@ -26,7 +26,6 @@ def main() -> int:
                 create_raw_tables(warehouse)
             environment = os.environ | {
                 "LTW_WAREHOUSE_PORT": str(settings.port),
-                "DBT_PROFILES_DIR": str(PROJECT_ROOT / "dbt_project"),
                 "DBT_TARGET_PATH": str(settings.home / "target"),
             }
             sqlfluff = str(Path(sys.executable).with_name("sqlfluff"))

@@ -130,8 +130,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path / "home")
     monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     monkeypatch.setenv("LTW_HOME", str(settings.home))
-    places = ["--project-dir", str(PROJECT_ROOT), "--target-path", str(tmp_path / "target")]
-    places += ["--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--log-path", str(tmp_path)]
+    places = ["--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path)]
     ensure_running(settings)
     manifest = dbtRunner().invoke(["--quiet", "parse", *places]).result
 

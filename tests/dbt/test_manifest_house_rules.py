@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from dbt.cli.main import dbtRunner
 
-from sync.settings import PROJECT_ROOT
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 
 Manifest = dict[str, Any]
 Node = dict[str, Any]
@@ -49,6 +52,19 @@ def data_tests_of(manifest: Manifest, model: Node) -> list[Node]:
 
 def names(found: Iterable[Node]) -> list[str]:
     return sorted(one["name"] for one in found)
+
+
+def test_plain_dbt_finds_its_profile_and_connects_in_the_checkout(
+    warehouse_settings: EmbeddedWarehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_LOG_PATH", str(tmp_path))
+    assert dbtRunner().invoke(["--quiet", "debug"]).success
+
+
+def test_every_path_of_the_project_file_exists() -> None:
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    named = [path for key, paths in project.items() if key.endswith("-paths") for path in paths]
+    assert [one for one in named if not (PROJECT_ROOT / one).is_dir()] == []
 
 
 def test_names_tell_the_layer(manifest: Manifest) -> None:

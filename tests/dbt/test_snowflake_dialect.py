@@ -38,9 +38,7 @@ def snowflake_profiles(
 
     dbt cannot compile incremental models without a connection.
     """
-    profiles = yaml.safe_load(
-        (PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8")
-    )
+    profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text(encoding="utf-8"))
     outputs = profiles["learning_time_webhooks"]["outputs"]
     outputs["snowflake"] = outputs["embedded"]
     directory = tmp_path_factory.mktemp("profiles")

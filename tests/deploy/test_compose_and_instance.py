@@ -48,7 +48,7 @@ def known_settings() -> set[str]:
     files = [
         *(PROJECT_ROOT / "sync").rglob("*.py"),
         *(PROJECT_ROOT / "orchestration").rglob("*.py"),
-        PROJECT_ROOT / "dbt_project" / "profiles.yml",
+        PROJECT_ROOT / "profiles.yml",
         DEPLOY / "dagster.yaml",
         DEPLOY / "workspace.yaml",
     ]

@@ -134,7 +134,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder / name,
             ignore=shutil.ignore_patterns("__pycache__", "secrets", "settings.env"),
         )
-    for name in ("dbt_project.yml", "pyproject.toml"):
+    for name in ("dbt_project.yml", "profiles.yml", "pyproject.toml"):
         shutil.copy(PROJECT_ROOT / name, folder)
     (folder / ".venv").symlink_to(sys.prefix)
     return folder

@@ -68,7 +68,7 @@ def compiled(
     dbt asks for a connection, so the target of that name leads to the embedded engine.
     """
     directory = tmp_path_factory.mktemp("snowflake")
-    profiles = yaml.safe_load((PROJECT_ROOT / "dbt_project" / "profiles.yml").read_text("utf-8"))
+    profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
     outputs = profiles["learning_time_webhooks"]["outputs"]
     outputs["snowflake"] = outputs["embedded"]
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")

@@ -23,7 +23,7 @@ from pathlib import Path
 from dbt.cli.main import dbtRunner
 
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
 from tests.dbt.failing_rows import PROOFS
 from tests.dbt.scenario import prepare
@@ -146,18 +146,8 @@ def built_warehouse() -> Iterator[tuple[Warehouse, dict[str, DataTest]]]:
 def run_dbt(settings: EmbeddedWarehouse, target: Path, *command: str) -> None:
     """A dbt command against a warehouse that the environment does not name."""
     os.environ["LTW_WAREHOUSE_PORT"] = str(settings.port)
-    places = ("--profiles-dir", str(PROJECT_ROOT / "dbt_project"), "--target-path", str(target))
-    result = dbtRunner().invoke(
-        [
-            "--quiet",
-            *command,
-            "--project-dir",
-            str(PROJECT_ROOT),
-            *places,
-            "--log-path",
-            str(target),
-        ]
-    )
+    places = ("--target-path", str(target), "--log-path", str(target))
+    result = dbtRunner().invoke(["--quiet", *command, *places])
     assert result.success, result.exception
 
 

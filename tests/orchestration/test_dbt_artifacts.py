@@ -80,7 +80,6 @@ def test_a_whole_manifest_is_used(tmp_path: Path) -> None:
 def project(tmp_path: Path) -> DbtProject:
     return DbtProject(
         project_dir=PROJECT_ROOT,
-        profiles_dir=dbt.PROFILES,
         target="embedded",
         target_path=tmp_path,
     )

@@ -128,7 +128,6 @@ def dev_environment(directory: Path, **more: str) -> dict[str, str]:
         "LTW_DAGSTER_PORT": str(free_port()),
         "DAGSTER_HOME": str(directory / "home" / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        "DBT_PROFILES_DIR": str(PROJECT_ROOT / "dbt_project"),
         "DBT_TARGET_PATH": str(directory / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }

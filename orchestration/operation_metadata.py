@@ -10,7 +10,7 @@ import dagster as dg
 
 from orchestration import plans
 from orchestration.metadata import table
-from sync.domain.results import Answer
+from sync.domain.responses import Response
 from sync.ledger.retention import RetentionReport
 from sync.operations.backfill import Backfill, BackfillPlan
 from sync.operations.erase import ErasePlan, Erasure
@@ -170,7 +170,7 @@ def erase(plan: ErasePlan, made: Erasure | None) -> dict[str, Any]:
 def sample(sent: Sample) -> dict[str, Any]:
     """What the endpoint made of the test event."""
     match sent.result:
-        case Answer(status=status):
+        case Response(status=status):
             answer = f"status {status}"
         case failure:
             answer = failure.detail

@@ -197,16 +197,16 @@ def _send(
 
 
 def _print_sample(sample: Sample) -> None:
-    from sync.domain.results import Answer
+    from sync.domain.responses import Response
 
     result = sample.result
-    what = f"status {result.status}" if isinstance(result, Answer) else plain(result.detail)
+    what = f"status {result.status}" if isinstance(result, Response) else plain(result.detail)
     out.print(
         f"test event {sample.webhook_id} to endpoint {sample.endpoint_id}: "
         f"{'taken' if sample.has_passed else 'not taken'}, {what}, {result.duration_ms:,} ms"
     )
     out.print(f"signed with {', '.join(sample.signing_key_ids)}")
-    if isinstance(result, Answer) and result.excerpt and not sample.has_passed:
+    if isinstance(result, Response) and result.excerpt and not sample.has_passed:
         out.print(f"answer: {plain(result.excerpt[:200])}")
 
 

@@ -17,7 +17,7 @@ from sync.delivery.readiness import NotReady, readiness
 from sync.delivery.sender import DispatchReport, Sender
 from sync.delivery.stop import Stop
 from sync.domain.circuit_breaker import EndpointState, after_batch
-from sync.domain.results import Failure
+from sync.domain.responses import Failure
 from sync.domain.retry import Held, HeldReason, RetryPolicy, decide
 from sync.domain.routing import Endpoint
 from sync.http.authorized import post_authorized

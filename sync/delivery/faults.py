@@ -1,7 +1,7 @@
 """Whose fault it is that nobody responds, by evidence: one endpoint's outage, or our own.
 
 A completed connection, a refusal and an unknown name prove that our network works
-(``http.results.Reached``). Silence proves nothing, so it is charged to the endpoint unless there
+(``responses.Reached``). Silence proves nothing, so it is charged to the endpoint unless there
 is more to say for an outage of ours than that several are silent.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sync.domain.results import Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
 from sync.domain.retry import NoEffect, RetryPolicy, Signal, decide, own_fault
 from sync.ledger.attempts import Attempt
 
@@ -111,7 +111,7 @@ def _is_silent(attempt: Attempt) -> bool:
 
 
 def _is_ours(attempt: Attempt) -> bool:
-    return attempt.decision.attribution is Attribution.OURS
+    return attempt.decision.attribution is Attribution.SENDER
 
 
 def _has_no_way(attempt: Attempt) -> bool:
@@ -136,7 +136,7 @@ def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
             ),
             effect=NoEffect(),
             signal=Signal.NOTHING,
-            attribution=Attribution.OURS,
+            attribution=Attribution.SENDER,
         ),
     )
 
@@ -150,7 +150,7 @@ def _charged(attempt: Attempt) -> Attempt:
     theirs = replace(
         result,
         error_kind=ErrorKind.CONNECT if is_internal else result.error_kind,
-        attribution=Attribution.THEIRS,
+        attribution=Attribution.RECEIVER,
     )
     return replace(
         attempt,

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sync.clock import Clock
 from sync.delivery.faults import Canary
-from sync.domain.results import Answer, Failure
+from sync.domain.responses import Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.oauth import TokenPoster
 from sync.http.secrets import SecretStore
@@ -28,7 +28,7 @@ class Poster(TokenPoster, Protocol):
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure: ...
+    ) -> Response | Failure: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.domain.retry_after import parse_retry_after
 
 JITTER = 0.2
@@ -151,7 +151,7 @@ class Decision:
 
 
 def decide(
-    result: Answer | Failure,
+    result: Response | Failure,
     *,
     webhook_id: str,
     attempt_number: int,
@@ -185,14 +185,14 @@ def _after_failure(failure: Failure, schedule: _Schedule) -> Decision:
         outcome, signal = Held(HeldReason.INVALID_TARGET), Signal.NOTHING
     elif failure.reached is Reached.NOT_CONFIGURED:
         outcome, signal = Held(HeldReason.OAUTH_INCOMPLETE), Signal.NOTHING
-    elif failure.attribution is Attribution.OURS:
+    elif failure.attribution is Attribution.SENDER:
         outcome, signal = schedule.soon(), Signal.NOTHING
     else:
         outcome, signal = schedule.next_attempt(None), Signal.FAILURE
     return Decision(outcome, NoEffect(), signal, failure.error_kind, failure.attribution)
 
 
-def _after_bad_status(answer: Answer, schedule: _Schedule) -> Decision:
+def _after_bad_status(answer: Response, schedule: _Schedule) -> Decision:
     hint, is_unreadable = None, False
     if answer.retry_after is not None:
         hint = parse_retry_after(answer.retry_after, now=schedule.now)
@@ -210,7 +210,7 @@ def _after_bad_status(answer: Answer, schedule: _Schedule) -> Decision:
 def _theirs(
     outcome: Outcome, effect: Effect, kind: ErrorKind, *, is_unreadable: bool = False
 ) -> Decision:
-    return Decision(outcome, effect, Signal.FAILURE, kind, Attribution.THEIRS, is_unreadable)
+    return Decision(outcome, effect, Signal.FAILURE, kind, Attribution.RECEIVER, is_unreadable)
 
 
 @dataclass(frozen=True)

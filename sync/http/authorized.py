@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.domain.routing import Endpoint
 from sync.http.oauth import TOKEN_SECONDS, Bearer, Misconfigured, TokenSource
 
@@ -19,7 +19,7 @@ class WebhookPoster(Protocol):
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure: ...
+    ) -> Response | Failure: ...
 
 
 def post_authorized(
@@ -31,7 +31,7 @@ def post_authorized(
     headers: Callable[[], Mapping[str, str]],
     deadline_seconds: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Answer | Failure:
+) -> Response | Failure:
     """One attempt at a webhook: one request, or two when the token of the first was refused.
 
     ``headers`` is called right before each request, so that the signed time is that of the
@@ -49,7 +49,7 @@ def post_authorized(
             # Changed since the run looked: nothing was sent, and its webhooks are held.
             text = "the OAuth settings of the endpoint are incomplete"
             return Failure(
-                ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_CONFIGURED
+                ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_CONFIGURED
             )
         extra = {"Authorization": authorization.header} if isinstance(authorization, Bearer) else {}
         started = clock()
@@ -60,7 +60,7 @@ def post_authorized(
             deadline_seconds=post_seconds,
         )
         post_seconds -= clock() - started
-        is_refused = isinstance(result, Answer) and result.status == 401
+        is_refused = isinstance(result, Response) and result.status == 401
         if is_last or not is_refused or not isinstance(authorization, Bearer):
             return result
         tokens.invalidate(endpoint, authorization)

@@ -17,7 +17,7 @@ from urllib3.exceptions import (
 )
 from urllib3.exceptions import SSLError as Urllib3SslError
 
-from sync.domain.results import Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
 from sync.http.deadline import Deadline
 from sync.http.wires import HeadCutOff, ResponseTooLong
 
@@ -148,8 +148,8 @@ def _all(error: BaseException) -> Iterator[BaseException]:
 
 
 def _theirs(kind: ErrorKind, detail: str) -> Failure:
-    return Failure(kind, Attribution.THEIRS, detail)
+    return Failure(kind, Attribution.RECEIVER, detail)
 
 
 def _ours(detail: str) -> Failure:
-    return Failure(ErrorKind.INTERNAL, Attribution.OURS, detail)
+    return Failure(ErrorKind.INTERNAL, Attribution.SENDER, detail)

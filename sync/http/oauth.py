@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
 from sync.domain.routing import Endpoint
 from sync.http.secrets import SecretError, SecretStore
 from sync.http.token_responses import read_grant
@@ -60,7 +60,7 @@ class TokenPoster(Protocol):
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> AnswerWithBody | Failure: ...
+    ) -> ResponseWithBody | Failure: ...
 
 
 class TokenSource:
@@ -112,7 +112,7 @@ class TokenSource:
             return self._fetch_for_all(slot, fetch, usable, seconds)
         if not fetch.is_done.wait(seconds):
             return Failure(
-                ErrorKind.TIMEOUT, Attribution.THEIRS, "token endpoint: no token in time"
+                ErrorKind.TIMEOUT, Attribution.RECEIVER, "token endpoint: no token in time"
             )
         return fetch.result
 
@@ -219,7 +219,7 @@ class _Fetch:
     def __init__(self) -> None:
         self.is_done = threading.Event()
         self.result: Bearer | Failure = Failure(
-            ErrorKind.INTERNAL, Attribution.OURS, "the token request broke off"
+            ErrorKind.INTERNAL, Attribution.SENDER, "the token request broke off"
         )
 
 

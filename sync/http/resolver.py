@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from selectors import EVENT_WRITE, PollSelector
 from typing import Any
 
-from sync.domain.results import Attribution, Reached
+from sync.domain.responses import Attribution, Reached
 from sync.errors import SyncError
 from sync.http.urls import Target
 
@@ -127,14 +127,14 @@ class SystemResolver:
         hosts = frozenset({target.host})
         if isinstance(found, UnicodeError):
             text = "the host name does not exist"
-            raise ResolutionFailed(text, Attribution.THEIRS, Reached.NOT_TRIED, hosts)
+            raise ResolutionFailed(text, Attribution.RECEIVER, Reached.NOT_TRIED, hosts)
         if isinstance(found, socket.gaierror) and found.errno in NAME_SERVER_RESPONDED:
             text = "the host name does not exist"
-            raise ResolutionFailed(text, Attribution.THEIRS, Reached.NAME_SERVER, hosts)
+            raise ResolutionFailed(text, Attribution.RECEIVER, Reached.NAME_SERVER, hosts)
         ours = self.canary is not None and not isinstance(self._find_canary(), list)
         raise ResolutionFailed(
             "no host name can be resolved from here" if ours else "the host name gets no answer",
-            Attribution.OURS if ours else Attribution.THEIRS,
+            Attribution.SENDER if ours else Attribution.RECEIVER,
             Reached.NOTHING,
             hosts,
         )
@@ -162,7 +162,7 @@ class SystemResolver:
         """The answer, the error, or None when neither came in time."""
         if not self._slots.acquire(timeout=max(seconds, 0)):
             raise ResolutionFailed(
-                "too many lookups are waiting", Attribution.OURS, Reached.NOT_TRIED
+                "too many lookups are waiting", Attribution.SENDER, Reached.NOT_TRIED
             )
         box: list[list[Any] | Exception] = []
         done = threading.Event()

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, ResponseWithBody
 
 DEFAULT_LIFE_SECONDS = 300.0
 """Of a token whose server does not say: RFC 6749, section 5.1, only recommends ``expires_in``.
@@ -43,7 +43,7 @@ class Grant:
     expires_in: float
 
 
-def read_grant(answer: AnswerWithBody) -> Grant | Failure:
+def read_grant(answer: ResponseWithBody) -> Grant | Failure:
     """The grant, or what is wrong with the answer; that is always the token endpoint's fault.
 
     A grant needs a usable ``access_token`` and nothing else. It is used as a bearer token whatever
@@ -89,4 +89,4 @@ def _parse(body: bytes) -> Mapping[str, object] | None:
 
 
 def _failure(problem: str, kind: ErrorKind = ErrorKind.HTTP) -> Failure:
-    return Failure(kind, Attribution.THEIRS, f"token endpoint: {problem}", reached=Reached.HOST)
+    return Failure(kind, Attribution.RECEIVER, f"token endpoint: {problem}", reached=Reached.HOST)

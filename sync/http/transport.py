@@ -11,11 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from requests import Response
+import requests
 from requests.exceptions import InvalidHeader, RequestException
 from urllib3.exceptions import HTTPError
 
-from sync.domain.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import (
+    Attribution,
+    ErrorKind,
+    Failure,
+    Reached,
+    Response,
+    ResponseWithBody,
+)
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.http.deadline import Deadline, Watchdog
 from sync.http.excerpts import excerpt
@@ -55,7 +62,7 @@ _EXCHANGE_ERRORS = (
     ValueError,
 )
 _FARTHER = list(Reached)
-_Read = TypeVar("_Read", Answer, AnswerWithBody)
+_Read = TypeVar("_Read", Response, ResponseWithBody)
 
 
 class Transport:
@@ -100,7 +107,7 @@ class Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         """POST ``body`` as it stands. The deadline spans lookup, connect, TLS, head and body.
 
         An answer counts once its head is complete, even if its body is cut by the deadline or
@@ -118,7 +125,7 @@ class Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
-    ) -> AnswerWithBody | Failure:
+    ) -> ResponseWithBody | Failure:
         """As ``post``, under the same rules, for a caller that needs the body of the answer.
 
         Raises:
@@ -132,7 +139,7 @@ class Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline_seconds: float,
-        read: Callable[[Response], _Read],
+        read: Callable[[requests.Response], _Read],
     ) -> _Read | Failure:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
@@ -147,7 +154,7 @@ class Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline: Deadline,
-        read: Callable[[Response], _Read],
+        read: Callable[[requests.Response], _Read],
     ) -> _Read | Failure:
         try:
             vetted = vet(
@@ -160,7 +167,7 @@ class Transport:
         except InvalidTarget as refusal:
             return Failure(
                 ErrorKind.INVALID_TARGET,
-                Attribution.THEIRS,
+                Attribution.RECEIVER,
                 str(refusal),
                 reached=Reached.NOT_TRIED,
             )
@@ -174,7 +181,7 @@ class Transport:
             )
         except InvalidHeader:
             text = "a header holds a character that no header may hold"
-            return Failure(ErrorKind.INTERNAL, Attribution.OURS, text, reached=Reached.NOT_TRIED)
+            return Failure(ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_TRIED)
 
     def _exchange(
         self,
@@ -182,9 +189,9 @@ class Transport:
         body: bytes,
         headers: Mapping[str, str],
         deadline: Deadline,
-        read: Callable[[Response], _Read],
+        read: Callable[[requests.Response], _Read],
     ) -> _Read | Failure:
-        failure = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no address was tried")
+        failure = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
         furthest = Reached.NOT_TRIED
         merged = {**_DEFAULT_HEADERS, **headers}
         addresses = vetted.addresses[:MAX_ADDRESSES]
@@ -196,7 +203,7 @@ class Transport:
                 response = self._respond(request, deadline, share)
             except _EXCHANGE_ERRORS as error:
                 here = reached(error, deadline=deadline)
-                is_told_before = failure.attribution is Attribution.OURS or (
+                is_told_before = failure.attribution is Attribution.SENDER or (
                     _FARTHER.index(furthest) > _FARTHER.index(Reached.NO_ROUTE)
                 )
                 # An address without a way to it says nothing of the host that has others.
@@ -218,7 +225,7 @@ class Transport:
 
     def _respond(
         self, request: PinnedRequest, deadline: Deadline, connect_seconds: float
-    ) -> Response:
+    ) -> requests.Response:
         """The response, its head read; on a used connection that breaks the request goes out again.
 
         A server may close a connection while the next request is on its way to it, and says
@@ -240,16 +247,16 @@ class Transport:
         return self._adapter.exchange(request, again, connect_seconds=connect_seconds)
 
 
-def _says_idle(response: Response) -> bool:
+def _says_idle(response: requests.Response) -> bool:
     is_closing = response.headers.get("Connection", "").lower() == "close"
     return response.status_code == http.client.REQUEST_TIMEOUT and is_closing
 
 
-def _read(response: Response) -> Answer:
+def _read(response: requests.Response) -> Response:
     """The response, with what may be kept of its body."""
     content, is_whole = _read_capped(response)
     retry_after = response.headers.get("Retry-After")
-    return Answer(
+    return Response(
         status=response.status_code,
         retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
         excerpt=excerpt(
@@ -261,12 +268,12 @@ def _read(response: Response) -> Answer:
     )
 
 
-def _read_with_body(response: Response) -> AnswerWithBody:
+def _read_with_body(response: requests.Response) -> ResponseWithBody:
     """The response, with the whole of a small body."""
-    return AnswerWithBody(response.status_code, _read_capped(response)[0])
+    return ResponseWithBody(response.status_code, _read_capped(response)[0])
 
 
-def _read_capped(response: Response) -> tuple[bytes, bool]:
+def _read_capped(response: requests.Response) -> tuple[bytes, bool]:
     """Up to ``MAX_BODY_BYTES`` as they came over the wire, and whether that is all.
 
     Less if the body breaks off or comes in very many pieces; then its connection is closed.

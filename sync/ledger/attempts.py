@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.clock import Clock
-from sync.domain.results import Answer, Failure
+from sync.domain.responses import Failure, Response
 from sync.domain.retry import Dead, Decision, Delivered, Held, RetryAt
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
@@ -25,7 +25,7 @@ class Attempt:
     """One try of one webhook: what was done, what came back, and what follows."""
 
     claimed: Claimed
-    result: Answer | Failure
+    result: Response | Failure
     decision: Decision
     started_at: datetime
     signing_key_ids: str
@@ -255,11 +255,11 @@ def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
         "run_id": run_id,
         "started_at": attempt.started_at.isoformat(),
         "duration_ms": result.duration_ms,
-        "status_code": result.status if isinstance(result, Answer) else None,
+        "status_code": result.status if isinstance(result, Response) else None,
         "outcome": attempt.outcome,
         "error_kind": decision.error_kind,
         "attribution": decision.attribution,
-        "response_excerpt": result.excerpt if isinstance(result, Answer) else result.detail,
+        "response_excerpt": result.excerpt if isinstance(result, Response) else result.detail,
         "signing_key_ids": attempt.signing_key_ids,
         "replay_id": claimed.replay_id,
     }

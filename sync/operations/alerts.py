@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import takewhile
 from typing import Protocol
 
-from sync.domain.results import Answer, Failure
+from sync.domain.responses import Failure, Response
 
 URL_SETTING = "LTW_ALERT_URL"
 """Followed by ``_`` and a team's name, that team's own."""
@@ -28,7 +28,7 @@ class AlertPoster(Protocol):
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure: ...
+    ) -> Response | Failure: ...
 
 
 def send_alert(
@@ -73,9 +73,9 @@ def _post(text: str, url: str, setting: str, poster: AlertPoster) -> str:
     body = json.dumps({"text": text}, ensure_ascii=False).encode("utf-8")
     headers = {"Content-Type": "application/json"}
     match poster.post(url, body=body, headers=headers, deadline_seconds=DEADLINE_SECONDS):
-        case Answer(status=status) if 200 <= status <= 299:
+        case Response(status=status) if 200 <= status <= 299:
             return "alert sent"
-        case Answer(status=status):
+        case Response(status=status):
             return f"alert refused with status {status}: check {setting}"
         case Failure(error_kind=kind, detail=detail):
             return f"alert not sent ({kind}): {detail}; check {setting}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sync.clock import Clock
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.routing import Endpoint
 from sync.http.addresses import AddressPolicy, Resolver, vet
 from sync.http.authorized import WebhookPoster
@@ -253,12 +253,12 @@ _BY_STATUS: Mapping[int, str] = {
 def _failed_stage(sample: Sample) -> Stage | None:
     if sample.has_passed:
         return None
-    if isinstance(sample.result, Answer):
+    if isinstance(sample.result, Response):
         return Stage.PING
     return _BY_KIND.get(sample.result.error_kind, (Stage.PING, ""))[0]
 
 
-def _explain(result: Answer | Failure) -> tuple[str, str]:
+def _explain(result: Response | Failure) -> tuple[str, str]:
     if isinstance(result, Failure):
         mend = _BY_KIND.get(result.error_kind, (Stage.PING, "ask the receiver's operator"))[1]
         return f"{result.detail} ({result.error_kind})", mend
@@ -274,6 +274,6 @@ def _explain(result: Answer | Failure) -> tuple[str, str]:
 
 
 def _dns_mend(attribution: Attribution) -> str:
-    if attribution is Attribution.OURS:
+    if attribution is Attribution.SENDER:
         return "check the name servers of this machine; the fault is ours"
     return "correct the host in webhook_url, or let its owner repair the DNS entry"

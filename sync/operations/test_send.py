@@ -14,7 +14,7 @@ from enum import StrEnum
 from sync.clock import Clock
 from sync.domain.facts import CompletionFacts, Learner
 from sync.domain.payloads import LearningTime, completion_body
-from sync.domain.results import Answer, Failure
+from sync.domain.responses import Failure, Response
 from sync.domain.routing import Endpoint
 from sync.http.authorized import WebhookPoster, post_authorized
 from sync.http.headers import request_headers
@@ -45,17 +45,17 @@ class Sample:
 
     endpoint_id: int
     webhook_id: str
-    result: Answer | Failure
+    result: Response | Failure
     signing_key_ids: tuple[str, ...]
 
     @property
     def has_passed(self) -> bool:
         """Whether the endpoint took it: any 2xx."""
-        return isinstance(self.result, Answer) and 200 <= self.result.status <= 299
+        return isinstance(self.result, Response) and 200 <= self.result.status <= 299
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; the excerpt holds facts only."""
-        answer = self.result if isinstance(self.result, Answer) else None
+        answer = self.result if isinstance(self.result, Response) else None
         failure = self.result if isinstance(self.result, Failure) else None
         return {
             "endpoint_id": self.endpoint_id,

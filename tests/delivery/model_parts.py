@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.retry import RetryPolicy, decide
 from sync.http.headers import request_headers
 from sync.http.signing import Verified, parse_key, verify
@@ -15,8 +15,8 @@ from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
 
 START = datetime(2026, 3, 12, 8, 0)
-SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time")
-NETWORK_DOWN = Failure(ErrorKind.DNS, Attribution.OURS, "no name server answers")
+SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, "no answer in time")
+NETWORK_DOWN = Failure(ErrorKind.DNS, Attribution.SENDER, "no name server answers")
 OLD, NEW = (parse_key("whsec_" + base64.b64encode(letter * 32).decode()) for letter in (b"o", b"n"))
 ROTATION = [([OLD], OLD), ([NEW, OLD], OLD), ([NEW, OLD], NEW), ([NEW], NEW)]
 """The sender's live keys, and the receiver's one key, at each step of a rotation."""
@@ -44,14 +44,14 @@ def is_verified(claimed: Claimed, rotation: int, now: datetime) -> bool:
 
 def attempt_of(claimed: Claimed, verdict: str, *, started_at: datetime, now: datetime) -> Attempt:
     """What the sender makes of a status, or of silence; "lost" was accepted all the same."""
-    result: Answer | Failure
+    result: Response | Failure
     match verdict:
         case "silence" | "lost":
             result = SILENCE
         case "ours":
             result = NETWORK_DOWN
         case status:
-            result = Answer(int(status), None, "")
+            result = Response(int(status), None, "")
     return Attempt(
         claimed=claimed,
         result=result,

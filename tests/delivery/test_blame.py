@@ -15,7 +15,7 @@ import pytest
 from sync.delivery import pipeline
 from sync.delivery.dispatch import dispatch
 from sync.delivery.sender import DispatchReport
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.http.resolver import SystemResolver
 from sync.http.transport import Transport
 from sync.ledger.steps import Step
@@ -120,13 +120,13 @@ def test_what_was_answered_in_an_earlier_batch_makes_the_silence_meanwhile_their
     site = Site(warehouse, tmp_path, counts=[4, 1, 1, 1])
     is_recorded = threading.Event()
 
-    def answer(url: str) -> Answer | Failure:
+    def answer(url: str) -> Response | Failure:
         number = url[-1]
         if number == "0":
             return OK
         assert is_recorded.wait(30)
         hosts = frozenset({f"{number}.example.com"})
-        return Failure(ErrorKind.TIMEOUT, Attribution.THEIRS, "silent", hosts=hosts)
+        return Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, "silent", hosts=hosts)
 
     def hook(step: Step) -> None:
         if step is Step.FINALIZED and len(delivered(warehouse)) == 4:
@@ -236,7 +236,7 @@ def test_an_address_without_a_way_to_it_does_not_hide_what_another_one_showed(
                 f"http://{name}:{port}/", body=BODY, headers={}, deadline_seconds=1
             )
     assert isinstance(result, Failure)
-    assert (result.reached, result.attribution) == (Reached.HOST, Attribution.THEIRS)
+    assert (result.reached, result.attribution) == (Reached.HOST, Attribution.RECEIVER)
     assert result.detail == "connection refused"
 
 

@@ -19,7 +19,7 @@ import pytest
 from sync.delivery.pipeline import unwritten
 from sync.delivery.sender import DispatchLimits
 from sync.delivery.workers import Workers
-from sync.domain.results import Answer
+from sync.domain.responses import Response
 from sync.ledger.steps import Step
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
@@ -41,7 +41,7 @@ def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
         if claims[Step.CLAIMED] == 2:
             is_claimed_again.set()
 
-    def answer(url: str) -> Answer:
+    def answer(url: str) -> Response:
         # The first few pass; the last of the first batch wait for the claim of the second.
         if poster.sent.total() >= BATCH - 2:
             assert is_claimed_again.wait(WAIT_SECONDS), "nothing was claimed meanwhile"
@@ -59,7 +59,7 @@ def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_pa
     left = [60]
     is_fast_done = threading.Event()
 
-    def answer(url: str) -> Answer:
+    def answer(url: str) -> Response:
         if url.endswith("/1"):
             assert is_fast_done.wait(WAIT_SECONDS), "the fast one waited for the slow one"
             return OK
@@ -171,7 +171,7 @@ def test_what_waits_when_the_time_is_up_is_given_back_uncharged(
 
     monkeypatch.setattr(Workers, "give_up_waiting", give_up_and_tell)
 
-    def answer(url: str) -> Answer:
+    def answer(url: str) -> Response:
         if poster.sent.total() == 3:
             ahead[0] = 3_600.0
             assert is_given_up.wait(WAIT_SECONDS), "the end was not noticed"

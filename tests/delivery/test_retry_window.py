@@ -15,7 +15,14 @@ import pytest
 from sync.delivery.dispatch import dispatch
 from sync.delivery.sender import DispatchLimits, DispatchReport
 from sync.domain.circuit_breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
-from sync.domain.results import Answer, AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import (
+    Attribution,
+    ErrorKind,
+    Failure,
+    Reached,
+    Response,
+    ResponseWithBody,
+)
 from sync.domain.retry import JITTER, STANDARD_STEPS
 from sync.operations.endpoint_switch import enable
 from sync.warehouse import Warehouse
@@ -30,15 +37,15 @@ def silence(url: str, reached: Reached = Reached.NOTHING) -> Failure:
     """A time-out; each url is a host of its own."""
     hosts = frozenset({url})
     return Failure(
-        ErrorKind.TIMEOUT, Attribution.THEIRS, "no answer in time", reached=reached, hosts=hosts
+        ErrorKind.TIMEOUT, Attribution.RECEIVER, "no answer in time", reached=reached, hosts=hosts
     )
 
 
-def answer(status: int, retry_after: str | None = None) -> Answer:
-    return Answer(status, retry_after, "")
+def answer(status: int, retry_after: str | None = None) -> Response:
+    return Response(status, retry_after, "")
 
 
-Says = Callable[[str, int], Answer | Failure]
+Says = Callable[[str, int], Response | Failure]
 """What an endpoint's url answers to the n-th request that it gets."""
 
 
@@ -56,14 +63,14 @@ class Simulation:
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         count = sum(called == url for called, _, _ in self.calls) + 1
         self.calls.append((url, headers["webhook-id"], self.now))
         return self.says(url, count)
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> AnswerWithBody | Failure:
+    ) -> ResponseWithBody | Failure:
         raise AssertionError("no endpoint here wants a token")
 
     def tick(self) -> DispatchReport:
@@ -144,7 +151,7 @@ def test_no_attempt_comes_before_the_time_that_retry_after_names(
 ) -> None:
     wait = timedelta(hours=1)
 
-    def says(url: str, n: int) -> Answer:
+    def says(url: str, n: int) -> Response:
         date = format_datetime((simulation.now + wait).replace(tzinfo=UTC), usegmt=True)
         return answer(status, "3600" if form == "seconds" else date) if n < 8 else answer(200)
 

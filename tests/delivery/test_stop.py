@@ -15,7 +15,7 @@ import pytest
 from sync.delivery import stop as stop_module
 from sync.delivery.sender import DispatchLimits
 from sync.delivery.stop import stop_on_signals
-from sync.domain.results import Answer
+from sync.domain.responses import Response
 from sync.ledger.steps import Step
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
@@ -80,7 +80,7 @@ def test_what_waits_is_given_back_before_the_requests_in_flight_have_ended(
         if step is Step.RELEASED:
             is_released.set()
 
-    def answer(url: str) -> Answer:
+    def answer(url: str) -> Response:
         os.kill(os.getpid(), signal.SIGINT)
         assert is_released.wait(20), "the release waited for this answer"
         return OK

@@ -16,7 +16,7 @@ from sync.delivery.dispatch import dispatch
 from sync.delivery.sender import DispatchReport
 from sync.delivery.stop import Stop
 from sync.domain.circuit_breaker import Breaker
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Step
 from sync.operations.endpoint_switch import disable, list_endpoints
@@ -31,14 +31,14 @@ ONE_TURN = 40
 """Statements of a run that begins, sends one batch, records it, looks once more and ends."""
 HOUR = timedelta(hours=1)
 LINGER = timedelta(seconds=8)
-GONE = Answer(410, None, "")
-BUSY = Answer(503, "3600", "")
-BROKEN = Answer(500, None, "")
+GONE = Response(410, None, "")
+BUSY = Response(503, "3600", "")
+BROKEN = Response(500, None, "")
 NO_ROUTE = Failure(
-    ErrorKind.INTERNAL, Attribution.OURS, "no way", reached=Reached.NO_ROUTE, hosts=frozenset("a")
+    ErrorKind.INTERNAL, Attribution.SENDER, "no way", reached=Reached.NO_ROUTE, hosts=frozenset("a")
 )
 REFUSED = Failure(
-    ErrorKind.INVALID_TARGET, Attribution.THEIRS, "refused by a rule", reached=Reached.NOT_TRIED
+    ErrorKind.INVALID_TARGET, Attribution.RECEIVER, "refused by a rule", reached=Reached.NOT_TRIED
 )
 OUTBOX = "analytics.sync.webhook_outbox"
 STATE = "analytics.sync.endpoint_state"
@@ -74,7 +74,7 @@ def given(warehouse: Warehouse, **changes: object) -> None:
     ("answer", "requests", "expected"),
     [
         pytest.param(BUSY, 1, {("pending", None): DUE}, id="503 with Retry-After"),
-        pytest.param(Answer(429, "3600", ""), 1, {("pending", None): DUE}, id="429"),
+        pytest.param(Response(429, "3600", ""), 1, {("pending", None): DUE}, id="429"),
         pytest.param(
             GONE,
             1,
@@ -89,7 +89,7 @@ def given(warehouse: Warehouse, **changes: object) -> None:
 def test_a_run_ends_once_its_endpoint_takes_nothing_more(
     warehouse: Warehouse,
     tmp_path: Path,
-    answer: Answer | Failure,
+    answer: Response | Failure,
     requests: int,
     expected: dict[tuple[str, str | None], int],
 ) -> None:
@@ -285,7 +285,7 @@ def test_what_was_judged_to_be_our_fault_is_journaled_so(
     silent = Poster(
         lambda url: Failure(
             ErrorKind.TIMEOUT,
-            Attribution.THEIRS,
+            Attribution.RECEIVER,
             "no answer",
             reached=Reached.NOTHING,
             hosts=frozenset({url}),
@@ -335,7 +335,7 @@ def test_a_secret_that_is_lost_during_a_run_makes_no_attempts(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     lost = Failure(
-        ErrorKind.INTERNAL, Attribution.OURS, "incomplete", reached=Reached.NOT_CONFIGURED
+        ErrorKind.INTERNAL, Attribution.SENDER, "incomplete", reached=Reached.NOT_CONFIGURED
     )
     site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster(lambda url: lost)
     Watched(site, poster)

@@ -17,7 +17,7 @@ from sync.domain.circuit_breaker import (
     TRIP_ATTEMPTS,
     TRIP_IN_A_ROW,
 )
-from sync.domain.results import ErrorKind
+from sync.domain.responses import ErrorKind
 from sync.domain.retry import DeadReason
 from sync.http.markers import REPLAY_HEADER, TEST_HEADER
 from sync.http.oauth import TOKEN_SECONDS

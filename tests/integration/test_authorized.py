@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.domain.results import Answer
+from sync.domain.responses import Response
 from sync.http.authorized import post_authorized
 from sync.http.oauth import TokenSource
 from sync.http.transport import Transport
@@ -58,7 +58,7 @@ def test_a_401_costs_one_new_token_and_one_more_try_and_no_more(
         with transport_to(*ports) as transport:
             source = TokenSource(transport, secrets_for(7))
             result = deliver(server, receiver, source, transport)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.status == status
     assert received == seen
     assert server.asked == len(seen)
@@ -73,6 +73,6 @@ def test_many_401s_of_one_token_fetch_one_new_token(server: TokenServer):
             source = TokenSource(transport, secrets_for(7))
             sends = [pool.submit(deliver, server, receiver, source, transport) for _ in range(16)]
             results = [one.result(30) for one in sends]
-    assert [one.status for one in results if isinstance(one, Answer)] == [200] * 16
+    assert [one.status for one in results if isinstance(one, Response)] == [200] * 16
     assert server.asked == 2
     assert received.count("token-2") == 16

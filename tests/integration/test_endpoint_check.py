@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
-from sync.domain.results import Attribution
+from sync.domain.responses import Attribution
 from sync.domain.routing import Endpoint as Configured
 from sync.http.addresses import AddressPolicy
 from sync.http.oauth import TokenSource
@@ -168,8 +168,8 @@ def test_a_name_that_leads_inside_is_refused_without_saying_where(target: Receiv
 @pytest.mark.parametrize(
     ("attribution", "mend"),
     [
-        pytest.param(Attribution.THEIRS, "correct the host in webhook_url", id="theirs"),
-        pytest.param(Attribution.OURS, "name servers of this machine", id="ours"),
+        pytest.param(Attribution.RECEIVER, "correct the host in webhook_url", id="theirs"),
+        pytest.param(Attribution.SENDER, "name servers of this machine", id="ours"),
     ],
 )
 def test_a_name_without_an_answer_says_whose_fault_it_is(

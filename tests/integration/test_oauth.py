@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sync.domain.results import Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure
 from sync.domain.routing import Endpoint as Configuration
 from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
 from sync.http.secrets import environment_variable
@@ -112,7 +112,7 @@ def test_a_token_server_that_hangs_is_given_up_at_the_deadline(
     result = tokens.authorization(endpoint, HELD_BACK_SECONDS)
     assert time.monotonic() - started < 5
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.THEIRS)
+    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.RECEIVER)
 
 
 def test_whoever_waits_for_anothers_request_keeps_to_its_own_deadline(
@@ -127,7 +127,7 @@ def test_whoever_waits_for_anothers_request_keeps_to_its_own_deadline(
         server.gate.set()
         assert header(asking.result(10)) == "Bearer token-1"
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.THEIRS)
+    assert (result.error_kind, result.attribution) == (ErrorKind.TIMEOUT, Attribution.RECEIVER)
     assert server.asked == 1
 
 
@@ -169,7 +169,7 @@ def test_a_bad_answer_is_a_failure_to_be_retried(
     server.answer = answer
     result = tokens.authorization(endpoint, 1)
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (kind, Attribution.THEIRS)
+    assert (result.error_kind, result.attribution) == (kind, Attribution.RECEIVER)
     assert text in result.detail
     server.answer = None
     assert header(tokens.authorization(endpoint)).startswith("Bearer token-")

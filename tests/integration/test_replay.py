@@ -9,7 +9,7 @@ import pytest
 
 from sync.delivery.current_facts import MartUnreadable
 from sync.delivery.sender import DispatchLimits
-from sync.domain.results import Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure
 from sync.domain.retry import RetryPolicy, decide
 from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed
@@ -111,7 +111,7 @@ def test_a_fault_of_ours_does_not_use_up_a_replay(world: World) -> None:
 
 def _own_fault(world: World, webhook_id: str) -> Entry:
     row = world.row(webhook_id)
-    failure = Failure(ErrorKind.INTERNAL, Attribution.OURS, "no network")
+    failure = Failure(ErrorKind.INTERNAL, Attribution.SENDER, "no network")
     claimed = Claimed(
         webhook_id, "course_completion", 1, b"{}", 1, int(row["fence"]), row["replay_id"]
     )

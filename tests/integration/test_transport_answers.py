@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.transport import MAX_BODY_BYTES, Transport
 from sync.http.urls import Target
@@ -44,14 +44,14 @@ def test_an_endless_redirect_body_ends_at_the_cap():
 def test_retry_after_is_passed_on_as_sent():
     with Endpoint(answering(response("429 Slow", Retry_After="120"))) as endpoint:
         result = post(endpoint)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.retry_after == "120"
 
 
 def test_of_a_long_retry_after_the_first_128_characters_are_kept():
     with Endpoint(answering(response("503 Busy", Retry_After="1" * 200))) as endpoint:
         result = post(endpoint)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.retry_after == "1" * 128
 
 
@@ -60,7 +60,7 @@ def test_of_a_body_that_echoes_all_it_got_only_facts_are_kept():
     answer = response("400 Bad", echo, Content_Type="application/json; x=learner@example.com")
     with Endpoint(answering(answer)) as endpoint:
         result = post(endpoint, headers={"Authorization": "Bearer canary"})
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.excerpt == (
         "application/json, 159 bytes: error invalid learner ... learner ... token learner user id "
         "... learner ... email learner"
@@ -81,7 +81,7 @@ def test_a_huge_body_is_read_to_the_cap_and_the_answer_counts():
 
     with Endpoint(script) as endpoint:
         result = post(endpoint)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.status == 200
     assert result.excerpt == "no media type, 65536 bytes or more"
     # Socket buffers hold some megabytes; what matters is that it is not read on and on.
@@ -93,7 +93,7 @@ def test_a_compressed_bomb_is_never_unpacked():
     answer = response("200 OK", bomb, Content_Encoding="gzip")
     with Endpoint(answering(answer)) as endpoint:
         result = post(endpoint)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.excerpt == f"no media type, {len(bomb)} bytes, encoded"
 
 
@@ -114,7 +114,7 @@ def test_a_closed_port_is_a_failed_connection_of_theirs():
             f"http://127.0.0.1:{port}/", body=BODY, headers={}, deadline_seconds=5
         )
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+    assert (result.error_kind, result.attribution) == (ErrorKind.CONNECT, Attribution.RECEIVER)
     assert result.detail == "connection refused"
 
 

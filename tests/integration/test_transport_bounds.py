@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sync.domain.results import Answer, ErrorKind, Failure
+from sync.domain.responses import ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.transport import Transport
 from sync.http.urls import Target
@@ -195,4 +195,4 @@ def test_the_second_of_thousands_of_addresses_serves():
         transport_for(endpoint.port, addresses) as transport,
     ):
         result = transport.post(endpoint.url(NAME), body=BODY, headers={})
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sync.domain.results import Answer, ErrorKind, Failure
+from sync.domain.responses import ErrorKind, Failure, Response
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
@@ -23,7 +23,7 @@ def opened() -> Iterator[list[Transport]]:
         transport.close()
 
 
-def timed(endpoint: Endpoint, *, deadline_seconds: float) -> tuple[Answer | Failure, float]:
+def timed(endpoint: Endpoint, *, deadline_seconds: float) -> tuple[Response | Failure, float]:
     started = time.monotonic()
     result = post(endpoint, deadline_seconds=deadline_seconds)
     return result, time.monotonic() - started

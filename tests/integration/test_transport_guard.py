@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sync.domain.results import Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
 from sync.http.addresses import AddressPolicy
 from sync.http.resolver import ResolutionFailed
 from sync.http.transport import Transport

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sync.domain.results import Answer, AnswerWithBody, ErrorKind
+from sync.domain.responses import ErrorKind, Response, ResponseWithBody
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, kind_of, post, status_of, transport_to
@@ -50,7 +50,7 @@ def test_the_response_after_interim_ones_counts_and_the_connection_serves_on(bef
 def test_a_failure_after_an_interim_response_is_that_failure():
     with Endpoint(answering(interim(103) + response("503 Busy", Retry_After="7"))) as endpoint:
         result = post(endpoint)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert (result.status, result.retry_after, result.excerpt) == (503, "7", "no body")
 
 
@@ -153,5 +153,5 @@ def test_a_token_behind_an_interim_response_is_read():
         transport_to(("127.0.0.1", endpoint.port)) as transport,
     ):
         result = transport.post_for_body(endpoint.url(), body=b"{}", headers={})
-    assert isinstance(result, AnswerWithBody)
+    assert isinstance(result, ResponseWithBody)
     assert (result.status, result.body) == (200, b'{"access_token":"abc"}')

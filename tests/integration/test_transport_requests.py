@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.domain.results import Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure
 from sync.http.transport import Transport
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY, kind_of, post, status_of, transport_to
@@ -64,7 +64,7 @@ def test_a_header_that_would_split_the_message_is_our_own_fault_and_is_not_sent(
         result = post(endpoint, headers={"Authorization": "Bearer a\r\nx: y"})
     assert kind_of(result) is ErrorKind.INTERNAL
     assert isinstance(result, Failure)
-    assert result.attribution is Attribution.OURS
+    assert result.attribution is Attribution.SENDER
     assert endpoint.connections == 0
 
 

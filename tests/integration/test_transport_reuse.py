@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from sync.domain.results import AnswerWithBody, ErrorKind
+from sync.domain.responses import ErrorKind, ResponseWithBody
 from sync.http.deadline import Deadline
 from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.transport import Transport
@@ -357,6 +357,6 @@ def test_a_token_request_on_a_connection_that_has_gone_is_sent_again(
         transport = opened(endpoint)
         for _ in range(2):
             result = transport.post_for_body(endpoint.url(NAME), body=b"{}", headers={})
-            assert isinstance(result, AnswerWithBody)
+            assert isinstance(result, ResponseWithBody)
             assert result.body == b"fine"
         assert endpoint.connections == 2

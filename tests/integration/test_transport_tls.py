@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sync.domain.results import ErrorKind, Failure
+from sync.domain.responses import ErrorKind, Failure
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 from tests.support.tls import Authority

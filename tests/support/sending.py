@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sync.domain.results import Answer, ErrorKind, Failure
+from sync.domain.responses import ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
@@ -33,7 +33,7 @@ def post(
     ca_file: Path | None = None,
     headers: Mapping[str, str] | None = None,
     deadline_seconds: float = 10.0,
-) -> Answer | Failure:
+) -> Response | Failure:
     """One send by a transport of its own."""
     with transport_to((host, endpoint.port), ca_file=ca_file) as transport:
         return transport.post(
@@ -44,13 +44,13 @@ def post(
         )
 
 
-def kind_of(result: Answer | Failure) -> ErrorKind:
+def kind_of(result: Response | Failure) -> ErrorKind:
     """The error kind of what has to be a failure."""
     assert isinstance(result, Failure), result
     return result.error_kind
 
 
-def status_of(result: Answer | Failure) -> int:
+def status_of(result: Response | Failure) -> int:
     """The status of what has to be an answer."""
-    assert isinstance(result, Answer), result
+    assert isinstance(result, Response), result
     return result.status

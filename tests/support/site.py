@@ -10,19 +10,19 @@ from pathlib import Path
 
 from sync.delivery.dispatch import dispatch
 from sync.delivery.sender import DispatchLimits, DispatchReport
-from sync.domain.results import Answer, AnswerWithBody, Failure
+from sync.domain.responses import Failure, Response, ResponseWithBody
 from sync.ledger.steps import Step, nothing
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
 
 BATCH = 10
-OK = Answer(200, None, "")
+OK = Response(200, None, "")
 
 
 class Poster:
     """Answers as told, in this process; counts what it was sent."""
 
-    def __init__(self, answer: Callable[[str], Answer | Failure] = lambda url: OK) -> None:
+    def __init__(self, answer: Callable[[str], Response | Failure] = lambda url: OK) -> None:
         self.answer = answer
         self.sent: Counter[str] = Counter()
         """Requests by webhook id."""
@@ -31,7 +31,7 @@ class Poster:
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         with self.lock:
             self.sent[headers["webhook-id"]] += 1
             self.urls[url] += 1
@@ -39,7 +39,7 @@ class Poster:
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> AnswerWithBody | Failure:
+    ) -> ResponseWithBody | Failure:
         raise AssertionError("no endpoint here wants a token")
 
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
 from sync.http.oauth import Bearer, TokenSource
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 
 ENDPOINT = oauth_endpoint()
-DOWN = Failure(ErrorKind.CONNECT, Attribution.THEIRS, "connection refused")
+DOWN = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "connection refused")
 
 
 @dataclass
@@ -25,12 +25,12 @@ class Tokens:
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> AnswerWithBody | Failure:
+    ) -> ResponseWithBody | Failure:
         self.deadlines.append(deadline_seconds)
         if self.failure is not None:
             return self.failure
         content = {"access_token": f"token-{len(self.deadlines)}", "expires_in": self.expires_in}
-        return AnswerWithBody(200, json.dumps(content).encode())
+        return ResponseWithBody(200, json.dumps(content).encode())
 
 
 def source(tokens: Tokens, clock: HandClock | None = None) -> TokenSource:

@@ -12,7 +12,7 @@ from sync.delivery.bulkheads import Standing
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.pacing import Grant
 from sync.domain.payloads import PayloadFormat
-from sync.domain.results import Answer
+from sync.domain.responses import Response
 from sync.domain.retry import RetryPolicy, decide
 from sync.domain.routing import Endpoint, Region
 from sync.ledger.attempts import Attempt
@@ -52,7 +52,7 @@ def board(
 
 
 def attempt(status: int, retry_after: str | None = None) -> Attempt:
-    result = Answer(status, retry_after, "")
+    result = Response(status, retry_after, "")
     decision = decide(result, webhook_id="id-1", attempt_number=1, now=NOW, policy=RetryPolicy())
     return Attempt(
         claimed=CLAIMED, result=result, decision=decision, started_at=NOW, signing_key_ids=""

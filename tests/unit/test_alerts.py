@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.operations.alerts import (
     HOOK_SETTING,
     URL_SETTING,
@@ -25,20 +25,20 @@ URL = "https://hooks.example.com/T000/secret-token"
 class Poster:
     """Answers as it is told to."""
 
-    answer: Answer | Failure
+    answer: Response | Failure
     urls: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         self.urls.append(url)
         self.bodies.append(body)
         return self.answer
 
 
 def answered(status: int) -> Poster:
-    return Poster(Answer(status=status, retry_after=None, excerpt="", duration_ms=3))
+    return Poster(Response(status=status, retry_after=None, excerpt="", duration_ms=3))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_text_is_posted_in_the_form_that_chats_take() -> None:
     [
         (answered(404), "alert refused with status 404"),
         (
-            Poster(Failure(ErrorKind.CONNECT, Attribution.THEIRS, "no connection")),
+            Poster(Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "no connection")),
             "alert not sent",
         ),
     ],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.http.authorized import post_authorized
 from sync.http.oauth import TokenSource
 from tests.support.hand_clock import HandClock
@@ -26,13 +26,13 @@ class Webhooks:
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Answer | Failure:
+    ) -> Response | Failure:
         self.sent.append((headers.get("Authorization"), deadline_seconds))
         self.clock.now += self.seconds
-        return Answer(self.statuses[len(self.sent) - 1], None, "")
+        return Response(self.statuses[len(self.sent) - 1], None, "")
 
 
-def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Answer | Failure:
+def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Response | Failure:
     return post_authorized(
         webhooks,
         tokens,
@@ -60,7 +60,7 @@ def test_only_a_401_is_answered_with_one_new_token_and_one_more_try(
 ):
     webhooks = Webhooks(statuses)
     result = send(webhooks, source(Tokens()))
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.status == statuses[-1]
     assert [value for value, _ in webhooks.sent] == [f"Bearer {one}" for one in sent]
 
@@ -68,7 +68,7 @@ def test_only_a_401_is_answered_with_one_new_token_and_one_more_try(
 def test_a_401_to_an_endpoint_without_tokens_is_an_answer_like_others():
     webhooks = Webhooks([401])
     result = send(webhooks, source(Tokens()), oauth_endpoint(client_id=None))
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert webhooks.sent == [(None, 20)]
 
 
@@ -82,7 +82,7 @@ def test_a_401_at_the_end_of_the_deadline_leaves_the_new_token_to_the_next_attem
     webhooks = Webhooks([401, 200], seconds=19.5)
     tokens = source(Tokens())
     result = send(webhooks, tokens)
-    assert isinstance(result, Answer)
+    assert isinstance(result, Response)
     assert result.status == 401
     assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
 
@@ -97,7 +97,7 @@ def test_a_secret_lost_during_a_run_charges_nobody():
     webhooks = Webhooks([200])
     result = send(webhooks, TokenSource(Tokens(), secrets_for()))
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert (result.error_kind, result.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert result.reached is Reached.NOT_CONFIGURED, "no attempt, so none is logged"
     assert not webhooks.sent
 

@@ -10,7 +10,7 @@ import requests
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
-from sync.domain.results import Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
 from sync.http.deadline import Deadline
 from sync.http.failures import classify, is_unconnected, reached
 from sync.http.pinned import PinnedAdapter
@@ -39,14 +39,14 @@ NO_ROUTE = {"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
 @pytest.mark.parametrize("number", [getattr(errno, name) for name in OURS])
 def test_no_network_and_no_room_for_a_socket_are_ours(number: int):
     failure = judge(wrapped(OSError(number, "text")))
-    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert errno.errorcode[number] in failure.detail
 
 
 @pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET])
 def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
     failure = judge(wrapped(OSError(number, "text")))
-    assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.RECEIVER)
 
 
 @pytest.mark.parametrize("name", sorted({*OURS, *NO_ROUTE}))
@@ -59,9 +59,13 @@ def test_what_says_that_there_is_no_way_to_a_host_is_told_from_what_says_nothing
 def test_an_endpoint_with_ipv6_only_is_theirs_where_there_is_none():
     for number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
         failure = judge(wrapped(OSError(number, "text")), is_ipv6=True)
-        assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.THEIRS)
+        assert (failure.error_kind, failure.attribution) == (
+            ErrorKind.CONNECT,
+            Attribution.RECEIVER,
+        )
     assert (
-        judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution is Attribution.OURS
+        judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution
+        is Attribution.SENDER
     )
 
 
@@ -75,7 +79,7 @@ def test_after_the_deadline_every_error_is_the_deadline():
 
 def test_what_nobody_foresaw_is_ours():
     failure = judge(ValueError("canary"))
-    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.OURS)
+    assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert "canary" not in failure.detail
 
 

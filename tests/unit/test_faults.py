@@ -8,26 +8,26 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.delivery.faults import SUSPICIOUS_HOSTS, Judged, count_hosts, judge_by_evidence
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.domain.retry import RetryPolicy, decide
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Claimed
 
 NOW = datetime(2026, 3, 12, 8, 0)
 LATER = NOW + timedelta(seconds=1)
-OK = Answer(200, None, "")
+OK = Response(200, None, "")
 
 
 def failure(
     *hosts: str,
     kind: ErrorKind = ErrorKind.TIMEOUT,
     reached: Reached = Reached.NOTHING,
-    attribution: Attribution = Attribution.THEIRS,
+    attribution: Attribution = Attribution.RECEIVER,
 ) -> Failure:
     return Failure(kind, attribution, "no text counts", reached=reached, hosts=frozenset(hosts))
 
 
-def attempt(endpoint_id: int, result: Answer | Failure, *, started_at: datetime = NOW) -> Attempt:
+def attempt(endpoint_id: int, result: Response | Failure, *, started_at: datetime = NOW) -> Attempt:
     claimed = Claimed(f"id-{endpoint_id}", "course_completion", endpoint_id, b"{}", 0, 1)
     decision = decide(result, webhook_id="id", attempt_number=1, now=NOW, policy=RetryPolicy())
     return Attempt(
@@ -75,7 +75,7 @@ def test_many_silent_hosts_are_our_outage_only_when_the_canary_is_silent_too(
     assert judged.is_own_network_down is is_ours
     assert charged(judged) == [not is_ours] * 3
     assert {one.decision.attribution for one in judged.attempts} == {
-        Attribution.OURS if is_ours else Attribution.THEIRS
+        Attribution.SENDER if is_ours else Attribution.RECEIVER
     }
 
 
@@ -109,13 +109,13 @@ PROOFS = {
     "handshake failed": failure("x", kind=ErrorKind.TLS, reached=Reached.HOST),
     "unknown name": failure("x", kind=ErrorKind.DNS, reached=Reached.NAME_SERVER),
     "answered": OK,
-    "answered with an error": Answer(502, None, ""),
+    "answered with an error": Response(502, None, ""),
 }
 
 
 @pytest.mark.parametrize("proof", [pytest.param(one, id=name) for name, one in PROOFS.items()])
 def test_what_proves_that_our_network_works_is_charged_however_many_there_are(
-    proof: Answer | Failure,
+    proof: Response | Failure,
 ) -> None:
     attempts = [attempt(n, proof) for n in range(SUSPICIOUS_HOSTS + 2)]
     judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
@@ -123,7 +123,7 @@ def test_what_proves_that_our_network_works_is_charged_however_many_there_are(
 
 
 @pytest.mark.parametrize("proof", [pytest.param(one, id=name) for name, one in PROOFS.items()])
-def test_one_proof_makes_the_silence_of_others_meanwhile_theirs(proof: Answer | Failure) -> None:
+def test_one_proof_makes_the_silence_of_others_meanwhile_theirs(proof: Response | Failure) -> None:
     attempts = [*silent(1, 2, 3), attempt(4, proof, started_at=LATER)]
     judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
     assert charged(judged) == [True] * 4
@@ -153,7 +153,7 @@ def test_of_an_outage_that_began_in_mid_run_only_what_came_after_it_is_not_charg
 
 
 def no_way(n: int, *, attribution: Attribution) -> Attempt:
-    kind = ErrorKind.INTERNAL if attribution is Attribution.OURS else ErrorKind.CONNECT
+    kind = ErrorKind.INTERNAL if attribution is Attribution.SENDER else ErrorKind.CONNECT
     host = f"{n}.example.com"
     return attempt(n, failure(host, kind=kind, reached=Reached.NO_ROUTE, attribution=attribution))
 
@@ -161,10 +161,10 @@ def no_way(n: int, *, attribution: Attribution) -> Attempt:
 @pytest.mark.parametrize(
     ("canary", "attribution", "is_ours"),
     [
-        pytest.param(False, Attribution.OURS, True, id="none, and the canary is silent"),
-        pytest.param(None, Attribution.OURS, True, id="none, and no canary"),
-        pytest.param(False, Attribution.THEIRS, True, id="not to them, and the canary is silent"),
-        pytest.param(None, Attribution.THEIRS, False, id="not to them, and no canary"),
+        pytest.param(False, Attribution.SENDER, True, id="none, and the canary is silent"),
+        pytest.param(None, Attribution.SENDER, True, id="none, and no canary"),
+        pytest.param(False, Attribution.RECEIVER, True, id="not to them, and the canary is silent"),
+        pytest.param(None, Attribution.RECEIVER, False, id="not to them, and no canary"),
     ],
 )
 def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may_have_said_so(
@@ -191,13 +191,16 @@ def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may
     [
         pytest.param(
             failure(
-                "x", kind=ErrorKind.INTERNAL, reached=Reached.NO_ROUTE, attribution=Attribution.OURS
+                "x",
+                kind=ErrorKind.INTERNAL,
+                reached=Reached.NO_ROUTE,
+                attribution=Attribution.SENDER,
             ),
             ErrorKind.CONNECT,
             id="no way to one host",
         ),
         pytest.param(
-            failure("x", kind=ErrorKind.DNS, attribution=Attribution.OURS),
+            failure("x", kind=ErrorKind.DNS, attribution=Attribution.SENDER),
             ErrorKind.DNS,
             id="no response to one name",
         ),
@@ -209,17 +212,17 @@ def test_what_was_taken_for_ours_is_charged_once_our_network_is_proven_to_work(
     """Else a customer whose network is gone would be tried every half minute for ever."""
     one, *_ = evidence(attempt(1, result)).attempts
     assert one.is_charged
-    assert (one.decision.error_kind, one.decision.attribution) == (kind, Attribution.THEIRS)
+    assert (one.decision.error_kind, one.decision.attribution) == (kind, Attribution.RECEIVER)
 
 
 def test_no_way_to_one_host_is_ours_while_nothing_proves_that_our_network_works() -> None:
-    judged = judge([no_way(1, attribution=Attribution.OURS)], canary=False)
+    judged = judge([no_way(1, attribution=Attribution.SENDER)], canary=False)
     assert charged(judged) == [False]
     assert not judged.is_changed
 
 
 def test_what_never_left_this_process_is_ours_whoever_else_responds() -> None:
     no_socket = failure(
-        "x", kind=ErrorKind.INTERNAL, reached=Reached.NOT_TRIED, attribution=Attribution.OURS
+        "x", kind=ErrorKind.INTERNAL, reached=Reached.NOT_TRIED, attribution=Attribution.SENDER
     )
     assert charged(judge([attempt(1, no_socket), attempt(2, OK)], canary=True)) == [False, True]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
 from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
 from sync.http.secrets import SecretStore
 from tests.support.hand_clock import HandClock
@@ -67,7 +67,7 @@ def test_a_failed_early_renewal_goes_unnoticed_and_is_not_repeated_at_once():
     clock.now += 20
     failure = tokens.authorization(ENDPOINT)
     assert failure == Failure(
-        ErrorKind.CONNECT, Attribution.THEIRS, "token endpoint: connection refused"
+        ErrorKind.CONNECT, Attribution.RECEIVER, "token endpoint: connection refused"
     )
 
 
@@ -92,7 +92,7 @@ def test_an_early_renewal_lets_the_others_go_on_with_the_old_token():
     class Slow(Tokens):
         def post_for_body(
             self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-        ) -> AnswerWithBody | Failure:
+        ) -> ResponseWithBody | Failure:
             if self.deadlines:
                 asked.set()
                 gate.wait(30)
@@ -118,7 +118,7 @@ def test_a_token_request_that_breaks_off_leaves_nobody_waiting():
     class Broken(Tokens):
         def post_for_body(
             self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-        ) -> AnswerWithBody | Failure:
+        ) -> ResponseWithBody | Failure:
             raise KeyboardInterrupt
 
     tokens = source(Broken())
@@ -193,7 +193,7 @@ def test_a_complete_configuration_has_no_problem():
 def test_no_repr_shows_a_token_or_a_secret():
     tokens = source(Tokens())
     shown = (
-        f"{tokens.authorization(ENDPOINT)!r} {vars(tokens)!r} {AnswerWithBody(200, b'canary')!r}"
+        f"{tokens.authorization(ENDPOINT)!r} {vars(tokens)!r} {ResponseWithBody(200, b'canary')!r}"
     )
     shown += "".join(repr(vars(slot)) for slot in tokens._slots.values())
     assert "token-1" not in shown

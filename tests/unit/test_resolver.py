@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sync.domain.results import Attribution, Reached
+from sync.domain.responses import Attribution, Reached
 from sync.http.resolver import ResolutionFailed, SystemResolver, parse_canary
 from sync.http.urls import Target
 from tests.support.waiting import wait_until
@@ -53,7 +53,7 @@ def test_a_name_that_does_not_exist_is_theirs(code: str, canary: str | None):
     lookup = failing_with(getattr(socket, code), for_all=True)
     with pytest.raises(ResolutionFailed, match="does not exist") as caught:
         SystemResolver(canary=canary, lookup=lookup)(TARGET, 5)
-    assert caught.value.attribution is Attribution.THEIRS
+    assert caught.value.attribution is Attribution.RECEIVER
     assert caught.value.reached is Reached.NAME_SERVER, "which proves that our network works"
 
 
@@ -73,9 +73,9 @@ def test_a_canary_is_an_absolute_name_or_an_address(text: str, name: str, port: 
 @pytest.mark.parametrize(
     ("canary", "for_all", "attribution"),
     [
-        (CANARY, True, Attribution.OURS),
-        (CANARY, False, Attribution.THEIRS),
-        (None, True, Attribution.THEIRS),
+        (CANARY, True, Attribution.SENDER),
+        (CANARY, False, Attribution.RECEIVER),
+        (None, True, Attribution.RECEIVER),
     ],
 )
 def test_no_answer_is_ours_only_when_the_canary_has_none_either(
@@ -120,7 +120,7 @@ def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
             resolver(TARGET, 0.05)
         attributions.append(caught.value.attribution)
     assert len(started) == 2
-    assert attributions == [Attribution.THEIRS] * 2 + [Attribution.OURS] * 2
+    assert attributions == [Attribution.RECEIVER] * 2 + [Attribution.SENDER] * 2
     release.set()
 
 

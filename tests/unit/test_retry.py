@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.results import Answer, Attribution, ErrorKind, Failure
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.retry import (
     LONG_STEPS,
     STANDARD_STEPS,
@@ -38,7 +38,7 @@ POLICY = RetryPolicy()
 
 
 def after(
-    result: Answer | Failure,
+    result: Response | Failure,
     attempt_number: int = 1,
     policy: RetryPolicy = POLICY,
     now: datetime = NOW,
@@ -49,11 +49,11 @@ def after(
     )
 
 
-def answer(status: int, retry_after: str | None = None) -> Answer:
-    return Answer(status, retry_after, "", 5)
+def answer(status: int, retry_after: str | None = None) -> Response:
+    return Response(status, retry_after, "", 5)
 
 
-def failed(kind: ErrorKind, attribution: Attribution = Attribution.THEIRS) -> Failure:
+def failed(kind: ErrorKind, attribution: Attribution = Attribution.RECEIVER) -> Failure:
     return Failure(kind, attribution, "detail")
 
 
@@ -73,7 +73,7 @@ def test_other_answers_are_retried_and_leave_the_endpoint_alone(status: int):
     decision = after(answer(status))
     assert timedelta(seconds=4) <= wait_of(decision) <= timedelta(seconds=6)
     assert decision.effect == NoEffect()
-    assert (decision.signal, decision.attribution) == (Signal.FAILURE, Attribution.THEIRS)
+    assert (decision.signal, decision.attribution) == (Signal.FAILURE, Attribution.RECEIVER)
     expected = ErrorKind.REDIRECT if 300 <= status < 400 else ErrorKind.HTTP
     assert decision.error_kind is expected
 
@@ -153,7 +153,7 @@ def test_a_fault_of_theirs_is_charged_and_one_of_ours_is_not(kind: ErrorKind):
     theirs = after(failed(kind))
     assert wait_of(theirs) <= timedelta(seconds=6)
     assert (theirs.signal, theirs.error_kind) == (Signal.FAILURE, kind)
-    ours = after(failed(kind, Attribution.OURS))
+    ours = after(failed(kind, Attribution.SENDER))
     assert isinstance(ours.outcome, RetryAt)
     assert not ours.outcome.charged
     assert timedelta(seconds=30) <= ours.outcome.at - NOW <= timedelta(seconds=36)
@@ -162,7 +162,7 @@ def test_a_fault_of_theirs_is_charged_and_one_of_ours_is_not(kind: ErrorKind):
 
 def test_a_fault_of_ours_never_ends_an_event():
     last = len(STANDARD_STEPS)
-    ours = after(failed(ErrorKind.INTERNAL, Attribution.OURS), attempt_number=last)
+    ours = after(failed(ErrorKind.INTERNAL, Attribution.SENDER), attempt_number=last)
     assert isinstance(ours.outcome, RetryAt)
     theirs = after(failed(ErrorKind.CONNECT), attempt_number=last)
     assert theirs.outcome == Dead(DeadReason.ATTEMPTS_EXHAUSTED)
@@ -205,7 +205,7 @@ def test_the_window_is_as_long_as_documented(
 def test_an_outage_of_ours_in_the_middle_costs_no_attempt():
     now, charged = NOW, 0
     for tick in range(100):
-        result = failed(ErrorKind.INTERNAL, Attribution.OURS) if tick % 5 else answer(500)
+        result = failed(ErrorKind.INTERNAL, Attribution.SENDER) if tick % 5 else answer(500)
         outcome = after(result, charged + 1, now=now).outcome
         if isinstance(outcome, Dead):
             break

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.results import AnswerWithBody, Attribution, ErrorKind, Failure, Reached
+from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, ResponseWithBody
 from sync.http.token_responses import Grant, read_grant
 
 
 def read(content: object, status: int = 200) -> Grant | Failure:
-    return read_grant(AnswerWithBody(status, json.dumps(content).encode()))
+    return read_grant(ResponseWithBody(status, json.dumps(content).encode()))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_token_without_a_word_on_its_life_is_kept_for_five_minutes():
 
 def test_a_number_of_thousands_of_digits_spoils_nothing():
     body = b'{"access_token":"abc","expires_in":' + b"9" * 5_000 + b"}"
-    assert read_grant(AnswerWithBody(200, body)) == Grant("abc", 86_400)
+    assert read_grant(ResponseWithBody(200, body)) == Grant("abc", 86_400)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_whatever_else_stands_beside_a_token_is_no_obstacle(more: object, status
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_is_no_obstacle(encoding: str):
     body = json.dumps({"access_token": "abc"}).encode(encoding)
-    assert read_grant(AnswerWithBody(200, body)) == Grant("abc", 300)
+    assert read_grant(ResponseWithBody(200, body)) == Grant("abc", 300)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_an_answer_without_a_usable_token_is_the_token_endpoints_failure(
 ):
     result = read(content)
     assert isinstance(result, Failure)
-    assert (result.error_kind, result.attribution) == (ErrorKind.HTTP, Attribution.THEIRS)
+    assert (result.error_kind, result.attribution) == (ErrorKind.HTTP, Attribution.RECEIVER)
     assert text in result.detail
 
 
@@ -136,7 +136,7 @@ def test_an_answer_without_a_usable_token_is_the_token_endpoints_failure(
     ],
 )
 def test_a_body_that_is_no_whole_json_object_is_refused(body: bytes):
-    result = read_grant(AnswerWithBody(200, body))
+    result = read_grant(ResponseWithBody(200, body))
     assert isinstance(result, Failure)
     assert "no whole JSON object" in result.detail
 
@@ -181,4 +181,4 @@ def test_a_token_may_be_as_long_as_a_header_may():
 
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_body_breaks_the_reader(body: bytes, status: int):
-    assert isinstance(read_grant(AnswerWithBody(status, body)), Failure)
+    assert isinstance(read_grant(ResponseWithBody(status, body)), Failure)

@@ -1,4 +1,4 @@
-"""What came of one attempt to send. Classified once, where the bytes meet the network."""
+"""The result of one attempt to send, classified once, by the HTTP client."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ class ErrorKind(StrEnum):
     DNS = "E_DNS"
     """The name did not resolve."""
     CONNECT = "E_CONNECT"
-    """No connection, or it broke before an answer."""
+    """No connection, or it broke before a response."""
     TLS = "E_TLS"
     """The handshake failed or the certificate is not to be trusted."""
     TIMEOUT = "E_TIMEOUT"
-    """No answer began before the deadline."""
+    """No response began before the deadline."""
     HTTP = "E_HTTP"
-    """An answer that is no success, or none that HTTP knows."""
+    """A response that is not a success, or not HTTP."""
     REDIRECT = "E_REDIRECT"
     """The endpoint points elsewhere; nothing is ever followed."""
     TOO_SLOW = "E_TOO_SLOW"
-    """An answer began but its head did not end before the deadline."""
+    """A response began but its headers did not end before the deadline."""
     INVALID_TARGET = "E_INVALID_TARGET"
     """The address policy refused the target; nothing was sent."""
     INTERNAL = "E_INTERNAL"
-    """A fault on the sender's side."""
+    """A sender error."""
 
 
 class Reached(StrEnum):
-    """How far a request came: the evidence by which a failure is theirs or ours.
+    """How far a request came: the evidence for whose failure it is.
 
-    Set where the bytes meet the network, never guessed from a text.
+    Set by the HTTP client, never guessed from a message.
     """
 
     NOT_CONFIGURED = "not_configured"
@@ -40,30 +40,30 @@ class Reached(StrEnum):
     NOT_TRIED = "not_tried"
     """Nothing left this process: refused by a rule, no free socket."""
     NO_ROUTE = "no_route"
-    """The operating system knows no way to the host, or was told that there is none."""
+    """The operating system knows no route to the host, or was told that there is none."""
     NOTHING = "nothing"
     """Neither the host nor a name server responded: it may be down, or our own network."""
     NAME_SERVER = "name_server"
     """A name server said that the name does not exist, so our network works."""
     HOST = "host"
-    """A connection came about or was refused, so our network works."""
+    """A connection was made or refused, so our network works."""
 
     @property
     def proves_network(self) -> bool:
-        """Whether it could not have come so far without a working network of ours."""
+        """Whether it shows that our own network works."""
         return self in (Reached.NAME_SERVER, Reached.HOST)
 
 
 class Attribution(StrEnum):
-    """Whose fault a failure is; ours never uses up a customer's attempts."""
+    """Whose failure it is. A sender error never uses up a receiver's attempts."""
 
-    OURS = "ours"
-    THEIRS = "theirs"
+    SENDER = "ours"
+    RECEIVER = "theirs"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The head of an HTTP answer arrived whole, whatever became of its body."""
+class Response:
+    """The head of an HTTP response arrived whole, whatever became of its body."""
 
     status: int
     retry_after: str | None
@@ -74,8 +74,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class AnswerWithBody:
-    """An answer whose body the caller needs, and which holds no excerpt: it may be a secret."""
+class ResponseWithBody:
+    """A response whose body the caller needs, without an excerpt: it may be a secret."""
 
     status: int
     body: bytes = field(repr=False)
@@ -85,7 +85,7 @@ class AnswerWithBody:
 
 @dataclass(frozen=True)
 class Failure:
-    """No answer. ``detail`` is fit for a customer: no address, no URL, no secret."""
+    """No response. ``detail`` is fit for a customer: no address, no URL, no secret."""
 
     error_kind: ErrorKind
     attribution: Attribution
@@ -93,4 +93,4 @@ class Failure:
     duration_ms: int = 0
     reached: Reached = Reached.NOTHING
     hosts: frozenset[str] = field(default=frozenset(), repr=False)
-    """The name that was looked up, and its addresses: what tells one dead host from many."""
+    """The name that was looked up, and its addresses: tells one dead host from many."""

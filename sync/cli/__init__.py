@@ -12,6 +12,7 @@ import sys
 
 import typer
 
+from sync import logs
 from sync.cli import (
     backfills,
     endpoint_settings,
@@ -26,7 +27,6 @@ from sync.cli import (
 from sync.cli.common import err, plain
 from sync.cli.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
-from sync.observability import event_log
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,8 +54,8 @@ app.add_typer(warehouse_app, name="warehouse")
 def main() -> None:
     """Run a command; turn the errors of this package into a line and an exit code."""
     try:
-        event_log.start(os.environ, stream=sys.stderr)
-        with event_log.of_command(sys.argv[1:]):
+        logs.configure(os.environ, stream=sys.stderr)
+        with logs.command_logged(sys.argv[1:]):
             app()
     except ConfigurationError as error:
         err.print(f"[bold red]error:[/] {plain(error)}", soft_wrap=True)

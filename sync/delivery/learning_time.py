@@ -14,9 +14,8 @@ from enum import StrEnum
 from sync.delivery.sessions import OwnSession, Session, SharedSession
 from sync.delivery.ttl_cache import TtlCache
 from sync.errors import ConfigurationError, SyncError
-from sync.observability.instruments import LOOKUP_DURATION
-from sync.observability.telemetry import timed
 from sync.settings import WarehouseSettings
+from sync.telemetry import LOOKUP_DURATION, timed
 from sync.warehouse import (
     NoAnswer,
     RelationMissing,

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from sync import logs, telemetry
 from sync.delivery.flag import flag_settings
 from sync.errors import ConfigurationError
 from sync.http.network import canary, network_policy, refusal_of
-from sync.observability import event_log, telemetry
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING
 from sync.settings import load_settings
 
@@ -34,7 +34,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
     canary(settings, environ)
     flag_settings(environ)
     activated_at(environ)
-    event_log.form_and_level(environ)
+    logs.format_and_level(environ)
     for name in telemetry.ENDPOINT_SETTINGS:
         value = environ.get(name, "")
         if value and not value.startswith(("http://", "https://")):

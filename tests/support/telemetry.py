@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import NoOpMeterProvider, _internal
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-
-from sync.observability import telemetry
-from sync.observability.instruments import Instrument
-from sync.observability.telemetry_otel import OpenTelemetry
+from opentelemetry.trace import NoOpTracerProvider
 
 Labels = tuple[tuple[str, object], ...]
 
@@ -26,19 +26,21 @@ class Heard:
     reader: InMemoryMetricReader
     exporter: InMemorySpanExporter
 
-    def points(self, instrument: Instrument) -> dict[Labels, float]:
-        """By attributes: the sum of a counter, the count of a histogram, the value of a gauge."""
+    def metrics(self) -> dict[str, Metric]:
+        """By name."""
         data = self.reader.get_metrics_data()
+        resources = data.resource_metrics if data else []
+        scopes = [scope for resource in resources for scope in resource.scope_metrics]
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def points(self, name: str) -> dict[Labels, float]:
+        """By attributes: the sum of a counter, the count of a histogram, the value of a gauge."""
         found: dict[Labels, float] = {}
-        for resource in data.resource_metrics if data else []:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    if metric.name == instrument.name:
-                        assert metric.unit == instrument.unit
-                        for point in metric.data.data_points:
-                            labels = tuple(sorted((point.attributes or {}).items()))
-                            number = getattr(point, "count", None)
-                            found[labels] = number if number is not None else point.value  # pyright: ignore[reportAttributeAccessIssue]
+        metric = self.metrics().get(name)
+        for point in metric.data.data_points if metric else []:
+            labels = tuple(sorted((point.attributes or {}).items()))
+            number = getattr(point, "count", None)
+            found[labels] = number if number is not None else point.value  # pyright: ignore[reportAttributeAccessIssue]
         return found
 
     def spans(self) -> Counter[str]:
@@ -56,14 +58,30 @@ class Heard:
 def listening() -> Iterator[Heard]:
     """Hear what this process says, with the SDK's own readers."""
     heard = Heard(InMemoryMetricReader(), InMemorySpanExporter())
-    speaking = OpenTelemetry(
-        readers=[heard.reader],
-        spans=[SimpleSpanProcessor(heard.exporter)],
-        resource=Resource.create({}),
-    )
-    before = telemetry.use(speaking)
-    try:
+    traces = TracerProvider()
+    traces.add_span_processor(SimpleSpanProcessor(heard.exporter))
+    with nobody_listens():
+        metrics.set_meter_provider(MeterProvider([heard.reader]))
+        trace.set_tracer_provider(traces)
         yield heard
+
+
+@contextmanager
+def nobody_listens() -> Iterator[None]:
+    """Whatever the block sets up, the next test finds silence."""
+    _forget()
+    try:
+        yield
     finally:
-        telemetry.use(before)
-        speaking.close()
+        for provider in (metrics.get_meter_provider(), trace.get_tracer_provider()):
+            getattr(provider, "shutdown", lambda: None)()
+        _forget()
+        metrics.set_meter_provider(NoOpMeterProvider())
+        trace.set_tracer_provider(NoOpTracerProvider())
+        _forget()
+
+
+def _forget() -> None:
+    # A process may set its providers once; tests take turns in one process.
+    _internal._METER_PROVIDER_SET_ONCE._done = False
+    trace._TRACER_PROVIDER_SET_ONCE._done = False

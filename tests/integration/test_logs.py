@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from sync import logs
 from sync.delivery.dispatch import dispatch
 from sync.errors import ConfigurationError
 from sync.http.transport import Transport
-from sync.observability import event_log
 from sync.operations.watching import MOST_LINES, Watch
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
@@ -44,7 +44,7 @@ def lines(text: str) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def quiet_again() -> Iterator[None]:
     yield
-    event_log.start(NO_SETTING)
+    logs.configure(NO_SETTING)
 
 
 def test_each_failure_is_one_json_line_with_run_webhook_endpoint_and_outcome(
@@ -99,13 +99,13 @@ def test_neither_lines_nor_metrics_nor_spans_name_a_learner_or_a_secret(
 
 def test_a_field_that_has_no_place_in_a_line_is_refused() -> None:
     with pytest.raises(ValueError, match="email"):
-        event_log.tell("x", email="learner@example.com")
+        logs.write("x", email="learner@example.com")
 
 
 def test_a_hundred_thousand_failures_do_not_flood_the_log(
     warehouse: Warehouse, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    event_log.start({"LTW_LOG_FORMAT": "json"})
+    logs.configure({"LTW_LOG_FORMAT": "json"})
     watch = Watch("run-1", lines=MOST_LINES - 1)
     with Transport(policy=run.policy) as transport:
         report = dispatch(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
@@ -122,13 +122,13 @@ def test_a_hundred_thousand_failures_do_not_flood_the_log(
 )
 def test_a_setting_that_means_nothing_is_named(setting: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=setting):
-        event_log.start({"LTW_LOG_FORMAT": "json", setting: value})
+        logs.configure({"LTW_LOG_FORMAT": "json", setting: value})
 
 
 def test_a_line_of_dagster_tells_its_run_and_step() -> None:
     record = logging.LogRecord("dagster", logging.INFO, "", 0, "run - step - said", None, None)
     record.dagster_meta = {"run_id": "r1", "step_key": "s1", "orig_message": "said"}
-    line = json.loads(event_log.JsonFormatter().format(record))
+    line = json.loads(logs.json_formatter().format(record))
     assert (line["run_id"], line["step"], line["message"]) == ("r1", "s1", "said")
 
 

@@ -1,0 +1,144 @@
+"""Structured logs: one JSON line per event, for machines that collect them.
+
+Text stays the default, since people read a terminal: then no line is written at all. The lines go
+to standard output through ``logging``; structlog makes them JSON.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from sync.errors import ConfigurationError
+
+FORMAT_SETTING = "LTW_LOG_FORMAT"
+LEVEL_SETTING = "LTW_LOG_LEVEL"
+LOGGER = logging.getLogger("learning_time_webhooks")
+"""Not below ``sync``: Dagster keeps what is logged there in its database, and lines for each
+webhook would fill it."""
+FIELDS = (
+    "event",
+    "run_id",
+    "webhook_id",
+    "endpoint_id",
+    "outcome",
+    "reason",
+    "status",
+    "error_kind",
+    "attempt",
+    "duration_ms",
+    "count",
+    "command",
+    "exit_code",
+)
+"""What a line may carry beside time, level, logger and message. Nothing else gets through, so that
+no caller can put a learner into a log by mistake."""
+
+
+def json_formatter() -> logging.Formatter:
+    """One JSON object a line. Dagster's instance names this function for the lines of its runs."""
+    from structlog import processors, stdlib
+
+    return stdlib.ProcessorFormatter(
+        processors=[
+            processors.EventRenamer("message"),  # `event` is one of our fields
+            stdlib.ExtraAdder(allow=FIELDS),
+            processors.TimeStamper(fmt="iso", key="time"),
+            stdlib.add_log_level,
+            stdlib.add_logger_name,
+            _bounded,
+            processors.JSONRenderer(ensure_ascii=False),
+        ]
+    )
+
+
+def _bounded(_: object, __: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line that have a value; of Dagster's own its run, job and step as well.
+
+    An exception becomes its type and text, without local values.
+    """
+    record = line["_record"]
+    from_dagster = getattr(record, "dagster_meta", None)
+    if isinstance(from_dagster, Mapping):
+        line.update(
+            run_id=from_dagster.get("run_id"),
+            job=from_dagster.get("job_name"),
+            step=from_dagster.get("step_key"),
+            message=from_dagster.get("orig_message") or line["message"],
+        )
+    if record.exc_info and record.exc_info[0] is not None:
+        line["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+    shown = ("time", "level", "logger", *FIELDS, "job", "step", "message", "error")
+    return {name: line[name] for name in shown if line.get(name) is not None}
+
+
+def format_and_level(environ: Mapping[str, str]) -> tuple[str, str]:
+    """What the environment says of the format of lines and of the lowest level.
+
+    Raises:
+        ConfigurationError: one of the settings has a value that means nothing; names it.
+    """
+    form = environ.get(FORMAT_SETTING) or "text"
+    if form not in ("text", "json"):
+        raise ConfigurationError(f"{FORMAT_SETTING} is {form!r}; it must be 'json' or 'text'")
+    level = (environ.get(LEVEL_SETTING) or "INFO").upper()
+    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ConfigurationError(
+            f"{LEVEL_SETTING} is {level!r}; it must be DEBUG, INFO, WARNING or ERROR"
+        )
+    return form, level
+
+
+def configure(environ: Mapping[str, str], *, stream: TextIO | None = None) -> None:
+    """Write events, or none, as the environment says.
+
+    Raises:
+        ConfigurationError: one of the settings has a value that means nothing; names it.
+    """
+    form, level = format_and_level(environ)
+    LOGGER.propagate = False
+    if form == "text":
+        LOGGER.handlers = [logging.NullHandler()]
+        LOGGER.setLevel(logging.CRITICAL)
+        return
+    # Not the stream of the import: Dagster redirects the standard output of a step.
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(json_formatter())
+    LOGGER.handlers = [handler]
+    LOGGER.setLevel(level)
+
+
+def write(message: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """One event. Fields that are not in ``FIELDS`` are refused, so that a review sees new ones.
+
+    Raises:
+        ValueError: a field has no place in a line; a mistake of the caller.
+    """
+    unknown = fields.keys() - set(FIELDS)
+    if unknown:
+        raise ValueError(f"no field of a log line: {', '.join(sorted(unknown))}")
+    LOGGER.log(level, message, extra=fields)
+
+
+@contextmanager
+def command_logged(arguments: Sequence[str]) -> Iterator[None]:
+    """Write one event at the end of a command: its name and exit code, never its arguments."""
+    words = [word for word in arguments[:2] if word.isalpha() or "-" in word.strip("-")]
+    name = " ".join(words if words[:1] in (["endpoints"], ["warehouse"]) else words[:1])
+    started, code = time.monotonic(), 0
+    try:
+        yield
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    except BaseException as error:
+        code = 2 if isinstance(error, ConfigurationError) else 1
+        raise
+    finally:
+        took = round((time.monotonic() - started) * 1_000)
+        text = f"command {name or 'help'} ended"
+        write(text, event="command", command=name, exit_code=code, duration_ms=took)

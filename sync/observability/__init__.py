@@ -1,1 +1,0 @@
-"""Structured logs; metrics and traces as an extra."""

@@ -1,4 +1,4 @@
-"""The cures of ``sync.local.embedded.server``: each of the stock server's traps, and its mend."""
+"""The fixes of ``sync.local.embedded.server``: one for each of the stock server's traps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.dialect import parse_one
+from fakesnow.instance import FakeSnow
 
 from sync.errors import ConfigurationError
 from sync.local.embedded.lifecycle import (
@@ -22,7 +25,7 @@ from sync.local.embedded.lifecycle import (
     status,
     stop,
 )
-from sync.local.embedded.server import KEPT_RESULTS, BoundedResults
+from sync.local.embedded.server import KEPT_RESULTS, Columns, Newest, Translations
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, WarehouseUnavailable, open_warehouse
 from tests.support.stalling_proxy import StallingProxy
@@ -94,12 +97,60 @@ def test_concurrent_updates_of_one_row_wait_instead_of_failing(
 
 
 def test_only_the_newest_results_are_kept() -> None:
-    results = BoundedResults()
+    results = Newest(KEPT_RESULTS)
     for number in range(KEPT_RESULTS + 5):
         results[str(number)] = number
     assert len(results) == KEPT_RESULTS
     assert "4" not in results
     assert "5" in results
+
+
+def test_a_repeated_statement_is_translated_once() -> None:
+    texts: list[str] = []
+    known = Translations(FakeSnowflakeCursor, lambda text: texts.append(text) or parse_one(text))
+    cursor = FakeSnow().connect("ANALYTICS").cursor()
+    (first,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
+    (second,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
+    assert second is first
+    assert known.translated(cursor, second, ["2026-03-04"]) is first
+    assert len(texts) == 1
+
+
+def test_a_statement_that_is_repeated_sees_the_tables_and_binds_of_its_time(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.execute("create schema raw.scratch")
+    for column in ("one", "other"):
+        warehouse.execute(f"create or replace table raw.scratch.source as select 7 as {column}")
+        warehouse.execute(
+            "create or replace table raw.scratch.target (n number) as"
+            " select * from raw.scratch.source"
+        )
+        assert warehouse.rows("select * from raw.scratch.source") == [{column: 7}]
+    for table, column in (("target", "n"), ("source", "other")):
+        named = warehouse.rows("select * from identifier(?)", f"raw.scratch.{table}")
+        assert named == [{column: 7}]
+
+
+def test_columns_are_those_that_duckdb_would_describe() -> None:
+    connection = FakeSnow().connect("ANALYTICS")
+    cursor = connection.cursor()
+    columns = Columns(FakeSnowflakeCursor)
+    query = (
+        "select 1 as whole, 1.5::number(38, 9) as part, 'x' as text, true as yes, 1::float as real,"
+        " '2026-03-04'::date as day, '2026-03-04'::timestamp_ntz as moment, null as nothing,"
+        " parse_json('{}') as document"
+    )
+    parsed = cursor._transform(parse_one(query), None)
+    columns.execute(cursor, parsed)
+    described = cursor._describe_last_sql()
+    assert [column[:2] for column in columns.of(cursor)] == [column[:2] for column in described]
+    assert len(described) == 9
+    shown, of_the_query = cursor.sfqid, columns.of(cursor)
+    columns.execute(cursor, parse_one("select 2 as newer"))
+    again = f"select * from table(result_scan('{shown}'))"
+    columns.execute(cursor, cursor._transform(parse_one(again), None))
+    assert columns.of(cursor) == of_the_query, "an earlier result has its own columns"
 
 
 IMPATIENT = (

@@ -10,19 +10,12 @@
         from {{ processed }}
     ),
 
-    arrived as (
-        select
-            coalesce(file_name, '') as file_name,
-            {{ load_time('loaded_at') }} as loaded_at
-        from {{ arrived }}
-    ),
-
     arrived_batches as (
         select
             arrived.file_name,
             arrived.loaded_at,
             count(*) as line_count
-        from arrived
+        from {{ arrived }} as arrived
         cross join lookback
         where
             lookback.loaded_after is null

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,16 @@ def test_everything_is_described_with_the_grain_first(manifest: Manifest, kind: 
     assert names(wrong) == []
 
 
+def test_the_docs_open_with_our_own_overview_and_every_name_in_it_exists(
+    manifest: Manifest,
+) -> None:
+    overview = manifest["docs"]["doc.learning_time_webhooks.__overview__"]["block_contents"]
+    named = set(re.findall(r"`([a-z_]+)`", overview))
+    known = {one["name"] for kind in ("model", "seed") for one in nodes(manifest, kind)}
+    assert len(named) >= 10
+    assert named - known == set()
+
+
 def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     sources = [one for one in manifest["sources"].values() if not one["description"]]
     macros = [
@@ -102,20 +112,26 @@ def test_sources_and_macros_are_described(manifest: Manifest) -> None:
     assert names([*sources, *macros]) == []
 
 
-COUNTS_RAW_LINES = "int_tracking_events"
-"""Compares each batch's number of raw lines with the processed one; to count them in staging, both
-engines would parse all of them."""
+READS: Mapping[str, set[str]] = {
+    "staging": {"source"},
+    "intermediate": {"staging", "intermediate", "seed"},
+    "marts": {"staging", "intermediate", "marts", "seed"},
+}
+"""Layer to what its models may read."""
 
 
-def test_only_staging_reads_sources(manifest: Manifest) -> None:
+def test_a_layer_reads_nothing_above_it_and_only_staging_reads_sources(manifest: Manifest) -> None:
+    def kind(parent: str) -> str:
+        resource_type = parent.partition(".")[0]
+        return layer_of(manifest["nodes"][parent]) if resource_type == "model" else resource_type
+
     wrong = [
-        one
+        f"{one['name']} reads {parent}"
         for one in models(manifest)
-        if layer_of(one) != "staging"
-        and one["name"] != COUNTS_RAW_LINES
-        and any(parent.startswith("source.") for parent in one["depends_on"]["nodes"])
+        for parent in one["depends_on"]["nodes"]
+        if kind(parent) not in READS[layer_of(one)]
     ]
-    assert names(wrong) == []
+    assert wrong == []
 
 
 def test_staging_joins_nothing(manifest: Manifest) -> None:

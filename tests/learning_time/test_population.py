@@ -98,7 +98,7 @@ def built(models: Models) -> Models:
         pass_course(models.warehouse, user_id, PASSED_AT)
         lines += unit(user_id, 9 * 3_600 * SECOND, (TIMEOUT, 60 * SECOND)).lines()
     models.load(Batch("tracking.log", LOADED_AT, tuple(lines)))
-    models.invoke("run", "--select", "+completion_learning_time", "int_learning_time_to_pass")
+    models.invoke("run", "--select", "+completion_learning_time", "int_learning_time_to_completion")
     models.run(with_mart=True)
     return models
 

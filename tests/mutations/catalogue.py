@@ -9,7 +9,7 @@ EVENTS = f"{MODELS}/intermediate/learning_time/int_tracking_events.sql"
 SCREENED = f"{MODELS}/intermediate/learning_time/int_tracking_events_screened.sql"
 GAPS = f"{MODELS}/intermediate/learning_time/int_learning_gaps.sql"
 DAILY = f"{MODELS}/intermediate/learning_time/int_learning_time_daily.sql"
-TO_PASS = f"{MODELS}/intermediate/learning_time/int_learning_time_to_pass.sql"
+TO_COMPLETION = f"{MODELS}/intermediate/learning_time/int_learning_time_to_completion.sql"
 MART = f"{MODELS}/marts/learning_time/learning_time.sql"
 WATERMARK = f"{MODELS}/marts/learning_time/learning_time_watermark.sql"
 ENROLLMENTS = f"{MODELS}/intermediate/completions/int_enterprise_enrollments.sql"
@@ -243,7 +243,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     one(
         "time after the pass counts",
-        TO_PASS,
+        TO_COMPLETION,
         "        least(counted_until, passed_at) as piece_until",
         "        counted_until as piece_until",
         "tests/dbt/test_reference.py",

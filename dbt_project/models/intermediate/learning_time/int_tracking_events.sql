@@ -17,7 +17,7 @@
     'pause_video', 'edx.video.paused', 'stop_video', 'edx.video.stopped',
     'seek_video', 'edx.video.position.changed',
 ] %}
-{% set arrived = source('tracking', 'tracking_logs') %}
+{% set arrived = ref('stg_tracking__lines') %}
 {% set is_increment = is_incremental() and execute %}
 {% if is_increment %}{{ stop_unless_one_rule(this) }}{% endif %}
 

@@ -5,7 +5,7 @@ completions as (
 ),
 
 learning_time as (
-    select * from {{ ref('int_learning_time_to_pass') }}
+    select * from {{ ref('int_learning_time_to_completion') }}
 ),
 
 watermark as (

@@ -1,16 +1,17 @@
 {#
-    Days before the pass are the rounded days of the daily model, so that they add up with the mart
-    `learning_time`; the day of the pass is measured again up to the pass and rounded once.
+    Days before the completion are the rounded days of the daily model, so that they add up with the
+    mart `learning_time`; the day of the completion is measured again up to it and rounded once.
 #}
 with
 
-passes as (
+completions as (
     select distinct
         user_id,
         courserun_key,
         passed_at,
-        {{ local_date('passed_at') }} as pass_date
-    from {{ ref('completed_enrollments') }}
+        {{ local_date('passed_at') }} as completion_date
+    from {{ ref('int_reportable_enrollments') }}
+    where passed_at is not null
 ),
 
 daily as (
@@ -23,39 +24,39 @@ gaps as (
 
 days_before as (
     select
-        passes.user_id,
-        passes.courserun_key,
-        passes.passed_at,
+        completions.user_id,
+        completions.courserun_key,
+        completions.passed_at,
         daily.learning_time_seconds,
         daily.event_count,
         daily.first_activity_at,
         daily.last_activity_at
-    from passes
+    from completions
     inner join daily
         on
-            passes.user_id = daily.user_id
-            and passes.courserun_key = daily.courserun_key
-            and passes.pass_date > daily.activity_date
+            completions.user_id = daily.user_id
+            and completions.courserun_key = daily.courserun_key
+            and completions.completion_date > daily.activity_date
 ),
 
--- What runs into the day of the pass starts on the day before, by no more than it can count.
-gaps_at_pass as (
+-- What runs into the day of the completion starts on the day before, by no more than it can count.
+gaps_at_completion as (
     select
-        passes.user_id,
-        passes.courserun_key,
-        passes.passed_at,
+        completions.user_id,
+        completions.courserun_key,
+        completions.passed_at,
         gaps.event_at,
-        {{ day_start('passes.pass_date') }} as day_starts_at,
+        {{ day_start('completions.completion_date') }} as day_starts_at,
         dateadd('microsecond', gaps.counted_microseconds, gaps.event_at) as counted_until
-    from passes
+    from completions
     inner join gaps
         on
-            passes.user_id = gaps.user_id
-            and passes.courserun_key = gaps.courserun_key
-            and passes.passed_at >= gaps.event_at
+            completions.user_id = gaps.user_id
+            and completions.courserun_key = gaps.courserun_key
+            and completions.passed_at >= gaps.event_at
     where
         gaps.event_at >= dateadd(
-            second, -{{ longest_credit_seconds() }}, {{ day_start('passes.pass_date') }}
+            second, -{{ longest_credit_seconds() }}, {{ day_start('completions.completion_date') }}
         )
 ),
 
@@ -64,10 +65,10 @@ clipped as (
         *,
         greatest(event_at, day_starts_at) as piece_from,
         least(counted_until, passed_at) as piece_until
-    from gaps_at_pass
+    from gaps_at_completion
 ),
 
-day_of_pass as (
+day_of_completion as (
     select
         user_id,
         courserun_key,
@@ -87,7 +88,7 @@ days as (
 
     union all
 
-    select * from day_of_pass
+    select * from day_of_completion
 ),
 
 final as (

@@ -1,1 +1,1 @@
-"""The clockwork: Dagster definitions. Wiring only; logic lives in `sync`."""
+"""Orchestration: Dagster definitions. Wiring only; logic lives in `sync`."""

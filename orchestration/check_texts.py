@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dagster as dg
+
 OWNER = "owner"
 """Name of the metadata that says whom a check concerns."""
 
@@ -24,6 +26,16 @@ class CheckText:
     def description(self) -> str:
         """As Dagster shows it, in Markdown."""
         return f"{self.meaning}\n\n**Told:** {self.owner}.\n\n**What to do:** {self.action}"
+
+    def spec(self, name: str, asset: dg.AssetKey, *, blocking: bool = False) -> dg.AssetCheckSpec:
+        """The declaration of a check that is no dbt test."""
+        return dg.AssetCheckSpec(
+            name,
+            asset=asset,
+            blocking=blocking,
+            description=self.description(),
+            metadata={OWNER: self.owner},
+        )
 
 
 def dbt_check_text(manifest: Mapping[str, Any], unique_id: str) -> CheckText:

@@ -21,10 +21,11 @@ def main() -> None:
     """Serve until the input ends."""
     from orchestration.definitions import defs
 
+    loaded = defs()
     with answers() as output, dg.DagsterInstance.get() as instance:
         for line in sys.stdin:
             request = json.loads(line)
-            answer = run(defs, instance, request["job"], request.get("config", {}))
+            answer = run(loaded, instance, request["job"], request.get("config", {}))
             print(json.dumps(answer), file=output, flush=True)
 
 

@@ -82,7 +82,7 @@ def test_the_definitions_load_in_the_image_and_parse_nothing_again(built: Path) 
         **DEFAULTS,
         "SNOWFLAKE_PRIVATE_KEY_PATH": "/nowhere.p8",
     }
-    code = "from orchestration.definitions import defs; defs.resolve_job_def('learning_time_job')"
+    code = "from orchestration.definitions import defs; defs().resolve_job_def('learning_time_job')"
     done = subprocess.run(
         [built / "venv/bin/python", "-c", code],
         cwd=built / "app",

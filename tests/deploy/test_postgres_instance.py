@@ -18,8 +18,8 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
+from orchestration.defs.webhooks.sensor import completions_arrived
 from orchestration.resources import WarehouseResource
-from orchestration.sensors import completions_arrived
 from sync.local.raw_tables import create_raw_tables
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse

@@ -17,8 +17,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from orchestration.check_texts import CheckText, dbt_check_text
-from orchestration.checks import TEXTS
+from orchestration.check_texts import CheckText
 from sync.operations.alerts import team_setting
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from tests.support.clockwork import load_definitions
@@ -34,19 +33,25 @@ KEY = "unique_grain"
 
 
 @pytest.fixture(scope="module")
-def tables(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> dict[str, str]:
+def texts(
+    warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path
+) -> dict[dg.AssetCheckKey, CheckText]:
+    """What Dagster shows of each check."""
+    graph = load_definitions(dbt_target_path).resolve_asset_graph()
+    keys = sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name))
+    return {key: text_of(graph.get(key).description or "") for key in keys}
+
+
+@pytest.fixture(scope="module")
+def tables(texts: dict[dg.AssetCheckKey, CheckText], dbt_target_path: Path) -> dict[str, str]:
     """Heading to table, from what Dagster loads."""
-    defs = load_definitions(dbt_target_path)
+    graph = load_definitions(dbt_target_path).resolve_asset_graph()
     manifest = json.loads((dbt_target_path / "dagster" / "manifest.json").read_text("utf-8"))
     tests = {one["name"]: one for one in manifest["nodes"].values() if is_test(one)}
-    graph = defs.resolve_asset_graph()
     rows: dict[str, list[str]] = {heading: [] for heading in (*PARTS, "Keys")}
-    for check in sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name)):
+    for check, text in texts.items():
         asset = "/".join(check.asset_key.path)
         test = tests.get(check.name)
-        text = dbt_check_text(manifest, test["unique_id"]) if test else TEXTS[check.name]
-        described = graph.get(check).description
-        assert described == text.description()
         if test and test["name"].startswith(KEY):
             columns = ", ".join(f"`{one}`" for one in test["test_metadata"]["kwargs"]["columns"])
             rows["Keys"].append(f"| `{asset}` | {columns} | {text.owner} |")
@@ -59,6 +64,15 @@ def tables(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> dict
         name: "\n".join([head, re.sub(r"[^|]+", "---", head), *rows[name]])
         for name, head in heads.items()
     }
+
+
+def text_of(description: str) -> CheckText:
+    """The parts of what Dagster shows of a check."""
+    found = re.fullmatch(
+        r"(.*)\n\n\*\*Told:\*\* (.*)\.\n\n\*\*What to do:\*\* (.*)", description, flags=re.S
+    )
+    assert found, description
+    return CheckText(*found.groups())
 
 
 def is_test(node: dict[str, Any]) -> bool:
@@ -120,34 +134,21 @@ def test_every_threshold_that_a_check_names_is_a_setting(tables: dict[str, str])
     assert {name for name in named - run_config if f"    {name}: " not in project} == set()
 
 
-def test_the_document_on_alerts_names_the_setting_of_every_team() -> None:
+def test_the_document_on_alerts_names_the_setting_of_every_team(
+    texts: dict[dg.AssetCheckKey, CheckText],
+) -> None:
     groups = yaml.safe_load((MODELS / "_groups.yml").read_text(encoding="utf-8"))["groups"]
-    teams = {one["owner"]["name"] for one in groups} | {one.owner for one in TEXTS.values()}
+    teams = {one["owner"]["name"] for one in groups} | {one.owner for one in texts.values()}
     text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     shown = re.findall(r"^\| (.+) \| `(LTW_ALERT_URL_\w+)` \|$", text, flags=re.MULTILINE)
     assert shown == [(team, team_setting(team)) for team in sorted(teams)]
 
 
-def actions() -> list[str]:
-    """What to do about each check: those of dbt tests and those of Dagster."""
-
-    def within(node: Any) -> list[str]:
-        match node:
-            case dict():
-                own = [node["action"]] if isinstance(node.get("action"), str) else []
-                return own + [text for one in node.values() for text in within(one)]
-            case list():
-                return [text for one in node for text in within(one)]
-        return []
-
-    files = sorted((PROJECT_ROOT / "dbt_project").rglob("*.yml"))
-    documents = [yaml.safe_load(one.read_text("utf-8")) for one in files]
-    return [*within(documents), *(text.action for text in TEXTS.values())]
-
-
-def test_advice_names_the_next_ordinary_run_before_a_rebuild_of_everything() -> None:
+def test_advice_names_the_next_ordinary_run_before_a_rebuild_of_everything(
+    texts: dict[dg.AssetCheckKey, CheckText],
+) -> None:
     """A rebuild of a year of lines costs hours; what a build of some models left, the job heals."""
-    rebuilds = [" ".join(one.split()) for one in actions() if "full_refresh" in one]
+    rebuilds = [one.action for one in texts.values() if "full_refresh" in one.action]
     assert rebuilds
     for text in rebuilds:
         before = text[: text.index("full_refresh")]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from orchestration.config import VARIABLES, EnrichmentConfig
-from orchestration.operation_config import (
+from orchestration.defs.operations.config import (
     BackfillConfig,
     PreviewConfig,
     ReplayConfig,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from dagster_dbt import DbtProject
 
-from orchestration import dbt
+from orchestration.defs.dbt import project as dbt
 from sync.errors import ConfigurationError
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 
@@ -98,7 +98,7 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
         return run(command, **options)
 
     run = subprocess.run
-    monkeypatch.setattr("orchestration.dbt.subprocess.run", counted)
+    monkeypatch.setattr("orchestration.defs.dbt.project.subprocess.run", counted)
     both = [threading.Thread(target=dbt.parse, args=(project, SETTINGS)) for _ in range(2)]
     for one in both:
         one.start()
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_replaced_is_named_with_the_command(
         for name in ("manifest.json", dbt.PARTIAL_PARSE):
             written(into / name, whole())
 
-    monkeypatch.setattr("orchestration.dbt._parse_into", parsed)
+    monkeypatch.setattr("orchestration.defs.dbt.project._parse_into", parsed)
     directory(tmp_path / "manifest.json")
     with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}") as error:
         dbt.parse(project, SETTINGS)
@@ -147,7 +147,7 @@ BUILDS = """
 import sys
 from types import SimpleNamespace
 from pathlib import Path
-from orchestration import dbt
+from orchestration.defs.dbt import project as dbt
 project = SimpleNamespace(manifest_path=Path(sys.argv[1]) / "manifest.json")
 with dbt.artifacts_directory(project, "1", sys.argv[2]) as directory:
     print(directory.name, flush=True)

@@ -144,7 +144,7 @@ def test_a_false_in_the_launchpad_wins_over_the_environment(
 ) -> None:
     """As in a deployment where everything is dry by default."""
     flag = run_settings.flag_settings({run_settings.DRY_RUN_VARIABLE: "true"})
-    monkeypatch.setattr("orchestration.dry_run.FLAG", flag)
+    monkeypatch.setattr("orchestration.defs.webhooks.dry_run.FLAG", flag)
     run(webhooks_job, instance)
     assert target.received == []
     wet = {"dry_run": False}

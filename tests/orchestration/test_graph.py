@@ -172,7 +172,8 @@ def watch(event, arguments):
     elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
         seen.append(f"open {arguments[0]} {arguments[1]}")
 sys.addaudithook(watch)
-import orchestration.definitions
+from orchestration.definitions import defs
+defs()
 print(json.dumps(seen))
 """
 

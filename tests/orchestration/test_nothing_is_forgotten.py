@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from orchestration.config import EnrichmentConfig
+from orchestration.defs.webhooks.run_notes import DONE
 from orchestration.resources import WarehouseResource
-from orchestration.run_notes import DONE
 from sync.clock import warehouse_clock
 from sync.domain.facts import EventType
 from sync.ledger.recording_lease import recording_lease
@@ -132,8 +132,12 @@ def test_only_a_real_run_that_finished_its_work_uses_up_the_news(
     leave: Callable[[Daemon, dg.RunRequest], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orchestration.webhook_steps.REPEAT_AFTER", timedelta(0), raising=False)
-    monkeypatch.setattr("orchestration.webhook_steps.GUARD_REPEAT", timedelta(0), raising=False)
+    monkeypatch.setattr(
+        "orchestration.defs.webhooks.steps.REPEAT_AFTER", timedelta(0), raising=False
+    )
+    monkeypatch.setattr(
+        "orchestration.defs.webhooks.steps.GUARD_REPEAT", timedelta(0), raising=False
+    )
     request = daemon.tick()
     assert request is not None
     leave(daemon, request)
@@ -143,7 +147,9 @@ def test_only_a_real_run_that_finished_its_work_uses_up_the_news(
 def test_the_run_that_follows_a_dead_one_sends_everything_and_then_it_is_quiet(
     daemon: Daemon, target: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestration.webhook_steps.REPEAT_AFTER", timedelta(0), raising=False)
+    monkeypatch.setattr(
+        "orchestration.defs.webhooks.steps.REPEAT_AFTER", timedelta(0), raising=False
+    )
     request = daemon.tick()
     assert request is not None
     a_dead_run_has_the_lease(daemon, request)
@@ -202,7 +208,7 @@ def test_a_run_that_died_or_hangs_without_a_word_is_followed_by_another(
     assert request is not None
     daemon.ended(dg.DagsterRunStatus.STARTED, request.tags)
     assert daemon.tick() is None
-    monkeypatch.setattr("orchestration.sensors.LONGEST_RUN", timedelta(0))
+    monkeypatch.setattr("orchestration.defs.webhooks.sensor.LONGEST_RUN", timedelta(0))
     again, once_more = daemon.tick(), daemon.tick()
     assert again is not None
     assert once_more is not None
@@ -224,7 +230,8 @@ def test_turning_the_flag_off_sends_what_waits_for_the_number(
     """Nothing waits while it is off, and no table tells of the setting."""
     flag = {"enable_webhook_learning_time_enrichment": True}
     monkeypatch.setattr(
-        "orchestration.sensors.EnrichmentConfig", lambda: EnrichmentConfig.model_validate(flag)
+        "orchestration.defs.webhooks.sensor.EnrichmentConfig",
+        lambda: EnrichmentConfig.model_validate(flag),
     )
     daemon.by_hand(detection=ACTIVATED, enrichment=flag)
     assert daemon.tick() is None, daemon.said

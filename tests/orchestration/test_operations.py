@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.operations import operation_schedules
 from sync.ledger.erasures import person_key
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
@@ -222,8 +221,7 @@ def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
 
 def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definitions) -> None:
     """A nightly dry run would keep personal data for ever and look green."""
-    (schedule,) = operation_schedules()
-    tick = schedule.evaluate_tick(
+    tick = defs.get_schedule_def("retention_daily").evaluate_tick(
         dg.build_schedule_context(
             instance=new_desk.instance, repository_def=defs.get_repository_def()
         )

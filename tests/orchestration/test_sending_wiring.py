@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
+from orchestration.defs.webhooks.assets import completion_webhooks
 from orchestration.resources import WarehouseResource
-from orchestration.webhooks import completion_webhooks
 from sync.http.network import CANARY_SETTING, DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.dead_hosts import black_hole, closed_port

@@ -95,7 +95,7 @@ def test_a_running_delivery_is_waited_for_but_one_that_died_without_a_word_is_no
         waiting = tick(defs, instance, None)
         assert waiting.skip_message is not None
         assert "is still delivering" in waiting.skip_message
-        monkeypatch.setattr("orchestration.sensors.LONGEST_RUN", timedelta(0))
+        monkeypatch.setattr("orchestration.defs.webhooks.sensor.LONGEST_RUN", timedelta(0))
         assert tick(defs, instance, None).run_requests
 
 

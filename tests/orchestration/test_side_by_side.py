@@ -25,7 +25,7 @@ import json, sys
 import dagster as dg
 from orchestration.definitions import defs
 from orchestration.keys import STEPS
-job = defs.resolve_job_def("completion_webhooks_job")
+job = defs().resolve_job_def("completion_webhooks_job")
 config = {{"ops": {{"sync__newly_completed_enrollments": {{"config": {ACTIVATED!r}}}}}}}
 with dg.DagsterInstance.get() as instance:
     print("ready", file=sys.stderr, flush=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.defs.webhooks.assets import completion_webhooks
 from orchestration.resources import WarehouseResource
-from orchestration.webhooks import completion_webhooks
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.delivery import SECRET, Run, audit, complete, delivered, seed

@@ -37,7 +37,7 @@ from tests.support.doubles import recorded, returning, stopped
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
 STEPS, DRY, OPERATIONS = (
-    f"orchestration.{one}" for one in ("webhook_steps", "dry_run", "operations")
+    f"orchestration.defs.{one}" for one in ("webhooks.steps", "webhooks.dry_run", "operations.jobs")
 )
 MARCH, APRIL = datetime(2026, 3, 1), datetime(2026, 4, 1)
 DETECTION = {
@@ -400,9 +400,10 @@ def test_the_sensor_goes_by_the_wait_of_the_flag(
 
     flag = ENRICHMENT | {"enable_webhook_learning_time_enrichment": is_enabled}
     monkeypatch.setattr(
-        "orchestration.sensors.EnrichmentConfig", lambda: EnrichmentConfig.model_validate(flag)
+        "orchestration.defs.webhooks.sensor.EnrichmentConfig",
+        lambda: EnrichmentConfig.model_validate(flag),
     )
-    look = stopped(monkeypatch, "orchestration.sensors.look")
+    look = stopped(monkeypatch, "orchestration.defs.webhooks.sensor.look")
     context = dg.build_sensor_context(
         instance=instance, resources={"warehouse": WarehouseResource()}
     )

@@ -7,9 +7,9 @@ instead. Waits that the protocol names in seconds, such as those between attempt
 
 import dagster as dg
 
-from orchestration import definitions
-from orchestration.sensors import LOOK_EVERY_SECONDS
-from orchestration.sensors import completions_arrived as look
+from orchestration.definitions import defs as load
+from orchestration.defs.webhooks.sensor import LOOK_EVERY_SECONDS
+from orchestration.defs.webhooks.sensor import completions_arrived as look
 
 FACTOR = 5
 RUNNING_SCHEDULE = dg.DefaultScheduleStatus.RUNNING
@@ -28,11 +28,13 @@ completions_arrived = dg.sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
 )(look._raw_fn)  # pyright: ignore[reportPrivateUsage]
 
+loaded = load()
+
 defs = dg.Definitions(
-    assets=definitions.defs.assets,
-    asset_checks=definitions.defs.asset_checks,
-    jobs=definitions.defs.jobs,
-    resources=definitions.defs.resources,
+    assets=loaded.assets,
+    asset_checks=loaded.asset_checks,
+    jobs=loaded.jobs,
+    resources=loaded.resources,
     sensors=[completions_arrived],
     schedules=[
         dg.ScheduleDefinition(

@@ -36,7 +36,7 @@ def load_definitions(target_path: Path) -> dg.Definitions:
         patch.setenv("DBT_TARGET_PATH", str(own))
         from orchestration.definitions import defs
 
-    return defs
+        return defs()
 
 
 def run_config(

@@ -14,7 +14,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration import config, operation_config, report
+from orchestration import config
+from orchestration.defs.operations import config as operation_config
+from orchestration.defs.report import report
 
 
 def seconds(*numbers: float) -> tuple[timedelta, ...]:

@@ -7,13 +7,20 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.checks import spec
 from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
-from orchestration.dry_run import is_dry_run, would_detect, would_freeze, would_send
+from orchestration.defs.webhooks.checks import USUAL_NUMBER
+from orchestration.defs.webhooks.dry_run import is_dry_run, would_detect, would_freeze, would_send
+from orchestration.defs.webhooks.run_notes import DRY, note
+from orchestration.defs.webhooks.steps import (
+    build,
+    detect,
+    or_go_on_below,
+    say_found,
+    send,
+    settings_of,
+)
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS
 from orchestration.resources import WarehouseResource
-from orchestration.run_notes import DRY, note
-from orchestration.webhook_steps import build, detect, or_go_on_below, say_found, send, settings_of
 from sync.delivery.record import Detected, HeldBack
 
 GROUP = "webhooks"
@@ -24,8 +31,6 @@ SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 """It runs every five minutes. No check of its own can notice that nothing runs."""
 OWNERS = ["team:learning-data"]
-
-MASS_SEND_CHECK = spec("no_unusual_number_of_completions", NEW)
 
 
 @dg.asset(
@@ -38,7 +43,7 @@ MASS_SEND_CHECK = spec("no_unusual_number_of_completions", NEW)
         dg.AssetKey(["marts", "completed_enrollments"]),
         dg.AssetKey(["marts", "enterprise_enrollments"]),
     ],
-    check_specs=[MASS_SEND_CHECK],
+    check_specs=[USUAL_NUMBER],
     description="Completions that entered the outbox: found by comparing the mart with the outbox.",
 )
 def newly_completed_enrollments(
@@ -65,7 +70,7 @@ def _detected(
         metadata=facts,
         check_results=[
             dg.AssetCheckResult(
-                check_name=MASS_SEND_CHECK.name,
+                check_name=USUAL_NUMBER.name,
                 passed=not any(isinstance(one, HeldBack) for one in found),
                 metadata={"limit": config.mass_send_limit},
             )

@@ -9,11 +9,11 @@ import dagster as dg
 
 from orchestration import metadata
 from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
-from orchestration.dry_run import is_dry_run
+from orchestration.defs.webhooks.dry_run import is_dry_run
+from orchestration.defs.webhooks.run_notes import DONE, REPEAT_AT, note, note_seen
 from orchestration.effective import config_of, given_config, settings_table
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
-from orchestration.run_notes import DONE, REPEAT_AT, note, note_seen
 from sync.clock import warehouse_clock
 from sync.delivery.build import freeze
 from sync.delivery.dispatch import dispatch

@@ -1,4 +1,4 @@
-"""The dbt models as assets, their tests as checks, in two groups: the number and the deliveries."""
+"""The dbt project as Dagster needs it: its manifest, its command, where a build writes."""
 
 import fcntl
 import json
@@ -7,27 +7,20 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
-from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
+from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
-from orchestration.config import DeliveryModelsConfig, ModelsConfig
-from orchestration.dbt_translator import Translator
-from orchestration.resources import WarehouseResource
 from sync.errors import ConfigurationError
 from sync.settings import PROJECT_ROOT, WarehouseSettings, load_settings, model_relation
 
-DELIVERY_TAG = "tag:delivery"
 PARTIAL_PARSE = "partial_parse.msgpack"
 RUN_LOCK = "run.lock"
 """In the artifacts of a run, held while it lives."""
@@ -35,8 +28,6 @@ KNOWN_MART = "model.learning_time_webhooks.completed_enrollments"
 """Its relation tells for which database and schema a manifest was parsed."""
 LONGEST_BUILD = timedelta(hours=3)
 """``max_runtime_seconds`` of deploy/dagster.yaml ends a run after two."""
-WAREHOUSE_POOL = "warehouse_models"
-"""One dbt build at a time: two would write the same incremental tables."""
 
 
 @cache
@@ -146,108 +137,6 @@ def dbt_cli(project: DbtProject) -> DbtCli:
 def dbt_executable() -> str:
     """dbt of this interpreter's environment, whether or not that is activated."""
     return str(Path(sys.executable).with_name("dbt"))
-
-
-@cache
-def dbt_asset_definitions() -> tuple[dg.AssetsDefinition, ...]:
-    """Two asset groups, because the webhooks stand between them."""
-    project = dbt_project()
-
-    @dbt_assets(
-        name="learning_time_models",
-        manifest=project.manifest_path,
-        project=project,
-        exclude=DELIVERY_TAG,
-        dagster_dbt_translator=Translator(),
-        pool=WAREHOUSE_POOL,
-    )
-    def learning_time_models(
-        context: dg.AssetExecutionContext,
-        dbt: DbtCliResource,
-        warehouse: WarehouseResource,
-        config: ModelsConfig,
-    ) -> Iterator[Any]:
-        yield from _build(
-            context,
-            dbt,
-            warehouse,
-            full_refresh=config.full_refresh,
-            # A run of a part of the graph drops the exclusion above, and dbt would then run the
-            # tests that also read the delivery models, which do not exist before the first run.
-            exclude=[DELIVERY_TAG],
-            row_counts=config.with_row_counts,
-            column_lineage=config.with_column_lineage,
-        )
-
-    @dbt_assets(
-        name="delivery_models",
-        manifest=project.manifest_path,
-        project=project,
-        select=DELIVERY_TAG,
-        dagster_dbt_translator=Translator(),
-        pool=WAREHOUSE_POOL,
-    )
-    def delivery_models(
-        context: dg.AssetExecutionContext,
-        dbt: DbtCliResource,
-        warehouse: WarehouseResource,
-        config: DeliveryModelsConfig,
-    ) -> Iterator[Any]:
-        yield from _build(
-            context,
-            dbt,
-            warehouse,
-            full_refresh=False,
-            # They are views: there are no rows of theirs to count.
-            row_counts=False,
-            column_lineage=config.with_column_lineage,
-        )
-
-    return learning_time_models, delivery_models
-
-
-class ModelEvents(DbtEventIterator[Any]):
-    """Events of a build, with metadata added to models only.
-
-    The parent also asks for the columns of every data test, which have no table: an error with a
-    traceback in the run's log for each of them.
-    """
-
-    def _attach_metadata(
-        self, fn: Callable[[Any, Any], dict[str, Any] | None]
-    ) -> DbtEventIterator[Any]:
-        def of_models(invocation: Any, event: Any) -> dict[str, Any] | None:
-            return fn(invocation, event) if isinstance(event, dg.Output) else None
-
-        return super()._attach_metadata(of_models)
-
-
-def _build(
-    context: dg.AssetExecutionContext,
-    dbt: DbtCliResource,
-    warehouse: WarehouseResource,
-    *,
-    full_refresh: bool,
-    row_counts: bool,
-    column_lineage: bool,
-    exclude: Sequence[str] = (),
-) -> Iterator[Any]:
-    with warehouse.session(purpose="prepare"):
-        pass
-    # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
-    arguments += ["--full-refresh"] if full_refresh else []
-    for one in exclude:
-        arguments += ["--exclude", one]
-    op_name = context.op_execution_context.op.name
-    with artifacts_directory(dbt_project(), context.run.run_id, op_name) as directory:
-        invocation = dbt.cli(arguments, context=context, target_path=directory)
-        events = ModelEvents(invocation.stream(), dbt_cli_invocation=invocation)
-        if column_lineage:
-            events = events.fetch_column_metadata()
-        if row_counts:
-            events = events.fetch_row_counts()
-        yield from events
 
 
 @contextmanager

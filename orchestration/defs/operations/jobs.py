@@ -7,13 +7,13 @@ Each is one op whose output carries what it found. All but the test event and th
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from orchestration import operation_metadata as shown
-from orchestration.effective import given_config, settings_table
-from orchestration.operation_config import (
+from orchestration.defs.operations import metadata as shown
+from orchestration.defs.operations.config import (
     BackfillConfig,
     EraseConfig,
     PreviewConfig,
@@ -23,6 +23,7 @@ from orchestration.operation_config import (
     SampleConfig,
     as_moment,
 )
+from orchestration.effective import given_config, settings_table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.endpoints import load_endpoints
@@ -48,6 +49,10 @@ from sync.warehouse import Warehouse
 CONFIRM = "confirm_count:"
 """As the number is written in the launchpad."""
 NOTHING = {"result": dg.Out(dg.Nothing)}
+TWICE = (
+    "Run it once as it is: it says how many match. Then set dry_run: false and confirm_count to "
+    "that number."
+)
 
 
 @contextmanager
@@ -223,78 +228,84 @@ def _result(
     return dg.Output(None, metadata=facts | {"settings": settings_table(config, given)})
 
 
-def _job(name: str, op: dg.OpDefinition, description: str) -> dg.JobDefinition:
-    """One op in this process; no retry, since a refusal stays one."""
-    graph = dg.GraphDefinition(name=name, node_defs=[op])
-    return graph.to_job(
-        name=name,
-        description=description,
-        executor_def=dg.in_process_executor,
-        tags={"kind": "operations"},
+operator_job = partial(dg.job, executor_def=dg.in_process_executor, tags={"kind": "operations"})
+"""One op in this process; no retry, since a refusal stays one."""
+
+
+@operator_job(
+    description=(
+        "What the next run would send, to which endpoint, with which learning time, or why not. "
+        "Writes nothing."
     )
+)
+def preview_job():
+    preview()
 
 
-def operation_jobs() -> list[dg.JobDefinition]:
-    """The jobs, in the order in which an operator meets them."""
-    return [
-        _job(
-            "preview_job",
-            preview,
-            "What the next run would send, to which endpoint, with which learning time, or why "
-            "not. Writes nothing.",
-        ),
-        _job(
-            "test_send_job",
-            test_send,
-            "One signed sample event to one endpoint; it tells of no learner and enters no table.",
-        ),
-        _job(
-            "replay_job",
-            replay,
-            "Send webhooks again: dead letters, delivered ones, or suppressed ones after all. Same "
-            "id, same body. Run it once as it is: it says how many match. Then set dry_run: false "
-            "and confirm_count to that number.",
-        ),
-        _job(
-            "backfill_job",
-            backfill,
-            "Send completions from before the activation, which are recorded and were never sent. "
-            "Run it once as it is: it says how many match. Then set dry_run: false and "
-            "confirm_count to that number.",
-        ),
-        _job(
-            "reroute_job",
-            reroute,
-            "Move messages that were tried at an endpoint that was deleted to the customer's new "
-            "one: same id, same body. What was never sent moves by itself. Run it once as it is: "
-            "it says how many match. Then set dry_run: false and confirm_count to that number.",
-        ),
-        _job(
-            "erase_job",
-            erase,
-            "Erase one learner from the ledger and from what the models have built, for ever; ids "
-            "and states stay. The learner is named by a key, never by an id. Run it once as it is: "
-            "it says how many rows match. Then set dry_run: false and confirm_count to that "
-            "number.",
-        ),
-        _job(
-            "retention_job",
-            retention,
-            "Empty bodies and excerpts of finished webhooks that are old; ids, states and "
-            "numbers stay. Its schedule does it daily.",
-        ),
-    ]
+@operator_job(
+    description=(
+        "One signed sample event to one endpoint; it tells of no learner and enters no table."
+    )
+)
+def test_send_job():
+    test_send()
 
 
-def operation_schedules() -> list[dg.ScheduleDefinition]:
-    """The one job here that somebody must not forget."""
-    return [
-        dg.ScheduleDefinition(
-            name="retention_daily",
-            job_name="retention_job",
-            cron_schedule="17 3 * * *",
-            execution_timezone="UTC",
-            run_config={"ops": {"retention": {"config": {"dry_run": False}}}},
-            description="Every night: personal data of webhooks finished 90 days ago is emptied.",
-        )
-    ]
+@operator_job(
+    description=(
+        "Send webhooks again: dead letters, delivered ones, or suppressed ones after all. Same "
+        f"id, same body. {TWICE}"
+    )
+)
+def replay_job():
+    replay()
+
+
+@operator_job(
+    description=(
+        "Send completions from before the activation, which are recorded and were never sent. "
+        f"{TWICE}"
+    )
+)
+def backfill_job():
+    backfill()
+
+
+@operator_job(
+    description=(
+        "Move messages that were tried at an endpoint that was deleted to the customer's new one: "
+        f"same id, same body. What was never sent moves by itself. {TWICE}"
+    )
+)
+def reroute_job():
+    reroute()
+
+
+@operator_job(
+    description=(
+        "Erase one learner from the ledger and from what the models have built, for ever; ids and "
+        f"states stay. The learner is named by a key, never by an id. {TWICE}"
+    )
+)
+def erase_job():
+    erase()
+
+
+@operator_job(
+    description=(
+        "Empty bodies and excerpts of finished webhooks that are old; ids, states and numbers "
+        "stay. Its schedule does it daily."
+    )
+)
+def retention_job():
+    retention()
+
+
+retention_daily = dg.ScheduleDefinition(
+    name="retention_daily",
+    job_name="retention_job",
+    cron_schedule="17 3 * * *",
+    execution_timezone="UTC",
+    run_config={"ops": {"retention": {"config": {"dry_run": False}}}},
+    description="Every night: personal data of webhooks finished 90 days ago is emptied.",
+)

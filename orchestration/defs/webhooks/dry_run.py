@@ -9,8 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import plans
 from orchestration.config import FLAG, DetectionConfig, EnrichmentConfig
+from orchestration.defs.webhooks import plans
 from orchestration.effective import config_of, given_config, is_true
 from orchestration.keys import ENRICHED, NEW, STEPS, op_name
 from orchestration.resources import WarehouseResource

@@ -1,4 +1,4 @@
-"""The delivery report as an asset of its own job: whatever becomes of it, webhooks go out."""
+"""The delivery report, with a job of its own: whatever becomes of it, webhooks go out."""
 
 import base64
 import os
@@ -16,7 +16,6 @@ from sync.operations.report.pictures import Chart, charts
 from sync.settings import report_path
 
 REPORT = dg.AssetKey(["reports", "delivery_report"])
-GROUP = "reports"
 
 
 class ReportConfig(dg.Config):
@@ -27,7 +26,7 @@ class ReportConfig(dg.Config):
 
 @dg.asset(
     key=REPORT,
-    group_name=GROUP,
+    group_name="reports",
     kinds={"html"},
     owners=["team:integrations"],
     deps=[
@@ -84,3 +83,19 @@ def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
             f"![{chart.title}](data:image/svg+xml;base64,{data})"
         )
     return dg.MetadataValue.md("\n\n".join(parts))
+
+
+delivery_report_job = dg.define_asset_job(
+    "delivery_report_job",
+    selection=dg.AssetSelection.assets(REPORT),
+    executor_def=dg.in_process_executor,
+    description="Draw the delivery report. Apart, so that it never delays a delivery.",
+)
+
+delivery_report_every_day = dg.ScheduleDefinition(
+    name="delivery_report_every_day",
+    job_name=delivery_report_job.name,
+    cron_schedule="15 5 * * *",
+    execution_timezone="UTC",
+    description="Every morning at 5:15 UTC; run the job by hand for the state of now.",
+)

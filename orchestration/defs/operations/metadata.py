@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import plans
+from orchestration.defs.webhooks import plans
 from orchestration.metadata import table
 from sync.domain.responses import Response
 from sync.ledger.retention import RetentionReport

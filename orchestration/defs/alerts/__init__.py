@@ -1,0 +1,1 @@
+"""Sensors that tell people of failed runs and checks."""

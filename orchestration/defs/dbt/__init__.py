@@ -1,0 +1,1 @@
+"""The dbt models: the number, and the views of the deliveries."""

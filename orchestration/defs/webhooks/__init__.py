@@ -1,0 +1,1 @@
+"""Detect, build, send: the assets, their checks and job, and the sensor that starts it."""

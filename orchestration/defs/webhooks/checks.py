@@ -1,0 +1,85 @@
+"""Checks that no dbt test can be: of bodies and leases, or before a send."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration.check_texts import CheckText
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS
+from orchestration.resources import WarehouseResource
+from sync.ledger.checks import (
+    Findings,
+    bodies_that_differ,
+    recorded_twice,
+    successes_not_settled,
+)
+
+INTEGRATIONS = "Integrations"
+
+RECORDED_ONCE = CheckText(
+    "No event is in the outbox twice with a copy still to be sent. Looked at before each send; "
+    "while it fails nothing is frozen or sent.",
+    INTEGRATIONS,
+    "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
+    "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
+    "run completion_webhooks_job again.",
+).spec("no_event_is_recorded_twice", NEW, blocking=True)
+
+USUAL_NUMBER = CheckText(
+    "No more completions are new than `mass_send_limit`. Otherwise none of them is recorded.",
+    INTEGRATIONS,
+    "Look at `marts.completed_enrollments`. If the number is right, run once with "
+    "`allow_mass_send: true`; if not, mend the replica.",
+).spec("no_unusual_number_of_completions", NEW)
+"""Evaluated by the asset itself."""
+
+RECORDED_NUMBER = CheckText(
+    "Body equals mart: every message frozen within 7 days carries the learning time that was "
+    "read from the mart, and no other message carries any.",
+    INTEGRATIONS,
+    "Stop completion_webhooks_job and report a defect with the ids; a frozen body is never "
+    "built again.",
+).spec("bodies_carry_the_recorded_number", ENRICHED)
+
+SUCCESS_SETTLED = CheckText(
+    "A webhook is delivered if and only if a 2xx is logged for it. Rows under a lease are left "
+    "out: a run is at work on them.",
+    INTEGRATIONS,
+    "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
+    "a defect with the ids.",
+).spec("logged_success_is_delivered", WEBHOOKS)
+
+
+@dg.multi_asset_check(name="before_the_send", specs=[RECORDED_ONCE])
+def before_the_send(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
+    """What would do harm if it were sent. Stops the assets below."""
+    with warehouse.session(purpose="check") as session:
+        yield _result(RECORDED_ONCE.key, recorded_twice(session))
+
+
+@dg.multi_asset_check(
+    name="after_the_send", specs=[RECORDED_NUMBER, SUCCESS_SETTLED], can_subset=True
+)
+def after_the_send(
+    context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+) -> Iterator[dg.AssetCheckResult]:
+    """What a person must look into; nothing more is held up by it."""
+    rules = {RECORDED_NUMBER.key: bodies_that_differ, SUCCESS_SETTLED.key: successes_not_settled}
+    with warehouse.session(purpose="check") as session:
+        for key, rule in rules.items():
+            if key in context.selected_asset_check_keys:
+                yield _result(key, rule(session))
+
+
+def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=key.name,
+        asset_key=key.asset_key,
+        passed=found.count == 0,
+        metadata={
+            "webhooks": found.count,
+            "some_of_them": dg.MetadataValue.md(
+                "\n".join(f"- {one}" for one in found.webhook_ids) or "none"
+            ),
+        },
+    )

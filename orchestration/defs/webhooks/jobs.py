@@ -1,0 +1,45 @@
+"""The job that sends webhooks, and when it runs. Schedules start stopped."""
+
+import hashlib
+import os
+
+import dagster as dg
+
+from sync.ledger.tables import OUTBOX
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, load_settings, model_relation
+
+WEBHOOKS_JOB = "completion_webhooks_job"
+WAREHOUSE_TAG = "webhooks/warehouse"
+
+
+def warehouse_tags() -> dict[str, str]:
+    """What tells the runs of this code location from those of another one on the same Dagster."""
+    settings = load_settings(os.environ)
+    match settings:
+        case SnowflakeWarehouse(account=account):
+            where = account
+        case EmbeddedWarehouse(directory=directory):
+            where = str(directory)
+    name = f"{where} {model_relation(settings, 'sync', OUTBOX)}"
+    return {WAREHOUSE_TAG: hashlib.sha256(name.encode()).hexdigest()[:16]}
+
+
+@dg.definitions
+def webhooks_job() -> dg.Definitions:
+    """The tags of the job follow from the environment, so it is made when Dagster loads."""
+    job = dg.define_asset_job(
+        WEBHOOKS_JOB,
+        selection=dg.AssetSelection.groups("webhooks", "delivery"),
+        # Sending waits on I/O in threads of its own.
+        executor_def=dg.in_process_executor,
+        tags={"dagster/max_retries": "1"} | warehouse_tags(),
+        description="Detect new completions, send their webhooks, report on deliveries.",
+    )
+    schedule = dg.ScheduleDefinition(
+        name="completion_webhooks_every_5_minutes",
+        job_name=WEBHOOKS_JOB,
+        cron_schedule="*/5 * * * *",
+        execution_timezone="UTC",
+        description="Every five minutes: new completions, and retries that are due.",
+    )
+    return dg.Definitions(jobs=[job], schedules=[schedule])

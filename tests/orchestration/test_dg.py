@@ -1,0 +1,63 @@
+"""`dg`, the command line of Dagster's users; in this process, since each start costs 10 s."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from dagster_dg_cli.cli import create_dg_cli
+
+from sync.settings import PROJECT_ROOT
+
+Dg = Callable[..., str]
+SUBJECTS = {"alerts", "dbt", "operations", "report", "webhooks"}
+
+
+@pytest.fixture
+def run_dg(defs: dg.Definitions, dbt_target_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dg:
+    """Run one command on the manifest of this session; a warning would stand in its output."""
+    monkeypatch.setenv("DBT_TARGET_PATH", str(dbt_target_path / "dagster"))
+    monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.chdir(PROJECT_ROOT)
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(create_dg_cli(), arguments)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return run
+
+
+def test_dg_finds_nothing_to_complain_of(run_dg: Dg) -> None:
+    said = run_dg("check", "defs").splitlines()
+    assert [line for line in said if line] == [
+        "All component YAML validated successfully.",
+        "All definitions loaded successfully.",
+    ]
+
+
+def test_dg_lists_every_asset(run_dg: Dg, defs: dg.Definitions) -> None:
+    said = run_dg("list", "defs")
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert {key for key in keys if key not in said} == set()
+
+
+def test_each_subject_is_a_folder_of_the_component_tree(run_dg: Dg) -> None:
+    said = run_dg("list", "component-tree")
+    assert {line.split()[-1] for line in said.splitlines() if line[:1] in "├└"} == SUBJECTS
+    assert {one.name for one in (PROJECT_ROOT / "orchestration/defs").glob("[a-z]*/")} == SUBJECTS
+
+
+def test_dg_scaffolds_where_definitions_are_loaded_from(
+    run_dg: Dg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(PROJECT_ROOT / "orchestration", tmp_path / "orchestration")
+    monkeypatch.chdir(tmp_path)
+    run_dg("scaffold", "defs", "dagster.asset", "example/one.py")
+    assert (tmp_path / "orchestration/defs/example/one.py").is_file()

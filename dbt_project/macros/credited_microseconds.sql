@@ -4,28 +4,17 @@
 #}
 {% macro credited_microseconds() -%}
     {%- set timeout = var('session_timeout_seconds') | int * 1000000 -%}
-    {%- set credit -%}
-        case
-            when gap_microseconds <= {{ timeout }} then gap_microseconds
-            {%- if var('long_video_option') %}
-            when video_microseconds between 1 and {{ longest_video_seconds() | int * 1000000 }} then iff(
-                video_microseconds < gap_microseconds, video_microseconds, gap_microseconds
-            )
-            {%- endif %}
-            {%- if var('long_gap_rule') == 'cap' %}
-            when gap_microseconds > {{ timeout }} then {{ timeout }}
-            {%- endif %}
-            else {{ var('tail_seconds') | int * 1000000 }}
-        end
-    {%- endset -%}
-    {%- if var('long_gap_rule') == 'cap_session' -%}
-        {%- set left -%}
-            {{ timeout }} - datediff('microsecond', session_started_at, event_at)
-        {%- endset -%}
-        greatest(least({{ credit }}, {{ left }}), 0)
-    {%- else -%}
-        {{ credit }}
-    {%- endif -%}
+    case
+        when gap_microseconds <= {{ timeout }} then gap_microseconds
+        {%- if var('long_video_option') %}
+        when video_microseconds between 1 and {{ longest_video_seconds() | int * 1000000 }}
+            then least(video_microseconds, gap_microseconds)
+        {%- endif %}
+        {%- if var('long_gap_rule') == 'cap' %}
+        when gap_microseconds > {{ timeout }} then {{ timeout }}
+        {%- endif %}
+        else {{ var('tail_seconds') | int * 1000000 }}
+    end
 {%- endmacro %}
 
 {# Seconds that one event can be worth at most. #}

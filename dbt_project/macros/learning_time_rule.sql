@@ -21,7 +21,7 @@
         ) }}
     {%- endif -%}
     {%- for parameter, choices in {
-        'long_gap_rule': ['drop', 'cap', 'cap_session'],
+        'long_gap_rule': ['drop', 'cap'],
         'event_selection': ['allowlist', 'denylist'],
     }.items() -%}
         {%- if var(parameter) not in choices -%}

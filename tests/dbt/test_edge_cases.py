@@ -61,7 +61,6 @@ EDGE_CASES = {
     "broken video fields": "broken_video_fields_are_no_positions",
     # other readings of the rule
     "long gaps capped": "cap_counts_a_long_gap_as_one_timeout",
-    "sessions capped": "cap_session_counts_at_most_one_timeout_a_session",
     "tail": "tail_is_added_after_the_last_event_of_a_session",
 }
 

@@ -273,3 +273,17 @@ def test_detection_needs_no_learning_time(manifest: Manifest) -> None:
         for one in seen
         if one.startswith("model.")
     )
+
+
+def test_every_parameter_of_the_rule_is_documented_with_somebody_who_changes_it(
+    manifest: Manifest,
+) -> None:
+    """An option that nobody needs is removed, not documented."""
+    macro = manifest["macros"]["macro.learning_time_webhooks.learning_time_parameters"]
+    parameters = set(re.findall(r"^        '(\w+)': ", macro["macro_sql"], re.MULTILINE))
+    document = (PROJECT_ROOT / "docs" / "learning-time.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:seed )?`(\w+)` \|.*\| ([^|]+) \|$", document, re.MULTILINE)
+    users = ("a site", "a younger site", "a customer", "customers", "learners")
+    named = {name for name, who in rows if who.startswith(users)}
+    assert len(parameters) == 12
+    assert parameters - named == set()

@@ -58,7 +58,7 @@ def test_a_change_that_is_taken_back_leaves_no_trace(built: Warehouse, dbt: Dbt)
 def test_what_is_no_part_of_the_rule_may_change_at_any_time(built: Warehouse, dbt: Dbt) -> None:
     dbt(
         *BUILD_DAYS,
-        *("--vars", "{settling_minutes: 30, late_arrival_days: 30, max_day_seconds: 1}"),
+        *("--vars", "{watermark_delay_minutes: 30, late_arrival_days: 30, max_day_seconds: 1}"),
     )
     assert daily(built) == PUBLISHED
 

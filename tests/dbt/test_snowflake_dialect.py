@@ -25,7 +25,7 @@ ONLY_EMBEDDED = {
 """DuckDB functions of the embedded branches; Snowflake has none of them."""
 
 OPTIONS = """{
-    course_from_url: true, long_video_option: true, long_gap_rule: cap_session, tail_seconds: 60,
+    course_from_url: true, long_video_option: true, long_gap_rule: cap, tail_seconds: 60,
     event_selection: denylist, emit_zero_rows: true, timezone: America/New_York,
 }"""
 

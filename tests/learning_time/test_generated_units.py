@@ -250,22 +250,11 @@ def test_a_longer_timeout_never_lowers_a_total(world: World) -> None:
         before = found
 
 
-def test_capping_sessions_gives_less_and_capping_gaps_more(world: World) -> None:
-    """The two other readings of "at most 30 minutes" enclose the one in use."""
-    readings = {}
-    for rule in ("cap_session", "drop", "cap"):
-        world.models.run("--full-refresh", long_gap_rule=rule)
-        readings[rule] = {key: total(days) for key, days in world.models.days().items()}
+def test_a_capped_gap_counts_one_timeout(world: World) -> None:
+    world.models.run("--full-refresh", long_gap_rule="cap")
+    capped = {key: total(days) for key, days in world.models.days().items()}
     for one in world.units:
-        spans = [last - first for first, last in model_sessions(one.moments)]
-        assert readings["cap_session"][one.key] == sum(min(span, TIMEOUT) for span in spans)
-        assert readings["drop"][one.key] == sum(spans)
-        assert readings["cap"][one.key] == sum(min(gap, TIMEOUT) for gap in gaps_of(one.moments))
-        assert (
-            readings["cap_session"][one.key]
-            <= readings["drop"][one.key]
-            <= readings["cap"][one.key]
-        )
+        assert capped[one.key] == sum(min(gap, TIMEOUT) for gap in gaps_of(one.moments))
 
 
 def test_another_timezone_moves_dates_and_keeps_durations(world: World) -> None:

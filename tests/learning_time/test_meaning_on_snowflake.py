@@ -47,7 +47,7 @@ NEVER_NULL = {f"{column} desc" for column in ("started_at", "attempt_number")} |
 """Orders that need no word on NULL: the columns are keys, or are always written."""
 OPTIONS = {
     "long_video_option": True,
-    "long_gap_rule": "cap_session",
+    "long_gap_rule": "cap",
     "course_from_url": True,
     "event_selection": "denylist",
     "timezone": "America/New_York",

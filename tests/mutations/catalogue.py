@@ -256,10 +256,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "tests/dbt/test_publication.py::test_the_watermark_stands_still_while_nothing_is_loaded",
     ),
     one(
-        "the watermark has no settling margin",
+        "the watermark has no delay",
         WATERMARK,
-        "dateadd(minute, -{{ var('settling_minutes') }}, newest_line_at) as computed_through",
-        "newest_line_at as computed_through",
+        "dateadd(minute, -{{ var('watermark_delay_minutes') }}, newest_line_at)",
+        "newest_line_at",
         "tests/dbt/test_publication.py::test_the_watermark_stands_still_while_nothing_is_loaded",
     ),
 )

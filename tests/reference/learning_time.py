@@ -16,7 +16,7 @@ SESSION_TIMEOUT = timedelta(minutes=30)
 MICROSECOND = timedelta(microseconds=1)
 NOTHING = timedelta()
 
-Reading = Literal["drop", "cap", "cap_session"]
+Reading = Literal["drop", "cap"]
 """What a long time is worth, as the var ``long_gap_rule`` names it."""
 
 Unit = tuple[int, str]
@@ -124,11 +124,7 @@ def _stretches(
 ) -> list[tuple[datetime, datetime]]:
     """Begin and end of what counts in and after one session."""
     after = timeout if reading == "cap" and pause is not None else tail
-    stretches = [*pairwise(session), (session[-1], session[-1] + after)]
-    if reading == "cap_session":
-        limit = session[0] + timeout
-        return [(begin, min(end, limit)) for begin, end in stretches if begin < limit]
-    return stretches
+    return [*pairwise(session), (session[-1], session[-1] + after)]
 
 
 def _timelines(events: Iterable[Event]) -> Mapping[Unit, list[datetime]]:

@@ -110,24 +110,11 @@ measured as (
     from neighbours
 ),
 
-{% if var('long_gap_rule') == 'cap_session' %}
-
-placed as (
-    select
-        *,
-        max(case when is_session_start then event_at end) over (
-            {{ timeline }} rows between unbounded preceding and current row
-        ) as session_started_at
-    from measured
-),
-
-{% endif %}
-
 credited as (
     select
         *,
         {{ credited_microseconds() }}::number(38, 0) as counted_microseconds
-    from {{ 'placed' if var('long_gap_rule') == 'cap_session' else 'measured' }}
+    from measured
 ),
 
 final as (

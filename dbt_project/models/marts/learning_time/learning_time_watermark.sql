@@ -1,6 +1,6 @@
 {#
     How far learning time can be trusted: the newest moment at which the log was still being
-    written, as far as it is loaded and computed, less a settling margin.
+    written, as far as it is loaded and computed, less a delay.
 
     A line proves that the log reached its own time, but no later than its load: the earlier of
     the two counts. Quarantined lines and the clocks of mobile devices prove nothing. When loading
@@ -39,7 +39,7 @@ proven as (
 
 final as (
     select
-        dateadd(minute, -{{ var('settling_minutes') }}, newest_line_at) as computed_through,
+        dateadd(minute, -{{ var('watermark_delay_minutes') }}, newest_line_at) as computed_through,
         newest_line_at,
         newest_loaded_at
     from proven

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from selectors import EVENT_WRITE, PollSelector
 from typing import Any
 
@@ -31,6 +31,8 @@ NAME_SERVER_RESPONDED = frozenset(
     if hasattr(socket, name)
 )
 """Codes by which a name server says that there is no such name, or no address for it."""
+IDLE_SECONDS = 5.0
+"""A lookup's thread ends after so long without another one."""
 
 Lookup = Callable[[str, int], list[Any]]
 
@@ -56,10 +58,9 @@ def _getaddrinfo(name: str, port: int) -> list[Any]:
 
 
 class _Threads:
-    """Threads for lookups, kept for the next: to start one costs more than most lookups do.
+    """Threads for lookups, used again: to start one costs more than most lookups do.
 
-    Daemons: a lookup that never ends must not keep the process alive. There are as many as lookups
-    have been under way at once.
+    Daemons: a lookup that never ends must not keep the process alive.
     """
 
     def __init__(self) -> None:
@@ -70,21 +71,28 @@ class _Threads:
 
     def run(self, job: Callable[[], None]) -> None:
         """Start a job at once, whatever other jobs do."""
-        self._jobs.put(job)
         with self._lock:
             is_one_idle = self._idle > 0
             self._idle -= int(is_one_idle)
-        if not is_one_idle:
-            threading.Thread(target=self._work, name="resolve", daemon=True).start()
+        if is_one_idle:
+            self._jobs.put(job)
+        else:
+            threading.Thread(target=self._work, args=(job,), name="resolve", daemon=True).start()
 
-    def _work(self) -> None:
+    def _work(self, job: Callable[[], None]) -> None:
         while True:
-            self._jobs.get()()
+            job()
             with self._lock:
                 self._idle += 1
-
-
-_threads = _Threads()
+            while True:
+                try:
+                    job = self._jobs.get(timeout=IDLE_SECONDS)
+                    break
+                except Empty:
+                    with self._lock:
+                        if self._idle:
+                            self._idle -= 1
+                            return
 
 
 @dataclass
@@ -103,6 +111,7 @@ class SystemResolver:
     _slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
     )
+    _threads: _Threads = field(default_factory=_Threads, repr=False)
 
     def __call__(self, target: Target, timeout_seconds: float) -> list[str]:
         """All addresses of the target's name.
@@ -167,7 +176,7 @@ class SystemResolver:
                 self._slots.release()
                 done.set()
 
-        _threads.run(look_up)
+        self._threads.run(look_up)
         done.wait(seconds)
         return box[0] if box else None
 

@@ -1,13 +1,19 @@
-"""Send one webhook and say what came of it. Whatever an endpoint does, the outcome is a value."""
+"""Send one webhook and say what came of it. Whatever an endpoint does, the answer is a value."""
 
 from __future__ import annotations
 
-import re
+import http.client
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
+
+import requests
+from requests.exceptions import InvalidHeader, RequestException
+from urllib3.exceptions import HTTPError
 
 from sync.domain.responses import (
     Attribution,
@@ -18,24 +24,24 @@ from sync.domain.responses import (
     ResponseWithBody,
 )
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
-from sync.http.connections import (
-    EXCHANGE_ERRORS,
-    Connections,
-    Deadline,
-    Exchange,
-    Received,
-    Request,
-)
+from sync.http.deadline import Deadline, Watchdog
 from sync.http.excerpts import excerpt
-from sync.http.failures import classify, reached
+from sync.http.failures import classify, is_unconnected, reached
+from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.resolver import ResolutionFailed, SystemResolver
 from sync.http.urls import InvalidTarget
+from sync.http.wires import Exchange
 
 DEFAULT_DEADLINE_SECONDS = 20.0
+MAX_BODY_BYTES = 64 * 1024
+"""Read of an answer's body; nobody here needs more, and an endless one must end."""
+MAX_READS = 256
+"""Of one body: whoever sends it byte by byte would keep the processor from all others."""
 MAX_ADDRESSES = 8
 """Of one name that are tried, one after the other, where connecting fails."""
 MAX_LOOKUP_SECONDS = 5.0
 
+_READ_SIZE = 8 * 1024
 _RETRY_AFTER_LENGTH = 128
 _DEFAULT_HEADERS = {
     "Accept": "*/*",
@@ -47,9 +53,16 @@ _DEFAULT_HEADERS = {
 _RESERVED_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}
 )
-# Names and values of RFC 9110, 5.5 and 5.6.2: no line break, and nothing that no encoding carries.
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:(?:[!-~\x80-\xff][\t -~\x80-\xff]*)?")
+_EXCHANGE_ERRORS = (
+    RequestException,
+    HTTPError,
+    http.client.HTTPException,
+    OSError,
+    # Raised below requests for header values that no encoding carries.
+    ValueError,
+)
 _FARTHER = list(Reached)
+_Read = TypeVar("_Read", Response, ResponseWithBody)
 
 
 class Transport:
@@ -69,7 +82,8 @@ class Transport:
         """``ca_file`` replaces the public certificate authorities by those of a PEM file."""
         self._policy = policy
         self._resolver = resolver or SystemResolver()
-        self._connections = Connections(ca_file=ca_file)
+        self._adapter = PinnedAdapter(ca_file=ca_file)
+        self._watchdog = Watchdog()
 
     def __enter__(self) -> Transport:
         return self
@@ -84,7 +98,7 @@ class Transport:
 
     def close(self) -> None:
         """Close all idle connections."""
-        self._connections.close()
+        self._adapter.close()
 
     def post(
         self,
@@ -102,8 +116,7 @@ class Transport:
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
         """
-        result = self._send(url, body, headers, deadline_seconds)
-        return result if isinstance(result, Failure) else _response(result)
+        return self._send(url, body, headers, deadline_seconds, _read)
 
     def post_for_body(
         self,
@@ -118,27 +131,31 @@ class Transport:
         Raises:
             ValueError: as for ``post``.
         """
-        result = self._send(url, body, headers, deadline_seconds)
-        if isinstance(result, Failure):
-            return result
-        return ResponseWithBody(result.status, result.body, result.duration_ms)
+        return self._send(url, body, headers, deadline_seconds, _read_with_body)
 
     def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Received | Failure:
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline_seconds: float,
+        read: Callable[[requests.Response], _Read],
+    ) -> _Read | Failure:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
         started = time.monotonic()
-        if all(_HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
-            result = self._post(url, body, headers, Deadline(deadline_seconds))
-        else:
-            text = "a header holds a character that no header may hold"
-            result = _untried(ErrorKind.INTERNAL, Attribution.SENDER, text)
+        with self._watchdog.watch(deadline_seconds) as deadline:
+            result = self._post(url, body, headers, deadline, read)
         return replace(result, duration_ms=round((time.monotonic() - started) * 1000))
 
     def _post(
-        self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> Received | Failure:
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[requests.Response], _Read],
+    ) -> _Read | Failure:
         try:
             vetted = vet(
                 url,
@@ -146,8 +163,14 @@ class Transport:
                 resolver=self._resolver,
                 timeout_seconds=min(deadline.remaining(), MAX_LOOKUP_SECONDS),
             )
+            return self._exchange(vetted, body, headers, deadline, read)
         except InvalidTarget as refusal:
-            return _untried(ErrorKind.INVALID_TARGET, Attribution.RECEIVER, str(refusal))
+            return Failure(
+                ErrorKind.INVALID_TARGET,
+                Attribution.RECEIVER,
+                str(refusal),
+                reached=Reached.NOT_TRIED,
+            )
         except ResolutionFailed as failed:
             return Failure(
                 ErrorKind.DNS,
@@ -156,55 +179,115 @@ class Transport:
                 reached=failed.reached,
                 hosts=failed.hosts,
             )
-        return self._try_addresses(vetted, body, headers, deadline)
+        except InvalidHeader:
+            text = "a header holds a character that no header may hold"
+            return Failure(ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_TRIED)
 
-    def _try_addresses(
-        self, vetted: VettedTarget, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> Received | Failure:
-        """The first response, or what the addresses tell together."""
-        failure = _untried(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
+    def _exchange(
+        self,
+        vetted: VettedTarget,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        read: Callable[[requests.Response], _Read],
+    ) -> _Read | Failure:
+        failure = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
         furthest = Reached.NOT_TRIED
-        merged = {"Host": vetted.target.host_header, **_DEFAULT_HEADERS, **headers}
+        merged = {**_DEFAULT_HEADERS, **headers}
         addresses = vetted.addresses[:MAX_ADDRESSES]
         for tried, address in enumerate(addresses):
-            request = Request(vetted.target, address, merged, body)
-            exchange = Exchange(deadline)
+            request = PinnedRequest(vetted.target, address, headers=merged, body=body)
             # Each address gets its share of the time, so that a black hole leaves some for others.
             share = max(deadline.remaining() / (len(addresses) - tried), 0.001)
             try:
-                return self._connections.post(request, exchange, connect_seconds=share)
-            except EXCHANGE_ERRORS as error:
-                here = reached(error, exchange)
+                response = self._respond(request, deadline, share)
+            except _EXCHANGE_ERRORS as error:
+                here = reached(error, deadline=deadline)
                 is_told_before = failure.attribution is Attribution.SENDER or (
                     _FARTHER.index(furthest) > _FARTHER.index(Reached.NO_ROUTE)
                 )
                 # An address without a way to it says nothing of the host that has others.
                 if here is not Reached.NO_ROUTE or not is_told_before:
-                    failure = classify(error, exchange, is_ipv6=address.version == 6)
+                    is_ipv6 = address.version == 6
+                    failure = classify(error, deadline=deadline, is_ipv6=is_ipv6)
                 # One address that responds proves as much as if all did.
                 furthest = max(furthest, here, key=_FARTHER.index)
-                if exchange.is_connected or exchange.is_reused or deadline.is_over:
-                    break
-        hosts = frozenset({vetted.target.host, *map(str, addresses)})
-        return replace(failure, reached=furthest, hosts=hosts)
+                failure = replace(
+                    failure,
+                    reached=furthest,
+                    hosts=frozenset({vetted.target.host, *(str(one) for one in addresses)}),
+                )
+                if is_unconnected(error) and not deadline.is_over:
+                    continue
+                return failure
+            return read(response)
+        return failure
+
+    def _respond(
+        self, request: PinnedRequest, deadline: Deadline, connect_seconds: float
+    ) -> requests.Response:
+        """The response, its head read; on a used connection that breaks the request goes out again.
+
+        A server may close a connection while the next request is on its way to it, and says
+        nothing about that request then. So this is no failure of anybody's; on a new connection
+        it would be. Not a byte of a response may have come, and there is one repetition only. A 408
+        that closes the connection counts as none: servers say it to one that is idle, and to repeat
+        what was on its way is allowed then (RFC 9110, 15.5.9).
+        """
+        exchange = Exchange(deadline)
+        try:
+            response = self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
+            if not exchange.is_reused or not _says_idle(response) or deadline.is_over:
+                return response
+            response.raw.close()
+        except _EXCHANGE_ERRORS:
+            if not exchange.is_reused or exchange.has_response_begun or deadline.is_over:
+                raise
+        again = Exchange(deadline, needs_new_connection=True)
+        return self._adapter.exchange(request, again, connect_seconds=connect_seconds)
 
 
-def _untried(kind: ErrorKind, attribution: Attribution, text: str) -> Failure:
-    return Failure(kind, attribution, text, reached=Reached.NOT_TRIED)
+def _says_idle(response: requests.Response) -> bool:
+    is_closing = response.headers.get("Connection", "").lower() == "close"
+    return response.status_code == http.client.REQUEST_TIMEOUT and is_closing
 
 
-def _response(received: Received) -> Response:
-    """What may be kept of a response."""
-    headers = received.headers
-    retry_after = headers.get("Retry-After")
+def _read(response: requests.Response) -> Response:
+    """The response, with what may be kept of its body."""
+    content, is_whole = _read_capped(response)
+    retry_after = response.headers.get("Retry-After")
     return Response(
-        status=received.status,
+        status=response.status_code,
         retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
         excerpt=excerpt(
-            received.body,
-            media_type=headers.get("Content-Type", ""),
-            is_encoded=headers.get("Content-Encoding", "identity") != "identity",
-            is_cut=not received.is_whole,
+            content,
+            media_type=response.headers.get("Content-Type", ""),
+            is_encoded=response.headers.get("Content-Encoding", "identity") != "identity",
+            is_cut=not is_whole,
         ),
-        duration_ms=received.duration_ms,
     )
+
+
+def _read_with_body(response: requests.Response) -> ResponseWithBody:
+    """The response, with the whole of a small body."""
+    return ResponseWithBody(response.status_code, _read_capped(response)[0])
+
+
+def _read_capped(response: requests.Response) -> tuple[bytes, bool]:
+    """Up to ``MAX_BODY_BYTES`` as they came over the wire, and whether that is all.
+
+    Less if the body breaks off or comes in very many pieces; then its connection is closed.
+    """
+    content = bytearray()
+    # The head has said what counts; a body that breaks off changes nothing.
+    with suppress(*_EXCHANGE_ERRORS):
+        # What follows a 101 is no body.
+        for _ in range(MAX_READS if response.status_code >= 200 else 0):
+            piece = response.raw.read1(_READ_SIZE, decode_content=False)
+            if not piece:
+                return bytes(content), True
+            content += piece
+            if len(content) >= MAX_BODY_BYTES:
+                break
+    response.raw.close()
+    return bytes(content[:MAX_BODY_BYTES]), False

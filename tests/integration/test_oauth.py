@@ -12,10 +12,9 @@ import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure
 from sync.domain.routing import Endpoint as Configuration
-from sync.http.connections import MAX_BODY_BYTES
 from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
 from sync.http.secrets import environment_variable
-from sync.http.transport import Transport
+from sync.http.transport import MAX_BODY_BYTES, Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for
 from tests.support.sending import transport_to

@@ -9,8 +9,7 @@ import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
-from sync.http.connections import MAX_BODY_BYTES
-from sync.http.transport import Transport
+from sync.http.transport import MAX_BODY_BYTES, Transport
 from sync.http.urls import Target
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to

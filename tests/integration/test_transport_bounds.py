@@ -133,15 +133,30 @@ def test_no_library_logs_the_url_of_an_endpoint_or_what_it_says(
         conversation.send(head)
 
     caplog.set_level(logging.DEBUG)
-    with Endpoint(script) as endpoint, transport_to(("127.0.0.1", endpoint.port)) as transport:
-        for send in (transport.post, transport.post_for_body):
-            send(
-                endpoint.url(path="/in/canary-path?token=canary"),
-                body=BODY,
-                headers={"Authorization": "Bearer canary"},
-                deadline_seconds=5,
-            )
+    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    try:
+        with (
+            Endpoint(script) as endpoint,
+            transport_to(("127.0.0.1", endpoint.port)) as transport,
+        ):
+            for send in (transport.post, transport.post_for_body):
+                send(
+                    endpoint.url(path="/in/canary-path?token=canary"),
+                    body=BODY,
+                    headers={"Authorization": "Bearer canary"},
+                    deadline_seconds=5,
+                )
+    finally:
+        logging.getLogger("urllib3").setLevel(logging.NOTSET)
     assert "canary" not in caplog.text + "".join(str(one.message) for one in recwarn)
+
+
+def test_what_else_uses_urllib3_goes_on_logging(caplog: pytest.LogCaptureFixture):
+    with Endpoint(answering(response("200 OK"))) as endpoint:
+        assert status_of(post(endpoint)) == 200
+    with caplog.at_level(logging.WARNING):
+        logging.getLogger("urllib3.connection").warning("somebody else's")
+    assert "somebody else's" in caplog.text
 
 
 def transport_for(port: int, addresses: list[str]) -> Transport:

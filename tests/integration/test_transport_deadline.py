@@ -123,7 +123,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def test_a_connection_that_is_used_again_ends_at_the_deadline_as_well(
     opened: list[Transport], authority: Authority, is_tls: bool, reads: bool
 ):
-    """Nor can its buffers be filled for ever."""
+    """Once connected a socket has no timeout of its own; nor can it be filled for ever."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()

@@ -6,12 +6,17 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
 from threading import Barrier
 
 import pytest
 
 from sync.domain.responses import ErrorKind, ResponseWithBody
+from sync.http.deadline import Deadline
+from sync.http.pinned import PinnedAdapter, PinnedRequest
 from sync.http.transport import Transport
+from sync.http.urls import parse_url
+from sync.http.wires import Exchange
 from tests.support.hostile import Conversation, Endpoint, Script, response
 from tests.support.sending import BODY, NAME, kind_of, status_of, transport_to
 from tests.support.tls import Authority
@@ -238,9 +243,26 @@ def test_the_repetition_never_takes_another_used_connection(
         assert endpoint.connections == 5
 
 
-def test_a_kept_connection_that_the_server_has_closed_is_left_unused(
+def test_a_request_that_needs_a_new_connection_takes_none_that_another_thread_has_given_back():
+    received = Received(read_and(end), good_from=1)
+    with Endpoint(received) as endpoint:
+        adapter = PinnedAdapter(ca_file=None)
+        target = parse_url(endpoint.url(), {("127.0.0.1", endpoint.port)}, ())
+        for needs_new, connections in ((False, 1), (False, 1), (True, 2), (False, 2)):
+            exchange = Exchange(
+                Deadline(time.monotonic() + 10, time.monotonic), needs_new_connection=needs_new
+            )
+            request = PinnedRequest(target, IPv4Address("127.0.0.1"), headers={}, body=BODY)
+            assert adapter.exchange(request, exchange, connect_seconds=5).raw.read() == b"fine"
+            assert endpoint.connections == connections
+            assert exchange.is_reused == (not needs_new and len(received.requests) > 1)
+        adapter.close()
+
+
+def test_a_connection_that_the_pool_has_opened_anew_is_a_new_one(
     opened: Callable[[Endpoint], Transport],
 ):
+    """The pool noticed that the server had closed it, and keeps the object for the next one."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()

@@ -1,21 +1,35 @@
-"""Errors of an exchange: their code, whose fault they are, and no data in the text."""
+"""Errors of the network libraries: their code, whose fault they are, and no data in the text."""
 
 from __future__ import annotations
 
 import errno
+import time
 
 import pytest
+import requests
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
-from sync.http.connections import Deadline, Exchange, HeadCutOff
-from sync.http.failures import classify, reached
+from sync.http.deadline import Deadline
+from sync.http.failures import classify, is_unconnected, reached
+from sync.http.pinned import PinnedAdapter
+from sync.http.wires import HeadCutOff
 
 
-def judge(
-    error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False, is_begun: bool = False
-) -> Failure:
-    exchange = Exchange(Deadline(seconds_left), has_response_begun=is_begun)
-    return classify(error, exchange, is_ipv6=is_ipv6)
+def wrapped(cause: OSError) -> Exception:
+    """As the libraries hand it up when a connection cannot be opened."""
+    connection = HTTPConnection("10.1.2.3", 443)
+    inner = NewConnectionError(connection, f"Failed to connect to 10.1.2.3: {cause}")
+    inner.__cause__ = cause
+    return requests.ConnectionError(
+        MaxRetryError(None, "/in?token=canary", inner)  # pyright: ignore[reportArgumentType]
+    )
+
+
+def judge(error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False) -> Failure:
+    deadline = Deadline(time.monotonic() + seconds_left, time.monotonic)
+    return classify(error, deadline=deadline, is_ipv6=is_ipv6)
 
 
 OURS = ("EADDRNOTAVAIL", "EMFILE", "ENETDOWN", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENOMEM")
@@ -24,38 +38,42 @@ NO_ROUTE = {"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
 
 @pytest.mark.parametrize("number", [getattr(errno, name) for name in OURS])
 def test_no_network_and_no_room_for_a_socket_are_ours(number: int):
-    failure = judge(OSError(number, "text"))
+    failure = judge(wrapped(OSError(number, "text")))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert errno.errorcode[number] in failure.detail
 
 
 @pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET])
 def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
-    failure = judge(OSError(number, "text"))
+    failure = judge(wrapped(OSError(number, "text")))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.RECEIVER)
 
 
 @pytest.mark.parametrize("name", sorted({*OURS, *NO_ROUTE}))
 def test_what_says_that_there_is_no_way_to_a_host_is_told_from_what_says_nothing(name: str):
-    found = reached(OSError(getattr(errno, name), "text"), Exchange(Deadline(60)))
+    deadline = Deadline(time.monotonic() + 60, time.monotonic)
+    found = reached(wrapped(OSError(getattr(errno, name), "text")), deadline=deadline)
     assert found is (Reached.NO_ROUTE if name in NO_ROUTE else Reached.NOT_TRIED)
 
 
 def test_an_endpoint_with_ipv6_only_is_theirs_where_there_is_none():
     for number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
-        failure = judge(OSError(number, "text"), is_ipv6=True)
+        failure = judge(wrapped(OSError(number, "text")), is_ipv6=True)
         assert (failure.error_kind, failure.attribution) == (
             ErrorKind.CONNECT,
             Attribution.RECEIVER,
         )
-    assert judge(OSError(errno.EMFILE, "text"), is_ipv6=True).attribution is Attribution.SENDER
+    assert (
+        judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution
+        is Attribution.SENDER
+    )
 
 
 def test_after_the_deadline_every_error_is_the_deadline():
-    refused = ConnectionRefusedError(errno.ECONNREFUSED, "text")
+    refused = wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text"))
     assert judge(refused, seconds_left=0).error_kind is ErrorKind.TIMEOUT
-    cut = HeadCutOff("cut")
-    assert judge(cut, seconds_left=0, is_begun=True).error_kind is ErrorKind.TOO_SLOW
+    cut = requests.ConnectionError(ProtocolError("aborted", HeadCutOff("cut")))
+    assert judge(cut, seconds_left=0).error_kind is ErrorKind.TOO_SLOW
     assert judge(cut).error_kind is ErrorKind.CONNECT
 
 
@@ -67,4 +85,19 @@ def test_what_nobody_foresaw_is_ours():
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENETUNREACH, errno.EIO])
 def test_no_text_of_the_libraries_is_passed_on(number: int):
-    assert "canary" not in judge(OSError(number, "canary", "10.1.2.3")).detail
+    detail = judge(wrapped(OSError(number, "text"))).detail
+    assert "10.1.2.3" not in detail
+    assert "canary" not in detail
+
+
+def test_only_a_connection_that_never_came_about_lets_another_address_be_tried():
+    assert is_unconnected(wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text")))
+    broken = ProtocolError("aborted", ConnectionResetError(errno.ECONNRESET, "text"))
+    assert not is_unconnected(requests.ConnectionError(broken))
+
+
+def test_the_adapter_sends_no_request_without_a_vetted_address():
+    adapter = PinnedAdapter(ca_file=None)
+    request = requests.Request("POST", "https://hooks.example.com/").prepare()
+    with pytest.raises(TypeError, match="pinned"):
+        adapter.send(request)

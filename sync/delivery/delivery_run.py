@@ -20,10 +20,9 @@ from sync.domain.circuit_breaker import EndpointState, after_batch
 from sync.domain.responses import Failure
 from sync.domain.retry import Held, HeldReason, RetryPolicy, decide
 from sync.domain.routing import Endpoint
-from sync.http.authorized import post_authorized
 from sync.http.headers import request_headers
 from sync.http.markers import REPLAY_HEADER
-from sync.http.oauth import TokenSource
+from sync.http.oauth import TokenSource, post_authorized
 from sync.http.signing import SigningKey
 from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed, Claims
@@ -291,6 +290,6 @@ class Run:
     def _target_of(self, endpoint: Endpoint) -> str:
         """A fingerprint of all settings by which the address rules refuse or pass its target."""
         policy = self._sender.policy
-        rules = [sorted(policy.ports), sorted(policy.development_targets), policy.denied]
+        rules = [sorted(policy.ports), sorted(policy.development_targets)]
         text = json.dumps([endpoint.url, endpoint.token_url, *rules], default=str)
         return hashlib.sha256(text.encode()).hexdigest()

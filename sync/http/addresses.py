@@ -20,7 +20,6 @@ from ipaddress import (
     ip_address,
 )
 
-from sync.errors import ConfigurationError
 from sync.http.urls import HostPort, InvalidTarget, Rule, Target, parse_url
 
 log = logging.getLogger(__name__)
@@ -99,29 +98,15 @@ class AddressPolicy:
     """What a deployment allows.
 
     ``development_targets`` are exact host and port pairs freed from the scheme, port and address
-    rules; ``denied`` are further networks, such as the deployment's own egress addresses.
+    rules.
     """
 
     ports: frozenset[int] = frozenset({443})
     development_targets: frozenset[HostPort] = frozenset()
-    denied: tuple[IPv4Network | IPv6Network, ...] = ()
-
-    def refuse_in_production(self) -> None:
-        """Call it where a deployment is known to be production.
-
-        Raises:
-            ConfigurationError: development targets are set.
-        """
-        if self.development_targets:
-            raise ConfigurationError(
-                "development targets are set, but this deployment is production; unset them"
-            )
 
     def allows(self, address: Address) -> bool:
-        """Whether the address lies in public space and in no denied network."""
+        """Whether the address lies in public space."""
         address = canonical(address)
-        if any(address in network for network in self.denied):
-            return False
         if address.version == 6 and address not in _ALLOCATED_V6:
             return False
         return address not in _REFUSED_RANGES[address.version]

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
+from sync.domain.responses import (
+    Attribution,
+    ErrorKind,
+    Failure,
+    Reached,
+    Response,
+    ResponseWithBody,
+)
 from sync.domain.routing import Endpoint
 from sync.http.secrets import SecretError, SecretStore
-from sync.http.token_responses import read_grant
 
 TOKEN_SECONDS = 10.0
 """Deadline of one token request, and of all that one webhook waits for."""
@@ -28,6 +36,31 @@ EARLY_SECONDS = 120.0
 """Renewal begins in the last tenth of a token's use, at most two minutes before its end."""
 RENEWAL_PAUSE_SECONDS = 10.0
 """After a renewal failed while the old token still works."""
+SECOND_TRY_SECONDS = 1.0
+"""With less time left after a 401, the next scheduled attempt is the better second try."""
+DEFAULT_LIFE_SECONDS = 300.0
+"""Of a token whose server does not say: RFC 6749, section 5.1, only recommends ``expires_in``.
+Short, since a new token costs one request; a shorter life yet shows in a 401, which fetches one."""
+LONGEST_LIFE_SECONDS = 86_400.0
+"""What lies beyond is milliseconds, a date or a mistake, and a day is long enough for any token."""
+
+# Codes of RFC 6749, section 5.2.
+_KNOWN_ERRORS = frozenset(
+    {
+        "access_denied",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
+# What a header can carry, and no more than a receiver will take.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
 
 
@@ -61,6 +94,14 @@ class TokenPoster(Protocol):
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
     ) -> ResponseWithBody | Failure: ...
+
+
+class WebhookPoster(Protocol):
+    """Sends webhooks; ``sync.http.transport.Transport`` is one."""
+
+    def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> Response | Failure: ...
 
 
 class TokenSource:
@@ -176,6 +217,53 @@ class TokenSource:
         )
 
 
+def post_authorized(
+    poster: WebhookPoster,
+    tokens: TokenSource,
+    endpoint: Endpoint,
+    *,
+    body: bytes,
+    headers: Callable[[], Mapping[str, str]],
+    deadline_seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Response | Failure:
+    """One attempt at a webhook: one request, or two when the token of the first was refused.
+
+    ``headers`` is called right before each request, so that the signed time is that of the
+    request. The requests share ``deadline_seconds``, and waiting for tokens ``TOKEN_SECONDS``;
+    the call takes no longer than both together. A failed token request is the attempt's failure.
+    """
+    post_seconds, token_seconds = deadline_seconds, TOKEN_SECONDS
+    for is_last in (False, True):
+        started = clock()
+        authorization = tokens.authorization(endpoint, token_seconds)
+        token_seconds -= clock() - started
+        if isinstance(authorization, Failure):
+            return authorization
+        if isinstance(authorization, Misconfigured):
+            # Changed since the run looked: nothing was sent, and its webhooks are held.
+            text = "the OAuth settings of the endpoint are incomplete"
+            return Failure(
+                ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_CONFIGURED
+            )
+        extra = {"Authorization": authorization.header} if isinstance(authorization, Bearer) else {}
+        started = clock()
+        result = poster.post(
+            endpoint.url,
+            body=body,
+            headers={**headers(), **extra},
+            deadline_seconds=post_seconds,
+        )
+        post_seconds -= clock() - started
+        is_refused = isinstance(result, Response) and result.status == 401
+        if is_last or not is_refused or not isinstance(authorization, Bearer):
+            return result
+        tokens.invalidate(endpoint, authorization)
+        if min(post_seconds, token_seconds) < SECOND_TRY_SECONDS:
+            return result
+    raise AssertionError("unreachable: the last round returns")
+
+
 def client_secret_name(endpoint_id: int) -> str:
     """The secret that holds the OAuth client secret of an endpoint."""
     return f"oauth-client-{endpoint_id}"
@@ -249,3 +337,60 @@ def _credentials(endpoint: Endpoint, secrets: SecretStore) -> _Credentials | NoA
         endpoint.endpoint_id,
         f"endpoint {endpoint.endpoint_id} has a client_id, but {'; and '.join(problems)}",
     )
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A token and how many seconds it lives: 0 to ``LONGEST_LIFE_SECONDS``; 0 is for one use."""
+
+    access_token: str = field(repr=False)
+    expires_in: float
+
+
+def read_grant(answer: ResponseWithBody) -> Grant | Failure:
+    """The grant, or what is wrong with the answer; that is always the token endpoint's fault.
+
+    A grant needs a usable ``access_token`` and nothing else. It is used as a bearer token whatever
+    ``token_type`` says, and an ``expires_in`` that is no number is as good as none.
+    """
+    document = _parse(answer.body)
+    code = None if document is None else document.get("error")
+    known = f" ({code})" if isinstance(code, str) and code in _KNOWN_ERRORS else ""
+    if not 200 <= answer.status <= 299:
+        kind = ErrorKind.REDIRECT if 300 <= answer.status <= 399 else ErrorKind.HTTP
+        return _refused_token(f"status {answer.status}{known}", kind)
+    if document is None:
+        return _refused_token("the answer is no whole JSON object")
+    token = document.get("access_token")
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        return _refused_token(f"the answer has no usable access_token{known}")
+    return Grant(token, _life(document.get("expires_in")))
+
+
+def _life(expires_in: object) -> float:
+    """Seconds, from a number or a number as text."""
+    if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in.strip()):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        return DEFAULT_LIFE_SECONDS
+    if math.isnan(expires_in):
+        return DEFAULT_LIFE_SECONDS
+    return float(min(max(expires_in, 0), LONGEST_LIFE_SECONDS))
+
+
+def _whole(text: str) -> float:
+    # int() refuses thousands of digits, and with them the whole document.
+    return int(text) if len(text) <= 20 else float(text)
+
+
+def _parse(body: bytes) -> Mapping[str, object] | None:
+    """The JSON object; None when the body is not one, or was cut."""
+    try:
+        document = json.loads(body, parse_int=_whole)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _refused_token(problem: str, kind: ErrorKind = ErrorKind.HTTP) -> Failure:
+    return Failure(kind, Attribution.RECEIVER, f"token endpoint: {problem}", reached=Reached.HOST)

@@ -15,8 +15,7 @@ from sync.clock import Clock
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.routing import Endpoint
 from sync.http.addresses import AddressPolicy, Resolver, vet
-from sync.http.authorized import WebhookPoster
-from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource, WebhookPoster
 from sync.http.resolver import ResolutionFailed
 from sync.http.secrets import SecretError, SecretStore
 from sync.http.signing import SigningKey

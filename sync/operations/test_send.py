@@ -16,10 +16,9 @@ from sync.domain.facts import CompletionFacts, Learner
 from sync.domain.payloads import LearningTime, completion_body
 from sync.domain.responses import Failure, Response
 from sync.domain.routing import Endpoint
-from sync.http.authorized import WebhookPoster, post_authorized
 from sync.http.headers import request_headers
 from sync.http.markers import TEST_HEADER
-from sync.http.oauth import TokenSource
+from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
 from sync.http.signing import SigningKey
 
 ID_PREFIX = "test-"

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sync.domain.responses import Response
-from sync.http.authorized import post_authorized
-from sync.http.oauth import TokenSource
+from sync.http.oauth import TokenSource, post_authorized
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, response
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for

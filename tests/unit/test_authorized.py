@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
-from sync.http.authorized import post_authorized
-from sync.http.oauth import TokenSource
+from sync.http.oauth import TokenSource, post_authorized
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
 from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, ResponseWithBody
-from sync.http.token_responses import Grant, read_grant
+from sync.http.oauth import Grant, read_grant
 
 
 def read(content: object, status: int = 200) -> Grant | Failure:

@@ -14,6 +14,7 @@ from sync.delivery.build import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
 from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother
 from sync.delivery.sender import DispatchReport
 from sync.domain.rollout import LeftOut
+from sync.domain.states import State
 from sync.ledger.attempts import Attempt
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
@@ -38,8 +39,7 @@ SHADOW_TEXTS = {
     "not_yet": "would wait for the mart, up to the limit",
     "unavailable": "unavailable",
 }
-STATES = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
-OUTCOMES = ("delivered", "retry", "held", "dead")
+OUTCOMES = (State.DELIVERED, "retry", State.HELD, State.DEAD)
 
 
 def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[str, Any]:
@@ -170,9 +170,9 @@ def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, 
         ),
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),
-        **{f"outbox_{state}": states.get(state, 0) for state in STATES},
+        **{f"outbox_{state}": states.get(state, 0) for state in State},
         "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
-        "outbox": dg.MetadataValue.md(bar_chart({name: states.get(name, 0) for name in STATES})),
+        "outbox": dg.MetadataValue.md(bar_chart({name: states.get(name, 0) for name in State})),
         "sample": _attempt_table(report.sample),
         "held_endpoints": dg.MetadataValue.md(
             "\n".join(

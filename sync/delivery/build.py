@@ -24,8 +24,9 @@ from sync.delivery.learning_time import (
 from sync.domain.facts import EventType, FactsError
 from sync.domain.payloads import LearningTime, PayloadError, PayloadFormat, missing_identity
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
-from sync.domain.routing import NotRouted, NotRoutedReason, Routed
-from sync.ledger.outbox import ENDPOINT_MISSING, NO_LONGER_REPORTABLE, Decision, Outbox, Unfrozen
+from sync.domain.routing import NotRouted, Routed
+from sync.domain.states import Reason, State
+from sync.ledger.outbox import Decision, Outbox, Unfrozen
 from sync.ledger.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
@@ -173,36 +174,38 @@ class _Judge:
         """One row's decision; None while it waits for the mart."""
         if not row.facts:
             problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
-            return self._hold(row, route, NO_LONGER_REPORTABLE, problem)
+            return self._hold(row, route, Reason.NO_LONGER_REPORTABLE, problem)
         match route:
             case NotRouted():
                 return self._not_routed(row, route)
             case Routed() if self.endpoints.is_own_broken(row.enterprise_customer_uuid, route):
                 problem = self.endpoints.unreadable[row.enterprise_customer_uuid]
-                return self._hold(row, route, "endpoint_row_invalid", problem)
+                return self._hold(row, route, Reason.ENDPOINT_ROW_INVALID, problem)
             case Routed():
                 return self._routed(row, route, outcome)
 
     def _not_routed(self, row: Unfrozen, route: NotRouted) -> Decision:
         problem = self.endpoints.unreadable.get(row.enterprise_customer_uuid)
         if problem is not None:
-            return self._hold(row, route, "endpoint_row_invalid", problem)
-        if route.reason is NotRoutedReason.EU_FALLBACK_NOT_ALLOWED:
+            return self._hold(row, route, Reason.ENDPOINT_ROW_INVALID, problem)
+        if route.reason is Reason.EU_FALLBACK_NOT_ALLOWED:
             return self._hold(
                 row, route, route.reason, "a learner of the EU has no endpoint of region EU"
             )
-        if route.reason is NotRoutedReason.NO_ACTIVE_ENDPOINT:
+        if route.reason is Reason.NO_ACTIVE_ENDPOINT:
             # As after freezing: what is switched off can be switched on again.
             return self._hold(row, route, route.reason, "the customer's endpoint is switched off")
         if row.lost_endpoint_id is not None or (
-            row.state == "held" and row.state_reason != NO_LONGER_REPORTABLE
+            row.state is State.HELD and row.state_reason != Reason.NO_LONGER_REPORTABLE
         ):
             # It had an endpoint, which is deleted, perhaps to be made anew.
-            return self._hold(row, route, ENDPOINT_MISSING, "the customer's endpoint was deleted")
+            return self._hold(
+                row, route, Reason.ENDPOINT_MISSING, "the customer's endpoint was deleted"
+            )
         self.report.suppressed[route.reason] += 1
         return Decision(
             webhook_id=row.webhook_id,
-            state="suppressed",
+            state=State.SUPPRESSED,
             state_reason=route.reason,
             region=route.region,
         )
@@ -226,17 +229,17 @@ class _Judge:
             unknown = missing_identity(facts.learner)
             if route.endpoint.payload_format is PayloadFormat.PERCIPIO and unknown:
                 problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
-                return self._hold(row, route, "identity_missing", problem)
+                return self._hold(row, route, Reason.IDENTITY_MISSING, problem)
             body = body_of(facts, row, route.endpoint.payload_format, learning_time)
         except (FactsError, PayloadError) as error:
-            return self._hold(row, route, "payload_invalid", str(error))
+            return self._hold(row, route, Reason.PAYLOAD_INVALID, str(error))
         self.report.frozen[enrichment] += 1
         left_out = self.policy.leaves_out(row) if enrichment == NOT_IN_ROLLOUT else None
         if left_out is not None:
             self.report.left_out[left_out] += 1
         return Decision(
             webhook_id=row.webhook_id,
-            state="pending",
+            state=State.PENDING,
             region=route.region,
             endpoint_id=route.endpoint.endpoint_id,
             payload_format=route.endpoint.payload_format,
@@ -262,12 +265,12 @@ class _Judge:
         return self.clock() >= row.recorded_at + self.policy.max_wait
 
     def _hold(
-        self, row: Unfrozen, route: Routed | NotRouted, reason: str, problem: str
+        self, row: Unfrozen, route: Routed | NotRouted, reason: Reason, problem: str
     ) -> Decision:
         self.report.held[reason] += 1
         self.report.problems[problem] += 1
         return Decision(
-            webhook_id=row.webhook_id, state="held", state_reason=reason, region=route.region
+            webhook_id=row.webhook_id, state=State.HELD, state_reason=reason, region=route.region
         )
 
 

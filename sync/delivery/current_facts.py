@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 from sync.clock import Clock
 from sync.domain.event_types import SOURCES, EventSource
 from sync.domain.facts import EventType
-from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
+from sync.domain.states import Reason, State
+from sync.ledger.outbox import Unfrozen
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
-NEVER_SENT_AND_LOST = """
+NEVER_SENT_AND_LOST = f"""
     (
-        {row}.body is not null
-        and {row}.state in ('pending', 'held')
-        and {row}.fence = 0
+        {{row}}.body is not null
+        and {{row}}.state in ('{State.PENDING}', '{State.HELD}')
+        and {{row}}.fence = 0
         and configured.endpoint_id is null
     )
 """
@@ -28,12 +29,12 @@ the customer's endpoint of now. A row that was ever claimed has a fence; its byt
 ``configured`` is as ``outbox_and_endpoints`` joins it."""
 UNDECIDED = f"""
     (
-        {{row}}.body is null and {{row}}.state in ('awaiting', 'held')
+        {{row}}.body is null and {{row}}.state in ('{State.AWAITING}', '{State.HELD}')
         or {NEVER_SENT_AND_LOST}
     )
 """
 """Rows whose message is to be built."""
-FROZEN_AND_HELD = "{row}.body is not null and {row}.state = 'held'"
+FROZEN_AND_HELD = f"{{row}}.body is not null and {{row}}.state = '{State.HELD}'"
 """Messages that wait for their endpoint, for weeks maybe."""
 
 
@@ -173,13 +174,13 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnr
                 f"""
                 update {outbox} as outbox
                 set
-                    state_reason = iff(seen.is_gone, '{NO_LONGER_REPORTABLE}', null),
+                    state_reason = iff(seen.is_gone, '{Reason.NO_LONGER_REPORTABLE}', null),
                     updated_at = cast(? as timestamp_ntz)
                 from ({frozen_and_held(warehouse, source)}) as seen
                 where outbox.webhook_id = seen.webhook_id
                     and {FROZEN_AND_HELD.format(row="outbox")}
                     and seen.is_gone <> (
-                        coalesce(outbox.state_reason, '') = '{NO_LONGER_REPORTABLE}'
+                        coalesce(outbox.state_reason, '') = '{Reason.NO_LONGER_REPORTABLE}'
                     )
                 """,
                 clock().isoformat(),

@@ -18,8 +18,9 @@ from sync.delivery.sender import DispatchReport, Sender
 from sync.delivery.stop import Stop
 from sync.domain.circuit_breaker import EndpointState, after_batch
 from sync.domain.responses import Failure
-from sync.domain.retry import Held, HeldReason, RetryPolicy, decide
+from sync.domain.retry import Held, RetryPolicy, decide
 from sync.domain.routing import Endpoint
+from sync.domain.states import Reason
 from sync.http.headers import request_headers
 from sync.http.markers import REPLAY_HEADER
 from sync.http.oauth import TokenSource, post_authorized
@@ -66,7 +67,7 @@ class Run:
             warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook
         )
         self._claimed_at = sender.clock()
-        self._held: dict[int, str] = {}
+        self._held: dict[int, Reason] = {}
         """Endpoints that turned out during the run to be disabled, or to be no target; why."""
         self._postponed: set[int] = set()
         """Endpoints that sender errors keep from being tried again in this run."""
@@ -79,7 +80,7 @@ class Run:
         lease_end = time.monotonic() + limits.lease.total_seconds()
         batch = self._claims.next_batch(limit=limits.batch_size, lease=limits.lease, held=held)
         if self._claims.disabled:
-            self._hold(dict.fromkeys(self._claims.disabled, "endpoint_disabled"))
+            self._hold(dict.fromkeys(self._claims.disabled, Reason.ENDPOINT_DISABLED))
         return self.admission.board(batch, lease_end=lease_end)
 
     def record(self, attempts: Sequence[Attempt], untried: Iterable[Claimed]) -> Sequence[Attempt]:
@@ -167,7 +168,7 @@ class Run:
         targets = {
             one.claimed.endpoint_id: self._target_of(self._endpoints[one.claimed.endpoint_id])
             for one in refused
-            if one.reason == HeldReason.INVALID_TARGET
+            if one.reason == Reason.INVALID_TARGET
         }
         disabled: set[int] = set()
 
@@ -191,10 +192,11 @@ class Run:
 
         ``touched`` have rows whose lease ended just now, which an earlier hold has missed.
         """
-        found = dict.fromkeys(disabled, "endpoint_disabled")
+        found = dict.fromkeys(disabled, Reason.ENDPOINT_DISABLED)
         for one in refused:
             endpoint_id = one.claimed.endpoint_id
-            found[endpoint_id] = str(one.reason)
+            if one.reason is not None:
+                found[endpoint_id] = one.reason
             if isinstance(one.result, Failure):
                 self.report.problems[endpoint_id] = one.result.detail
         found |= {key: reason for key, reason in self._held.items() if key in touched}
@@ -205,7 +207,7 @@ class Run:
                 self._claims.close(endpoint_id)
                 self._postponed.add(endpoint_id)
 
-    def _hold(self, reasons: Mapping[int, str]) -> None:
+    def _hold(self, reasons: Mapping[int, Reason]) -> None:
         """Hold what waits of endpoints, and claim no more of them."""
         self._held |= reasons
         self.report.unusable |= reasons
@@ -266,7 +268,7 @@ class Run:
             signing_key_ids=" ".join(key.key_id for key in keys),
         )
 
-    def _problem_of(self, endpoint: Endpoint) -> str | None:
+    def _problem_of(self, endpoint: Endpoint) -> Reason | None:
         """What keeps an endpoint from being sent to; its keys are read once a run."""
         found = readiness(
             endpoint,
@@ -283,7 +285,7 @@ class Run:
                 "an address of its host is refused by the address rules; it is looked at again "
                 "once its settings have changed, or hourly"
             )
-            return HeldReason.INVALID_TARGET
+            return Reason.INVALID_TARGET
         self._keys[endpoint.endpoint_id] = found.keys
         return None
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sync.domain.circuit_breaker import Seen
 from sync.domain.retry import Disable, PauseUntil, Signal, SlowDown
 from sync.domain.routing import Endpoint, EndpointError, Region, Routed
+from sync.domain.states import Reason
 from sync.ledger.attempts import Attempt
-from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.warehouse import Warehouse
 
 REGIONS = {one.value for one in Region}
@@ -74,22 +74,22 @@ def unusable_endpoints(
     *,
     configured: Mapping[int, Endpoint],
     disabled: Iterable[int],
-    problem_of: Callable[[Endpoint], str | None],
-) -> dict[int, str]:
+    problem_of: Callable[[Endpoint], Reason | None],
+) -> dict[int, Reason]:
     """Endpoints that cannot be sent to now, with the reason to hold their webhooks for.
 
     ``problem_of`` looks at what lies outside the warehouse: the address policy and the secrets.
     """
     switched_off = set(disabled)
-    unusable: dict[int, str] = {}
+    unusable: dict[int, Reason] = {}
     for endpoint_id in in_use:
         endpoint = configured.get(endpoint_id)
         if endpoint is None:
-            reason = ENDPOINT_MISSING
+            reason = Reason.ENDPOINT_MISSING
         elif not endpoint.is_active:
-            reason = "endpoint_inactive"
+            reason = Reason.ENDPOINT_INACTIVE
         elif endpoint_id in switched_off:
-            reason = "endpoint_disabled"
+            reason = Reason.ENDPOINT_DISABLED
         else:
             reason = problem_of(endpoint)
         if reason is not None:

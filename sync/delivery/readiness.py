@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sync.domain.routing import Endpoint
+from sync.domain.states import Reason
 from sync.http.addresses import AddressPolicy
 from sync.http.network import refusal_of
 from sync.http.oauth import Misconfigured
@@ -24,7 +25,7 @@ class Ready:
 class NotReady:
     """Its webhooks are held. ``problem`` names the setting to mend."""
 
-    reason: str
+    reason: Reason
     problem: str
 
 
@@ -44,16 +45,16 @@ def readiness(
     """Look at URL, signing keys and OAuth settings, without a request and without a look-up."""
     refusal = refusal_of(endpoint.url, policy)
     if refusal is not None:
-        return NotReady("endpoint_invalid", f"webhook_url: {refusal}")
+        return NotReady(Reason.ENDPOINT_INVALID, f"webhook_url: {refusal}")
     if endpoint.oauth_client_id and endpoint.token_url:
         refusal = refusal_of(endpoint.token_url, policy)
         if refusal is not None:
-            return NotReady("endpoint_invalid", f"webhook_token_url: {refusal}")
+            return NotReady(Reason.ENDPOINT_INVALID, f"webhook_token_url: {refusal}")
     try:
         keys = secrets.signing_keys(endpoint.endpoint_id)
     except SecretError as error:
-        return NotReady("signing_key_missing", str(error))
+        return NotReady(Reason.SIGNING_KEY_MISSING, str(error))
     lacking = tokens.problem_of(endpoint) if tokens is not None else None
     if lacking is not None:
-        return NotReady("oauth_incomplete", lacking.problem)
+        return NotReady(Reason.OAUTH_INCOMPLETE, lacking.problem)
     return Ready(keys)

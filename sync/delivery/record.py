@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sync.clock import Clock
 from sync.domain.event_types import COMPLETIONS, EventSource
+from sync.domain.states import Reason, State
 from sync.ledger.activation import STANDING, activate, recorded_activation
 from sync.ledger.erasures import not_erased
 from sync.ledger.recording_lease import Granted, TakenBy, holder, recording_lease
@@ -135,7 +136,7 @@ def _record(
         )
         select * exclude (fresh)
         from (
-            select new.*, sum(iff(new.state = 'awaiting', 1, 0)) over () as fresh
+            select new.*, sum(iff(new.state = '{State.AWAITING}', 1, 0)) over () as fresh
             from ({new}) as new
         ) as counted
         where {lease.condition}
@@ -205,7 +206,7 @@ def _count_recorded(
     counts = warehouse.rows(
         f"""
         select
-            coalesce(count_if(state_reason = 'before_activation'), 0) as old,
+            coalesce(count_if(state_reason = '{Reason.BEFORE_ACTIVATION}'), 0) as old,
             count(*) as recorded
         from {warehouse.relation("sync", OUTBOX)}
         where recorded_run_id = ? and event_type = ?
@@ -261,9 +262,10 @@ def select_new(
             {happened} as occurred_at,
             parameters.now as recorded_at,
             parameters.run_id as recorded_run_id,
-            case when {happened} < parameters.activated_at then 'suppressed' else 'awaiting' end
-                as state,
-            case when {happened} < parameters.activated_at then 'before_activation' end
+            iff(
+                {happened} < parameters.activated_at, '{State.SUPPRESSED}', '{State.AWAITING}'
+            ) as state,
+            iff({happened} < parameters.activated_at, '{Reason.BEFORE_ACTIVATION}', null)
                 as state_reason,
             0 as attempt_count,
             0 as fence,

@@ -13,6 +13,7 @@ from typing import Protocol
 from sync.clock import Clock
 from sync.delivery.faults import Canary
 from sync.domain.responses import Failure, Response
+from sync.domain.states import Reason, State
 from sync.http.addresses import AddressPolicy
 from sync.http.oauth import TokenPoster
 from sync.http.secrets import SecretStore
@@ -78,7 +79,7 @@ class DispatchReport:
     """Journals of other ledgers in the same directory; they were left as they are."""
     released: int = 0
     """Claimed and given back untried: the endpoint rests or the time was up."""
-    unusable: dict[int, str] = field(default_factory=dict)
+    unusable: dict[int, Reason] = field(default_factory=dict)
     """Endpoints whose webhooks are held, with the reason."""
     problems: dict[int, str] = field(default_factory=dict)
     """For each of those that has one, the setting to mend."""
@@ -99,5 +100,6 @@ class DispatchReport:
             if attempt.decision.is_retry_after_unreadable
         )
         self.sample = sorted(
-            [*self.sample, *attempts], key=lambda one: (one.outcome == "delivered", one.started_at)
+            [*self.sample, *attempts],
+            key=lambda one: (one.outcome == State.DELIVERED, one.started_at),
         )[:SAMPLE]

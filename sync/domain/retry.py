@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.domain.retry_after import parse_retry_after
+from sync.domain.states import Reason
 
 JITTER = 0.2
 """Share of a step by which an attempt may move; it spreads a burst, and keeps the schedule."""
@@ -53,21 +54,6 @@ class RetryPolicy:
         return max(self.steps)
 
 
-class DeadReason(StrEnum):
-    """Why a row is a dead letter."""
-
-    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
-    ENDPOINT_GONE = "endpoint_gone"
-    FINAL_STATUS = "final_status"
-
-
-class HeldReason(StrEnum):
-    """Why a row waits for a person."""
-
-    INVALID_TARGET = "invalid_target"
-    OAUTH_INCOMPLETE = "oauth_incomplete"
-
-
 @dataclass(frozen=True)
 class Delivered:
     """The receiver has it."""
@@ -85,14 +71,14 @@ class RetryAt:
 class Dead:
     """No further attempt but by an operator's replay."""
 
-    reason: DeadReason
+    reason: Reason
 
 
 @dataclass(frozen=True)
 class Held:
     """Nothing was sent, and nothing can be until the cause has been removed: no attempt at all."""
 
-    reason: HeldReason
+    reason: Reason
 
 
 Outcome = Delivered | RetryAt | Dead | Held
@@ -121,7 +107,7 @@ class PauseUntil:
 class Disable:
     """Send the endpoint nothing until a person enables it again; hold its other rows."""
 
-    reason: DeadReason
+    reason: Reason
 
 
 Effect = NoEffect | SlowDown | PauseUntil | Disable
@@ -168,10 +154,10 @@ def decide(
     if 200 <= result.status <= 299:
         return Decision(Delivered(), NoEffect(), Signal.SUCCESS, None, None)
     if result.status == 410:
-        gone = DeadReason.ENDPOINT_GONE
+        gone = Reason.ENDPOINT_GONE
         return _theirs(Dead(gone), Disable(gone), ErrorKind.HTTP)
     if result.status in policy.final_statuses:
-        return _theirs(Dead(DeadReason.FINAL_STATUS), NoEffect(), ErrorKind.HTTP)
+        return _theirs(Dead(Reason.FINAL_STATUS), NoEffect(), ErrorKind.HTTP)
     return _after_bad_status(result, schedule)
 
 
@@ -182,9 +168,9 @@ def own_fault(*, webhook_id: str, attempt_number: int, now: datetime) -> RetryAt
 
 def _after_failure(failure: Failure, schedule: _Schedule) -> Decision:
     if failure.error_kind is ErrorKind.INVALID_TARGET:
-        outcome, signal = Held(HeldReason.INVALID_TARGET), Signal.NOTHING
+        outcome, signal = Held(Reason.INVALID_TARGET), Signal.NOTHING
     elif failure.reached is Reached.NOT_CONFIGURED:
-        outcome, signal = Held(HeldReason.OAUTH_INCOMPLETE), Signal.NOTHING
+        outcome, signal = Held(Reason.OAUTH_INCOMPLETE), Signal.NOTHING
     elif failure.attribution is Attribution.SENDER:
         outcome, signal = schedule.soon(), Signal.NOTHING
     else:
@@ -225,7 +211,7 @@ class _Schedule:
     def next_attempt(self, hint: timedelta | None) -> RetryAt | Dead:
         """The step, moved by jitter; never before the hint, on which jitter only adds."""
         if self.attempt_number >= len(self.policy.steps):
-            return Dead(DeadReason.ATTEMPTS_EXHAUSTED)
+            return Dead(Reason.ATTEMPTS_EXHAUSTED)
         step = self.policy.steps[self.attempt_number]
         chance = self._chance()
         if self.policy.jitter is Jitter.FULL:

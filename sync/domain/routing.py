@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sync.domain.facts import EventType
 from sync.domain.payloads import PayloadFormat
+from sync.domain.states import Reason
 from sync.errors import SyncError
 
 # fmt: off
@@ -37,15 +38,6 @@ class Region(StrEnum):
     US = "US"
     EU = "EU"
     OTHER = "OTHER"
-
-
-class NotRoutedReason(StrEnum):
-    """Why an event has no endpoint; written to the outbox as it stands."""
-
-    NO_ENDPOINT = "no_endpoint"
-    NO_ACTIVE_ENDPOINT = "no_active_endpoint"
-    EU_FALLBACK_NOT_ALLOWED = "eu_fallback_not_allowed"
-    ENROLLMENT_EVENTS_OFF = "enrollment_events_off"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +109,7 @@ class Routed:
 class NotRouted:
     """The event goes nowhere."""
 
-    reason: NotRoutedReason
+    reason: Reason
     region: Region
 
 
@@ -159,12 +151,12 @@ def choose_endpoint(
     chosen = next(iter(exact or allowed), None)
     if chosen is None:
         if active:
-            return NotRouted(NotRoutedReason.EU_FALLBACK_NOT_ALLOWED, region)
+            return NotRouted(Reason.EU_FALLBACK_NOT_ALLOWED, region)
         if usable:
-            return NotRouted(NotRoutedReason.NO_ACTIVE_ENDPOINT, region)
-        return NotRouted(NotRoutedReason.NO_ENDPOINT, region)
+            return NotRouted(Reason.NO_ACTIVE_ENDPOINT, region)
+        return NotRouted(Reason.NO_ENDPOINT, region)
     if event_type is EventType.COURSE_ENROLLMENT and not chosen.is_enrollment_events_enabled:
-        return NotRouted(NotRoutedReason.ENROLLMENT_EVENTS_OFF, region)
+        return NotRouted(Reason.ENROLLMENT_EVENTS_OFF, region)
     return Routed(chosen, region)
 
 

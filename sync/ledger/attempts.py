@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sync.clock import Clock
 from sync.domain.responses import Failure, Response
 from sync.domain.retry import Dead, Decision, Delivered, Held, RetryAt
+from sync.domain.states import FINISHED, Reason, State, sql_list
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
 from sync.ledger.steps import Hook, Step
@@ -32,25 +33,25 @@ class Attempt:
     """Ids of the keys that signed, newest first, separated by blanks; empty when none did."""
 
     @property
-    def state(self) -> str:
+    def state(self) -> State:
         """The outbox state that follows."""
         match self.decision.outcome:
             case Delivered():
-                return "delivered"
+                return State.DELIVERED
             case RetryAt():
-                return "pending"
+                return State.PENDING
             case Dead():
-                return "dead"
+                return State.DEAD
             case Held():
-                return "held"
+                return State.HELD
 
     @property
     def outcome(self) -> str:
         """The attempt's outcome as the ledger names it."""
-        return "retry" if self.state == "pending" else self.state
+        return "retry" if self.state is State.PENDING else self.state
 
     @property
-    def reason(self) -> str | None:
+    def reason(self) -> Reason | None:
         """Why the row is dead or held."""
         match self.decision.outcome:
             case Dead(reason) | Held(reason):
@@ -132,14 +133,14 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
         f"""
         update {outbox} as outbox
         set
-            state = iff(outbox.state = 'delivered', outbox.state, attempt.state),
-            state_reason = iff(outbox.state = 'delivered', null, attempt.reason),
+            state = iff(outbox.state = '{State.DELIVERED}', outbox.state, attempt.state),
+            state_reason = iff(outbox.state = '{State.DELIVERED}', null, attempt.reason),
             attempt_count = greatest(outbox.attempt_count, attempt.attempt_count),
             next_attempt_at = attempt.next_attempt_at,
             delivered_at = coalesce(outbox.delivered_at, attempt.delivered_at),
             replay_id = iff(
-                attempt.state in ('delivered', 'dead')
-                or outbox.state = 'delivered' and not coalesce(attempt.is_own_fault, false),
+                attempt.state in {sql_list(FINISHED)}
+                or outbox.state = '{State.DELIVERED}' and not coalesce(attempt.is_own_fault, false),
                 null, outbox.replay_id
             ),
             lease_owner = null,
@@ -160,8 +161,8 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
         where outbox.webhook_id = attempt.webhook_id
             and (
                 outbox.fence = attempt.fence
-                and (outbox.state <> 'delivered' or outbox.replay_id is not null)
-                or attempt.state = 'delivered' and outbox.state <> 'delivered'
+                and (outbox.state <> '{State.DELIVERED}' or outbox.replay_id is not null)
+                or attempt.state = '{State.DELIVERED}' and outbox.state <> '{State.DELIVERED}'
             )
         """,
         (entry.state for entry in entries),
@@ -218,7 +219,7 @@ def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
         f"""
         update {warehouse.relation("sync", OUTBOX)} as outbox
         set
-            state = 'delivered',
+            state = '{State.DELIVERED}',
             state_reason = null,
             attempt_count = greatest(outbox.attempt_count, logged.attempt_number),
             next_attempt_at = null,
@@ -233,13 +234,13 @@ def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
                 max(attempt_number) as attempt_number,
                 min(dateadd(millisecond, duration_ms, started_at)) as delivered_at
             from {warehouse.relation("sync", ATTEMPTS)}
-            where outcome = 'delivered'
+            where outcome = '{State.DELIVERED}'
             group by webhook_id
         ) as logged
         where outbox.webhook_id = logged.webhook_id
             -- Such a run has also left its lease, so these are few.
             and outbox.lease_owner is not null
-            and outbox.state <> 'delivered'
+            and outbox.state <> '{State.DELIVERED}'
         """,
         clock().isoformat(),
     )
@@ -268,6 +269,7 @@ def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
 def _state_row(attempt: Attempt) -> dict[str, object]:
     """``next_attempt_at`` of a held row is the earliest moment it may be freed again."""
     outcome = attempt.decision.outcome
+    delivered_at = attempt.finished_at if attempt.state is State.DELIVERED else None
     next_at = outcome.at if isinstance(outcome, RetryAt) else None
     if isinstance(outcome, Held):
         next_at = attempt.finished_at + HELD_RECHECK
@@ -278,6 +280,6 @@ def _state_row(attempt: Attempt) -> dict[str, object]:
         "reason": attempt.reason,
         "attempt_count": attempt.claimed.attempt_count + int(attempt.is_charged),
         "next_attempt_at": next_at.isoformat() if next_at else None,
-        "delivered_at": attempt.finished_at.isoformat() if attempt.state == "delivered" else None,
+        "delivered_at": delivered_at.isoformat() if delivered_at else None,
         "is_own_fault": isinstance(outcome, RetryAt) and not outcome.charged,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sync.domain.states import UNFINISHED, State, sql_list
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse
 
@@ -38,7 +39,7 @@ def recorded_twice(warehouse: Warehouse) -> Findings:
         from {warehouse.relation("sync", OUTBOX)}
         group by event_type, enterprise_customer_uuid, user_id, courserun_key
         having count(*) > 1
-            and max(iff(state in ('awaiting', 'pending', 'held'), 1, 0)) = 1
+            and max(iff(state in {sql_list(UNFINISHED)}, 1, 0)) = 1
         """,
     )
 
@@ -99,13 +100,13 @@ def successes_not_settled(warehouse: Warehouse) -> Findings:
         with successes as (
             select distinct webhook_id
             from {warehouse.relation("sync", ATTEMPTS)}
-            where outcome = 'delivered'
+            where outcome = '{State.DELIVERED}'
         )
         select outbox.webhook_id
         from {warehouse.relation("sync", OUTBOX)} as outbox
         left join successes
             on outbox.webhook_id = successes.webhook_id
-        where (outbox.state = 'delivered') <> (successes.webhook_id is not null)
+        where (outbox.state = '{State.DELIVERED}') <> (successes.webhook_id is not null)
             and (outbox.lease_expires_at is null or outbox.lease_expires_at < sysdate())
             and outbox.updated_at >= dateadd('day', -{RECENT_DAYS}, sysdate())
         """,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from sync.domain.pacing import HORIZON
+from sync.domain.states import State
 
 WAITS_TO_BE_SENT = (
-    "({row}.state = 'pending' or {row}.state = 'delivered' and {row}.replay_id is not null)"
+    f"({{row}}.state = '{State.PENDING}'"
+    f" or {{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null)"
 )
 """The rows that ``SENDABLE_AT`` is about: messages, and what an operator wants sent once more."""
 SENDABLE_AT = f"""

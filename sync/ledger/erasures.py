@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from sync.domain.states import UNFINISHED, Reason, State, sql_list
 from sync.ledger.tables import ATTEMPTS, ERASURES, OUTBOX
 from sync.warehouse import Warehouse
 
-ERASED = "erased"
-"""Why a row is suppressed that was not sent yet when its learner was erased."""
 IS_ERASED = "{row}.user_id < 0"
 """Rows of the outbox whose learner was erased, whatever their state."""
 PREFIX = "learning-time-erasure|"
@@ -57,7 +56,7 @@ class InLedger:
 
 def in_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> InLedger:
     """Count what an erasure would empty; one statement."""
-    is_due = "state in ('awaiting', 'pending', 'held') or replay_id is not null"
+    is_due = f"state in {sql_list(UNFINISHED)} or replay_id is not null"
     row = warehouse.rows(
         f"""
         select
@@ -113,10 +112,10 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
             body = null,
             body_removed_at = cast(? as timestamp_ntz),
             state = iff(
-                outbox.state in ('awaiting', 'pending', 'held'), 'suppressed', outbox.state
+                outbox.state in {sql_list(UNFINISHED)}, '{State.SUPPRESSED}', outbox.state
             ),
             state_reason = iff(
-                outbox.state in ('awaiting', 'pending', 'held'), '{ERASED}', outbox.state_reason
+                outbox.state in {sql_list(UNFINISHED)}, '{Reason.ERASED}', outbox.state_reason
             ),
             next_attempt_at = null,
             replay_id = null,

@@ -11,22 +11,14 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sync.clock import Clock
+from sync.domain.states import Reason, State
 from sync.ledger.claims import Claimed
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
-
-State = Literal["awaiting", "pending", "delivered", "dead", "held", "suppressed"]
-
-
-NO_LONGER_REPORTABLE = "no_longer_reportable"
-"""Why a row is held whose event the marts have lost: its endpoint has no say in that."""
-
-ENDPOINT_MISSING = "endpoint_missing"
-"""Why a row is held whose endpoint was deleted."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +34,21 @@ class Unfrozen:
     """What the mart knows of it now, for the ledger keeps none of it; empty when it is gone."""
     recorded_at: datetime
     state: State
-    state_reason: str | None
+    state_reason: Reason | None
     lost_endpoint_id: int | None = None
     """The endpoint of a message that was built, never sent, and has no endpoint any more."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Unfrozen:
         """Read a row with these columns, its facts as JSON text or NULL."""
-        lost = row.get("lost_endpoint_id")
+        lost, reason = row.get("lost_endpoint_id"), row["state_reason"]
         return cls(
             **{
                 **row,
                 "user_id": int(row["user_id"]),
                 "facts": json.loads(row["facts"] or "{}"),
+                "state": State(row["state"]),
+                "state_reason": reason and Reason(reason),
                 "lost_endpoint_id": None if lost is None else int(lost),
             }
         )
@@ -65,8 +59,8 @@ class Decision:
     """What becomes of an unfrozen row: a message to send, or a reason not to."""
 
     webhook_id: str
-    state: Literal["pending", "held", "suppressed"]
-    state_reason: str | None = None
+    state: State
+    state_reason: Reason | None = None
     region: str | None = None
     endpoint_id: int | None = None
     payload_format: str | None = None
@@ -125,9 +119,9 @@ class Outbox:
             ) as decided
             where outbox.webhook_id = decided.webhook_id
                 and (
-                    outbox.body is null and outbox.state in ('awaiting', 'held')
+                    outbox.body is null and outbox.state in ('{State.AWAITING}', '{State.HELD}')
                     or outbox.endpoint_id = decided.lost_endpoint_id
-                    and outbox.state in ('pending', 'held')
+                    and outbox.state in ('{State.PENDING}', '{State.HELD}')
                     and outbox.fence = 0
                 )
             """,
@@ -185,7 +179,7 @@ class Outbox:
             f"""
             update {self._outbox} as outbox
             set
-                state = 'held',
+                state = '{State.HELD}',
                 state_reason = endpoint.reason,
                 -- Of a run that died; one that lives still has its lease and is left alone.
                 lease_owner = null,
@@ -199,9 +193,9 @@ class Outbox:
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and outbox.body is not null
-                and outbox.state in ('pending', 'held')
+                and outbox.state in ('{State.PENDING}', '{State.HELD}')
                 and coalesce(outbox.state_reason, '') not in (
-                    endpoint.reason, '{NO_LONGER_REPORTABLE}'
+                    endpoint.reason, '{Reason.NO_LONGER_REPORTABLE}'
                 )
                 and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
             """,
@@ -212,14 +206,17 @@ class Outbox:
         self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
-            set state = 'pending', state_reason = null, updated_at = cast(? as timestamp_ntz)
+            set
+                state = '{State.PENDING}',
+                state_reason = null,
+                updated_at = cast(? as timestamp_ntz)
             from (
                 select value:endpoint_id::number(38, 0) as endpoint_id
                 from table(flatten(input => parse_json(?)))
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
-                and outbox.state = 'held'
-                and coalesce(outbox.state_reason, '') <> '{NO_LONGER_REPORTABLE}'
+                and outbox.state = '{State.HELD}'
+                and coalesce(outbox.state_reason, '') <> '{Reason.NO_LONGER_REPORTABLE}'
                 and outbox.body is not null
                 and outbox.next_attempt_at <= cast(? as timestamp_ntz)
                 and outbox.event_type not in (
@@ -259,8 +256,8 @@ class Outbox:
             select distinct endpoint_id from {self._outbox}
             where endpoint_id is not null
                 and (
-                    state in ('pending', 'held')
-                    or state = 'delivered' and replay_id is not null
+                    state in ('{State.PENDING}', '{State.HELD}')
+                    or state = '{State.DELIVERED}' and replay_id is not null
                 )
             """
         )

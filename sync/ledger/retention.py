@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.clock import Clock
+from sync.domain.states import FINISHED, State, sql_list
 from sync.errors import ConfigurationError
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse
@@ -28,11 +29,11 @@ class RetentionReport:
     excerpts: int
 
 
-_FINISHED = """
-    {row}.state in ('delivered', 'dead', 'suppressed')
-    and not ({row}.state = 'delivered' and {row}.replay_id is not null)
-    and {row}.body is not null
-    and {row}.updated_at < cast(? as timestamp_ntz)
+_FINISHED = f"""
+    {{row}}.state in {sql_list(FINISHED)}
+    and not ({{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null)
+    and {{row}}.body is not null
+    and {{row}}.updated_at < cast(? as timestamp_ntz)
 """
 _OLD_EXCERPT = "{row}.response_excerpt is not null and {row}.started_at < cast(? as timestamp_ntz)"
 

@@ -14,18 +14,19 @@ from rich.json import JSON
 from rich.panel import Panel
 from rich.table import Table
 
+from sync.domain.states import State
 from sync.ledger.tables import OUTBOX
 from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 
 SHOWN_ROWS = 8
-STYLES = {
-    "delivered": "green",
-    "pending": "yellow",
-    "held": "yellow",
-    "dead": "red",
-    "suppressed": "dim",
-    "awaiting": "cyan",
+STYLES: dict[str, str] = {
+    State.DELIVERED: "green",
+    State.PENDING: "yellow",
+    State.HELD: "yellow",
+    State.DEAD: "red",
+    State.SUPPRESSED: "dim",
+    State.AWAITING: "cyan",
 }
 
 
@@ -173,8 +174,8 @@ def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     firsts: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in rows:
         firsts.setdefault((row["state"], row["state_reason"]), row)
-    special = [row for key, row in firsts.items() if key != ("delivered", None)]
-    ordinary = [row for row in rows if row["state"] == "delivered"]
+    special = [row for key, row in firsts.items() if key != (State.DELIVERED, None)]
+    ordinary = [row for row in rows if row["state"] == State.DELIVERED]
     shown = ordinary[: SHOWN_ROWS - len(special)] + special
     return sorted(shown, key=lambda row: (row["occurred_at"], row["webhook_id"]))
 

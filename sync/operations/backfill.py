@@ -17,6 +17,7 @@ from sync.clock import Clock
 from sync.domain.event_types import SOURCES
 from sync.domain.facts import EventType
 from sync.domain.rollout import enterprise_uuids
+from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.ledger.tables import OUTBOX
 from sync.operations.confirmation import require_confirmation
@@ -55,8 +56,8 @@ class Window:
     def condition(self) -> tuple[str, tuple[object, ...]]:
         """The rows as SQL on a table called ``outbox``, and its binds."""
         parts = [
-            "outbox.state = 'suppressed'",
-            "outbox.state_reason = 'before_activation'",
+            f"outbox.state = '{State.SUPPRESSED}'",
+            f"outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'",
             "outbox.body is null",
             "outbox.event_type = ?",
             "outbox.occurred_at >= cast(? as timestamp_ntz)",
@@ -197,7 +198,7 @@ def backfill(
             f"""
             update {warehouse.relation("sync", OUTBOX)} as outbox
             set
-                state = 'awaiting',
+                state = '{State.AWAITING}',
                 state_reason = null,
                 body_removed_at = null,
                 recorded_at = cast(? as timestamp_ntz),
@@ -208,7 +209,7 @@ def backfill(
                 order by occurred_at, webhook_id limit {window.limit}
             ) as first
             where outbox.webhook_id = first.webhook_id
-                and outbox.state = 'suppressed'
+                and outbox.state = '{State.SUPPRESSED}'
                 and outbox.body is null
                 and {not_yet_recorded(warehouse)}
             """,

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from sync.domain.circuit_breaker import LOOK_AGAIN_AFTER
+from sync.domain.states import Reason, State
 from sync.ledger.due import SENDABLE_AT
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
@@ -246,12 +247,12 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
     rows = warehouse.rows(
         f"""
         select min(case
-            when outbox.state = 'awaiting' then dateadd('second', ?, outbox.recorded_at)
-            when outbox.state_reason = 'invalid_target' then coalesce(
+            when outbox.state = '{State.AWAITING}' then dateadd('second', ?, outbox.recorded_at)
+            when outbox.state_reason = '{Reason.INVALID_TARGET}' then coalesce(
                 dateadd('second', {int(LOOK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
                 outbox.next_attempt_at
             )
-            when outbox.state = 'held' then outbox.next_attempt_at
+            when outbox.state = '{State.HELD}' then outbox.next_attempt_at
             else {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
         end) as due_at
         from {warehouse.relation("sync", OUTBOX)} as outbox
@@ -259,10 +260,12 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
             on outbox.endpoint_id = endpoint.endpoint_id
         where endpoint.disabled_at is null
             and (
-                outbox.state in ('awaiting', 'pending')
-                or outbox.state = 'delivered' and outbox.replay_id is not null
-                or outbox.state = 'held'
-                    and outbox.state_reason in ('endpoint_disabled', 'invalid_target')
+                outbox.state in ('{State.AWAITING}', '{State.PENDING}')
+                or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
+                or outbox.state = '{State.HELD}'
+                    and outbox.state_reason in (
+                        '{Reason.ENDPOINT_DISABLED}', '{Reason.INVALID_TARGET}'
+                    )
                     and outbox.body is not null
             )
         """,

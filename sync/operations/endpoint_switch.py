@@ -9,6 +9,7 @@ from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.routing import Endpoint
+from sync.domain.states import State
 from sync.errors import ConfigurationError
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
@@ -101,7 +102,7 @@ def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
                         <= cast(? as timestamp_ntz),
                     outbox.webhook_id, null
                 )) as due,
-                count(distinct iff(outbox.state = 'held', outbox.webhook_id, null)) as held
+                count(distinct iff(outbox.state = '{State.HELD}', outbox.webhook_id, null)) as held
             from {warehouse.relation("sync", OUTBOX)} as outbox
             left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
                 on outbox.endpoint_id = endpoint.endpoint_id

@@ -13,9 +13,10 @@ from sync.delivery.readiness import NotReady, Ready
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT, Enqueued, HeldBack, plan_enqueue
 from sync.domain.event_types import COMPLETIONS, EventSource
 from sync.domain.routing import Endpoint, Routed
+from sync.domain.states import Reason, State
 from sync.ledger.activation import recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.outbox import NO_LONGER_REPORTABLE, Unfrozen
+from sync.ledger.outbox import Unfrozen
 from sync.operations.preview_report import (
     FROZEN_SHOWN,
     HELD_BACK,
@@ -80,9 +81,12 @@ def preview(
         new = new_rows(session, source, since=found.activated_at, now=clock(), limit=limit)
         planned += work.decide(new, origin="new", wait_for=wait_for)
     recorded = undecided_rows(session)
-    planned += work.decide([row for row in recorded if row.state == "awaiting"], origin="recorded")
+    awaiting = [row for row in recorded if row.state is State.AWAITING]
+    planned += work.decide(awaiting, origin="recorded")
     # A pending one among them has a message that is built again.
-    planned += work.decide([row for row in recorded if row.state != "awaiting"], origin="held")
+    planned += work.decide(
+        [row for row in recorded if row.state is not State.AWAITING], origin="held"
+    )
     due, frozen = work.frozen()
     return Preview(
         planned=[*planned, *frozen],
@@ -135,7 +139,7 @@ class _Preview:
             endpoint_id = int(row["endpoint_id"])
             verdict, reason = self._at_endpoint(endpoint_id)
             if row["is_gone"]:
-                verdict, reason = "hold", NO_LONGER_REPORTABLE
+                verdict, reason = "hold", Reason.NO_LONGER_REPORTABLE
             seconds = row["learning_time_seconds"]
             planned.append(
                 Planned(
@@ -164,10 +168,10 @@ class _Preview:
             verdict, reason = "wait", wait_for
         elif decision is None:
             verdict, reason = "wait", _why_waiting(judged)
-        elif decision.state == "pending" and decision.endpoint_id is not None:
+        elif decision.state is State.PENDING and decision.endpoint_id is not None:
             verdict, reason = self._at_endpoint(decision.endpoint_id)
         else:
-            verdict = "hold" if decision.state == "held" else "suppress"
+            verdict = "hold" if decision.state is State.HELD else "suppress"
             reason = decision.state_reason
         endpoint = judged.route.endpoint if isinstance(judged.route, Routed) else None
         return Planned(
@@ -209,7 +213,7 @@ class _Preview:
             self._unusable[endpoint_id] = found.get(endpoint_id)
         return self._unusable[endpoint_id]
 
-    def _problem_of(self, endpoint: Endpoint) -> str | None:
+    def _problem_of(self, endpoint: Endpoint) -> Reason | None:
         found = self._readiness_of(endpoint)
         if isinstance(found, Ready):
             return None

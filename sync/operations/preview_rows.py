@@ -18,6 +18,7 @@ from sync.delivery.current_facts import (
 from sync.delivery.record import select_new
 from sync.domain.event_types import SOURCES, EventSource
 from sync.domain.facts import EventType
+from sync.domain.states import State
 from sync.errors import SyncError
 from sync.ledger.claims import DUE
 from sync.ledger.outbox import Unfrozen
@@ -49,7 +50,7 @@ def new_rows(
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
     first = f"""
         select new.*, null as lost_endpoint_id from ({query}) as new
-        where state = 'awaiting'
+        where state = '{State.AWAITING}'
         order by webhook_id
         limit {int(limit)}
     """
@@ -79,7 +80,7 @@ def frozen_rows(
     where = f"""
         (
             {DUE.format(row="outbox")}
-            or outbox.state = 'held'
+            or outbox.state = '{State.HELD}'
             and outbox.body is not null
             and outbox.next_attempt_at <= cast(? as timestamp_ntz)
         )

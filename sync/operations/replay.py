@@ -17,9 +17,9 @@ from sync.clock import Clock
 from sync.delivery.current_facts import MartUnreadable, seen_now
 from sync.domain.event_types import SOURCES
 from sync.domain.facts import EventType
+from sync.domain.states import Reason, State
 from sync.errors import SyncError
 from sync.ledger.erasures import IS_ERASED
-from sync.ledger.outbox import ENDPOINT_MISSING
 from sync.ledger.tables import OUTBOX
 from sync.operations.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.operations.replay_selection import ReplayState, Selection
@@ -95,21 +95,22 @@ _VERDICT = f"""
         when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
         when outbox.body_removed_at is not null and outbox.frozen_at is not null
             then '{Refusal.BODY_REMOVED}'
-        when outbox.state = 'awaiting' then '{Refusal.NOT_FROZEN}'
-        when outbox.state = 'held' and outbox.state_reason = '{ENDPOINT_MISSING}'
+        when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_FROZEN}'
+        when outbox.state = '{State.HELD}' and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
             then '{Refusal.ENDPOINT_MISSING}'
-        when outbox.state = 'held' then '{Refusal.HELD}'
-        when outbox.state = 'pending' or outbox.state = 'delivered' and outbox.replay_id is not null
+        when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
+        when outbox.state = '{State.PENDING}'
+            or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
             then '{Refusal.ALREADY_DUE}'
         {{unless_released}}
-        when outbox.state in ('dead', 'delivered') and outbox.body is null
+        when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
             then '{Refusal.NOT_FROZEN}'
         else 'ok'
     end
 """
 
 
-_WAS_BUILT = "{row}.state in ('dead', 'delivered') and {row}.body is not null"
+_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"
 
 
 def plan_replay(warehouse: Warehouse, selection: Selection) -> Plan:
@@ -215,14 +216,14 @@ def replay(
             set
                 replay_id = ?,
                 state = case
-                    when outbox.state = 'dead' then 'pending'
-                    when outbox.state = 'suppressed' then 'awaiting'
+                    when outbox.state = '{State.DEAD}' then '{State.PENDING}'
+                    when outbox.state = '{State.SUPPRESSED}' then '{State.AWAITING}'
                     else outbox.state
                 end,
                 state_reason = null,
-                attempt_count = iff(outbox.state = 'dead', 0, outbox.attempt_count),
+                attempt_count = iff(outbox.state = '{State.DEAD}', 0, outbox.attempt_count),
                 next_attempt_at = iff(
-                    outbox.state = 'suppressed', null, cast(? as timestamp_ntz)
+                    outbox.state = '{State.SUPPRESSED}', null, cast(? as timestamp_ntz)
                 ),
                 -- Without a message it was never claimed, and no late result can come.
                 fence = outbox.fence + iff(outbox.body is null, 0, 1),
@@ -262,7 +263,7 @@ def _verdict(selection: Selection) -> str:
     if selection.state is ReplayState.SUPPRESSED:
         return _VERDICT.format(unless_released="")
     return _VERDICT.format(
-        unless_released=f"when outbox.state = 'suppressed' then '{Refusal.NEVER_SENT}'"
+        unless_released=f"when outbox.state = '{State.SUPPRESSED}' then '{Refusal.NEVER_SENT}'"
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sync.domain.rollout import enterprise_uuids
+from sync.domain.states import State
 from sync.errors import ConfigurationError
 
 MAX_IDS = 10_000
@@ -17,9 +18,9 @@ MAX_IDS = 10_000
 class ReplayState(StrEnum):
     """States that can be replayed. Rows in any other are about to be sent anyway, or wait."""
 
-    DEAD = "dead"
-    DELIVERED = "delivered"
-    SUPPRESSED = "suppressed"
+    DEAD = State.DEAD.value
+    DELIVERED = State.DELIVERED.value
+    SUPPRESSED = State.SUPPRESSED.value
 
 
 class Window(StrEnum):
@@ -50,7 +51,7 @@ class Selection:
     def __post_init__(self) -> None:
         if not self.webhook_ids and self.state is None:
             raise ConfigurationError(
-                "a replay without webhook ids needs a state: dead, delivered or suppressed"
+                f"a replay without webhook ids needs a state: {', '.join(ReplayState)}"
             )
         if len(self.webhook_ids) > MAX_IDS:
             raise ConfigurationError(f"at most {MAX_IDS} webhook ids go into one replay")

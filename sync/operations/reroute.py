@@ -22,14 +22,11 @@ from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.domain.facts import EventType
 from sync.domain.rollout import enterprise_uuids
 from sync.domain.routing import NotRouted, Region, choose_endpoint
+from sync.domain.states import Reason, State
 from sync.errors import SyncError
-from sync.ledger.outbox import NO_LONGER_REPORTABLE
 from sync.ledger.tables import OUTBOX
 from sync.operations.operator_requests import record_request, recorded_matches
 from sync.warehouse import Warehouse
-
-REROUTED = "rerouted"
-"""Why a moved row is held: the next run looks it up in the marts once more, and releases it."""
 
 
 class Stay(StrEnum):
@@ -107,11 +104,11 @@ class Reroute:
     matched: int
 
 
-_TRIED = """
+_TRIED = f"""
     outbox.body is not null
     and (
-        outbox.state in ('pending', 'held')
-        or outbox.state = 'delivered' and outbox.replay_id is not null
+        outbox.state in ('{State.PENDING}', '{State.HELD}')
+        or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
     )
 """
 
@@ -128,7 +125,7 @@ def plan_reroute(warehouse: Warehouse, choice: Choice) -> ReroutePlan:
         select
             outbox.enterprise_customer_uuid, outbox.event_type, outbox.region,
             outbox.endpoint_id, outbox.payload_format,
-            coalesce(outbox.state_reason = '{NO_LONGER_REPORTABLE}', false) as is_gone,
+            coalesce(outbox.state_reason = '{Reason.NO_LONGER_REPORTABLE}', false) as is_gone,
             {NEVER_SENT_AND_LOST.format(row="outbox")} as is_never_sent,
             count(*) as n
         from {outbox_and_endpoints(warehouse)}
@@ -195,9 +192,9 @@ def reroute(
             update {warehouse.relation("sync", OUTBOX)} as outbox
             set
                 endpoint_id = chosen.new_endpoint_id,
-                state = iff(outbox.state = 'delivered', outbox.state, 'held'),
-                state_reason = iff(outbox.state = 'delivered', null, '{REROUTED}'),
-                attempt_count = iff(outbox.state = 'delivered', outbox.attempt_count, 0),
+                state = iff(outbox.state = '{State.DELIVERED}', outbox.state, '{State.HELD}'),
+                state_reason = iff(outbox.state = '{State.DELIVERED}', null, '{Reason.REROUTED}'),
+                attempt_count = iff(outbox.state = '{State.DELIVERED}', outbox.attempt_count, 0),
                 next_attempt_at = cast(? as timestamp_ntz),
                 replay_id = ?,
                 fence = outbox.fence + 1,
@@ -220,8 +217,8 @@ def reroute(
                 and outbox.payload_format = chosen.payload_format
                 and outbox.endpoint_id = chosen.endpoint_id
                 and {_TRIED}
-                and (outbox.fence > 0 or outbox.state = 'delivered')
-                and coalesce(outbox.state_reason, '') <> '{NO_LONGER_REPORTABLE}'
+                and (outbox.fence > 0 or outbox.state = '{State.DELIVERED}')
+                and coalesce(outbox.state_reason, '') <> '{Reason.NO_LONGER_REPORTABLE}'
                 and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
             """,
             groups,

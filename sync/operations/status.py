@@ -9,6 +9,7 @@ from typing import Any
 
 from sync.clock import warehouse_clock
 from sync.domain.circuit_breaker import EndpointState
+from sync.domain.states import State
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.identity import ledger_identity
@@ -41,7 +42,7 @@ class Status:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
-        return vars(self) | {"dead": self.states.get("dead", 0)}
+        return vars(self) | {"dead": self.states.get(State.DEAD, 0)}
 
 
 def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status:
@@ -82,7 +83,7 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
         f"""
         select coalesce(state_reason, 'unknown') as reason, count(*) as n
         from {outbox}
-        where state = 'held'
+        where state = '{State.HELD}'
         group by reason
         order by reason
         """
@@ -105,7 +106,7 @@ def replays_waiting(warehouse: Warehouse) -> int:
     rows = warehouse.rows(
         f"""
         select count(*) as n from {warehouse.relation("sync", OUTBOX)}
-        where state = 'delivered' and replay_id is not null
+        where state = '{State.DELIVERED}' and replay_id is not null
         """
     )
     return int(rows[0]["n"])

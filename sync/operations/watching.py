@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync import logs, telemetry
+from sync.domain.states import State
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse
 
@@ -66,7 +67,7 @@ class Watch:
             if one.outcome == "retry":
                 retried = {"endpoint_id": endpoint_id, "error_kind": kind or "none"}
                 telemetry.RETRIES.add(1, retried)
-            elif one.outcome == "dead":
+            elif one.outcome == State.DEAD:
                 dead = {"endpoint_id": endpoint_id, "reason": str(one.reason)}
                 telemetry.DEAD_LETTERS.add(1, dead)
         if attempts:
@@ -88,7 +89,7 @@ class Watch:
         _gauges(warehouse)
 
     def _tell_attempt(self, one: Attempt, error_kind: str | None) -> None:
-        level = logging.DEBUG if one.outcome == "delivered" else logging.INFO
+        level = logging.DEBUG if one.outcome == State.DELIVERED else logging.INFO
         if not logs.LOGGER.isEnabledFor(level):
             return
         if self.lines >= MOST_LINES and not logs.LOGGER.isEnabledFor(logging.DEBUG):
@@ -148,7 +149,7 @@ def latencies(warehouse: Warehouse, run_id: str) -> dict[int, int]:
             select 1 from {warehouse.relation("sync", ATTEMPTS)} as attempts
             where attempts.webhook_id = outbox.webhook_id
                 and attempts.run_id = ?
-                and attempts.outcome = 'delivered'
+                and attempts.outcome = '{State.DELIVERED}'
                 and attempts.replay_id is null
         )
         group by seconds

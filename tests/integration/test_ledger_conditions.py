@@ -20,13 +20,14 @@ from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
 from sync.domain.facts import EventType
 from sync.domain.pacing import Grant
 from sync.domain.routing import Endpoint
+from sync.domain.states import Reason, State
 from sync.ledger.activation import activate
 from sync.ledger.attempts import finalize, settle_logged
 from sync.ledger.claims import Claimed, Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
 from sync.ledger.journal import Entry
-from sync.ledger.outbox import NO_LONGER_REPORTABLE, Decision, Outbox
+from sync.ledger.outbox import Decision, Outbox
 from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
@@ -293,7 +294,10 @@ def test_a_message_is_decided_once(ledger: Warehouse) -> None:
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     outbox(ledger).decide(
         Decision(
-            webhook_id=str(row["webhook_id"]), state="pending", endpoint_id=1, body=b'{"new": 1}'
+            webhook_id=str(row["webhook_id"]),
+            state=State.PENDING,
+            endpoint_id=1,
+            body=b'{"new": 1}',
         )
         for row in rows
         if row["user_id"] != 5
@@ -316,7 +320,7 @@ def test_only_a_message_that_nobody_was_sent_gives_way_to_another_of_its_lost_en
     outbox(ledger).decide(
         Decision(
             webhook_id=str(row["webhook_id"]),
-            state="pending",
+            state=State.PENDING,
             endpoint_id=3,
             body=b"{}",
             lost_endpoint_id=1,
@@ -330,7 +334,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
     ledger: Warehouse,
 ) -> None:
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
-    gone, held = {"state_reason": NO_LONGER_REPORTABLE}, {"state": "held"}
+    gone, held = {"state_reason": Reason.NO_LONGER_REPORTABLE}, {"state": "held"}
     present = [completion(n, PAST) for n in (1, 2, 14)]
     # Each differs in one part of the key from a row whose event is gone.
     present += [
@@ -360,7 +364,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
     check_held(ledger, clock=lambda: NOW)
     assert {user: row["state_reason"] for user, row in changed(ledger).items()} == {
         1: None,
-        **dict.fromkeys((3, 5, 6), NO_LONGER_REPORTABLE),
+        **dict.fromkeys((3, 5, 6), Reason.NO_LONGER_REPORTABLE),
     }
 
 
@@ -377,7 +381,7 @@ def test_only_free_messages_of_an_unusable_endpoint_are_held(ledger: Warehouse) 
         pending(13, state="dead"),
         pending(14, state="delivered", replay_id="again"),
         pending(15, **held, state_reason=reason),
-        pending(16, **held, state_reason=NO_LONGER_REPORTABLE),
+        pending(16, **held, state_reason=Reason.NO_LONGER_REPORTABLE),
         pending(17, **LEASED),
     ]
     write_ledger(ledger, webhooks=rows)
@@ -396,7 +400,7 @@ def test_only_held_messages_of_a_usable_endpoint_are_freed(ledger: Warehouse) ->
         pending(1, **held),
         pending(11, **held, endpoint_id=2),
         pending(12, **{**held, "state": "dead"}),
-        pending(13, **{**held, "state_reason": NO_LONGER_REPORTABLE}),
+        pending(13, **{**held, "state_reason": Reason.NO_LONGER_REPORTABLE}),
         pending(14, **held, body=None),
         pending(15, **held, next_attempt_at=AHEAD),
         pending(16, **held, event_type="course_enrollment"),
@@ -816,7 +820,7 @@ def test_only_messages_that_were_tried_and_fit_are_rerouted(ledger: Warehouse) -
         lost(12, state="dead", replay_id="again"),
         lost(13, state="delivered"),
         lost(14, fence=0),
-        lost(15, state="held", state_reason=NO_LONGER_REPORTABLE),
+        lost(15, state="held", state_reason=Reason.NO_LONGER_REPORTABLE),
         lost(16, **LEASED),
         lost(21, enterprise_customer_uuid=ANOTHER),
         lost(22, event_type=OTHER.value),

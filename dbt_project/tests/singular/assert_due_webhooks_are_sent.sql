@@ -20,7 +20,7 @@ due as (
         -- No run takes a row without a time, so it has been due ever since.
         min(coalesce(next_attempt_at, recorded_at)) as due_since
     from {{ ref('webhook_deliveries') }}
-    where state = 'pending'
+    where state = '{{ webhook_states().pending }}'
     group by endpoint_id
 ),
 

@@ -15,10 +15,10 @@ with
 ended as (
     select
         count(*) as ended_count,
-        sum(iff(state = 'dead', 1, 0)) as dead_count
+        sum(iff(state = '{{ webhook_states().dead }}', 1, 0)) as dead_count
     from {{ ref('webhook_deliveries') }}
     where
-        state in ('delivered', 'dead')
+        state in ('{{ webhook_states().delivered }}', '{{ webhook_states().dead }}')
         and last_attempt_at >= dateadd(hour, -24, sysdate())
 ),
 

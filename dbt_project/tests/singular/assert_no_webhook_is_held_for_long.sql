@@ -1,7 +1,7 @@
 {#
     Endpoints with webhooks that were recorded over a day ago and are held. Warn only: the reason
     is in somebody's settings, and every run looks again. Disabled endpoints have their own check;
-    what may no longer be reported is for nobody to mend.
+    what may no longer be reported is for nobody to fix.
 #}
 {{ config(
     severity='warn',
@@ -20,10 +20,13 @@ final as (
         min(recorded_at) as held_since
     from {{ ref('webhook_deliveries') }}
     where
-        state = 'held'
+        state = '{{ webhook_states().held }}'
         and (
             state_reason is null
-            or state_reason not in ('endpoint_disabled', 'no_longer_reportable')
+            or state_reason not in (
+                '{{ webhook_reasons().endpoint_disabled }}',
+                '{{ webhook_reasons().no_longer_reportable }}'
+            )
         )
         and recorded_at < dateadd(hour, -{{ var('held_warn_hours') }}, sysdate())
     group by enterprise_customer_uuid, endpoint_id, state_reason

@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.resources import WarehouseResource
+from sync.domain.states import State
 from sync.operations.report.charts import standalone
 from sync.operations.report.figures import DEFAULT_DAYS, Figures, read_figures
 from sync.operations.report.page import write
@@ -64,8 +65,8 @@ def _numbers(figures: Figures) -> dict[str, Any]:
     return {
         "recorded": figures.recorded,
         "delivered_share": 1.0 if delivered is None else round(delivered, 3),
-        "held": states.get("held", 0),
-        "dead": states.get("dead", 0),
+        "held": states.get(State.HELD, 0),
+        "dead": states.get(State.DEAD, 0),
         "enriched_share": round(figures.enriched_share or 0.0, 3),
         "endpoints_in_trouble": sum(
             one.condition in ("failing", "resting", "held", "disabled") for one in figures.endpoints

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from sync.domain.states import State
 from sync.operations.report.units import duration
 
 WIDTH = 540
@@ -29,14 +30,14 @@ SCALE = (1, 10, 60, 600, 3_600, 36_000, 86_400, 604_800)
 """Ticks of the scale of durations, in seconds."""
 
 LIGHT = {
-    "ink": "#1c2330", "soft": "#5d6678", "line": "#e3e6eb", "delivered": "#1d8a63",
-    "pending": "#3f6fd8", "awaiting": "#8fb4f0", "held": "#d99a1c", "dead": "#c43d4b",
-    "accent": "#6d55c9",
+    "ink": "#1c2330", "soft": "#5d6678", "line": "#e3e6eb", State.DELIVERED: "#1d8a63",
+    State.PENDING: "#3f6fd8", State.AWAITING: "#8fb4f0", State.HELD: "#d99a1c",
+    State.DEAD: "#c43d4b", "accent": "#6d55c9",
 }  # fmt: skip
 DARK = {
-    "ink": "#e6e9ef", "soft": "#98a2b3", "line": "#2b323e", "delivered": "#45b98d",
-    "pending": "#6b93ee", "awaiting": "#3d5f9c", "held": "#e0b04c", "dead": "#ee6d78",
-    "accent": "#a58ff0",
+    "ink": "#e6e9ef", "soft": "#98a2b3", "line": "#2b323e", State.DELIVERED: "#45b98d",
+    State.PENDING: "#6b93ee", State.AWAITING: "#3d5f9c", State.HELD: "#e0b04c",
+    State.DEAD: "#ee6d78", "accent": "#a58ff0",
 }  # fmt: skip
 NEUTRAL = LIGHT | {"ink": "#767676", "soft": "#767676", "line": "#8884"}
 """Readable on white and on black alike, for an image that cannot know what it stands on."""
@@ -123,15 +124,18 @@ def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]
         parts.append(_text(LABEL_WIDTH - 12, y + 4, _cut(row.label), anchor="end", tone="ink"))
         parts.append(
             f'<line x1="{x(row.low):.1f}" y1="{y}" x2="{x(row.high):.1f}" y2="{y}" '
-            'stroke="var(--pending)" stroke-width="3" opacity="0.45"/>'
+            f'stroke="var(--{State.PENDING})" stroke-width="3" opacity="0.45"/>'
         )
-        for value, tone, name in ((row.low, "pending", names[0]), (row.high, "accent", names[1])):
+        for value, tone, name in (
+            (row.low, State.PENDING, names[0]),
+            (row.high, "accent", names[1]),
+        ):
             tip = f"{row.label}, {name}: {duration(value)}"
             parts.append(
                 f'<circle cx="{x(value):.1f}" cy="{y}" r="4.5" fill="var(--{tone})">'
                 f"<title>{escape(tip)}</title></circle>"
             )
-    parts += _legend([Series(names[0], "pending", ()), Series(names[1], "accent", ())])
+    parts += _legend([Series(names[0], State.PENDING, ()), Series(names[1], "accent", ())])
     return _svg(parts, height=base + BOTTOM, title=title, text=text)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sync.clock import warehouse_clock
+from sync.domain.states import State
 from sync.warehouse import Warehouse
 
 DEFAULT_DAYS = 30
@@ -94,7 +95,7 @@ class Figures:
     @property
     def delivered_share(self) -> float | None:
         """Of the period's webhooks; None without any."""
-        return self.states.get("delivered", 0) / self.recorded if self.recorded else None
+        return self.states.get(State.DELIVERED, 0) / self.recorded if self.recorded else None
 
     @property
     def frozen(self) -> int:
@@ -122,7 +123,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         f"""
         select recorded_at::date as recorded_on, state, count(*) as n
         from {deliveries}
-        where recorded_at >= cast(? as timestamp_ntz) and state <> 'suppressed'
+        where recorded_at >= cast(? as timestamp_ntz) and state <> '{State.SUPPRESSED}'
         group by recorded_on, state
         """,
         since,

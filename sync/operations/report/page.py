@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sync.domain.states import State
 from sync.operations.report.charts import DARK, LIGHT
 from sync.operations.report.figures import EndpointFigures, Figures
 from sync.operations.report.pictures import MOST_ROWS, charts
@@ -53,13 +54,13 @@ def write(figures: Figures, path: Path) -> Path:
 
 def _counts(figures: Figures) -> list[tuple[str, str]]:
     states = figures.states
-    waiting = states.get("pending", 0) + states.get("awaiting", 0)
+    waiting = states.get(State.PENDING, 0) + states.get(State.AWAITING, 0)
     return [
         ("recorded", f"{figures.recorded:,}"),
         ("delivered", share(figures.delivered_share)),
         ("on their way", f"{waiting:,}"),
-        ("held", f"{states.get('held', 0):,}"),
-        ("given up", f"{states.get('dead', 0):,}"),
+        ("held", f"{states.get(State.HELD, 0):,}"),
+        ("given up", f"{states.get(State.DEAD, 0):,}"),
         ("with learning time", share(figures.enriched_share)),
     ]
 

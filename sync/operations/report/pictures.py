@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sync.domain.states import State
 from sync.operations.report.charts import Series, Span, columns, spans
 from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, EndpointFigures, Figures
 from sync.operations.report.units import duration, share, span_labels
 
-STATES = ("delivered", "pending", "awaiting", "held", "dead")
+STATES = (State.DELIVERED, State.PENDING, State.AWAITING, State.HELD, State.DEAD)
 MOST_ENDPOINTS = 8
 """Rows of the chart of endpoints."""
 MOST_ROWS = 200
@@ -45,7 +46,7 @@ def charts(figures: Figures) -> list[Chart]:
 def outcomes(figures: Figures) -> Chart:
     """What became of the webhooks of each day."""
     title = "What became of webhooks"
-    delivered = figures.states.get("delivered", 0)
+    delivered = figures.states.get(State.DELIVERED, 0)
     text = (
         f"By the day on which they were recorded: {delivered:,} of {figures.recorded:,} are "
         f"delivered, {share(figures.delivered_share)}."
@@ -114,7 +115,7 @@ def latency(figures: Figures) -> Chart:
         what="webhooks arrived within",
         counts=figures.delivery_counts,
         bounds=DELIVERY_BUCKETS,
-        tone="delivered",
+        tone=State.DELIVERED,
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
+from sync.domain.states import State
 from tests.dbt.scenario import ENTERPRISE_UUID, RUN
 from tests.support.data_tests import NOW, Proof, Row, ago, copies, each_row
 
-STATES = ("awaiting", "pending", "delivered", "dead", "held", "suppressed")
+STATES = tuple(one.value for one in State)
 ENDPOINT = {
     "endpoint_id": 1,
     "enterprise_customer_uuid": ENTERPRISE_UUID,

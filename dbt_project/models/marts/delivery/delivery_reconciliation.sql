@@ -27,12 +27,9 @@ known as (
         user_id,
         courserun_key,
         min(occurred_at) as occurred_at,
-        sum(iff(state = 'delivered', 1, 0)) as delivered,
-        sum(iff(state = 'awaiting', 1, 0)) as awaiting,
-        sum(iff(state = 'pending', 1, 0)) as pending,
-        sum(iff(state = 'held', 1, 0)) as held,
-        sum(iff(state = 'dead', 1, 0)) as dead,
-        sum(iff(state = 'suppressed', 1, 0)) as suppressed
+        {% for column, state in webhook_states().items() %}
+            sum(iff(state = '{{ state }}', 1, 0)) as {{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
     from webhooks
     group by enterprise_customer_uuid, user_id, courserun_key
 ),

@@ -1,3 +1,5 @@
+{% set states = webhook_states() %}
+{% set waiting = "('" ~ states.awaiting ~ "', '" ~ states.pending ~ "')" %}
 with
 
 endpoints as (
@@ -11,11 +13,13 @@ states as (
 webhooks as (
     select
         endpoint_id,
-        sum(iff(state = 'delivered', 1, 0)) as delivered_count,
-        sum(iff(state in ('awaiting', 'pending'), 1, 0)) as open_count,
-        sum(iff(state = 'held', 1, 0)) as held_count,
-        sum(iff(state = 'dead', 1, 0)) as dead_count,
-        min(iff(state in ('awaiting', 'pending', 'held'), recorded_at, null)) as oldest_open_at,
+        sum(iff(state = '{{ states.delivered }}', 1, 0)) as delivered_count,
+        sum(iff(state in {{ waiting }}, 1, 0)) as open_count,
+        sum(iff(state = '{{ states.held }}', 1, 0)) as held_count,
+        sum(iff(state = '{{ states.dead }}', 1, 0)) as dead_count,
+        min(
+            iff(state in {{ waiting }} or state = '{{ states.held }}', recorded_at, null)
+        ) as oldest_open_at,
         max(delivered_at) as last_delivered_at
     from {{ ref('stg_sync__webhooks') }}
     where endpoint_id is not null
@@ -26,7 +30,7 @@ attempts as (
     select
         endpoint_id,
         count(*) as attempt_count,
-        sum(iff(outcome = 'delivered', 1, 0)) as successful_attempt_count,
+        sum(iff(outcome = '{{ states.delivered }}', 1, 0)) as successful_attempt_count,
         max(started_at) as last_attempt_at
     from {{ ref('stg_sync__attempts') }}
     group by endpoint_id

@@ -1,0 +1,196 @@
+"""States of a webhook and the reasons for them: Python, SQL, dbt and the documents take them here.
+
+After a change run ``python -m sync.operations.state_texts``, which writes what dbt and readers see.
+Stored values never change their meaning; a new one is a new member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a webhook stands, in the order of its life."""
+
+    meaning: str
+    ends: str
+    """What takes it out of this state."""
+
+    def __new__(cls, value: str, meaning: str, ends: str) -> State:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning, member.ends = meaning, ends
+        return member
+
+    AWAITING = (
+        "awaiting",
+        "recorded; the message is not built yet and may wait for learning time",
+        "the next run, at the latest the first after `max_enrichment_wait_minutes`",
+    )
+    PENDING = (
+        "pending",
+        "built; due at `next_attempt_at`",
+        "an attempt; `held` when its endpoint cannot be sent to",
+    )
+    DELIVERED = (
+        "delivered",
+        "the endpoint responded with 2xx",
+        "nothing; a replay sends it once more and it stays delivered",
+    )
+    DEAD = ("dead", "a dead letter: given up", "a replay")
+    HELD = ("held", "kept until something is fixed or switched on", "the first run after the fix")
+    SUPPRESSED = (
+        "suppressed",
+        "never to be sent",
+        "a replay of this state or a backfill, and nothing else",
+    )
+
+
+UNFINISHED = (State.AWAITING, State.PENDING, State.HELD)
+"""What may still be sent by itself."""
+FINISHED = (State.DELIVERED, State.DEAD, State.SUPPRESSED)
+"""What only an operator can have sent."""
+
+
+class Reason(StrEnum):
+    """Why a webhook is dead, held or suppressed."""
+
+    state: State
+    meaning: str
+    action: str
+    """What an operator does about it."""
+
+    def __new__(cls, value: str, state: State, meaning: str, action: str) -> Reason:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.state, member.meaning, member.action = state, meaning, action
+        return member
+
+    ENDPOINT_ROW_INVALID = (
+        "endpoint_row_invalid",
+        State.HELD,
+        "not built: the customer's row in `webhook_endpoints` cannot be read",
+        "fix the column that the run's `problems` name",
+    )
+    NO_ACTIVE_ENDPOINT = (
+        "no_active_endpoint",
+        State.HELD,
+        "not built: the customer's endpoint is switched off in the LMS",
+        "none; switch the endpoint on to send it",
+    )
+    EU_FALLBACK_NOT_ALLOWED = (
+        "eu_fallback_not_allowed",
+        State.HELD,
+        "not built: a learner in the EU, and no endpoint of region EU",
+        "configure an endpoint of region EU, or allow the fallback in `endpoint_settings`",
+    )
+    PAYLOAD_INVALID = (
+        "payload_invalid",
+        State.HELD,
+        "not built: a fact is missing or breaks the body's schema",
+        "fix the fact in the replica that the run's `problems` name",
+    )
+    IDENTITY_MISSING = (
+        "identity_missing",
+        State.HELD,
+        "not built: the learner's single sign-on account lacks ids that Percipio needs",
+        "have the customer send `user` and `orgid` at single sign-on",
+    )
+    ENDPOINT_MISSING = (
+        "endpoint_missing",
+        State.HELD,
+        "the endpoint was deleted, or its id is another customer's by now",
+        "none for what was never tried: it is built anew; `reroute` for what was",
+    )
+    ENDPOINT_INACTIVE = (
+        "endpoint_inactive",
+        State.HELD,
+        "built; the endpoint has been switched off in the LMS since",
+        "none; switch the endpoint on to send it",
+    )
+    ENDPOINT_DISABLED = (
+        "endpoint_disabled",
+        State.HELD,
+        "built; an operator, a 410 or five days of failures have disabled the endpoint",
+        "ask the customer, then `endpoints enable`",
+    )
+    ENDPOINT_INVALID = (
+        "endpoint_invalid",
+        State.HELD,
+        "built; the address rules refuse the endpoint's URL",
+        "fix `webhook_url` or `webhook_token_url` in the LMS",
+    )
+    SIGNING_KEY_MISSING = (
+        "signing_key_missing",
+        State.HELD,
+        "built; the endpoint has no usable signing key",
+        "add the key that the run's `problems` name",
+    )
+    OAUTH_INCOMPLETE = (
+        "oauth_incomplete",
+        State.HELD,
+        "built; the endpoint's OAuth settings or secret are incomplete",
+        "add the setting that the run's `problems` name",
+    )
+    INVALID_TARGET = (
+        "invalid_target",
+        State.HELD,
+        "built; the address rules refuse an address of the endpoint's host",
+        "have the customer publish a public address; it is looked at again hourly",
+    )
+    REROUTED = (
+        "rerouted",
+        State.HELD,
+        "moved to another endpoint of the customer",
+        "none; the next run sends it",
+    )
+    NO_LONGER_REPORTABLE = (
+        "no_longer_reportable",
+        State.HELD,
+        "the marts have lost the event: consent or link withdrawn, customer inactive, account "
+        "retired or row deleted",
+        "none; it goes out if the marts hold the event again",
+    )
+    BEFORE_ACTIVATION = (
+        "before_activation",
+        State.SUPPRESSED,
+        "the event is from before the activation",
+        "`backfill`, if the customer wants it",
+    )
+    NO_ENDPOINT = (
+        "no_endpoint",
+        State.SUPPRESSED,
+        "the customer has an endpoint neither for the learner's region nor for `OTHER`",
+        "configure one, then `replay --state suppressed`",
+    )
+    ENROLLMENT_EVENTS_OFF = (
+        "enrollment_events_off",
+        State.SUPPRESSED,
+        "the endpoint takes no enrollment events",
+        "none; the customer has not asked for it",
+    )
+    ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it stays so")
+    ATTEMPTS_EXHAUSTED = (
+        "attempts_exhausted",
+        State.DEAD,
+        "every attempt of the schedule has failed",
+        "ask the customer, then `replay --state dead`",
+    )
+    ENDPOINT_GONE = (
+        "endpoint_gone",
+        State.DEAD,
+        "the endpoint responded with 410",
+        "ask the customer for the new URL, then `endpoints enable` and `replay --state dead`",
+    )
+    FINAL_STATUS = (
+        "final_status",
+        State.DEAD,
+        "the endpoint responded with one of its `final_status_codes`",
+        "ask the customer what is wrong with the body, then `replay --state dead`",
+    )
+
+
+def sql_list(words: Iterable[State | Reason]) -> str:
+    """The words as a list for ``in``: ``('awaiting', 'held')``."""
+    return f"({', '.join(repr(one.value) for one in words)})"

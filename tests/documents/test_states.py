@@ -1,0 +1,36 @@
+"""States and reasons have one source: what dbt and readers see is written from it."""
+
+from __future__ import annotations
+
+import re
+
+from sync.domain.states import FINISHED, UNFINISHED, Reason, State
+from sync.operations.state_texts import files
+from sync.settings import PROJECT_ROOT
+
+WORDS = sorted({*State, *Reason} - {Reason.NO_ENDPOINT, Reason.ERASED, State.DELIVERED})
+"""Two reasons are words of other vocabularies too; an attempt can be ``delivered`` as well."""
+
+
+def test_what_dbt_and_readers_see_is_up_to_date() -> None:
+    for path, text in files().items():
+        assert path.read_text(encoding="utf-8") == text, (
+            "run: python -m sync.operations.state_texts"
+        )
+
+
+def test_every_state_is_finished_or_not() -> None:
+    assert sorted((*FINISHED, *UNFINISHED)) == sorted(State)
+
+
+def test_no_statement_and_no_model_spells_a_state_or_reason() -> None:
+    spelled = re.compile(rf"'({'|'.join(WORDS)})'")
+    sources = [*PROJECT_ROOT.glob("sync/**/*.py"), *PROJECT_ROOT.glob("orchestration/**/*.py")]
+    sources += PROJECT_ROOT.glob("dbt_project/**/*.sql")
+    found = {
+        f"{path.relative_to(PROJECT_ROOT)}: {match[0]}"
+        for path in sources
+        if path.name not in ("states.py", "webhook_states.sql")
+        for match in spelled.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert not found

@@ -39,7 +39,7 @@ SHADOW_TEXTS = {
     "not_yet": "would wait for the mart, up to the limit",
     "unavailable": "unavailable",
 }
-OUTCOMES = (State.DELIVERED, "retry", State.HELD, State.DEAD)
+OUTCOMES = (State.DELIVERED.value, "retry", State.HELD.value, State.DEAD.value)
 
 
 def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, 
         "endpoint_p95_ms": float(percentiles[18]),
         **{f"outbox_{state}": states.get(state, 0) for state in State},
         "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
-        "outbox": dg.MetadataValue.md(bar_chart({name: states.get(name, 0) for name in State})),
+        "outbox": dg.MetadataValue.md(bar_chart({one.value: states.get(one, 0) for one in State})),
         "sample": _attempt_table(report.sample),
         "held_endpoints": dg.MetadataValue.md(
             "\n".join(

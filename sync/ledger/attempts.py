@@ -48,7 +48,7 @@ class Attempt:
     @property
     def outcome(self) -> str:
         """The attempt's outcome as the ledger names it."""
-        return "retry" if self.state is State.PENDING else self.state
+        return "retry" if self.state is State.PENDING else self.state.value
 
     @property
     def reason(self) -> Reason | None:

@@ -14,12 +14,10 @@ from sync.domain.retry import (
     LONG_STEPS,
     STANDARD_STEPS,
     Dead,
-    DeadReason,
     Decision,
     Delivered,
     Disable,
     Held,
-    HeldReason,
     Jitter,
     NoEffect,
     PauseUntil,
@@ -29,6 +27,7 @@ from sync.domain.retry import (
     SlowDown,
     decide,
 )
+from sync.domain.states import Reason
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 
@@ -85,13 +84,13 @@ def test_broken_receivers_get_repaired_so_they_are_tried_again(status: int):
 
 def test_a_410_kills_the_row_at_once_and_disables_the_endpoint():
     decision = after(answer(410))
-    assert decision.outcome == Dead(DeadReason.ENDPOINT_GONE)
-    assert decision.effect == Disable(DeadReason.ENDPOINT_GONE)
+    assert decision.outcome == Dead(Reason.ENDPOINT_GONE)
+    assert decision.effect == Disable(Reason.ENDPOINT_GONE)
 
 
 def test_a_final_status_kills_the_row_only_where_the_endpoint_lists_it():
     policy = RetryPolicy(final_statuses=frozenset({422}))
-    assert after(answer(422), policy=policy).outcome == Dead(DeadReason.FINAL_STATUS)
+    assert after(answer(422), policy=policy).outcome == Dead(Reason.FINAL_STATUS)
     assert after(answer(422), policy=policy).effect == NoEffect()
     assert isinstance(after(answer(422)).outcome, RetryAt)
     assert isinstance(after(answer(400), policy=policy).outcome, RetryAt)
@@ -165,12 +164,12 @@ def test_a_fault_of_ours_never_ends_an_event():
     ours = after(failed(ErrorKind.INTERNAL, Attribution.SENDER), attempt_number=last)
     assert isinstance(ours.outcome, RetryAt)
     theirs = after(failed(ErrorKind.CONNECT), attempt_number=last)
-    assert theirs.outcome == Dead(DeadReason.ATTEMPTS_EXHAUSTED)
+    assert theirs.outcome == Dead(Reason.ATTEMPTS_EXHAUSTED)
 
 
 def test_an_invalid_target_is_held_and_says_nothing_about_health():
     decision = after(failed(ErrorKind.INVALID_TARGET), attempt_number=8)
-    assert decision.outcome == Held(HeldReason.INVALID_TARGET)
+    assert decision.outcome == Held(Reason.INVALID_TARGET)
     assert (decision.signal, decision.effect) == (Signal.NOTHING, NoEffect())
 
 
@@ -197,7 +196,7 @@ def test_the_window_is_as_long_as_documented(
             step = steps[count]
             assert step * 0.8 <= outcome.at - now <= step * 1.2
             now = outcome.at
-        assert outcome == Dead(DeadReason.ATTEMPTS_EXHAUSTED)
+        assert outcome == Dead(Reason.ATTEMPTS_EXHAUSTED)
         assert count == attempts
         assert total * 0.8 <= now - NOW <= total * 1.2
 

@@ -17,12 +17,12 @@ from sync.domain.routing import (
     Endpoint,
     EndpointError,
     NotRouted,
-    NotRoutedReason,
     Region,
     Routed,
     choose_endpoint,
     region_of,
 )
+from sync.domain.states import Reason
 
 ROW: dict[str, Any] = {
     "endpoint_id": 1,
@@ -132,7 +132,7 @@ def test_a_learner_of_the_union_goes_to_other_only_where_that_is_allowed():
         endpoint(2, Region.OTHER, is_eu_fallback_allowed=True),
     )
     assert choose_endpoint(Region.EU, [refused]) == NotRouted(
-        NotRoutedReason.EU_FALLBACK_NOT_ALLOWED, Region.EU
+        Reason.EU_FALLBACK_NOT_ALLOWED, Region.EU
     )
     assert choose_endpoint(Region.EU, [refused, allowed]) == Routed(allowed, Region.EU)
     assert choose_endpoint(Region.US, [refused]) == Routed(refused, Region.US)
@@ -141,13 +141,9 @@ def test_a_learner_of_the_union_goes_to_other_only_where_that_is_allowed():
 def test_an_inactive_endpoint_and_none_at_all_are_told_apart():
     inactive = endpoint(1, Region.US, is_active=False)
     eu = endpoint(2, Region.EU)
-    assert choose_endpoint(Region.US, [inactive]) == NotRouted(
-        NotRoutedReason.NO_ACTIVE_ENDPOINT, Region.US
-    )
+    assert choose_endpoint(Region.US, [inactive]) == NotRouted(Reason.NO_ACTIVE_ENDPOINT, Region.US)
     for endpoints in ([], [eu]):
-        assert choose_endpoint(Region.US, endpoints) == NotRouted(
-            NotRoutedReason.NO_ENDPOINT, Region.US
-        )
+        assert choose_endpoint(Region.US, endpoints) == NotRouted(Reason.NO_ENDPOINT, Region.US)
 
 
 def test_the_switch_for_enrollments_stops_enrollments_only_and_has_no_fallback():
@@ -156,7 +152,7 @@ def test_the_switch_for_enrollments_stops_enrollments_only_and_has_no_fallback()
     assert choose_endpoint(Region.US, endpoints) == Routed(off, Region.US)
     assert choose_endpoint(
         Region.US, endpoints, event_type=EventType.COURSE_ENROLLMENT
-    ) == NotRouted(NotRoutedReason.ENROLLMENT_EVENTS_OFF, Region.US)
+    ) == NotRouted(Reason.ENROLLMENT_EVENTS_OFF, Region.US)
 
 
 @given(

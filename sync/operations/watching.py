@@ -163,8 +163,8 @@ def _gauges(warehouse: Warehouse) -> None:
     from sync.operations.status import read_status
 
     found = read_status(warehouse)
-    for state in ("awaiting", "pending", "delivered", "held", "dead", "suppressed"):
-        telemetry.OUTBOX.set(found.states.get(state, 0), {"state": state})
+    for state in State:
+        telemetry.OUTBOX.set(found.states.get(state, 0), {"state": state.value})
     telemetry.OLDEST_DUE.set(found.oldest_due_age_seconds or 0)
     telemetry.RESTING.set(len(found.endpoints_resting))
     if found.computed_through is not None:

@@ -18,8 +18,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import SSLError as Urllib3SslError
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
-from sync.http.deadline import Deadline
-from sync.http.wires import HeadCutOff, ResponseTooLong
+from sync.http.connections import Exchange, HeadCutOff, ResponseTooLong
 
 _TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
 # By the codes of OpenSSL, whose own texts quote the name or the address that was asked for.
@@ -58,14 +57,14 @@ _HOST_ERRORS = (
 )
 
 
-def reached(error: BaseException, *, deadline: Deadline) -> Reached:
+def reached(error: BaseException, exchange: Exchange) -> Reached:
     """How far the exchange behind an error of ``requests`` or anything below it came.
 
     A connection that is used again proves nothing: it was made before, and a peer that closed it
     may have done so before, too.
     """
     causes = list(_all(error))
-    if deadline.has_reached_host or any(_is_response(cause) for cause in causes):
+    if exchange.is_connected or exchange.has_response_begun or any(map(_is_response, causes)):
         return Reached.HOST
     numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
     if numbers & _NO_ROUTE_ERRNOS:
@@ -82,21 +81,16 @@ def _is_response(error: BaseException) -> bool:
     return isinstance(error, HeadCutOff) or (isinstance(error, _HOST_ERRORS) and not is_nothing)
 
 
-def is_unconnected(error: BaseException) -> bool:
-    """Whether no connection came about, so that another address may be tried."""
-    return any(isinstance(cause, ConnectTimeoutError | NewConnectionError) for cause in _all(error))
-
-
-def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Failure:
+def classify(error: BaseException, exchange: Exchange, *, is_ipv6: bool) -> Failure:
     """The failure behind an error of ``requests`` or anything below it.
 
     The texts of those libraries quote addresses and URLs, so none of them is passed on.
     """
     causes = list(_all(error))
-    if deadline.is_over and any(isinstance(cause, HeadCutOff) for cause in causes):
-        return _theirs(ErrorKind.TOO_SLOW, "the head of the answer did not end by the deadline")
-    if deadline.is_over:
-        return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
+    if exchange.deadline.is_over:
+        if exchange.has_response_begun:
+            return _theirs(ErrorKind.TOO_SLOW, "the head of the response did not end in time")
+        return _theirs(ErrorKind.TIMEOUT, "no response before the deadline")
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in _OUR_ERRNOS:
             # One address family missing here is no outage.
@@ -113,13 +107,13 @@ def classify(error: BaseException, *, deadline: Deadline, is_ipv6: bool) -> Fail
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return _theirs(ErrorKind.CONNECT, "connection refused")
     if any(_is_timeout(cause) for cause in causes):
-        return _theirs(ErrorKind.TIMEOUT, "no answer before the deadline")
+        return _theirs(ErrorKind.TIMEOUT, "no response before the deadline")
     if any(isinstance(cause, ConnectionError) for cause in causes):
-        return _theirs(ErrorKind.CONNECT, "the connection broke before an answer")
+        return _theirs(ErrorKind.CONNECT, "the connection broke before a response")
     if any(isinstance(cause, ResponseTooLong) for cause in causes):
-        return _theirs(ErrorKind.HTTP, "the answer has too many headers or interim responses")
+        return _theirs(ErrorKind.HTTP, "the response has too many headers or interim responses")
     if any(isinstance(cause, InvalidHeader | http.client.HTTPException) for cause in causes):
-        return _theirs(ErrorKind.HTTP, "the answer is not valid HTTP")
+        return _theirs(ErrorKind.HTTP, "the response is not valid HTTP")
     if any(isinstance(cause, OSError | ProtocolError) for cause in causes):
         return _theirs(ErrorKind.CONNECT, "no connection")
     return _ours(f"unexpected {type(causes[-1]).__name__}")

@@ -1,4 +1,4 @@
-"""Send one webhook and say what came of it. Whatever an endpoint does, the answer is a value."""
+"""Send one webhook and say what came of it. Whatever an endpoint does, the outcome is a value."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ from sync.domain.responses import (
     ResponseWithBody,
 )
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
-from sync.http.deadline import Deadline, Watchdog
+from sync.http.connections import Deadline, Exchange, PinnedAdapter, PinnedRequest
 from sync.http.excerpts import excerpt
-from sync.http.failures import classify, is_unconnected, reached
-from sync.http.pinned import PinnedAdapter, PinnedRequest
+from sync.http.failures import classify, reached
 from sync.http.resolver import ResolutionFailed, SystemResolver
 from sync.http.urls import InvalidTarget
-from sync.http.wires import Exchange
 
 DEFAULT_DEADLINE_SECONDS = 20.0
 MAX_BODY_BYTES = 64 * 1024
-"""Read of an answer's body; nobody here needs more, and an endless one must end."""
+"""Read of a response's body; nobody here needs more, and an endless one must end."""
 MAX_READS = 256
 """Of one body: whoever sends it byte by byte would keep the processor from all others."""
 MAX_ADDRESSES = 8
@@ -83,7 +81,6 @@ class Transport:
         self._policy = policy
         self._resolver = resolver or SystemResolver()
         self._adapter = PinnedAdapter(ca_file=ca_file)
-        self._watchdog = Watchdog()
 
     def __enter__(self) -> Transport:
         return self
@@ -110,7 +107,7 @@ class Transport:
     ) -> Response | Failure:
         """POST ``body`` as it stands. The deadline spans lookup, connect, TLS, head and body.
 
-        An answer counts once its head is complete, even if its body is cut by the deadline or
+        A response counts once its head is complete, even if its body is cut by the deadline or
         by ``MAX_BODY_BYTES``.
 
         Raises:
@@ -126,7 +123,7 @@ class Transport:
         headers: Mapping[str, str],
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
     ) -> ResponseWithBody | Failure:
-        """As ``post``, under the same rules, for a caller that needs the body of the answer.
+        """As ``post``, under the same rules, for a caller that needs the body of the response.
 
         Raises:
             ValueError: as for ``post``.
@@ -144,8 +141,7 @@ class Transport:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
         started = time.monotonic()
-        with self._watchdog.watch(deadline_seconds) as deadline:
-            result = self._post(url, body, headers, deadline, read)
+        result = self._post(url, body, headers, Deadline(deadline_seconds), read)
         return replace(result, duration_ms=round((time.monotonic() - started) * 1000))
 
     def _post(
@@ -199,17 +195,17 @@ class Transport:
             request = PinnedRequest(vetted.target, address, headers=merged, body=body)
             # Each address gets its share of the time, so that a black hole leaves some for others.
             share = max(deadline.remaining() / (len(addresses) - tried), 0.001)
+            exchange = Exchange(deadline)
             try:
-                response = self._respond(request, deadline, share)
+                response = self._respond(request, exchange, share)
             except _EXCHANGE_ERRORS as error:
-                here = reached(error, deadline=deadline)
+                here = reached(error, exchange)
                 is_told_before = failure.attribution is Attribution.SENDER or (
                     _FARTHER.index(furthest) > _FARTHER.index(Reached.NO_ROUTE)
                 )
                 # An address without a way to it says nothing of the host that has others.
                 if here is not Reached.NO_ROUTE or not is_told_before:
-                    is_ipv6 = address.version == 6
-                    failure = classify(error, deadline=deadline, is_ipv6=is_ipv6)
+                    failure = classify(error, exchange, is_ipv6=address.version == 6)
                 # One address that responds proves as much as if all did.
                 furthest = max(furthest, here, key=_FARTHER.index)
                 failure = replace(
@@ -217,14 +213,14 @@ class Transport:
                     reached=furthest,
                     hosts=frozenset({vetted.target.host, *(str(one) for one in addresses)}),
                 )
-                if is_unconnected(error) and not deadline.is_over:
-                    continue
-                return failure
+                if exchange.is_connected or exchange.is_reused or deadline.is_over:
+                    return failure
+                continue
             return read(response)
         return failure
 
     def _respond(
-        self, request: PinnedRequest, deadline: Deadline, connect_seconds: float
+        self, request: PinnedRequest, exchange: Exchange, connect_seconds: float
     ) -> requests.Response:
         """The response, its head read; on a used connection that breaks the request goes out again.
 
@@ -234,7 +230,7 @@ class Transport:
         that closes the connection counts as none: servers say it to one that is idle, and to repeat
         what was on its way is allowed then (RFC 9110, 15.5.9).
         """
-        exchange = Exchange(deadline)
+        deadline = exchange.deadline
         try:
             response = self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
             if not exchange.is_reused or not _says_idle(response) or deadline.is_over:
@@ -243,8 +239,9 @@ class Transport:
         except _EXCHANGE_ERRORS:
             if not exchange.is_reused or exchange.has_response_begun or deadline.is_over:
                 raise
-        again = Exchange(deadline, needs_new_connection=True)
-        return self._adapter.exchange(request, again, connect_seconds=connect_seconds)
+        exchange.needs_new_connection = True
+        exchange.has_response_begun = False
+        return self._adapter.exchange(request, exchange, connect_seconds=connect_seconds)
 
 
 def _says_idle(response: requests.Response) -> bool:

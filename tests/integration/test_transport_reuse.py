@@ -12,11 +12,9 @@ from threading import Barrier
 import pytest
 
 from sync.domain.responses import ErrorKind, ResponseWithBody
-from sync.http.deadline import Deadline
-from sync.http.pinned import PinnedAdapter, PinnedRequest
+from sync.http.connections import Deadline, Exchange, PinnedAdapter, PinnedRequest
 from sync.http.transport import Transport
 from sync.http.urls import parse_url
-from sync.http.wires import Exchange
 from tests.support.hostile import Conversation, Endpoint, Script, response
 from tests.support.sending import BODY, NAME, kind_of, status_of, transport_to
 from tests.support.tls import Authority
@@ -249,9 +247,7 @@ def test_a_request_that_needs_a_new_connection_takes_none_that_another_thread_ha
         adapter = PinnedAdapter(ca_file=None)
         target = parse_url(endpoint.url(), {("127.0.0.1", endpoint.port)}, ())
         for needs_new, connections in ((False, 1), (False, 1), (True, 2), (False, 2)):
-            exchange = Exchange(
-                Deadline(time.monotonic() + 10, time.monotonic), needs_new_connection=needs_new
-            )
+            exchange = Exchange(Deadline(10), needs_new_connection=needs_new)
             request = PinnedRequest(target, IPv4Address("127.0.0.1"), headers={}, body=BODY)
             assert adapter.exchange(request, exchange, connect_seconds=5).raw.read() == b"fine"
             assert endpoint.connections == connections

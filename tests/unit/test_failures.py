@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 
 import pytest
 import requests
@@ -11,10 +10,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import MaxRetryError, NewConnectionError, ProtocolError
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
-from sync.http.deadline import Deadline
-from sync.http.failures import classify, is_unconnected, reached
-from sync.http.pinned import PinnedAdapter
-from sync.http.wires import HeadCutOff
+from sync.http.connections import Deadline, Exchange, HeadCutOff, PinnedAdapter
+from sync.http.failures import classify, reached
 
 
 def wrapped(cause: OSError) -> Exception:
@@ -27,9 +24,11 @@ def wrapped(cause: OSError) -> Exception:
     )
 
 
-def judge(error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False) -> Failure:
-    deadline = Deadline(time.monotonic() + seconds_left, time.monotonic)
-    return classify(error, deadline=deadline, is_ipv6=is_ipv6)
+def classified(
+    error: Exception, *, seconds_left: float = 60, is_ipv6: bool = False, has_begun: bool = False
+) -> Failure:
+    exchange = Exchange(Deadline(seconds_left), has_response_begun=has_begun)
+    return classify(error, exchange, is_ipv6=is_ipv6)
 
 
 OURS = ("EADDRNOTAVAIL", "EMFILE", "ENETDOWN", "ENETUNREACH", "ENFILE", "ENOBUFS", "ENOMEM")
@@ -38,62 +37,55 @@ NO_ROUTE = {"EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"}
 
 @pytest.mark.parametrize("number", [getattr(errno, name) for name in OURS])
 def test_no_network_and_no_room_for_a_socket_are_ours(number: int):
-    failure = judge(wrapped(OSError(number, "text")))
+    failure = classified(wrapped(OSError(number, "text")))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert errno.errorcode[number] in failure.detail
 
 
 @pytest.mark.parametrize("number", [errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.ECONNRESET])
 def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
-    failure = judge(wrapped(OSError(number, "text")))
+    failure = classified(wrapped(OSError(number, "text")))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.CONNECT, Attribution.RECEIVER)
 
 
 @pytest.mark.parametrize("name", sorted({*OURS, *NO_ROUTE}))
 def test_what_says_that_there_is_no_way_to_a_host_is_told_from_what_says_nothing(name: str):
-    deadline = Deadline(time.monotonic() + 60, time.monotonic)
-    found = reached(wrapped(OSError(getattr(errno, name), "text")), deadline=deadline)
+    found = reached(wrapped(OSError(getattr(errno, name), "text")), Exchange(Deadline(60)))
     assert found is (Reached.NO_ROUTE if name in NO_ROUTE else Reached.NOT_TRIED)
 
 
 def test_an_endpoint_with_ipv6_only_is_theirs_where_there_is_none():
     for number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
-        failure = judge(wrapped(OSError(number, "text")), is_ipv6=True)
+        failure = classified(wrapped(OSError(number, "text")), is_ipv6=True)
         assert (failure.error_kind, failure.attribution) == (
             ErrorKind.CONNECT,
             Attribution.RECEIVER,
         )
     assert (
-        judge(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution
+        classified(wrapped(OSError(errno.EMFILE, "text")), is_ipv6=True).attribution
         is Attribution.SENDER
     )
 
 
 def test_after_the_deadline_every_error_is_the_deadline():
     refused = wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text"))
-    assert judge(refused, seconds_left=0).error_kind is ErrorKind.TIMEOUT
+    assert classified(refused, seconds_left=0).error_kind is ErrorKind.TIMEOUT
     cut = requests.ConnectionError(ProtocolError("aborted", HeadCutOff("cut")))
-    assert judge(cut, seconds_left=0).error_kind is ErrorKind.TOO_SLOW
-    assert judge(cut).error_kind is ErrorKind.CONNECT
+    assert classified(cut, seconds_left=0, has_begun=True).error_kind is ErrorKind.TOO_SLOW
+    assert classified(cut).error_kind is ErrorKind.CONNECT
 
 
 def test_what_nobody_foresaw_is_ours():
-    failure = judge(ValueError("canary"))
+    failure = classified(ValueError("canary"))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert "canary" not in failure.detail
 
 
 @pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ENETUNREACH, errno.EIO])
 def test_no_text_of_the_libraries_is_passed_on(number: int):
-    detail = judge(wrapped(OSError(number, "text"))).detail
+    detail = classified(wrapped(OSError(number, "text"))).detail
     assert "10.1.2.3" not in detail
     assert "canary" not in detail
-
-
-def test_only_a_connection_that_never_came_about_lets_another_address_be_tried():
-    assert is_unconnected(wrapped(ConnectionRefusedError(errno.ECONNREFUSED, "text")))
-    broken = ProtocolError("aborted", ConnectionResetError(errno.ECONNRESET, "text"))
-    assert not is_unconnected(requests.ConnectionError(broken))
 
 
 def test_the_adapter_sends_no_request_without_a_vetted_address():

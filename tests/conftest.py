@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
+from tests.support.dbt import Dbt
+from tests.support.shared import shared_directory
 from tests.support.snowflake_statements import checked_statements
 from tests.support.zones import ZONES, living_in
 
-Dbt = Callable[..., object]
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
 
 # A slow machine is no failed property; time is measured in tests/benchmarks.
@@ -72,29 +75,16 @@ def dbt_target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dbt(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> Dbt:
+def dbt(
+    warehouse_settings: EmbeddedWarehouse,
+    dbt_target_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Dbt:
     """Run a dbt command in this process: ``dbt("build", "--select", "marts")``."""
-    from dbt.cli.main import dbtRunner
+    return Dbt(dbt_target_path, shared_directory(tmp_path_factory) / "parsed")
 
-    def run(*arguments: str) -> object:
-        result = dbtRunner().invoke(
-            [
-                "--quiet",
-                *arguments,
-                "--project-dir",
-                str(PROJECT_ROOT),
-                "--target-path",
-                str(dbt_target_path),
-                "--log-path",
-                str(dbt_target_path),
-            ]
-        )
-        failures = [
-            f"{node.node.name}: {node.message}"
-            for node in getattr(result.result, "results", [])
-            if str(node.status) in ("error", "fail", "runtime error")
-        ]
-        assert result.success, result.exception or "\n".join(failures)
-        return result.result
 
-    return run
+@pytest.fixture(scope="session")
+def manifest(dbt: Dbt) -> dict[str, Any]:
+    """The parsed project as dbt writes it for other tools."""
+    return json.loads((dbt.project() / "manifest.json").read_text("utf-8"))

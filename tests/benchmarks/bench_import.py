@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sync.settings import PROJECT_ROOT
-from tests.support.clockwork import load_definitions
+from tests.support.definitions import load_definitions
 
 BUDGET_SECONDS = 6.0
 BUDGET_MEGABYTES = 250

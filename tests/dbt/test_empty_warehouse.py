@@ -11,9 +11,9 @@ import pytest
 
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import prepare
 from tests.support.clean import drop_all_schemas
+from tests.support.dbt import Dbt
 
 
 @pytest.fixture(scope="module")

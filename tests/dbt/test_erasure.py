@@ -19,8 +19,8 @@ from sync.operations.erase import Erasure
 from sync.operations.erase import erase as erase_person
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import ENTERPRISE, Batch, enroll, line, load, pass_course, prepare
+from tests.support.dbt import Dbt
 from tests.support.pipeline import Pipeline
 from tests.support.receiver import receiver
 

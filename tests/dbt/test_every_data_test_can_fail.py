@@ -18,11 +18,11 @@ import pytest
 from sync.local.raw_tables import insert_rows
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.dbt.failing_rows import PROOFS
 from tests.dbt.scenario import ENTERPRISE, prepare
 from tests.support.clean import drop_all_schemas
 from tests.support.data_tests import DataTest, Judge, compiled_data_tests
+from tests.support.dbt import Dbt
 from tests.support.ledger_rows import webhook, write_ledger
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import BUILD_DAYS, RUN, Batch, daily, line, load, prepare
+from tests.support.dbt import Dbt
 
 DAY = date(2026, 3, 4)
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)

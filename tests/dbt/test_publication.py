@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import Batch, enroll, line, load, pass_course, prepare
+from tests.support.dbt import Dbt
 
 BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
 BUILD += ("--exclude", "tag:delivery")

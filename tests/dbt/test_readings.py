@@ -12,7 +12,6 @@ import pytest
 
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import (
     RUN,
     Batch,
@@ -26,6 +25,7 @@ from tests.dbt.scenario import (
 from tests.reference import learning_time
 from tests.reference.learning_time import SESSION_TIMEOUT, Event, Reading
 from tests.support import kdd
+from tests.support.dbt import Dbt
 
 START = datetime(2026, 3, 4, 22, 0, tzinfo=UTC)
 LOADED_AT = START + timedelta(days=5)

@@ -11,11 +11,11 @@ import pytest
 from sync.local.sample_data import SampleSize, generate, load_sample, write_files
 from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import daily, prepare
 from tests.reference import learning_time
 from tests.reference.learning_time import Event
 from tests.reference.tracking_log import read_line
+from tests.support.dbt import Dbt
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.reference import replica_values as reference
 from tests.support.clean import drop_all_schemas
+from tests.support.dbt import Dbt
 from tests.support.replicas import compiled
 
 READ_ALL = """

@@ -10,8 +10,8 @@ import pytest
 
 from sync.local.raw_tables import TABLES
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import enroll, pass_course, prepare
+from tests.support.dbt import Dbt
 from tests.support.replicas import compiled, relation, replicate
 
 PASSED_AT = datetime(2026, 3, 4, 9, tzinfo=UTC)

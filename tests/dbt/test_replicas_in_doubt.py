@@ -19,9 +19,9 @@ from sync.domain.routing import Region, Routed, choose_endpoint
 from sync.local.raw_tables import TABLES
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import prepare
 from tests.support.clean import drop_all_schemas
+from tests.support.dbt import Dbt
 from tests.support.replicas import PLACES, relation, replicate
 
 AT, LATER = "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"

@@ -15,10 +15,10 @@ from sync.operations.report.figures import EndpointFigures, Figures, read_figure
 from sync.operations.report.page import render, write
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import ENTERPRISE, prepare
 from tests.support.clean import drop_all_schemas
 from tests.support.command_line import command_line
+from tests.support.dbt import Dbt
 from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
 
 NOW = datetime.now(UTC).replace(tzinfo=None, hour=12)

@@ -15,9 +15,9 @@ from sync.local.sample_data import SampleSize, generate, write_files
 from sync.local.tracking_logs import load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.envelopes import ENVELOPES, SEVERAL
 from tests.dbt.scenario import Batch, load, prepare
+from tests.support.dbt import Dbt
 
 ONLY_EMBEDDED = {
     *("JSON_VALID", "JSON_EXTRACT_STRING", "LIST_EXTRACT", "LIST_FILTER", "LIST_TRANSFORM"),

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from sync.local.raw_tables import insert_rows
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.dbt.envelopes import AT, ENVELOPES, EVENT, SECOND, SEVERAL, wrapped
 from tests.dbt.real_shapes import LINES, LINES_OF_THE_PAGE
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
+from tests.support.dbt import Dbt
 from tests.support.replicas import compiled
 
 LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)

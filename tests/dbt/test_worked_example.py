@@ -22,10 +22,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import BUILD_DAYS, ENTERPRISE_UUID, Batch, daily, enroll, load, prepare
 from tests.reference import learning_time
 from tests.reference.tracking_log import read_line
+from tests.support.dbt import Dbt
 
 RUN = "course-v1:HarbourX+SAIL210+2026_T1"
 LEARNER = 60931

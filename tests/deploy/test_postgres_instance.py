@@ -24,7 +24,8 @@ from sync.local.raw_tables import create_raw_tables
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
-from tests.support.clockwork import NEW, WEBHOOKS, run_config
+from tests.support.dbt import Dbt
+from tests.support.definitions import NEW, WEBHOOKS, run_config
 from tests.support.delivery import ACTIVATED_AT, SECRET, audit, complete, delivered, seed
 from tests.support.instance import RunningInstance, running_instance
 from tests.support.postgres import Postgres, postgres_programs, running_postgres
@@ -65,7 +66,7 @@ class Production:
 @pytest.fixture(scope="module")
 def production(
     warehouse_settings: EmbeddedWarehouse,
-    dbt_target_path: Path,
+    dbt: Dbt,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Production]:
     assert PROGRAMS is not None
@@ -85,7 +86,7 @@ def production(
             "LTW_LOG_FORMAT": "json",
             "LTW_JOURNAL_DIR": str(home / "journal"),
             "LTW_DEVELOPMENT_TARGETS": receiver.host_port,
-            "DBT_TARGET_PATH": str(dbt_target_path / "production"),
+            "DBT_TARGET_PATH": str(dbt.prepare(home / "dbt")),
             **{f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, ENDPOINTS + 1)},
         }
         with running_instance(home / "dagster", os.environ | own) as dagster:

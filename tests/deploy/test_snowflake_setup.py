@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlglot
 from sqlglot import exp
 
 from sync.operations.changes import SOURCES
 from sync.settings import raw_relation
-from tests.conftest import Dbt
 from tests.support.compose import DEPLOY
 
 BUILD, DELIVERY, READER, LOADER = (
@@ -53,12 +49,6 @@ GRANTS = {
     if (found := GRANT.fullmatch(one))
     for right in found["rights"].split(",")
 }
-
-
-@pytest.fixture(scope="module")
-def manifest(dbt: Dbt, dbt_target_path: Path) -> dict[str, Any]:
-    dbt("parse")
-    return json.loads((dbt_target_path / "manifest.json").read_text())
 
 
 def test_every_statement_is_snowflakes() -> None:

@@ -7,10 +7,8 @@ After a wanted change, write them anew and review the diff:
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,8 +17,9 @@ import yaml
 
 from orchestration.check_texts import CheckText
 from sync.operations.alerts import team_setting
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from tests.support.clockwork import load_definitions
+from sync.settings import PROJECT_ROOT
+from tests.support.dbt import Dbt
+from tests.support.definitions import load_definitions
 
 DOCUMENT = PROJECT_ROOT / "docs" / "checks.md"
 MODELS = PROJECT_ROOT / "dbt_project" / "models"
@@ -33,20 +32,19 @@ KEY = "unique_grain"
 
 
 @pytest.fixture(scope="module")
-def texts(
-    warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path
-) -> dict[dg.AssetCheckKey, CheckText]:
+def texts(dbt: Dbt) -> dict[dg.AssetCheckKey, CheckText]:
     """What Dagster shows of each check."""
-    graph = load_definitions(dbt_target_path).resolve_asset_graph()
+    graph = load_definitions(dbt).resolve_asset_graph()
     keys = sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name))
     return {key: text_of(graph.get(key).description or "") for key in keys}
 
 
 @pytest.fixture(scope="module")
-def tables(texts: dict[dg.AssetCheckKey, CheckText], dbt_target_path: Path) -> dict[str, str]:
+def tables(
+    dbt: Dbt, texts: dict[dg.AssetCheckKey, CheckText], manifest: dict[str, Any]
+) -> dict[str, str]:
     """Heading to table, from what Dagster loads."""
-    graph = load_definitions(dbt_target_path).resolve_asset_graph()
-    manifest = json.loads((dbt_target_path / "dagster" / "manifest.json").read_text("utf-8"))
+    graph = load_definitions(dbt).resolve_asset_graph()
     tests = {one["name"]: one for one in manifest["nodes"].values() if is_test(one)}
     rows: dict[str, list[str]] = {heading: [] for heading in (*PARTS, "Keys")}
     for check, text in texts.items():

@@ -24,9 +24,9 @@ from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.support.clean import drop_all_schemas
-from tests.support.clockwork import load_definitions
+from tests.support.dbt import Dbt
+from tests.support.definitions import load_definitions
 from tests.support.document_blocks import Block, blocks_of, documents
 
 LANGUAGES = ("sh", "bash", "yaml", "sql")
@@ -151,12 +151,10 @@ def test_that_would_notice_a_command_that_is_none(line: str) -> None:
 
 
 @pytest.mark.parametrize("text", CONFIGS)
-def test_a_config_is_one_that_a_job_takes(
-    text: str, warehouse_settings: EmbeddedWarehouse, dbt_target_path: Any
-) -> None:
+def test_a_config_is_one_that_a_job_takes(text: str, dbt: Dbt) -> None:
     config = yaml.safe_load(text)
     assert set(config) == {"ops"}, "name it in NOT_RUN with a reason, or test it"
-    defs = load_definitions(dbt_target_path)
+    defs = load_definitions(dbt)
     operations = {one.name for one in defs.jobs or [] if one.name.endswith("_job")}
     for op, given in config["ops"].items():
         job = "completion_webhooks_job" if op.startswith("sync__") else "learning_time_job"

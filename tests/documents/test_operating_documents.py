@@ -6,7 +6,6 @@ import configparser
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,9 +25,9 @@ from sync.delivery.flag import flag_settings
 from sync.ledger.tables import ensure_ledger
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
-from tests.support.clockwork import load_definitions
 from tests.support.command_line import Command, command_line
+from tests.support.dbt import Dbt
+from tests.support.definitions import load_definitions
 from tests.support.marts import create_marts, create_table, endpoint
 
 FLAG = (PROJECT_ROOT / "docs" / "feature-flag.md").read_text(encoding="utf-8")
@@ -76,8 +75,8 @@ COMMANDS = [
 
 
 @pytest.fixture
-def defs(warehouse: Warehouse, dbt_target_path: Path) -> dg.Definitions:
-    return load_definitions(dbt_target_path)
+def defs(warehouse: Warehouse, dbt: Dbt) -> dg.Definitions:
+    return load_definitions(dbt)
 
 
 def test_nothing_was_overlooked() -> None:

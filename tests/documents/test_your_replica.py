@@ -11,8 +11,8 @@ import yaml
 
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
 from tests.dbt.scenario import prepare
+from tests.support.dbt import Dbt
 from tests.support.document_blocks import blocks_of, documents
 from tests.support.replicas import compiled, replicate
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -25,10 +24,10 @@ from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.local.tracking_logs import Loaded, load_logs
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.conftest import Dbt
 from tests.support import kdd
 from tests.support.clean import drop_all_schemas
-from tests.support.clockwork import load_definitions, run_config
+from tests.support.dbt import Dbt
+from tests.support.definitions import load_definitions, run_config
 from tests.support.receiver import Receiver, receiver
 
 pytestmark = pytest.mark.skipif(not kdd.KDD.is_dir(), reason="the KDD Cup data is not here")
@@ -142,7 +141,7 @@ def test_sessions_equal_the_reference(proof: Proof) -> None:
 
 
 def test_completions_are_delivered_once_each_with_the_reference_number(
-    proof: Proof, dbt: Dbt, dbt_target_path: Path, monkeypatch: pytest.MonkeyPatch
+    proof: Proof, dbt: Dbt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = kdd.passes(proof.learners, proof.last_events)
     with proof.timed("rebuild"):
@@ -151,7 +150,7 @@ def test_completions_are_delivered_once_each_with_the_reference_number(
     monkeypatch.setenv(DEVELOPMENT_SETTING, proof.target.host_port)
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
     with proof.timed("definitions"):
-        job = load_definitions(dbt_target_path).resolve_job_def("completion_webhooks_job")
+        job = load_definitions(dbt).resolve_job_def("completion_webhooks_job")
     config = run_config(
         detection={"activated_at": "2013-01-01T00:00:00Z", "mass_send_limit": 975},
         enrichment={"enable_webhook_learning_time_enrichment": True},

@@ -20,8 +20,8 @@ from sync.local.receiver import ReceiverError, running_receiver
 from sync.local.tracking_logs import Loaded, Skipped, load_logs
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
 from sync.warehouse import Warehouse, WarehouseUnavailable, open_warehouse, private_key_der
-from tests.conftest import Dbt
 from tests.support.completions import ENTERPRISE, completion
+from tests.support.dbt import Dbt
 from tests.support.delivery import PASSED_AT, Run, all_steps
 from tests.support.marts import create_marts, endpoint
 from tests.support.receiver import Receiver, receiver

@@ -10,7 +10,7 @@ from sync.local.raw_tables import create_raw_tables
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.tracking_logs import Loaded, load_logs
 from sync.warehouse import Warehouse
-from tests.conftest import Dbt
+from tests.support.dbt import Dbt
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 

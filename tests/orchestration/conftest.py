@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.tables import ensure_ledger
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
-from tests.support.clockwork import load_definitions
 from tests.support.completions import completion
+from tests.support.dbt import Dbt
+from tests.support.definitions import load_definitions
 from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import SECRET
 from tests.support.receiver import Receiver, receiver
@@ -22,9 +21,9 @@ PASSED_AT = "2026-03-10T17:42:31"
 
 
 @pytest.fixture(scope="session")
-def defs(warehouse_settings: EmbeddedWarehouse, dbt_target_path: Path) -> dg.Definitions:
+def defs(dbt: Dbt) -> dg.Definitions:
     """What Dagster loads."""
-    return load_definitions(dbt_target_path)
+    return load_definitions(dbt)
 
 
 @pytest.fixture

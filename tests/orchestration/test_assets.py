@@ -17,7 +17,8 @@ from sync.local.embedded.lifecycle import free_port, stop
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import (
+from tests.support.completions import add_completions, completion
+from tests.support.definitions import (
     ACTIVATED,
     everything_said,
     failure_texts,
@@ -25,7 +26,6 @@ from tests.support.clockwork import (
     run,
     run_config,
 )
-from tests.support.completions import add_completions, completion
 from tests.support.receiver import Receiver
 
 

@@ -9,7 +9,7 @@ import pytest
 from orchestration.check_texts import OWNER
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
-from tests.support.clockwork import STEPS, alert, run_config
+from tests.support.definitions import STEPS, alert, run_config
 from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.receiver import Receiver
 

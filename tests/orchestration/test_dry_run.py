@@ -10,8 +10,8 @@ import pytest
 from orchestration import config as run_settings
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import ACTIVATED, STEPS, metadata_of, run, run_config
 from tests.support.completions import add_completions, completion
+from tests.support.definitions import ACTIVATED, STEPS, metadata_of, run, run_config
 from tests.support.operator import everything_in
 from tests.support.receiver import Receiver
 

@@ -13,8 +13,8 @@ from orchestration.config import EnrichmentConfig
 from orchestration.effective import sources
 from sync.delivery.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
 from sync.warehouse import Warehouse
-from tests.support.clockwork import ACTIVATED, failure_texts, metadata_of, run
 from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.definitions import ACTIVATED, failure_texts, metadata_of, run
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
 from tests.support.receiver import Receiver
 

@@ -20,7 +20,7 @@ import dagster as dg
 import pytest
 
 from sync.settings import PROJECT_ROOT
-from tests.support.clockwork import STEPS
+from tests.support.definitions import STEPS
 
 SNAPSHOT = Path(__file__).with_name("graph.json")
 UPDATE = "UPDATE_GRAPH_SNAPSHOT"
@@ -91,8 +91,7 @@ def graph_of(defs: dg.Definitions, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def graph(defs: dg.Definitions, dbt_target_path: Path) -> dict[str, Any]:
-    manifest = json.loads((dbt_target_path / "dagster" / "manifest.json").read_text("utf-8"))
+def graph(defs: dg.Definitions, manifest: dict[str, Any]) -> dict[str, Any]:
     return graph_of(defs, manifest)
 
 

@@ -18,8 +18,8 @@ from sync.ledger.recording_lease import recording_lease
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import ACTIVATED, STEPS, run_config
 from tests.support.completions import add_completions, completion
+from tests.support.definitions import ACTIVATED, STEPS, run_config
 from tests.support.receiver import Receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"

@@ -12,8 +12,8 @@ import pytest
 from sync.ledger.erasures import person_key
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import ACTIVATED, everything_said, failure_texts, run
 from tests.support.completions import add_completions, completion
+from tests.support.definitions import ACTIVATED, everything_said, failure_texts, run
 from tests.support.operator import everything_in
 from tests.support.receiver import Receiver
 

@@ -16,7 +16,7 @@ from orchestration.resources import WarehouseResource
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables
 from sync.warehouse import Warehouse
-from tests.support.clockwork import ACTIVATED, STEPS, alert, run
+from tests.support.definitions import ACTIVATED, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.marts import create_marts
 from tests.support.receiver import Receiver, receiver

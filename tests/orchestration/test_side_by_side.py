@@ -14,8 +14,8 @@ import dagster as dg
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import ACTIVATED
 from tests.support.completions import add_completions, completion
+from tests.support.definitions import ACTIVATED
 from tests.support.receiver import Receiver
 
 USERS = range(1, 41)

@@ -16,7 +16,7 @@ import pytest
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 from tests.support.clean import drop_all_schemas
-from tests.support.clockwork import metadata_of
+from tests.support.definitions import metadata_of
 from tests.support.world import Round, World, run_world
 
 

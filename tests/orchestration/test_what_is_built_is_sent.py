@@ -9,8 +9,8 @@ import pytest
 
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.clockwork import ACTIVATED, STEPS, failure_texts, metadata_of, run_config
 from tests.support.completions import COLUMNS, add_completions, completion
+from tests.support.definitions import ACTIVATED, STEPS, failure_texts, metadata_of, run_config
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table, enrollment
 from tests.support.receiver import Receiver
 

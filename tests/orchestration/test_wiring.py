@@ -31,8 +31,8 @@ from sync.operations.reroute import Choice, ReroutePlan
 from sync.operations.test_send import Flavour
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
-from tests.support.clockwork import everything_said, run
 from tests.support.completions import ENTERPRISE
+from tests.support.definitions import everything_said, run
 from tests.support.doubles import recorded, returning, stopped
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 

@@ -20,8 +20,8 @@ import dagster as dg
 
 from sync.local.embedded.lifecycle import free_port
 from sync.settings import PROJECT_ROOT
-from tests.support.clockwork import STEPS
 from tests.support.compose import DEPLOY, OURS, Service, on_this_machine
+from tests.support.definitions import STEPS
 from tests.support.waiting import wait_until
 
 START_SECONDS = 120.0

@@ -20,7 +20,7 @@ from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleSize
 from sync.warehouse import open_warehouse
 from tests.support.arrivals import GRADES, Prepared, prepare
-from tests.support.clockwork import STEPS
+from tests.support.definitions import STEPS
 from tests.support.dev import Dev, dev_environment, served
 from tests.support.processes import LTW
 

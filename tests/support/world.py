@@ -20,7 +20,7 @@ from sync.local.sample_data import SampleData, SampleSize, generate, load_sample
 from sync.local.sample_secrets import write_secrets
 from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
-from tests.support.clockwork import STEPS, everything_said, run_config
+from tests.support.definitions import STEPS, everything_said, run_config
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,17 @@
-"""The Dagster definitions for tests, from a manifest of their own: a stale one would lie."""
+"""The Dagster definitions for tests, and short ways to run them."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster._serdes import serialize_value
 
-PARTIAL_PARSE = "partial_parse.msgpack"
+from tests.support.dbt import Dbt
+
 NEW = "sync__newly_completed_enrollments"
 ENRICHED = "sync__enriched_completions"
 WEBHOOKS = "sync__completion_webhooks"
@@ -25,13 +24,9 @@ ACTIVATED = {"activated_at": "2026-03-01T00:00:00Z"}
 
 
 @cache
-def load_definitions(target_path: Path) -> dg.Definitions:
-    """The definitions that Dagster loads; dbt's artifacts go below ``target_path``."""
-    own = target_path / "dagster"
-    own.mkdir(parents=True, exist_ok=True)
-    if (target_path / PARTIAL_PARSE).exists():
-        # What an earlier dbt command of this session has parsed saves most of the time.
-        shutil.copy(target_path / PARTIAL_PARSE, own)
+def load_definitions(dbt: Dbt) -> dg.Definitions:
+    """The definitions that Dagster loads, on the manifest of this session's dbt."""
+    own = dbt.prepare(dbt.target_path / "dagster")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_TARGET_PATH", str(own))
         from orchestration.definitions import defs

@@ -1,0 +1,116 @@
+"""dbt in this process, over a project that is parsed once per session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sync.settings import PROJECT_ROOT
+from tests.support.shared import made_once
+
+WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls"})
+"""Commands that need not write the manifest and their results: no test reads those."""
+PARSES_BY = ("--target", "--profiles-dir")
+"""Options that change what parsing finds; of the vars, those that ``read_by_parsing`` names."""
+PARSED_FOR = ("DBT_TARGET", "SNOWFLAKE_")
+"""Prefixes of settings that do so."""
+FAILED = ("error", "fail", "runtime error")
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """Run a dbt command: ``dbt("build", "--select", "marts")``.
+
+    A command starts from a manifest that was parsed once for its target and vars, and gets a copy
+    of its own. ``parse`` itself really parses.
+    """
+
+    target_path: Path
+    """Where dbt keeps its files during this session."""
+    parsed: Path
+    """Where manifests lie for all workers."""
+
+    def __call__(self, *arguments: str) -> Any:
+        """The command's result.
+
+        Raises:
+            AssertionError: it failed; names each failed node and its message.
+        """
+        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+
+        manifest = None
+        if "parse" not in arguments:
+            manifest = Manifest()
+            vars(manifest).update(pickle.loads(self._contents(arguments)))  # noqa: S301
+        files = ["--no-write-json"] if WITHOUT_FILES.intersection(arguments) else []
+        result = dbtRunner(manifest=manifest).invoke(
+            ["--quiet", *files, *arguments, *self._places(self.target_path)]
+        )
+        failures = [
+            f"{one.node.name}: {one.message}"
+            for one in getattr(result.result, "results", [])
+            if str(one.status) in FAILED
+        ]
+        assert result.success, result.exception or "\n".join(failures)
+        return result.result
+
+    def project(self) -> Path:
+        """The files of ``dbt parse`` with the default target and vars; not to be changed."""
+        return self._parsed(())
+
+    def prepare(self, target_path: Path) -> Path:
+        """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse."""
+        target_path.mkdir(parents=True, exist_ok=True)
+        for name in ("manifest.json", "partial_parse.msgpack"):
+            shutil.copy(self.project() / name, target_path)
+        return target_path
+
+    def _contents(self, arguments: tuple[str, ...]) -> bytes:
+        given = dict(pairwise(arguments))
+        options = [part for name in PARSES_BY if name in given for part in (name, given[name])]
+        values = yaml.safe_load(given.get("--vars", "{}"))
+        if read_by_parsing().intersection(values):
+            options += ["--vars", given["--vars"]]
+        return (self._parsed(tuple(options)) / "manifest.pickle").read_bytes()
+
+    def _parsed(self, options: tuple[str, ...]) -> Path:
+        account = [one for one in os.environ.items() if one[0].startswith(PARSED_FOR)]
+        key = hashlib.sha256(repr((options, sorted(account))).encode()).hexdigest()
+
+        def parse(directory: Path) -> None:
+            from dbt.cli.main import dbtRunner
+
+            done = dbtRunner().invoke(["--quiet", "parse", *options, *self._places(directory)])
+            assert done.success, done.exception
+            # Without its indexes, which do not survive pickling; it makes them when it needs them.
+            contents = {k: v for k, v in vars(done.result).items() if not k.startswith("_")}
+            (directory / "manifest.pickle").write_bytes(pickle.dumps(contents))
+
+        return made_once(self.parsed / key[:12], parse)
+
+    @staticmethod
+    def _places(target_path: Path) -> list[str]:
+        where = str(target_path)
+        return ["--project-dir", str(PROJECT_ROOT), "--target-path", where, "--log-path", where]
+
+
+@cache
+def read_by_parsing() -> frozenset[str]:
+    """Vars that stand in YAML or in the configuration of a singular test; models read the rest
+    anew when they run."""
+    project = PROJECT_ROOT / "dbt_project"
+    files = [*project.rglob("*.yml"), *(project / "tests").rglob("*.sql")]
+    return frozenset(
+        name for path in files for name in re.findall(r"\bvar\('(\w+)'", path.read_text("utf-8"))
+    )

@@ -21,6 +21,7 @@ from sync.delivery.build import EnrichmentPolicy, FreezeReport
 from sync.delivery.sender import DispatchLimits, DispatchReport
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.domain.rollout import Rollout
+from sync.domain.states import Reason
 from sync.ledger.attempts import Attempt
 from sync.ledger.journal import ForeignJournal, needed_bytes
 from sync.operations.backfill import BackfillPlan
@@ -163,7 +164,7 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
             foreign_journals=[ForeignJournal(Path("other.journal"), None, 4)],
             unchecked=["a mart cannot be read"],
             unreadable_retry_after={31},
-            unusable={32: "signing_key_missing", 33: "endpoint_missing"},
+            unusable={32: Reason.SIGNING_KEY_MISSING, 33: Reason.ENDPOINT_MISSING},
             problems={32: "no secret"},
         )
 

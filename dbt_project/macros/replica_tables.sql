@@ -138,7 +138,7 @@
             {%- set plain = modules.re.fullmatch('[A-Z_][A-Z0-9_]*', column.name | upper) -%}
             {%- do columns.update({column.name | lower: {
                 'sql': column.name | lower
-                if plain and (column.name | upper == column.name or target.name == 'embedded')
+                if plain and is_found_unquoted(column.name)
                 else adapter.quote(column.name),
                 'kind': kind_of_type(column.dtype),
             }}) -%}

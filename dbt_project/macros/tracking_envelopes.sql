@@ -96,24 +96,168 @@
     )
 {%- endmacro %}
 
-{#
-    Elements of a list, or values of an object, that have events in them; without those that are
-    cut short where is_whole is true. Embedded branch: as texts.
-#}
-{% macro texts_with_events(document, is_whole) -%}
-    list_filter(
-        case
-            when startswith({{ document }}, '[')
-                then json_extract_string({{ document }}, '$[*]')
-            else json_extract_string({{ document }}, '$.*')
-        end,
-        child -> {{ is_text_with_event('child', is_whole) }}
-    )
+{% macro is_text_with_event(text, is_whole) -%}
+    {{ has_event_source(text) }}
+    {%- if is_whole %} and not {{ is_cut_short(text) }}{% endif %}
+{%- endmacro %}
+
+{# True for the sources that events of the LMS have. #}
+{% macro is_source_of_the_lms(source) -%}
+    coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
+{%- endmacro %}
+
+{# True for an event that stands in no envelope: a source that the LMS does not have is one's own. #}
+{% macro is_event_of_the_lms(document) -%}
+    {{ is_tracking_event(document) }}
+    and {{ is_source_of_the_lms(json_field(document, 'event_source')) }}
 {%- endmacro %}
 
 {#
-    The same in Snowflake's branch: positions in a list, or names in an object. FILTER documents
-    columns in lambdas. OBJECT_KEYS and positions are asked of nothing but their own kind; no tuple is near 64 long.
+    Text of the only field of an envelope, or of the only element of a tuple, that has an event in
+    it; NULL without one, and for an event.
+#}
+{% macro enveloped_text(document) -%}
+    case
+        when not contains({{ document_text(document) }}, 'event_source') then null
+        when {{ is_event_of_the_lms(document) }} then null
+        when {{ is_list_of_records(document) }} then null
+        else coalesce(
+            {{ first_text_with_event(document, is_whole=true) }},
+            {{ first_text_with_event(document, is_whole=false) }}
+        )
+    end
+{%- endmacro %}
+
+{#
+    True for a list of objects or of texts with objects; a list that begins with less is a tuple.
+    Several events in the elements of a tuple, or in the fields of an envelope, are a list, too:
+    none of them may be left out.
+#}
+{% macro is_list_of_records(document) -%}
+    coalesce(case
+        when not contains({{ document_text(document) }}, 'event_source') then false
+        when {{ begins_with_a_record(document) }} then true
+        when {{ is_event_of_the_lms(document) }} then false
+        else {{ has_several_events(document) }}
+    end, false)
+{%- endmacro %}
+
+{#
+    The common table expressions of one step into what is around an event, from `step_<n - 1>` to
+    `step_<n>`: the elements of a list become rows, or the field of an envelope becomes the document.
+    Rows that are a bare event by then pass as they are.
+#}
+{% macro step_into_envelopes(number, kind) -%}
+    {%- if kind == 'list' -%}
+    lists_{{ number }} as (
+        select
+            *,
+            case when is_bare then false else {{ is_list_of_records('document') }} end as is_list
+        from step_{{ number - 1 }}
+    ),
+
+    elements_{{ number }} as (
+        {{ with_elements('lists_' ~ number) }}
+    ),
+
+    inner_{{ number }} as (
+        select
+            raw_line,
+            file_name,
+            loaded_at,
+            is_line_start and coalesce(startswith(element, '1:'), true) as is_line_start,
+            document,
+            fields,
+            is_bare,
+            replace(
+                substr(element, position(':' in element) + 1), '{{ record_separator() }}', ''
+            ) as inner_text
+        from elements_{{ number }}
+    ),
+    {%- else -%}
+    inner_{{ number }} as (
+        select
+            *,
+            case when not is_bare then {{ enveloped_text('document') }} end as inner_text
+        from step_{{ number - 1 }}
+    ),
+    {%- endif %}
+
+    step_{{ number }} as (
+        select
+            {{ "coalesce(inner_text, raw_line) as raw_line" if kind == 'list' else 'raw_line' }},
+            file_name,
+            loaded_at,
+            is_line_start,
+            case
+                when inner_text is null then document
+                else coalesce(
+                    {{ json_document("substr(inner_text, position('{' in inner_text))") }},
+                    {{ json_dressed('inner_text') }}
+                )
+            end as document,
+            fields,
+            is_bare
+        from inner_{{ number }}
+    ),
+{%- endmacro %}
+
+{# VARCHAR of a parsed document. #}
+{% macro document_text(document) -%}
+    {{ embedded__document_text(document) if is_embedded() else snowflake__document_text(document) }}
+{%- endmacro %}
+
+{% macro snowflake__document_text(document) -%}
+    {{ document }}::varchar
+{%- endmacro %}
+
+{# True for a list whose first element is or holds an object; a list with less there is a tuple. #}
+{% macro begins_with_a_record(document) -%}
+    {{
+        embedded__begins_with_a_record(document) if is_embedded()
+        else snowflake__begins_with_a_record(document)
+    }}
+{%- endmacro %}
+
+{% macro snowflake__begins_with_a_record(document) -%}
+    coalesce(is_array({{ document }}) and contains({{ document }}[0]::varchar, '{'), false)
+{%- endmacro %}
+
+{# The first text in a list or an object that has an event in it; NULL without one. #}
+{% macro first_text_with_event(document, is_whole) -%}
+    {{
+        embedded__first_text_with_event(document, is_whole) if is_embedded()
+        else snowflake__first_text_with_event(document, is_whole)
+    }}
+{%- endmacro %}
+
+{% macro snowflake__first_text_with_event(document, is_whole) -%}
+    coalesce(
+        get({{ document }}, {{ positions_with_events(document, is_whole) }}[0]::integer)::varchar,
+        get({{ document }}, {{ names_with_events(document, is_whole) }}[0]::varchar)::varchar
+    )
+{%- endmacro %}
+
+{# Whether several elements of a list, or values of an object, have whole events in them. #}
+{% macro has_several_events(document) -%}
+    {{
+        embedded__has_several_events(document) if is_embedded()
+        else snowflake__has_several_events(document)
+    }}
+{%- endmacro %}
+
+{% macro snowflake__has_several_events(document) -%}
+    case
+        when is_array({{ document }})
+            then array_size({{ positions_with_events(document, is_whole=true) }}) > 1
+        else array_size({{ names_with_events(document, is_whole=true) }}) > 1
+    end
+{%- endmacro %}
+
+{#
+    Where Snowflake finds the texts with events: positions in a list, names in an object. FILTER
+    documents columns in lambdas. OBJECT_KEYS and positions are asked of nothing but their own kind;
+    no tuple is near 64 long.
 #}
 {% macro positions_with_events(document, is_whole) -%}
     filter(
@@ -129,79 +273,6 @@
     )
 {%- endmacro %}
 
-{% macro is_text_with_event(text, is_whole) -%}
-    {{ has_event_source(text) }}
-    {%- if is_whole %} and not {{ is_cut_short(text) }}{% endif %}
-{%- endmacro %}
-
-{#
-    Text of the only field of an envelope, or of the only element of a tuple, that has an event in
-    it; NULL without one, and for an event. A source that the LMS does not have is the envelope's
-    own.
-#}
-{% macro enveloped_text(document) -%}
-    {%- set sources = ['event_source'] -%}
-    {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
-    {%- set text = document if target.name == 'embedded' else document ~ '::varchar' -%}
-    case
-        when not contains({{ text }}, 'event_source') then null
-        when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then null
-        when {{ is_list_of_records(document) }} then null
-        else coalesce(
-            {%- for is_whole in [true, false] %}
-            {%- if target.name == 'embedded' %}
-            list_extract({{ texts_with_events(document, is_whole) }}, 1)::varchar
-            {%- else %}
-            get({{ document }}, {{ positions_with_events(document, is_whole) }}[0]::integer)::varchar,
-            get({{ document }}, {{ names_with_events(document, is_whole) }}[0]::varchar)::varchar
-            {%- endif %}
-            {{- ',' if not loop.last }}
-            {%- endfor %}
-        )
-    end
-{%- endmacro %}
-
-{# True for the sources that events of the LMS have. #}
-{% macro is_source_of_the_lms(source) -%}
-    coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
-{%- endmacro %}
-
-{# True for a list whose first element is or holds an object; a list with less there is a tuple. #}
-{% macro begins_with_a_record(document) -%}
-    {%- if target.name == 'embedded' -%}
-        coalesce(
-            startswith({{ document }}, '[')
-            and contains(json_extract_string({{ document }}, '$[0]'), '{'),
-            false
-        )
-    {%- else -%}
-        coalesce(is_array({{ document }}) and contains({{ document }}[0]::varchar, '{'), false)
-    {%- endif -%}
-{%- endmacro %}
-
-{#
-    True for a list of objects or of texts with objects; a list that begins with less is a tuple.
-    Several events in the elements of a tuple, or in the fields of an envelope, are a list, too:
-    none of them may be left out.
-#}
-{% macro is_list_of_records(document) -%}
-    {%- set sources = ['event_source'] -%}
-    {%- set source = json_text(json_texts(document, sources), sources, 'event_source') -%}
-    {%- set text = document if target.name == 'embedded' else document ~ '::varchar' -%}
-    coalesce(case
-        when not contains({{ text }}, 'event_source') then false
-        when {{ begins_with_a_record(document) }} then true
-        when {{ is_tracking_event(document) }} and {{ is_source_of_the_lms(source) }} then false
-        {%- if target.name == 'embedded' %}
-        else array_length({{ texts_with_events(document, is_whole=true) }}) > 1
-        {%- else %}
-        when is_array({{ document }})
-            then array_size({{ positions_with_events(document, is_whole=true) }}) > 1
-        else array_size({{ names_with_events(document, is_whole=true) }}) > 1
-        {%- endif %}
-    end, false)
-{%- endmacro %}
-
 {#
     SELECT of a relation with one row per element of its lists (is_list), and the other rows as
     they are. Adds element: number of the element (2 for any after the first, where Snowflake has
@@ -209,63 +280,49 @@
     The elements of an envelope or a tuple are what has events in it.
 #}
 {% macro with_elements(relation) -%}
+    {{ embedded__with_elements(relation) if is_embedded() else snowflake__with_elements(relation) }}
+{%- endmacro %}
+
+{% macro snowflake__with_elements(relation) -%}
     {%- set document = relation ~ '.document' -%}
-    {%- if target.name == 'embedded' -%}
-        select
-            *,
-            unnest(case
-                when is_list
-                    then list_transform(
-                        case
-                            when {{ begins_with_a_record('document') }}
-                                then json_extract_string(document, '$[*]')
-                            else {{ texts_with_events('document', is_whole=true) }}
-                        end,
-                        (child, number) -> number || ':' || coalesce(child, '')
-                    )
-                else [null::varchar]
-            end) as element
-        from {{ relation }}
-    {%- else -%}
-        {%- set value = 'records.value::varchar' -%}
-        {%- set place = 'try_cast(' ~ value ~ ' as integer)' -%}
-        select
-            {{ relation }}.*,
-            case
-                when not {{ relation }}.is_list then null
-                when {{ begins_with_a_record(document) }}
-                    then (records.index + 1) || ':' || coalesce({{ value }}, '')
-                when is_array({{ document }})
-                    then
-                        iff(
-                            {{ place }}
-                            = {{ positions_with_events(document, is_whole=true) }}[0]::integer,
-                            '1:',
-                            '2:'
-                        )
-                        || get({{ document }}, {{ place }})::varchar
-                else
+    {%- set value = 'records.value::varchar' -%}
+    {%- set place = 'try_cast(' ~ value ~ ' as integer)' -%}
+    select
+        {{ relation }}.*,
+        case
+            when not {{ relation }}.is_list then null
+            when {{ begins_with_a_record(document) }}
+                then (records.index + 1) || ':' || coalesce({{ value }}, '')
+            when is_array({{ document }})
+                then
                     iff(
-                        records.key
-                        = {{ names_with_events(document, is_whole=true) }}[0]::varchar,
+                        {{ place }}
+                        = {{ positions_with_events(document, is_whole=true) }}[0]::integer,
                         '1:',
                         '2:'
                     )
-                    || {{ value }}
-            end as element
-        from
-            {{ relation }},
-            lateral flatten(
-                input => case
-                    when not {{ relation }}.is_list then parse_json('[0]')
-                    when is_array({{ document }}) and not {{ begins_with_a_record(document) }}
-                        then {{ positions_with_events(document, is_whole=true) }}::variant
-                    else {{ document }}
-                end
-            ) as records
-        where
-            not {{ relation }}.is_list
-            or is_array({{ document }})
-            or ({{ is_text_with_event(value, is_whole=true) }})
-    {%- endif -%}
+                    || get({{ document }}, {{ place }})::varchar
+            else
+                iff(
+                    records.key
+                    = {{ names_with_events(document, is_whole=true) }}[0]::varchar,
+                    '1:',
+                    '2:'
+                )
+                || {{ value }}
+        end as element
+    from
+        {{ relation }},
+        lateral flatten(
+            input => case
+                when not {{ relation }}.is_list then parse_json('[0]')
+                when is_array({{ document }}) and not {{ begins_with_a_record(document) }}
+                    then {{ positions_with_events(document, is_whole=true) }}::variant
+                else {{ document }}
+            end
+        ) as records
+    where
+        not {{ relation }}.is_list
+        or is_array({{ document }})
+        or ({{ is_text_with_event(value, is_whole=true) }})
 {%- endmacro %}

@@ -203,6 +203,19 @@ def test_every_group_has_an_owner_who_can_be_written_to(manifest: Manifest) -> N
     assert all(owner["name"] and "@" in owner["email"] for owner in groups.values())
 
 
+def test_one_macro_alone_asks_which_engine_this_is_and_no_model_does(manifest: Manifest) -> None:
+    """A model with two branches is two models; the macros of embedded.sql own the difference."""
+    branching = re.compile(r"target\.(name|type|profile_name)|is_embedded")
+    asking = [
+        one["name"]
+        for one in manifest["macros"].values()
+        if one["package_name"] == "learning_time_webhooks" and "target.name" in one["macro_sql"]
+    ]
+    code = [*models(manifest), *nodes(manifest, "test")]
+    assert names(one for one in code if branching.search(one["raw_code"])) == []
+    assert asking == ["is_embedded"]
+
+
 def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest) -> None:
     incremental = [
         one for one in models(manifest) if one["config"]["materialized"] == "incremental"

@@ -3,10 +3,9 @@
 #}
 {% set paths = [
     'name', 'event_type', 'event_source', 'time', 'event', 'agent', 'host', 'page',
-    'context.user_id', 'context.course_id', 'context.received_at',
-] + (['context.path'] if var('course_from_url') else []) %}
+    'context.user_id', 'context.course_id', 'context.received_at', 'context.path',
+] %}
 {% set context_paths = ['user_id', 'course_id', 'received_at', 'path'] %}
-{% set payload_paths = ['course_id'] %}
 {% set new_style_run = '(course|ccx)-v1:[^/+[:space:]]+[+][^/+[:space:]]+[+][^/?&#[:space:]]+' %}
 {% set old_style_run = '[^/+:[:space:]]+/[^/+[:space:]]+/[^/?&#+[:space:]]+' %}
 {% set run = new_style_run ~ '|' ~ old_style_run %}
@@ -74,65 +73,9 @@ step_0 as (
 ),
 
 {% for kind in steps %}
-{% if kind == 'list' %}
-lists_{{ loop.index }} as (
-    select
-        *,
-        case when is_bare then false else {{ is_list_of_records('document') }} end as is_list
-    from step_{{ loop.index0 }}
-),
-
-elements_{{ loop.index }} as (
-    {{ with_elements('lists_' ~ loop.index) }}
-),
-
-inner_{{ loop.index }} as (
-    select
-        raw_line,
-        file_name,
-        loaded_at,
-        is_line_start and coalesce(startswith(element, '1:'), true) as is_line_start,
-        document,
-        fields,
-        is_bare,
-        replace(
-            substr(element, position(':' in element) + 1), '{{ record_separator() }}', ''
-        ) as inner_text
-    from elements_{{ loop.index }}
-),
-
-{% else %}
-inner_{{ loop.index }} as (
-    select
-        *,
-        case when not is_bare then {{ enveloped_text('document') }} end as inner_text
-    from step_{{ loop.index0 }}
-),
-
-{% endif %}
-step_{{ loop.index }} as (
-    select
-        {% if kind == 'list' %}
-        coalesce(inner_text, raw_line) as raw_line,
-        {% else %}
-        raw_line,
-        {% endif %}
-        file_name,
-        loaded_at,
-        is_line_start,
-        case
-            when inner_text is null then document
-            else coalesce(
-                {{ json_document("substr(inner_text, position('{' in inner_text))") }},
-                {{ json_dressed('inner_text') }}
-            )
-        end as document,
-        fields,
-        is_bare
-    from inner_{{ loop.index }}
-),
-
+{{ step_into_envelopes(loop.index, kind) }}
 {% endfor %}
+
 opened as (
     select
         raw_line,
@@ -166,11 +109,7 @@ extracted as (
         {{ json_text('fields', paths, 'context.user_id') }} as user_field,
         {{ json_text('fields', paths, 'context.course_id') }} as course_field,
         {{ json_text('fields', paths, 'context.received_at') }} as received_field,
-        {% if var('course_from_url') %}
         {{ json_text('fields', paths, 'context.path') }} as path_field
-        {% else %}
-        null::varchar as path_field
-        {% endif %}
     from opened
 ),
 
@@ -180,7 +119,7 @@ contexts as (
         *,
         case
             when user_field is null and course_field is null and received_field is null
-                then {{ json_text(json_texts('document', ['context']), ['context'], 'context') }}
+                then {{ json_field('document', 'context') }}
         end as context_text
     from extracted
 ),
@@ -215,13 +154,9 @@ texts as (
         coalesce(
             received_field, {{ json_text('context_fields', context_paths, 'received_at') }}
         ) as received_text,
-        {% if var('course_from_url') %}
         coalesce(
             path_field, {{ json_text('context_fields', context_paths, 'path') }}
         ) as path_text
-        {% else %}
-        null::varchar as path_text
-        {% endif %}
     from picked_contexts
 ),
 
@@ -239,12 +174,8 @@ payloads as (
 payload_courses as (
     select
         *,
-        regexp_replace(
-            {{ json_text(
-                json_texts('payload_document', payload_paths), payload_paths, 'course_id'
-            ) }},
-            {{ edges }}
-        ) as payload_course_field
+        regexp_replace({{ json_field('payload_document', 'course_id') }}, {{ edges }})
+            as payload_course_field
     from payloads
 ),
 

@@ -23,7 +23,7 @@ from sync.delivery.flag import (
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
 from sync.delivery.sender import DispatchLimits
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.domain.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
 from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
@@ -89,7 +89,7 @@ class DetectionConfig(dg.Config):
                 raise ValueError(str(error)) from error
         return text
 
-    def sources(self) -> dict[str, EventSource]:
+    def sources(self) -> dict[str, EventType]:
         """Where to look for new events, by what they are."""
         found = {"completions": COMPLETIONS}
         return found | {"enrollments": ENROLLMENTS} if self.send_enrollment_events else found

@@ -2,71 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
 import typer
 
 from sync.cli.common import Json, out, plain, print_json, ready_settings, user_name
-from sync.domain.payloads import PayloadFormat
+from sync.domain.endpoint import EndpointSettings
 from sync.warehouse import open_warehouse
 
 
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each setting, as its declaration has it."""
+    options = []
+    for name, field in EndpointSettings.model_fields.items():
+        kind = bool if field.annotation is bool else str
+        extra: Any = field.json_schema_extra
+        option = typer.Option(extra["option"], help=field.description)
+        annotation = Annotated[kind | None, option]
+        options.append(Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+        command.__annotations__[name] = annotation
+    given = signature(command, eval_str=True)
+    own = [one for one in given.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    command.__signature__ = given.replace(parameters=[*own, *options])  # pyright: ignore[reportFunctionMemberAccess]
+    return command
+
+
+@_with_options
 def change(
     endpoint_id: Annotated[int, typer.Argument(help="Id in marts.webhook_endpoints.")],
-    payload_format: Annotated[
-        PayloadFormat | None, typer.Option("--format", help="What its bodies look like.")
-    ] = None,
-    learning_time: Annotated[
-        bool | None,
-        typer.Option(
-            "--learning-time/--no-learning-time",
-            help="Whether it wants learning time while the feature flag is on.",
-        ),
-    ] = None,
-    eu_fallback: Annotated[
-        bool | None,
-        typer.Option(
-            "--eu-fallback/--no-eu-fallback",
-            help="Whether it may have learners of the EU who have no endpoint of region EU.",
-        ),
-    ] = None,
-    final_status_codes: Annotated[
-        str | None,
-        typer.Option(help="Answers after which it wants no retry, as 404,422; '' for none."),
-    ] = None,
+    *,
     as_json: Json = False,
+    **wanted: str | bool | None,
 ) -> None:
-    """Set the format, learning time, EU fallback or final statuses of an endpoint.
+    """Set what the LMS does not know of an endpoint.
 
-    Without an option it shows them. Messages already frozen stay as they are.
+    Without an option it shows the settings. Messages that are built stay as they are.
     """
     from sync.clock import warehouse_clock
     from sync.delivery.endpoints import load_endpoints
     from sync.ledger.tables import ensure_ledger
-    from sync.operations.endpoint_settings import change_settings, status_codes
+    from sync.operations.endpoint_settings import change_settings
     from sync.operations.endpoint_switch import find_endpoint
 
-    codes = None if final_status_codes is None else status_codes(final_status_codes)
     with open_warehouse(ready_settings(), purpose="endpoints") as warehouse:
         ensure_ledger(warehouse)
         find_endpoint(load_endpoints(warehouse), endpoint_id)
-        made = change_settings(
-            warehouse,
-            endpoint_id,
-            clock=warehouse_clock(warehouse),
-            payload_format=payload_format,
-            is_learning_time_enabled=learning_time,
-            is_eu_fallback_allowed=eu_fallback,
-            final_status_codes=codes,
-        )
+        made = change_settings(warehouse, endpoint_id, clock=warehouse_clock(warehouse), **wanted)
     if as_json:
         print_json(
             {
                 "endpoint_id": endpoint_id,
                 "changed": made.before != made.after,
                 "changed_by": user_name(),
-                "before": made.before.as_dict(),
-                "after": made.after.as_dict(),
+                "before": made.before.stored(),
+                "after": made.after.stored(),
             }
         )
         return
@@ -76,5 +67,5 @@ def change(
         out.print(f"changed by {user_name()}; the older settings stay in sync.endpoint_settings")
         return
     out.print(f"endpoint {endpoint_id}: nothing was changed")
-    for name, value in made.after.as_dict().items():
+    for name, value in made.after.stored().items():
         out.print(f"{name}: {plain(value)}")

@@ -24,7 +24,7 @@ from sync.warehouse import Warehouse, open_warehouse
 
 if TYPE_CHECKING:
     from sync.delivery.tools import SendingTools
-    from sync.domain.routing import Endpoint
+    from sync.domain.endpoint import Endpoint
     from sync.operations.endpoint_check import Check
     from sync.operations.test_send import Sample
 

@@ -13,9 +13,9 @@ from sync.delivery.bulkheads import Standing
 from sync.delivery.faults import proves_network
 from sync.delivery.stop import Stop
 from sync.domain.circuit_breaker import EndpointState
+from sync.domain.endpoint import Endpoint
 from sync.domain.pacing import Grant, Pace
 from sync.domain.retry import Disable, Held, NoEffect, PauseUntil, Signal, SlowDown
-from sync.domain.routing import Endpoint
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Batch, Claimed
 

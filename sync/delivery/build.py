@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync.clock import Clock
-from sync.delivery.content import body_of, facts_of, key_of, route_of, wants_learning_time
+from sync.delivery.content import facts_of, key_of, route_of, wants_learning_time
 from sync.delivery.current_facts import MartUnreadable, undecided, undecided_sources
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.delivery.learning_time import (
@@ -21,8 +21,10 @@ from sync.delivery.learning_time import (
     NotYet,
     Unavailable,
 )
-from sync.domain.facts import EventType, FactsError
-from sync.domain.payloads import LearningTime, PayloadError, PayloadFormat, missing_identity
+from sync.domain.bodies import PayloadError
+from sync.domain.event_types import EVENT_TYPES
+from sync.domain.facts import FactsError, LearningTime
+from sync.domain.formats import FORMATS
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
 from sync.domain.routing import NotRouted, Routed
 from sync.domain.states import Reason, State
@@ -226,11 +228,11 @@ class _Judge:
         )
         try:
             facts = facts_of(row)
-            unknown = missing_identity(facts.learner)
-            if route.endpoint.payload_format is PayloadFormat.PERCIPIO and unknown:
+            body_format = FORMATS[route.endpoint.payload_format]
+            if unknown := body_format.missing_identity(facts):
                 problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
                 return self._hold(row, route, Reason.IDENTITY_MISSING, problem)
-            body = body_of(facts, row, route.endpoint.payload_format, learning_time)
+            body = body_format.body(facts, recorded_at=row.recorded_at, learning_time=learning_time)
         except (FactsError, PayloadError) as error:
             return self._hold(row, route, Reason.PAYLOAD_INVALID, str(error))
         self.report.frozen[enrichment] += 1
@@ -253,7 +255,7 @@ class _Judge:
 
     def _enrichment(self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None) -> str:
         """The outcome's name in the ledger."""
-        if row.event_type != EventType.COURSE_COMPLETION:
+        if not EVENT_TYPES[row.event_type].has_learning_time:
             return "not_a_completion"
         if outcome is not None:
             return outcome_name(outcome)

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sync.clock import Clock
-from sync.domain.event_types import SOURCES, EventSource
-from sync.domain.facts import EventType
+from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.states import Reason, State
 from sync.ledger.outbox import Unfrozen
 from sync.ledger.tables import OUTBOX
@@ -41,24 +40,24 @@ FROZEN_AND_HELD = f"{{row}}.body is not null and {{row}}.state = '{State.HELD}'"
 class MartUnreadable(StatementFailed):
     """A mart of events cannot be read: none of its messages is built or released, none is lost."""
 
-    def __init__(self, source: EventSource, error: StatementFailed) -> None:
+    def __init__(self, source: EventType, error: StatementFailed) -> None:
         super().__init__(
-            f"marts.{source.mart} cannot be read, so no message of type {source.event_type} is "
+            f"marts.{source.mart} cannot be read, so no message of type {source.name} is "
             f"built and none that is held is released until it can; nothing is lost. {error}"
         )
 
 
-def undecided_sources(warehouse: Warehouse) -> list[EventSource]:
+def undecided_sources(warehouse: Warehouse) -> list[EventType]:
     """The kinds of events that have rows without a message, completions first; one statement."""
     rows = warehouse.rows(
         f"select distinct outbox.event_type from {outbox_and_endpoints(warehouse)}"
         f" where {UNDECIDED.format(row='outbox')}"
     )
-    return [SOURCES[EventType(one)] for one in sorted(row["event_type"] for row in rows)]
+    return [EVENT_TYPES[one] for one in sorted(row["event_type"] for row in rows)]
 
 
 def undecided(
-    warehouse: Warehouse, source: EventSource, *, page: int
+    warehouse: Warehouse, source: EventType, *, page: int
 ) -> Iterator[Sequence[Unfrozen]]:
     """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
 
@@ -80,7 +79,7 @@ def undecided(
                 as lost_endpoint_id
         from {outbox_and_endpoints(warehouse)}
         where {UNDECIDED.format(row="outbox")}
-            and outbox.event_type = '{source.event_type}'
+            and outbox.event_type = '{source.name}'
             and outbox.webhook_id > ?
         order by outbox.webhook_id
         limit {int(page)}
@@ -92,7 +91,7 @@ def undecided(
 
 
 def read_with_facts(
-    warehouse: Warehouse, source: EventSource, rows: str, *binds: object
+    warehouse: Warehouse, source: EventType, rows: str, *binds: object
 ) -> list[Unfrozen]:
     """Rows of one kind, by id, with what the mart knows of each now.
 
@@ -116,7 +115,7 @@ def read_with_facts(
                 events.user_id,
                 events.courserun_key,
                 events.{source.occurred_at} as occurred_at,
-                object_construct({source.facts})::variant as facts
+                object_construct({source.fact_pairs})::variant as facts
             from {warehouse.relation("marts", source.mart)} as events
         ) as seen
             on page.enterprise_customer_uuid = seen.enterprise_customer_uuid
@@ -150,7 +149,7 @@ def outbox_and_endpoints(warehouse: Warehouse) -> str:
     """
 
 
-def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnreadable]:
+def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadable]:
     """Look up in the marts what is about to be released: messages that wait for their endpoint.
 
     One whose event is gone gets the reason ``no_longer_reportable``; one whose event is back loses
@@ -166,9 +165,9 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnr
         f"select distinct event_type from {outbox} as outbox"
         f" where {FROZEN_AND_HELD.format(row='outbox')}"
     )
-    failed: dict[EventType, MartUnreadable] = {}
-    for event_type in sorted(EventType(row["event_type"]) for row in rows):
-        source = SOURCES[event_type]
+    failed: dict[str, MartUnreadable] = {}
+    for event_type in sorted(row["event_type"] for row in rows):
+        source = EVENT_TYPES[event_type]
         try:
             warehouse.execute(
                 f"""
@@ -192,13 +191,13 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[EventType, MartUnr
     return failed
 
 
-def frozen_and_held(warehouse: Warehouse, source: EventSource) -> str:
+def frozen_and_held(warehouse: Warehouse, source: EventType) -> str:
     """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
     mart no longer holds the event."""
     return seen_now(warehouse, source, FROZEN_AND_HELD)
 
 
-def seen_now(warehouse: Warehouse, source: EventSource, which: str) -> str:
+def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
     """A query for messages of one kind: ``webhook_id``, and ``is_gone`` where the mart no longer
     holds the event. ``which`` is a condition on ``{row}`` of the outbox."""
     return f"""
@@ -209,6 +208,6 @@ def seen_now(warehouse: Warehouse, source: EventSource, which: str) -> str:
             and old.user_id = events.user_id
             and old.courserun_key = events.courserun_key
         where {which.format(row="old")}
-            and old.event_type = '{source.event_type}'
+            and old.event_type = '{source.name}'
         group by old.webhook_id
     """

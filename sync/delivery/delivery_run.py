@@ -17,9 +17,9 @@ from sync.delivery.readiness import NotReady, readiness
 from sync.delivery.sender import DispatchReport, Sender
 from sync.delivery.stop import Stop
 from sync.domain.circuit_breaker import EndpointState, after_batch
+from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Failure
 from sync.domain.retry import Held, RetryPolicy, decide
-from sync.domain.routing import Endpoint
 from sync.domain.states import Reason
 from sync.http.headers import request_headers
 from sync.http.markers import REPLAY_HEADER

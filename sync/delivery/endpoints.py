@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sync.domain.circuit_breaker import Seen
+from sync.domain.endpoint import Endpoint, EndpointError, Region
 from sync.domain.retry import Disable, PauseUntil, Signal, SlowDown
-from sync.domain.routing import Endpoint, EndpointError, Region, Routed
+from sync.domain.routing import Routed
 from sync.domain.states import Reason
 from sync.ledger.attempts import Attempt
 from sync.warehouse import Warehouse

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sync.domain.routing import Endpoint
+from sync.domain.endpoint import Endpoint
 from sync.domain.states import Reason
 from sync.http.addresses import AddressPolicy
 from sync.http.network import refusal_of

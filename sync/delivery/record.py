@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.domain.event_types import COMPLETIONS, EventSource
+from sync.domain.event_types import COMPLETIONS, EventType
 from sync.domain.states import Reason, State
 from sync.ledger.activation import STANDING, activate, recorded_activation
 from sync.ledger.erasures import not_erased
@@ -73,7 +73,7 @@ def enqueue(
     *,
     run_id: str,
     clock: Clock,
-    source: EventSource = COMPLETIONS,
+    source: EventType = COMPLETIONS,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
@@ -92,7 +92,7 @@ def enqueue(
     found = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(found, HeldBack) or not (found.awaiting or found.suppressed):
         return found
-    with recording_lease(warehouse, source.event_type, run_id=run_id, clock=clock) as lease:
+    with recording_lease(warehouse, source.name, run_id=run_id, clock=clock) as lease:
         if isinstance(lease, TakenBy):
             return LeftToAnother(since, lease.run_id, lease.until)
         inserted = _record(
@@ -106,13 +106,13 @@ def enqueue(
     left = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(left, HeldBack) or not (left.awaiting or left.suppressed):
         return left
-    another = holder(warehouse, source.event_type, now=clock())
+    another = holder(warehouse, source.name, now=clock())
     return LeftToAnother(since, another.run_id, another.until)
 
 
 def _record(
     warehouse: Warehouse,
-    source: EventSource,
+    source: EventType,
     lease: Granted,
     *,
     since: datetime,
@@ -154,7 +154,7 @@ def _record(
         """,
         *binds,
         *lease.binds,
-        source.event_type.value,
+        source.name,
         since.isoformat(),
         *([] if limit is None else [limit]),
     )
@@ -164,7 +164,7 @@ def plan_enqueue(
     warehouse: Warehouse,
     *,
     clock: Clock,
-    source: EventSource = COMPLETIONS,
+    source: EventType = COMPLETIONS,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
@@ -180,7 +180,7 @@ def plan_enqueue(
 
 
 def _count_new(
-    warehouse: Warehouse, source: EventSource, *, since: datetime, limit: int | None
+    warehouse: Warehouse, source: EventType, *, since: datetime, limit: int | None
 ) -> Enqueued | HeldBack:
     counts = warehouse.rows(
         f"""
@@ -200,7 +200,7 @@ def _count_new(
 
 
 def _count_recorded(
-    warehouse: Warehouse, source: EventSource, *, since: datetime, run_id: str
+    warehouse: Warehouse, source: EventType, *, since: datetime, run_id: str
 ) -> Enqueued:
     """What a run did record, where that is not what it had counted before its turn came."""
     counts = warehouse.rows(
@@ -212,7 +212,7 @@ def _count_recorded(
         where recorded_run_id = ? and event_type = ?
         """,
         run_id,
-        source.event_type.value,
+        source.name,
     )[0]
     old = int(counts["old"])
     return Enqueued(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
@@ -224,7 +224,7 @@ def select_new(
     since: datetime,
     now: datetime,
     run_id: str,
-    source: EventSource = COMPLETIONS,
+    source: EventType = COMPLETIONS,
 ) -> tuple[str, tuple[object, ...]]:
     """The rows that ``enqueue`` inserts, as a query and its binds.
 
@@ -252,10 +252,10 @@ def select_new(
         select
             uuid_string(
                 parameters.namespace,
-                '{source.event_type}|' || events.enterprise_customer_uuid
+                '{source.name}|' || events.enterprise_customer_uuid
                 || '|' || events.user_id::varchar || '|' || events.courserun_key
             ) as webhook_id,
-            '{source.event_type}' as event_type,
+            '{source.name}' as event_type,
             events.enterprise_customer_uuid,
             events.user_id,
             events.courserun_key,
@@ -276,14 +276,14 @@ def select_new(
     return query, (str(NAMESPACE), now.isoformat(), run_id, since.isoformat())
 
 
-def _is_new(warehouse: Warehouse, source: EventSource) -> str:
+def _is_new(warehouse: Warehouse, source: EventType) -> str:
     """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
     endpoints = warehouse.relation("marts", "webhook_endpoints")
     return f"""
         {source.wanted.format(endpoints=endpoints)}
         and not exists (
             select 1 from {warehouse.relation("sync", OUTBOX)} as known
-            where known.event_type = '{source.event_type}'
+            where known.event_type = '{source.name}'
                 and known.enterprise_customer_uuid = events.enterprise_customer_uuid
                 and known.user_id = events.user_id
                 and known.courserun_key = events.courserun_key

@@ -10,7 +10,7 @@ from pathlib import Path
 from sync.clock import Clock
 from sync.delivery.readiness import NotReady, Ready, readiness
 from sync.delivery.sender import DispatchLimits, Sender
-from sync.domain.routing import Endpoint
+from sync.domain.endpoint import Endpoint
 from sync.http.addresses import AddressPolicy
 from sync.http.network import canary, network_policy
 from sync.http.oauth import TokenSource

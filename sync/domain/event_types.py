@@ -1,71 +1,86 @@
-"""The events that become webhooks: which mart holds them, when they happened, what is known."""
+"""The events that become webhooks. Whatever differs between them is here or in a body format."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sync.domain.facts import EventType
+from pydantic import Field
 
-# The LMS has accounts without a mail address; the completion of one is a completion like any other.
-LEARNER_FACTS = """
-    'enterprise_customer_uuid', events.enterprise_customer_uuid,
-    'enterprise_customer_name', events.enterprise_customer_name,
-    'user_id', events.user_id,
-    'username', events.username,
-    'email', coalesce(events.email, ''),
-    'courserun_key', events.courserun_key,
-    'learner_country', events.learner_country,
-    'enterprise_country', events.enterprise_country,
-    'percipio_user_id', events.percipio_user_id,
-    'percipio_organization_id', events.percipio_organization_id
-"""
+from sync.domain.facts import Facts, Text, Time
 
 
-@dataclass(frozen=True)
-class EventSource:
-    """A mart with one row per enterprise, learner and course run; SQL names it ``events``."""
+class CompletionFacts(Facts, frozen=True):
+    """A learner has passed a course run."""
 
-    event_type: EventType
+    passed_at: Time
+    percent_grade: float = Field(ge=0, le=1, allow_inf_nan=False)
+    letter_grade: str = ""
+
+
+class EnrollmentFacts(Facts, frozen=True):
+    """A learner was enrolled in a course run."""
+
+    enrolled_at: Time
+    enrollment_mode: Text = "unknown"
+    is_enrolled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventType:
+    """A kind of event. Its mart has a row per enterprise, learner and course run; statements call
+    the mart ``events``."""
+
+    name: str
+    """As the outbox, the bodies and the commands have it."""
     mart: str
     occurred_at: str
-    """The column that says when it happened."""
-    facts: str
-    """What its message says, as pairs for ``object_construct``; a NULL leaves its key out."""
-    wanted: str = "true"
-    """Which rows anybody wants to hear of; ``{endpoints}`` is the mart of endpoints."""
+    """The mart's column that says when it happened."""
+    facts: type[Facts]
+    """What its messages say."""
+    has_learning_time: bool = False
+    endpoint_switch: str | None = None
+    """The column of ``webhook_endpoints`` by which an endpoint asks for such events, if it must."""
+
+    @property
+    def fact_pairs(self) -> str:
+        """The facts in SQL, as pairs for ``object_construct``; a NULL leaves its key out."""
+        return ", ".join(
+            f"'{name}', to_varchar(events.{name}, 'YYYY-MM-DD HH24:MI:SS')"
+            if field.annotation is datetime
+            else f"'{name}', events.{name}"
+            for name, field in self.facts.model_fields.items()
+        )
+
+    @property
+    def wanted(self) -> str:
+        """Which events anybody wants, in SQL; ``{endpoints}`` is the mart of endpoints."""
+        if self.endpoint_switch is None:
+            return "true"
+        return f"""
+            exists (
+                select 1 from {{endpoints}} as endpoints
+                where endpoints.enterprise_customer_uuid = events.enterprise_customer_uuid
+                    and endpoints.is_active
+                    and endpoints.{self.endpoint_switch}
+            )
+        """
 
 
-COMPLETIONS = EventSource(
-    event_type=EventType.COURSE_COMPLETION,
+COMPLETIONS = EventType(
+    name="course_completion",
     mart="completed_enrollments",
     occurred_at="passed_at",
-    facts=f"""
-        {LEARNER_FACTS},
-        'passed_at', to_varchar(events.passed_at, 'YYYY-MM-DD HH24:MI:SS'),
-        'percent_grade', events.percent_grade,
-        'letter_grade', events.letter_grade
-    """,
+    facts=CompletionFacts,
+    has_learning_time=True,
 )
-
-ENROLLMENTS = EventSource(
-    event_type=EventType.COURSE_ENROLLMENT,
+ENROLLMENTS = EventType(
+    name="course_enrollment",
     mart="enterprise_enrollments",
     occurred_at="enrolled_at",
-    facts=f"""
-        {LEARNER_FACTS},
-        'enrolled_at', to_varchar(events.enrolled_at, 'YYYY-MM-DD HH24:MI:SS'),
-        'mode', coalesce(events.enrollment_mode, 'unknown'),
-        'is_active', events.is_enrolled
-    """,
+    facts=EnrollmentFacts,
     # Most customers want completions only; their enrollments would fill the outbox for nothing.
-    wanted="""
-        exists (
-            select 1 from {endpoints} as endpoints
-            where endpoints.enterprise_customer_uuid = events.enterprise_customer_uuid
-                and endpoints.is_active
-                and endpoints.is_enrollment_events_enabled
-        )
-    """,
+    endpoint_switch="is_enrollment_events_enabled",
 )
 
-SOURCES = {source.event_type: source for source in (COMPLETIONS, ENROLLMENTS)}
+EVENT_TYPES = {one.name: one for one in (COMPLETIONS, ENROLLMENTS)}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from sync.domain.endpoint import Endpoint
 from sync.domain.responses import (
     Attribution,
     ErrorKind,
@@ -24,7 +25,6 @@ from sync.domain.responses import (
     Response,
     ResponseWithBody,
 )
-from sync.domain.routing import Endpoint
 from sync.http.secrets import SecretError, SecretStore
 
 TOKEN_SECONDS = 10.0

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.domain.event_types import COMPLETIONS, EventSource
+from sync.domain.event_types import COMPLETIONS, EventType
 from sync.ledger.tables import ACTIVATIONS
 from sync.warehouse import Warehouse
 
@@ -24,7 +24,7 @@ def activate(
     *,
     clock: Clock,
     activated_at: datetime | None,
-    source: EventSource = COMPLETIONS,
+    source: EventType = COMPLETIONS,
 ) -> datetime:
     """When deliveries began: the recorded moment, or ``activated_at``, or now at the first call.
 
@@ -52,7 +52,7 @@ def activate(
             select 1 from {activations} as known where known.event_type = new.event_type
         )
         """,
-        source.event_type.value,
+        source.name,
         (activated_at or now).isoformat(),
         now.isoformat(),
         str(uuid.uuid4()),
@@ -62,12 +62,12 @@ def activate(
 
 
 def recorded_activation(
-    warehouse: Warehouse, *, source: EventSource = COMPLETIONS
+    warehouse: Warehouse, *, source: EventType = COMPLETIONS
 ) -> datetime | None:
     """When deliveries began; None before the first run."""
     rows = warehouse.rows(
         f"select activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
         f" where event_type = ? order by {STANDING} limit 1",
-        source.event_type.value,
+        source.name,
     )
     return rows[0]["activated_at"] if rows else None

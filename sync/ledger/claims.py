@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from sync.clock import Clock
 from sync.domain.circuit_breaker import EndpointState
+from sync.domain.endpoint import Endpoint
 from sync.domain.pacing import Grant, grant
-from sync.domain.routing import Endpoint
 from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Hook, Step

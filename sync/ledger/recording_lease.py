@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sync.clock import Clock
-from sync.domain.facts import EventType
 from sync.ledger.tables import ACTIVATIONS
 from sync.warehouse import NoAnswer, StatementFailed, Warehouse
 
@@ -41,7 +40,7 @@ class TakenBy:
 
 @contextmanager
 def recording_lease(
-    warehouse: Warehouse, event_type: EventType, *, run_id: str, clock: Clock
+    warehouse: Warehouse, event_type: str, *, run_id: str, clock: Clock
 ) -> Iterator[Granted | TakenBy]:
     """Take the lease of an activated event type, and give it back at the end of the block.
 
@@ -72,7 +71,7 @@ def recording_lease(
         owner,
         (now + LEASE).isoformat(),
         now.isoformat(),
-        event_type.value,
+        event_type,
         now.isoformat(),
         owner,
     )
@@ -93,7 +92,7 @@ def recording_lease(
                     and another.lease_expires_at >= cast(? as timestamp_ntz)
             )
             """,
-            (event_type.value, owner, event_type.value, owner, now.isoformat()),
+            (event_type, owner, event_type, owner, now.isoformat()),
         )
     except NoAnswer:
         raise
@@ -112,7 +111,7 @@ def _release(warehouse: Warehouse, activations: str, owner: str) -> None:
     )
 
 
-def holder(warehouse: Warehouse, event_type: EventType, *, now: datetime) -> TakenBy:
+def holder(warehouse: Warehouse, event_type: str, *, now: datetime) -> TakenBy:
     """Who has the lease, or has just given it back."""
     rows = warehouse.rows(
         f"""
@@ -121,7 +120,7 @@ def holder(warehouse: Warehouse, event_type: EventType, *, now: datetime) -> Tak
         where event_type = ? and lease_expires_at is not null
         order by lease_expires_at desc
         """,
-        event_type.value,
+        event_type,
     )
     if not rows:
         return TakenBy("a run that has just ended", now)

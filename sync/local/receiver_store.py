@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sync.domain.formats import FORMATS
+
 KEPT_WEBHOOKS = 2_000
 """Bodies kept; at about 1 kB each a few MB, and more than a person scrolls through."""
 KEPT_IDS = 200_000
@@ -155,7 +157,5 @@ def _event(content: Mapping[str, Any]) -> str:
 
 def _learning_time(content: Mapping[str, Any]) -> int | None:
     """Seconds, or None when the body carries none."""
-    nested = content.get("learning_time")
-    seconds = nested.get("total_seconds") if isinstance(nested, dict) else None
-    seconds = content.get("duration_spent") if seconds is None else seconds
-    return seconds if isinstance(seconds, int) else None
+    found = (one.seconds_in(content) for one in FORMATS.values())
+    return next((seconds for seconds in found if seconds is not None), None)

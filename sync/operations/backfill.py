@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sync.clock import Clock
-from sync.domain.event_types import SOURCES
-from sync.domain.facts import EventType
+from sync.domain.event_types import COMPLETIONS, EVENT_TYPES
 from sync.domain.rollout import enterprise_uuids
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
@@ -42,7 +41,7 @@ class Window:
     until: datetime
     enterprise: str | None = None
     limit: int = DEFAULT_LIMIT
-    event_type: EventType = EventType.COURSE_COMPLETION
+    event_type: str = COMPLETIONS.name
 
     def __post_init__(self) -> None:
         if self.since >= self.until:
@@ -64,7 +63,7 @@ class Window:
             "outbox.occurred_at < cast(? as timestamp_ntz)",
         ]
         binds: list[object] = [
-            self.event_type.value,
+            self.event_type,
             self.since.isoformat(),
             self.until.isoformat(),
         ]
@@ -240,7 +239,7 @@ def _chosen(warehouse: Warehouse, window: Window) -> str:
     Consent may have been withdrawn since; the message is built from what the mart then says.
     """
     condition, _ = window.condition()
-    mart = SOURCES[window.event_type].mart
+    mart = EVENT_TYPES[window.event_type].mart
     return f"""
         select
             outbox.webhook_id, outbox.enterprise_customer_uuid, outbox.courserun_key,

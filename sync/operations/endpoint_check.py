@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sync.clock import Clock
+from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
-from sync.domain.routing import Endpoint
 from sync.http.addresses import AddressPolicy, Resolver, vet
 from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource, WebhookPoster
 from sync.http.resolver import ResolutionFailed

@@ -8,42 +8,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sync.clock import Clock
-from sync.domain.payloads import PayloadFormat
+from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.errors import ConfigurationError, SyncError
 from sync.ledger.tables import ENDPOINT_SETTINGS
 from sync.warehouse import Warehouse
 
+COLUMNS = tuple(EndpointSettings.model_fields)
+NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
+"""The order of an endpoint's rows; the first counts. dbt's ``stg_sync__endpoint_settings`` has the
+same."""
+TRIES = 10
 
-@dataclass(frozen=True, kw_only=True)
-class EndpointSettings:
-    """An endpoint's settings; without a row it has these defaults."""
 
-    payload_format: PayloadFormat = PayloadFormat.V2
-    is_learning_time_enabled: bool = True
-    is_eu_fallback_allowed: bool = False
-    final_status_codes: tuple[int, ...] = ()
-    """Statuses after which the endpoint wants no retry."""
-
-    def __post_init__(self) -> None:
-        wrong = [code for code in self.final_status_codes if not 300 <= code <= 599]
-        if wrong:
-            raise ConfigurationError(
-                f"final status codes: {wrong[0]} is no status of a failure; take 300 to 599"
-            )
-
-    def as_dict(self) -> dict[str, object]:
-        """The same for JSON, under the ledger's names."""
-        return {
-            "payload_format": self.payload_format.value,
-            "is_learning_time_enabled": self.is_learning_time_enabled,
-            "is_eu_fallback_allowed": self.is_eu_fallback_allowed,
-            "final_status_codes": ",".join(str(code) for code in self.final_status_codes),
-        }
+class SettingsContention(SyncError):
+    """Others kept changing the settings of the same endpoint."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +38,12 @@ class Change:
 
     def lines(self) -> Sequence[str]:
         """One line for each setting that changed."""
-        after = self.after.as_dict()
+        after = self.after.stored()
         return [
             f"{name}: {_text(value)} -> {_text(after[name])}"
-            for name, value in self.before.as_dict().items()
+            for name, value in self.before.stored().items()
             if value != after[name]
         ]
-
-
-NEWEST = """updated_at desc nulls last, payload_format, is_learning_time_enabled,
-    is_eu_fallback_allowed, final_status_codes"""
-"""The order of an endpoint's rows; the first counts. dbt's ``stg_sync__endpoint_settings`` has the
-same."""
-TRIES = 10
-
-
-class SettingsContention(SyncError):
-    """Others kept changing the settings of the same endpoint."""
 
 
 def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
@@ -87,21 +59,24 @@ def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
 def change_settings(
     warehouse: Warehouse, endpoint_id: int, *, clock: Clock, **wanted: object
 ) -> Change:
-    """Set what is given and is not None, and leave the rest; messages already frozen stay.
+    """Set what is given and is not None, and leave the rest; messages that are built stay.
 
     ``wanted`` has the names of ``EndpointSettings``. The caller has made sure that the endpoint
     exists. Each row holds all settings, so a row that somebody else added since ours was read is
     taken as the one to change, again until there is none.
 
     Raises:
-        ConfigurationError: as for ``read_settings``.
+        ConfigurationError: as for ``read_settings``, or a value is not one of the setting.
         SettingsContention: others changed them each time, too.
     """
-    given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    given = {name: value for name, value in wanted.items() if value is not None}
     known = _rows(warehouse, endpoint_id)
     first = current = _settings(endpoint_id, known[0]) if known else EndpointSettings()
     for _ in range(TRIES):
-        after = replace(current, **given)
+        try:
+            after = EndpointSettings.from_row(current.stored() | given)
+        except EndpointError as error:
+            raise ConfigurationError(str(error)) from None
         if after == current:
             return Change(first, after)
         own = _add(warehouse, endpoint_id, after, clock=clock, above=known)
@@ -131,19 +106,22 @@ def _add(
     if newest is not None and newest >= now:
         now = newest + timedelta(microseconds=1)
     row_id = str(uuid.uuid4())
+    values = settings.stored()
+    binds = ", ".join(
+        "cast(? as boolean)" if isinstance(value, bool) else "nullif(?, '')"
+        for value in values.values()
+    )
     warehouse.execute(
         f"""
         insert into {warehouse.relation("sync", ENDPOINT_SETTINGS)} (
-            endpoint_id, payload_format, is_learning_time_enabled, is_eu_fallback_allowed,
-            final_status_codes, updated_at, row_id
+            endpoint_id, updated_at, row_id, {", ".join(values)}
         )
-        select ?, ?, cast(? as boolean), cast(? as boolean), nullif(?, ''),
-            cast(? as timestamp_ntz), ?
+        select ?, cast(? as timestamp_ntz), ?, {binds}
         """,
         endpoint_id,
-        *settings.as_dict().values(),
         now.isoformat(),
         row_id,
+        *values.values(),
     )
     return row_id
 
@@ -152,9 +130,7 @@ def _rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
     """All rows of an endpoint, the one that counts first."""
     return warehouse.rows(
         f"""
-        select
-            payload_format, is_learning_time_enabled, is_eu_fallback_allowed, final_status_codes,
-            updated_at, row_id
+        select {", ".join(COLUMNS)}, updated_at, row_id
         from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
         where endpoint_id = ?
         order by {NEWEST}
@@ -165,29 +141,12 @@ def _rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
 
 def _settings(endpoint_id: int, row: Mapping[str, Any]) -> EndpointSettings:
     try:
-        return EndpointSettings(
-            payload_format=PayloadFormat(row["payload_format"] or PayloadFormat.V2),
-            is_learning_time_enabled=row["is_learning_time_enabled"] is not False,
-            is_eu_fallback_allowed=row["is_eu_fallback_allowed"] is True,
-            final_status_codes=status_codes(row["final_status_codes"] or ""),
-        )
-    except (ValueError, ConfigurationError) as error:
+        return EndpointSettings.from_row(row)
+    except EndpointError as error:
         raise ConfigurationError(
             f"endpoint {endpoint_id}: its row of sync.endpoint_settings is not usable ({error}); "
-            "correct it with SQL"
+            "fix it with SQL"
         ) from error
-
-
-def status_codes(text: str) -> tuple[int, ...]:
-    """Statuses from a text such as ``404, 422``; in order, each once.
-
-    Raises:
-        ConfigurationError: something in it is no number.
-    """
-    words = text.replace(",", " ").split()
-    if not all(word.isascii() and word.isdigit() for word in words):
-        raise ConfigurationError(f"final status codes: {text!r} must list numbers such as 404,422")
-    return tuple(sorted({int(word) for word in words}))
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.domain.circuit_breaker import Breaker, EndpointState
-from sync.domain.routing import Endpoint
+from sync.domain.endpoint import Endpoint
 from sync.domain.states import State
 from sync.errors import ConfigurationError
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the webhooks, generated from the schemas that bodies are checked by.
+"""The OpenAPI 3.1 document of the webhooks, generated from the models of the bodies.
 
 ``python -m sync.operations.openapi`` writes ``docs/openapi.json``; ``docs/receiving.md`` says it in
 words.
@@ -6,51 +6,36 @@ words.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sync.domain.payloads import EVENT_VERSION, schema
+from pydantic.json_schema import models_json_schema
+
+from sync.domain.bodies import Body, PublishedSchema
+from sync.domain.formats import FORMATS
 from sync.http.markers import REPLAY_HEADER, TEST_HEADER
 from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from sync.settings import PROJECT_ROOT
 
 PATH = PROJECT_ROOT / "docs" / "openapi.json"
 
-SCHEMAS = {
-    "CourseCompletion": "course_completion.v2",
-    "CourseEnrollment": "course_enrollment.v2",
-    "PercipioTrack": "percipio_track",
+VERSION = "2.0"
+BODIES = {
+    f"{body.__name__[0].lower()}{body.__name__[1:]}": (name, body)
+    for name, body_format in FORMATS.items()
+    for body in body_format.bodies.values()
 }
-"""Component to the name of its file in ``sync/domain/schemas``."""
-
-_EVENTS: Mapping[str, tuple[str, str, str]] = {
-    "courseCompletion": (
-        "CourseCompletion",
-        "A learner has passed a course run",
-        "Body format `v2`. `learning_time` is there only when it is known and wanted; it is never "
-        "null.",
-    ),
-    "courseEnrollment": (
-        "CourseEnrollment",
-        "A learner was enrolled in a course run",
-        "Body format `v2`. Never carries learning time.",
-    ),
-    "percipioTrack": (
-        "PercipioTrack",
-        "Progress of a learner in the flat form",
-        "Body format `percipio`, instead of the two others. `duration_spent` is the learning time "
-        "in seconds, or null.",
-    ),
-}
-_ANSWERS: Mapping[str, str] = {
-    "2XX": "Taken. Answer once the event is stored, before it is processed. The body is ignored.",
+"""Each webhook by its name in the document, with its body format and body."""
+_RESPONSES: Mapping[str, str] = {
+    "2XX": "Delivered. Respond once the event is stored, not processed. The body is ignored.",
     "3XX": "A failure: redirects are never followed.",
-    "410": "The endpoint is given up: it is disabled, and this event is not sent again.",
-    "429": "Slow down. The event comes again; `Retry-After` is honoured, the rate is halved.",
-    "503": "Not now. The event comes again; `Retry-After` is honoured.",
-    "default": "A failure: the event comes again on the retry schedule, with the same id and body.",
+    "410": "The endpoint is disabled, and this event is not sent again.",
+    "429": "Slow down. The event is sent again; `Retry-After` is honored, the rate is halved.",
+    "503": "Not now. The event is sent again; `Retry-After` is honored.",
+    "default": "A failure: the event is sent again on the retry schedule, same id, same body.",
 }
 
 
@@ -60,7 +45,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Learning-time webhooks",
-            "version": EVENT_VERSION,
+            "version": VERSION,
             "description": (
                 "What a receiver gets: signed as Standard Webhooks 1.0.0, at least once, in no "
                 "particular order, each event under an id that never changes."
@@ -68,11 +53,11 @@ def document() -> dict[str, Any]:
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "webhooks": {
-            name: {"post": _operation(name, component, summary, text)}
-            for name, (component, summary, text) in _EVENTS.items()
+            name: {"post": _operation(name, body_format, body)}
+            for name, (body_format, body) in BODIES.items()
         },
         "components": {
-            "schemas": {component: _component(schema(name)) for component, name in SCHEMAS.items()},
+            "schemas": _schemas(),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -95,27 +80,31 @@ def write(path: Path = PATH) -> None:
     path.write_text(rendered(), encoding="utf-8")
 
 
-def _operation(name: str, component: str, summary: str, text: str) -> dict[str, Any]:
+def _operation(name: str, body_format: str, body: type[Body]) -> dict[str, Any]:
     return {
         "operationId": name,
-        "summary": summary,
-        "description": text,
+        "summary": inspect.getdoc(body),
+        "description": f"Body format `{body_format}`.",
         # An endpoint without an OAuth client gets no token; the signature is always there.
         "security": [{"bearer": []}, {}],
         "parameters": [{"$ref": f"#/components/parameters/{key}"} for key in _parameters()],
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{component}"}}
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
             },
         },
-        "responses": {status: {"description": said} for status, said in _ANSWERS.items()},
+        "responses": {status: {"description": text} for status, text in _RESPONSES.items()},
     }
 
 
-def _component(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema as a component; the dialect is said once, for the whole document."""
-    return {name: value for name, value in given.items() if name not in ("$schema", "$id")}
+def _schemas() -> dict[str, Any]:
+    _, made = models_json_schema(
+        [(body, "validation") for _, body in BODIES.values()],
+        schema_generator=PublishedSchema,
+        ref_template="#/components/schemas/{model}",
+    )
+    return made["$defs"]
 
 
 def _parameters() -> dict[str, dict[str, Any]]:
@@ -134,7 +123,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         ),
         "WebhookSignature": _header(
             SIGNATURE_HEADER,
-            "One or more signatures, separated by one blank, each `v1,` or `v1a,` and base64, "
+            "One or more signatures, separated by one space, each `v1,` or `v1a,` and base64, "
             "over `{webhook-id}.{webhook-timestamp}.` and the raw body. One that verifies is "
             "enough.",
             {"type": "string", "pattern": "^v1a?,[A-Za-z0-9+/=]+( v1a?,[A-Za-z0-9+/=]+)*$"},
@@ -147,7 +136,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         ),
         "WebhookTest": _header(
             TEST_HEADER,
-            "A test event that tells of no learner: verify, answer, and book nothing. Not signed.",
+            "A test event about no learner: verify it, respond, and record nothing. Not signed.",
             {"const": "true"},
             is_required=False,
         ),

@@ -11,8 +11,9 @@ from sync.delivery.endpoints import load_endpoints, unusable_endpoints
 from sync.delivery.learning_time import LearningTimeClient, NotYet, Unavailable
 from sync.delivery.readiness import NotReady, Ready
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT, Enqueued, HeldBack, plan_enqueue
-from sync.domain.event_types import COMPLETIONS, EventSource
-from sync.domain.routing import Endpoint, Routed
+from sync.domain.endpoint import Endpoint
+from sync.domain.event_types import COMPLETIONS, EventType
+from sync.domain.routing import Routed
 from sync.domain.states import Reason, State
 from sync.ledger.activation import recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
@@ -38,7 +39,7 @@ def preview(
     policy: EnrichmentPolicy,
     clock: Clock,
     readiness_of: ReadinessOf,
-    sources: Sequence[EventSource] = (COMPLETIONS,),
+    sources: Sequence[EventType] = (COMPLETIONS,),
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
 ) -> Preview:

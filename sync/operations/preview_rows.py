@@ -16,8 +16,7 @@ from sync.delivery.current_facts import (
     undecided_sources,
 )
 from sync.delivery.record import select_new
-from sync.domain.event_types import SOURCES, EventSource
-from sync.domain.facts import EventType
+from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.states import State
 from sync.errors import SyncError
 from sync.ledger.claims import DUE
@@ -44,7 +43,7 @@ class ReadOnly(Warehouse):
 
 
 def new_rows(
-    session: ReadOnly, source: EventSource, *, since: datetime, now: datetime, limit: int
+    session: ReadOnly, source: EventType, *, since: datetime, now: datetime, limit: int
 ) -> list[Unfrozen]:
     """What the next detection would insert to be sent: the first ``limit`` rows, by id."""
     query, binds = select_new(session, since=since, now=now, run_id="preview", source=source)
@@ -92,7 +91,7 @@ def frozen_rows(
         f" where {FROZEN_AND_HELD.format(row='outbox')}"
     )
     seen = " union all ".join(
-        frozen_and_held(session, SOURCES[EventType(row["event_type"])]) for row in held
+        frozen_and_held(session, EVENT_TYPES[row["event_type"]]) for row in held
     )
     count = session.rows(f"select count(*) as n from {rows_of} where {where}", *moments)
     rows = session.rows(

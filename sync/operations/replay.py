@@ -15,8 +15,7 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.delivery.current_facts import MartUnreadable, seen_now
-from sync.domain.event_types import SOURCES
-from sync.domain.facts import EventType
+from sync.domain.event_types import EVENT_TYPES
 from sync.domain.states import Reason, State
 from sync.errors import SyncError
 from sync.ledger.erasures import IS_ERASED
@@ -280,8 +279,8 @@ def _gone(warehouse: Warehouse, selection: Selection) -> str:
         *binds,
     )
     queries = [f"select webhook_id from {outbox} where false"]
-    for event_type in sorted(EventType(row["event_type"]) for row in kinds):
-        source = SOURCES[event_type]
+    for event_type in sorted(row["event_type"] for row in kinds):
+        source = EVENT_TYPES[event_type]
         query = f"""
             select seen.webhook_id from ({seen_now(warehouse, source, _WAS_BUILT)}) as seen
             where seen.is_gone

@@ -19,9 +19,10 @@ from typing import Any
 from sync.clock import Clock
 from sync.delivery.current_facts import NEVER_SENT_AND_LOST, outbox_and_endpoints
 from sync.delivery.endpoints import Endpoints, load_endpoints
-from sync.domain.facts import EventType
+from sync.domain.endpoint import Region
+from sync.domain.event_types import EVENT_TYPES
 from sync.domain.rollout import enterprise_uuids
-from sync.domain.routing import NotRouted, Region, choose_endpoint
+from sync.domain.routing import NotRouted, choose_endpoint
 from sync.domain.states import Reason, State
 from sync.errors import SyncError
 from sync.ledger.tables import OUTBOX
@@ -251,7 +252,7 @@ def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Stay:
     route = choose_endpoint(
         Region(row["region"]),
         endpoints.by_enterprise.get(enterprise, ()),
-        event_type=EventType(row["event_type"]),
+        event_type=EVENT_TYPES[row["event_type"]],
     )
     if isinstance(route, NotRouted) or endpoints.is_own_broken(enterprise, route):
         return Stay.NO_ENDPOINT

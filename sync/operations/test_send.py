@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from sync.clock import Clock
-from sync.domain.facts import CompletionFacts, Learner
-from sync.domain.payloads import LearningTime, completion_body
+from sync.domain.endpoint import Endpoint
+from sync.domain.event_types import CompletionFacts
+from sync.domain.facts import LearningTime
+from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
-from sync.domain.routing import Endpoint
 from sync.http.headers import request_headers
 from sync.http.markers import TEST_HEADER
 from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
@@ -83,7 +84,7 @@ def send_sample(
     """Send one sample in the endpoint's own format, with its token and under its time limit."""
     if flavour is not Flavour.AS_CONFIGURED:
         wanted = flavour is Flavour.WITH_LEARNING_TIME
-        endpoint = replace(endpoint, is_learning_time_enabled=wanted)
+        endpoint = endpoint.model_copy(update={"is_learning_time_enabled": wanted})
     webhook_id = new_id()
     body = sample_body(endpoint, at=clock())
     result = post_authorized(
@@ -106,29 +107,24 @@ def send_sample(
 
 def sample_body(endpoint: Endpoint, *, at: datetime) -> bytes:
     """A completion of nobody, of the endpoint's own customer, with an hour of learning time."""
-    moment = at.replace(tzinfo=UTC)
+    now = at.replace(tzinfo=UTC)
     facts = CompletionFacts(
-        learner=Learner(
-            enterprise_customer_uuid=endpoint.enterprise_customer_uuid,
-            enterprise_customer_name="Test event",
-            user_id=SAMPLE_USER_ID,
-            username=SAMPLE_USERNAME,
-            email="test.event@example.com",
-            courserun_key=SAMPLE_COURSE_RUN,
-            learner_country=None,
-            enterprise_country=None,
-            percipio_user_id=SAMPLE_PERCIPIO_ID,
-            percipio_organization_id=SAMPLE_PERCIPIO_ID,
-        ),
-        passed_at=moment,
+        enterprise_customer_uuid=endpoint.enterprise_customer_uuid,
+        enterprise_customer_name="Test event",
+        user_id=SAMPLE_USER_ID,
+        username=SAMPLE_USERNAME,
+        email="test.event@example.com",
+        courserun_key=SAMPLE_COURSE_RUN,
+        percipio_user_id=SAMPLE_PERCIPIO_ID,
+        percipio_organization_id=SAMPLE_PERCIPIO_ID,
+        passed_at=now,
         percent_grade=1.0,
         letter_grade="Pass",
     )
-    return completion_body(
+    return FORMATS[endpoint.payload_format].body(
         facts,
-        payload_format=endpoint.payload_format,
-        timestamp=moment,
+        recorded_at=now,
         learning_time=(
-            LearningTime(SAMPLE_SECONDS, moment) if endpoint.is_learning_time_enabled else None
+            LearningTime(SAMPLE_SECONDS, now) if endpoint.is_learning_time_enabled else None
         ),
     )

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from sync.delivery.endpoints import load_endpoints
-from sync.domain.routing import Region, Routed, choose_endpoint
+from sync.domain.endpoint import Region
+from sync.domain.routing import Routed, choose_endpoint
 from sync.local.raw_tables import TABLES
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse

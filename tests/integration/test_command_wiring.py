@@ -173,7 +173,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, tuple[object, ...], dict[str, ob
             "payload_format": "percipio",
             "is_learning_time_enabled": False,
             "is_eu_fallback_allowed": True,
-            "final_status_codes": (404, 422),
+            "final_status_codes": "404,422",
         },
     ),
     "test-send": (

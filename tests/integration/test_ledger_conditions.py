@@ -16,10 +16,9 @@ import pytest
 
 from sync.delivery.current_facts import check_held
 from sync.delivery.record import Enqueued, _record, enqueue
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
-from sync.domain.facts import EventType
+from sync.domain.endpoint import Endpoint
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.domain.pacing import Grant
-from sync.domain.routing import Endpoint
 from sync.domain.states import Reason, State
 from sync.ledger.activation import activate
 from sync.ledger.attempts import finalize, settle_logged
@@ -358,7 +357,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
     rows += [
         twin(rows[4], 23, state="pending"),
         twin(rows[4], 24, body=None),
-        twin(rows[4], 25, event_type=OTHER.value),
+        twin(rows[4], 25, event_type=OTHER),
     ]
     write_ledger(ledger, webhooks=rows)
     check_held(ledger, clock=lambda: NOW)
@@ -473,18 +472,18 @@ def test_retention_empties_only_old_messages_that_are_finished(ledger: Warehouse
     assert kept[0]["n"] == 2
 
 
-TYPE, OTHER = EventType.COURSE_COMPLETION, EventType.COURSE_ENROLLMENT
+TYPE, OTHER = COMPLETIONS.name, ENROLLMENTS.name
 LEASES = f"select event_type, lease_owner from analytics.sync.{ACTIVATIONS} order by event_type"
 
 
 def add_activation(
-    ledger: Warehouse, event_type: EventType, owner: str | None, until: str | None
+    ledger: Warehouse, event_type: str, owner: str | None, until: str | None
 ) -> None:
     ledger.execute(
         f"insert into analytics.sync.{ACTIVATIONS} (event_type, activated_at, recorded_at,"
         " lease_owner, lease_expires_at, row_id) select ?, sysdate(), sysdate(), ?,"
         " cast(? as timestamp_ntz), uuid_string()",
-        event_type.value,
+        event_type,
         owner,
         until,
     )
@@ -559,7 +558,7 @@ def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     add_completions(ledger, [completion(1, PAST)])
     rows = [
-        pending(1, event_type=OTHER.value),
+        pending(1, event_type=OTHER),
         pending(1, enterprise_customer_uuid=ANOTHER),
         pending(1, courserun_key="course-v1:Other+C1+2026"),
         pending(2),
@@ -582,12 +581,12 @@ def recorded(
     ledger: Warehouse,
     meanwhile: Callable[[], object],
     *,
-    source: EventSource = COMPLETIONS,
+    source: EventType = COMPLETIONS,
     limit: int | None = None,
 ) -> set[int]:
     """Learners of the rows that a run records after others acted, its lease being taken."""
     since = activate(ledger, clock=lambda: NOW, activated_at=None, source=source)
-    with recording_lease(ledger, source.event_type, run_id="run-1", clock=lambda: NOW) as lease:
+    with recording_lease(ledger, source.name, run_id="run-1", clock=lambda: NOW) as lease:
         assert isinstance(lease, Granted)
         meanwhile()
         inserted = _record(
@@ -775,7 +774,7 @@ def test_a_backfill_moves_the_window_s_events_that_the_mart_holds_once(
         old(11, state="dead"),
         old(12, body="{}"),
         old(13, state_reason="erased"),
-        old(14, event_type=OTHER.value),
+        old(14, event_type=OTHER),
         old(15, occurred_at=(since - timedelta(seconds=1)).isoformat()),
         old(16, occurred_at=NOW.isoformat()),
         old(17, **another),
@@ -823,7 +822,7 @@ def test_only_messages_that_were_tried_and_fit_are_rerouted(ledger: Warehouse) -
         lost(15, state="held", state_reason=Reason.NO_LONGER_REPORTABLE),
         lost(16, **LEASED),
         lost(21, enterprise_customer_uuid=ANOTHER),
-        lost(22, event_type=OTHER.value),
+        lost(22, event_type=OTHER),
         lost(23, region="EU"),
         lost(24, payload_format="percipio"),
         lost(25, endpoint_id=2),

@@ -13,7 +13,7 @@ from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.current_facts import MartUnreadable
 from sync.delivery.readiness import readiness
 from sync.delivery.record import enqueue
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventSource
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.http.addresses import AddressPolicy
 from sync.http.secrets import SecretStore
 from sync.operations.preview import preview
@@ -49,7 +49,7 @@ def look(
     keys: SecretStore | None = None,
     activated_at: datetime | None = ACTIVATED_AT,
     mass_send_limit: int = 5_000,
-    sources: tuple[EventSource, ...] = (COMPLETIONS,),
+    sources: tuple[EventType, ...] = (COMPLETIONS,),
 ) -> Preview:
     known = keys or secrets([1, 2])
     return preview(

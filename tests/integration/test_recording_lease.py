@@ -11,7 +11,7 @@ import pytest
 
 from sync.clock import warehouse_clock
 from sync.delivery.record import Detected, Enqueued, LeftToAnother, enqueue
-from sync.domain.facts import EventType
+from sync.domain.event_types import COMPLETIONS
 from sync.ledger.activation import activate
 from sync.ledger.recording_lease import LEASE, Granted, TakenBy, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
@@ -20,7 +20,7 @@ from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
 
-TYPE = EventType.COURSE_COMPLETION
+TYPE = COMPLETIONS.name
 ROW = "select lease_owner, lease_expires_at from analytics.sync.activations"
 
 

@@ -91,9 +91,9 @@ def test_endpoints_set_changes_what_is_given_and_says_what_it_was(
     ("arguments", "names"),
     [
         (["endpoints", "set", "77"], "no endpoint 77"),
-        (["endpoints", "set", "1", "--format", "xml"], "--format"),
-        (["endpoints", "set", "1", "--final-status-codes", "200"], "200"),
-        (["endpoints", "set", "1", "--final-status-codes", "many"], "numbers such as 404,422"),
+        (["endpoints", "set", "1", "--format", "xml"], "payload_format: must be one of"),
+        (["endpoints", "set", "1", "--final-status-codes", "200"], "final_status_codes"),
+        (["endpoints", "set", "1", "--final-status-codes", "many"], "statuses such as 404,422"),
         (["backfill", "--since", "2026-01-01"], "--until"),
         (["backfill", "--since", "2026-02-01", "--until", "2026-01-01"], "since must lie before"),
         (["replay", "--state", "dead", "--enterprise", "x"], "enterprise: 'x'"),

@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.domain.facts import EventType
+from sync.domain.event_types import COMPLETIONS
 from sync.ledger.recording_lease import recording_lease
 from sync.local.embedded.lifecycle import free_port, stop
 from sync.settings import EmbeddedWarehouse
@@ -104,7 +104,7 @@ def test_a_run_that_meets_another_recording_says_so_and_sends_what_was_recorded_
     run(webhooks_job, instance, steps=1, detection=ACTIVATED)
     add_completions(marts, [completion(4, PASSED_AT)])
     clock = warehouse_clock(marts)
-    with recording_lease(marts, EventType.COURSE_COMPLETION, run_id="another", clock=clock):
+    with recording_lease(marts, COMPLETIONS.name, run_id="another", clock=clock):
         result = run(webhooks_job, instance, detection=ACTIVATED)
     assert result.success
     found = metadata_of(result)["newly_completed_enrollments"]

@@ -13,7 +13,7 @@ from orchestration.config import EnrichmentConfig
 from orchestration.defs.webhooks.run_notes import DONE
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.domain.facts import EventType
+from sync.domain.event_types import COMPLETIONS
 from sync.ledger.recording_lease import recording_lease
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
@@ -92,7 +92,7 @@ def daemon(
 def a_dead_run_has_the_lease(daemon: Daemon, request: dg.RunRequest) -> None:
     clock = warehouse_clock(daemon.warehouse)
     daemon.by_hand(STEPS[0], detection=ACTIVATED | {"mass_send_limit": 1})
-    with recording_lease(daemon.warehouse, EventType.COURSE_COMPLETION, run_id="dead", clock=clock):
+    with recording_lease(daemon.warehouse, COMPLETIONS.name, run_id="dead", clock=clock):
         daemon.start(request)
 
 

@@ -18,7 +18,7 @@ from sync.delivery.dispatch import dispatch
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import enqueue, webhook_id
 from sync.delivery.sender import DispatchLimits, DispatchReport, Poster, Sender
-from sync.domain.facts import EventType
+from sync.domain.event_types import COMPLETIONS
 from sync.http.addresses import AddressPolicy
 from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
@@ -69,7 +69,7 @@ def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> s
     ]
     add_completions(warehouse, rows)
     return {
-        webhook_id(EventType.COURSE_COMPLETION, str(row["enterprise_customer_uuid"]), n, COURSE_RUN)
+        webhook_id(COMPLETIONS.name, str(row["enterprise_customer_uuid"]), n, COURSE_RUN)
         for row in rows
         if isinstance(n := row["user_id"], int)
     }

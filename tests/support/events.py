@@ -22,7 +22,7 @@ COMPLETION: dict[str, Any] = LEARNER | {
     "letter_grade": "B",
 }
 ENROLLMENT: dict[str, Any] = LEARNER | {
-    "mode": "verified",
-    "is_active": True,
+    "enrollment_mode": "verified",
+    "is_enrolled": True,
     "enrolled_at": "2026-01-19T08:59:58",
 }

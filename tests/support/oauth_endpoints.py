@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sync.domain.routing import Endpoint
+from sync.domain.endpoint import Endpoint
 from sync.http.secrets import SecretStore, environment_variable
 from tests.support.marts import endpoint as row
 

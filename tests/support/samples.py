@@ -8,9 +8,10 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from sync.domain.facts import CompletionFacts, EnrollmentFacts, Learner
-from sync.domain.payloads import LearningTime, PayloadFormat, completion_body, enrollment_body
-from sync.domain.routing import Endpoint
+from sync.domain.endpoint import Endpoint
+from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.facts import LearningTime
+from sync.domain.formats import FORMATS
 from sync.http.headers import request_headers
 from sync.http.signing import parse_key
 from sync.operations.test_send import sample_body
@@ -22,53 +23,45 @@ EXAMPLE_SECRET = "whsec_" + base64.b64encode(b"an example, never a real secret!"
 WEBHOOK_ID = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
 RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7)
 SIGNED_AT = datetime(2026, 3, 12, 4, 10, 9)
-LEARNER = Learner(
-    enterprise_customer_uuid="7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
-    enterprise_customer_name="Example Industries",
-    user_id=90417,
-    username="learner_90417",
-    email="learner@example.com",
-    courserun_key="course-v1:ExampleX+DATA101+2026_T1",
-    learner_country="US",
-    enterprise_country="US",
-    percipio_user_id="3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
-    percipio_organization_id="e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902",
+LEARNER = {
+    "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
+    "enterprise_customer_name": "Example Industries",
+    "user_id": 90417,
+    "username": "learner_90417",
+    "email": "learner@example.com",
+    "courserun_key": "course-v1:ExampleX+DATA101+2026_T1",
+    "learner_country": "US",
+    "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
+    "percipio_organization_id": "e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902",
+}
+PASSED = CompletionFacts.read(
+    LEARNER | {"passed_at": "2026-03-10T17:42:31", "percent_grade": 0.88, "letter_grade": "B"}
+)
+ENROLLED = EnrollmentFacts.read(
+    LEARNER
+    | {"enrolled_at": "2026-01-19T08:59:58", "enrollment_mode": "verified", "is_enrolled": True}
 )
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
 
 
 def bodies() -> dict[str, bytes]:
     """Every kind of body, by the name that the document gives it."""
-    passed = CompletionFacts(
-        learner=LEARNER,
-        passed_at=datetime(2026, 3, 10, 17, 42, 31),
-        percent_grade=0.88,
-        letter_grade="B",
-    )
-    enrolled = EnrollmentFacts(
-        learner=LEARNER,
-        mode="verified",
-        is_active=True,
-        enrolled_at=datetime(2026, 1, 19, 8, 59, 58),
-    )
 
-    def completion(form: PayloadFormat, studied: LearningTime | None) -> bytes:
-        return completion_body(
-            passed, payload_format=form, timestamp=RECORDED_AT, learning_time=studied
-        )
+    def completion(name: str, learning_time: LearningTime | None) -> bytes:
+        return FORMATS[name].body(PASSED, recorded_at=RECORDED_AT, learning_time=learning_time)
 
-    def enrollment(form: PayloadFormat) -> bytes:
-        return enrollment_body(enrolled, payload_format=form, timestamp=RECORDED_AT)
+    def enrollment(name: str) -> bytes:
+        return FORMATS[name].body(ENROLLED, recorded_at=RECORDED_AT)
 
     row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/in")
     tested = Endpoint.from_row(row)
     return {
-        "completion with learning time": completion(PayloadFormat.V2, STUDIED),
-        "completion without learning time": completion(PayloadFormat.V2, None),
-        "enrollment": enrollment(PayloadFormat.V2),
-        "percipio completion with learning time": completion(PayloadFormat.PERCIPIO, STUDIED),
-        "percipio completion without learning time": completion(PayloadFormat.PERCIPIO, None),
-        "percipio enrollment": enrollment(PayloadFormat.PERCIPIO),
+        "completion with learning time": completion("v2", STUDIED),
+        "completion without learning time": completion("v2", None),
+        "enrollment": enrollment("v2"),
+        "percipio completion with learning time": completion("percipio", STUDIED),
+        "percipio completion without learning time": completion("percipio", None),
+        "percipio enrollment": enrollment("percipio"),
         "test event": sample_body(tested, at=SIGNED_AT),
     }
 

@@ -10,11 +10,10 @@ import pytest
 from sync.delivery.admission import LEASE_MARGIN, REST_AFTER, Admission, Row
 from sync.delivery.bulkheads import Standing
 from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.domain.endpoint import Endpoint, Region
 from sync.domain.pacing import Grant
-from sync.domain.payloads import PayloadFormat
 from sync.domain.responses import Response
 from sync.domain.retry import RetryPolicy, decide
-from sync.domain.routing import Endpoint, Region
 from sync.ledger.attempts import Attempt
 from sync.ledger.claims import Batch, Claimed
 
@@ -26,16 +25,10 @@ ENDPOINT = Endpoint(
     enterprise_customer_uuid="7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
     region=Region.OTHER,
     url="https://hooks.example.com/7",
-    token_url=None,
     timeout_seconds=10,
-    retry_attempts=3,
     max_requests_per_minute=60,
     is_active=True,
     is_enrollment_events_enabled=False,
-    oauth_client_id=None,
-    payload_format=PayloadFormat.V2,
-    is_learning_time_enabled=True,
-    is_eu_fallback_allowed=False,
 )
 CLAIMED = Claimed("id-1", "course_completion", 7, b"{}", attempt_count=0, fence=1)
 

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from sync.domain.facts import CompletionFacts, EnrollmentFacts, FactsError
+from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.facts import FactsError
 from tests.support.events import COMPLETION, ENROLLMENT
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 
 
 def test_a_completion_is_read_from_its_mapping():
-    facts = CompletionFacts.from_mapping(COMPLETION)
-    assert facts.learner.user_id == 90417
-    assert facts.learner.percipio_user_id == "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64"
+    facts = CompletionFacts.read(COMPLETION)
+    assert facts.user_id == 90417
+    assert facts.percipio_user_id == "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64"
     assert facts.passed_at == datetime(2026, 3, 10, 17, 42, 31, tzinfo=UTC)
     assert facts.percent_grade == 0.88
 
@@ -30,27 +31,28 @@ def test_a_completion_is_read_from_its_mapping():
         "2026-03-10 17:42:31",
     ],
 )
-def test_a_moment_is_read_in_any_zone_and_in_utc_without_one(text: str):
-    facts = CompletionFacts.from_mapping(COMPLETION | {"passed_at": text})
+def test_a_time_is_read_in_any_zone_and_in_utc_without_one(text: str):
+    facts = CompletionFacts.read(COMPLETION | {"passed_at": text})
     assert facts.passed_at == datetime(2026, 3, 10, 17, 42, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", [["x-1"], "x-1"])
 def test_an_id_in_a_list_of_one_is_unwrapped(value: object):
-    facts = CompletionFacts.from_mapping(COMPLETION | {"percipio_user_id": value})
-    assert facts.learner.percipio_user_id == "x-1"
+    facts = CompletionFacts.read(COMPLETION | {"percipio_user_id": value})
+    assert facts.percipio_user_id == "x-1"
 
 
 @pytest.mark.parametrize("value", [None, "", []])
 def test_an_unknown_optional_fact_is_none_whether_empty_or_absent(value: object):
     absent = {key: fact for key, fact in COMPLETION.items() if key != "percipio_user_id"}
     for facts in (absent, absent | {"percipio_user_id": value}):
-        assert CompletionFacts.from_mapping(facts).learner.percipio_user_id is None
+        assert CompletionFacts.read(facts).percipio_user_id is None
 
 
-def test_a_letter_grade_may_be_empty_and_a_whole_grade_is_a_float():
-    facts = CompletionFacts.from_mapping(COMPLETION | {"letter_grade": None, "percent_grade": 1})
-    assert facts.letter_grade == ""
+def test_a_letter_grade_and_an_email_may_be_unknown_and_a_whole_grade_is_a_float():
+    unknown = {"letter_grade": None, "email": None, "percent_grade": 1}
+    facts = CompletionFacts.read(COMPLETION | unknown)
+    assert (facts.letter_grade, facts.email) == ("", "")
     assert isinstance(facts.percent_grade, float)
 
 
@@ -66,7 +68,8 @@ def test_a_letter_grade_may_be_empty_and_a_whole_grade_is_a_float():
         ("username", ""),
         ("username", 5),
         ("username", "half \ud800"),
-        ("email", None),
+        ("email", 5),
+        ("learner_country", 49),
         ("courserun_key", None),
         ("passed_at", None),
         ("passed_at", "2026-03-10"),
@@ -83,21 +86,22 @@ def test_a_letter_grade_may_be_empty_and_a_whole_grade_is_a_float():
 )
 def test_an_unusable_fact_is_named_and_its_value_is_not(field: str, value: Any):
     with pytest.raises(FactsError) as caught:
-        CompletionFacts.from_mapping(COMPLETION | {field: value})
-    assert f"'{field}'" in str(caught.value)
+        CompletionFacts.read(COMPLETION | {field: value})
+    assert f" {field}: " in str(caught.value)
     if value:
         assert str(value) not in str(caught.value).replace(field, "")
 
 
 def test_an_enrollment_is_read_from_its_mapping():
-    facts = EnrollmentFacts.from_mapping(ENROLLMENT)
-    assert (facts.mode, facts.is_active) == ("verified", True)
-    with pytest.raises(FactsError, match="is_active"):
-        EnrollmentFacts.from_mapping(ENROLLMENT | {"is_active": 1})
+    facts = EnrollmentFacts.read(ENROLLMENT)
+    assert (facts.enrollment_mode, facts.is_enrolled) == ("verified", True)
+    assert EnrollmentFacts.read(ENROLLMENT | {"enrollment_mode": None}).enrollment_mode == "unknown"
+    with pytest.raises(FactsError, match="is_enrolled"):
+        EnrollmentFacts.read(ENROLLMENT | {"is_enrolled": 1})
 
 
 def test_personal_facts_do_not_show_in_repr():
-    shown = repr(CompletionFacts.from_mapping(COMPLETION))
+    shown = repr(CompletionFacts.read(COMPLETION))
     for key in ("username", "email", "percipio_user_id", "percipio_organization_id"):
         assert str(COMPLETION[key]) not in shown
     assert "course-v1:ExampleX+DATA101+2026_T1" in shown

@@ -25,7 +25,6 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 
 LITERALS = {
     # What a receiver sees.
-    "sync.domain.payloads:EVENT_VERSION": "2.0",
     "sync.http.markers:MARKED": "true",
     "sync.http.markers:REPLAY_HEADER": "webhook-replay",
     "sync.http.markers:TEST_HEADER": "webhook-test",

@@ -18,8 +18,8 @@ from sync import warehouse
 from sync.delivery.admission import LEASE_MARGIN
 from sync.delivery.pipeline import RECORD_AFTER_SECONDS
 from sync.delivery.sender import DispatchLimits
+from sync.domain.endpoint import LONGEST_TIMEOUT_SECONDS
 from sync.domain.pacing import HORIZON
-from sync.domain.routing import LONGEST_TIMEOUT_SECONDS
 from sync.http.oauth import TOKEN_SECONDS
 from sync.ledger import journal, recording_lease
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse

@@ -1,0 +1,110 @@
+"""Percipio Track: the partner's flat form, always the same seven keys, null where unknown."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from sync.domain.bodies import Body, BodyFormat, PayloadError, Timestamp, timestamp
+from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.facts import Facts, LearningTime
+
+_NEW_STYLE_RUN = re.compile(r"(?:course|ccx)-v1:([^+/]+)\+([^+/]+)\+.+")
+_OLD_STYLE_RUN = re.compile(r"([^+/:]+)/([^+/:]+)/[^+/:]+")
+
+
+class _Track(Body, frozen=True):
+    """Progress of a learner in the partner's flat form: always these seven keys."""
+
+    content_id: str = Field(
+        description="The course, without its run.",
+        pattern=r"^course:[^+/]+\+[^+/]+$",
+        examples=["course:ExampleX+DATA101"],
+    )
+    user: str | None = Field(
+        description="The partner's id of the learner; null when unknown.",
+        min_length=1,
+        examples=["3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64"],
+    )
+    status: str
+    event_date: Timestamp = Field(
+        description="When the learner passed, or was enrolled.", examples=["2026-03-10T17:42:31Z"]
+    )
+    completion_percentage: int
+    duration_spent: int | None = Field(
+        description="Learning time in seconds; null when it is not known.", ge=0, examples=[26964]
+    )
+    orgid: str | None = Field(
+        description="The partner's id of the organization; null when unknown.",
+        min_length=1,
+        examples=["e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902"],
+    )
+
+
+class PercipioCompletion(_Track, frozen=True):
+    """A learner has passed a course run."""
+
+    status: Literal["completed"]
+    completion_percentage: Literal[100]
+
+    @classmethod
+    def of(
+        cls, facts: CompletionFacts, recorded_at: datetime, learning_time: LearningTime | None
+    ) -> Self:
+        return cls(
+            **_track(facts, facts.passed_at),
+            status="completed",
+            completion_percentage=100,
+            duration_spent=learning_time and learning_time.total_seconds,
+        )
+
+
+class PercipioEnrollment(_Track, frozen=True):
+    """A learner was enrolled in a course run."""
+
+    status: Literal["started"]
+    completion_percentage: Literal[0]
+    duration_spent: None
+
+    @classmethod
+    def of(
+        cls, facts: EnrollmentFacts, recorded_at: datetime, learning_time: LearningTime | None
+    ) -> Self:
+        return cls(
+            **_track(facts, facts.enrolled_at),
+            status="started",
+            completion_percentage=0,
+            duration_spent=None,
+        )
+
+
+def content_id(courserun_key: str) -> str:
+    """The partner's id of a course: ``course:Org+Course``, the same for all its runs.
+
+    Raises:
+        PayloadError: the key is no course run key.
+    """
+    run = _NEW_STYLE_RUN.fullmatch(courserun_key) or _OLD_STYLE_RUN.fullmatch(courserun_key)
+    if run is None:
+        raise PayloadError("the course run key names no organization, course and run")
+    return f"course:{run[1]}+{run[2]}"
+
+
+def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
+    return {
+        "content_id": content_id(facts.courserun_key),
+        "user": facts.percipio_user_id,
+        "event_date": timestamp(event_at),
+        "orgid": facts.percipio_organization_id,
+    }
+
+
+FORMAT = BodyFormat(
+    bodies={CompletionFacts: PercipioCompletion, EnrollmentFacts: PercipioEnrollment},
+    seconds=("duration_spent",),
+    # Without them the partner cannot book the event.
+    identity={"user": "percipio_user_id", "orgid": "percipio_organization_id"},
+)

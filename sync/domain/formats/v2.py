@@ -1,0 +1,186 @@
+"""Nested bodies, version 2.0: what upstream's webhooks send, with learning time beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from sync.domain import facts as known
+from sync.domain.bodies import Body, BodyFormat, Part, Timestamp, timestamp
+from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.facts import Facts
+
+SECONDS_PER_HOUR = 3600
+
+
+class EnterpriseCustomer(Part, frozen=True):
+    """The customer the learner belongs to."""
+
+    uuid: str = Field(
+        pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        examples=["7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"],
+    )
+    name: str = Field(min_length=1, examples=["Example Industries"])
+
+
+class Learner(Part, frozen=True):
+    """The learner's account."""
+
+    user_id: int = Field(examples=[90417])
+    username: str = Field(min_length=1, examples=["learner_90417"])
+    email: str = Field(
+        description="Empty when the account has no address.", examples=["learner@example.com"]
+    )
+
+
+class Course(Part, frozen=True):
+    """The course run."""
+
+    course_key: str = Field(
+        description="Key of the run, not of the course.",
+        min_length=1,
+        max_length=255,
+        examples=["course-v1:ExampleX+DATA101+2026_T1"],
+    )
+
+
+class Completion(Part, frozen=True):
+    """The completion."""
+
+    completed: Literal[True]
+    completion_date: Timestamp = Field(
+        description="When the learner first passed.", examples=["2026-03-10T17:42:31Z"]
+    )
+    percent_grade: float = Field(description="Grade from 0 to 1.", ge=0, le=1, examples=[0.88])
+    letter_grade: str = Field(description="The course's own letter; may be empty.", examples=["B"])
+    is_passing: Literal[True] = Field(
+        description="The learner has passed; a later, lower grade takes nothing back."
+    )
+
+
+class LearningTime(Part, frozen=True):
+    """Time studied up to the completion. Absent, never null, when it is not known."""
+
+    total_seconds: int = Field(ge=0, examples=[26964])
+    total_hours: float = Field(
+        description="total_seconds / 3600, rounded to two decimals.", ge=0, examples=[7.49]
+    )
+    last_updated: Timestamp = Field(
+        description="All activity before this time is counted.",
+        examples=["2026-03-12T00:00:00Z"],
+    )
+
+
+class Enrollment(Part, frozen=True):
+    """The enrollment."""
+
+    mode: str = Field(min_length=1, examples=["verified"])
+    is_active: bool
+    enrollment_date: Timestamp = Field(
+        description="When the learner was enrolled.", examples=["2026-01-19T08:59:58Z"]
+    )
+
+
+class Envelope(Body, frozen=True):
+    """What every body begins with."""
+
+    event_type: str
+    event_version: Literal["2.0"] = Field(
+        description="Version of this shape; it grows only by optional keys."
+    )
+    event_source: Literal["openedx_events"] = Field(description="Where the event comes from.")
+    timestamp: Timestamp = Field(
+        description="When the event was recorded; the same in every attempt.",
+        examples=["2026-03-12T04:10:07Z"],
+    )
+    enterprise_customer: EnterpriseCustomer
+    learner: Learner
+    course: Course
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """The default is an absent key, which JSON Schema cannot say."""
+    del schema["default"]
+
+
+class CourseCompletion(Envelope, frozen=True):
+    """A learner of an enterprise customer has passed a course run."""
+
+    event_type: Literal["course_completion"] = Field(description="What happened.")
+    completion: Completion
+    learning_time: LearningTime | SkipJsonSchema[None] = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        json_schema_extra=_without_default,
+    )
+
+    @classmethod
+    def of(
+        cls,
+        facts: CompletionFacts,
+        recorded_at: datetime,
+        learning_time: known.LearningTime | None,
+    ) -> Self:
+        return cls(
+            event_type="course_completion",
+            **_envelope(facts, recorded_at),
+            completion=Completion(
+                completed=True,
+                completion_date=timestamp(facts.passed_at),
+                percent_grade=facts.percent_grade,
+                letter_grade=facts.letter_grade,
+                is_passing=True,
+            ),
+            learning_time=learning_time
+            and LearningTime(
+                total_seconds=learning_time.total_seconds,
+                total_hours=round(learning_time.total_seconds / SECONDS_PER_HOUR, 2),
+                last_updated=timestamp(learning_time.computed_through),
+            ),
+        )
+
+
+class CourseEnrollment(Envelope, frozen=True):
+    """A learner of an enterprise customer was enrolled in a course run. Never has learning time."""
+
+    event_type: Literal["course_enrollment"] = Field(description="What happened.")
+    enrollment: Enrollment
+
+    @classmethod
+    def of(
+        cls,
+        facts: EnrollmentFacts,
+        recorded_at: datetime,
+        learning_time: known.LearningTime | None,
+    ) -> Self:
+        return cls(
+            event_type="course_enrollment",
+            **_envelope(facts, recorded_at),
+            enrollment=Enrollment(
+                mode=facts.enrollment_mode,
+                is_active=facts.is_enrolled,
+                enrollment_date=timestamp(facts.enrolled_at),
+            ),
+        )
+
+
+def _envelope(facts: Facts, recorded_at: datetime) -> dict[str, Any]:
+    return {
+        "event_version": "2.0",
+        "event_source": "openedx_events",
+        "timestamp": timestamp(recorded_at),
+        "enterprise_customer": EnterpriseCustomer(
+            uuid=facts.enterprise_customer_uuid, name=facts.enterprise_customer_name
+        ),
+        "learner": Learner(user_id=facts.user_id, username=facts.username, email=facts.email),
+        "course": Course(course_key=facts.courserun_key),
+    }
+
+
+FORMAT = BodyFormat(
+    bodies={CompletionFacts: CourseCompletion, EnrollmentFacts: CourseEnrollment},
+    seconds=("learning_time", "total_seconds"),
+)

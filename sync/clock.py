@@ -1,4 +1,4 @@
-"""The time a run goes by: the warehouse's, so that workers on different machines agree."""
+"""The time that runs use: the warehouse's, so that workers on different machines agree."""
 
 from __future__ import annotations
 

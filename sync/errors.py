@@ -8,4 +8,4 @@ class SyncError(Exception):
 
 
 class ConfigurationError(SyncError):
-    """A setting is missing or wrong; the text names the setting and the mend."""
+    """A setting is missing or wrong; the text names the setting and the fix."""

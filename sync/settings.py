@@ -101,7 +101,7 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def journal_directory(environ: Mapping[str, str]) -> Path:
-    """Where answers wait for the ledger: ``LTW_JOURNAL_DIR``, else ``journal`` in the home."""
+    """Where responses wait for the ledger: ``LTW_JOURNAL_DIR``, else ``journal`` in the home."""
     return Path(environ.get("LTW_JOURNAL_DIR") or home(environ) / "journal").resolve()
 
 

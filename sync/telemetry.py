@@ -72,7 +72,7 @@ def is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def is_exported() -> bool:
-    """Whether anybody listens, for what costs something to find out. Only an SDK can flush."""
+    """Whether metrics go anywhere, for those that cost a query. Only an SDK can flush."""
     return bool(_flushes())
 
 

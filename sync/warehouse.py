@@ -31,13 +31,13 @@ NETWORK_PATIENCE = 1.25
 """Times the statement timeout: how long one statement may take with the connector's own retries,
 whose default is for ever. A little longer, so that Snowflake's own clear refusal comes first."""
 SOCKET_TIMEOUT_SECONDS = 60
-"""Longest silence of the warehouse; it answers a running statement after 45 s at the latest."""
+"""Longest silence of the warehouse; it responds to a running statement within 45 s."""
 DOES_NOT_EXIST = 2003
 """Snowflake's code for "does not exist or not authorized"; the embedded engine gives it too."""
 CANCELED = frozenset({604, 630})
 """Snowflake's codes for a statement stopped by request or by its timeout."""
-NO_ANSWER = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
-"""The connector's codes for a connection that is refused, closed, failing or without an answer,
+NO_RESPONSE = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
+"""The connector's codes for a connection that is refused, closed, failing or without a response,
 and for HTTP statuses (290000 + status) that it repeated in vain."""
 NOT_IN_PYTHON = 252005
 """The connector's code for a row without a Python value, such as a time of the year 0 or 10000."""
@@ -63,8 +63,8 @@ class StatementTimedOut(StatementFailed):
     """The warehouse stopped a statement that ran into its time limit."""
 
 
-class NoAnswer(StatementFailed):
-    """The warehouse did not answer a statement in time, or the connection to it is gone."""
+class NoResponse(StatementFailed):
+    """The warehouse did not respond to a statement in time, or the connection to it is gone."""
 
 
 class Warehouse:
@@ -80,15 +80,12 @@ class Warehouse:
         """Run a query; rows as dicts with lower-case keys. TIMESTAMP_NTZ arrives naive, in UTC.
 
         Raises:
-            StatementFailed: the engine refused the statement or did not answer in time, or a row
+            StatementFailed: the engine refused the statement or did not respond in time, or a row
                 has a time outside the years 1 to 9999; the text names the columns to look at.
         """
         cursor = self._run(sql, binds)
         names = [column.name.lower() for column in cursor.description]
-        times = [
-            column.name.lower() for column in cursor.description if column.type_code in _TIME_TYPES
-        ]
-        fetched = _answered(sql, cursor.fetchall, times=times)
+        fetched = _completed(sql, cursor.fetchall, columns=cursor.description)
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
     def execute(self, sql: str, *binds: object) -> int:
@@ -138,24 +135,26 @@ class Warehouse:
 
     def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
         self.statements += 1
-        return _answered(sql, lambda: self._connection.cursor().execute(sql, binds or None))
+        return _completed(sql, lambda: self._connection.cursor().execute(sql, binds or None))
 
 
-def _answered(sql: str, ask: Callable[[], Any], *, times: Sequence[str] = ()) -> Any:
+def _completed(sql: str, call: Callable[[], Any], *, columns: Sequence[Any] = ()) -> Any:
+    """What the call returns; its errors as ours, without what could quote a row."""
     import snowflake.connector.errors as errors
 
     try:
-        return ask()
+        return call()
     except errors.Error as error:
-        failure = _failed(sql, error, times)
+        failure = _failed(sql, error, columns)
     # Outside the handler: a traceback would print the engine's own text as the context.
     raise failure
 
 
-def _failed(sql: str, error: Error, times: Sequence[str]) -> StatementFailed:
+def _failed(sql: str, error: Error, columns: Sequence[Any]) -> StatementFailed:
     said = safe_text(str(error.msg), code=error.errno, state=error.sqlstate, sql=sql)
     text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {said}"
     if error.errno == NOT_IN_PYTHON:
+        times = [one.name.lower() for one in columns if one.type_code in _TIME_TYPES]
         return StatementFailed(
             f"{text}. A row has a time outside the years 1 to 9999 in one of its columns "
             f"({', '.join(times)}); find it there with `< '0001-01-02'` or `> '9999-12-30'` and "
@@ -167,8 +166,8 @@ def _failed(sql: str, error: Error, times: Sequence[str]) -> StatementFailed:
         )
     if error.errno in CANCELED:
         return StatementTimedOut(text)
-    if error.errno in NO_ANSWER:
-        return NoAnswer(text)
+    if error.errno in NO_RESPONSE:
+        return NoResponse(text)
     return StatementFailed(text)
 
 
@@ -200,10 +199,10 @@ def open_warehouse(
     """Connect, and close at the end. ``purpose`` becomes the query tag.
 
     A statement that takes longer than ``statement_timeout_seconds``, time in the queue included,
-    fails; so does one without an answer ``NETWORK_PATIENCE`` times as long.
+    fails; so does one without a response for ``NETWORK_PATIENCE`` times as long.
 
     Raises:
-        WarehouseUnavailable: no answer, or the login was refused; names what to check.
+        WarehouseUnavailable: no response, or the login was refused; names what to check.
         ConfigurationError: the private key cannot be read.
     """
     import snowflake.connector
@@ -213,7 +212,7 @@ def open_warehouse(
         settings, purpose=purpose, statement_timeout_seconds=statement_timeout_seconds
     )
     silence = arguments["socket_timeout"]
-    # A login is answered at once or not at all; its own limit does not cut a wait for an answer.
+    # A login is confirmed at once or never; its own limit does not end a wait for a response.
     arguments["socket_timeout"] = min(silence, arguments["login_timeout"])
     try:
         connection = snowflake.connector.connect(**arguments)
@@ -250,7 +249,7 @@ def connect_arguments(
             "STATEMENT_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "TIMEZONE": "UTC",
-            # An account may have a format of its own, and no moment that we bind would be read.
+            # An account may have a format of its own, and no timestamp that we bind would be read.
             "TIMESTAMP_INPUT_FORMAT": "AUTO",
         },
     }
@@ -313,7 +312,7 @@ def _unavailable(settings: WarehouseSettings, error: Exception) -> str:
     match settings:
         case EmbeddedWarehouse():
             return (
-                f"the embedded warehouse does not answer on 127.0.0.1:{settings.port}. Start it "
+                f"the embedded warehouse does not respond on 127.0.0.1:{settings.port}. Start it "
                 "with `learning-time-webhooks warehouse start`, or set LTW_WAREHOUSE_PORT to the "
                 "port it listens on"
             )

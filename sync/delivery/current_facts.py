@@ -13,7 +13,7 @@ from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.states import Reason, State
 from sync.ledger.outbox import Unfrozen
 from sync.ledger.tables import OUTBOX
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 NEVER_SENT_AND_LOST = f"""
     (
@@ -65,7 +65,7 @@ def undecided(
 
     Raises:
         MartUnreadable: names the mart, with what the engine says.
-        NoAnswer: the warehouse is away.
+        NoResponse: the warehouse is away.
     """
     after = ""
     while rows := read_with_facts(
@@ -100,7 +100,7 @@ def read_with_facts(
 
     Raises:
         MartUnreadable: names the mart, with what the engine says.
-        NoAnswer: the warehouse is away.
+        NoResponse: the warehouse is away.
     """
     query = f"""
         select
@@ -128,7 +128,7 @@ def read_with_facts(
     """
     try:
         found = warehouse.rows(query, *binds)
-    except NoAnswer:
+    except NoResponse:
         raise
     except StatementFailed as error:
         raise MartUnreadable(source, error) from error
@@ -158,7 +158,7 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
     The kinds of events that could not be looked up, with why: release none of them.
 
     Raises:
-        NoAnswer: the warehouse is away.
+        NoResponse: the warehouse is away.
     """
     outbox = warehouse.relation("sync", OUTBOX)
     rows = warehouse.rows(
@@ -184,7 +184,7 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
                 """,
                 clock().isoformat(),
             )
-        except NoAnswer:
+        except NoResponse:
             raise
         except StatementFailed as error:
             failed[event_type] = MartUnreadable(source, error)

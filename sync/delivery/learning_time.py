@@ -17,7 +17,7 @@ from sync.errors import ConfigurationError, SyncError
 from sync.settings import WarehouseSettings
 from sync.telemetry import LOOKUP_DURATION, timed
 from sync.warehouse import (
-    NoAnswer,
+    NoResponse,
     RelationMissing,
     StatementTimedOut,
     Warehouse,
@@ -278,7 +278,7 @@ def _kept_seconds(outcome: LearningTimeOutcome) -> float:
 def _unavailable(error: Exception) -> Unavailable:
     """The outcome behind an error. Engines quote values in their texts, so none is passed on."""
     match error:
-        case NoAnswer() | WarehouseUnavailable():
+        case NoResponse() | WarehouseUnavailable():
             return Unavailable("the warehouse does not answer", UnavailableKind.UNREACHABLE)
         case ConfigurationError():
             return Unavailable(

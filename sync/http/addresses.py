@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[Target, float], Sequence[str]]
-"""Gives all addresses of a target's name, both families, within so many seconds."""
+"""Gives all addresses of a target's name, both families, within a number of seconds."""
 
 _REFUSED_V4 = tuple(
     IPv4Network(network)
@@ -64,12 +64,12 @@ _REFUSED_V6 = tuple(
         "3fff::/20",  # documentation
     )
 )
-MAX_ANSWERS = 2_048
+MOST_ADDRESSES = 2_048
 """Of a lookup; a receiver has a few, and each one more is work before every request."""
 
 
 class _Ranges:
-    """Networks without overlap; a lookup of thousands of addresses is judged in milliseconds."""
+    """Networks without overlap; a lookup of thousands of addresses is checked in milliseconds."""
 
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         edges = sorted((int(one.network_address), int(one.broadcast_address)) for one in networks)
@@ -115,18 +115,18 @@ class AddressPolicy:
 def vet(
     url: str, *, policy: AddressPolicy, resolver: Resolver, timeout_seconds: float
 ) -> VettedTarget:
-    """Judge a URL by all rules, resolving its name once. Every answer must pass, not just one.
+    """Check a URL by all rules, resolving its name once. Every address must pass, not just one.
 
     Raises:
         InvalidTarget: a rule refuses it; nothing was sent.
-        Whatever ``resolver`` raises when the name has no answer.
+        Whatever ``resolver`` raises when the name does not resolve.
     """
     target = _parsed(url, policy.development_targets, policy.ports)
     literal = target.literal
-    answers = [str(literal)] if literal else resolver(target, timeout_seconds)
-    if len(answers) > MAX_ANSWERS:
+    found = [str(literal)] if literal else resolver(target, timeout_seconds)
+    if len(found) > MOST_ADDRESSES:
         raise InvalidTarget(Rule.TOO_MANY_ADDRESSES)
-    addresses = tuple(dict.fromkeys(_parse_answer(answer) for answer in answers))
+    addresses = tuple(dict.fromkeys(_parse_address(text) for text in found))
     if not addresses:
         raise InvalidTarget(Rule.NO_ADDRESS)
     if target.is_development:
@@ -147,7 +147,7 @@ def canonical(address: Address) -> Address:
 
 
 @functools.lru_cache(maxsize=4_096)
-def _parse_answer(text: str) -> Address:
+def _parse_address(text: str) -> Address:
     try:
         address = ip_address(text)
     except ValueError:

@@ -47,7 +47,7 @@ class HeadCutOff(http.client.RemoteDisconnected):
 
 
 class ResponseTooLong(http.client.HTTPException):
-    """More interim responses, headers, chunks or trailers than anybody needs."""
+    """More interim responses, headers, chunks or trailers than a response needs."""
 
 
 class Deadline:
@@ -88,7 +88,7 @@ class Exchange:
     needs_new_connection: bool = False
     """Whether the request must not go out on a connection that another one has used."""
     is_connected: bool = False
-    """Whether a new connection came about; one that is used again proves nothing."""
+    """Whether a new connection was made; one that is used again proves nothing."""
     is_reused: bool = False
     """Whether the request went out on a connection that another one had used."""
     has_response_begun: bool = False
@@ -186,7 +186,7 @@ class PinnedAdapter(HTTPAdapter):
         """Nothing to do: the shared TLS context verifies, and loads its authorities once."""
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
-        """Status, headers and the raw response: nobody here wants cookies, or text decoded."""
+        """Status, headers and the raw response: cookies and decoded text are not needed."""
         response = Response()
         response.status_code = resp.status
         response.headers = resp.headers
@@ -295,7 +295,7 @@ class _FinalResponse(http.client.HTTPResponse):
         # Waits for the first byte; empty when the connection ends without one.
         self._exchange.has_response_begun = bool(lines.file.peek(1))
         super().begin()
-        # After 101 the connection speaks no HTTP any more, though nobody has asked for that.
+        # After 101 the connection speaks no HTTP any more, though it was not asked for.
         while 100 <= self.status <= 199 and self.status != http.client.SWITCHING_PROTOCOLS:
             self.headers = self.msg = cast(Any, None)
             super().begin()
@@ -305,7 +305,7 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _BoundedLines:
-    """A file of which only a limited number of lines can be read; the rest of it is as it was.
+    """A file of which only a limited number of lines can be read; the rest is unchanged.
 
     Where ``http.client`` reads lines, a server can send them without end and keep the processor
     busy until the deadline.

@@ -1,4 +1,4 @@
-"""What is kept of a response's body: facts that cannot name anybody, and nothing that was sent.
+"""What is kept of a response's body: facts that name no one, and nothing that was sent.
 
 Receivers echo what they got, in any encoding. To strip what is known to be personal is a race that
 is lost, so only what is known to be harmless is taken over: the media type and the words of a

@@ -1,26 +1,16 @@
-"""Read the error of an HTTP exchange once: its code, whose fault it is, and a text without data."""
+"""Read the error of an HTTP exchange once: its code, whose it is, and a text without data."""
 
 from __future__ import annotations
 
 import errno
 import http.client
 import ssl
-from collections.abc import Iterator
 
-from requests.exceptions import SSLError as RequestsSslError
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    InvalidHeader,
-    NewConnectionError,
-    ProtocolError,
-    ReadTimeoutError,
-)
-from urllib3.exceptions import SSLError as Urllib3SslError
+from urllib3.exceptions import HTTPError
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
-from sync.http.connections import Exchange, HeadCutOff, ResponseTooLong
+from sync.http.connections import Exchange, ResponseTooLong
 
-_TLS_ERRORS = (ssl.SSLError, RequestsSslError, Urllib3SslError, ssl.CertificateError)
 # By the codes of OpenSSL, whose own texts quote the name or the address that was asked for.
 _REFUSED_CERTIFICATES = {
     9: "not valid yet",
@@ -33,8 +23,8 @@ _REFUSED_CERTIFICATES = {
     62: "it is not for this host name",
     64: "it is not for this address",
 }
-# This machine has no network, or no room for another socket.
-_OUR_ERRNOS = frozenset(
+# This machine has no network, or no free socket.
+_SENDER_ERRNOS = frozenset(
     {
         errno.EADDRNOTAVAIL,
         errno.EMFILE,
@@ -49,36 +39,27 @@ _OUR_ERRNOS = frozenset(
 _NO_ROUTE_ERRNOS = frozenset(
     {errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH}
 )
-_HOST_ERRORS = (
-    ConnectionRefusedError,
-    ConnectionResetError,
-    InvalidHeader,
-    http.client.HTTPException,
-)
 
 
 def reached(error: BaseException, exchange: Exchange) -> Reached:
-    """How far the exchange behind an error of ``requests`` or anything below it came.
+    """How far a request came that ended in an error of ``requests`` or anything below it.
 
     A connection that is used again proves nothing: it was made before, and a peer that closed it
     may have done so before, too.
     """
-    causes = list(_all(error))
-    if exchange.is_connected or exchange.has_response_begun or any(map(_is_response, causes)):
+    error = _root(error)
+    # The error for no byte at all, which our own deadline may cause, is derived from two others.
+    is_response = isinstance(
+        error, ConnectionRefusedError | ConnectionResetError | http.client.HTTPException
+    ) and not isinstance(error, http.client.RemoteDisconnected)
+    if exchange.is_connected or exchange.has_response_begun or is_response:
         return Reached.HOST
-    numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
-    if numbers & _NO_ROUTE_ERRNOS:
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _NO_ROUTE_ERRNOS:
         return Reached.NO_ROUTE
-    if numbers & _OUR_ERRNOS or any(isinstance(cause, ValueError) for cause in causes):
+    if number in _SENDER_ERRNOS or isinstance(error, ValueError):
         return Reached.NOT_TRIED
     return Reached.NOTHING
-
-
-def _is_response(error: BaseException) -> bool:
-    """Something came back: a refusal, a reset, or bytes, whatever they were worth."""
-    # The error for no byte at all, which our own deadline may cause, is derived from two others.
-    is_nothing = isinstance(error, http.client.RemoteDisconnected)
-    return isinstance(error, HeadCutOff) or (isinstance(error, _HOST_ERRORS) and not is_nothing)
 
 
 def classify(error: BaseException, exchange: Exchange, *, is_ipv6: bool) -> Failure:
@@ -86,64 +67,47 @@ def classify(error: BaseException, exchange: Exchange, *, is_ipv6: bool) -> Fail
 
     The texts of those libraries quote addresses and URLs, so none of them is passed on.
     """
-    causes = list(_all(error))
-    if exchange.deadline.is_over:
+    error = _root(error)
+    if exchange.deadline.is_over or isinstance(error, TimeoutError):
         if exchange.has_response_begun:
-            return _theirs(ErrorKind.TOO_SLOW, "the head of the response did not end in time")
-        return _theirs(ErrorKind.TIMEOUT, "no response before the deadline")
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in _OUR_ERRNOS:
+            return _receiver(ErrorKind.TOO_SLOW, "the head of the response did not end in time")
+        return _receiver(ErrorKind.TIMEOUT, "no response before the deadline")
+    match error:
+        case OSError(errno=number) if number in _SENDER_ERRNOS:
             # One address family missing here is no outage.
-            if is_ipv6 and cause.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
-                return _theirs(ErrorKind.CONNECT, "its IPv6 address cannot be reached from here")
-            return _ours(f"no connection can be opened from here ({errno.errorcode[cause.errno]})")
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            code = cause.verify_code
+            if is_ipv6 and number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
+                return _receiver(ErrorKind.CONNECT, "its IPv6 address cannot be reached from here")
+            return _sender(f"no connection can be opened from here ({errno.errorcode[number]})")
+        case ssl.SSLCertVerificationError(verify_code=code):
             reason = _REFUSED_CERTIFICATES.get(code, f"OpenSSL code {code}")
-            return _theirs(ErrorKind.TLS, f"certificate refused: {reason}")
-    if any(isinstance(cause, _TLS_ERRORS) for cause in causes):
-        return _theirs(ErrorKind.TLS, "the TLS handshake failed")
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return _theirs(ErrorKind.CONNECT, "connection refused")
-    if any(_is_timeout(cause) for cause in causes):
-        return _theirs(ErrorKind.TIMEOUT, "no response before the deadline")
-    if any(isinstance(cause, ConnectionError) for cause in causes):
-        return _theirs(ErrorKind.CONNECT, "the connection broke before a response")
-    if any(isinstance(cause, ResponseTooLong) for cause in causes):
-        return _theirs(ErrorKind.HTTP, "the response has too many headers or interim responses")
-    if any(isinstance(cause, InvalidHeader | http.client.HTTPException) for cause in causes):
-        return _theirs(ErrorKind.HTTP, "the response is not valid HTTP")
-    if any(isinstance(cause, OSError | ProtocolError) for cause in causes):
-        return _theirs(ErrorKind.CONNECT, "no connection")
-    return _ours(f"unexpected {type(causes[-1]).__name__}")
+            return _receiver(ErrorKind.TLS, f"certificate refused: {reason}")
+        case ssl.SSLError():
+            return _receiver(ErrorKind.TLS, "the TLS handshake failed")
+        case ConnectionRefusedError():
+            return _receiver(ErrorKind.CONNECT, "connection refused")
+        case ConnectionError():
+            return _receiver(ErrorKind.CONNECT, "the connection broke before a response")
+        case ResponseTooLong():
+            return _receiver(
+                ErrorKind.HTTP, "the response has too many headers or interim responses"
+            )
+        case http.client.HTTPException() | HTTPError():
+            return _receiver(ErrorKind.HTTP, "the response is not valid HTTP")
+        case OSError():
+            return _receiver(ErrorKind.CONNECT, "no connection")
+    return _sender(f"unexpected {type(error).__name__}")
 
 
-def _is_timeout(error: BaseException) -> bool:
-    # urllib3 derives its error for any failed connection from the one for a slow connection.
-    is_slow = isinstance(error, ConnectTimeoutError | ReadTimeoutError)
-    return is_slow and not isinstance(error, NewConnectionError)
+def _root(error: BaseException) -> BaseException:
+    """The innermost error: libraries wrap by attribute, by cause, by argument."""
+    inner = [getattr(error, "reason", None), error.__cause__, *error.args]
+    below = next((one for one in inner if isinstance(one, BaseException)), None)
+    return error if below is None else _root(below)
 
 
-def _all(error: BaseException) -> Iterator[BaseException]:
-    """The error and every error inside it: libraries wrap by cause, by attribute, by argument."""
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting:
-        current = waiting.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        inner = [*current.args, getattr(current, "reason", None), current.__cause__]
-        if not current.__suppress_context__:
-            inner.append(current.__context__)
-        waiting.extend(one for one in inner if isinstance(one, BaseException))
-
-
-def _theirs(kind: ErrorKind, detail: str) -> Failure:
+def _receiver(kind: ErrorKind, detail: str) -> Failure:
     return Failure(kind, Attribution.RECEIVER, detail)
 
 
-def _ours(detail: str) -> Failure:
+def _sender(detail: str) -> Failure:
     return Failure(ErrorKind.INTERNAL, Attribution.SENDER, detail)

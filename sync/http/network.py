@@ -67,7 +67,7 @@ def canary(settings: WarehouseSettings, environ: Mapping[str, str] | None = None
 
 
 def refusal_of(url: str, policy: AddressPolicy) -> str | None:
-    """Why a URL can never be sent to as it is written; None when only its addresses can tell."""
+    """Why a URL can never be sent to as it is written; None when that depends on its addresses."""
     try:
         target = parse_url(url, policy.development_targets, policy.ports)
     except InvalidTarget as refusal:

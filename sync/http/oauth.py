@@ -108,7 +108,7 @@ class TokenSource:
     """The tokens of all endpoints; safe to share between threads.
 
     No lock is held during a request, and each endpoint has its own: a token server that hangs
-    keeps back nobody but its own endpoint.
+    delays only its own endpoint.
     """
 
     def __init__(
@@ -198,15 +198,15 @@ class TokenSource:
 
     def _fetch(self, credentials: _Credentials, seconds: float) -> _Token | Failure:
         asked_at = self._clock()
-        answer = self._poster.post_for_body(
+        response = self._poster.post_for_body(
             credentials.token_url,
             body=credentials.body(),
             headers=_HEADERS,
             deadline_seconds=seconds,
         )
-        if isinstance(answer, Failure):
-            return replace(answer, detail=f"token endpoint: {answer.detail}")
-        grant = read_grant(answer)
+        if isinstance(response, Failure):
+            return replace(response, detail=f"token endpoint: {response.detail}")
+        grant = read_grant(response)
         if isinstance(grant, Failure):
             return grant
         kept = max(0.0, grant.expires_in - EXPIRY_MARGIN_SECONDS)
@@ -347,23 +347,23 @@ class Grant:
     expires_in: float
 
 
-def read_grant(answer: ResponseWithBody) -> Grant | Failure:
-    """The grant, or what is wrong with the answer; that is always the token endpoint's fault.
+def read_grant(response: ResponseWithBody) -> Grant | Failure:
+    """The grant, or what is wrong with the response, always an error of the token endpoint.
 
     A grant needs a usable ``access_token`` and nothing else. It is used as a bearer token whatever
     ``token_type`` says, and an ``expires_in`` that is no number is as good as none.
     """
-    document = _parse(answer.body)
+    document = _parse(response.body)
     code = None if document is None else document.get("error")
     known = f" ({code})" if isinstance(code, str) and code in _KNOWN_ERRORS else ""
-    if not 200 <= answer.status <= 299:
-        kind = ErrorKind.REDIRECT if 300 <= answer.status <= 399 else ErrorKind.HTTP
-        return _refused_token(f"status {answer.status}{known}", kind)
+    if not 200 <= response.status <= 299:
+        kind = ErrorKind.REDIRECT if 300 <= response.status <= 399 else ErrorKind.HTTP
+        return _refused_token(f"status {response.status}{known}", kind)
     if document is None:
-        return _refused_token("the answer is no whole JSON object")
+        return _refused_token("the response is no whole JSON object")
     token = document.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        return _refused_token(f"the answer has no usable access_token{known}")
+        return _refused_token(f"the response has no usable access_token{known}")
     return Grant(token, _life(document.get("expires_in")))
 
 

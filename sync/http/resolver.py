@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from selectors import EVENT_WRITE, PollSelector
 from typing import Any
 
@@ -31,14 +31,12 @@ NAME_SERVER_RESPONDED = frozenset(
     if hasattr(socket, name)
 )
 """Codes by which a name server says that there is no such name, or no address for it."""
-IDLE_SECONDS = 5.0
-"""A lookup's thread ends after so long without another one."""
 
 Lookup = Callable[[str, int], list[Any]]
 
 
 class ResolutionFailed(SyncError):
-    """A name has no answer; ``attribution`` says whether that is the endpoint's doing."""
+    """A name does not resolve; ``attribution`` says whose error that is."""
 
     def __init__(
         self,
@@ -58,9 +56,10 @@ def _getaddrinfo(name: str, port: int) -> list[Any]:
 
 
 class _Threads:
-    """Threads for lookups, used again: to start one costs more than most lookups do.
+    """Threads for lookups, kept for the next: to start one costs more than most lookups do.
 
-    Daemons: a lookup that never ends must not keep the process alive.
+    Daemons: a lookup that never ends must not keep the process alive. There are as many as lookups
+    have been under way at once.
     """
 
     def __init__(self) -> None:
@@ -71,37 +70,30 @@ class _Threads:
 
     def run(self, job: Callable[[], None]) -> None:
         """Start a job at once, whatever other jobs do."""
+        self._jobs.put(job)
         with self._lock:
             is_one_idle = self._idle > 0
             self._idle -= int(is_one_idle)
-        if is_one_idle:
-            self._jobs.put(job)
-        else:
-            threading.Thread(target=self._work, args=(job,), name="resolve", daemon=True).start()
+        if not is_one_idle:
+            threading.Thread(target=self._work, name="resolve", daemon=True).start()
 
-    def _work(self, job: Callable[[], None]) -> None:
+    def _work(self) -> None:
         while True:
-            job()
+            self._jobs.get()()
             with self._lock:
                 self._idle += 1
-            while True:
-                try:
-                    job = self._jobs.get(timeout=IDLE_SECONDS)
-                    break
-                except Empty:
-                    with self._lock:
-                        if self._idle:
-                            self._idle -= 1
-                            return
+
+
+_threads = _Threads()
 
 
 @dataclass
 class SystemResolver:
     """Resolves names as absolute ones, both families, each on a thread that may be left behind.
 
-    A name that surely does not exist is the endpoint's fault. A lookup that gets no answer may be
-    anyone's: then ``canary``, a name that must resolve from here (the warehouse's host, say), is
-    asked. If it fails too, the fault is ours. Without a canary the fault counts as theirs, so
+    A name that does not exist is a receiver error. A lookup without a response may be anyone's:
+    then ``canary``, a name that must resolve from here (the warehouse's host, say), is looked up.
+    If that fails too, it is a sender error. Without a canary it counts as a receiver error, so
     that a customer's broken name server is not tried for ever.
     """
 
@@ -111,13 +103,12 @@ class SystemResolver:
     _slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
     )
-    _threads: _Threads = field(default_factory=_Threads, repr=False)
 
     def __call__(self, target: Target, timeout_seconds: float) -> list[str]:
         """All addresses of the target's name.
 
         Raises:
-            ResolutionFailed: no answer, or none in time.
+            ResolutionFailed: no result, or none in time.
         """
         # The final dot keeps search domains out; names of a developer's hosts file need them.
         name = target.host if target.is_development else f"{target.host}."
@@ -133,14 +124,14 @@ class SystemResolver:
             raise ResolutionFailed(text, Attribution.RECEIVER, Reached.NAME_SERVER, hosts)
         ours = self.canary is not None and not isinstance(self._find_canary(), list)
         raise ResolutionFailed(
-            "no host name can be resolved from here" if ours else "the host name gets no answer",
+            "no host name can be resolved from here" if ours else "the host name gets no response",
             Attribution.SENDER if ours else Attribution.RECEIVER,
             Reached.NOTHING,
             hosts,
         )
 
     def reaches_canary(self) -> bool | None:
-        """Whether a connection to the canary comes about, or is refused; None without a canary.
+        """Whether the canary takes or refuses a connection; None without a canary.
 
         It takes ``CANARY_SECONDS`` for the name and as long for the connections.
         """
@@ -159,7 +150,7 @@ class SystemResolver:
         return found if isinstance(found, list) else None
 
     def _within(self, name: str, port: int, seconds: float) -> list[Any] | Exception | None:
-        """The answer, the error, or None when neither came in time."""
+        """The result, the error, or None when neither came in time."""
         if not self._slots.acquire(timeout=max(seconds, 0)):
             raise ResolutionFailed(
                 "too many lookups are waiting", Attribution.SENDER, Reached.NOT_TRIED
@@ -176,7 +167,7 @@ class SystemResolver:
                 self._slots.release()
                 done.set()
 
-        self._threads.run(look_up)
+        _threads.run(look_up)
         done.wait(seconds)
         return box[0] if box else None
 

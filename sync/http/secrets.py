@@ -14,7 +14,7 @@ from sync.settings import home
 ENVIRONMENT_PREFIX = "LTW_SECRET_"
 DIRECTORY_SETTING = "LTW_SECRETS_DIR"
 MOST_KEYS = 20
-"""Live keys of one endpoint; the log of attempts has room for the ids of so many."""
+"""Live keys of one endpoint; the log of attempts holds at most the ids of as many."""
 # A name becomes part of a path: no separator and no leading dot.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

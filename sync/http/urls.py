@@ -44,7 +44,7 @@ class Rule(StrEnum):
 
     @property
     def text(self) -> str:
-        """The rule in words for whoever entered the URL."""
+        """The rule in words for the person who entered the URL."""
         return _TEXTS[self]
 
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from sync.clock import Clock
 from sync.ledger.tables import ACTIVATIONS
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 LEASE = timedelta(minutes=10)
 """Longer than a statement can live after its lease was taken: the connector repeats a lost one for
@@ -94,7 +94,7 @@ def recording_lease(
             """,
             (event_type, owner, event_type, owner, now.isoformat()),
         )
-    except NoAnswer:
+    except NoResponse:
         raise
     except StatementFailed:
         with suppress(StatementFailed):

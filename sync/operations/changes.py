@@ -21,7 +21,7 @@ from sync.domain.states import Reason, State
 from sync.ledger.due import SENDABLE_AT
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 SOURCES: Sequence[tuple[RawSchema, str, str]] = (
     ("lms", "grades_persistentcoursegrade", "modified"),
@@ -99,7 +99,7 @@ def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedel
     problem = None
     try:
         sources, ledger = _tokens(warehouse, with_sources=True)
-    except NoAnswer:
+    except NoResponse:
         raise
     except StatementFailed as error:
         problem = error

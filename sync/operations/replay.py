@@ -22,7 +22,7 @@ from sync.ledger.erasures import IS_ERASED
 from sync.ledger.tables import OUTBOX
 from sync.operations.operator_requests import not_yet_recorded, record_request, recorded_matches
 from sync.operations.replay_selection import ReplayState, Selection
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 SAMPLE = 10
 """Rows that a plan shows."""
@@ -287,7 +287,7 @@ def _gone(warehouse: Warehouse, selection: Selection) -> str:
         """
         try:
             warehouse.rows(f"{query} limit 1")
-        except NoAnswer:
+        except NoResponse:
             raise
         except StatementFailed as error:
             raise MartUnreadable(source, error) from error

@@ -15,7 +15,7 @@ import pytest
 from sync.delivery.sender import DispatchLimits
 from sync.errors import SyncError
 from sync.settings import EmbeddedWarehouse
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 from tests.support.delivery import Run, all_steps, audit, complete, delivered, seed
 from tests.support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
@@ -120,7 +120,7 @@ def strike(plant: Plant, fault: Fault, *, is_writes_only: bool) -> None:
             assert isinstance(error, StatementFailed), what
             assert "invented internal error" in str(error), what
         else:
-            assert isinstance(error, NoAnswer), what
+            assert isinstance(error, NoResponse), what
         plant.run = plant.run.later(ROUND)
     plant.proxy.arm(None)
     for _ in range(2):
@@ -154,5 +154,5 @@ def test_a_warehouse_that_is_gone_for_good_ends_a_run_in_time(
     plant.complete()
     plant.proxy.arm(Fault.LOST_REQUEST, 1)
     started = time.monotonic()
-    assert isinstance(plant.run_through_proxy(), NoAnswer)
+    assert isinstance(plant.run_through_proxy(), NoResponse)
     assert time.monotonic() - started < 20 * TIMEOUT_SECONDS

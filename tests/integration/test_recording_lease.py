@@ -16,7 +16,7 @@ from sync.ledger.activation import activate
 from sync.ledger.recording_lease import LEASE, Granted, TakenBy, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
 from sync.settings import EmbeddedWarehouse
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse, open_warehouse
+from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
 
@@ -127,7 +127,7 @@ def test_the_lease_of_a_killed_run_ends_by_itself(pipeline: Pipeline, other: War
     assert outcome == Enqueued(ACTIVATED_AT, 1, 0)
 
 
-@pytest.mark.parametrize(("error", "is_kept"), [(StatementFailed, False), (NoAnswer, True)])
+@pytest.mark.parametrize(("error", "is_kept"), [(StatementFailed, False), (NoResponse, True)])
 def test_a_failed_statement_gives_the_lease_back_unless_it_may_still_be_at_work(
     pipeline: Pipeline, error: type[StatementFailed], *, is_kept: bool
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sync.domain.responses import Attribution, Reached
-from sync.http.resolver import ResolutionFailed, SystemResolver, parse_canary
+from sync.http.resolver import ResolutionFailed, SystemResolver, _Threads, parse_canary
 from sync.http.urls import Target
 from tests.support.waiting import wait_until
 
@@ -97,7 +97,7 @@ def test_a_lookup_that_hangs_ends_in_time():
         return [entry("1.1.1.1")]
 
     started = time.monotonic()
-    with pytest.raises(ResolutionFailed, match="no answer"):
+    with pytest.raises(ResolutionFailed, match="no response"):
         SystemResolver(lookup=lookup)(TARGET, 0.1)
     assert time.monotonic() - started < 5
     release.set()
@@ -124,7 +124,11 @@ def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
     release.set()
 
 
-def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup():
+def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    kept = _Threads()
+    monkeypatch.setattr("sync.http.resolver._threads", kept)
     release = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -136,30 +140,14 @@ def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup():
 
     resolver = SystemResolver(lookup=lookup)
     assert resolver(TARGET, 5) == ["1.1.1.1"]
-    # Its thread is free a moment after the answer.
-    wait_until(lambda: resolver._threads._idle == 1)
-    with pytest.raises(ResolutionFailed, match="no answer"):
+    # Its thread is free shortly after the result.
+    wait_until(lambda: kept._idle == 1)
+    with pytest.raises(ResolutionFailed, match="no response"):
         resolver(TARGET, 0.05)
     assert threads[1] is threads[0]
     assert resolver(TARGET, 5) == ["1.1.1.1"]
     assert threads[2] is not threads[1]
     release.set()
-
-
-def test_an_idle_thread_ends_and_the_next_lookup_has_another(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sync.http.resolver.IDLE_SECONDS", 0.01)
-    threads: list[threading.Thread] = []
-
-    def lookup(name: str, port: int) -> list[Any]:
-        threads.append(threading.current_thread())
-        return [entry("1.1.1.1")]
-
-    resolver = SystemResolver(lookup=lookup)
-    for number in range(2):
-        assert resolver(TARGET, 5) == ["1.1.1.1"]
-        threads[number].join(10)
-        assert not threads[number].is_alive()
-    assert threads[0] is not threads[1]
 
 
 def test_a_name_that_cannot_be_encoded_does_not_exist():

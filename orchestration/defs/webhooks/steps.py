@@ -27,7 +27,7 @@ from sync.ledger.outbox import Outbox
 from sync.operations.changes import REPEAT_AFTER, sources_token
 from sync.operations.watching import Watch, watching
 from sync.settings import journal_directory, load_settings
-from sync.warehouse import NoAnswer, StatementFailed, Warehouse, WarehouseUnavailable
+from sync.warehouse import NoResponse, StatementFailed, Warehouse, WarehouseUnavailable
 
 GUARD_REPEAT = timedelta(hours=1)
 """What the mass-send guard holds back waits for a person; a look in between costs a warehouse."""
@@ -44,7 +44,7 @@ def detect(
 
     Raises:
         dagster.Failure: a mart of events cannot be read; names it. The other kind was recorded.
-        NoAnswer, WarehouseUnavailable: the warehouse is away.
+        NoResponse, WarehouseUnavailable: the warehouse is away.
     """
     run_id = context.run.run_id
     found: dict[str, Detected] = {}
@@ -66,7 +66,7 @@ def detect(
                     mass_send_limit=config.mass_send_limit,
                     allow_mass_send=config.allow_mass_send,
                 )
-            except NoAnswer:
+            except NoResponse:
                 raise
             except StatementFailed as error:
                 problems[what] = error
@@ -188,7 +188,7 @@ def or_go_on_below(
     """
     try:
         return work()
-    except (NoAnswer, WarehouseUnavailable):
+    except (NoResponse, WarehouseUnavailable):
         # Nothing below could do anything either.
         raise
     except Exception:
@@ -249,7 +249,7 @@ def settings_of(
 def _note_sources(context: Context, session: Warehouse) -> None:
     try:
         note_seen(context, sources_token(session))
-    except NoAnswer:
+    except NoResponse:
         raise
     except StatementFailed as error:
         # The sensor goes by it; a run that cannot say what it saw is repeated, and no worse.

@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test shares: one embedded warehouse, cleaned for each test."""
+"""Fixtures that every kind of test shares: one embedded warehouse, put in place for each test."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.local.embedded.lifecycle import free_port
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios, running_server
 from tests.support.shared import shared_directory
 from tests.support.snowflake_statements import checked_statements
 from tests.support.zones import ZONES, living_in
@@ -46,10 +46,17 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
         patch.delenv(name)
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))
-    ensure_running(settings)
-    yield settings
-    stop(settings)
+    with running_server(settings):
+        yield settings
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def scenarios(
+    warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory
+) -> Scenarios:
+    """Warehouses that are built once, by the first worker that needs one."""
+    return Scenarios(warehouse_settings, shared_directory(tmp_path_factory) / "scenarios")
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +68,10 @@ def _every_statement_is_one_that_snowflake_takes() -> Iterator[None]:
 
 
 @pytest.fixture
-def warehouse(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
     """An open session on a warehouse without a table."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import completion
 from tests.support.marts import (
@@ -16,6 +17,7 @@ from tests.support.marts import (
 from tests.support.operator import World, open_world
 from tests.support.pipeline import PASSED_AT, Pipeline
 from tests.support.receiver import Receiver, receiver
+from tests.support.scenarios import Scenarios
 from tests.support.token_server import TokenServer, token_server
 
 
@@ -26,8 +28,11 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def pipeline(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Pipeline:
+def pipeline(
+    scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path
+) -> Pipeline:
     """Two completions and one endpoint."""
+    scenarios.stand("ledger", ensure_ledger)
     create_marts(
         warehouse,
         completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
@@ -37,7 +42,8 @@ def pipeline(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Pipeline
 
 
 @pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    scenarios.stand("ledger", ensure_ledger)
     with open_world(warehouse, tmp_path) as opened:
         yield opened
 

@@ -16,6 +16,7 @@ from tests.support.definitions import load_definitions
 from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import SECRET
 from tests.support.receiver import Receiver, receiver
+from tests.support.scenarios import Scenarios
 
 PASSED_AT = "2026-03-10T17:42:31"
 
@@ -47,11 +48,16 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def ready(warehouse: Warehouse, target: Receiver, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def ready(
+    scenarios: Scenarios,
+    warehouse: Warehouse,
+    target: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Warehouse:
     """One customer with one good endpoint, and nothing to send."""
+    scenarios.stand("ledger", ensure_ledger)
     monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
-    ensure_ledger(warehouse)
     create_marts(warehouse, endpoints=[endpoint(1, f"{target.url}/hooks/example")])
     return warehouse
 

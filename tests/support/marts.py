@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_chunks
 from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_enrollments
 
 ENDPOINT_COLUMNS = {
@@ -107,16 +107,12 @@ def create_table(
 ) -> None:
     """A table in the marts' schema, replaced when it exists."""
     warehouse.execute("create schema if not exists analytics.marts")
-    declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-    warehouse.execute(f"create or replace table analytics.marts.{name} ({declared})")
     values = ", ".join(
-        f"value:{column}::varchar::{kind}" if kind == "timestamp_ntz" else f"value:{column}::{kind}"
+        f"value:{column}{'::varchar' * (kind == 'timestamp_ntz')}::{kind} as {column}"
         for column, kind in columns.items()
     )
-    warehouse.bulk(
-        f"""
-        insert into analytics.marts.{name}
-        select {values} from table(flatten(input => parse_json(?)))
-        """,
-        rows,
-    )
+    read = f"select {values} from table(flatten(input => parse_json(?)))"
+    first, *rest = list(json_chunks(rows)) or ["[]"]
+    warehouse.execute(f"create or replace table analytics.marts.{name} as {read}", first)
+    for chunk in rest:
+        warehouse.execute(f"insert into analytics.marts.{name} {read}", chunk)

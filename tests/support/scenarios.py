@@ -1,0 +1,64 @@
+"""Warehouses in a known state, built once per session and then put in place as files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from sync.local.embedded.lifecycle import Running, status
+from sync.local.embedded.server import HOST
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import Warehouse, open_warehouse
+from tests.support.shared import made_once
+from tests.support.waiting import wait_until
+
+Make = Callable[[Warehouse], object]
+
+
+@dataclass(frozen=True)
+class Scenarios:
+    """Scenarios of one worker's warehouse; ``built`` is where the files lie for all workers."""
+
+    settings: EmbeddedWarehouse
+    built: Path
+
+    def stand(self, name: str, make: Make | None = None) -> None:
+        """Replace every table by those of a scenario, which ``make`` builds from nothing.
+
+        Sessions that are open see the new tables. Without ``make`` there are none.
+        """
+
+        def build(directory: Path) -> None:
+            if make is not None:
+                self.stand("nothing")
+                with open_warehouse(self.settings, purpose="tests") as warehouse:
+                    make(warehouse)
+            self._ask("keep", directory)
+
+        self._ask("put_back", made_once(self.built / name, build))
+
+    def _ask(self, what: str, directory: Path) -> None:
+        url = f"http://{HOST}:{self.settings.port}/{what}?directory={quote(str(directory))}"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(urllib.request.Request(url, method="POST"), timeout=60).close()
+
+
+@contextmanager
+def running_server(settings: EmbeddedWarehouse) -> Iterator[None]:
+    """The warehouse of a test session, in a process of its own."""
+    command = [sys.executable, "-m", "tests.support.scenario_server"]
+    command += [str(settings.port), str(settings.directory)]
+    with (settings.home / "warehouse.log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=log, stderr=log)
+        try:
+            wait_until(lambda: isinstance(status(settings.port), Running))
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)

@@ -21,8 +21,7 @@ from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Failure
 from sync.domain.retry import Held, RetryPolicy, decide
 from sync.domain.states import Reason
-from sync.http.headers import request_headers
-from sync.http.markers import REPLAY_HEADER
+from sync.http.headers import REPLAY_HEADER, request_headers
 from sync.http.oauth import TokenSource, post_authorized
 from sync.http.signing import SigningKey
 from sync.ledger.attempts import Attempt, finalize, ledger_entry

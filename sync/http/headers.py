@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from sync.clock import Clock
-from sync.http.markers import MARKED
 from sync.http.signing import SigningKey, headers_for
+
+# They tell a receiver why a webhook comes. They are not signed: hints, never proof.
+REPLAY_HEADER = "webhook-replay"
+"""``true`` on a webhook that an operator asked for: again, or later than usual."""
+TEST_HEADER = "webhook-test"
+"""``true`` on a sample event about no learner."""
+MARKED = "true"
 
 
 def request_headers(

@@ -68,7 +68,7 @@ class PublicKey:
     material: bytes = field(repr=False)
 
 
-class Reason(StrEnum):
+class Rejection(StrEnum):
     """Why a message was not accepted."""
 
     MISSING_HEADER = "missing_header"
@@ -92,7 +92,7 @@ class Verified:
 class Rejected:
     """The message must not be trusted."""
 
-    reason: Reason
+    reason: Rejection
 
 
 def parse_key(text: str) -> SigningKey:
@@ -134,17 +134,6 @@ def parse_verification_key(text: str) -> SigningKey | PublicKey:
     if len(material) != _SEED_BYTES:
         raise SigningError(f"an ed25519 public key has 32 bytes; got {len(material)}")
     return PublicKey(_key_id(Scheme.V1A, material), material)
-
-
-def public_key_text(key: SigningKey) -> str:
-    """The ``whpk_…`` text to hand to the receiver of a ``v1a`` key.
-
-    Raises:
-        SigningError: a ``v1`` secret has no public half.
-    """
-    if key.scheme is not Scheme.V1A:
-        raise SigningError(f"key {key.key_id} is symmetric and has no public half")
-    return PUBLIC_PREFIX + base64.b64encode(_public_bytes(key)).decode("ascii")
 
 
 def sign(*, msg_id: str, timestamp: int, body: bytes, keys: Sequence[SigningKey]) -> str:
@@ -189,7 +178,7 @@ def verify(
     now: int,
     tolerance_seconds: int = TOLERANCE_SECONDS,
 ) -> Verified | Rejected:
-    """Judge a received message; never raises for anything a sender may put on the wire.
+    """Check a received message; never raises for anything a sender may put on the wire.
 
     Header names match in any case. A malformed or unknown entry of the signature header counts as
     no match and hides no good entry beside it. Comparison takes constant time. The receiver still
@@ -200,15 +189,15 @@ def verify(
         lowered.get(name, "") for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
     )
     if not (msg_id and stamp and entries):
-        return Rejected(Reason.MISSING_HEADER)
+        return Rejected(Rejection.MISSING_HEADER)
     if not _ID.fullmatch(msg_id):
-        return Rejected(Reason.BAD_ID)
+        return Rejected(Rejection.BAD_ID)
     if not _TIMESTAMP.fullmatch(stamp):
-        return Rejected(Reason.BAD_TIMESTAMP)
+        return Rejected(Rejection.BAD_TIMESTAMP)
     if int(stamp) < now - tolerance_seconds:
-        return Rejected(Reason.TOO_OLD)
+        return Rejected(Rejection.TOO_OLD)
     if int(stamp) > now + tolerance_seconds:
-        return Rejected(Reason.TOO_NEW)
+        return Rejected(Rejection.TOO_NEW)
     content = _signed_content(msg_id, stamp, body)
     for entry in entries.split(" "):
         label, _, encoded = entry.partition(",")
@@ -216,7 +205,7 @@ def verify(
         for key in keys:
             if signature and label == _scheme(key) and _matches(key, content, signature):
                 return Verified(msg_id, int(stamp), key.key_id)
-    return Rejected(Reason.NO_MATCH)
+    return Rejected(Rejection.NO_MATCH)
 
 
 def _signed_content(msg_id: str, timestamp: str, body: bytes) -> bytes:

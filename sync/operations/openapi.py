@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from sync.domain.bodies import Body, PublishedSchema
 from sync.domain.formats import FORMATS
-from sync.http.markers import REPLAY_HEADER, TEST_HEADER
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER
 from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from sync.settings import PROJECT_ROOT
 

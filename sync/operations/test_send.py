@@ -17,8 +17,7 @@ from sync.domain.event_types import CompletionFacts
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
-from sync.http.headers import request_headers
-from sync.http.markers import TEST_HEADER
+from sync.http.headers import TEST_HEADER, request_headers
 from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
 from sync.http.signing import SigningKey
 

@@ -17,7 +17,7 @@ from sync.domain.circuit_breaker import (
     TRIP_IN_A_ROW,
 )
 from sync.domain.responses import ErrorKind
-from sync.http.markers import REPLAY_HEADER, TEST_HEADER
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER
 from sync.http.oauth import TOKEN_SECONDS
 from sync.ledger.claims import LOW_LANE_TURN
 from sync.ledger.retention import DEFAULT_DAYS

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.http.markers import REPLAY_HEADER, TEST_HEADER
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER
 from sync.http.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,

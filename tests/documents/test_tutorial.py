@@ -22,7 +22,7 @@ import pytest
 import sqlglot
 import yaml
 
-from sync.http.markers import TEST_HEADER
+from sync.http.headers import TEST_HEADER
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import SecretStore
 from sync.local.embedded.lifecycle import free_port, stop

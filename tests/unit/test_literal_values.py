@@ -25,9 +25,9 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 
 LITERALS = {
     # What a receiver sees.
-    "sync.http.markers:MARKED": "true",
-    "sync.http.markers:REPLAY_HEADER": "webhook-replay",
-    "sync.http.markers:TEST_HEADER": "webhook-test",
+    "sync.http.headers:MARKED": "true",
+    "sync.http.headers:REPLAY_HEADER": "webhook-replay",
+    "sync.http.headers:TEST_HEADER": "webhook-test",
     "sync.http.signing:ID_HEADER": "webhook-id",
     "sync.http.signing:SIGNATURE_HEADER": "webhook-signature",
     "sync.http.signing:TIMESTAMP_HEADER": "webhook-timestamp",

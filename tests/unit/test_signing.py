@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from sync.http.signing import (
-    Reason,
     Rejected,
+    Rejection,
     Scheme,
     SigningError,
     Verified,
     headers_for,
     parse_key,
     parse_verification_key,
-    public_key_text,
     sign,
     verify,
 )
@@ -52,12 +51,9 @@ def test_published_signatures_are_reproduced():
     assert [key.scheme for key in keys] == [Scheme.V1, Scheme.V1A]
 
 
-def test_the_receiver_of_an_ed25519_key_gets_its_public_half_under_the_same_id():
+def test_the_public_half_of_an_ed25519_key_has_the_same_id():
     key = parse_key(PRIVATE)
-    assert public_key_text(key) == PUBLIC
     assert parse_verification_key(PUBLIC).key_id == key.key_id
-    with pytest.raises(SigningError, match="no public half"):
-        public_key_text(parse_key(SECRET))
 
 
 @given(SECRETS, IDS, st.integers(0, 4_000_000_000), st.text())
@@ -80,9 +76,9 @@ def test_a_message_verifies_with_its_own_keys_and_with_no_other(
         assert outcome == Verified(msg_id, timestamp, key.key_id)
     if parse_key(other) != keys[0]:
         rejected = verify(headers, body, keys=[parse_key(other)], now=timestamp)
-        assert rejected == Rejected(Reason.NO_MATCH)
+        assert rejected == Rejected(Rejection.NO_MATCH)
     changed = verify(headers, body + b" ", keys=keys, now=timestamp)
-    assert changed == Rejected(Reason.NO_MATCH)
+    assert changed == Rejected(Rejection.NO_MATCH)
 
 
 @given(
@@ -97,9 +93,9 @@ def test_nothing_that_a_sender_may_put_into_headers_raises(headers: dict[str, st
 
 @pytest.mark.parametrize(
     ("offset", "expected"),
-    [(-301, Reason.TOO_OLD), (-300, None), (300, None), (301, Reason.TOO_NEW)],
+    [(-301, Rejection.TOO_OLD), (-300, None), (300, None), (301, Rejection.TOO_NEW)],
 )
-def test_timestamps_may_differ_by_five_minutes_either_way(offset: int, expected: Reason | None):
+def test_timestamps_may_differ_by_five_minutes_either_way(offset: int, expected: Rejection | None):
     key = parse_key(SECRET)
     headers = headers_for(msg_id=MSG_ID, timestamp=TIMESTAMP + offset, body=BODY, keys=[key])
     outcome = verify(headers, BODY, keys=[key], now=TIMESTAMP)

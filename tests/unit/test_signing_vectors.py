@@ -13,7 +13,6 @@ from sync.http.signing import (
     Verified,
     parse_key,
     parse_verification_key,
-    public_key_text,
     sign,
     verify,
 )
@@ -37,7 +36,7 @@ def test_published_vectors_are_reproduced(vector: dict[str, Any]):
     )
     assert signature == vector["signature"]
     if "public_key" in vector:
-        assert public_key_text(key) == vector["public_key"]
+        assert parse_verification_key(vector["public_key"]).key_id == key.key_id
 
 
 @pytest.mark.parametrize("case", named(VECTORS["sign_cases"]))

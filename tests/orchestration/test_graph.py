@@ -107,6 +107,31 @@ def test_the_definitions_are_loadable(defs: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(defs)
 
 
+def test_every_asset_says_what_it_is_whose_it_is_and_where_its_code_stands(
+    defs: dg.Definitions,
+) -> None:
+    graph = defs.resolve_asset_graph()
+    for node in map(graph.get, graph.get_all_asset_keys()):
+        assert node.description, node.key
+        assert node.owners, node.key
+        assert node.kinds, node.key
+        references = node.metadata["dagster/code_references"].code_references
+        assert references, node.key
+        assert all(Path(one.file_path).is_relative_to(PROJECT_ROOT) for one in references), node.key
+        assert all(Path(one.file_path).is_file() for one in references), node.key
+
+
+def test_raw_tables_are_a_group_that_only_staging_reads(graph: dict[str, Any]) -> None:
+    raw = {key for key, asset in graph["assets"].items() if asset["group"] == "raw"}
+    assert set(SOURCES_THAT_MATTER) <= raw
+    readers = {
+        asset["group"] for asset in graph["assets"].values() if raw.intersection(asset["deps"])
+    }
+    assert readers == {"staging"}
+    groups = {asset["group"] for asset in graph["assets"].values() if asset["is_external"]}
+    assert groups == {"raw", "ledger"}
+
+
 @pytest.mark.parametrize("source", SOURCES_THAT_MATTER)
 def test_lineage_runs_from_the_source_through_the_webhooks_to_the_delivery_marts(
     graph: dict[str, Any], source: str

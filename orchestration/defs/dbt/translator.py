@@ -1,4 +1,4 @@
-"""How the nodes of the dbt project look in Dagster: groups, freshness, texts of checks."""
+"""How the nodes of the dbt project look in Dagster: groups, owners, freshness, texts of checks."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Translator(DagsterDbtTranslator):
     def __init__(self) -> None:
         super().__init__(
             DagsterDbtTranslatorSettings(
+                enable_code_references=True,
                 enable_source_tests_as_checks=True,
                 # The three ledger tables are one asset here: completion_webhooks writes them.
                 enable_duplicate_source_asset_keys=True,
@@ -34,7 +35,12 @@ class Translator(DagsterDbtTranslator):
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        spec = spec.replace_attributes(group_name=_group(manifest, unique_id))
+        spec = spec.replace_attributes(
+            group_name=_group(manifest, unique_id), owners=_teams(manifest, unique_id)
+        )
+        source = manifest["sources"].get(unique_id)
+        if source is not None:
+            spec = spec.replace_attributes(description=source["description"], kinds={"snowflake"})
         if spec.key == WATERMARK:
             spec = spec.replace_attributes(freshness_policy=NUMBER_FRESHNESS)
         return spec
@@ -56,10 +62,20 @@ class Translator(DagsterDbtTranslator):
 
 
 def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
-    """The folder below ``models``: staging, intermediate, marts or delivery."""
+    """The folder below ``models``: staging, intermediate, marts or delivery; of sources who writes
+    them."""
     node = manifest["nodes"].get(unique_id)
     if node is None:
-        return "sources"
+        return "ledger" if manifest["sources"][unique_id]["source_name"] == "sync" else "raw"
     if "delivery" in node["tags"]:
         return "delivery"
     return "seeds" if node["resource_type"] == "seed" else node["fqn"][1]
+
+
+def _teams(manifest: Mapping[str, Any], unique_id: str) -> list[str]:
+    """The owner of the node's dbt group; of a source, those of the groups that read it."""
+    nodes = [manifest["nodes"].get(one) for one in (unique_id, *manifest["child_map"][unique_id])]
+    own = nodes[:1] if nodes[0] else nodes[1:]
+    names = {node["config"].get("group") for node in own if node}
+    teams = {one["owner"]["name"] for one in manifest["groups"].values() if one["name"] in names}
+    return [f"team:{team.lower().replace(' ', '-')}" for team in sorted(teams)]

@@ -86,17 +86,22 @@ def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n\n".join(parts))
 
 
-delivery_report_job = dg.define_asset_job(
-    "delivery_report_job",
-    selection=dg.AssetSelection.assets(REPORT),
-    executor_def=dg.in_process_executor,
-    description="Draw the delivery report. Apart, so that it never delays a delivery.",
-)
-
-delivery_report_every_day = dg.ScheduleDefinition(
-    name="delivery_report_every_day",
-    job_name=delivery_report_job.name,
-    cron_schedule="15 5 * * *",
-    execution_timezone="UTC",
-    description="Every morning at 5:15 UTC; run the job by hand for the state of now.",
-)
+@dg.definitions
+def report() -> dg.Definitions:
+    """The asset with a link to its code, its job, and when that runs."""
+    job = dg.define_asset_job(
+        "delivery_report_job",
+        selection=dg.AssetSelection.assets(REPORT),
+        executor_def=dg.in_process_executor,
+        description="Draw the delivery report. Apart, so that it never delays a delivery.",
+    )
+    schedule = dg.ScheduleDefinition(
+        name="delivery_report_every_day",
+        job_name=job.name,
+        cron_schedule="15 5 * * *",
+        execution_timezone="UTC",
+        description="Every morning at 5:15 UTC; run the job by hand for the state of now.",
+    )
+    return dg.Definitions(
+        assets=dg.with_source_code_references([delivery_report]), jobs=[job], schedules=[schedule]
+    )

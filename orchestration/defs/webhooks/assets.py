@@ -30,7 +30,7 @@ SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(minutes=30), fail_window=timedelta(hours=4)
 )
 """It runs every five minutes. No check of its own can notice that nothing runs."""
-OWNERS = ["team:learning-data"]
+OWNERS = ["team:integrations"]
 
 
 @dg.asset(
@@ -128,3 +128,10 @@ def completion_webhooks(
         settings = {"settings": settings_of(context, WEBHOOKS, config)}
         return dg.MaterializeResult(metadata=would_send(context, warehouse) | settings)
     return dg.MaterializeResult(metadata=send(context, warehouse, config))
+
+
+@dg.definitions
+def webhook_assets() -> dg.Definitions:
+    """The three, each with a link to its code."""
+    assets = [newly_completed_enrollments, enriched_completions, completion_webhooks]
+    return dg.Definitions(assets=dg.with_source_code_references(assets))

@@ -1,0 +1,31 @@
+"""The tables that dbt reads and does not write, as external assets: replicas, log, ledger."""
+
+import dagster as dg
+from dagster_dbt.dbt_manifest import validate_manifest
+
+from orchestration.defs.dbt.project import dbt_project
+from orchestration.defs.dbt.translator import Translator
+from orchestration.keys import WEBHOOKS
+
+
+@dg.definitions
+def raw_tables() -> dg.Definitions:
+    """Every source that a model reads, but for those that an asset of ours writes."""
+    project, translator = dbt_project(), Translator()
+    manifest = validate_manifest(project.manifest_path)
+    read = [
+        unique_id
+        for unique_id in manifest["sources"]
+        if any(child.startswith("model.") for child in manifest["child_map"][unique_id])
+    ]
+    specs = [translator.get_asset_spec(manifest, unique_id, project) for unique_id in read]
+    return dg.Definitions(
+        assets=[
+            # Metadata of dagster-dbt is there for a build, and nothing here builds these.
+            spec.replace_attributes(
+                metadata={k: v for k, v in spec.metadata.items() if k.startswith("dagster/")}
+            )
+            for spec in specs
+            if spec.key != WEBHOOKS
+        ]
+    )

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from sync.domain.circuit_breaker import LOOK_AGAIN_AFTER
 from sync.domain.states import Reason, State
 from sync.ledger.due import SENDABLE_AT
+from sync.ledger.identity import place_of
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
@@ -47,7 +48,7 @@ SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
 class Seen:
     """What the last look saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
 
-    Every field must be in a cursor: one that another version of this code wrote says nothing.
+    A cursor that another version of this code wrote says nothing, or nothing of ``tables``.
     """
 
     sources: str
@@ -58,6 +59,8 @@ class Seen:
     """When the next outbox row comes due, ISO 8601 in UTC."""
     max_wait_seconds: int
     """``due_at`` goes by it; another setting moves it."""
+    tables: Mapping[str, str] = field(default_factory=dict)
+    """``schema/table`` of each source to a token that differs when the table has changed."""
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
@@ -98,17 +101,19 @@ def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedel
     """
     problem = None
     try:
-        sources, ledger = _tokens(warehouse, with_sources=True)
+        tables, sources, ledger = _tokens(warehouse)
     except NoResponse:
         raise
     except StatementFailed as error:
         problem = error
-        sources, ledger = _tokens(warehouse, with_sources=False)
+        tables, sources, ledger = before.tables, "", _ledger_token(warehouse)
     due_at, seconds = before.due_at, int(max_wait.total_seconds())
     if (ledger, seconds) != (before.ledger, before.max_wait_seconds):
         due = _due_at(warehouse, max_wait)
         due_at = due.isoformat() if due is not None else None
-    seen = Seen(sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds)
+    seen = Seen(
+        sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds, tables=tables
+    )
     if due_at is not None and datetime.fromisoformat(due_at) <= now:
         return Look(seen, f"a webhook came due at {due_at} UTC", problem)
     return Look(seen, problem=problem)
@@ -123,7 +128,7 @@ def sources_token(warehouse: Warehouse) -> str:
     Raises:
         StatementFailed: a source does not exist or may not be read.
     """
-    return _tokens(warehouse, with_sources=True)[0]
+    return _tokens(warehouse)[1]
 
 
 @dataclass(frozen=True)
@@ -206,35 +211,46 @@ def _reason(before: Seen, found: Look, *, is_used_up: bool, has_failed: bool) ->
     return "the replicas or the mart have changed"
 
 
-def _tokens(warehouse: Warehouse, *, with_sources: bool) -> tuple[str, str]:
-    """Of the sources, empty without them, and of the ledger; one statement."""
-    tables = [(warehouse.raw_relation(one[0], one[1]), one[2]) for one in SOURCES]
-    tables.append((warehouse.relation("marts", MART[0]), MART[1]))
-    tables.append((warehouse.relation("sync", SETTINGS_UPDATED[0]), SETTINGS_UPDATED[1]))
-    ledgers = [warehouse.relation("sync", table) for table in (OUTBOX, ENDPOINT_STATE)]
+def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str]:
+    """Of each table that others write, of all sources together, of the ledger; one statement."""
+    tables = {
+        f"{schema}/{name}": (warehouse.raw_relation(schema, name), column)
+        for schema, name, column in SOURCES
+    }
+    settings, updated = SETTINGS_UPDATED
+    tables[f"sync/{settings}"] = (warehouse.relation("sync", settings), updated)
+    mart = (warehouse.relation("marts", MART[0]), MART[1])
+    asked = [_change(warehouse, *one) for one in (*tables.values(), mart)]
+    columns = ", ".join(f"{sql} as token_{n}" for n, sql in enumerate(asked))
+    row = warehouse.rows(f"select {columns}, {_ledger_change(warehouse)} as ledger")[0]
+    tokens = [row[f"token_{n}"] for n in range(len(asked))]
+    text = f"{place_of(warehouse.settings)} {tokens}"
+    sources = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return dict(zip(tables, tokens, strict=False)), sources, row["ledger"]
+
+
+def _ledger_token(warehouse: Warehouse) -> str:
+    return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
+
+
+def _ledger_change(warehouse: Warehouse) -> str:
+    tables = (OUTBOX, ENDPOINT_STATE)
+    return " || ';' || ".join(
+        _change(warehouse, warehouse.relation("sync", one), "updated_at") for one in tables
+    )
+
+
+def _change(warehouse: Warehouse, table: str, column: str) -> str:
+    """SQL of a text that differs when a table has changed.
+
+    Snowflake tells the commit of the last change from metadata: to be compared, not read as a
+    time. The embedded engine keeps no such metadata; there a look at the rows costs nothing.
+    """
     match warehouse.settings:
-        case SnowflakeWarehouse(account=account):
-            sources = [_commit_time(table) for table, _ in tables]
-            ledger = [_commit_time(table) for table in ledgers]
-        case EmbeddedWarehouse(directory=account):
-            sources = [_newest(table, column) for table, column in tables]
-            ledger = [_newest(table, "updated_at") for table in ledgers]
-    asked = " || ".join(sources) if with_sources else "''"
-    row = warehouse.rows(f"select {asked} as sources, {' || '.join(ledger)} as ledger")[0]
-    if not with_sources:
-        return "", row["ledger"]
-    text = f"{account} {ledgers[0]} {row['sources']}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"]
-
-
-def _commit_time(table: str) -> str:
-    """Snowflake's moment of the last change, from metadata; to be compared, not read as a time."""
-    return f"coalesce(system$last_change_commit_time('{table}')::varchar, '') || ';'"
-
-
-def _newest(table: str, column: str) -> str:
-    """The embedded engine keeps no such metadata, and costs nothing."""
-    return f"(select count(*) || '/' || coalesce(max({column})::varchar, '') from {table}) || ';'"
+        case SnowflakeWarehouse():
+            return f"coalesce(system$last_change_commit_time('{table}')::varchar, '')"
+        case EmbeddedWarehouse():
+            return f"(select count(*) || '/' || coalesce(max({column})::varchar, '') from {table})"
 
 
 def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:

@@ -14,7 +14,7 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.ledger.tables import ensure_ledger
-from sync.local.raw_tables import create_raw_tables
+from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.support.definitions import ACTIVATED, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger
@@ -45,6 +45,29 @@ def test_a_change_starts_one_run_however_often_it_is_seen(
     (one,), (again,) = first.run_requests, second.run_requests
     assert one.run_key
     assert one.run_key == again.run_key
+
+
+def test_a_raw_table_is_observed_when_it_changes_and_not_before(
+    defs: dg.Definitions, warehouse: Warehouse
+) -> None:
+    ensure_ledger(warehouse)
+    create_raw_tables(warehouse)
+    create_marts(warehouse)
+    external = {
+        asset.key
+        for asset in map(defs.resolve_asset_graph().get, defs.resolve_all_asset_keys())
+        if not asset.is_materializable
+    }
+    with dg.instance_for_test() as instance:
+        first = tick(defs, instance, None)
+        assert {event.asset_key for event in first.asset_events} < external
+        second = tick(defs, instance, first.cursor)
+        assert second.asset_events == []
+        grade = {"id": 1, "user_id": 1, "course_id": "x", "modified": datetime(2026, 3, 10)}
+        insert_rows(warehouse, "grades_persistentcoursegrade", [grade])
+        (observed,) = tick(defs, instance, second.cursor).asset_events
+    assert isinstance(observed, dg.AssetObservation)
+    assert observed.asset_key.path == ["lms", "grades_persistentcoursegrade"]
 
 
 @pytest.mark.parametrize(

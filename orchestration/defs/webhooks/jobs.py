@@ -5,8 +5,8 @@ import os
 
 import dagster as dg
 
-from sync.ledger.tables import OUTBOX
-from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, load_settings, model_relation
+from sync.ledger.identity import place_of
+from sync.settings import load_settings
 
 WEBHOOKS_JOB = "completion_webhooks_job"
 WAREHOUSE_TAG = "webhooks/warehouse"
@@ -14,14 +14,8 @@ WAREHOUSE_TAG = "webhooks/warehouse"
 
 def warehouse_tags() -> dict[str, str]:
     """What tells the runs of this code location from those of another one on the same Dagster."""
-    settings = load_settings(os.environ)
-    match settings:
-        case SnowflakeWarehouse(account=account):
-            where = account
-        case EmbeddedWarehouse(directory=directory):
-            where = str(directory)
-    name = f"{where} {model_relation(settings, 'sync', OUTBOX)}"
-    return {WAREHOUSE_TAG: hashlib.sha256(name.encode()).hexdigest()[:16]}
+    place = place_of(load_settings(os.environ))
+    return {WAREHOUSE_TAG: hashlib.sha256(place.encode()).hexdigest()[:16]}
 
 
 @dg.definitions

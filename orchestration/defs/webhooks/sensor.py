@@ -34,7 +34,8 @@ ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *AT_WORK]
     minimum_interval_seconds=LOOK_EVERY_SECONDS,
     description=(
         "Starts a delivery run when the replicas have changed or a webhook comes due. On Snowflake "
-        "it asks for metadata only, so an idle warehouse stays suspended."
+        "it asks for metadata only, so an idle warehouse stays suspended. What it sees change is "
+        "observed on the raw tables."
     ),
 )
 def completions_arrived(
@@ -63,14 +64,32 @@ def completions_arrived(
         stuck=stuck[0].dagster_run.run_id if stuck else None,
         now=now,
     )
+    observed = _observations(before, found.seen)
     match decision:
         case Rest(reason, seen):
-            return dg.SensorResult(cursor=seen.cursor(), skip_reason=dg.SkipReason(reason))
+            return dg.SensorResult(
+                cursor=seen.cursor(), skip_reason=dg.SkipReason(reason), asset_events=observed
+            )
         case Wake(reason, key, seen):
             # Noted here already: a run that never begins has left what the sensor saw.
             tags = {"reason": reason, **({SEEN: seen.sources} if seen.sources else {})}
             request = dg.RunRequest(run_key=key, tags=tags)
-            return dg.SensorResult(cursor=seen.cursor(), run_requests=[request])
+            return dg.SensorResult(
+                cursor=seen.cursor(), run_requests=[request], asset_events=observed
+            )
+
+
+def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
+    """The raw tables that have changed since the last look, for their pages in Dagster."""
+    return [
+        dg.AssetObservation(
+            dg.AssetKey(table.split("/")),
+            description="Has changed since the sensor looked last.",
+            metadata={"change_token": token},
+        )
+        for table, token in seen.tables.items()
+        if before.tables.get(table) != token
+    ]
 
 
 def _own_runs(

@@ -90,7 +90,6 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
 ) -> None:
     written(tmp_path / "manifest.json", whole()[:-20])
     written(tmp_path / dbt.PARTIAL_PARSE, "not this either")
-    (tmp_path / "parse-by-one-that-was-killed").mkdir()
     commands = []
 
     def counted(command: list[str], **options: Any) -> Any:
@@ -106,25 +105,20 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
         one.join()
     assert dbt.is_usable(project.manifest_path, SETTINGS)
     assert len(commands) == 1
-    assert not list(tmp_path.glob("parse-*"))
     assert not (PROJECT_ROOT / "logs" / "dbt.log").exists()
 
 
-def test_a_file_that_cannot_be_replaced_is_named_with_the_command(
-    project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_files_that_cannot_be_written_are_named_with_the_command(
+    project: DbtProject, tmp_path: Path
 ) -> None:
-    def parsed(into: Path, project: DbtProject) -> None:
-        for name in ("manifest.json", dbt.PARTIAL_PARSE):
-            written(into / name, whole())
-
-    monkeypatch.setattr("orchestration.defs.dbt.project._parse_into", parsed)
     directory(tmp_path / "manifest.json")
     with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}") as error:
         dbt.parse(project, SETTINGS)
     assert "manifest.json" in str(error.value)
     shutil.rmtree(tmp_path)
-    dbt.parse(project, SETTINGS)
-    assert dbt.is_usable(project.manifest_path, SETTINGS)
+    tmp_path.write_text("not a directory", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}"):
+        dbt.parse(project, SETTINGS)
 
 
 def test_a_build_removes_its_files_and_what_a_killed_run_left(

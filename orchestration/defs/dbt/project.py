@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
@@ -71,47 +70,34 @@ def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
 def parse(project: DbtProject, settings: WarehouseSettings) -> None:
     """Write the manifest, which needs no warehouse. In production the image build has done it.
 
-    Of several processes that come at once, one parses. The files appear whole or not at all.
+    Of several processes that come at once, one parses: the others find a manifest that is missing
+    or cut short, wait for the lock, and use what is there then.
 
     Raises:
         ConfigurationError: dbt cannot parse the project, with what it says; or the files cannot be
             written, with what to remove.
     """
-    manifest = project.manifest_path
-    directory = manifest.parent
+    directory = project.manifest_path.parent
+    command = [dbt_executable(), "--quiet", "parse", "--target", str(project.target)]
+    command += ["--project-dir", str(project.project_dir)]
+    command += ["--target-path", str(directory), "--log-path", str(directory)]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / "parse.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if is_usable(manifest, settings):
+            if is_usable(project.manifest_path, settings):
                 return
-            # Nobody else parses now, so these are of processes that were killed.
-            for one in directory.glob("parse-*"):
-                shutil.rmtree(one, ignore_errors=True)
-            with TemporaryDirectory(dir=directory, prefix="parse-") as fresh:
-                _parse_into(Path(fresh), project)
-                for name in (PARTIAL_PARSE, manifest.name):
-                    (Path(fresh) / name).replace(directory / name)
+            done = subprocess.run(
+                command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+            )
+            problem = done.stdout + done.stderr if done.returncode else ""
     except OSError as error:
+        problem = f"{error.strerror}: {error.filename}"
+    if problem:
         raise ConfigurationError(
-            f"dbt's files in {directory} cannot be written ({error.strerror}: {error.filename}). "
-            f"Remove that directory, with: rm -r {directory}; or set DBT_TARGET_PATH to another one"
-        ) from error
-
-
-def _parse_into(directory: Path, project: DbtProject) -> None:
-    parsed = project.manifest_path.with_name(PARTIAL_PARSE)
-    if parsed.is_file():
-        shutil.copy(parsed, directory)
-    command = [dbt_executable(), "--quiet", "parse", "--target", str(project.target)]
-    command += ["--target-path", str(directory), "--log-path", str(directory)]
-    for options in ([], ["--no-partial-parse"]):
-        done = subprocess.run(
-            [*command, *options], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+            f"dbt cannot parse the project into {directory}:\n{problem}\nIf the files there are "
+            f"damaged, remove them with: rm -r {directory}; or set DBT_TARGET_PATH to another one"
         )
-        if done.returncode == 0:
-            return
-    raise ConfigurationError(f"dbt cannot parse the project:\n{done.stdout}{done.stderr}")
 
 
 # The launchpad shows this docstring to operators.

@@ -1,14 +1,14 @@
 {#
-    The calendar of the date column. Durations are always measured in UTC; only the day a moment
+    The calendar of the date column. Durations are always measured in UTC; only the day a time
     belongs to depends on the var "timezone".
 #}
 
 {# DATE of a TIMESTAMP_NTZ in UTC. #}
-{% macro local_date(moment) -%}
+{% macro local_date(utc) -%}
     {%- if var('timezone') == 'UTC' -%}
-        {{ moment }}::date
+        {{ utc }}::date
     {%- else -%}
-        convert_timezone('UTC', '{{ var("timezone") }}', {{ moment }})::date
+        convert_timezone('UTC', '{{ var("timezone") }}', {{ utc }})::date
     {%- endif -%}
 {%- endmacro %}
 

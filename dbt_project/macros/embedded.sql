@@ -80,7 +80,7 @@
     from {{ relation }}
 {%- endmacro %}
 
-{# dbt's own macros: what they ask of Snowflake, the embedded engine answers in another place. #}
+{# dbt's own macros: what they read on Snowflake is elsewhere in the embedded engine. #}
 
 {#
     dbt writes the rows of an incremental run and the fixtures of a unit test to a temporary table,

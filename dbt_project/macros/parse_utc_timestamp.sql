@@ -6,16 +6,16 @@
     digits, dates alone, a missing offset (Snowflake would apply the session's zone), second 60.
 #}
 {% macro parse_utc_timestamp(text) -%}
-    {%- set moment -%}
+    {%- set date_and_time -%}
         [0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?
     {%- endset -%}
     {%- set offset = '[+-](0[0-9]|1[0-4])' -%}
     convert_timezone('UTC', try_cast(case
-        when regexp_like({{ text }}, '{{ moment }}{{ offset }}:[0-5][0-9]')
+        when regexp_like({{ text }}, '{{ date_and_time }}{{ offset }}:[0-5][0-9]')
             then {{ cut_to_microseconds(text) }}
-        when regexp_like({{ text }}, '{{ moment }}Z?')
+        when regexp_like({{ text }}, '{{ date_and_time }}Z?')
             then {{ cut_to_microseconds("replace(" ~ text ~ ", 'Z', '')") }} || '+00:00'
-        when regexp_like({{ text }}, '{{ moment }}{{ offset }}[0-5][0-9]')
+        when regexp_like({{ text }}, '{{ date_and_time }}{{ offset }}[0-5][0-9]')
             then {{ cut_to_microseconds(
                 "left(" ~ text ~ ", length(" ~ text ~ ") - 2) || ':' || right(" ~ text ~ ", 2)"
             ) }}

@@ -1,5 +1,5 @@
 {#
-    How a replication tool tells that a row is deleted, and which of several rows is the newest.
+    How a replication tool marks a row as deleted, and which of several rows is the newest.
 
     Names are compared in lower case and without anything but letters and digits, so that one entry
     covers `_deleted`, `__DELETED` and `"Deleted"`. docs/your-replica.md says which tool writes which.

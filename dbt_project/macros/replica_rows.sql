@@ -1,7 +1,7 @@
 {#
     The rows that a replica holds now, as common table expressions that end with `replica`: its
     columns by their names in the LMS, typed. Of several rows with one primary key the newest counts,
-    and a row whose newest state is deleted is gone, whichever way the tool tells it. `is_doubtful`
+    and a row whose newest state is deleted is gone, however the tool marks it. `is_doubtful`
     is true for rows that are in doubt (replica_tables).
 
     Rows without a readable key are kept apart from one another: the data test counts them.
@@ -17,7 +17,7 @@
             {{ spec.columns | join(',\n            ') }},
             {{ doubt_of_row(spec, columns, marks) }} as is_doubtful
         from newest
-        -- In doubt nothing is sent; the data test replica_is_readable tells of the doubt.
+        -- In doubt nothing is sent; the data test replica_is_readable reports it.
         where
             coalesce(deletion_state, 0) <> 1
             {%- if spec.in_doubt != 'kept' %}
@@ -171,7 +171,7 @@
     )
 {%- endmacro %}
 
-{# The direction of a flag that puts first what sends less, where nothing else tells rows apart. #}
+{# The direction of a flag that puts first what sends less, where nothing else orders the rows. #}
 {% macro forbidding_first(name, spec) -%}
     {{ 'desc nulls last' if name in spec.get('forbidding', []) else 'asc nulls first' }}
 {%- endmacro %}
@@ -247,7 +247,7 @@
         {%- if values[at.index + 1] -%}
             {%- do problems.append(
                 values[at.index + 1] ~ ' values of ' ~ spec.key ~ ' have several rows that differ,'
-                ~ ' and no column tells which is the newest: name one in the var newest_row_by'
+                ~ ' and no column says which is the newest: name one in the var newest_row_by'
             ) -%}
         {%- endif -%}
         {%- if values[at.index + 2] -%}

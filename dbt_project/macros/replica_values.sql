@@ -161,7 +161,7 @@
     end
 {%- endmacro %}
 
-{# TIMESTAMP_NTZ of Unix time in a unit that its size tells. #}
+{# TIMESTAMP_NTZ of Unix time in the unit that fits its size. #}
 {% macro unix_time(number) -%}
     dateadd('microsecond', case
         {%- for microseconds in ['1000000', '1000', '1', '0.001'] %}

@@ -152,7 +152,7 @@ def test_public_models_have_a_contract_an_owner_and_a_tested_key(manifest: Manif
     assert {one["unique_id"] for one in public} == {
         one["unique_id"] for one in models(manifest, "marts")
     }
-    key_tests = {"unique_grain", "has_one_row"}
+    key_tests = {"unique_combination_of_columns", "has_one_row"}
     wrong = [
         one
         for one in public

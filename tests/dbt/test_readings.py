@@ -55,8 +55,8 @@ def logged(warehouse: Warehouse) -> list[Event]:
     enroll(warehouse, LEARNERS)
     events = [
         Event(learner, RUN, at, f"play_video#{number}", "{}")
-        for learner, moments in timelines(4).items()
-        for number, at in enumerate(moments)
+        for learner, times in timelines(4).items()
+        for number, at in enumerate(times)
     ]
     load(warehouse, Batch("all", LOADED_AT, tuple(map(_line, events))))
     for learner in LEARNERS:
@@ -76,8 +76,8 @@ def test_days_and_completions_of_each_reading_equal_the_reference(
         key: (day.microseconds, day.event_count, day.session_count)
         for key, day in learning_time.days(logged, reading=reading, tail=after).items()
     }
-    assert to_pass(warehouse) == {
-        learner: learning_time.seconds_to_pass(
+    assert to_completion(warehouse) == {
+        learner: learning_time.seconds_to_completion(
             (one for one in logged if one.user_id == learner),
             passed_at(learner, logged),
             reading=reading,
@@ -91,8 +91,8 @@ def test_days_and_completions_of_each_reading_equal_the_reference(
 def test_a_capped_gap_counts_more_than_a_dropped_one(seed: int) -> None:
     events = [
         Event(learner, RUN, at, str(number), "")
-        for learner, moments in timelines(seed).items()
-        for number, at in enumerate(moments)
+        for learner, times in timelines(seed).items()
+        for number, at in enumerate(times)
     ]
     assert total(events, "drop") < total(events, "cap")
 
@@ -137,13 +137,13 @@ def total(events: list[Event], reading: Reading, timeout: timedelta = SESSION_TI
 
 
 def passed_at(learner: int, events: list[Event]) -> datetime:
-    """A moment before, at or after one of the learner's events, stable for each learner."""
-    moments = [one.at for one in events if one.user_id == learner]
-    chosen = moments[learner % len(moments)]
+    """A time before, at or after one of the learner's events, stable for each learner."""
+    times = [one.at for one in events if one.user_id == learner]
+    chosen = times[learner % len(times)]
     return chosen + timedelta(seconds=(-30, 0, 30, 7000)[learner % 4])
 
 
-def to_pass(warehouse: Warehouse) -> dict[int, int]:
+def to_completion(warehouse: Warehouse) -> dict[int, int]:
     rows = warehouse.rows("select * from analytics.marts.completion_learning_time")
     return {int(row["user_id"]): int(row["learning_time_seconds"]) for row in rows}
 

@@ -50,7 +50,7 @@ def test_every_day_and_every_completion_equals_the_reference(
         (row["user_id"], row["courserun_key"]): int(row["learning_time_seconds"])
         for row in completions
     } == {
-        (row["user_id"], row["courserun_key"]): learning_time.seconds_to_pass(
+        (row["user_id"], row["courserun_key"]): learning_time.seconds_to_completion(
             (one for one in events if one.unit == (row["user_id"], row["courserun_key"])),
             row["passed_at"].replace(tzinfo=UTC),
         )

@@ -293,7 +293,7 @@ def test_whatever_makes_a_replica_unreliable_stops_with_its_table_and_column(
         active="varchar",
     )
 
-    told = problems(dbt)
+    found = problems(dbt)
     for expected in (
         "auth_user cannot be relied on: gone_delete_marker looks like a deletion mark",
         'is_staff has 1 values that cannot be read as boolean, such as "aaaaaaa"',
@@ -309,10 +309,10 @@ def test_whatever_makes_a_replica_unreliable_stops_with_its_table_and_column(
         'uuid has 1 values that cannot be read as uuid, such as "9a9a9a9a"',
         'active has 1 values that cannot be read as boolean, such as "9"',
     ):
-        assert expected in told
-    assert "ada@" not in told
-    assert "perhaps" not in told
-    assert told.count("cannot be relied on") == 5
+        assert expected in found
+    assert "ada@" not in found
+    assert "perhaps" not in found
+    assert found.count("cannot be relied on") == 5
 
     settled = problems(
         dbt,

@@ -125,7 +125,7 @@ def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) ->
 
 
 def test_half_a_record_at_the_end_takes_the_line_into_quarantine(read: Read) -> None:
-    """What is cut off might be anything, so the whole line is told instead of a part of it."""
+    """What is cut off might be anything."""
     (row,) = read(EVENT + SECOND[:100])
     assert row["screening"] == "line_unreadable"
 

@@ -3,11 +3,11 @@
     09:00:00.000  a click in the outline                     counts
     09:00:04.250  to the next unit                           counts
     09:00:09.500  a video starts                             counts
-    09:12:30.125  an answer, as the browser saw it           counts
-    09:12:30.525  the same answer, as the server saw it      counts
+    09:12:30.125  a submission, as the browser saw it        counts
+    09:12:30.525  the same one, as the server saw it         counts
     09:42:30.525  the page closes, exactly 1800 s later      counts, and still the same session
     09:50:00.000  a page request                             no learning event
-    23:50:00.000  a video on a telephone, received 2 days later
+    23:50:00.000  a video on a phone, received 2 days later
     00:06:40.000  paused after midnight                      600 s before and 400 s after midnight
 
 Around it: an enrollment, an instructor's poll and a crawler. 2550.525 s in the morning and 600 s at
@@ -56,8 +56,8 @@ def event(time: str, name: str, source: str = "browser", **changes: Any) -> str:
     return json.dumps(document | changes)
 
 
-def telephone(time: str, name: str, event_type: str, user_id: object) -> str:
-    """A line that a telephone sent two days after the event."""
+def phone(time: str, name: str, event_type: str, user_id: object) -> str:
+    """A line that a phone sent two days after the event."""
     return event(
         time,
         name,
@@ -103,8 +103,8 @@ LINES = (
     ),
     event("2026-03-04T09:42:30.525000+00:00", "page_close"),
     request("2026-03-04T09:50:00+00:00", f"/courses/{RUN}/progress"),
-    telephone("2026-03-04T23:50:00+00:00", "edx.video.played", "play_video", LEARNER),
-    telephone("2026-03-05T00:06:40+00:00", "edx.video.paused", "pause_video", str(LEARNER)),
+    phone("2026-03-04T23:50:00+00:00", "edx.video.played", "play_video", LEARNER),
+    phone("2026-03-05T00:06:40+00:00", "edx.video.paused", "pause_video", str(LEARNER)),
     request(
         "2026-03-04T09:05:20.110000+00:00",
         f"/courses/{RUN}/instructor/api/list_instructor_tasks",

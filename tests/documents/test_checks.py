@@ -28,7 +28,7 @@ PARTS = {
     "Deliveries": "Integrations",
     "Learning time": "Learning data",
 }
-KEY = "unique_grain"
+KEY = "unique_combination_of_columns"
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,15 @@ def tables(
         asset = "/".join(check.asset_key.path)
         test = tests.get(check.name)
         if test and test["name"].startswith(KEY):
-            columns = ", ".join(f"`{one}`" for one in test["test_metadata"]["kwargs"]["columns"])
+            columns = ", ".join(
+                f"`{one}`" for one in test["test_metadata"]["kwargs"]["combination_of_columns"]
+            )
             rows["Keys"].append(f"| `{asset}` | {columns} | {text.owner} |")
         else:
             heading = next(name for name, owner in PARTS.items() if owner == text.owner)
             rows[heading].append(row(check, asset, text, severity(test, graph.get(check))))
     heads = dict.fromkeys(PARTS, "| check | on | when it fails | what it means | what to do |")
-    heads["Keys"] = "| asset | one row for each | who is told |"
+    heads["Keys"] = "| asset | one row for each | owner |"
     return {
         name: "\n".join([head, re.sub(r"[^|]+", "---", head), *rows[name]])
         for name, head in heads.items()

@@ -174,7 +174,7 @@ PINS: dict[str, list[tuple[str, object]]] = {
     "HEX_ENCODE": [("hex_encode(to_binary('0aff', 'HEX'))", "0AFF"), ("hex_encode(null)", None)],
     "HEX_DECODE_STRING": [("hex_decode_string('48454C4C4F')", "HELLO")],
     "ABS": [("abs(-3)", 3), ("abs(null)", None)],
-    # The same moment in UTC, without a zone, whatever the session's own zone is.
+    # The same time in UTC, without a zone, whatever the session's own zone is.
     "SYSDATE": [
         (
             "abs(datediff('second', sysdate(), "

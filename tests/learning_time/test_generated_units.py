@@ -1,7 +1,7 @@
 """What holds for every learner and course run, over hundreds of them in one build.
 
 Units do not influence each other, so each has its variants beside it: shuffled, with copies, with
-one more event, shifted, renamed, among noise. One build answers all.
+one more event, shifted, renamed, among noise. One build serves all.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Case:
     variants: Mapping[int, Unit]
 
     @property
-    def moments(self) -> tuple[int, ...]:
-        return self.variants[BASE].moments
+    def times(self) -> tuple[int, ...]:
+        return self.variants[BASE].times
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ def make_cases(rng: random.Random) -> Iterator[Case]:
             variants[variant] = base.renamed(base.user_id + variant)
         inside = [
             before + rng.randrange(1, gap)
-            for before, gap in zip(base.moments, gaps_of(base.moments), strict=False)
+            for before, gap in zip(base.times, gaps_of(base.times), strict=False)
             if 1 < gap <= TIMEOUT
         ]
         if inside:
             more = rng.choice(inside)
-            variants[INSIDE] = base.renamed(base.user_id + INSIDE, *base.moments, more)
-        anywhere = rng.choice(base.moments) + rng.choice(GAPS) * rng.choice((-1, 1)) + 7
-        variants[ADDED] = base.renamed(base.user_id + ADDED, *base.moments, anywhere)
+            variants[INSIDE] = base.renamed(base.user_id + INSIDE, *base.times, more)
+        anywhere = rng.choice(base.times) + rng.choice(GAPS) * rng.choice((-1, 1)) + 7
+        variants[ADDED] = base.renamed(base.user_id + ADDED, *base.times, anywhere)
         variants[LATER] = base.shifted(base.user_id + LATER, 7 * DAY)
         variants[SHIFTED] = base.shifted(base.user_id + SHIFTED, SHIFT)
         variants[ELSEWHERE] = Unit(base.user_id + NOISY, (0, TIMEOUT), OTHER_RUN)
@@ -174,15 +174,15 @@ def test_one_more_event_never_lowers_a_total_or_a_day(world: World) -> None:
 
 def test_a_total_lies_between_nothing_and_first_to_last_event(world: World) -> None:
     for one in world.units:
-        assert 0 <= total(world.days[one.key]) <= one.moments[-1] - one.moments[0]
+        assert 0 <= total(world.days[one.key]) <= one.times[-1] - one.times[0]
 
 
 def test_a_total_is_the_sum_of_its_sessions(world: World) -> None:
     for one in world.units:
-        expected = model_sessions(one.moments)
+        expected = model_sessions(one.times)
         assert total(world.days[one.key]) == sum(last - first for first, last in expected)
         assert sessions(world.days[one.key]) == len(expected)
-        assert len(expected) == 1 + sum(gap > TIMEOUT for gap in gaps_of(one.moments))
+        assert len(expected) == 1 + sum(gap > TIMEOUT for gap in gaps_of(one.times))
 
 
 def test_days_add_up_to_the_total_and_are_rounded_once(world: World) -> None:
@@ -196,7 +196,7 @@ def test_days_add_up_to_the_total_and_are_rounded_once(world: World) -> None:
         assert seconds == (int(row["microseconds"]) + SECOND // 2) // SECOND
         rounded.setdefault((int(row["user_id"]), row["courserun_key"]), []).append(seconds)
     for one in world.units:
-        exact = model_total(one.moments)
+        exact = model_total(one.times)
         assert total(world.days[one.key]) == exact
         assert abs(sum(rounded[one.key]) * SECOND - exact) <= len(rounded[one.key]) * SECOND // 2
 
@@ -245,7 +245,7 @@ def test_a_longer_timeout_never_lowers_a_total(world: World) -> None:
     for seconds in (60, 1_799, 1_800, 10_800):
         world.models.run("--full-refresh", session_timeout_seconds=seconds)
         found = {key: total(days) for key, days in world.models.days().items()}
-        assert found == {one.key: model_total(one.moments, seconds * SECOND) for one in world.units}
+        assert found == {one.key: model_total(one.times, seconds * SECOND) for one in world.units}
         assert all(found[key] >= lower for key, lower in before.items())
         before = found
 
@@ -254,7 +254,7 @@ def test_a_capped_gap_counts_one_timeout(world: World) -> None:
     world.models.run("--full-refresh", long_gap_rule="cap")
     capped = {key: total(days) for key, days in world.models.days().items()}
     for one in world.units:
-        assert capped[one.key] == sum(min(gap, TIMEOUT) for gap in gaps_of(one.moments))
+        assert capped[one.key] == sum(min(gap, TIMEOUT) for gap in gaps_of(one.times))
 
 
 def test_another_timezone_moves_dates_and_keeps_durations(world: World) -> None:

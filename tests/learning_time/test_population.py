@@ -123,7 +123,7 @@ def test_further_records_of_a_pair_multiply_nothing(built: Models) -> None:
     assert rows == sorted([*expected, (TWO_ENTERPRISES, SECOND_UUID, SECONDS)])
 
 
-def test_a_completion_needs_consent_and_carries_the_time_to_the_pass(built: Models) -> None:
+def test_a_completion_needs_consent_and_carries_the_time_to_the_completion(built: Models) -> None:
     rows = built.warehouse.rows("select * from analytics.marts.completion_learning_time")
     found = [
         (one["user_id"], one["learning_time_seconds"])

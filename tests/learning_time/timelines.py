@@ -30,7 +30,7 @@ class Unit:
     """Events of one learner in one course run."""
 
     user_id: int
-    moments: tuple[int, ...]
+    times: tuple[int, ...]
     """Microseconds after ``MIDNIGHT``, ascending; one event for each."""
     run: str = RUN
 
@@ -38,18 +38,18 @@ class Unit:
     def key(self) -> tuple[int, str]:
         return self.user_id, self.run
 
-    def renamed(self, user_id: int, *moments: int) -> Unit:
-        """The same learner under another id, with other moments where they are given."""
-        return replace(self, user_id=user_id, moments=tuple(sorted(moments or self.moments)))
+    def renamed(self, user_id: int, *times: int) -> Unit:
+        """The same learner under another id, with other times where they are given."""
+        return replace(self, user_id=user_id, times=tuple(sorted(times or self.times)))
 
     def shifted(self, user_id: int, by: int) -> Unit:
-        return self.renamed(user_id, *(moment + by for moment in self.moments))
+        return self.renamed(user_id, *(time + by for time in self.times))
 
     def events(self) -> list[Event]:
         """As the reference takes them."""
         return [
-            Event(self.user_id, self.run, at(moment), name_of(index), payload_of(index))
-            for index, moment in enumerate(self.moments)
+            Event(self.user_id, self.run, at(time), name_of(index), payload_of(index))
+            for index, time in enumerate(self.times)
         ]
 
     def lines(self, **changes: object) -> list[str]:
@@ -58,11 +58,11 @@ class Unit:
         return [
             line(
                 self.user_id,
-                at(moment).isoformat(timespec="microseconds"),
+                at(time).isoformat(timespec="microseconds"),
                 name_of(index),
                 **{"event": payload_of(index), "context": context, **changes},
             )
-            for index, moment in enumerate(self.moments)
+            for index, time in enumerate(self.times)
         ]
 
 
@@ -71,9 +71,9 @@ def unit(user_id: int, start: int, gaps: Sequence[int]) -> Unit:
     return Unit(user_id, tuple(accumulate(gaps, initial=start)))
 
 
-def at(moment: int) -> datetime:
+def at(time: int) -> datetime:
     """Aware, UTC."""
-    return MIDNIGHT + timedelta(microseconds=moment)
+    return MIDNIGHT + timedelta(microseconds=time)
 
 
 def name_of(index: int) -> str:
@@ -84,21 +84,21 @@ def payload_of(index: int) -> str:
     return f'{{"n": {index}}}'
 
 
-def model_total(moments: Sequence[int], timeout: int = TIMEOUT) -> int:
+def model_total(times: Sequence[int], timeout: int = TIMEOUT) -> int:
     """Learning time in microseconds, straight from the definition."""
-    return sum(gap for gap in gaps_of(moments) if gap <= timeout)
+    return sum(gap for gap in gaps_of(times) if gap <= timeout)
 
 
-def model_sessions(moments: Sequence[int], timeout: int = TIMEOUT) -> list[tuple[int, int]]:
-    """First and last moment of each session."""
+def model_sessions(times: Sequence[int], timeout: int = TIMEOUT) -> list[tuple[int, int]]:
+    """First and last time of each session."""
     found: list[tuple[int, int]] = []
-    for moment in sorted(moments):
-        if found and moment - found[-1][1] <= timeout:
-            found[-1] = found[-1][0], moment
+    for time in sorted(times):
+        if found and time - found[-1][1] <= timeout:
+            found[-1] = found[-1][0], time
         else:
-            found.append((moment, moment))
+            found.append((time, time))
     return found
 
 
-def gaps_of(moments: Sequence[int]) -> list[int]:
-    return [after - before for before, after in pairwise(sorted(moments))]
+def gaps_of(times: Sequence[int]) -> list[int]:
+    return [after - before for before, after in pairwise(sorted(times))]

@@ -98,7 +98,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{UNITS}::test_a_total_is_the_sum_of_its_sessions",
     ),
     one(
-        "neighbours in the order of content, not of time",
+        "neighbors in the order of content, not of time",
         GAPS,
         "'partition by user_id, courserun_key order by event_at, event_key'",
         "'partition by user_id, courserun_key order by event_key, event_at'",
@@ -228,7 +228,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{POPULATION}::test_a_row_needs_an_enterprise_an_enrollment_record_and_no_role",
     ),
     one(
-        "a role for the whole organisation is overlooked",
+        "a role for the whole organization is overlooked",
         f"{MODELS}/intermediate/completions/int_course_team.sql",
         "    where roles.courserun_key is null\n",
         "    where roles.courserun_key is null and 1 = 0\n",
@@ -239,10 +239,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         COMPLETIONS,
         "            when not is_consent_granted then 'consent_missing'\n",
         "",
-        f"{POPULATION}::test_a_completion_needs_consent_and_carries_the_time_to_the_pass",
+        f"{POPULATION}::test_a_completion_needs_consent_and_carries_the_time_to_the_completion",
     ),
     one(
-        "time after the pass counts",
+        "time after the completion counts",
         TO_COMPLETION,
         "        least(counted_until, passed_at) as piece_until",
         "        counted_until as piece_until",

@@ -40,7 +40,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (
         "assert_completion_time_lies_between_days",
         "learning_time_seconds = seconds_ever → GTE",
-    ): "more than there ever was is more than up to the day of passing",
+    ): "more than there ever was is more than up to the day of completion",
     (
         "assert_few_webhooks_are_given_up",
         "state = 'dead' → LTE",

@@ -81,7 +81,7 @@ def days(
     }
 
 
-def seconds_to_pass(
+def seconds_to_completion(
     events: Iterable[Event],
     passed_at: datetime,
     *,
@@ -91,7 +91,7 @@ def seconds_to_pass(
 ) -> int:
     """Whole seconds of one learner in one course run up to ``passed_at``.
 
-    The gap that is open at that moment counts up to it, provided that it counts at all.
+    The gap that is open at that time counts up to it, provided that it counts at all.
     """
     total: dict[date, timedelta] = {}
     for timeline in _timelines(events).values():

@@ -83,7 +83,7 @@ def each_row(
 
 
 def grain(relation: str, **key: object) -> Proof:
-    """Proof of ``unique_grain``: rows may share every column of the key but one; none is NULL."""
+    """Proof of a key: rows may share every column of it but one; none is NULL."""
     return Proof(
         {relation: [key]},
         passes={

@@ -1,7 +1,7 @@
 {#
     Every value that is there can be read, every deletion mark is known, and the newest row of each
-    key can be told. It stops with the column's name in its message: the rows of a failed test reach
-    nobody who is told of it. `dbt show` with the test's name gives the counts.
+    key is known. It stops with the column's name in its message: the rows of a failed test reach
+    nobody who gets the alert. `dbt show` with the test's name gives the counts.
 #}
 {% test replica_is_readable(model, table) %}
     {%- set spec = replica_tables()[table] -%}

@@ -1,6 +1,6 @@
 {#
-    Learning time up to the pass is at least that of the days before and at most that with the
-    whole day of the pass, and all of it when nothing came after the pass: the marts tell one story.
+    Learning time up to the completion is at least that of the days before and at most that with the
+    whole day of it, and all of it when nothing came after it: the marts agree.
 #}
 {{ config(meta={'dagster': {'ref': {'name': 'completion_learning_time'}}}) }}
 
@@ -9,7 +9,7 @@ with
 completions as (
     select
         *,
-        {{ local_date('passed_at') }} as pass_date
+        {{ local_date('passed_at') }} as completion_date
     from {{ ref('completion_learning_time') }}
 ),
 
@@ -26,16 +26,16 @@ bounds as (
         completions.learning_time_seconds,
         completions.event_count,
         sum(
-            iff(daily.activity_date < completions.pass_date, daily.learning_time_seconds, 0)
+            iff(daily.activity_date < completions.completion_date, daily.learning_time_seconds, 0)
         ) as seconds_before,
         sum(
-            iff(daily.activity_date <= completions.pass_date, daily.learning_time_seconds, 0)
+            iff(daily.activity_date <= completions.completion_date, daily.learning_time_seconds, 0)
         ) as seconds_through,
         sum(
-            iff(daily.activity_date < completions.pass_date, daily.event_count, 0)
+            iff(daily.activity_date < completions.completion_date, daily.event_count, 0)
         ) as events_before,
         sum(
-            iff(daily.activity_date <= completions.pass_date, daily.event_count, 0)
+            iff(daily.activity_date <= completions.completion_date, daily.event_count, 0)
         ) as events_through,
         coalesce(sum(daily.learning_time_seconds), 0) as seconds_ever,
         max(daily.last_activity_at) as last_activity_at

@@ -1,6 +1,6 @@
 {#
     Minutes for which an endpoint that takes requests has had due webhooks without an attempt. A
-    long queue is no fault as long as it moves, and an endpoint that rests is told of elsewhere.
+    long queue is no error as long as it moves, and an open circuit breaker is reported elsewhere.
     The worst comes first, because dbt reads no more than `limit` rows.
 #}
 {{ config(

@@ -1,7 +1,7 @@
 {#
     Share of quarantined lines, in thousandths, on the worst recent day of load. A few bad lines
     are normal; a fifth of them means a changed log format or a broken loader, and then the marts
-    keep their last good state. Mend the loader, or raise `quarantine_error_share` for one run.
+    keep their last good state. Fix the loader, or raise `quarantine_error_share` for one run.
 #}
 {{ config(
     fail_calc='coalesce(max(quarantined_per_thousand), 0)',

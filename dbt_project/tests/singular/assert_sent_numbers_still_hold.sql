@@ -36,7 +36,7 @@ compared as (
             sent.enterprise_customer_uuid = learning_time.enterprise_customer_uuid
             and sent.user_id = learning_time.user_id
             and sent.courserun_key = learning_time.courserun_key
-            -- A course run that was passed anew counts up to another moment.
+            -- A course run that was passed anew counts up to another time.
             and sent.occurred_at = learning_time.passed_at
 ),
 

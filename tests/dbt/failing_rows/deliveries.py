@@ -124,7 +124,7 @@ PROOFS: dict[str, Proof] = {
             "off in the LMS": {"failing_since": ago(days=3), "is_active": False},
         },
         warns={
-            "a moment more": {"failing_since": ago(hours=24, microseconds=1)},
+            "a microsecond more": {"failing_since": ago(hours=24, microseconds=1)},
             "nobody knows whether it is off in the LMS": {
                 "failing_since": ago(days=3),
                 "is_active": None,
@@ -301,7 +301,7 @@ PROOFS: dict[str, Proof] = {
             },
         },
         warns={
-            "a moment more": {"recorded_at": ago(hours=24, microseconds=1)},
+            "a microsecond more": {"recorded_at": ago(hours=24, microseconds=1)},
             "no reason": {"recorded_at": ago(days=9), "state_reason": None},
         },
     ),

@@ -446,7 +446,7 @@ PROOFS: dict[str, Proof] = {
             "something before": {"enterprise_customer_uuid": f"0{ENTERPRISE_UUID}"},
         },
     ),
-    # 60 s and 3 events before the day of passing, 160 s and 7 events with it.
+    # 60 s and 3 events before the day of completion, 160 s and 7 events with it.
     "assert_completion_time_lies_between_days": Proof(
         {
             "completion_learning_time": [COMPLETION],
@@ -463,10 +463,10 @@ PROOFS: dict[str, Proof] = {
                     {**COMPLETION, "learning_time_seconds": 160, "event_count": 7}
                 ]
             },
-            "a day after the pass": {
+            "a day after the completion": {
                 "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER]
             },
-            "all of it, and the last event at the pass": {
+            "all of it, and the last event at the completion": {
                 "completion_learning_time": [{**COMPLETION, "learning_time_seconds": 160}],
                 "int_learning_time_daily": [
                     EARLIER,
@@ -474,7 +474,7 @@ PROOFS: dict[str, Proof] = {
                     {**ON_THE_DAY, "last_activity_at": PASSED},
                 ],
             },
-            "the last event a moment after the pass": {
+            "the last event a microsecond after the completion": {
                 "int_learning_time_daily": [
                     EARLIER,
                     BEFORE,
@@ -528,11 +528,11 @@ PROOFS: dict[str, Proof] = {
             "more events than there are": {
                 "completion_learning_time": [{**COMPLETION, "event_count": 8}]
             },
-            "time of a day after the pass": {
+            "time of a day after the completion": {
                 "completion_learning_time": [{**COMPLETION, "learning_time_seconds": 161}],
                 "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER],
             },
-            "events of a day after the pass": {
+            "events of a day after the completion": {
                 "completion_learning_time": [{**COMPLETION, "event_count": 8}],
                 "int_learning_time_daily": [EARLIER, BEFORE, ON_THE_DAY, AFTER],
             },

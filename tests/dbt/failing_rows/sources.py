@@ -40,14 +40,14 @@ PROOFS: dict[str, Proof] = {
         "tracking_logs",
         {"loaded_at": ago(hours=6)},
         passes={"the newest counts": [{"loaded_at": ago(days=9)}, {}]},
-        warns={"a moment more": {"loaded_at": ago(hours=6, microseconds=1)}},
+        warns={"a microsecond more": {"loaded_at": ago(hours=6, microseconds=1)}},
     ),
     # Three days, counted from the newest row.
     "stg_lms__course_grades_are_being_replicated": each_row(
         "stg_lms__course_grades",
         {"modified_at": ago(hours=72)},
         passes={"the newest counts": [{"modified_at": ago(days=9)}, {}]},
-        warns={"a moment more": {"modified_at": ago(hours=72, microseconds=1)}},
+        warns={"a microsecond more": {"modified_at": ago(hours=72, microseconds=1)}},
     ),
     "learning_event_patterns_match_type_is_known": each_row(
         "learning_event_patterns",

@@ -81,7 +81,7 @@ distinct_events as (
     group by user_id, courserun_key, event_at, event_key
 ),
 
-neighbours as (
+neighbors as (
     select
         *,
         {% if is_video_measured %}
@@ -107,7 +107,7 @@ measured as (
             > {{ var('session_timeout_seconds') | int * 1000000 }},
             true
         ) as is_session_start
-    from neighbours
+    from neighbors
 ),
 
 credited as (

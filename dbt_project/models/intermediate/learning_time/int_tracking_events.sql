@@ -3,7 +3,7 @@
                 line that ties with the newest one, or one with a clock ahead would be lost.
     Lookback    batches of the last `late_arrival_days` before the newest processed one, and of
                 these only such whose number of lines has changed. A batch is one file loaded at
-                one moment. So nothing is read twice, and a batch that commits late is found. A
+                one time. So nothing is read twice, and a batch that commits late is found. A
                 line may hold several records; lines are counted by the first of each.
     Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once, and without
                 it this model stops; so does the deletion of raw lines (docs/learning-time.md). The

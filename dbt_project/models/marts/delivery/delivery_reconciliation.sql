@@ -38,7 +38,7 @@ matched as (
     select
         coalesce(known.enterprise_customer_uuid, completions.enterprise_customer_uuid)
             as enterprise_customer_uuid,
-        -- The recorded moment wins: a grade that was reset and passed again keeps its first day.
+        -- The recorded time wins: a grade that was reset and passed again keeps its first day.
         coalesce(known.occurred_at, completions.passed_at)::date as passed_date,
         coalesce(known.delivered, 0) as delivered,
         coalesce(known.awaiting, 0) as awaiting,

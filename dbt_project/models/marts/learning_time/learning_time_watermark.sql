@@ -1,5 +1,5 @@
 {#
-    How far learning time can be trusted: the newest moment at which the log was still being
+    How far learning time can be trusted: the newest time at which the log was still being
     written, as far as it is loaded and computed, less a delay.
 
     A line proves that the log reached its own time, but no later than its load: the earlier of

@@ -7,7 +7,7 @@ final as (
         id as course_access_role_id,
         user_id,
         role,
-        -- Empty means every course run of the organisation, or every organisation.
+        -- Empty means every course run of the organization, or every organization.
         nullif(lower(trim(org)), '') as organization,
         nullif(trim(course_id), '') as courserun_key,
         is_doubtful

@@ -113,7 +113,7 @@ extracted as (
     from opened
 ),
 
--- What tells nothing of learner and course run may hold them as text.
+-- A context without a learner and course run may be written as text.
 contexts as (
     select
         *,

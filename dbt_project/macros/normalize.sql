@@ -12,7 +12,7 @@
     end
 {%- endmacro %}
 
-{# Organisation of a course run key, new style (course-v1:Org+Course+Run) or old (Org/Course/Run). #}
+{# Organization of a course run key, new style (course-v1:Org+Course+Run) or old (Org/Course/Run). #}
 {% macro courserun_organization(courserun_key) -%}
     split_part(split_part(replace({{ courserun_key }}, '/', '+'), ':', -1), '+', 1)
 {%- endmacro %}

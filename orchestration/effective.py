@@ -89,7 +89,7 @@ def shown(name: str, value: Any) -> str:
         case "enterprise_allowlist", []:
             return "all customers"
         case "activated_at", "":
-            return "moment of the first run"
+            return "time of the first run"
         case "rollout_percentage", int():
             return "everybody" if value == EVERYBODY_PERCENTAGE else f"{value} %"
         case _, str():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,9 +16,6 @@ from sync.errors import ConfigurationError
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-RequestedBy = Annotated[
-    str | None, typer.Option(help="Who asks, for the audit; the user of this shell if unset.")
-]
 
 # No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
 out = Console(highlight=False, emoji=False)
@@ -51,28 +47,6 @@ def embedded_settings() -> EmbeddedWarehouse:
     return settings
 
 
-def utc_now() -> datetime:
-    """This machine's time, naive, in UTC: good for a signature, not for a lease."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def moment(option: str, text: str | None) -> datetime | None:
-    """An ISO 8601 moment as naive UTC; one without a zone is UTC.
-
-    Raises:
-        ConfigurationError: the text is no such moment; names the option.
-    """
-    if text is None or text == "":
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"{option} is {text!r}; it must look like 2026-11-24T00:00:00Z"
-        ) from error
-
-
 def user_name() -> str:
     """Who runs this command, for the audit."""
     try:
@@ -87,27 +61,15 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(json.dumps(document, indent=2, default=str))
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table, or the words that there is nothing."""
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A table, where there are rows. Ids stay whole, so that they can be copied."""
     if not rows:
-        out.print("no rows")
         return
     table = Table(box=None)
     for name in rows[0]:
         table.add_column(name, no_wrap=name == "webhook_id", overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else plain(value) for value in row.values()))
-    out.print(table)
-    out.print(f"{len(rows)} rows")
-
-
-def print_sample(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Columns that stay whole, for ids are copied; a course run is cut where room is short."""
-    table = Table(box=None)
-    for name in names:
-        table.add_column(name, no_wrap=name != "course run", overflow="ellipsis")
-    for row in rows:
-        table.add_row(*(plain(value) for value in row))
     out.print(table)
 
 

@@ -1,10 +1,9 @@
-"""``status`` and ``preview``: look, and change nothing."""
+"""``status`` and ``preview``: they change nothing."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,11 +12,10 @@ from rich.table import Table
 
 from sync.cli.common import (
     Json,
-    moment,
     out,
     plain,
     print_json,
-    print_sample,
+    print_table,
     ready_settings,
 )
 from sync.warehouse import open_warehouse
@@ -54,7 +52,7 @@ def _print_work(found: Status) -> None:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():
         out.print(f"held, {reason}: {count:,}")
-    for endpoint_id, why in found.endpoints_resting.items():
+    for endpoint_id, why in found.endpoints_blocked.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
     for journal in found.foreign_journals:
         out.print(f"journal left alone: {plain(journal)}")
@@ -83,14 +81,14 @@ def preview(
         str | None,
         typer.Option(
             envvar="WEBHOOKS_ACTIVATED_AT",
-            help="Before the first run only: completions before this moment would not be sent.",
+            help="Before the first run only: completions before this time would not be sent.",
         ),
     ] = None,
     mass_send_limit: Annotated[
         int, typer.Option(min=1, help="More new completions than this are not recorded.")
     ] = 5_000,
     enrollments: Annotated[
-        bool, typer.Option("--enrollments", help="Look for new enrollments, too.")
+        bool, typer.Option("--enrollments", help="Detect new enrollments too.")
     ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Webhooks to list; all are counted.")] = 20,
     bodies: Annotated[
@@ -104,10 +102,11 @@ def preview(
     from sync.delivery.tools import sending_tools
     from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
     from sync.domain.rollout import enterprise_uuids
+    from sync.operations.environment import as_activation
     from sync.operations.preview import preview as decide
 
     settings = ready_settings()
-    since = moment("--activated-at", activated_at)
+    since = as_activation(activated_at, setting="--activated-at") if activated_at else None
     flag = flag_settings(os.environ)
     flag = replace(
         flag,
@@ -150,17 +149,14 @@ def _print_preview(found: Preview, *, limit: int, with_bodies: bool, flag: FlagS
     if found.before_activation:
         out.print(f"from before the activation, never to be sent: {found.before_activation:,}")
     if not found.is_activated:
-        out.print("not activated yet: the next run decides for ever which completions are old")
+        out.print("not activated yet: the next run decides for good which completions are old")
     if found.guard is not None:
         out.print(found.guard)
     for problem, count in sorted(found.problems.items()):
         out.print(f"{count:,} × {plain(problem)}")
     shown = found.planned[:limit]
-    if not shown:
-        return
-    names = "webhook id, from, verdict, why, endpoint, format, seconds, course run"
-    print_sample(names.split(", "), (_cells(one) for one in shown))
-    if len(found.planned) > len(shown):
+    print_table([_row(one) for one in shown])
+    if shown and len(found.planned) > len(shown):
         out.print(f"{len(found.planned) - len(shown):,} more; --limit shows them")
     if with_bodies:
         for one in shown:
@@ -168,14 +164,14 @@ def _print_preview(found: Preview, *, limit: int, with_bodies: bool, flag: FlagS
                 out.print(plain(f"{one.webhook_id}  {json.dumps(json.loads(one.body))}"))
 
 
-def _cells(one: Planned) -> Sequence[object]:
-    return (
-        one.webhook_id,
-        "replay" if one.is_replay else one.origin,
-        one.verdict,
-        one.reason or one.enrichment_outcome or "",
-        "" if one.endpoint_id is None else one.endpoint_id,
-        one.payload_format or "",
-        "" if one.learning_time_seconds is None else one.learning_time_seconds,
-        one.courserun_key,
-    )
+def _row(one: Planned) -> dict[str, object]:
+    return {
+        "webhook_id": one.webhook_id,
+        "from": "replay" if one.is_replay else one.origin,
+        "verdict": one.verdict,
+        "why": one.reason or one.enrichment_outcome,
+        "endpoint": one.endpoint_id,
+        "format": one.payload_format,
+        "seconds": one.learning_time_seconds,
+        "course_run": one.courserun_key,
+    }

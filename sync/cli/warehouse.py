@@ -11,19 +11,19 @@ from sync.cli.common import (
     embedded_settings,
     out,
     print_json,
-    print_rows,
+    print_table,
     ready_settings,
 )
 from sync.warehouse import open_warehouse
 
 warehouse_app = typer.Typer(
     no_args_is_help=True,
-    help="The embedded warehouse of this machine; sql works on Snowflake, too.",
+    help="The embedded warehouse of this machine; sql works on Snowflake too.",
 )
 
 
 @warehouse_app.command()
-def start() -> None:
+def start(as_json: Json = False) -> None:
     """Start the embedded warehouse in the background, or find it running."""
     from sync.ledger.tables import ensure_ledger
     from sync.local.embedded.lifecycle import ensure_running
@@ -34,16 +34,22 @@ def start() -> None:
     with open_warehouse(settings, purpose="start") as warehouse:
         ensure_ledger(warehouse)
         create_raw_tables(warehouse)
-    out.print(f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}")
+    if as_json:
+        print_json({"running": True, "port": settings.port, "files": str(running.directory)})
+    else:
+        out.print(f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}")
 
 
 @warehouse_app.command()
-def stop() -> None:
+def stop(as_json: Json = False) -> None:
     """Stop the embedded warehouse. Its files stay."""
     from sync.local.embedded.lifecycle import stop as stop_server
 
     stopped = stop_server(embedded_settings())
-    out.print("stopped" if stopped else "no embedded warehouse of this directory is running")
+    if as_json:
+        print_json({"running": False, "stopped": stopped})
+    else:
+        out.print("stopped" if stopped else "no embedded warehouse of this directory is running")
 
 
 @warehouse_app.command()
@@ -83,4 +89,5 @@ def sql(
     if as_json:
         print_json({"rows": rows})
         return
-    print_rows(rows)
+    print_table(rows)
+    out.print(f"{len(rows)} rows" if rows else "no rows")

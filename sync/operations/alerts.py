@@ -1,8 +1,8 @@
-"""Tell people: one POST to a URL of theirs, or a call of a function of theirs.
+"""Alert people: one POST to a URL of theirs, or a call of a function of theirs.
 
 The POST has the form that Slack, Mattermost and Teams take. The function is for anything else:
 mail, a pager, another body. A team may have a URL of its own; what concerns no team that has one
-goes to the URL of all.
+goes to the common URL.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def send_alert(
 ) -> str:
     """Send ``{"text": text}`` to the teams it concerns and call ``LTW_ALERT_HOOK`` with the text.
 
-    A team is told at its own URL, or at ``LTW_ALERT_URL`` where it has none; so is everybody when
-    ``teams`` is empty. No URL gets a text twice.
+    A team is alerted at its own URL, or at ``LTW_ALERT_URL`` where it has none or ``teams`` is
+    empty. No URL gets a text twice.
 
-    What became of it, fit for a log. Never raises: an alert that fails must not hide what it is
-    about.
+    Returns what became of it, fit for a log. Never raises: an alert that fails must not hide what
+    it is about.
     """
     own = [team_setting(one) for one in sorted(teams)]
     settings = [one if environ.get(one) else URL_SETTING for one in own] or [URL_SETTING]
@@ -85,7 +85,7 @@ def _call(text: str, hook: str) -> str:
     module, _, function = hook.partition(":")
     try:
         getattr(importlib.import_module(module), function)(text)
-    # The function is not ours, and whatever it raises must not hide the failure it is told of.
+    # The function is not ours, and whatever it raises must not hide the failure itself.
     except Exception as error:
         return f"{HOOK_SETTING} {hook!r} failed with {type(error).__name__}"
     return f"{HOOK_SETTING} called"

@@ -1,11 +1,11 @@
-"""Is there anything to do? Asked every half minute, so the answer must cost nothing when it is no.
+"""Is there anything to do? Asked every 30 seconds, so a no must cost nothing.
 
-On Snowflake the question goes to metadata alone, so a suspended warehouse stays suspended. Only
-when the ledger itself has changed is it read, once, for the moment when the next row comes due.
+On Snowflake only metadata is read, so a suspended warehouse stays suspended. The ledger itself is
+read only after it has changed, once, for the time when the next row comes due.
 
-News is used up by a run that has looked at it and done all of its work, and by nothing else: a run
-may be canceled, dry, deleted, or leave the recording to another. So it is compared with what such
-a run noted that it had seen, never with what the last look saw.
+A change is handled by a run that has seen it and done all of its work, and by nothing else: a run
+may be canceled, dry, deleted, or leave the recording to another. So the sources are compared with
+what such a run noted that it had seen, never with what the last poll saw.
 """
 
 from __future__ import annotations
@@ -34,44 +34,45 @@ SOURCES: Sequence[tuple[RawSchema, str, str]] = (
     ("enterprise", "channel_integration_enterprisewebhookconfiguration", "modified"),
 )
 """Replicas whose change can make a completion new or an endpoint usable, with the column of
-their newest moment.
+their newest time.
 """
 MART = ("completion_learning_time", "computed_through")
 """Its change can end the wait of a completion."""
 REPEAT_AFTER = timedelta(minutes=5)
-"""After a run that failed or changed nothing: as often as the schedule, and not twice a minute."""
+"""After a run that failed or changed nothing: as often as the schedule, not twice a minute."""
 SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
-"""A table of the operator; its change can make an endpoint usable."""
+"""A table that the operator writes; its change can make an endpoint usable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the last look saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
+    """What the last poll saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
 
-    A cursor that another version of this code wrote says nothing, or nothing of ``tables``.
+    A cursor without all of these fields but ``tables`` is from another version of this code and is
+    ignored.
     """
 
     sources: str
-    """As ``sources_token`` has it; empty when the sources could not be asked."""
+    """As ``sources_token`` has it; empty when the sources could not be read."""
     ledger: str
     """Opaque: differs when the outbox has changed."""
     due_at: str | None
     """When the next outbox row comes due, ISO 8601 in UTC."""
     max_wait_seconds: int
-    """``due_at`` goes by it; another setting moves it."""
+    """``due_at`` depends on it."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """``schema/table`` of each source to a token that differs when the table has changed."""
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
-        """A cursor of another form, or none, is like having seen nothing."""
+        """Without a cursor, or with one of another version, nothing has been seen."""
         try:
             return cls(**json.loads(cursor or "{}"))
         except (TypeError, ValueError):
             return NOTHING_SEEN
 
     def cursor(self) -> str:
-        """The text to keep."""
+        """As text."""
         return json.dumps(asdict(self))
 
 
@@ -79,22 +80,22 @@ NOTHING_SEEN = Seen(sources="", ledger="", due_at=None, max_wait_seconds=0)
 
 
 @dataclass(frozen=True)
-class Look:
+class Poll:
     """What there is to do now, and what to remember."""
 
     seen: Seen
     due: str | None = None
-    """Why a run is wanted whatever the sources say; None when nothing is due."""
+    """Why a run is needed whether or not a source has changed; None when nothing is due."""
     problem: StatementFailed | None = None
-    """Why the sources could not be asked."""
+    """Why the sources could not be read."""
 
 
-def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedelta) -> Look:
-    """Ask for tokens, and for what is due. One statement when nothing has changed, two otherwise.
+def poll(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedelta) -> Poll:
+    """Read tokens, and what is due. One statement when nothing has changed, two otherwise.
 
     ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
-    off. ``now`` is naive UTC. Sources that cannot be asked stop no retry: then only the ledger is
-    looked at.
+    off. ``now`` is naive UTC. Sources that cannot be read stop no retry: then only the ledger is
+    read.
 
     Raises:
         StatementFailed: the ledger does not exist or may not be read.
@@ -115,15 +116,15 @@ def look(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedel
         sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds, tables=tables
     )
     if due_at is not None and datetime.fromisoformat(due_at) <= now:
-        return Look(seen, f"a webhook came due at {due_at} UTC", problem)
-    return Look(seen, problem=problem)
+        return Poll(seen, f"a webhook came due at {due_at} UTC", problem)
+    return Poll(seen, problem=problem)
 
 
 def sources_token(warehouse: Warehouse) -> str:
     """What a run sees of replicas and marts: opaque, differs when one of them has changed.
 
-    To be asked before the run looks at them: what changes later is news. It holds the name of the
-    warehouse, so that the token of a staging copy says nothing about production.
+    To be read before the run reads them: what changes later is a new change. It holds the name of
+    the warehouse, so that the token of a staging copy never stands for production.
 
     Raises:
         StatementFailed: a source does not exist or may not be read.
@@ -133,7 +134,7 @@ def sources_token(warehouse: Warehouse) -> str:
 
 @dataclass(frozen=True)
 class LastRun:
-    """The newest delivery run that is not active any more; dry ones of people do not count."""
+    """The newest delivery run that has ended; dry runs that people start do not count."""
 
     run_id: str
     ended_at: datetime
@@ -141,13 +142,13 @@ class LastRun:
     has_failed: bool
     """It failed, was canceled, or never started."""
     left_until: datetime | None = None
-    """It left events to another run or to a person: when to look again, naive UTC."""
+    """It left events to another run or to a person: when to try again, naive UTC."""
     saw: str | None = None
     """The ``sources_token`` that it noted."""
 
 
 @dataclass(frozen=True)
-class Wake:
+class Start:
     """Start a run. The key is the same for as long as nothing changes and no run ends or hangs."""
 
     reason: str
@@ -156,7 +157,7 @@ class Wake:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Skip:
     """Start none, and remember ``seen``."""
 
     reason: str
@@ -165,48 +166,48 @@ class Rest:
 
 def decide(
     before: Seen,
-    found: Look,
+    found: Poll,
     *,
-    is_used_up: bool,
+    is_handled: bool,
     last: LastRun | None,
     now: datetime,
     stuck: str | None = None,
-) -> Wake | Rest:
-    """Whether to start a run. A run that failed, or brought nothing on, is repeated after a while.
+) -> Start | Skip:
+    """Whether to start a run. A run that failed, or achieved nothing, is repeated after a while.
 
-    ``is_used_up``: a run has noted these very sources, and that it did all of its work. ``stuck``
-    is the newest run that has been at work for too long to be waited for.
+    ``is_handled``: a run has noted these very sources, and that it did all of its work. ``stuck``
+    is the newest run that has been running for too long to be waited for.
     """
     if last is None and found.problem is not None:
-        return Rest(f"not set up yet: {found.problem}", found.seen)
+        return Skip(f"not set up yet: {found.problem}", found.seen)
     has_failed = last is not None and last.has_failed
     has_left = last is not None and last.left_until is not None
     is_again = has_failed or found.seen == before
     soonest = now if last is None else last.ended_at + REPEAT_AFTER
-    # What was left waits for its time; what is new since then does not.
+    # What was left waits until it can be done; what has changed since then does not.
     waits = last.left_until if last is not None and last.saw == found.seen.sources else None
     wanted = []
     if found.due is not None:
         wanted.append((found.due, soonest if is_again else now))
-    if not is_used_up or has_failed or has_left:
-        reason = _reason(before, found, is_used_up=is_used_up, has_failed=has_failed)
+    if not is_handled or has_failed or has_left:
+        reason = _reason(before, found, is_handled=is_handled, has_failed=has_failed)
         wanted.append((reason, waits or (soonest if is_again else now)))
     if not wanted:
-        return Rest(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
+        return Skip(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
     reason, at = min(wanted, key=lambda one: one[1])
     if at > now:
-        return Rest(f"{reason}, and a run has just been; again after {at} UTC", found.seen)
+        return Skip(f"{reason}, and a run has just ended; again after {at} UTC", found.seen)
     # Under the key of a stuck run Dagster would start none.
     text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
-    return Wake(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
+    return Start(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
 
 
-def _reason(before: Seen, found: Look, *, is_used_up: bool, has_failed: bool) -> str:
+def _reason(before: Seen, found: Poll, *, is_handled: bool, has_failed: bool) -> str:
     if found.problem is not None:
-        return f"the replicas cannot be asked ({found.problem})"
+        return f"the replicas cannot be read ({found.problem})"
     if has_failed:
         return "the last run failed"
-    if is_used_up or found.seen.sources == before.sources:
+    if is_handled or found.seen.sources == before.sources:
         return "what has changed is not detected yet"
     return "the replicas or the mart have changed"
 
@@ -243,8 +244,8 @@ def _ledger_change(warehouse: Warehouse) -> str:
 def _change(warehouse: Warehouse, table: str, column: str) -> str:
     """SQL of a text that differs when a table has changed.
 
-    Snowflake tells the commit of the last change from metadata: to be compared, not read as a
-    time. The embedded engine keeps no such metadata; there a look at the rows costs nothing.
+    Snowflake has the commit of the last change in metadata: to be compared, not read as a time. The
+    embedded engine keeps no such metadata, and a query there costs nothing.
     """
     match warehouse.settings:
         case SnowflakeWarehouse():
@@ -256,9 +257,9 @@ def _change(warehouse: Warehouse, table: str, column: str) -> str:
 def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
     """When a run will first have something to do.
 
-    A pending row waits for its lease and for its endpoint, too; a run before that would find
-    nothing. A row held for an endpoint that is on again is due at once, and one whose target was
-    refused when that is looked at again.
+    A pending row also waits for its lease and for its endpoint; a run before that would find
+    nothing. A row held for an endpoint that was enabled again is due at once, and one whose target
+    was refused when that is checked again.
     """
     rows = warehouse.rows(
         f"""

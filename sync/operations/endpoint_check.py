@@ -1,7 +1,7 @@
-"""Can webhooks reach this endpoint? One verdict each, and what to mend where they cannot.
+"""Can webhooks reach this endpoint? One verdict each, and what to fix where they cannot.
 
-The stages go from what costs nothing to a real, signed request; the first that fails names the
-verdict, since the later ones would only fail for the same reason.
+The stages go from what costs nothing to a real, signed request. The first that fails is the
+verdict, since the later ones would fail for the same reason.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource, WebhookP
 from sync.http.resolver import ResolutionFailed
 from sync.http.secrets import SecretError, SecretStore
 from sync.http.signing import SigningKey
-from sync.http.urls import InvalidTarget, parse_url
+from sync.http.urls import InvalidTarget
+from sync.operations.endpoints import host_of
 from sync.operations.test_send import Sample, send_sample
 
 LOOKUP_SECONDS = 5.0
@@ -32,7 +33,7 @@ class Stage(StrEnum):
     ADDRESS = "address"
     """The URL and every address of its name keep the rules."""
     DNS = "dns"
-    """The name has an answer."""
+    """The name resolves."""
     SIGNING_KEY = "signing_key"
     """At least one usable key is there."""
     AUTH = "auth"
@@ -42,7 +43,7 @@ class Stage(StrEnum):
     TLS = "tls"
     """The certificate is valid for the name."""
     PING = "ping"
-    """A signed test event is answered with 2xx in time."""
+    """The response to a signed test event is a 2xx in time."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Problem:
 
     stage: Stage
     what: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Check:
             "passed": list(self.passed),
             "skipped": {one.stage: one.why for one in self.skipped},
             "problem": self.problem and self.problem.what,
-            "mend": self.problem and self.problem.mend,
+            "fix": self.problem and self.problem.fix,
             "ping": self.sample and self.sample.as_dict(),
         }
 
@@ -134,7 +135,7 @@ class Checker:
             )
         except ResolutionFailed as failed:
             course.passed.append(Stage.ADDRESS)
-            return course.fail(Stage.DNS, str(failed), _dns_mend(failed.attribution))
+            return course.fail(Stage.DNS, str(failed), _dns_fix(failed.attribution))
         course.passed += [Stage.ADDRESS, Stage.DNS]
         return None
 
@@ -182,8 +183,8 @@ class Checker:
             course.skipped.append(Skipped(Stage.TLS, "a development target without TLS"))
         if failed_at is None:
             return None
-        what, mend = _explain(sample.result)
-        return course.fail(failed_at, what, mend)
+        what, fix = _explain(sample.result)
+        return course.fail(failed_at, what, fix)
 
 
 class _Course:
@@ -195,8 +196,8 @@ class _Course:
         self.skipped: list[Skipped] = []
         self.sample: Sample | None = None
 
-    def fail(self, stage: Stage, what: str, mend: str) -> Check:
-        return self.end(Problem(stage=stage, what=what, mend=mend))
+    def fail(self, stage: Stage, what: str, fix: str) -> Check:
+        return self.end(Problem(stage=stage, what=what, fix=fix))
 
     def end(self, problem: Problem | None) -> Check:
         return Check(
@@ -209,42 +210,33 @@ class _Course:
         )
 
 
-def host_of(url: str) -> str:
-    """The host of a URL for people; ``?`` where it has none that can be read."""
-    try:
-        # Any port and scheme: this is for display, and the policy judges elsewhere.
-        return parse_url(url, frozenset(), range(65_536)).host
-    except InvalidTarget:
-        return url.split("://", 1)[-1].split("/", 1)[0].split("@")[-1].split(":")[0] or "?"
-
-
 _BY_KIND: Mapping[ErrorKind, tuple[Stage, str]] = {
-    ErrorKind.DNS: (Stage.CONNECT, "let the owner of the name repair its DNS entry"),
+    ErrorKind.DNS: (Stage.CONNECT, "ask the owner of the name to repair its DNS entry"),
     ErrorKind.CONNECT: (
         Stage.CONNECT,
-        "let the receiver's operator open the port to our addresses and start the service",
+        "ask the receiver's operator to open the port to our addresses and start the service",
     ),
     ErrorKind.TLS: (
         Stage.TLS,
-        "let the receiver install a certificate for this name with its full chain",
+        "ask the receiver to install a certificate for this name with its full chain",
     ),
     ErrorKind.TIMEOUT: (
         Stage.PING,
-        "let the receiver answer before it processes, or raise webhook_timeout_seconds",
+        "ask the receiver to respond before it processes, or raise webhook_timeout_seconds",
     ),
     ErrorKind.TOO_SLOW: (
         Stage.PING,
-        "let the receiver send the whole head of its answer at once",
+        "ask the receiver to send the whole head of its response at once",
     ),
     ErrorKind.INVALID_TARGET: (Stage.CONNECT, "correct webhook_url in the LMS's configuration"),
-    ErrorKind.INTERNAL: (Stage.CONNECT, "check the network of this machine; the fault is ours"),
+    ErrorKind.INTERNAL: (Stage.CONNECT, "check the network of this machine; it is a sender error"),
 }
 _BY_STATUS: Mapping[int, str] = {
     401: "check the bearer token and that the receiver knows the signing key",
     403: "check the bearer token and that the receiver knows the signing key",
     404: "correct the path of webhook_url",
-    405: "let the receiver accept POST at this path",
-    410: "the receiver has given this URL up: get a new one",
+    405: "ask the receiver to accept POST at this path",
+    410: "the receiver no longer uses this URL: get a new one",
     429: "lower max_requests_per_minute to what the receiver takes",
 }
 
@@ -259,20 +251,20 @@ def _failed_stage(sample: Sample) -> Stage | None:
 
 def _explain(result: Response | Failure) -> tuple[str, str]:
     if isinstance(result, Failure):
-        mend = _BY_KIND.get(result.error_kind, (Stage.PING, "ask the receiver's operator"))[1]
-        return f"{result.detail} ({result.error_kind})", mend
+        fix = _BY_KIND.get(result.error_kind, (Stage.PING, "ask the receiver's operator"))[1]
+        return f"{result.detail} ({result.error_kind})", fix
     if 300 <= result.status <= 399:
         return (
-            f"the endpoint answers {result.status}; redirects are never followed",
+            f"the endpoint responds with {result.status}; redirects are never followed",
             "set webhook_url to the address that it points to",
         )
     return (
-        f"the endpoint answers {result.status}",
-        _BY_STATUS.get(result.status, "let the receiver's operator look into its log"),
+        f"the endpoint responds with {result.status}",
+        _BY_STATUS.get(result.status, "ask the receiver's operator to check its log"),
     )
 
 
-def _dns_mend(attribution: Attribution) -> str:
+def _dns_fix(attribution: Attribution) -> str:
     if attribution is Attribution.SENDER:
-        return "check the name servers of this machine; the fault is ours"
-    return "correct the host in webhook_url, or let its owner repair the DNS entry"
+        return "check the name servers of this machine; it is a sender error"
+    return "correct the host in webhook_url, or ask its owner to repair the DNS entry"

@@ -10,12 +10,17 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, create_model
 
 from sync.clock import Clock
+from sync.delivery.endpoints import load_endpoints
 from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.errors import ConfigurationError, SyncError
 from sync.ledger.tables import ENDPOINT_SETTINGS
+from sync.operations.endpoints import find_endpoint
+from sync.operations.operation import Action, CommandLine, EndpointId, Report
 from sync.warehouse import Warehouse
 
 COLUMNS = tuple(EndpointSettings.model_fields)
@@ -30,7 +35,7 @@ class SettingsContention(SyncError):
 
 
 @dataclass(frozen=True)
-class Change:
+class Changed:
     """Settings before and after; equal when nothing was written."""
 
     before: EndpointSettings
@@ -46,6 +51,58 @@ class Change:
         ]
 
 
+class _SetEndpoint(Action):
+    """Set what the LMS does not know of an endpoint. Without an option it shows the settings.
+
+    Messages that are built stay as they are.
+    """
+
+    name: ClassVar[str] = "endpoints set"
+
+    endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
+
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """The settings before and after.
+
+        Raises:
+            ConfigurationError: there is no such endpoint, or a value is not one of the setting.
+        """
+        find_endpoint(load_endpoints(warehouse), self.endpoint_id)
+        wanted = self.model_dump(exclude={"endpoint_id"})
+        made = change_settings(warehouse, self.endpoint_id, clock=clock, **wanted)
+        after = made.after.stored()
+        changes = [f"endpoint {self.endpoint_id}, {line}" for line in made.lines()]
+        return Report(
+            document={
+                "endpoint_id": self.endpoint_id,
+                "changed": made.before != made.after,
+                "before": made.before.stored(),
+                "after": after,
+            },
+            lines=changes or [f"{name}: {value}" for name, value in after.items()],
+            outcome=(
+                "the older settings stay in sync.endpoint_settings"
+                if changes
+                else f"endpoint {self.endpoint_id}: nothing was changed"
+            ),
+        )
+
+
+def _optional(name: str) -> tuple[Any, Any]:
+    """The field of a setting that may be left as it is."""
+    field = EndpointSettings.model_fields[name]
+    taken: Any = bool if field.annotation is bool else str
+    extra: Any = field.json_schema_extra
+    annotation = Annotated[taken | None, CommandLine(extra["option"])]
+    return annotation, Field(default=None, description=field.description)
+
+
+_SETTINGS: dict[str, Any] = {name: _optional(name) for name in COLUMNS}
+SetEndpoint = create_model(
+    "SetEndpoint", __base__=_SetEndpoint, __doc__=_SetEndpoint.__doc__, **_SETTINGS
+)
+
+
 def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
     """The settings that count now.
 
@@ -58,7 +115,7 @@ def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
 
 def change_settings(
     warehouse: Warehouse, endpoint_id: int, *, clock: Clock, **wanted: object
-) -> Change:
+) -> Changed:
     """Set what is given and is not None, and leave the rest; messages that are built stay.
 
     ``wanted`` has the names of ``EndpointSettings``. The caller has made sure that the endpoint
@@ -78,13 +135,13 @@ def change_settings(
         except EndpointError as error:
             raise ConfigurationError(str(error)) from None
         if after == current:
-            return Change(first, after)
+            return Changed(first, after)
         own = _add(warehouse, endpoint_id, after, clock=clock, above=known)
         found = _rows(warehouse, endpoint_id)
         seen = {row["row_id"] for row in known} | {own}
         others = [row for row in found if row["row_id"] not in seen]
         if not others and found[0]["row_id"] == own:
-            return Change(first, after)
+            return Changed(first, after)
         known, current = found, _settings(endpoint_id, (others or found)[0])
     raise SettingsContention(
         f"the settings of endpoint {endpoint_id} are being changed by others all the time; look at "

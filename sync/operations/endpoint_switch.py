@@ -1,160 +1,117 @@
-"""List endpoints, switch one off by hand, and on again once it has taken a test event."""
+"""Disable an endpoint by hand, and enable it again once it has taken a test event."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+import os
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
 
 from sync.clock import Clock
-from sync.delivery.endpoints import Endpoints, load_endpoints
-from sync.domain.circuit_breaker import Breaker, EndpointState
-from sync.domain.endpoint import Endpoint
-from sync.domain.states import State
+from sync.delivery.endpoints import load_endpoints
+from sync.delivery.tools import sending_tools
+from sync.domain.circuit_breaker import EndpointState
 from sync.errors import ConfigurationError
-from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
-from sync.operations.endpoint_check import host_of
+from sync.operations.endpoints import find_endpoint
+from sync.operations.operation import Action, EndpointId, Report
+from sync.operations.test_send import sample_report, send_test_event
 from sync.warehouse import Warehouse
 
 MAX_REASON = 64
 """Width of the ledger's column."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """One endpoint, its health and its load; moments are naive UTC."""
+class DisableEndpoint(Action):
+    """Send an endpoint nothing until it is enabled; its webhooks are held and lose no attempt."""
 
-    endpoint: Endpoint
-    state: EndpointState
-    rests: bool
-    due: int
-    """Webhooks that a run would claim now; none while it gets nothing."""
-    held: int
+    name: ClassVar[str] = "endpoints disable"
 
-    @property
-    def condition(self) -> str:
-        """One word for people."""
-        if not self.endpoint.is_active:
-            return "inactive"
-        if self.state.disabled_at is not None:
-            return "disabled"
-        if self.rests:
-            return "resting"
-        return "ready" if self.state.breaker_state is Breaker.CLOSED else "proving"
-
-    def as_dict(self) -> dict[str, object]:
-        """The same for JSON; no path of a URL, since it may hold a token."""
-        return {
-            "endpoint_id": self.endpoint.endpoint_id,
-            "enterprise_customer_uuid": self.endpoint.enterprise_customer_uuid,
-            "region": self.endpoint.region,
-            "host": host_of(self.endpoint.url),
-            "payload_format": self.endpoint.payload_format,
-            "is_learning_time_enabled": self.endpoint.is_learning_time_enabled,
-            "condition": self.condition,
-            "breaker_state": self.state.breaker_state,
-            "failing_since": self.state.failing_since,
-            "paused_until": self.state.paused_until,
-            "next_probe_at": self.state.next_probe_at,
-            "disabled_at": self.state.disabled_at,
-            "disabled_reason": self.state.disabled_reason,
-            "due": self.due,
-            "held": self.held,
-        }
-
-
-def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
-    """A configured endpoint.
-
-    Raises:
-        ConfigurationError: there is none with this id, or its row cannot be read.
-    """
-    found = endpoints.by_id.get(endpoint_id)
-    if found is not None:
-        return found
-    broken = [text for text in endpoints.unreadable.values() if f"endpoint {endpoint_id}:" in text]
-    if broken:
-        raise ConfigurationError(f"{broken[0]}; correct the row in marts.webhook_endpoints")
-    known = ", ".join(str(one) for one in sorted(endpoints.by_id)[:20]) or "none at all"
-    raise ConfigurationError(
-        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {known}. Was it deleted and "
-        f"made anew? `ltw reroute --endpoint {endpoint_id}` shows what waits for it and moves it"
+    endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
+    reason: str = Field(
+        min_length=1,
+        max_length=MAX_REASON,
+        description=f"Why, for whoever looks later; 1 to {MAX_REASON} characters.",
     )
 
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """Its webhooks are held by the next run. The first reason stands.
 
-def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
-    """Every readable endpoint, by id; three statements."""
-    endpoints = load_endpoints(warehouse).by_id
-    states = EndpointStates(warehouse).load(endpoints)
-    now = clock()
-    loads = {
-        int(row["endpoint_id"]): row
-        for row in warehouse.rows(
-            f"""
-            select
-                outbox.endpoint_id,
-                -- Distinct, since an endpoint may have two rows of state for a while.
-                count(distinct iff(
-                    {WAITS_TO_BE_SENT.format(row="outbox")}
-                    and endpoint.disabled_at is null
-                    and {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
-                        <= cast(? as timestamp_ntz),
-                    outbox.webhook_id, null
-                )) as due,
-                count(distinct iff(outbox.state = '{State.HELD}', outbox.webhook_id, null)) as held
-            from {warehouse.relation("sync", OUTBOX)} as outbox
-            left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
-                on outbox.endpoint_id = endpoint.endpoint_id
-            where outbox.endpoint_id is not null
-            group by outbox.endpoint_id
-            """,
-            now.isoformat(),
+        Raises:
+            ConfigurationError: there is no such endpoint.
+        """
+        find_endpoint(load_endpoints(warehouse), self.endpoint_id)
+        states = EndpointStates(warehouse)
+        is_changed = states.load([self.endpoint_id])[self.endpoint_id].disabled_at is None
+        if is_changed:
+            now = clock()
+            states.change(
+                [self.endpoint_id],
+                lambda state: replace(
+                    state,
+                    disabled_at=state.disabled_at or now,
+                    disabled_reason=state.disabled_reason or self.reason,
+                ),
+            )
+        return Report(
+            document={
+                "endpoint_id": self.endpoint_id,
+                "disabled": True,
+                "changed": is_changed,
+            },
+            outcome=(
+                f"endpoint {self.endpoint_id} is disabled"
+                if is_changed
+                else f"endpoint {self.endpoint_id} was disabled before; nothing was changed"
+            ),
         )
-    }
-    return [
-        Listed(
-            endpoint=endpoint,
-            state=states[key],
-            rests=states[key].rests_at(now),
-            due=int(loads[key]["due"]) if key in loads else 0,
-            held=int(loads[key]["held"]) if key in loads else 0,
+
+
+class EnableEndpoint(Action):
+    """Let an endpoint have webhooks again, once it has taken a test event."""
+
+    name: ClassVar[str] = "endpoints enable"
+
+    endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
+
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """Held webhooks are released by the next run.
+
+        Raises:
+            ConfigurationError: there is no such endpoint, or the LMS has it as inactive.
+            SecretError: it has no usable signing key.
+        """
+        endpoint = find_endpoint(load_endpoints(warehouse), self.endpoint_id)
+        if not endpoint.is_active:
+            raise ConfigurationError(
+                f"endpoint {self.endpoint_id} is inactive in the LMS's configuration; set 'active' "
+                "there"
+            )
+        with sending_tools(os.environ, warehouse.settings) as tools:
+            sample = send_test_event(endpoint, tools, clock)
+        said = sample_report(sample)
+        was_disabled = enable(warehouse, self.endpoint_id) if sample.has_passed else None
+        return Report(
+            document={
+                "enabled": sample.has_passed,
+                "was_disabled": was_disabled,
+                **said.document,
+            },
+            lines=[*said.lines, said.outcome],
+            outcome=(
+                f"endpoint {self.endpoint_id} is enabled; the next run sends what was held for it"
+                if sample.has_passed
+                else f"endpoint {self.endpoint_id} stays as it was: it did not take the test event"
+            ),
+            has_failed=said.has_failed,
         )
-        for key, endpoint in sorted(endpoints.items())
-    ]
-
-
-def disable(warehouse: Warehouse, endpoint_id: int, *, reason: str, now: datetime) -> bool:
-    """Send it nothing until somebody enables it; whether that changed anything.
-
-    Its webhooks are held by the next run and lose no attempt. The first reason stands.
-
-    Raises:
-        ConfigurationError: no such endpoint, or no usable reason.
-    """
-    text = reason.strip()
-    if not text or len(text) > MAX_REASON:
-        raise ConfigurationError(f"the reason must have 1 to {MAX_REASON} characters")
-    find_endpoint(load_endpoints(warehouse), endpoint_id)
-    states = EndpointStates(warehouse)
-    if states.load([endpoint_id])[endpoint_id].disabled_at is not None:
-        return False
-    states.change(
-        [endpoint_id],
-        lambda state: replace(
-            state,
-            disabled_at=state.disabled_at or now,
-            disabled_reason=state.disabled_reason or text,
-        ),
-    )
-    return True
 
 
 def enable(warehouse: Warehouse, endpoint_id: int) -> bool:
     """Let it have webhooks again; whether it was disabled. Call it after a passing test event.
 
     Its past failures are forgotten, its rate is not: a backlog must not fall on it all at once.
-    Held webhooks are released by the next run.
     """
     states = EndpointStates(warehouse)
     was_disabled = states.load([endpoint_id])[endpoint_id].disabled_at is not None

@@ -1,6 +1,6 @@
-"""A wrong variable of the environment is told at once and by name, not by a run at night.
+"""A wrong environment variable is reported at once and by name, not by a run at night.
 
-Only what the text itself can tell: no file is opened and nobody is asked.
+Only its text is checked: no file is opened and no network is used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sync.delivery.flag import flag_settings
 from sync.errors import ConfigurationError
 from sync.http.network import canary, network_policy, refusal_of
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING
+from sync.operations.operation import as_timestamp
 from sync.settings import load_settings
 
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
@@ -56,7 +57,7 @@ def activated_at(environ: Mapping[str, str]) -> str:
     """``WEBHOOKS_ACTIVATED_AT`` as it stands; empty when it is not set.
 
     Raises:
-        ConfigurationError: it is no moment, or one that cannot be meant.
+        ConfigurationError: it is no time, or one that cannot be meant.
     """
     text = environ.get(ACTIVATED_AT_SETTING, "").strip()
     if text:
@@ -65,27 +66,23 @@ def activated_at(environ: Mapping[str, str]) -> str:
 
 
 def as_activation(text: str, *, setting: str, now: datetime | None = None) -> datetime:
-    """A moment of activation as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
+    """The time of activation as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
 
     Raises:
         ConfigurationError: names ``setting`` and the form.
     """
     try:
-        moment = datetime.fromisoformat(text)
-        # Some of year 1 and year 9999 are outside of the calendar in UTC.
-        aware = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ConfigurationError(
-            f"{setting} is {text!r}; it must look like 2026-11-24T00:00:00Z"
-        ) from error
-    if aware.year <= UNSET_YEAR:
+        found = as_timestamp(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{setting}: {error}") from None
+    if found.year <= UNSET_YEAR:
         raise ConfigurationError(
             f"{setting} is {text!r}, which no completion is older than: all of them would be sent. "
             "Is that what an empty value has become? For all of them name a date after 1970"
         )
-    if aware > (now or datetime.now(UTC)) + FURTHEST:
+    if found > (now or datetime.now(UTC)).replace(tzinfo=None) + FURTHEST:
         raise ConfigurationError(
             f"{setting} is {text!r}, more than a year ahead: no completion before it would ever be "
             "sent"
         )
-    return aware.replace(tzinfo=None)
+    return found

@@ -10,13 +10,16 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
 
 from sync.clock import Clock
 from sync.delivery.dispatch import recover_journals
-from sync.errors import ConfigurationError, SyncError
+from sync.errors import SyncError
 from sync.ledger.erasures import (
     InLedger,
     begin_erasure,
@@ -24,10 +27,19 @@ from sync.ledger.erasures import (
     finish_erasure,
     in_ledger,
     is_erased,
+    person_key,
     person_key_sql,
 )
 from sync.ledger.identity import ledger_identity
-from sync.settings import SnowflakeWarehouse
+from sync.operations.operation import (
+    Change,
+    CommandLine,
+    Done,
+    Plan,
+    Rows,
+    require_confirmation,
+)
+from sync.settings import SnowflakeWarehouse, journal_directory
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse, open_warehouse
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -42,31 +54,64 @@ class EraseIncomplete(SyncError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErasePlan:
-    """What an erasure would empty now; nothing was changed."""
+class ErasePlan(Plan):
+    """What an erasure would empty now: rows in all, of the ledger and of the models."""
 
+    key: str
     ledger: InLedger
     models: Mapping[str, int]
     """Rows by table that the models have built, those without any left out."""
     was_erased: bool
     """Whether the same learner was erased before."""
 
-    @property
-    def found(self) -> int:
-        """Rows in all."""
-        return self.ledger.webhooks + sum(self.models.values())
+    def document(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "person_key": self.key,
+            "matched": self.matched,
+            "was_erased": self.was_erased,
+            "found": {
+                "webhooks": self.ledger.webhooks,
+                "to_be_sent": self.ledger.to_be_sent,
+                **self.models,
+            },
+            "erasure_id": None,
+            "erased": {},
+            "may_still_arrive": self.ledger.under_way,
+            "may_still_arrive_until": None,
+        }
+
+    def lines(self) -> list[str]:
+        """The key, and what is unusual."""
+        said = [f"the learner's key: {self.key}"]
+        if self.was_erased:
+            said.append("this learner was erased before")
+        elif not self.matched:
+            said.append(
+                "nothing of this learner is here: check the id, since an erased one is never "
+                "recorded"
+            )
+        return said
+
+    def tables(self) -> dict[str, Rows]:
+        """Rows by table."""
+        counts = {
+            "webhook_outbox": self.ledger.webhooks,
+            "of these yet to be sent": self.ledger.to_be_sent,
+            **self.models,
+        }
+        return {"found": [{"table": name, "rows": count} for name, count in counts.items()]}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Erasure:
-    """An erasure that was done; without an id when the learner had been erased before."""
+class Erasure(Done):
+    """An erasure that was done; without an id when nothing was left to erase."""
 
-    erasure_id: str | None
-    counts: Mapping[str, int]
+    counts: Mapping[str, int] = field(default_factory=dict)
     """Rows emptied, by table."""
-    may_still_arrive: int
-    """Webhooks that a run held when they were stopped: requests under way may still arrive."""
-    may_still_arrive_until: datetime | None
+    may_still_arrive: int = 0
+    """Webhooks that a run held when they were stopped: requests in flight may still arrive."""
+    may_still_arrive_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -101,80 +146,144 @@ def build_session(
         yield session
 
 
-def plan_erase(warehouse: Warehouse, key: str, *, clock: Clock) -> ErasePlan:
-    """What ``erase`` would do; reads only.
+def _as_key(learner: object) -> object:
+    """A fingerprint; of an id only that is kept.
 
     Raises:
-        ConfigurationError: the key is no fingerprint of a learner.
-        StatementFailed: the ledger cannot be read.
+        ValueError: it is neither.
     """
-    _check(key)
-    return ErasePlan(
-        ledger=in_ledger(warehouse, key, now=clock()),
-        models={
+    if isinstance(learner, int) and learner > 0:
+        return person_key(learner)
+    if isinstance(learner, str) and KEY.fullmatch(learner):
+        return learner
+    raise ValueError(
+        "name the learner by the positive id in auth_user, or by 64 digits of lower-case hex as "
+        "`ltw erase --user ID --dry-run` shows them"
+    )
+
+
+class Erase(Change):
+    """Erase one learner from the ledger and the models, for good. For raw tables see
+    docs/erasure.md.
+
+    Ids and states stay. Dagster keeps the config of every run, so its job takes the learner's key,
+    never an id.
+    """
+
+    name: ClassVar[str] = "erase"
+    noun: ClassVar[str] = "rows"
+    ask_above: ClassVar[int | None] = -1
+    """Always: it cannot be undone, and of an unknown id it is remembered as well."""
+
+    person_key: Annotated[
+        str,
+        BeforeValidator(_as_key),
+        CommandLine("--user", type=int, help="The learner's id in the LMS: auth_user.id."),
+    ] = Field(
+        description="The learner's key, as `ltw erase --user ID --dry-run` shows it. Never an id."
+    )
+    reason: str = Field(
+        default="", description="For the audit, such as a ticket; it must name nobody."
+    )
+
+    def plan(self, warehouse: Warehouse, clock: Clock) -> ErasePlan:
+        """What ``apply`` would do now; reads only.
+
+        Raises:
+            StatementFailed: the ledger cannot be read.
+        """
+        ledger = in_ledger(warehouse, self.person_key, now=clock())
+        models = {
             table: n
             for table in _tables_of_learners(warehouse)
-            if (n := _count(warehouse, table, key))
-        },
-        was_erased=is_erased(warehouse, key),
-    )
-
-
-def erase(
-    warehouse: Warehouse,
-    key: str,
-    *,
-    requested_by: str,
-    reason: str,
-    clock: Clock,
-    journals: Path,
-    environ: Mapping[str, str] = os.environ,
-) -> Erasure:
-    """Erase a learner by fingerprint. Broken off, it goes on where it stopped when it is repeated.
-
-    First the note, which keeps new events of the learner from being recorded; then the webhooks
-    that are to be sent; then what was built. ``reason`` is for the audit and must name nobody.
-
-    Raises:
-        ConfigurationError: the key is no fingerprint of a learner.
-        EraseIncomplete: a table could not be emptied; names it.
-        StatementFailed: the ledger cannot be written.
-        JournalFailed: a journal of a dead run cannot be read.
-    """
-    plan = plan_erase(warehouse, key, clock=clock)
-    if plan.was_erased and not plan.found:
-        return Erasure(erasure_id=None, counts={}, may_still_arrive=0, may_still_arrive_until=None)
-    now = clock()
-    erasure_id = begin_erasure(warehouse, key, requested_by=requested_by, reason=reason, now=now)
-    person = _person(warehouse, key)
-    # Responses that dead runs of this machine have left behind are emptied with the rest.
-    recover_journals(warehouse, ledger_identity(warehouse), journals, clock=clock)
-    counts = {"webhook_outbox": erase_from_ledger(warehouse, key, now=now)}
-    with build_session(warehouse, environ) as session:
-        for table in _tables_of_learners(session):
-            counts[table] = _empty(session, table, person)
-        for table in (
-            session.relation("intermediate", EVENTS),
-            session.relation("marts", QUARANTINE),
-        ):
-            name = table.rsplit(".", 1)[1].lower()
-            counts[name] = counts.get(name, 0) + _empty_excerpts(session, table, person)
-    counts = {table.rsplit(".", 1)[-1].lower(): n for table, n in counts.items()}
-    finish_erasure(warehouse, key, counts=counts, now=clock())
-    return Erasure(
-        erasure_id=erasure_id,
-        counts=counts,
-        may_still_arrive=plan.ledger.under_way,
-        may_still_arrive_until=plan.ledger.under_way_until,
-    )
-
-
-def _check(key: str) -> None:
-    if not KEY.fullmatch(key):
-        raise ConfigurationError(
-            "the learner's key must be 64 digits of lower-case hex, as `ltw erase --user ID "
-            "--dry-run` shows it"
+            if (n := _count(warehouse, table, self.person_key))
+        }
+        return ErasePlan(
+            matched=ledger.webhooks + sum(models.values()),
+            key=self.person_key,
+            ledger=ledger,
+            models=models,
+            was_erased=is_erased(warehouse, self.person_key),
         )
+
+    def apply(
+        self,
+        warehouse: Warehouse,
+        clock: Clock,
+        *,
+        confirmed: int | None,
+        by: str,
+        request_id: str | None = None,
+        setting: str = "confirm_count:",
+        journals: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Erasure:
+        """Erase a learner. Broken off, it goes on where it stopped when it is repeated.
+
+        First the note, which keeps new events of the learner from being recorded; then the
+        webhooks that are to be sent; then what was built. The request is a row of
+        ``sync.erasures``.
+
+        Raises:
+            NotConfirmed: the number confirmed is not the number that match; nothing was changed.
+            EraseIncomplete: a table could not be emptied; names it.
+            StatementFailed: the ledger cannot be written.
+            JournalFailed: a journal of a dead run cannot be read.
+        """
+        key = self.person_key
+        plan = self.plan(warehouse, clock)
+        require_confirmation(plan.matched, confirmed, setting=setting, noun=self.noun)
+        if plan.was_erased and not plan.matched:
+            return Erasure(outcome="the learner was erased before, and nothing is left here")
+        now = clock()
+        erasure_id = begin_erasure(
+            warehouse, key, requested_by=self.requested_by or by, reason=self.reason, now=now
+        )
+        person = _person(warehouse, key)
+        # Responses that dead runs of this machine have left behind are emptied with the rest.
+        recover_journals(
+            warehouse,
+            ledger_identity(warehouse),
+            journals or journal_directory(environ),
+            clock=clock,
+        )
+        counts = {"webhook_outbox": erase_from_ledger(warehouse, key, now=now)}
+        with build_session(warehouse, environ) as session:
+            for table in _tables_of_learners(session):
+                counts[table] = _empty(session, table, person)
+            for table in (
+                session.relation("intermediate", EVENTS),
+                session.relation("marts", QUARANTINE),
+            ):
+                name = table.rsplit(".", 1)[1].lower()
+                counts[name] = counts.get(name, 0) + _empty_excerpts(session, table, person)
+        counts = {table.rsplit(".", 1)[-1].lower(): n for table, n in counts.items()}
+        finish_erasure(warehouse, key, counts=counts, now=clock())
+        return _erasure(erasure_id, counts, plan.ledger)
+
+
+def _erasure(erasure_id: str, counts: Mapping[str, int], ledger: InLedger) -> Erasure:
+    changed, until = sum(counts.values()), ledger.under_way_until
+    outcome = f"erased: {changed:,} rows, as {erasure_id}"
+    if ledger.under_way:
+        outcome += (
+            f"; {ledger.under_way:,} webhooks were claimed by a run, which may send them until "
+            f"{until:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    return Erasure(
+        request_id=erasure_id,
+        changed=changed,
+        document={
+            "erasure_id": erasure_id,
+            "erased": dict(counts),
+            "may_still_arrive": ledger.under_way,
+            "may_still_arrive_until": until,
+        },
+        outcome=f"{outcome}. Raw tables, backups and copies of others: docs/erasure.md",
+        counts=counts,
+        may_still_arrive=ledger.under_way,
+        may_still_arrive_until=until,
+    )
 
 
 def _tables_of_learners(warehouse: Warehouse) -> list[str]:

@@ -7,25 +7,50 @@ neither, and the webhooks it marked are sent by the next delivery run, through t
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
 
 from sync.clock import Clock
 from sync.delivery.current_facts import MartUnreadable, seen_now
 from sync.domain.event_types import EVENT_TYPES
 from sync.domain.states import Reason, State
-from sync.errors import SyncError
 from sync.ledger.erasures import IS_ERASED
 from sync.ledger.tables import OUTBOX
-from sync.operations.operator_requests import not_yet_recorded, record_request, recorded_matches
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.operation import (
+    ARGUMENT,
+    SAMPLE,
+    Change,
+    CommandLine,
+    Enterprise,
+    Plan,
+    Rows,
+    Timestamp,
+    not_yet_recorded,
+)
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
-SAMPLE = 10
-"""Rows that a plan shows."""
+MAX_IDS = 10_000
+"""Ids in one request: about 400 kB of binds."""
+
+
+class ReplayState(StrEnum):
+    """States that can be replayed. Rows in any other are about to be sent anyway, or wait."""
+
+    DEAD = State.DEAD.value
+    DELIVERED = State.DELIVERED.value
+    SUPPRESSED = State.SUPPRESSED.value
+
+
+class Window(StrEnum):
+    """The time that ``since`` and ``until`` are compared with."""
+
+    RECORDED = "recorded_at"
+    DELIVERED = "delivered_at"
 
 
 class Refusal(StrEnum):
@@ -33,7 +58,7 @@ class Refusal(StrEnum):
 
     ERASED = "erased"
     BODY_REMOVED = "body_removed"
-    NOT_FROZEN = "not_frozen"
+    NOT_BUILT = "not_built"
     NEVER_SENT = "never_sent"
     ALREADY_DUE = "already_due"
     HELD = "held"
@@ -42,20 +67,20 @@ class Refusal(StrEnum):
 
     @property
     def text(self) -> str:
-        """The reason and the way out, for an operator."""
+        """The reason and what to do, for an operator."""
         return _TEXTS[self]
 
 
 _TEXTS = {
-    Refusal.ERASED: "the learner was erased for ever, see docs/erasure.md",
+    Refusal.ERASED: "the learner was erased for good, see docs/erasure.md",
     Refusal.BODY_REMOVED: "retention has removed the body, and another one may never be built",
-    Refusal.NOT_FROZEN: "the message is not frozen yet; the next run decides it",
-    Refusal.NEVER_SENT: "suppressed; to send it after all, ask for the state suppressed",
-    Refusal.ALREADY_DUE: "it waits to be sent already",
+    Refusal.NOT_BUILT: "the message is not built yet; the next run decides about it",
+    Refusal.NEVER_SENT: "suppressed; to send it after all, select the state suppressed",
+    Refusal.ALREADY_DUE: "it is already due to be sent",
     Refusal.HELD: "held until its cause is fixed; the next run after that sends it",
     Refusal.ENDPOINT_MISSING: (
-        "its endpoint was deleted: make one for the customer and the next run sends what was never "
-        "tried; `ltw reroute` moves what was tried to the new endpoint"
+        "its endpoint was deleted: create one for the customer and the next run sends what was "
+        "never tried; `ltw reroute` moves what was tried to the new endpoint"
     ),
     Refusal.NO_LONGER_REPORTABLE: (
         "the marts no longer hold the event: consent, link, customer, account or row is gone; "
@@ -64,152 +89,178 @@ _TEXTS = {
 }
 
 
-class ReplayGrew(SyncError):
-    """More rows match now than were agreed to; nothing was changed."""
+@dataclass(frozen=True, kw_only=True)
+class ReplayPlan(Plan):
+    """What a replay would do now."""
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What a selection would do; nothing was changed."""
-
-    matched: int
     by_endpoint: Mapping[int | None, int]
     refused: Mapping[Refusal, int]
     unknown_ids: int
     """Ids given that the outbox does not hold."""
-    sample: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
-    """The first rows; no personal data."""
+    sample: Rows
+    """The first rows."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there was something, and all of it was refused."""
+        return not self.matched and bool(self.refused or self.unknown_ids)
+
+    def document(self) -> dict[str, Any]:
+        """The same for machines."""
+        return vars(self) | {
+            "by_endpoint": {str(key): count for key, count in self.by_endpoint.items()},
+            "replay_id": None,
+            "replayed": 0,
+        }
+
+    def lines(self) -> list[str]:
+        """What is left out, and why."""
+        said = [
+            f"{count:,} not replayed ({refusal}): {refusal.text}"
+            for refusal, count in self.refused.items()
+        ]
+        if self.unknown_ids:
+            said.append(f"{self.unknown_ids:,} ids are not in the outbox")
+        return said
+
+    def tables(self) -> dict[str, Rows]:
+        """By endpoint, what is refused, and the sample."""
+        return {
+            "by_endpoint": [
+                {"endpoint": "none yet" if key is None else str(key), "webhooks": count}
+                for key, count in self.by_endpoint.items()
+            ],
+            "sample": [
+                {
+                    "webhook_id": row["webhook_id"],
+                    "state": row["state"],
+                    "reason": row["state_reason"] or "",
+                    "endpoint": "" if row["endpoint_id"] is None else str(row["endpoint_id"]),
+                    "recorded_or_delivered": f"{at:%Y-%m-%d %H:%M:%S}",
+                }
+                for row in self.sample
+                for at in [row["delivered_at"] or row["recorded_at"]]
+            ],
+        }
 
 
-@dataclass(frozen=True)
-class Replay:
-    """A request as it was recorded; without an id when nothing matched."""
+class Replay(Change):
+    """Send webhooks again: same id, same body. The next delivery run sends them.
 
-    replay_id: str | None
-    matched: int
-
-
-_VERDICT = f"""
-    case
-        when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
-        when outbox.body_removed_at is not null and outbox.frozen_at is not null
-            then '{Refusal.BODY_REMOVED}'
-        when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_FROZEN}'
-        when outbox.state = '{State.HELD}' and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
-            then '{Refusal.ENDPOINT_MISSING}'
-        when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
-        when outbox.state = '{State.PENDING}'
-            or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
-            then '{Refusal.ALREADY_DUE}'
-        {{unless_released}}
-        when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
-            then '{Refusal.NOT_FROZEN}'
-        else 'ok'
-    end
-"""
-
-
-_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"
-
-
-def plan_replay(warehouse: Warehouse, selection: Selection) -> Plan:
-    """What ``replay`` would do with this selection now; reads only.
-
-    Raises:
-        MartUnreadable: the mart that says whether an event may still be reported cannot be read.
-        StatementFailed: the ledger cannot be read.
+    Every condition given must hold. A dead webhook starts a fresh schedule; a delivered one stays
+    delivered and gets one more attempt; a suppressed one is decided anew.
     """
-    condition, binds = selection.condition()
-    outbox = warehouse.relation("sync", OUTBOX)
-    verdict = _verdict(selection)
-    verdict = f"""
-        iff(
-            {verdict} = 'ok' and gone.webhook_id is not null,
-            '{Refusal.NO_LONGER_REPORTABLE}', {verdict}
+
+    name: ClassVar[str] = "replay"
+    changed_name: ClassVar[str] = "replayed"
+
+    webhook_ids: Annotated[list[str], ARGUMENT] = Field(
+        default=[], max_length=MAX_IDS, description="Only these webhooks."
+    )
+    state: ReplayState | None = Field(
+        default=None,
+        description=f"{', '.join(ReplayState)}; required unless webhook ids are given.",
+    )
+    state_reason: Annotated[str | None, CommandLine("--reason")] = Field(
+        default=None, description="Only with this state_reason, such as attempts_exhausted."
+    )
+    endpoint_id: Annotated[int | None, CommandLine("--endpoint")] = Field(
+        default=None, description="Only webhooks of this endpoint."
+    )
+    enterprise: Enterprise | None = Field(
+        default=None, description="Only webhooks of this customer; its UUID."
+    )
+    since: Timestamp | None = Field(default=None, description="At or after this time, ISO 8601.")
+    until: Timestamp | None = Field(default=None, description="Before this time, ISO 8601.")
+    window: Annotated[Window, CommandLine("--by")] = Field(
+        default=Window.RECORDED,
+        description="What since and until are compared with: recorded_at or delivered_at.",
+    )
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> Self:
+        if not self.webhook_ids and self.state is None:
+            raise ValueError(
+                f"a replay without webhook ids needs a state: {', '.join(ReplayState)}"
+            )
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("since must be before until")
+        return self
+
+    def plan(self, warehouse: Warehouse, clock: Clock) -> ReplayPlan:
+        """What ``apply`` would do now; reads only.
+
+        Raises:
+            MartUnreadable: the mart that says whether an event may still be reported cannot be
+                read.
+            StatementFailed: the ledger cannot be read.
+        """
+        condition, binds = self._condition()
+        outbox = warehouse.relation("sync", OUTBOX)
+        verdict = self._verdict()
+        verdict = f"""
+            iff(
+                {verdict} = 'ok' and gone.webhook_id is not null,
+                '{Refusal.NO_LONGER_REPORTABLE}', {verdict}
+            )
+        """
+        seen = f"""
+            {outbox} as outbox
+            left join ({self._gone(warehouse)}) as gone
+                on outbox.webhook_id = gone.webhook_id
+        """
+        counts = warehouse.rows(
+            f"""
+            select verdict, endpoint_id, count(*) as n
+            from (
+                select {verdict} as verdict, outbox.endpoint_id from {seen}
+                where {condition}
+            ) as decided
+            group by verdict, endpoint_id
+            order by verdict, endpoint_id
+            """,
+            *binds,
         )
-    """
-    seen = f"""
-        {outbox} as outbox
-        left join ({_gone(warehouse, selection)}) as gone
-            on outbox.webhook_id = gone.webhook_id
-    """
-    counts = warehouse.rows(
-        f"""
-        select verdict, endpoint_id, count(*) as n
-        from (
-            select {verdict} as verdict, outbox.endpoint_id from {seen}
-            where {condition}
-        ) as judged
-        group by verdict, endpoint_id
-        order by verdict, endpoint_id
-        """,
-        *binds,
-    )
-    sample = warehouse.rows(
-        f"""
-        select
-            outbox.webhook_id, outbox.state, outbox.state_reason, outbox.endpoint_id,
-            outbox.recorded_at, outbox.delivered_at
-        from {seen}
-        where {condition} and {verdict} = 'ok'
-        order by outbox.recorded_at, outbox.webhook_id
-        limit {SAMPLE}
-        """,
-        *binds,
-    )
-    refused: dict[Refusal, int] = {}
-    by_endpoint: dict[int | None, int] = {}
-    for row in counts:
-        endpoint_id = None if row["endpoint_id"] is None else int(row["endpoint_id"])
-        if row["verdict"] == "ok":
-            by_endpoint[endpoint_id] = int(row["n"])
-        else:
-            reason = Refusal(row["verdict"])
-            refused[reason] = refused.get(reason, 0) + int(row["n"])
-    matched = sum(by_endpoint.values())
-    return Plan(
-        matched=matched,
-        by_endpoint=by_endpoint,
-        refused=refused,
-        unknown_ids=_unknown_ids(warehouse, selection),
-        sample=sample,
-    )
+        sample = warehouse.rows(
+            f"""
+            select
+                outbox.webhook_id, outbox.state, outbox.state_reason, outbox.endpoint_id,
+                outbox.recorded_at, outbox.delivered_at
+            from {seen}
+            where {condition} and {verdict} = 'ok'
+            order by outbox.recorded_at, outbox.webhook_id
+            limit {SAMPLE}
+            """,
+            *binds,
+        )
+        refused: dict[Refusal, int] = {}
+        by_endpoint: dict[int | None, int] = {}
+        for row in counts:
+            endpoint_id = None if row["endpoint_id"] is None else int(row["endpoint_id"])
+            if row["verdict"] == "ok":
+                by_endpoint[endpoint_id] = int(row["n"])
+            else:
+                reason = Refusal(row["verdict"])
+                refused[reason] = refused.get(reason, 0) + int(row["n"])
+        return ReplayPlan(
+            matched=sum(by_endpoint.values()),
+            by_endpoint=by_endpoint,
+            refused=refused,
+            unknown_ids=self._unknown_ids(warehouse),
+            sample=sample,
+        )
 
+    def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
+        """Mark the selected webhooks to be sent.
 
-def replay(
-    warehouse: Warehouse,
-    selection: Selection,
-    *,
-    requested_by: str,
-    clock: Clock,
-    at_most: int | None = None,
-    replay_id: str | None = None,
-) -> Replay:
-    """Mark the selected webhooks to be sent and record who asked; all of it or nothing.
-
-    A dead row starts a fresh schedule. A delivered row stays delivered and gets one more try,
-    whatever comes of it. A suppressed row is decided anew; its ``recorded_at`` stays, so it waits
-    for learning time only if that was a short time ago. The fence is raised, so that a late result
-    from before the request cannot undo it. A message whose event the marts no longer hold is not
-    replayed, as none is built or released.
-
-    ``at_most`` is the number that was agreed to. A ``replay_id`` of the caller's makes repeating
-    the call harmless: the first one counts.
-
-    Raises:
-        ReplayGrew: more than ``at_most`` rows match by now; nothing was changed.
-        MartUnreadable: the mart that says whether an event may still be reported cannot be read.
-        StatementFailed: the warehouse refused; nothing was changed.
-    """
-    known = recorded_matches(warehouse, replay_id)
-    if known is not None:
-        return Replay(replay_id, known)
-    made = replay_id or str(uuid.uuid4())
-    now = clock().isoformat()
-    condition, binds = selection.condition()
-    gone = _gone(warehouse, selection)
-    with warehouse.transaction():
-        matched = warehouse.execute(
+        ``recorded_at`` of a suppressed row stays, so it waits for learning time only if that was a
+        short time ago. The fence is raised, so that a late result from before the request cannot
+        undo it. A message whose event the marts no longer hold is not replayed, as none is built
+        or released.
+        """
+        condition, binds = self._condition()
+        gone = self._gone(warehouse)
+        return warehouse.execute(
             f"""
             update {warehouse.relation("sync", OUTBOX)} as outbox
             set
@@ -230,82 +281,110 @@ def replay(
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
             where {condition}
-                and {_verdict(selection)} = 'ok'
+                and {self._verdict()} = 'ok'
                 and outbox.webhook_id not in ({gone})
                 and {not_yet_recorded(warehouse)}
             """,
-            made,
-            now,
-            now,
+            request_id,
+            now.isoformat(),
+            now.isoformat(),
             *binds,
-            made,
+            request_id,
         )
-        if at_most is not None and matched > at_most:
-            raise ReplayGrew(
-                f"{matched} webhooks match by now, {at_most} were agreed to; look again and repeat"
+
+    def _condition(self) -> tuple[str, tuple[object, ...]]:
+        """The conditions as SQL on a table called ``outbox``, and its binds."""
+        parts, binds = ["true"], []
+        if self.webhook_ids:
+            parts.append(
+                "outbox.webhook_id in"
+                " (select value::varchar from table(flatten(input => parse_json(?))))"
             )
-        if matched:
-            record_request(
-                warehouse,
-                made,
-                requested_at=now,
-                requested_by=requested_by,
-                selection=selection.as_json(),
-                matched=matched,
-            )
-    if not matched and (known := recorded_matches(warehouse, replay_id)) is not None:
-        return Replay(replay_id, known)
-    return Replay(made if matched else None, matched)
+            binds.append(json.dumps(self.webhook_ids))
+        for column, value in (
+            ("endpoint_id", self.endpoint_id),
+            ("enterprise_customer_uuid", self.enterprise),
+            ("state", self.state and self.state.value),
+            ("state_reason", self.state_reason),
+        ):
+            if value is not None:
+                parts.append(f"outbox.{column} = ?")
+                binds.append(value)
+        for operator, limit in ((">=", self.since), ("<", self.until)):
+            if limit is not None:
+                parts.append(f"outbox.{self.window.value} {operator} cast(? as timestamp_ntz)")
+                binds.append(limit.isoformat())
+        return " and ".join(parts), tuple(binds)
+
+    def _verdict(self) -> str:
+        if self.state is ReplayState.SUPPRESSED:
+            return _VERDICT.format(unless_released="")
+        return _VERDICT.format(
+            unless_released=f"when outbox.state = '{State.SUPPRESSED}' then '{Refusal.NEVER_SENT}'"
+        )
+
+    def _gone(self, warehouse: Warehouse) -> str:
+        """A query for the ids of built messages whose event the marts no longer hold; its marts
+        are read once, so that one which is missing is named."""
+        outbox = warehouse.relation("sync", OUTBOX)
+        condition, binds = self._condition()
+        kinds = warehouse.rows(
+            f"""
+            select distinct outbox.event_type from {outbox} as outbox
+            where {condition} and {_WAS_BUILT.format(row="outbox")}
+            """,
+            *binds,
+        )
+        queries = [f"select webhook_id from {outbox} where false"]
+        for event_type in sorted(row["event_type"] for row in kinds):
+            source = EVENT_TYPES[event_type]
+            query = f"""
+                select seen.webhook_id from ({seen_now(warehouse, source, _WAS_BUILT)}) as seen
+                where seen.is_gone
+            """
+            try:
+                warehouse.rows(f"{query} limit 1")
+            except NoResponse:
+                raise
+            except StatementFailed as error:
+                raise MartUnreadable(source, error) from error
+            queries.append(query)
+        return " union all ".join(queries)
+
+    def _unknown_ids(self, warehouse: Warehouse) -> int:
+        if not self.webhook_ids:
+            return 0
+        wanted = set(self.webhook_ids)
+        rows = warehouse.rows(
+            f"""
+            select count(distinct outbox.webhook_id) as n
+            from {warehouse.relation("sync", OUTBOX)} as outbox
+            where outbox.webhook_id in
+                (select value::varchar from table(flatten(input => parse_json(?))))
+            """,
+            json.dumps(sorted(wanted)),
+        )
+        return len(wanted) - int(rows[0]["n"])
 
 
-def _verdict(selection: Selection) -> str:
-    if selection.state is ReplayState.SUPPRESSED:
-        return _VERDICT.format(unless_released="")
-    return _VERDICT.format(
-        unless_released=f"when outbox.state = '{State.SUPPRESSED}' then '{Refusal.NEVER_SENT}'"
-    )
+_VERDICT = f"""
+    case
+        when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
+        when outbox.body_removed_at is not null and outbox.frozen_at is not null
+            then '{Refusal.BODY_REMOVED}'
+        when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_BUILT}'
+        when outbox.state = '{State.HELD}' and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
+            then '{Refusal.ENDPOINT_MISSING}'
+        when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
+        when outbox.state = '{State.PENDING}'
+            or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
+            then '{Refusal.ALREADY_DUE}'
+        {{unless_released}}
+        when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
+            then '{Refusal.NOT_BUILT}'
+        else 'ok'
+    end
+"""
 
 
-def _gone(warehouse: Warehouse, selection: Selection) -> str:
-    """A query for the ids of built messages whose event the marts no longer hold; its marts are
-    read once, so that one which is missing is named."""
-    outbox = warehouse.relation("sync", OUTBOX)
-    condition, binds = selection.condition()
-    kinds = warehouse.rows(
-        f"""
-        select distinct outbox.event_type from {outbox} as outbox
-        where {condition} and {_WAS_BUILT.format(row="outbox")}
-        """,
-        *binds,
-    )
-    queries = [f"select webhook_id from {outbox} where false"]
-    for event_type in sorted(row["event_type"] for row in kinds):
-        source = EVENT_TYPES[event_type]
-        query = f"""
-            select seen.webhook_id from ({seen_now(warehouse, source, _WAS_BUILT)}) as seen
-            where seen.is_gone
-        """
-        try:
-            warehouse.rows(f"{query} limit 1")
-        except NoResponse:
-            raise
-        except StatementFailed as error:
-            raise MartUnreadable(source, error) from error
-        queries.append(query)
-    return " union all ".join(queries)
-
-
-def _unknown_ids(warehouse: Warehouse, selection: Selection) -> int:
-    if not selection.webhook_ids:
-        return 0
-    wanted = set(selection.webhook_ids)
-    rows = warehouse.rows(
-        f"""
-        select count(distinct outbox.webhook_id) as n
-        from {warehouse.relation("sync", OUTBOX)} as outbox
-        where outbox.webhook_id in
-            (select value::varchar from table(flatten(input => parse_json(?))))
-        """,
-        json.dumps(sorted(wanted)),
-    )
-    return len(wanted) - int(rows[0]["n"])
+_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"

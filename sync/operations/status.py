@@ -20,7 +20,7 @@ from sync.warehouse import StatementFailed, Warehouse
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Counts of webhooks by state; moments are naive UTC."""
+    """Counts of webhooks by state; times are naive UTC."""
 
     states: dict[str, int]
     oldest_due_at: datetime | None
@@ -32,11 +32,11 @@ class Status:
     replays_waiting: int
     """Delivered ones that an operator wants sent again; due like any other."""
     held_by_reason: dict[str, int]
-    endpoints_resting: dict[int, str]
-    """Endpoints that get nothing at this moment, and why."""
+    endpoints_blocked: dict[int, str]
+    """Endpoints that get nothing now, and why."""
     foreign_journals: list[str]
-    """Journals in this machine's directory that were written for other ledgers; they stay. Or why
-    one of them cannot be read."""
+    """Journals in this machine's directory that were written for other ledgers and are left alone,
+    or why one of them cannot be read."""
     computed_through: datetime | None
     """None when the models were never built or no line was loaded."""
 
@@ -46,7 +46,7 @@ class Status:
 
 
 def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status:
-    """Read the ledger and the watermark, and look into the directory of ``journals``.
+    """Read the ledger, the watermark and the directory of ``journals``.
 
     Raises:
         StatementFailed: the ledger cannot be read.
@@ -95,7 +95,7 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
         oldest_due_age_seconds=(None if since is None else (now - since) // timedelta(seconds=1)),
         replays_waiting=replays_waiting(warehouse),
         held_by_reason={row["reason"]: int(row["n"]) for row in held},
-        endpoints_resting=_resting(warehouse, now),
+        endpoints_blocked=_blocked(warehouse, now),
         foreign_journals=_foreign_journals(warehouse, journals),
         computed_through=_computed_through(warehouse),
     )
@@ -118,11 +118,11 @@ def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]
     try:
         return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
     except JournalFailed as error:
-        # Whoever asks for the status may be looking for just this.
+        # This may be what somebody who asks for the status is looking for.
         return [str(error)]
 
 
-def _resting(warehouse: Warehouse, now: datetime) -> dict[int, str]:
+def _blocked(warehouse: Warehouse, now: datetime) -> dict[int, str]:
     rows = warehouse.rows(
         f"select endpoint_id from {warehouse.relation('sync', ENDPOINT_STATE)} order by endpoint_id"
     )
@@ -135,7 +135,7 @@ def _why(state: EndpointState, now: datetime) -> str:
         return f"disabled since {state.disabled_at:%Y-%m-%d %H:%M} ({state.disabled_reason})"
     if state.paused_until is not None and state.paused_until > now:
         return f"paused by its own Retry-After until {state.paused_until:%Y-%m-%d %H:%M:%S}"
-    return f"breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S}"
+    return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S}"
 
 
 def _computed_through(warehouse: Warehouse) -> datetime | None:

@@ -1,17 +1,23 @@
-"""A signed sample event to one endpoint, through the path of every other webhook.
+"""A signed sample event to one endpoint, sent as every other webhook is.
 
-It tells of no learner, says so in three places, and never enters the outbox.
+It is about no learner, says so in three places, and never enters the outbox.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
 
 from sync.clock import Clock
+from sync.delivery.endpoints import load_endpoints
+from sync.delivery.tools import SendingTools, sending_tools
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import CompletionFacts
 from sync.domain.facts import LearningTime
@@ -20,6 +26,9 @@ from sync.domain.responses import Failure, Response
 from sync.http.headers import TEST_HEADER, request_headers
 from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
 from sync.http.signing import SigningKey
+from sync.operations.endpoints import find_endpoint
+from sync.operations.operation import Action, EndpointId, Report
+from sync.warehouse import Warehouse
 
 ID_PREFIX = "test-"
 """An id of a real event is a bare UUID, so this one cannot be taken for one."""
@@ -31,7 +40,7 @@ SAMPLE_SECONDS = 3_600
 
 
 class Flavour(StrEnum):
-    """Which sample a receiver is to see."""
+    """Which sample the receiver gets."""
 
     AS_CONFIGURED = "as_configured"
     WITH_LEARNING_TIME = "with_learning_time"
@@ -54,20 +63,82 @@ class Sample:
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; the excerpt holds facts only."""
-        answer = self.result if isinstance(self.result, Response) else None
+        response = self.result if isinstance(self.result, Response) else None
         failure = self.result if isinstance(self.result, Failure) else None
         return {
             "endpoint_id": self.endpoint_id,
             "webhook_id": self.webhook_id,
             "passed": self.has_passed,
-            "status": answer and answer.status,
+            "status": response and response.status,
             "error_kind": failure and failure.error_kind,
             "attribution": failure and failure.attribution,
             "detail": failure.detail if failure else None,
-            "excerpt": answer and answer.excerpt,
+            "excerpt": response and response.excerpt,
             "duration_ms": self.result.duration_ms,
             "signing_key_ids": list(self.signing_key_ids),
         }
+
+
+class SendTest(Action):
+    """Send one signed, marked sample event to an endpoint. It is about no learner."""
+
+    name: ClassVar[str] = "test-send"
+
+    endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
+    flavour: Flavour = Field(
+        default=Flavour.AS_CONFIGURED,
+        description="as_configured, with_learning_time or without_learning_time.",
+    )
+
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """Send it and say what came back; any response but a 2xx has failed.
+
+        Raises:
+            ConfigurationError: there is no such endpoint.
+            SecretError: it has no usable signing key.
+        """
+        endpoint = find_endpoint(load_endpoints(warehouse), self.endpoint_id)
+        with sending_tools(os.environ, warehouse.settings) as tools:
+            return sample_report(send_test_event(endpoint, tools, clock, self.flavour))
+
+
+def send_test_event(
+    endpoint: Endpoint,
+    tools: SendingTools,
+    clock: Clock,
+    flavour: Flavour = Flavour.AS_CONFIGURED,
+) -> Sample:
+    """Send one sample with the tools of a delivery run.
+
+    Raises:
+        SecretError: the endpoint has no usable signing key.
+    """
+    return send_sample(
+        endpoint,
+        poster=tools.transport,
+        tokens=tools.tokens,
+        keys=tools.secrets.signing_keys(endpoint.endpoint_id),
+        clock=clock,
+        flavour=flavour,
+    )
+
+
+def sample_report(sample: Sample) -> Report:
+    """What became of a sample, for people; what the endpoint said where it did not take it."""
+    result = sample.result
+    lines = [f"signed with {', '.join(sample.signing_key_ids)}"]
+    if isinstance(result, Response) and result.excerpt and not sample.has_passed:
+        lines.append(f"response: {result.excerpt[:200]}")
+    said = f"status {result.status}" if isinstance(result, Response) else result.detail
+    return Report(
+        document=sample.as_dict(),
+        lines=lines,
+        outcome=(
+            f"endpoint {sample.endpoint_id} {'took' if sample.has_passed else 'did not take'} the "
+            f"test event: {said}, {result.duration_ms:,} ms"
+        ),
+        has_failed=not sample.has_passed,
+    )
 
 
 def send_sample(

@@ -15,8 +15,7 @@ import pytest
 
 from sync.ledger.erasures import person_key
 from sync.local.raw_tables import insert_rows
-from sync.operations.erase import Erasure
-from sync.operations.erase import erase as erase_person
+from sync.operations.erase import Erase, Erasure
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import ENTERPRISE, Batch, enroll, line, load, pass_course, prepare
@@ -197,12 +196,12 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
 
 
 def erase_learner(pipeline: Pipeline) -> Erasure:
-    return erase_person(
+    request = Erase(person_key=person_key(PERSON), reason="ticket 4711")
+    return request.apply(
         pipeline.warehouse,
-        person_key(PERSON),
-        requested_by="an operator",
-        reason="ticket 4711",
-        clock=pipeline.clock,
+        pipeline.clock,
+        confirmed=request.plan(pipeline.warehouse, pipeline.clock).matched,
+        by="an operator",
         journals=pipeline.journals,
     )
 

@@ -28,13 +28,13 @@ from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.journal import Entry
 from sync.ledger.outbox import Outbox
 from sync.ledger.steps import nothing
-from sync.operations.replay import replay
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.replay import Replay, ReplayState
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified
 from tests.support.clean import drop_all_schemas
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, audit, complete, seed
+from tests.support.operator import carry_out
 
 EXAMPLES = int(os.environ.get("LTW_MODEL_EXAMPLES", "12"))
 STEPS = int(os.environ.get("LTW_MODEL_STEPS", "15"))
@@ -141,17 +141,12 @@ class OutboxModel(RuleBasedStateMachine):
     @rule(state=st.sampled_from([ReplayState.DEAD, ReplayState.DELIVERED]))
     def operator_replays(self, state: ReplayState) -> None:
         """Dead letters start afresh; what was delivered goes once more."""
-        made = replay(
-            self.warehouse,
-            Selection(state=state),
-            requested_by="model",
-            clock=lambda: self.now,
-        )
+        made = carry_out(self.warehouse, lambda: self.now, Replay(state=state))
         rows = self.warehouse.rows(
             "select webhook_id, state from analytics.sync.webhook_outbox where replay_id = ?",
-            made.replay_id,
+            made.request_id,
         )
-        assert len(rows) == made.matched
+        assert len(rows) == made.changed
         for row in rows:
             assert self.last[row["webhook_id"]] == state
             self.excuses[row["webhook_id"]] += state is ReplayState.DELIVERED

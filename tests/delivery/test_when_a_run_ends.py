@@ -19,7 +19,8 @@ from sync.domain.circuit_breaker import Breaker
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Step
-from sync.operations.endpoint_switch import disable, list_endpoints
+from sync.operations.endpoint_switch import DisableEndpoint
+from sync.operations.endpoints import list_endpoints
 from sync.operations.status import read_status
 from sync.warehouse import Warehouse
 from tests.support.delivery import audit
@@ -41,6 +42,7 @@ REFUSED = Failure(
     ErrorKind.INVALID_TARGET, Attribution.RECEIVER, "refused by a rule", reached=Reached.NOT_TRIED
 )
 OUTBOX = "analytics.sync.webhook_outbox"
+DISABLE = DisableEndpoint(endpoint_id=1, reason="by hand")
 STATE = "analytics.sync.endpoint_state"
 
 
@@ -198,7 +200,7 @@ def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well
 
     def hook(step: Step) -> None:
         if step is Step.CLAIMED and next(claims) == 0:
-            disable(warehouse, 1, reason="by hand", now=site.run.clock(warehouse)())
+            DISABLE.run(warehouse, site.run.clock(warehouse))
 
     Watched(site, poster, hook=hook, time_budget=timedelta(seconds=5))
     sent = poster.sent.total()
@@ -218,7 +220,7 @@ def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch
     def hook(step: Step) -> None:
         claims[step] += 1
         if (step, claims[step]) == (Step.CLAIMED, 1):
-            disable(warehouse, 1, reason="by hand", now=site.run.clock(warehouse)())
+            DISABLE.run(warehouse, site.run.clock(warehouse))
 
     found = Watched(site, poster, hook=hook, batch_size=10)
     assert poster.sent.total() == 10
@@ -231,9 +233,7 @@ def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch
     "make",
     [
         pytest.param(
-            lambda site: disable(
-                site.warehouse, 1, reason="by hand", now=site.run.clock(site.warehouse)()
-            ),
+            lambda site: DISABLE.run(site.warehouse, site.run.clock(site.warehouse)),
             id="replays of a disabled endpoint",
         ),
         pytest.param(

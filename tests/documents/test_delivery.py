@@ -22,9 +22,9 @@ from sync.http.oauth import TOKEN_SECONDS
 from sync.ledger.claims import LOW_LANE_TURN
 from sync.ledger.retention import DEFAULT_DAYS
 from sync.ledger.steps import Step
-from sync.operations.confirmation import ASK_ABOVE
+from sync.operations.operation import ASK_ABOVE
 from sync.operations.preview_report import HELD_BACK_SHOWN
-from sync.operations.replay_selection import ReplayState
+from sync.operations.replay import ReplayState
 from sync.settings import PROJECT_ROOT
 from tests.support.command_line import Command, command_line
 from tests.support.schedule_table import schedule_table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -13,16 +12,9 @@ import pytest
 import yaml
 
 from orchestration.config import VARIABLES, EnrichmentConfig
-from orchestration.defs.operations.config import (
-    BackfillConfig,
-    PreviewConfig,
-    ReplayConfig,
-    RerouteConfig,
-    RetentionConfig,
-    SampleConfig,
-)
 from sync.delivery.flag import flag_settings
 from sync.ledger.tables import ensure_ledger
+from sync.operations import catalog
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
@@ -35,15 +27,7 @@ OPERATIONS = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8
 DOCUMENTS = {"feature-flag": FLAG, "operations": OPERATIONS}
 JOB_OF = {"sync": "completion_webhooks_job"}
 """By the first part of an op's name; the op of any other job is called as the job."""
-CONFIG_OF: Mapping[str, type[dg.Config]] = {
-    "sync__enriched_completions": EnrichmentConfig,
-    "preview": PreviewConfig,
-    "replay": ReplayConfig,
-    "backfill": BackfillConfig,
-    "reroute": RerouteConfig,
-    "test_send": SampleConfig,
-    "retention": RetentionConfig,
-}
+REQUEST_OF = {kind.name.replace("-", "_"): kind for kind in catalog.OPERATIONS}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -95,8 +79,10 @@ def test_a_run_config_is_one_that_its_job_takes(
     for name, given in config["ops"].items():
         job = JOB_OF.get(name.split("__")[0], f"{name}_job")
         dg.validate_run_config(defs.resolve_job_def(job), {"ops": {name: given}})
-        if name in CONFIG_OF and "env" not in str(given):
-            CONFIG_OF[name](**given["config"])
+        if name in REQUEST_OF:
+            REQUEST_OF[name].read(given["config"])
+        elif name.endswith("enriched_completions") and "env" not in str(given):
+            EnrichmentConfig(**given["config"])
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pytest
 
 from sync.errors import ConfigurationError
 from sync.ledger.retention import apply_retention
-from sync.operations.backfill import Backfill, BackfillPlan, Window, backfill, plan_backfill
-from sync.operations.confirmation import NotConfirmed
+from sync.operations.backfill import Backfill, BackfillPlan
+from sync.operations.operation import Done, NotConfirmed
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World, open_world
 
-JANUARY = Window(since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
+JANUARY = Backfill(since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
 OLD = {10: "2026-01-05T08:00:00", 11: "2026-01-20T08:00:00", 12: "2026-02-01T00:00:00"}
 
 
@@ -39,21 +39,23 @@ def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
         yield opened
 
 
-def plan(world: World, window: Window = JANUARY) -> BackfillPlan:
-    return plan_backfill(world.warehouse, window)
+def plan(world: World, request: Backfill = JANUARY) -> BackfillPlan:
+    return request.plan(world.warehouse, world.clock)
 
 
 def ask(
-    world: World, confirmed: int | None, window: Window = JANUARY, **options: object
-) -> Backfill:
-    return backfill(
+    world: World,
+    confirmed: int | None,
+    request: Backfill = JANUARY,
+    *,
+    request_id: str | None = None,
+) -> Done:
+    return request.apply(
         world.warehouse,
-        window,
-        requested_by="an operator",
+        world.clock,
         confirmed=confirmed,
-        setting="confirm_count:",
-        clock=world.clock,
-        **options,  # pyright: ignore[reportArgumentType]
+        by="an operator",
+        request_id=request_id,
     )
 
 
@@ -78,7 +80,7 @@ def test_a_plan_counts_and_changes_nothing(world: World) -> None:
 def test_the_next_run_sends_what_was_agreed_to_under_the_ids_it_always_had(world: World) -> None:
     ids = {row["webhook_id"] for row in world.rows("webhook_id", "user_id in (10, 11)")}
     made = ask(world, 2)
-    assert made.matched == 2
+    assert made.changed == 2
     world.deliver()
     sent = world.take()
     assert {one.webhook_id for one in sent} == ids
@@ -96,12 +98,16 @@ def test_the_request_is_recorded_and_each_row_names_it(world: World) -> None:
         " from analytics.sync.replays"
     )
     assert (row["replay_id"], row["requested_by"], row["matched"]) == (
-        made.backfill_id,
+        made.request_id,
         "an operator",
         2,
     )
-    assert json.loads(row["selection"])["backfill"] is True
-    named = world.rows("user_id", f"recorded_run_id = '{made.backfill_id}'")
+    assert json.loads(row["selection"]) == {
+        "operation": "backfill",
+        "since": "2026-01-01T00:00:00",
+        "until": "2026-02-01T00:00:00",
+    }
+    named = world.rows("user_id", f"recorded_run_id = '{made.request_id}'")
     assert [int(one["user_id"]) for one in named] == [10, 11]
 
 
@@ -116,7 +122,7 @@ def test_any_other_number_changes_nothing_and_the_error_says_the_right_one(
 
 
 def test_the_limit_takes_the_oldest_first(world: World) -> None:
-    window = Window(since=JANUARY.since, until=JANUARY.until, limit=1)
+    window = Backfill(since=JANUARY.since, until=JANUARY.until, limit=1)
     assert (plan(world, window).matched, plan(world, window).beyond_limit) == (1, 1)
     ask(world, 1, window)
     awaiting = world.rows("user_id", "state = 'awaiting'")
@@ -124,7 +130,7 @@ def test_the_limit_takes_the_oldest_first(world: World) -> None:
 
 
 def test_one_customer_alone_can_be_chosen_in_any_spelling(world: World) -> None:
-    window = Window(since=JANUARY.since, until=JANUARY.until, enterprise=enterprise(2).upper())
+    window = Backfill(since=JANUARY.since, until=JANUARY.until, enterprise=enterprise(2).upper())
     ask(world, 1, window)
     awaiting = world.rows("user_id", "state = 'awaiting'")
     assert [int(row["user_id"]) for row in awaiting] == [11]
@@ -136,7 +142,7 @@ def test_rows_with_a_message_or_another_reason_are_never_touched(world: World) -
     world.warehouse.execute(f"update {OUTBOX} set body = '{{}}' where user_id = 11")
     before = world.rows()
     assert plan(world).matched == 0
-    assert ask(world, 0) == Backfill(None, 0)
+    assert ask(world, 0) == Done()
     assert world.rows() == before
 
 
@@ -157,22 +163,23 @@ def test_retention_keeps_no_old_completion_from_being_sent(world: World) -> None
 
 
 def test_repeating_a_request_under_its_id_does_nothing_more(world: World) -> None:
-    first = ask(world, 2, backfill_id="0f0e9c1e-0000-4000-8000-000000000001")
+    first = ask(world, 2, request_id="0f0e9c1e-0000-4000-8000-000000000001")
     before = world.everything()
-    assert ask(world, 2, backfill_id="0f0e9c1e-0000-4000-8000-000000000001") == first
+    assert ask(world, 2, request_id="0f0e9c1e-0000-4000-8000-000000000001") == first
     assert world.everything() == before
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"until": datetime(2026, 1, 1)}, "since must lie before until"),
-        ({"limit": 0}, "limit is 0"),
-        ({"limit": 100_001}, "limit is 100001"),
+        ({"until": datetime(2026, 1, 1)}, "since must be before until"),
+        ({"since": "soon"}, "since: 'soon' must look like 2026-11-24"),
+        ({"limit": 0}, "limit: Input should be greater than or equal to 1"),
+        ({"limit": 100_001}, "limit: Input should be less than or equal to 100000"),
         ({"enterprise": "Example"}, "enterprise: 'Example'"),
     ],
 )
 def test_a_window_that_means_nothing_is_refused(changes: dict[str, object], named: str) -> None:
     values = {"since": datetime(2026, 1, 1), "until": datetime(2026, 2, 1)} | changes
     with pytest.raises(ConfigurationError, match=named):
-        Window(**values)  # pyright: ignore[reportArgumentType]
+        Backfill.read(values)

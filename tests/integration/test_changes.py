@@ -13,12 +13,12 @@ from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.operations.changes import (
     NOTHING_SEEN,
     LastRun,
-    Look,
-    Rest,
+    Poll,
     Seen,
-    Wake,
+    Skip,
+    Start,
     decide,
-    look,
+    poll,
     sources_token,
 )
 from sync.settings import EmbeddedWarehouse
@@ -40,8 +40,8 @@ def ready(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def ask(warehouse: Warehouse, before: Seen = NOTHING_SEEN, now: datetime = NOW) -> Look:
-    return look(warehouse, before, now=now, max_wait=HOUR)
+def ask(warehouse: Warehouse, before: Seen = NOTHING_SEEN, now: datetime = NOW) -> Poll:
+    return poll(warehouse, before, now=now, max_wait=HOUR)
 
 
 def write(
@@ -61,7 +61,7 @@ def write(
 def test_an_idle_look_is_one_statement_and_sees_the_same(ready: Warehouse) -> None:
     seen = ask(ready).seen
     before = ready.statements
-    assert ask(ready, seen) == Look(seen)
+    assert ask(ready, seen) == Poll(seen)
     assert ready.statements - before == 1
 
 
@@ -205,24 +205,24 @@ B = replace(A, sources="b")
 PAUSE = timedelta(minutes=5)
 RESTED = LastRun("run-1", NOW - PAUSE, has_failed=False)
 RECENT = LastRun("run-1", NOW - timedelta(minutes=4), has_failed=False)
-NEWS, QUIET = Look(B), Look(A)
-DUE_NOW = Look(A, "a webhook came due")
+NEWS, QUIET = Poll(B), Poll(A)
+DUE_NOW = Poll(A, "a webhook came due")
 
 
 def decided(
-    found: Look,
+    found: Poll,
     last: LastRun | None,
     *,
     before: Seen = A,
-    is_used_up: bool = True,
+    is_handled: bool = True,
     now: datetime = NOW,
-) -> Wake | Rest:
-    return decide(before, found, is_used_up=is_used_up, last=last, now=now)
+) -> Start | Skip:
+    return decide(before, found, is_handled=is_handled, last=last, now=now)
 
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
 def test_news_start_a_run_at_once(last: LastRun | None) -> None:
-    assert isinstance(decided(NEWS, last, is_used_up=False), Wake)
+    assert isinstance(decided(NEWS, last, is_handled=False), Start)
 
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
@@ -230,46 +230,46 @@ def test_what_a_run_has_used_up_starts_none(last: LastRun | None) -> None:
     """Also where the sensor has lost its cursor."""
     for before in (A, NOTHING_SEEN):
         found = decided(QUIET, last, before=before)
-        assert isinstance(found, Rest)
+        assert isinstance(found, Skip)
         assert "nothing has changed" in found.reason
 
 
 def test_old_news_that_no_run_has_used_up_start_one_after_a_pause() -> None:
-    assert isinstance(decided(QUIET, RECENT, is_used_up=False), Rest)
-    assert isinstance(decided(QUIET, RESTED, is_used_up=False), Wake)
-    assert isinstance(decided(QUIET, None, is_used_up=False), Wake)
+    assert isinstance(decided(QUIET, RECENT, is_handled=False), Skip)
+    assert isinstance(decided(QUIET, RESTED, is_handled=False), Start)
+    assert isinstance(decided(QUIET, None, is_handled=False), Start)
 
 
 def test_a_failed_run_is_repeated_after_a_pause_even_when_nothing_has_changed() -> None:
-    assert isinstance(decided(QUIET, replace(RECENT, has_failed=True)), Rest)
+    assert isinstance(decided(QUIET, replace(RECENT, has_failed=True)), Skip)
     after = decided(QUIET, replace(RESTED, has_failed=True))
-    assert isinstance(after, Wake)
+    assert isinstance(after, Start)
     assert after.reason == "the last run failed"
 
 
 def test_news_during_that_pause_wait_for_its_end() -> None:
     failed = replace(RECENT, has_failed=True)
-    assert isinstance(decided(NEWS, failed, is_used_up=False), Rest)
-    assert isinstance(decided(NEWS, failed, is_used_up=False, now=NOW + PAUSE), Wake)
+    assert isinstance(decided(NEWS, failed, is_handled=False), Skip)
+    assert isinstance(decided(NEWS, failed, is_handled=False, now=NOW + PAUSE), Start)
 
 
 def test_what_a_run_could_not_bring_on_is_tried_again_after_a_pause() -> None:
-    assert isinstance(decided(DUE_NOW, RECENT), Rest)
-    assert isinstance(decided(DUE_NOW, RESTED), Wake)
-    assert isinstance(decided(DUE_NOW, RECENT, before=replace(A, ledger="k")), Wake)
+    assert isinstance(decided(DUE_NOW, RECENT), Skip)
+    assert isinstance(decided(DUE_NOW, RESTED), Start)
+    assert isinstance(decided(DUE_NOW, RECENT, before=replace(A, ledger="k")), Start)
 
 
 LEFT = replace(RECENT, left_until=NOW + timedelta(hours=1), saw="a")
 
 
 def test_what_a_run_has_left_waits_for_the_time_that_it_named() -> None:
-    for now, expected in ((NOW + PAUSE, Rest), (NOW + timedelta(hours=1), Wake)):
-        assert isinstance(decided(QUIET, LEFT, is_used_up=False, now=now), expected)
+    for now, expected in ((NOW + PAUSE, Skip), (NOW + timedelta(hours=1), Start)):
+        assert isinstance(decided(QUIET, LEFT, is_handled=False, now=now), expected)
 
 
 def test_that_wait_is_not_for_retries_nor_for_newer_news() -> None:
-    assert isinstance(decided(DUE_NOW, LEFT, is_used_up=False, now=NOW + PAUSE), Wake)
-    assert isinstance(decided(NEWS, LEFT, is_used_up=False), Wake)
+    assert isinstance(decided(DUE_NOW, LEFT, is_handled=False, now=NOW + PAUSE), Start)
+    assert isinstance(decided(NEWS, LEFT, is_handled=False), Start)
 
 
 def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
@@ -277,18 +277,18 @@ def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
     first = decided(DUE_NOW, RESTED)
     again = decided(DUE_NOW, RESTED)
     next_one = decided(DUE_NOW, replace(RESTED, run_id="run-2"))
-    assert isinstance(first, Wake)
-    assert isinstance(again, Wake)
-    assert isinstance(next_one, Wake)
+    assert isinstance(first, Start)
+    assert isinstance(again, Start)
+    assert isinstance(next_one, Start)
     assert first.key == again.key != next_one.key
 
 
 def test_sources_that_cannot_be_asked_start_a_run_that_says_so() -> None:
     """Quiet would be for ever; before the first run it only means that nothing is set up."""
-    broken = Look(replace(A, sources=""), problem=StatementFailed("invalid identifier 'MODIFIED'"))
-    assert isinstance(decided(broken, None, is_used_up=False), Rest)
-    found = decided(broken, RESTED, is_used_up=False)
-    assert isinstance(found, Wake)
+    broken = Poll(replace(A, sources=""), problem=StatementFailed("invalid identifier 'MODIFIED'"))
+    assert isinstance(decided(broken, None, is_handled=False), Skip)
+    found = decided(broken, RESTED, is_handled=False)
+    assert isinstance(found, Start)
     assert "MODIFIED" in found.reason
 
 

@@ -1,4 +1,4 @@
-"""Test events and endpoint checks against real sockets: one verdict each, and what to mend."""
+"""Test events and endpoint checks against real sockets: one verdict each, and what to fix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
 from sync.local.embedded.lifecycle import free_port
-from sync.operations.endpoint_check import Check, Checker, Stage, host_of
+from sync.operations.endpoint_check import Check, Checker, Stage
+from sync.operations.endpoints import host_of
 from sync.operations.test_send import ID_PREFIX, Sample, sample_body, send_sample
 from tests.support.delivery import SECRET
 from tests.support.hostile import Endpoint, answering, response
@@ -66,7 +67,7 @@ def check(
 
 def failed(found: Check) -> tuple[Stage, str, str]:
     assert found.problem is not None
-    return found.problem.stage, found.problem.what, found.problem.mend
+    return found.problem.stage, found.problem.what, found.problem.fix
 
 
 @pytest.fixture
@@ -152,8 +153,8 @@ def test_a_url_against_the_address_rules_is_not_even_resolved() -> None:
     def never(target: Target, seconds: float) -> list[str]:
         raise AssertionError("resolved")
 
-    stage, what, mend = failed(check(configured("http://hooks.example.com/x"), resolver=never))
-    assert (stage, "https://" in what, "webhook_url" in mend) == (Stage.ADDRESS, True, True)
+    stage, what, fix = failed(check(configured("http://hooks.example.com/x"), resolver=never))
+    assert (stage, "https://" in what, "webhook_url" in fix) == (Stage.ADDRESS, True, True)
 
 
 def test_a_name_that_leads_inside_is_refused_without_saying_where(target: Receiver) -> None:
@@ -166,21 +167,21 @@ def test_a_name_that_leads_inside_is_refused_without_saying_where(target: Receiv
 
 
 @pytest.mark.parametrize(
-    ("attribution", "mend"),
+    ("attribution", "fix"),
     [
         pytest.param(Attribution.RECEIVER, "correct the host in webhook_url", id="theirs"),
         pytest.param(Attribution.SENDER, "name servers of this machine", id="ours"),
     ],
 )
 def test_a_name_without_an_answer_says_whose_fault_it_is(
-    attribution: Attribution, mend: str
+    attribution: Attribution, fix: str
 ) -> None:
     def silent(target: Target, seconds: float) -> list[str]:
         raise ResolutionFailed("the host name does not exist", attribution)
 
     stage, what, said = failed(check(configured("https://hooks.example.com/x"), resolver=silent))
     assert (stage, what) == (Stage.DNS, "the host name does not exist")
-    assert mend in said
+    assert fix in said
 
 
 def test_a_missing_key_is_named_by_its_setting(target: Receiver) -> None:
@@ -200,31 +201,31 @@ def test_oauth_is_tried_with_the_token_endpoint(target: Receiver, tokens: TokenS
     assert target.received[0].headers["authorization"] == "Bearer token-1"
     assert tokens.asked == 1, "the ping uses the token that was fetched"
     tokens.answer = response("401 Unauthorized", b'{"error":"invalid_client"}')
-    stage, what, mend = failed(check(endpoint, *pairs, secrets=keys))
+    stage, what, fix = failed(check(endpoint, *pairs, secrets=keys))
     assert (stage, what) == (Stage.AUTH, "token endpoint: status 401 (invalid_client)")
-    assert "client_id" in mend
+    assert "client_id" in fix
     stage, what, _ = failed(check(endpoint, *pairs))
     assert stage is Stage.AUTH
     assert "LTW_SECRET_OAUTH_CLIENT_1" in what
 
 
 @pytest.mark.parametrize(
-    ("status", "what", "mend"),
+    ("status", "what", "fix"),
     [
-        pytest.param(404, "answers 404", "path", id="wrong path"),
+        pytest.param(404, "responds with 404", "path", id="wrong path"),
         pytest.param(302, "redirects are never followed", "points to", id="redirect"),
-        pytest.param(401, "answers 401", "signing key", id="refused"),
-        pytest.param(500, "answers 500", "into its log", id="broken"),
+        pytest.param(401, "responds with 401", "signing key", id="refused"),
+        pytest.param(500, "responds with 500", "check its log", id="broken"),
     ],
 )
 def test_an_answer_that_is_no_2xx_fails_the_ping(
-    target: Receiver, status: int, what: str, mend: str
+    target: Receiver, status: int, what: str, fix: str
 ) -> None:
     target.answers["/hooks"] = (status, {"Location": "http://10.0.0.1/"})
     stage, said, advice = failed(check(configured(f"{target.url}/hooks/x"), local(target)))
     assert stage is Stage.PING
     assert what in said
-    assert mend in advice
+    assert fix in advice
 
 
 def test_a_closed_port_fails_the_connection() -> None:
@@ -247,9 +248,9 @@ def test_tls_is_judged_apart(tmp_path: Path) -> None:
             assert found.is_good
             assert Stage.TLS in found.passed
         else:
-            stage, _, mend = failed(found)
+            stage, _, fix = failed(found)
             assert stage is expected
-            assert "certificate" in mend
+            assert "certificate" in fix
             assert Stage.CONNECT in found.passed
 
 

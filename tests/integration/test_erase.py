@@ -20,31 +20,30 @@ from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import open_journal
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
-from sync.operations.backfill import Window, plan_backfill
-from sync.operations.erase import EraseIncomplete, Erasure, erase, plan_erase
-from sync.operations.replay import Refusal, plan_replay, replay
-from sync.operations.replay_selection import ReplayState, Selection
-from sync.operations.reroute import Choice, plan_reroute
+from sync.operations.backfill import Backfill
+from sync.operations.erase import Erase, EraseIncomplete, Erasure
+from sync.operations.replay import Refusal, Replay, ReplayState
+from sync.operations.reroute import Reroute
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of
 from tests.support.delivery import ACTIVATED_AT
 from tests.support.operator import OUTBOX, World, everything_in
-from tests.support.replays import DELIVERED, ask
+from tests.support.replays import DELIVERED, ask, plan
 
 PERSON, OTHER = 90418, 90424
 KEY = person_key(PERSON)
+REQUEST = Erase(person_key=KEY, reason="ticket 4711")
 MART = "analytics.marts.completed_enrollments"
 ERASURES = "analytics.sync.erasures"
 
 
-def carry_out(world: World, session: Warehouse | None = None) -> Erasure:
-    return erase(
+def carry_out(world: World, session: Warehouse | None = None, request: Erase = REQUEST) -> Erasure:
+    return request.apply(
         session or world.warehouse,
-        KEY,
-        requested_by="an operator",
-        reason="ticket 4711",
-        clock=world.clock,
+        world.clock,
+        confirmed=request.plan(world.warehouse, world.clock).matched,
+        by="an operator",
         journals=world.run.journals,
     )
 
@@ -133,14 +132,7 @@ def test_two_learners_of_one_course_run_do_not_become_one(world: World) -> None:
     world.complete(PERSON, OTHER)
     world.deliver()
     carry_out(world)
-    erase(
-        world.warehouse,
-        person_key(OTHER),
-        requested_by="an operator",
-        reason="",
-        clock=world.clock,
-        journals=world.run.journals,
-    )
+    carry_out(world, request=Erase(person_key=person_key(OTHER)))
     assert len({row["user_id"] for row in world.rows("user_id")}) == 2
 
 
@@ -148,7 +140,7 @@ def test_a_replay_that_waits_is_taken_back(world: World) -> None:
     world.complete(PERSON)
     world.deliver()
     world.take()
-    replay(world.warehouse, DELIVERED, requested_by="an operator", clock=world.clock)
+    ask(world, DELIVERED)
     carry_out(world)
     world.send()
     assert world.take() == []
@@ -156,7 +148,7 @@ def test_a_replay_that_waits_is_taken_back(world: World) -> None:
 
 def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) -> None:
     """Neither by state nor by id, nor what was suppressed for another reason before."""
-    ids = tuple(one_in_each_state(world).values())
+    ids = list(one_in_each_state(world).values())
     world.warehouse.execute(
         f"update {OUTBOX} set frozen_at = null, state_reason = 'before_activation'"
         " where state in ('awaiting', 'suppressed')"
@@ -164,16 +156,16 @@ def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) 
     carry_out(world)
     world.warehouse.execute(f"delete from {OUTBOX} where user_id > 0")
     before = everything_in(world.warehouse)
-    states = [Selection(state=one) for one in ReplayState]
-    by_id = [Selection(state=one.state, webhook_ids=ids) for one in states]
-    for selection in (*states, *by_id, Selection(webhook_ids=ids)):
-        plan = plan_replay(world.warehouse, selection)
-        assert (plan.matched, set(plan.refused)) == (0, {Refusal.ERASED})
-        assert ask(world, selection).matched == 0
-    window = Window(since=datetime(2000, 1, 1), until=datetime(2100, 1, 1))
-    plan = plan_backfill(world.warehouse, window)
-    assert (plan.matched, plan.beyond_limit) == (0, 0)
-    assert plan_reroute(world.warehouse, Choice()).matched == 0
+    states = [Replay(state=one) for one in ReplayState]
+    by_id = [Replay(state=one.state, webhook_ids=ids) for one in states]
+    for request in (*states, *by_id, Replay(webhook_ids=ids)):
+        found = plan(world, request)
+        assert (found.matched, set(found.refused)) == (0, {Refusal.ERASED})
+        assert ask(world, request).changed == 0
+    window = Backfill(since=datetime(2000, 1, 1), until=datetime(2100, 1, 1))
+    old = window.plan(world.warehouse, world.clock)
+    assert (old.matched, old.beyond_limit) == (0, 0)
+    assert Reroute().plan(world.warehouse, world.clock).matched == 0
     assert everything_in(world.warehouse) == before
 
 
@@ -250,7 +242,7 @@ def test_a_killed_erasure_goes_on_where_it_stopped(world: World, begins: str) ->
     made = carry_out(world)
     assert traces(world.warehouse) == set()
     (note,) = world.warehouse.rows(f"select * from {ERASURES}")
-    assert note["erasure_id"] == made.erasure_id
+    assert note["erasure_id"] == made.request_id
     assert note["finished_at"] is not None
 
 
@@ -260,13 +252,13 @@ def test_the_note_says_who_asked_and_names_nobody_and_a_second_one_is_none(world
     world.warehouse.execute(f"delete from {MART} where user_id = {PERSON}")
     before = everything_in(world.warehouse)
     again = carry_out(world)
-    assert (again.erasure_id, again.counts) == (None, {})
+    assert (again.request_id, again.counts) == (None, {})
     assert everything_in(world.warehouse) == before
     (note,) = world.warehouse.rows(
         f"select erasure_id, person_key, requested_by, reason, to_json(counts) as counts"
         f" from {ERASURES}"
     )
-    assert note["erasure_id"] == made.erasure_id
+    assert note["erasure_id"] == made.request_id
     assert (note["requested_by"], note["reason"]) == ("an operator", "ticket 4711")
     assert json.loads(note["counts"])["webhook_outbox"] == 6
     assert str(PERSON) not in str(note)
@@ -291,15 +283,15 @@ def test_a_table_that_may_not_be_emptied_is_named_with_the_way_out(world: World)
 def test_a_plan_changes_nothing(world: World) -> None:
     one_in_each_state(world)
     before = everything_in(world.warehouse)
-    plan = plan_erase(world.warehouse, KEY, clock=world.clock)
-    assert (plan.ledger.webhooks, plan.ledger.to_be_sent, plan.was_erased) == (6, 3, False)
+    found = REQUEST.plan(world.warehouse, world.clock)
+    assert (found.ledger.webhooks, found.ledger.to_be_sent, found.was_erased) == (6, 3, False)
     assert everything_in(world.warehouse) == before
 
 
 @pytest.mark.parametrize("key", ["", str(PERSON), "x' or 1=1", KEY.upper()])
-def test_what_is_no_key_of_a_learner_is_refused(world: World, key: str) -> None:
+def test_what_is_no_key_of_a_learner_is_refused(key: str) -> None:
     with pytest.raises(ConfigurationError, match="64 digits of lower-case hex"):
-        plan_erase(world.warehouse, key, clock=world.clock)
+        Erase.read({"person_key": key})
 
 
 def test_the_command_asks_and_prints_no_id(world: World, tmp_path: Path) -> None:

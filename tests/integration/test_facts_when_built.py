@@ -9,9 +9,8 @@ import pytest
 
 from sync.delivery.current_facts import MartUnreadable
 from sync.domain.event_types import ENROLLMENTS
-from sync.operations.backfill import Window, backfill
-from sync.operations.replay import replay
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.backfill import Backfill
+from sync.operations.replay import Replay, ReplayState
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
     ENDPOINT_COLUMNS,
@@ -20,6 +19,7 @@ from tests.support.marts import (
     endpoint,
     enrollment,
 )
+from tests.support.operator import carry_out
 from tests.support.pipeline import PASSED_AT, Pipeline
 
 MART = "analytics.marts.completed_enrollments"
@@ -142,16 +142,8 @@ def test_an_enrollment_is_looked_up_as_well(pipeline: Pipeline) -> None:
 
 def test_what_a_backfill_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipeline) -> None:
     pipeline.detect(activated_at=datetime(2026, 4, 1))
-    window = Window(since=datetime(2026, 3, 1), until=datetime(2026, 4, 1))
-    done = backfill(
-        pipeline.warehouse,
-        window,
-        requested_by="an operator",
-        confirmed=2,
-        setting="confirm",
-        clock=pipeline.clock,
-    )
-    assert done.matched == 2
+    march = Backfill(since=datetime(2026, 3, 1), until=datetime(2026, 4, 1))
+    assert carry_out(pipeline.warehouse, pipeline.clock, march).changed == 2
     withdraw(pipeline)
     change(pipeline, "email", "new@example.com", user_id=2)
     pipeline.freeze()
@@ -165,8 +157,7 @@ def test_what_a_replay_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipeli
     pipeline.detect()
     assert pipeline.freeze().suppressed == {"no_endpoint": 2}
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/x"))
-    selection = Selection(state=ReplayState.SUPPRESSED)
-    replay(pipeline.warehouse, selection, requested_by="an operator", clock=pipeline.clock)
+    carry_out(pipeline.warehouse, pipeline.clock, Replay(state=ReplayState.SUPPRESSED))
     withdraw(pipeline)
     change(pipeline, "email", "new@example.com", user_id=2)
     pipeline.freeze()

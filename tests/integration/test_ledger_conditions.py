@@ -31,12 +31,12 @@ from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
-from sync.operations import backfill as backfills
-from sync.operations import replay as replays
+from sync.operations import operation
+from sync.operations.backfill import Backfill
 from sync.operations.erase import _empty, _empty_excerpts, _Person
-from sync.operations.operator_requests import record_request
-from sync.operations.replay_selection import ReplayState, Selection
-from sync.operations.reroute import Choice, reroute
+from sync.operations.operation import Done
+from sync.operations.replay import Replay, ReplayState
+from sync.operations.reroute import Reroute
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
@@ -657,19 +657,23 @@ def test_only_enrollments_that_an_active_endpoint_wants_are_recorded(ledger: War
 
 
 def request(ledger: Warehouse, request_id: str) -> None:
-    record_request(
+    operation.record_request(
         ledger,
         request_id,
-        requested_at=PAST,
+        requested_at=NOW - timedelta(hours=1),
         requested_by="test",
-        selection="{}",
+        selection={},
         matched=1,
     )
 
 
-def late_to_know(monkeypatch: pytest.MonkeyPatch, module: object) -> None:
-    """Requests of the same id commit after the module has looked for them."""
-    monkeypatch.setattr(module, "recorded_matches", lambda warehouse, request_id: None)
+def ask(ledger: Warehouse, wanted: operation.Change, *, moves: int) -> Done:
+    return wanted.apply(ledger, lambda: NOW, confirmed=moves, by="test", request_id="mine")
+
+
+def late_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests of the same id commit after it has been looked for."""
+    monkeypatch.setattr(operation, "recorded_matches", lambda warehouse, request_id: None)
 
 
 def hold_all(ledger: Warehouse, rows: Sequence[Mapping[str, object]]) -> None:
@@ -698,23 +702,19 @@ def test_a_replay_moves_what_meets_all_its_conditions_once(
     hold_all(ledger, rows)
     write_ledger(ledger, webhooks=rows)
     request(ledger, "mine" if is_repeated else "another")
-    late_to_know(monkeypatch, replays)
-    replays.replay(
-        ledger,
-        Selection(
-            webhook_ids=tuple(str(row["webhook_id"]) for row in rows[:-1]),
-            endpoint_id=1,
-            enterprise=ENTERPRISE,
-            state=ReplayState.DEAD,
-            reason="gone",
-            since=start,
-            until=NOW,
-        ),
-        requested_by="test",
-        clock=lambda: NOW,
-        replay_id="mine",
+    late_to_know(monkeypatch)
+    moved = set() if is_repeated else {1, 2}
+    wanted = Replay(
+        webhook_ids=[str(row["webhook_id"]) for row in rows[:-1]],
+        endpoint_id=1,
+        enterprise=ENTERPRISE,
+        state=ReplayState.DEAD,
+        state_reason="gone",
+        since=start,
+        until=NOW,
     )
-    assert set(changed(ledger)) == (set() if is_repeated else {1, 2})
+    ask(ledger, wanted, moves=len(moved))
+    assert set(changed(ledger)) == moved
 
 
 @pytest.mark.parametrize(("is_release", "moved"), [(False, {1, 2, 3, 4}), (True, {21, 22})])
@@ -739,9 +739,9 @@ def test_a_replay_refuses_what_is_due_anyway_and_what_has_no_message(
     ]
     hold_all(ledger, rows)
     write_ledger(ledger, webhooks=rows)
-    ids = tuple(str(row["webhook_id"]) for row in rows)
-    selection = Selection(webhook_ids=ids, state=ReplayState.SUPPRESSED if is_release else None)
-    replays.replay(ledger, selection, requested_by="test", clock=lambda: NOW)
+    ids = [str(row["webhook_id"]) for row in rows]
+    wanted = Replay(webhook_ids=ids, state=ReplayState.SUPPRESSED if is_release else None)
+    ask(ledger, wanted, moves=len(moved))
     assert set(changed(ledger)) == moved
 
 
@@ -790,21 +790,17 @@ def test_a_backfill_moves_the_window_s_events_that_the_mart_holds_once(
     create_marts(ledger, completions=present)
     write_ledger(ledger, webhooks=rows)
     request(ledger, "mine" if is_repeated else "another")
-    late_to_know(monkeypatch, backfills)
+    late_to_know(monkeypatch)
     moved = set() if is_repeated else {1, 2}
-    backfills.backfill(
-        ledger,
-        backfills.Window(since=since, until=NOW, enterprise=ENTERPRISE, limit=limit),
-        requested_by="test",
-        confirmed=len(moved),
-        setting="the number",
-        clock=lambda: NOW,
-        backfill_id="mine",
-    )
+    wanted = Backfill(since=since, until=NOW, enterprise=ENTERPRISE, limit=limit)
+    ask(ledger, wanted, moves=len(moved))
     assert set(changed(ledger)) == moved
 
 
-def test_only_messages_that_were_tried_and_fit_are_rerouted(ledger: Warehouse) -> None:
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_only_messages_that_were_tried_and_fit_are_rerouted(
+    ledger: Warehouse, monkeypatch: pytest.MonkeyPatch, *, is_repeated: bool
+) -> None:
     create_marts(ledger, endpoints=[endpoint(2, "https://hooks.example.com/")])
 
     def lost(user_id: int, **changes: object) -> dict[str, object]:
@@ -828,9 +824,11 @@ def test_only_messages_that_were_tried_and_fit_are_rerouted(ledger: Warehouse) -
         lost(25, endpoint_id=2),
     ]
     write_ledger(ledger, webhooks=rows)
-    moved = reroute(ledger, Choice(), requested_by="test", clock=lambda: NOW)
-    assert set(changed(ledger)) == {1, 2, 3, 4}
-    assert moved.matched == 4
+    request(ledger, "mine" if is_repeated else "another")
+    late_to_know(monkeypatch)
+    moved = set() if is_repeated else {1, 2, 3, 4}
+    assert ask(ledger, Reroute(), moves=len(moved)).changed == len(moved)
+    assert set(changed(ledger)) == moved
 
 
 def test_an_erasure_empties_one_learner_and_no_other(ledger: Warehouse) -> None:

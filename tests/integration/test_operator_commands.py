@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.cli import replays
 from sync.http.network import DEVELOPMENT_SETTING
+from sync.operations.replay import Replay
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
 from tests.support.delivery import ACTIVATED_AT, SECRET
@@ -55,16 +55,19 @@ def test_replay_shows_first_and_sends_with_the_next_run(world: World, ltw: Comma
 def test_a_large_replay_needs_a_yes(
     world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replays, "ASK_ABOVE", 1)
+    monkeypatch.setattr(Replay, "ask_above", 1)
     world.complete(2, 4)
     world.deliver()
     before = world.everything()
     refused = ltw("replay", "--state", "delivered")
     assert refused.code == 2
-    assert "repeat with --yes" in refused.text
+    assert "repeat with --yes or with --confirm-count 2" in refused.text
+    assert world.everything() == before
+    wrong = ltw("replay", "--state", "delivered", "--confirm-count", 1)
+    assert (wrong.code, "--confirm-count is 1, but 2 webhooks match now" in wrong.text) == (1, True)
     assert world.everything() == before
     agreed = ltw("replay", "--state", "delivered", "--yes", "--json")
-    assert agreed.document["matched"] == 2
+    assert (agreed.document["matched"], agreed.document["replayed"]) == (2, 2)
     assert len(world.rows(where="replay_id is not null")) == 2
 
 
@@ -89,7 +92,9 @@ def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> 
         pytest.param(["endpoints", "check", "77"], "it has 1, 2", id="no endpoint to check"),
         pytest.param(["endpoints", "disable", "1"], "--reason", id="no reason"),
         pytest.param(
-            ["endpoints", "disable", "1", "--reason", " "], "1 to 64 characters", id="blank reason"
+            ["endpoints", "disable", "1", "--reason", " "],
+            "--reason: String should have at least 1 character",
+            id="blank reason",
         ),
         pytest.param(["preview", "--activated-at", "x"], "--activated-at", id="bad activation"),
     ],
@@ -151,7 +156,7 @@ def test_personal_data_shows_only_when_asked_for(world: World, ltw: Command) -> 
 def test_test_send_reports_and_never_enters_the_ledger(world: World, ltw: Command) -> None:
     before = world.everything()
     good = ltw("test-send", "1")
-    assert (good.code, "taken, status 200" in good.text) == (0, True)
+    assert (good.code, "endpoint 1 took the test event: status 200" in good.text) == (0, True)
     assert "signed with v1-" in good.text
     world.target.answers["/hooks/two"] = (503, {})
     bad = ltw("test-send", "2", "--json")
@@ -173,13 +178,13 @@ def test_endpoints_check_has_a_verdict_for_each(world: World, ltw: Command) -> N
 
 def test_disable_holds_and_enable_releases_after_a_passing_test(world: World, ltw: Command) -> None:
     (held,) = world.complete(2)
-    assert ltw("endpoints", "disable", "1", "--reason", "customer moves house").code == 0
-    assert "off before" in ltw("endpoints", "disable", "1", "--reason", "again").text
+    assert ltw("endpoints", "disable", "1", "--reason", "customer is migrating").code == 0
+    assert "was disabled before" in ltw("endpoints", "disable", "1", "--reason", "again").text
     world.deliver()
     assert world.row(held)["state_reason"] == "endpoint_disabled"
     listed = ltw("endpoints", "list", "--json").document["endpoints"]
     assert [(one["condition"], one["disabled_reason"], one["held"]) for one in listed] == [
-        ("disabled", "customer moves house", 1),
+        ("disabled", "customer is migrating", 1),
         ("ready", None, 0),
     ]
     assert "endpoint 1 gets nothing now: disabled" in ltw("status").text

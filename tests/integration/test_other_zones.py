@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
-from sync.operations.changes import NOTHING_SEEN, look
+from sync.operations.changes import NOTHING_SEEN, poll
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import completion
@@ -99,5 +99,5 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
     assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
     # The sensor looks: nothing is due yet, and something is later.
     for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
-        found = look(abroad.warehouse, NOTHING_SEEN, now=now() + later, max_wait=timedelta(0))
+        found = poll(abroad.warehouse, NOTHING_SEEN, now=now() + later, max_wait=timedelta(0))
         assert (found.due is not None) == is_due

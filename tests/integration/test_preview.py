@@ -19,8 +19,6 @@ from sync.http.secrets import SecretStore
 from sync.operations.preview import preview
 from sync.operations.preview_report import Preview
 from sync.operations.preview_rows import ReadOnly, WriteRefused
-from sync.operations.replay import replay
-from sync.operations.replay_selection import ReplayState, Selection
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
@@ -31,6 +29,7 @@ from tests.support.marts import (
     enrollment,
 )
 from tests.support.operator import OUTBOX, World, open_world
+from tests.support.replays import DELIVERED, ask
 
 OFF = EnrichmentPolicy(enabled=False)
 ON = EnrichmentPolicy(enabled=True, max_wait=timedelta(hours=1))
@@ -108,12 +107,7 @@ def test_a_preview_writes_nothing_at_all(world: World) -> None:
     world.complete(2)
     world.deliver()
     world.complete(4, 5)
-    replay(
-        world.warehouse,
-        Selection(state=ReplayState.DELIVERED),
-        requested_by="an operator",
-        clock=world.clock,
-    )
+    ask(world, DELIVERED)
     world.take()
     before = world.everything()
     found = look(world, ON)
@@ -230,12 +224,7 @@ def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: Wor
     (failed,) = world.complete(3)
     world.deliver()
     assert verdicts(look(world)) == {}
-    replay(
-        world.warehouse,
-        Selection(state=ReplayState.DELIVERED),
-        requested_by="an operator",
-        clock=world.clock,
-    )
+    ask(world, DELIVERED)
     assert verdicts(look(world)) == {delivered: ("frozen", "send", None)}
     world.run = world.run.later(timedelta(seconds=10))
     found = look(world)

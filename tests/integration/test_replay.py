@@ -15,10 +15,9 @@ from sync.ledger.attempts import Attempt, finalize, ledger_entry
 from sync.ledger.claims import Claimed
 from sync.ledger.journal import Entry
 from sync.ledger.steps import nothing
-from sync.operations.replay import Refusal, plan_replay
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.replay import Refusal, Replay, ReplayState
 from tests.support.operator import OUTBOX, World
-from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
+from tests.support.replays import DEAD, DELIVERED, ask, dead_letters, plan
 
 MARKER = "webhook-replay"
 MART = "analytics.marts.completed_enrollments"
@@ -30,7 +29,7 @@ def test_a_delivered_webhook_goes_once_more_with_the_same_id_and_bytes(world: Wo
     first = {one.webhook_id: one.body for one in world.take()}
     before = {row["webhook_id"]: row for row in world.rows()}
     made = ask(world, DELIVERED)
-    assert made.matched == 2
+    assert made.changed == 2
     world.send()
     again = world.take()
     assert {one.webhook_id: one.body for one in again} == first
@@ -52,7 +51,7 @@ def test_the_first_sending_carries_no_marker(world: World) -> None:
 def test_a_dead_letter_starts_a_fresh_schedule(world: World) -> None:
     (dead,) = dead_letters(world, 2)
     bodies = {one.body for one in world.take()}
-    assert ask(world, DEAD).matched == 1
+    assert ask(world, DEAD).changed == 1
     row = world.row(dead)
     assert (row["state"], row["state_reason"], row["attempt_count"]) == ("pending", None, 0)
     world.target.answers["/hooks"] = (500, {})
@@ -86,7 +85,7 @@ def test_a_failed_replay_of_a_delivered_webhook_changes_nothing_but_the_log(worl
     )
     assert [(one["outcome"], one["status_code"], one["replay_id"]) for one in logged] == [
         ("delivered", 200, None),
-        ("retry", 500, made.replay_id),
+        ("retry", 500, made.request_id),
     ]
     world.run = world.run.later(timedelta(hours=1))
     world.take()
@@ -156,10 +155,8 @@ def test_a_suppressed_completion_is_released_and_decided_anew(world: World) -> N
     )
     world.deliver()
     assert world.row(early)["state_reason"] == "before_activation"
-    assert plan_replay(world.warehouse, Selection(webhook_ids=(early,))).refused == {
-        Refusal.NEVER_SENT: 1
-    }
-    assert ask(world, Selection(state=ReplayState.SUPPRESSED)).matched == 1
+    assert plan(world, Replay(webhook_ids=[early])).refused == {Refusal.NEVER_SENT: 1}
+    assert ask(world, Replay(state=ReplayState.SUPPRESSED)).changed == 1
     assert world.row(early)["state"] == "awaiting"
     world.deliver()
     (sent,) = world.take()
@@ -176,7 +173,7 @@ def test_a_suppressed_completion_that_the_marts_no_longer_hold_is_not_sent_after
     )
     world.deliver()
     world.warehouse.execute("delete from analytics.marts.completed_enrollments where user_id = 2")
-    ask(world, Selection(state=ReplayState.SUPPRESSED))
+    ask(world, Replay(state=ReplayState.SUPPRESSED))
     world.deliver()
     assert [one.webhook_id for one in world.take()] == [kept]
     assert world.row(gone)["state_reason"] == "no_longer_reportable"
@@ -193,16 +190,16 @@ def test_what_was_built_is_not_replayed_once_the_marts_no_longer_hold_it(
     world.take()
     world.warehouse.execute(f"delete from {MART} where user_id = 2")
     before = world.row(gone)
-    for selection in (Selection(state=ReplayState(state)), Selection(webhook_ids=(gone, kept))):
-        plan = plan_replay(world.warehouse, selection)
-        assert (plan.matched, plan.refused) == (1, {Refusal.NO_LONGER_REPORTABLE: 1})
-        assert [row["webhook_id"] for row in plan.sample] == [kept]
-    assert ask(world, Selection(state=ReplayState(state)), at_most=1).matched == 1
+    for selection in (Replay(state=ReplayState(state)), Replay(webhook_ids=[gone, kept])):
+        found = plan(world, selection)
+        assert (found.matched, found.refused) == (1, {Refusal.NO_LONGER_REPORTABLE: 1})
+        assert [row["webhook_id"] for row in found.sample] == [kept]
+    assert ask(world, Replay(state=ReplayState(state)), confirmed=1).changed == 1
     world.send()
     assert [one.webhook_id for one in world.take()] == [kept]
     assert world.row(gone) == before
     world.complete(2)
-    assert ask(world, Selection(webhook_ids=(gone,))).matched == 1, "consent is given again"
+    assert ask(world, Replay(webhook_ids=[gone])).changed == 1, "consent is given again"
 
 
 def test_without_the_look_into_the_mart_nothing_is_replayed(world: World) -> None:
@@ -210,7 +207,7 @@ def test_without_the_look_into_the_mart_nothing_is_replayed(world: World) -> Non
     world.deliver()
     world.warehouse.execute(f"alter table {MART} rename to {MART}_away")
     before = world.row(one)
-    for call in (lambda: plan_replay(world.warehouse, DELIVERED), lambda: ask(world, DELIVERED)):
+    for call in (lambda: plan(world, DELIVERED), lambda: ask(world, DELIVERED)):
         with pytest.raises(MartUnreadable, match=r"marts\.completed_enrollments cannot be read"):
             call()
     assert world.row(one) == before

@@ -8,33 +8,35 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.errors import ConfigurationError
-from sync.operations.replay import Plan, Refusal, Replay, ReplayGrew, plan_replay, replay
-from sync.operations.replay_selection import ReplayState, Selection, Window
+from sync.operations.operation import Done, NotConfirmed
+from sync.operations.replay import Refusal, Replay, ReplayState, Window
 from sync.warehouse import Warehouse
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World
-from tests.support.replays import DEAD, DELIVERED, ask, dead_letters
+from tests.support.replays import DEAD, DELIVERED, ask, dead_letters, plan
 
 
 @pytest.mark.parametrize(
     ("selection", "expected"),
     [
-        pytest.param(Selection(state=ReplayState.DELIVERED, endpoint_id=1), {2, 4}, id="endpoint"),
-        pytest.param(Selection(state=ReplayState.DELIVERED, endpoint_id=7), set(), id="no such"),
+        pytest.param(Replay(state=ReplayState.DELIVERED, endpoint_id=1), {2, 4}, id="endpoint"),
+        pytest.param(Replay(state=ReplayState.DELIVERED, endpoint_id=7), set(), id="no such"),
         pytest.param(DEAD, {5}, id="state"),
         pytest.param(
-            Selection(state=ReplayState.DEAD, reason="attempts_exhausted"), {5}, id="reason"
+            Replay(state=ReplayState.DEAD, state_reason="attempts_exhausted"), {5}, id="reason"
         ),
-        pytest.param(Selection(state=ReplayState.DEAD, reason="endpoint_gone"), set(), id="other"),
+        pytest.param(
+            Replay(state=ReplayState.DEAD, state_reason="endpoint_gone"), set(), id="other"
+        ),
     ],
 )
 def test_a_selection_takes_what_meets_all_its_conditions(
-    world: World, selection: Selection, expected: set[int]
+    world: World, selection: Replay, expected: set[int]
 ) -> None:
     dead_letters(world, 5)
     world.complete(2, 4)
     world.deliver()
-    assert plan_replay(world.warehouse, selection).matched == len(expected)
+    assert plan(world, selection).matched == len(expected)
     ask(world, selection)
     marked = world.rows("user_id", "replay_id is not null")
     assert {int(row["user_id"]) for row in marked} == expected
@@ -48,8 +50,8 @@ def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
     around = {"since": delivered_at, "until": delivered_at + timedelta(seconds=1)}
 
     def matched(window: Window, **moments: object) -> int:
-        selection = Selection(state=ReplayState.DELIVERED, window=window, **moments)  # pyright: ignore[reportArgumentType]
-        return plan_replay(world.warehouse, selection).matched
+        selection = Replay(state=ReplayState.DELIVERED, window=window, **moments)  # pyright: ignore[reportArgumentType]
+        return plan(world, selection).matched
 
     assert matched(Window.DELIVERED, **around) == 1
     assert matched(Window.RECORDED, **around) == 0
@@ -73,12 +75,13 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
     for one, change in zip(ids, changes, strict=True):
         world.warehouse.execute(f"update {OUTBOX} set {change} where webhook_id = '{one}'")
     before = world.everything()
-    selection = Selection(webhook_ids=(*ids, "an-id-of-nobody"))
-    plan = plan_replay(world.warehouse, selection)
-    assert plan.matched == 0
-    assert plan.unknown_ids == 1
-    assert plan.refused == dict.fromkeys(Refusal, 1)
-    assert ask(world, selection) == Replay(None, 0)
+    selection = Replay(webhook_ids=[*ids, "an-id-of-nobody"])
+    found = plan(world, selection)
+    assert found.matched == 0
+    assert found.unknown_ids == 1
+    assert found.is_refused
+    assert found.refused == dict.fromkeys(Refusal, 1)
+    assert ask(world, selection) == Done()
     assert world.everything() == before, "a request that matches nothing leaves no trace"
 
 
@@ -86,9 +89,9 @@ def test_asking_twice_before_the_run_sends_once(world: World) -> None:
     world.complete(2)
     world.deliver()
     world.take()
-    assert ask(world, DELIVERED).matched == 1
-    assert ask(world, DELIVERED).matched == 0
-    assert plan_replay(world.warehouse, DELIVERED).refused == {Refusal.ALREADY_DUE: 1}
+    assert ask(world, DELIVERED).changed == 1
+    assert ask(world, DELIVERED).changed == 0
+    assert plan(world, DELIVERED).refused == {Refusal.ALREADY_DUE: 1}
     world.send()
     assert len(world.take()) == 1
 
@@ -96,10 +99,10 @@ def test_asking_twice_before_the_run_sends_once(world: World) -> None:
 def test_a_request_with_an_id_of_the_callers_counts_once(world: World) -> None:
     world.complete(2)
     world.deliver()
-    assert ask(world, DELIVERED, replay_id="run-7") == Replay("run-7", 1)
+    assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1)
     world.send()
     world.take()
-    assert ask(world, DELIVERED, replay_id="run-7") == Replay("run-7", 1), "the first one's answer"
+    assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1), "the first one's answer"
     world.send()
     assert world.take() == []
 
@@ -108,10 +111,10 @@ def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
     world.complete(2, 4)
     world.deliver()
     before = world.everything()
-    with pytest.raises(ReplayGrew, match="2 webhooks match by now, 1 were agreed to"):
-        ask(world, DELIVERED, at_most=1)
+    with pytest.raises(NotConfirmed, match="confirm_count is 1, but 2 webhooks match now"):
+        ask(world, DELIVERED, confirmed=1)
     assert world.everything() == before
-    assert ask(world, DELIVERED, at_most=2).matched == 2
+    assert ask(world, DELIVERED, confirmed=2).changed == 2
 
 
 def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> None:
@@ -130,42 +133,45 @@ def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> 
 
     cut = Cut(world.warehouse.settings, world.warehouse._connection)
     with pytest.raises(Lost):
-        replay(cut, DELIVERED, requested_by="an operator", clock=world.clock)
+        DELIVERED.apply(cut, world.clock, confirmed=1, by="an operator")
     assert world.everything() == before
 
 
 def test_the_request_is_recorded_with_who_asked_for_what(world: World) -> None:
     world.complete(2, 4)
     world.deliver()
-    made = ask(world, Selection(state=ReplayState.DELIVERED, endpoint_id=1))
+    made = ask(world, Replay(state=ReplayState.DELIVERED, endpoint_id=1))
     (row,) = world.warehouse.rows(
         "select replay_id, requested_by, matched, to_json(selection) as selection"
         " from analytics.sync.replays"
     )
     assert (row["replay_id"], row["requested_by"], row["matched"]) == (
-        made.replay_id,
+        made.request_id,
         "an operator",
         2,
     )
-    assert json.loads(row["selection"]) == {"state": "delivered", "endpoint_id": 1}
+    assert json.loads(row["selection"]) == {
+        "operation": "replay",
+        "state": "delivered",
+        "endpoint_id": 1,
+    }
 
 
 def test_a_selection_of_everything_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="needs a state"):
-        Selection(endpoint_id=1)
+        Replay.read({"endpoint_id": 1})
     now = datetime(2026, 3, 10)
-    with pytest.raises(ConfigurationError, match="since must lie before until"):
-        Selection(state=ReplayState.DEAD, since=now, until=now)
+    with pytest.raises(ConfigurationError, match="since must be before until"):
+        Replay.read({"state": "dead", "since": now, "until": now})
 
 
 def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: World) -> None:
     world.complete(2, 3)
     world.deliver()
     before = world.everything()
-    plan = plan_replay(world.warehouse, DELIVERED)
-    assert isinstance(plan, Plan)
-    assert plan.by_endpoint == {1: 1, 2: 1}
-    assert {key for row in plan.sample for key in row} == {
+    found = plan(world, DELIVERED)
+    assert found.by_endpoint == {1: 1, 2: 1}
+    assert {key for row in found.sample for key in row} == {
         "webhook_id",
         "state",
         "state_reason",
@@ -173,5 +179,5 @@ def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: 
         "recorded_at",
         "delivered_at",
     }
-    assert enterprise(1) not in str(plan)
+    assert enterprise(1) not in str(found)
     assert world.everything() == before

@@ -11,14 +11,14 @@ import pytest
 
 from sync.delivery.endpoints import load_endpoints
 from sync.errors import ConfigurationError
-from sync.operations.endpoint_switch import find_endpoint
-from sync.operations.replay import Refusal, plan_replay
-from sync.operations.replay_selection import Selection
-from sync.operations.reroute import Choice, Reroute, RerouteGrew, Stay, plan_reroute, reroute
+from sync.operations.endpoints import find_endpoint
+from sync.operations.operation import Done, NotConfirmed
+from sync.operations.replay import Refusal, Replay
+from sync.operations.reroute import Reroute, ReroutePlan, Stay
 from sync.settings import PROJECT_ROOT
 from tests.support.completions import add_completions, completion
 from tests.support.marts import ENDPOINT_COLUMNS, create_table, endpoint
-from tests.support.operator import everything_in
+from tests.support.operator import carry_out, everything_in
 from tests.support.pipeline import OTHER_ENTERPRISE, PASSED_AT, Pipeline
 
 MART = "analytics.marts.completed_enrollments"
@@ -66,13 +66,15 @@ def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
     return sent
 
 
-def move(pipeline: Pipeline, **options: object) -> Reroute:
-    return reroute(
-        pipeline.warehouse,
-        Choice(),
-        requested_by="an operator",
-        clock=pipeline.clock,
-        **options,  # pyright: ignore[reportArgumentType]
+def plan(pipeline: Pipeline) -> ReroutePlan:
+    return Reroute().plan(pipeline.warehouse, pipeline.clock)
+
+
+def move(
+    pipeline: Pipeline, *, confirmed: int | None = None, request_id: str | None = None
+) -> Done:
+    return carry_out(
+        pipeline.warehouse, pipeline.clock, Reroute(), confirmed=confirmed, request_id=request_id
     )
 
 
@@ -190,10 +192,10 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     pipeline.freeze()
     pipeline.send()
     assert pipeline.target.received == [], "the old endpoint may have taken it"
-    plan = plan_reroute(pipeline.warehouse, Choice())
-    assert (plan.matched, plan.moves, plan.stays) == (2, {(1, 2): 2}, {})
+    found = plan(pipeline)
+    assert (found.matched, found.moves, found.stays) == (2, {(1, 2): 2}, {})
     made = move(pipeline)
-    assert made.matched == 2
+    assert made.changed == 2
     pipeline.freeze()
     pipeline.send()
     assert bodies(pipeline) == sent, "same ids, same bytes"
@@ -202,14 +204,14 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     (row,) = pipeline.warehouse.rows(
         "select replay_id, requested_by, matched from analytics.sync.replays"
     )
-    assert tuple(row.values()) == (made.reroute_id, "an operator", 2)
+    assert tuple(row.values()) == (made.request_id, "an operator", 2)
 
 
 def test_a_moved_message_is_looked_up_in_the_marts_before_it_goes(pipeline: Pipeline) -> None:
     tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
-    assert move(pipeline).matched == 2
+    assert move(pipeline).changed == 2
     pipeline.send()
     sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
     assert sent == [2]
@@ -231,9 +233,9 @@ def test_bytes_that_were_sent_once_move_only_where_they_fit(
     tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline, **changes))
     before = everything_in(pipeline.warehouse)
-    plan = plan_reroute(pipeline.warehouse, Choice())
-    assert (plan.matched, plan.stays) == (0, {stay: 2})
-    assert move(pipeline) == Reroute(None, 0)
+    found = plan(pipeline)
+    assert (found.matched, found.stays) == (0, {stay: 2})
+    assert move(pipeline) == Done()
     assert everything_in(pipeline.warehouse) == before
 
 
@@ -257,7 +259,8 @@ def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None
         f"update {OUTBOX} set lease_owner = 'x', lease_expires_at = dateadd(hour, 9, sysdate())"
         " where user_id = 1"
     )
-    assert move(pipeline).matched == 1
+    assert plan(pipeline).stays == {Stay.IN_A_RUN: 1}
+    assert move(pipeline).changed == 1
 
 
 def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) -> None:
@@ -267,7 +270,7 @@ def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) ->
     pipeline.send()
     own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, own, new(pipeline))
-    assert plan_reroute(pipeline.warehouse, Choice()).matched == 0
+    assert plan(pipeline).matched == 0
 
 
 def test_more_than_was_agreed_to_changes_nothing_and_a_repeated_request_counts_once(
@@ -276,17 +279,17 @@ def test_more_than_was_agreed_to_changes_nothing_and_a_repeated_request_counts_o
     tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline))
     before = everything_in(pipeline.warehouse)
-    with pytest.raises(RerouteGrew, match="2 messages match by now, 1 were agreed to"):
-        move(pipeline, at_most=1)
+    with pytest.raises(NotConfirmed, match="confirm_count is 1, but 2 webhooks match now"):
+        move(pipeline, confirmed=1)
     assert everything_in(pipeline.warehouse) == before
-    assert move(pipeline, at_most=2, reroute_id="run-7") == Reroute("run-7", 2)
-    assert move(pipeline, reroute_id="run-7") == Reroute("run-7", 2)
+    assert move(pipeline, confirmed=2, request_id="run-7") == Done("run-7", 2)
+    assert move(pipeline, request_id="run-7") == Done("run-7", 2)
 
 
 def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:
     frozen_then_deleted(pipeline)
     ids = tuple(str(row["webhook_id"]) for row in pipeline.rows("webhook_id"))
-    plan = plan_replay(pipeline.warehouse, Selection(webhook_ids=ids))
+    plan = Replay(webhook_ids=list(ids)).plan(pipeline.warehouse, pipeline.clock)
     assert plan.refused == {Refusal.ENDPOINT_MISSING: 2}
     assert "ltw reroute" in Refusal.ENDPOINT_MISSING.text
     endpoints(pipeline, new(pipeline))
@@ -311,7 +314,7 @@ def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline) -> None
     shown = json.loads(ltw("--endpoint", "1", "--dry-run", "--json"))
     assert (shown["matched"], shown["moved"]) == (2, 0)
     assert shown["moves"] == [{"from": 1, "to": 2, "webhooks": 2}]
-    assert "2 webhooks go with the next delivery run" in ltw()
+    assert "2 webhooks go with the next run" in ltw()
     pipeline.send()
     assert len(pipeline.target.received) == 2
 

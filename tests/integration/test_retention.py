@@ -11,10 +11,10 @@ import pytest
 from sync.delivery.record import Enqueued, enqueue
 from sync.errors import ConfigurationError
 from sync.ledger.retention import RetentionReport, apply_retention
-from sync.operations.replay import Refusal, plan_replay, replay
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.replay import Refusal
 from sync.warehouse import Warehouse
 from tests.support.operator import OUTBOX, World, open_world
+from tests.support.replays import DELIVERED, ask, plan
 
 YEAR = timedelta(days=365)
 
@@ -103,8 +103,8 @@ def test_a_webhook_without_a_body_is_not_replayed_and_its_completion_not_sent_ag
     world.take()
     world.run = world.run.later(YEAR)
     retain(world)
-    plan = plan_replay(world.warehouse, Selection(state=ReplayState.DELIVERED))
-    assert (plan.matched, plan.refused) == (0, {Refusal.BODY_REMOVED: 1})
+    found = plan(world, DELIVERED)
+    assert (found.matched, found.refused) == (0, {Refusal.BODY_REMOVED: 1})
     again = enqueue(world.warehouse, run_id="run-2", clock=world.clock)
     assert isinstance(again, Enqueued)
     assert (again.awaiting, again.suppressed) == (0, 0)
@@ -116,12 +116,7 @@ def test_a_webhook_that_a_replay_waits_for_keeps_its_body(world: World) -> None:
     world.complete(2)
     world.deliver()
     world.take()
-    replay(
-        world.warehouse,
-        Selection(state=ReplayState.DELIVERED),
-        requested_by="an operator",
-        clock=world.clock,
-    )
+    ask(world, DELIVERED)
     world.run = world.run.later(YEAR)
     assert retain(world).bodies == 0
     world.send()

@@ -54,12 +54,12 @@ def test_backfill_shows_first_and_sends_with_the_number(history: World, ltw: Com
     before = history.everything()
     dry = ltw("backfill", *JANUARY)
     assert dry.code == 0
-    assert "2 completions from before the activation match" in dry.text
+    assert "2 completions match" in dry.text
     assert "the same command with --confirm-count 2" in dry.text
     assert not any(word in dry.text for word in PERSONAL)
     refused = ltw("backfill", *JANUARY, "--confirm-count", 3)
     assert refused.code == 1
-    assert "--confirm-count is 3, but 2 webhooks match now" in refused.text
+    assert "--confirm-count is 3, but 2 completions match now" in refused.text
     assert history.everything() == before
     real = ltw("backfill", *JANUARY, "--confirm-count", 2, "--json")
     assert (real.document["released"], real.document["dry_run"]) == (2, False)
@@ -95,7 +95,7 @@ def test_endpoints_set_changes_what_is_given_and_says_what_it_was(
         (["endpoints", "set", "1", "--final-status-codes", "200"], "final_status_codes"),
         (["endpoints", "set", "1", "--final-status-codes", "many"], "statuses such as 404,422"),
         (["backfill", "--since", "2026-01-01"], "--until"),
-        (["backfill", "--since", "2026-02-01", "--until", "2026-01-01"], "since must lie before"),
+        (["backfill", "--since", "2026-02-01", "--until", "2026-01-01"], "since must be before"),
         (["replay", "--state", "dead", "--enterprise", "x"], "enterprise: 'x'"),
         (["preview", "--enterprise", "x"], "--enterprise: 'x'"),
     ],

@@ -17,8 +17,8 @@ from sync.ledger.activation import activate, recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.tables import ensure_ledger
 from sync.operations.endpoint_settings import change_settings, read_settings
-from sync.operations.replay import Replay, replay
-from sync.operations.replay_selection import ReplayState, Selection
+from sync.operations.operation import Done
+from sync.operations.replay import Replay, ReplayState
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
@@ -256,13 +256,13 @@ def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
     pipeline.freeze()
     pipeline.send()
 
-    def ask(who: Warehouse) -> Replay:
-        return replay(
+    def ask(who: Warehouse) -> Done:
+        return Replay(state=ReplayState.DELIVERED).apply(
             who,
-            Selection(state=ReplayState.DELIVERED),
-            requested_by="test",
-            clock=pipeline.clock,
-            replay_id="11111111-1111-4111-8111-111111111111",
+            pipeline.clock,
+            confirmed=2,
+            by="test",
+            request_id="11111111-1111-4111-8111-111111111111",
         )
 
     def first_is_done() -> None:
@@ -270,7 +270,7 @@ def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
         pipeline.send()
 
     late = Joined(session, "begin", first_is_done)
-    assert ask(late) == Replay("11111111-1111-4111-8111-111111111111", 2)
+    assert ask(late) == Done("11111111-1111-4111-8111-111111111111", 2)
     assert late.met
     pipeline.send()
     assert len(pipeline.target.received) == 4, "once, and once more"

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.domain.event_types import ENROLLMENTS
-from sync.operations.backfill import Window, backfill
-from sync.operations.replay import replay
-from sync.operations.replay_selection import ReplayState, Selection
-from sync.operations.reroute import Choice, reroute
+from sync.operations.backfill import Backfill
+from sync.operations.replay import Replay, ReplayState
+from sync.operations.reroute import Reroute
 from tests.support.marts import ENDPOINT_COLUMNS, ENROLLMENT_COLUMNS, create_table, endpoint
 from tests.support.marts import enrollment as enrolled
+from tests.support.operator import carry_out
 from tests.support.pipeline import Pipeline
 
 MARTS = "analytics.marts"
@@ -40,10 +40,6 @@ def switch(pipeline: Pipeline, disabled_at: str) -> None:
     pipeline.warehouse.execute(
         f"update analytics.sync.endpoint_state set disabled_at = {disabled_at}"
     )
-
-
-def operator(pipeline: Pipeline) -> dict[str, object]:
-    return {"requested_by": "an operator", "clock": pipeline.clock}
 
 
 def recorded(pipeline: Pipeline) -> Then:
@@ -73,8 +69,8 @@ def no_active_endpoint(pipeline: Pipeline) -> Then:
 
 def backfilled(pipeline: Pipeline) -> Then:
     pipeline.detect(activated_at=datetime(2026, 4, 1))
-    window = Window(since=datetime(2026, 3, 1), until=datetime(2026, 4, 1))
-    backfill(pipeline.warehouse, window, confirmed=2, setting="x", **operator(pipeline))  # pyright: ignore[reportArgumentType]
+    march = Backfill(since=datetime(2026, 3, 1), until=datetime(2026, 4, 1))
+    assert carry_out(pipeline.warehouse, pipeline.clock, march).changed == 2
     return lambda: None
 
 
@@ -114,7 +110,7 @@ def moved(pipeline: Pipeline) -> Then:
     pipeline.target.answers.clear()
     endpoints(pipeline, endpoint_id=2)
     pipeline.later(timedelta(minutes=1))
-    return lambda: reroute(pipeline.warehouse, Choice(), **operator(pipeline))  # pyright: ignore[reportArgumentType]
+    return lambda: carry_out(pipeline.warehouse, pipeline.clock, Reroute())
 
 
 def sent_before(state: ReplayState) -> Callable[[Pipeline], Then]:
@@ -123,8 +119,7 @@ def sent_before(state: ReplayState) -> Callable[[Pipeline], Then]:
         built(pipeline)
         pipeline.send()
         pipeline.warehouse.execute(f"update {OUTBOX} set state = '{state}'")
-        selection = Selection(state=state)
-        return lambda: replay(pipeline.warehouse, selection, **operator(pipeline))  # pyright: ignore[reportArgumentType]
+        return lambda: carry_out(pipeline.warehouse, pipeline.clock, Replay(state=state))
 
     return stage
 

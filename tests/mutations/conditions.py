@@ -53,9 +53,9 @@ SAME = {
     "sync/ledger/erasures.py:erase_from_ledger: NOT attempts.response_excerpt IS NULL": (
         "it sets to NULL what is NULL"
     ),
-    "sync/operations/replay.py:replay: outbox.state = 'held' AND outbox.state_reason ="
+    "sync/operations/replay.py:Replay.move: outbox.state = 'held' AND outbox.state_reason ="
     " 'endpoint_missing'": "it names the cause, and the next case refuses what is held at all",
-    "sync/operations/replay.py:replay: outbox.state_reason = 'endpoint_missing'": (
+    "sync/operations/replay.py:Replay.move: outbox.state_reason = 'endpoint_missing'": (
         "what is held is refused anyway"
     ),
 }

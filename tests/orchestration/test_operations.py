@@ -177,7 +177,7 @@ def test_a_backfill_sends_old_completions_once_they_are_agreed_to(
     refused = desk.start("backfill", dry_run=False, **JANUARY)
     assert "run again with confirm_count: 2" in failure_texts(refused)[0]
     wrong = desk.start("backfill", dry_run=False, confirm_count=5, **JANUARY)
-    assert "confirm_count is 5, but 2 webhooks match now" in failure_texts(wrong)[0]
+    assert "confirm_count is 5, but 2 completions match now" in failure_texts(wrong)[0]
     assert desk.everything() == before
     real = desk.start("backfill", dry_run=False, confirm_count=2, **JANUARY)
     assert facts(real)["backfill_id"] == real.run_id
@@ -213,9 +213,9 @@ def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
 def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
     desk.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
     before = desk.everything()
-    assert facts(desk.start("retention"))["would_empty_bodies"] == 3
+    assert facts(desk.start("retention"))["bodies"] == 3
     assert desk.everything() == before
-    assert facts(desk.start("retention", dry_run=False))["emptied_bodies"] == 3
+    assert facts(desk.start("retention", dry_run=False))["bodies"] == 3
     assert desk.warehouse.rows(f"select count(body) as n from {OUTBOX}") == [{"n": 0}]
 
 
@@ -238,12 +238,14 @@ def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definiti
 @pytest.mark.parametrize(
     ("name", "config", "named"),
     [
-        pytest.param("replay", {"state": "held"}, "'held' is none of dead, delivered", id="state"),
-        pytest.param("replay", {"state": "dead", "since": "x"}, "'x' must look like", id="moment"),
+        pytest.param(
+            "replay", {"state": "held"}, "state: 'held' is none of dead, delivered", id="state"
+        ),
+        pytest.param("replay", {"state": "dead", "since": "x"}, "'x' must look like", id="time"),
         pytest.param(
             "replay", {"state": "dead", "enterprise": "x"}, "enterprise: 'x'", id="customer"
         ),
-        pytest.param("backfill", {"since": "", "until": ""}, "both name a moment", id="no window"),
+        pytest.param("backfill", {"since": "", "until": ""}, "since: '' must look", id="no window"),
         pytest.param("test_send", {"endpoint_id": 77}, "no endpoint 77", id="no endpoint"),
         pytest.param(
             "test_send",
@@ -290,11 +292,11 @@ def test_dagster_keeps_nothing_of_a_learner_who_is_erased_by_key(
     key = person_key(person)
     dry = facts(desk.start("erase", person_key=key))
     # One in the outbox, and one in the table that stands in for the view of completions.
-    assert (dry["found"], dry["yet_to_be_sent"]) == (2, 0)
+    assert (dry["matched"], dry["may_still_arrive"]) == (2, 0)
     refused = desk.start("erase", person_key=key, dry_run=False, confirm_count=3)
     assert "but 2 rows match now" in failure_texts(refused)[0]
     done = desk.start("erase", person_key=key, dry_run=False, confirm_count=2)
-    assert {"table": "webhook_outbox", "rows": 1} in facts(done)["rows"]
+    assert "erased: 2 rows" in facts(done)["next"]
     assert askers(desk, "erasures") == [f"Dagster run {done.run_id}"]
     rows = desk.warehouse.rows(f"select * from {OUTBOX} where webhook_id is not null")
     assert str(person) not in str(rows)

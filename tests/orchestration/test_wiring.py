@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -24,12 +23,6 @@ from sync.domain.rollout import Rollout
 from sync.domain.states import Reason
 from sync.ledger.attempts import Attempt
 from sync.ledger.journal import ForeignJournal, needed_bytes
-from sync.operations.backfill import BackfillPlan
-from sync.operations.backfill import Window as BackfillWindow
-from sync.operations.replay import Plan
-from sync.operations.replay_selection import ReplayState, Selection, Window
-from sync.operations.reroute import Choice, ReroutePlan
-from sync.operations.test_send import Flavour
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.completions import ENTERPRISE
@@ -37,10 +30,11 @@ from tests.support.definitions import everything_said, run
 from tests.support.doubles import recorded, returning, stopped
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
-STEPS, DRY, OPERATIONS = (
-    f"orchestration.defs.{one}" for one in ("webhooks.steps", "webhooks.dry_run", "operations.jobs")
+STEPS, DRY, PREVIEW = (
+    f"orchestration.defs.{one}"
+    for one in ("webhooks.steps", "webhooks.dry_run", "operations.preview")
 )
-MARCH, APRIL = datetime(2026, 3, 1), datetime(2026, 4, 1)
+MARCH = datetime(2026, 3, 1)
 DETECTION = {
     "activated_at": "2026-03-01T02:00:00+02:00",
     "mass_send_limit": 17,
@@ -94,7 +88,7 @@ def site(
     monkeypatch.setenv("LTW_SECRETS_DIR", str(tmp_path / "secrets"))
     monkeypatch.setenv("LTW_WEBHOOK_PORTS", "8443")
     monkeypatch.setenv("LTW_NETWORK_CANARY", "canary.example.com:8443")
-    for module in (STEPS, DRY, OPERATIONS):
+    for module in (STEPS, DRY, PREVIEW):
         monkeypatch.setattr(f"{module}.warehouse_clock", lambda session: clock)
     return marts
 
@@ -221,169 +215,32 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
         one.assert_not_called()
 
 
-def of_run(result: dg.ExecuteInProcessResult) -> str:
-    """Where a value is the id of the run."""
-    return result.run_id
-
-
-CONFIRMED = {"dry_run": False, "confirm_count": 3, "requested_by": "ticket 4711"}
-SELECTED = {
-    "state": "dead",
-    "state_reason": "attempts_exhausted",
-    "endpoint_id": 1,
-    "enterprise": ENTERPRISE,
-    "since": "2026-03-01T00:00:00Z",
-    "until": "2026-04-01T00:00:00Z",
-    "window": "delivered_at",
-}
-SELECTION = Selection(
-    state=ReplayState.DEAD,
-    reason="attempts_exhausted",
-    endpoint_id=1,
-    enterprise=ENTERPRISE,
-    since=MARCH,
-    until=APRIL,
-    window=Window.DELIVERED,
-)
-OPERATED: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], tuple[object, ...]]] = {
-    "preview": (
-        "preview",
-        {
-            **{key: value for key, value in ENRICHMENT.items() if key != "shadow_lookup"},
-            "activated_at": "2026-03-01T00:00:00Z",
-            "mass_send_limit": 17,
-            "send_enrollment_events": True,
-        },
-        "decide",
-        {
-            "policy": replace(POLICY, is_shadow_looked_up=True),
-            "clock": clock,
-            "sources": (COMPLETIONS, ENROLLMENTS),
-            "activated_at": MARCH,
-            "mass_send_limit": 17,
-        },
-        (),
-    ),
-    "replay": (
-        "replay",
-        SELECTED | CONFIRMED,
-        "request",
-        {"requested_by": "ticket 4711", "clock": clock, "at_most": 3, "replay_id": of_run},
-        (SELECTION,),
-    ),
-    "backfill": (
-        "backfill",
-        CONFIRMED
-        | {key: SELECTED[key] for key in ("since", "until", "enterprise")}
-        | {"limit": 19, "confirm_count": 2},
-        "release",
-        {
-            "requested_by": "ticket 4711",
-            "confirmed": 2,
-            "setting": "confirm_count:",
-            "clock": clock,
-            "backfill_id": of_run,
-        },
-        (BackfillWindow(since=MARCH, until=APRIL, enterprise=ENTERPRISE, limit=19),),
-    ),
-    "reroute": (
-        "reroute",
-        CONFIRMED | {"endpoint_id": 1, "enterprise": ENTERPRISE},
-        "move",
-        {"requested_by": "ticket 4711", "clock": clock, "at_most": 3, "reroute_id": of_run},
-        (Choice(endpoint_id=1, enterprise=ENTERPRISE),),
-    ),
-    "erase": (
-        "erase",
-        CONFIRMED | {"person_key": "a-key", "reason": "ticket 4712"},
-        "carry_out",
-        {
-            "requested_by": "ticket 4711",
-            "reason": "ticket 4712",
-            "clock": clock,
-            "journals": Path("/a/journal/of/ours"),
-        },
-        ("a-key",),
-    ),
-    "retention for real": (
-        "retention",
-        {"days": 31, "dry_run": False},
-        "apply_retention",
-        {"clock": clock, "days": 31, "dry_run": False},
-        (),
-    ),
-    "retention unless told": (
-        "retention",
-        {"days": 31},
-        "apply_retention",
-        {"clock": clock, "days": 31, "dry_run": True},
-        (),
-    ),
-    "test_send": (
-        "test_send",
-        {"endpoint_id": 1, "flavour": "with_learning_time"},
-        "send_sample",
-        {"clock": clock, "flavour": Flavour.WITH_LEARNING_TIME},
-        (),
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "config", "function", "expected", "arguments"), OPERATED.values(), ids=OPERATED
-)
-def test_each_operation_hands_on_each_of_its_settings(
+def test_the_preview_hands_on_each_of_its_settings(
     site: Warehouse,
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    config: dict[str, Any],
-    function: str,
-    expected: dict[str, Any],
-    arguments: tuple[object, ...],
 ) -> None:
-    monkeypatch.setenv("LTW_JOURNAL_DIR", "/a/journal/of/ours")
-    returning(monkeypatch, f"{OPERATIONS}.plan_replay", Plan(3, {}, {}, 0))
-    returning(monkeypatch, f"{OPERATIONS}.plan_erase", SimpleNamespace(found=3))
-    returning(
-        monkeypatch,
-        f"{OPERATIONS}.plan_reroute",
-        ReroutePlan(matched=3, moves={}, stays={}, groups=()),
-    )
-    returning(
-        monkeypatch,
-        f"{OPERATIONS}.plan_backfill",
-        BackfillPlan(
-            matched=3,
-            beyond_limit=0,
-            gone=0,
-            by_enterprise={},
-            first_at=None,
-            last_at=None,
-            sample=(),
-        ),
-    )
-    double = stopped(monkeypatch, f"{OPERATIONS}.{function}")
-    result = defs.resolve_job_def(f"{name}_job").execute_in_process(
-        instance=instance, run_config={"ops": {name: {"config": config}}}, raise_on_error=False
+    given = {key: value for key, value in ENRICHMENT.items() if key != "shadow_lookup"} | {
+        "activated_at": "2026-03-01T00:00:00Z",
+        "mass_send_limit": 17,
+        "send_enrollment_events": True,
+    }
+    double = stopped(monkeypatch, f"{PREVIEW}.decide")
+    defs.resolve_job_def("preview_job").execute_in_process(
+        instance=instance,
+        run_config={"ops": {"preview": {"config": given}}},
+        raise_on_error=False,
     )
     (call,) = double.call_args_list
-    own = {key: call.kwargs[key] for key in expected}
-    assert own == {
-        key: value(result) if value is of_run else value for key, value in expected.items()
+    assert call.args[0].settings == site.settings
+    assert {key: value for key, value in call.kwargs.items() if key != "readiness_of"} == {
+        "policy": replace(POLICY, is_shadow_looked_up=True),
+        "clock": clock,
+        "sources": (COMPLETIONS, ENROLLMENTS),
+        "activated_at": MARCH,
+        "mass_send_limit": 17,
     }
-    others = call.kwargs.keys() - expected.keys()
-    assert others <= {"readiness_of", "poster", "tokens", "keys", "journals"}
-    if "journals" in others:
-        assert call.kwargs["journals"] == tmp_path / "journal"
-    assert call.args[1:] == arguments
-    if name == "test_send":
-        assert call.args[0].endpoint_id == 1
-        assert [one.key_id for one in call.kwargs["keys"]]
-    else:
-        assert call.args[0].settings == site.settings
 
 
 @pytest.mark.parametrize(
@@ -404,13 +261,13 @@ def test_the_sensor_goes_by_the_wait_of_the_flag(
         "orchestration.defs.webhooks.sensor.EnrichmentConfig",
         lambda: EnrichmentConfig.model_validate(flag),
     )
-    look = stopped(monkeypatch, "orchestration.defs.webhooks.sensor.look")
+    poll = stopped(monkeypatch, "orchestration.defs.webhooks.sensor.poll")
     context = dg.build_sensor_context(
         instance=instance, resources={"warehouse": WarehouseResource()}
     )
     tick: Callable[[Any], Any] = defs.get_sensor_def("completions_arrived").evaluate_tick
     with pytest.raises(Exception, match="reached"):
         tick(context)
-    (call,) = look.call_args_list
+    (call,) = poll.call_args_list
     assert call.args[0].settings == site.settings
     assert call.kwargs["max_wait"] == wait

@@ -11,6 +11,7 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.operations.operation import Change, Done
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, all_steps, complete, seed
 from tests.support.receiver import Received, Receiver, receiver
@@ -93,6 +94,22 @@ def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
             limits=DispatchLimits(per_endpoint=1),
         )
         yield World(warehouse, target, run)
+
+
+def carry_out(
+    warehouse: Warehouse,
+    clock: Clock,
+    request: Change,
+    *,
+    confirmed: int | None = None,
+    request_id: str | None = None,
+) -> Done:
+    """What an operator does: look at the plan, confirm its number, and apply it."""
+    if confirmed is None:
+        confirmed = request.plan(warehouse, clock).matched
+    return request.apply(
+        warehouse, clock, confirmed=confirmed, by="an operator", request_id=request_id
+    )
 
 
 def everything_in(warehouse: Warehouse) -> dict[str, str]:

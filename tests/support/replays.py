@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from sync.operations.replay import Replay, replay
-from sync.operations.replay_selection import ReplayState, Selection
-from tests.support.operator import World
+from sync.operations.operation import Done
+from sync.operations.replay import Replay, ReplayPlan, ReplayState
+from tests.support.operator import World, carry_out
 
-DEAD = Selection(state=ReplayState.DEAD)
-DELIVERED = Selection(state=ReplayState.DELIVERED)
+DEAD = Replay(state=ReplayState.DEAD)
+DELIVERED = Replay(state=ReplayState.DELIVERED)
 
 
-def ask(world: World, selection: Selection, **options: object) -> Replay:
-    """A request of this selection."""
-    return replay(
-        world.warehouse,
-        selection,
-        requested_by="an operator",
-        clock=world.clock,
-        **options,  # pyright: ignore[reportArgumentType]
+def plan(world: World, request: Replay) -> ReplayPlan:
+    """What the request would do."""
+    return request.plan(world.warehouse, world.clock)
+
+
+def ask(
+    world: World, request: Replay, *, confirmed: int | None = None, request_id: str | None = None
+) -> Done:
+    """Make the request, and confirm what it shows."""
+    return carry_out(
+        world.warehouse, world.clock, request, confirmed=confirmed, request_id=request_id
     )
 
 
 def dead_letters(world: World, *users: int) -> set[str]:
-    """Dead letters, and what their endpoints answered before is forgotten."""
+    """Dead letters whose endpoint has no failures on record any more."""
     world.target.answers["/hooks"] = (500, {})
     ids = world.complete(*users)
     world.deliver()

@@ -13,10 +13,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import BaseModel
 
 from orchestration import config
-from orchestration.defs.operations import config as operation_config
+from orchestration.defs.operations import preview
+from orchestration.defs.operations.jobs import config_of
 from orchestration.defs.report import report
+from sync.operations.catalog import OPERATIONS
 
 
 def seconds(*numbers: float) -> tuple[timedelta, ...]:
@@ -62,7 +65,7 @@ LITERALS = {
 }
 BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     # default, at least, at most
-    "BackfillConfig.limit": (1_000, 1, 100_000),
+    "Backfill.limit": (1_000, 1, 100_000),
     "DeliveryConfig.batch_size": (1_000, 1, 5_000),
     "DeliveryConfig.linger_seconds": (8, 0, 60),
     "DeliveryConfig.requests_per_endpoint": (4, 1, 64),
@@ -72,7 +75,7 @@ BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     "PreviewConfig.mass_send_limit": (5_000, 1, None),
     "PreviewConfig.show": (100, 0, 1_000),
     "ReportConfig.days": (30, 1, 90),
-    "RetentionConfig.days": (90, 1, None),
+    "Retention.days": (90, 1, None),
 }
 """Of each whole number that a run can be given, but ids and confirmed counts."""
 NUMBERS_OF_THE_FLAG = {
@@ -89,8 +92,9 @@ def test_a_value_that_others_depend_on_is_the_documented_one(name: str):
     assert (value, type(value)) == (LITERALS[name], type(LITERALS[name]))
 
 
-def configs() -> Iterator[type[dg.Config]]:
-    for module in (config, operation_config, report):
+def configs() -> Iterator[type[BaseModel]]:
+    yield from OPERATIONS
+    for module in (config, preview, report):
         for one in vars(module).values():
             if isinstance(one, type) and issubclass(one, dg.Config) and one is not dg.Config:
                 yield one
@@ -121,7 +125,9 @@ def test_what_cannot_be_taken_back_is_off_unless_somebody_asks_for_it():
         for name, field in one.model_fields.items():
             if name in SWITCHES:
                 assert field.default is False, f"{one.__name__}.{name}"
-            if name == "dry_run" and one.__module__ == operation_config.__name__:
-                assert field.default is True, one.__name__
-            if name == "confirm_count":
-                assert field.default == 0, one.__name__
+    for kind in OPERATIONS:
+        fields = config_of(kind).model_fields
+        if "dry_run" in fields:
+            assert fields["dry_run"].default is True, kind.name
+        if "confirm_count" in fields:
+            assert fields["confirm_count"].default is None, kind.name

@@ -35,7 +35,7 @@ ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
         pytest.param(
             {"WEBHOOKS_ACTIVATED_AT": "soon"},
             False,
-            "WEBHOOKS_ACTIVATED_AT is 'soon'",
+            "WEBHOOKS_ACTIVATED_AT: 'soon' must look like",
             id="no moment of activation",
         ),
     ],
@@ -79,7 +79,7 @@ def test_the_activation_is_a_moment_in_utc(text: str, moment: datetime | None) -
 
 @pytest.mark.parametrize("text", ["soon", "2026-13-01", "01/03/2026", "1767225600"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValidationError, match=r"activated_at is .* it must look like 2026-"):
+    with pytest.raises(ValidationError, match=r"activated_at: .* must look like 2026-"):
         DetectionConfig(activated_at=text)
 
 

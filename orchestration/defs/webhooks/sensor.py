@@ -8,7 +8,7 @@ from orchestration.config import EnrichmentConfig
 from orchestration.defs.webhooks.jobs import WEBHOOKS_JOB, warehouse_tags
 from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, is_of, noted, repeat_at
 from orchestration.resources import WarehouseResource
-from sync.operations.changes import LastRun, Rest, Seen, Wake, decide, look
+from sync.operations.changes import LastRun, Seen, Skip, Start, decide, poll
 from sync.warehouse import RelationMissing
 
 LOOK_EVERY_SECONDS = 30
@@ -53,24 +53,24 @@ def completions_arrived(
     max_wait = policy.max_wait if policy.enabled else timedelta(0)
     try:
         with warehouse.glance(purpose="sensor") as session:
-            found = look(session, before, now=now, max_wait=max_wait)
+            found = poll(session, before, now=now, max_wait=max_wait)
     except RelationMissing as error:
         return dg.SkipReason(f"not set up yet: {error}")
     decision = decide(
         before,
         found,
-        is_used_up=_is_used_up(context.instance, found.seen.sources),
+        is_handled=_is_handled(context.instance, found.seen.sources),
         last=_last_run(context.instance),
         stuck=stuck[0].dagster_run.run_id if stuck else None,
         now=now,
     )
     observed = _observations(before, found.seen)
     match decision:
-        case Rest(reason, seen):
+        case Skip(reason, seen):
             return dg.SensorResult(
                 cursor=seen.cursor(), skip_reason=dg.SkipReason(reason), asset_events=observed
             )
-        case Wake(reason, key, seen):
+        case Start(reason, key, seen):
             # Noted here already: a run that never begins has left what the sensor saw.
             tags = {"reason": reason, **({SEEN: seen.sources} if seen.sources else {})}
             request = dg.RunRequest(run_key=key, tags=tags)
@@ -80,11 +80,11 @@ def completions_arrived(
 
 
 def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
-    """The raw tables that have changed since the last look, for their pages in Dagster."""
+    """The raw tables that have changed since the last poll, for their pages in Dagster."""
     return [
         dg.AssetObservation(
             dg.AssetKey(table.split("/")),
-            description="Has changed since the sensor looked last.",
+            description="Has changed since the last poll.",
             metadata={"change_token": token},
         )
         for table, token in seen.tables.items()
@@ -108,7 +108,7 @@ def _own_runs(
     return [one for one in records if is_of(one.dagster_run, own)]
 
 
-def _is_used_up(instance: dg.DagsterInstance, sources: str) -> bool:
+def _is_handled(instance: dg.DagsterInstance, sources: str) -> bool:
     """Whether a run that saw these very sources has done all of its work."""
     records = instance.get_run_records(dg.RunsFilter(tags={SEEN: sources}), limit=MOST_LOOKED_AT)
     return any(is_done(one.dagster_run) for one in records)

@@ -1,0 +1,156 @@
+"""A command for every operation: its docstring is the help, its fields are the options."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from sync.cli.common import out, plain, print_json, print_table, ready_settings, user_name
+from sync.clock import warehouse_clock
+from sync.errors import ConfigurationError
+from sync.ledger.tables import ensure_ledger
+from sync.operations.operation import (
+    Action,
+    Change,
+    CommandLine,
+    Operation,
+    Report,
+    field_type,
+    fields_of,
+)
+from sync.warehouse import Warehouse, open_warehouse
+
+CONFIRM = "--confirm-count"
+YES = typer.Option("--yes", help="Do not ask for confirmation.")
+JSON = typer.Option("--json", help="Print one JSON document.")
+
+
+def add_operations(
+    app: typer.Typer,
+    groups: dict[str, typer.Typer],
+    operations: Sequence[type[Action] | type[Change]],
+) -> None:
+    """Register a command for each, in its group where its name has two words."""
+    for kind in operations:
+        group, _, name = kind.name.rpartition(" ")
+        (groups[group] if group else app).command(name)(command_of(kind))
+
+
+def command_of(kind: type[Action] | type[Change]) -> Callable[..., None]:
+    """The function that typer makes a command of."""
+
+    def command(*, as_json: bool, yes: bool = False, **given: Any) -> None:
+        # What is not given has the default of the field.
+        given = {name: value for name, value in given.items() if value is not None}
+        request = kind.read(given, spelled=lambda name: option_of(kind, name))
+        with open_warehouse(ready_settings(), purpose=kind.name) as warehouse:
+            ensure_ledger(warehouse)
+            if isinstance(request, Change):
+                _change(request, warehouse, is_agreed=yes, as_json=as_json)
+            else:
+                _show(request.run(warehouse, warehouse_clock(warehouse)), as_json=as_json)
+
+    parameters = [_parameter(kind, name) for name in fields_of(kind)]
+    if issubclass(kind, Change) and kind.ask_above is not None:
+        parameters.append(_keyword("yes", Annotated[bool, YES], default=False))
+    parameters.append(_keyword("as_json", Annotated[bool, JSON], default=False))
+    command.__doc__ = kind.__doc__
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    return command
+
+
+def option_of(kind: type[Operation], name: str) -> str:
+    """How a field is spelled on the command line."""
+    face = _face(kind.model_fields[name])
+    return name if face.is_argument else face.option or f"--{name.replace('_', '-')}"
+
+
+def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: bool) -> None:
+    """Show the plan, ask where the number is not given, and apply."""
+    clock = warehouse_clock(warehouse)
+    plan = request.plan(warehouse, clock)
+    if not as_json:
+        out.print(f"{plan.matched:,} {request.noun} match")
+        _print(request.report(plan, None))
+    confirmed, done = request.confirm_count, None
+    if confirmed is None and not request.dry_run and request.ask_above is not None:
+        is_agreed = is_agreed or _is_agreed(request, plan.matched, may_ask=not as_json)
+        confirmed = plan.matched if is_agreed else None
+    if confirmed is not None and not request.dry_run:
+        done = request.apply(warehouse, clock, confirmed=confirmed, by=user_name(), setting=CONFIRM)
+    report = request.report(plan, done)
+    if as_json:
+        print_json(report.document)
+    else:
+        out.print(plain(report.outcome or "nothing was changed"), soft_wrap=True)
+        if done is None and plan.matched:
+            out.print(f"to change them: the same command with {CONFIRM} {plan.matched}")
+    if plan.is_refused:
+        raise typer.Exit(1)
+
+
+def _is_agreed(request: Change, matched: int, *, may_ask: bool) -> bool:
+    if request.ask_above is None or matched <= request.ask_above:
+        return request.ask_above is not None
+    if not may_ask or not sys.stdin.isatty():
+        raise ConfigurationError(
+            f"{matched} {request.noun} match: look with --dry-run, then repeat with --yes or with "
+            f"{CONFIRM} {matched}"
+        )
+    return typer.confirm(f"Change {matched} {request.noun}?")
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        print_json(report.document)
+    else:
+        _print(report)
+        if report.outcome:
+            out.print(plain(report.outcome), soft_wrap=True)
+    if report.has_failed:
+        raise typer.Exit(1)
+
+
+def _print(report: Report) -> None:
+    for rows in report.tables.values():
+        print_table(rows)
+    for line in report.lines:
+        out.print(plain(line), soft_wrap=True)
+
+
+def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:
+    field = kind.model_fields[name]
+    face, (taken, is_optional) = _face(field), field_type(field)
+    shown: dict[str, Any] = {
+        "help": face.help or field.description,
+        "min": next((one.ge for one in field.metadata if isinstance(one, Ge)), None),
+        "max": next((one.le for one in field.metadata if isinstance(one, Le)), None),
+    }
+    info = (
+        typer.Argument(**shown)
+        if face.is_argument
+        else typer.Option(option_of(kind, name), **shown)
+    )
+    taken = face.type or taken
+    return _keyword(
+        name,
+        Annotated[taken | None if is_optional else taken, info],
+        inspect.Parameter.empty if field.is_required() else field.default,
+    )
+
+
+def _face(field: FieldInfo) -> CommandLine:
+    return next((one for one in field.metadata if isinstance(one, CommandLine)), CommandLine())
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )

@@ -1,0 +1,30 @@
+"""Every action of an operator, in the order in which an operator meets them.
+
+Each is a command of ``ltw`` and a job in Dagster: both are made from this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sync.operations.backfill import Backfill
+from sync.operations.endpoint_settings import SetEndpoint
+from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
+from sync.operations.erase import Erase
+from sync.operations.operation import Action, Change
+from sync.operations.replay import Replay
+from sync.operations.reroute import Reroute
+from sync.operations.retention import Retention
+from sync.operations.test_send import SendTest
+
+OPERATIONS: Sequence[type[Action] | type[Change]] = (
+    SendTest,
+    Replay,
+    Reroute,
+    Backfill,
+    DisableEndpoint,
+    EnableEndpoint,
+    SetEndpoint,
+    Retention,
+    Erase,
+)

@@ -1,0 +1,361 @@
+"""The form of an operator's action, from which the command line and Dagster derive their faces.
+
+An operation is a request: a pydantic model whose docstring is the help text and whose fields are
+the options, with their descriptions, bounds and defaults. What it does is a method, and what came
+of it is a ``Report`` that every face can show. ``catalog.py`` lists them all.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Self, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from sync.clock import Clock
+from sync.domain.rollout import enterprise_uuids
+from sync.errors import ConfigurationError, SyncError
+from sync.ledger.tables import REPLAYS
+from sync.warehouse import Warehouse
+
+ASK_ABOVE = 20
+"""Webhooks that a slip on the command line may send again; it asks before more."""
+SAMPLE = 10
+"""Rows that a plan shows."""
+FIELD_TYPES = (str, int, bool, list[str])
+"""What both faces can take as it is; anything else is given as text."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """How a field is given on the command line, where it is not ``--its-name``."""
+
+    option: str | None = None
+    type: Any = None
+    help: str | None = None
+    is_argument: bool = False
+
+
+ARGUMENT = CommandLine(is_argument=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an operation found or did, for every face; no personal data."""
+
+    document: Mapping[str, Any]
+    """For machines: the answer to ``--json``. Dagster shows its plain values."""
+    lines: Sequence[str] = ()
+    """Sentences for people."""
+    tables: Mapping[str, Rows] = field(default_factory=dict)
+    """Rows for people, by name."""
+    outcome: str = ""
+    """What was done, in one sentence; empty when nothing was changed."""
+    has_failed: bool = False
+
+
+class Operation(BaseModel):
+    """What an operator asks for.
+
+    Raises:
+        ValidationError: a field is missing or out of bounds; ``read`` says so in plain words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    name: ClassVar[str]
+    """The command's name; a blank separates a group from its command."""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], *, spelled: Callable[[str], str] = str) -> Self:
+        """The request from what a face was given.
+
+        Raises:
+            ConfigurationError: names each wrong field as its face spells it.
+        """
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            wrong = [
+                ": ".join([*(spelled(str(name)) for name in one["loc"][:1]), _problem(one)])
+                for one in error.errors(include_url=False)
+            ]
+            raise ConfigurationError("; ".join(wrong)) from None
+
+
+class Action(Operation):
+    """Done at once, since it can do no harm in numbers."""
+
+    @abstractmethod
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """Do it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a change would do now; nothing was changed."""
+
+    matched: int
+    """Rows that it would change."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing of what was asked for can be done."""
+        return False
+
+    def document(self) -> dict[str, Any]:
+        """The same for machines."""
+        return vars(self)
+
+    def lines(self) -> list[str]:
+        """The same in sentences, warnings included."""
+        return []
+
+    def tables(self) -> dict[str, Rows]:
+        """The same as tables, the sample included."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A change as it was recorded; without an id when nothing was changed."""
+
+    request_id: str | None = None
+    changed: int = 0
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What it adds to the plan's document, under the same names."""
+    outcome: str = field(default="", compare=False)
+    """The same in a sentence."""
+
+
+class Change(Operation):
+    """First a plan; then, when its number is confirmed, what the plan says: all of it or nothing.
+
+    The request is a row of ``sync.replays``. What it marks goes with the next delivery run.
+    """
+
+    noun: ClassVar[str] = "webhooks"
+    """What is counted."""
+    ask_above: ClassVar[int | None] = ASK_ABOVE
+    """The command line asks before more than these. None: it takes the number, and nothing else."""
+    changed_name: ClassVar[str]
+    """The name of their number in a document."""
+
+    dry_run: bool = Field(default=False, description="Count and show; change nothing.")
+    confirm_count: int | None = Field(
+        default=None, ge=0, description="For a real run: the number that the dry run found."
+    )
+    requested_by: str = Field(
+        default="",
+        description="Who asks, for the audit. Empty: the user of this shell, or the Dagster run.",
+    )
+
+    @abstractmethod
+    def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
+        """What ``apply`` would do now; reads only.
+
+        Raises:
+            StatementFailed: the ledger or a mart cannot be read.
+        """
+
+    def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
+        """Change the rows, unless a request of this id is recorded; how many.
+
+        ``now`` is naive UTC.
+        """
+        raise NotImplementedError
+
+    def apply(
+        self,
+        warehouse: Warehouse,
+        clock: Clock,
+        *,
+        confirmed: int | None,
+        by: str,
+        request_id: str | None = None,
+        setting: str = "confirm_count:",
+    ) -> Done:
+        """Change what the plan has shown, and record who asked.
+
+        A ``request_id`` of the caller's makes repeating the call harmless: the first one counts.
+        ``setting`` is what the caller calls the number in ``confirmed``.
+
+        Raises:
+            NotConfirmed: the number confirmed is not the number that match; nothing was changed.
+            StatementFailed: the warehouse refused; nothing was changed.
+        """
+        known = recorded_matches(warehouse, request_id)
+        if known is not None:
+            return self._done(request_id, known)
+        made, now = request_id or str(uuid.uuid4()), clock()
+        with warehouse.transaction():
+            moved = self.move(warehouse, made, now)
+            if not moved and (known := recorded_matches(warehouse, request_id)) is not None:
+                return self._done(request_id, known)
+            require_confirmation(moved, confirmed, setting=setting, noun=self.noun)
+            if moved:
+                asked = self.model_dump(
+                    mode="json", exclude=set(Change.model_fields), exclude_defaults=True
+                )
+                record_request(
+                    warehouse,
+                    made,
+                    requested_at=now,
+                    requested_by=self.requested_by or by,
+                    selection={"operation": self.name} | asked,
+                    matched=moved,
+                )
+        return self._done(made, moved) if moved else Done()
+
+    def report(self, plan: Plan, done: Done | None) -> Report:
+        """What was found and what was done; ``done`` is None where nothing was to be."""
+        return Report(
+            document={"dry_run": done is None, **plan.document(), **(done or Done()).document},
+            lines=plan.lines(),
+            tables=plan.tables(),
+            outcome=(done or Done()).outcome,
+        )
+
+    def _done(self, request_id: str | None, changed: int) -> Done:
+        return Done(
+            request_id,
+            changed,
+            document={f"{self.name}_id": request_id, self.changed_name: changed},
+            outcome=(
+                f"{changed:,} {self.noun} go with the next run of completion_webhooks_job, "
+                f"as {request_id}"
+            ),
+        )
+
+
+class NotConfirmed(SyncError):
+    """The number that was confirmed is missing, or is not the one found; nothing was changed."""
+
+
+def require_confirmation(found: int, confirmed: int | None, *, setting: str, noun: str) -> None:
+    """Refuse unless ``confirmed`` is the number found; nothing needs no number.
+
+    Raises:
+        NotConfirmed: says the number, and under which ``setting`` to repeat it.
+    """
+    if confirmed == found or (confirmed is None and not found):
+        return
+    if confirmed is None:
+        raise NotConfirmed(
+            f"{found} {noun} match. Nothing was changed. If that is the number you expect, run "
+            f"again with {setting} {found}"
+        )
+    raise NotConfirmed(
+        f"{setting.rstrip(':')} is {confirmed}, but {found} {noun} match now. Nothing was "
+        f"changed. Look again with a dry run; if {found} is right, run again with {setting} {found}"
+    )
+
+
+def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None:
+    """How many webhooks a request has moved; None when no request with this id is recorded."""
+    if request_id is None:
+        return None
+    rows = warehouse.rows(
+        f"select matched from {warehouse.relation('sync', REPLAYS)} where replay_id = ?", request_id
+    )
+    return int(rows[0]["matched"]) if rows else None
+
+
+def not_yet_recorded(warehouse: Warehouse) -> str:
+    """The condition, for the statement that moves the webhooks, with the request's id as its bind.
+
+    A repetition that looked before the first one committed would move them once more.
+    """
+    return f"""
+        not exists (
+            select 1 from {warehouse.relation("sync", REPLAYS)} as asked
+            where asked.replay_id = ?
+        )
+    """
+
+
+def record_request(
+    warehouse: Warehouse,
+    request_id: str,
+    *,
+    requested_at: datetime,
+    requested_by: str,
+    selection: Mapping[str, Any],
+    matched: int,
+) -> None:
+    """Add the row, in the transaction that moves the webhooks. ``requested_at`` is naive UTC."""
+    warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", REPLAYS)}
+            (replay_id, requested_at, requested_by, selection, matched)
+        select ?, cast(? as timestamp_ntz), ?, parse_json(?), ?
+        """,
+        request_id,
+        requested_at.isoformat(),
+        requested_by[:200],
+        json.dumps(selection),
+        matched,
+    )
+
+
+def as_timestamp(given: str | datetime) -> datetime:
+    """An ISO 8601 time as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    try:
+        found = given if isinstance(given, datetime) else datetime.fromisoformat(given)
+        return found if found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{given!r} must look like 2026-11-24T00:00:00Z") from None
+
+
+def _enterprise(text: str) -> str:
+    (spelled,) = enterprise_uuids([text], setting="enterprise")
+    return spelled
+
+
+Timestamp = Annotated[datetime, BeforeValidator(as_timestamp)]
+"""A field for a time: naive UTC, from ISO 8601."""
+Enterprise = Annotated[str, AfterValidator(_enterprise)]
+"""A field for a customer: its UUID, from any spelling."""
+EndpointId = Annotated[int, ARGUMENT]
+"""A field for an endpoint that there must be."""
+
+
+def fields_of(kind: type[Operation]) -> Mapping[str, FieldInfo]:
+    """The fields of an operation, its own before those of every change."""
+    shared = Change.model_fields if issubclass(kind, Change) else {}
+    own = {name: one for name, one in kind.model_fields.items() if name not in shared}
+    return own | {name: kind.model_fields[name] for name in shared}
+
+
+def field_type(kind: FieldInfo) -> tuple[Any, bool]:
+    """What a face takes for a field: one of ``FIELD_TYPES`` or an enum; whether it is optional."""
+    found, is_optional = kind.annotation, False
+    if get_origin(found) in (Union, UnionType):
+        (found,) = (one for one in get_args(found) if one is not NoneType)
+        is_optional = True
+    if get_origin(found) is Annotated:
+        found = get_args(found)[0]
+    is_plain = found in FIELD_TYPES or (isinstance(found, type) and issubclass(found, Enum))
+    return (found if is_plain else str), is_optional
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    if error["type"] == "enum":
+        words = error["ctx"]["expected"].replace("'", "")
+        return f"{error['input']!r} is none of {words}"
+    cause = error.get("ctx", {}).get("error")
+    return str(cause) if cause is not None else f"{error['msg']}"

@@ -20,8 +20,14 @@ from sync.ledger.tables import ensure_ledger
 from sync.local.embedded.lifecycle import ensure_running, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import running_receiver
-from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
-from sync.local.sample_secrets import write_secrets
+from sync.local.sample_data import (
+    SampleData,
+    SampleSize,
+    generate,
+    load_sample,
+    write_files,
+    write_secrets,
+)
 from sync.local.tracking_logs import load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse, open_warehouse

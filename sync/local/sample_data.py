@@ -8,8 +8,10 @@ consent) only.
 
 from __future__ import annotations
 
+import base64
 import gzip
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
@@ -17,13 +19,20 @@ from pathlib import Path
 from random import Random
 
 from sync.errors import SyncError
+from sync.http.secrets import signing_secret_name
+from sync.http.signing import SYMMETRIC_PREFIX
 from sync.local.raw_tables import insert_rows
-from sync.local.sample_customers import WAVES, Endpoint, Tables
 from sync.local.sample_dirty import dirty_lines
-from sync.local.sample_lines import LogWriter
-from sync.local.sample_people import Study
-from sync.local.sample_replica import Replica, SampleCompletion, build_replica
-from sync.local.sample_time import DAY, MICROSECONDS, to_microseconds
+from sync.local.sample_logs import DAY, MICROSECONDS, LogWriter, to_microseconds
+from sync.local.sample_replica import (
+    WAVES,
+    Endpoint,
+    Replica,
+    SampleCompletion,
+    Study,
+    Tables,
+    build_replica,
+)
 from sync.warehouse import Warehouse
 
 LINES_PER_WRITE = 2_000
@@ -183,3 +192,28 @@ def load_sample(warehouse: Warehouse, wave: Wave) -> dict[str, int]:
 def _encoded(lines: Iterator[str]) -> Iterator[bytes]:
     while group := list(islice(lines, LINES_PER_WRITE)):
         yield ("\n".join(group) + "\n").encode("utf-8", errors="surrogateescape")
+
+
+_KEY_BYTES = 32
+
+
+def write_secrets(endpoints: Iterable[Endpoint], *, sender: Path, receiver: Path) -> None:
+    """Write one new ``v1`` secret per endpoint into two directories, made if missing.
+
+    The sender looks it up by endpoint id (``sync.http.secrets``), the receiver by the
+    endpoint's name.
+    A secret that the sender already has is kept, and given to the receiver again.
+    """
+    for directory in (sender, receiver):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for endpoint in endpoints:
+        kept = sender / signing_secret_name(endpoint.endpoint_id)
+        if not kept.exists():
+            key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode("ascii")
+            _write_private(kept, f"{SYMMETRIC_PREFIX}{key}\n")
+        _write_private(receiver / endpoint.name, kept.read_text(encoding="utf-8"))
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")

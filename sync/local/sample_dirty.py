@@ -12,9 +12,15 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sync.local.sample_people import ORG, Study
-from sync.local.sample_templates import BROWSER_AGENT, HOST, MOBILE_AGENT, STUDIO_HOST
-from sync.local.sample_time import to_microseconds, write_time
+from sync.local.sample_logs import (
+    BROWSER_AGENT,
+    HOST,
+    MOBILE_AGENT,
+    STUDIO_HOST,
+    to_microseconds,
+    write_time,
+)
+from sync.local.sample_replica import ORG, Study
 
 _ABSENT = object()
 _USER_IDS: dict[str, Any] = {

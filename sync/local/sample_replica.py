@@ -1,26 +1,268 @@
-"""Replica rows of the sample data's learners: accounts, enrollments, grades, consents."""
+"""Replica rows of the sample data: invented customers, course runs and learners.
+
+Most learners are ordinary. The troubled ones carry one peculiarity each, so that every way a
+completion can fail to become a webhook is there at least once, whatever the size.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
-from sync.local.sample_customers import CustomerRows, Endpoint, Rows, Tables
-from sync.local.sample_people import (
-    DIRTY,
-    ORG,
-    TROUBLES,
-    Customer,
-    Learner,
-    Study,
-    Trouble,
-    course_runs,
-    learner,
+FIRST_NAMES = (
+    *("ada", "bela", "caro", "dario", "elin", "faro", "gwen", "hanno", "ines", "joris", "kaja"),
+    *("lorin", "mira", "nils", "orla", "petro", "quin", "rosa", "sven", "tilda", "umar", "vera"),
 )
+LAST_NAMES = (
+    *("abel", "brook", "carver", "dahl", "ember", "frost", "gable", "holt", "iver", "juniper"),
+    *("kestrel", "lark", "marlow", "north", "oakley", "penn", "quill", "rowan", "sable", "wren"),
+)
+COURSE_NUMBERS = ("DATA101", "SAFE150", "LEAD305", "WRIT210", "MATH120", "CODE230", "LAWS140")
+ORG = "ExampleX"
+
+CustomerKind = Literal["working", "no_endpoint", "bad_url", "failing_endpoint", "inactive"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customer:
+    """An enterprise. ``uuid`` is stored as the replica has it: 32 hex digits."""
+
+    uuid: str
+    name: str
+    slug: str
+    country: str | None
+    kind: CustomerKind
+    regions: tuple[str, ...]
+    """Regions with a webhook configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """An LMS account."""
+
+    user_id: int
+    username: str
+    email: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One learner in one course run, who may be active there and may pass."""
+
+    learner: Learner
+    courserun_key: str
+    is_active: bool = True
+    passed_at: datetime | None = None
+    completes_in_wave: int | None = None
+    """Index of the wave whose replica rows bring the grade; None when it is never passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A learner whose completion takes another way than the ordinary one."""
+
+    case: str
+    ineligible_reason: str | None = None
+    """What the mart ``ineligible_completions`` must say; None when the completion is eligible."""
+    customer: CustomerKind = "working"
+    mode: str = "verified"
+    consent: Literal["granted", "refused", "unset", "missing", "late"] = "granted"
+    has_user: bool = True
+    is_linked: bool = True
+    is_retired: bool = False
+    is_active: bool = True
+    has_passed: bool = True
+    has_enterprise_enrollment: bool = True
+    has_second_customer: bool = False
+    passed_days_before_start: int = 0
+    team_role: Literal["", "run", "org"] = ""
+
+
+DIRTY = Trouble(case="dirty_lines", has_passed=False, is_active=False)
+"""The learner of ``sample_dirty``; active through those lines only."""
+
+TROUBLES = (
+    Trouble(case="user_missing", ineligible_reason="user_missing", has_user=False),
+    Trouble(case="customer_inactive", ineligible_reason="customer_inactive", customer="inactive"),
+    Trouble(case="learner_unlinked", ineligible_reason="learner_unlinked", is_linked=False),
+    Trouble(case="consent_missing", ineligible_reason="consent_missing", consent="missing"),
+    Trouble(case="consent_refused", ineligible_reason="consent_missing", consent="refused"),
+    Trouble(case="consent_unset", ineligible_reason="consent_missing", consent="unset"),
+    Trouble(case="audit_mode", ineligible_reason="audit_not_reportable", mode="audit"),
+    Trouble(case="account_retired", ineligible_reason="account_retired", is_retired=True),
+    Trouble(case="course_team", ineligible_reason="course_team", team_role="run"),
+    Trouble(case="organisation_team", ineligible_reason="course_team", team_role="org"),
+    Trouble(case="late_consent", consent="late"),
+    Trouble(case="before_activation", passed_days_before_start=30, is_active=False),
+    Trouble(case="no_endpoint", customer="no_endpoint"),
+    Trouble(case="bad_url", customer="bad_url"),
+    Trouble(case="failing_endpoint", customer="failing_endpoint"),
+    Trouble(case="no_activity", is_active=False),
+    Trouble(case="two_customers", has_second_customer=True),
+    Trouble(case="never_passed", has_passed=False),
+    Trouble(case="private_learner", has_enterprise_enrollment=False),
+    DIRTY,
+)
+
+
+def course_runs(count: int) -> list[str]:
+    """Run keys; every fourth is a second run of the course before it."""
+    keys: list[str] = []
+    for index in range(count):
+        course, is_second_run = (index - 1, True) if index % 4 == 3 else (index, False)
+        number = COURSE_NUMBERS[course % len(COURSE_NUMBERS)]
+        suffix = str(course // len(COURSE_NUMBERS)) if course >= len(COURSE_NUMBERS) else ""
+        keys.append(f"course-v1:{ORG}+{number}{suffix}+2026_T{2 if is_second_run else 1}")
+    return keys
+
+
+def learner(user_id: int, index: int) -> Learner:
+    """An invented account; names repeat with a number when the lists are exhausted."""
+    first = FIRST_NAMES[index % len(FIRST_NAMES)]
+    last = LAST_NAMES[index // len(FIRST_NAMES) % len(LAST_NAMES)]
+    lap = index // (len(FIRST_NAMES) * len(LAST_NAMES))
+    username = f"{first}_{last}{lap or ''}"
+    return Learner(user_id=user_id, username=username, email=f"{username}@example.com")
+
+
+Tables = dict[str, list[dict[str, Any]]]
+
+WAVES = 2
+_WORKING = (
+    ("Example Industries", "US", ("US", "EU", "OTHER")),
+    ("Sample Foods", "GB", ("OTHER",)),
+    ("Fable Logistics", "DE", ("EU", "OTHER")),
+)
+_TROUBLED: tuple[tuple[str, CustomerKind], ...] = (
+    ("Quiet Harbor Bank", "no_endpoint"),
+    ("Broken Gate Media", "bad_url"),
+    ("Rainy Day Insurance", "failing_endpoint"),
+    ("Closed Doors Retail", "inactive"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A webhook configuration. ``name`` is unique, and the last segment of its URL."""
+
+    endpoint_id: int
+    name: str
+    url: str
+    region: str
+    enterprise_customer_uuid: str
+    """With hyphens, as the marts have it."""
+
+
+@dataclass(kw_only=True)
+class Rows:
+    """Rows by wave and table, numbered per table over both waves."""
+
+    tables: tuple[Tables, ...] = field(
+        default_factory=lambda: tuple(defaultdict(list) for _ in range(WAVES))
+    )
+    _ids: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, table: str, /, *, wave: int = 0, **values: Any) -> int:
+        """Append a row under the next id; the id."""
+        self._ids[table] += 1
+        self.tables[wave][table].append({"id": self._ids[table], **values})
+        return self._ids[table]
+
+    def add_keyed(self, table: str, /, **values: Any) -> None:
+        """Append a row of a table whose key the caller gives, to the first wave."""
+        self.tables[0][table].append(values)
+
+
+@dataclass(kw_only=True)
+class CustomerRows:
+    """Adds customers and all that hangs on them to the first wave."""
+
+    rows: Rows
+    rng: Random
+    created: datetime
+    receiver_url: str
+    customers: list[Customer] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
+
+    def add_all(self, working: int) -> None:
+        """``working`` customers with good endpoints, then one of each troubled kind."""
+        for index in range(working):
+            name, country, regions = _WORKING[index % len(_WORKING)]
+            lap = index // len(_WORKING)
+            self._add_customer(f"{name} {lap + 1}" if lap else name, country, "working", regions)
+        for name, kind in _TROUBLED:
+            self._add_customer(name, None, kind, () if kind == "no_endpoint" else ("OTHER",))
+
+    def _add_customer(
+        self, name: str, country: str | None, kind: CustomerKind, regions: tuple[str, ...]
+    ) -> None:
+        customer = Customer(
+            uuid=uuid.UUID(int=self.rng.getrandbits(128), version=4).hex,
+            name=name,
+            slug=name.lower().replace(" ", "-"),
+            country=country,
+            kind=kind,
+            regions=regions,
+        )
+        self.customers.append(customer)
+        self.rows.add_keyed(
+            "enterprise_enterprisecustomer",
+            uuid=customer.uuid,
+            created=self.created,
+            modified=self.created,
+            name=name,
+            slug=customer.slug,
+            active=kind != "inactive",
+            country=country,
+            enable_data_sharing_consent=True,
+            enforce_data_sharing_consent="at_enrollment",
+            enable_audit_enrollment=False,
+            enable_audit_data_reporting=False,
+        )
+        self.rows.add(
+            "enterprise_enterprisecustomeridentityprovider",
+            enterprise_customer_id=customer.uuid,
+            provider_id=f"saml-{customer.slug}",
+        )
+        for region in regions:
+            self._add_endpoint(customer, region)
+
+    def _add_endpoint(self, customer: Customer, region: str) -> None:
+        name = f"{customer.slug}-{region.lower()}"
+        url = {
+            "bad_url": "htp:/broken gate.example.com",
+            "failing_endpoint": f"{self.receiver_url}/status/503/{name}",
+        }.get(customer.kind, f"{self.receiver_url}/hooks/{name}")
+        endpoint_id = self.rows.add(
+            "channel_integration_enterprisewebhookconfiguration",
+            created=self.created,
+            modified=self.created,
+            enterprise_customer_id=customer.uuid,
+            region=region,
+            webhook_url=url,
+            webhook_token_url=None,
+            webhook_timeout_seconds=30,
+            webhook_retry_attempts=3,
+            max_requests_per_minute=100,
+            active=True,
+            enable_enrollment_events_processing=True,
+            client_id=None,
+        )
+        self.endpoints.append(
+            Endpoint(
+                endpoint_id=endpoint_id,
+                name=name,
+                url=url,
+                region=region,
+                enterprise_customer_uuid=str(uuid.UUID(customer.uuid)),
+            )
+        )
+
 
 FIRST_USER_ID = 5001
 COUNTRIES = ("US", "DE", "GB", "FR", "us", "IN")

@@ -14,8 +14,14 @@ from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import RunningReceiver, running_receiver
-from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
-from sync.local.sample_secrets import write_secrets
+from sync.local.sample_data import (
+    SampleData,
+    SampleSize,
+    generate,
+    load_sample,
+    write_files,
+    write_secrets,
+)
 from sync.local.tracking_logs import load_logs
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
@@ -74,7 +80,6 @@ def open_sandbox(home: Path, *, size: SampleSize, seed: int, start: datetime) ->
                 DEVELOPMENT_SETTING: receiver.url.removeprefix("http://"),
                 "DAGSTER_HOME": str(home / "dagster"),
                 "DAGSTER_DISABLE_TELEMETRY": "1",
-                "DBT_TARGET_PATH": str(home / "dbt"),
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             }
             inherited = {

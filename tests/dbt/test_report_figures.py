@@ -110,7 +110,7 @@ def test_every_day_of_the_period_is_there_with_what_became_of_its_webhooks(
 
 
 def test_the_share_with_learning_time_is_that_of_frozen_completions(figures: Figures) -> None:
-    assert (figures.days[-1].frozen, figures.days[-1].enriched) == (11, 5)
+    assert (figures.days[-1].built, figures.days[-1].enriched) == (11, 5)
     assert figures.reasons == {"flag_off": 7, "found": 5}
 
 
@@ -124,7 +124,7 @@ def test_an_endpoint_has_its_condition_and_its_speed(figures: Figures) -> None:
     found = {one.endpoint_id: one for one in figures.endpoints}
     assert {number: one.condition for number, one in found.items()} == {
         1: "good",
-        2: "resting",
+        2: "paused",
         3: "failing",
         4: "off",
         5: "held",

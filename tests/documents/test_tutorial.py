@@ -55,7 +55,7 @@ from datetime import datetime
 from pathlib import Path
 from sync.local.embedded.lifecycle import ensure_running
 from sync.local.sample_data import SampleSize, generate, load_sample, write_files
-from sync.local.sample_secrets import write_secrets
+from sync.local.sample_data import write_secrets
 from sync.local.raw_tables import create_raw_tables
 from sync.settings import load_settings
 from sync.local.tracking_logs import load_logs

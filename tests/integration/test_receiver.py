@@ -18,8 +18,8 @@ from sync.http.secrets import SecretStore
 from sync.http.signing import headers_for, parse_key
 from sync.local import receiver
 from sync.local.receiver import ReceiverError, RunningReceiver, running_receiver
-from sync.local.sample_customers import Endpoint
-from sync.local.sample_secrets import write_secrets
+from sync.local.sample_data import write_secrets
+from sync.local.sample_replica import Endpoint
 from sync.settings import PROJECT_ROOT
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

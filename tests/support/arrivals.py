@@ -12,9 +12,8 @@ from typing import Any
 from sync.local.dev import SEED
 from sync.local.embedded.lifecycle import ensure_running
 from sync.local.raw_tables import create_raw_tables, insert_rows
-from sync.local.sample_data import SampleSize, generate, write_files
+from sync.local.sample_data import SampleSize, generate, write_files, write_secrets
 from sync.local.sample_replica import SampleCompletion
-from sync.local.sample_secrets import write_secrets
 from sync.local.tracking_logs import load_logs
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import open_warehouse

@@ -39,7 +39,7 @@ def endpoint_figures(number: int, **changes: object) -> EndpointFigures:
 def day(at: date, count: int) -> Day:
     """Mostly delivered; two of three with learning time."""
     states = {"delivered": count, "dead": count // 10, "held": count // 20} if count else {}
-    return Day(date=at, states=states, frozen=count, enriched=count * 2 // 3)
+    return Day(date=at, states=states, built=count, enriched=count * 2 // 3)
 
 
 def figures(*, counts: list[int], endpoints: int = 3) -> Figures:

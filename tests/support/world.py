@@ -16,8 +16,14 @@ from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import RunningReceiver, running_receiver
-from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
-from sync.local.sample_secrets import write_secrets
+from sync.local.sample_data import (
+    SampleData,
+    SampleSize,
+    generate,
+    load_sample,
+    write_files,
+    write_secrets,
+)
 from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
 from tests.support.definitions import STEPS, everything_said, run_config

@@ -19,13 +19,14 @@ from sync.operations.report.charts import (
     Series,
     Span,
     columns,
+    duration,
+    share,
+    span_labels,
     spans,
     standalone,
 )
 from sync.operations.report.figures import STUDY_BUCKETS
-from sync.operations.report.page import render
-from sync.operations.report.pictures import MOST_ENDPOINTS, MOST_ROWS, charts
-from sync.operations.report.units import duration, share, span_labels
+from sync.operations.report.page import MOST_ENDPOINTS, MOST_ROWS, charts, render
 from tests.support.report_figures import endpoint_figures, figures
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -132,7 +133,7 @@ def test_charts_stay_small_enough_for_metadata() -> None:
     assert sum(len(standalone(one.svg)) for one in drawn) < 100_000
 
 
-def test_a_chart_as_a_file_is_well_formed_and_brings_its_own_colours() -> None:
+def test_a_chart_as_a_file_is_well_formed_and_brings_its_own_colors() -> None:
     for chart in charts(figures(counts=MONTH)):
         text = standalone(chart.svg)
         ElementTree.fromstring(text)  # noqa: S314
@@ -264,8 +265,8 @@ def contrast(one: str, other: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def luminance(colour: str) -> float:
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+def luminance(color: str) -> float:
+    parts = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
     linear = [
         part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     ]

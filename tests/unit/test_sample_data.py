@@ -24,7 +24,7 @@ from sync.local.sample_data import (
     write_files,
 )
 from sync.local.sample_dirty import dirty_lines
-from sync.local.sample_people import TROUBLES, course_runs, learner
+from sync.local.sample_replica import TROUBLES, course_runs, learner
 
 START = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
 RECEIVER = "http://127.0.0.1:8755"

@@ -12,8 +12,7 @@ from orchestration.resources import WarehouseResource
 from sync.domain.states import State
 from sync.operations.report.charts import standalone
 from sync.operations.report.figures import DEFAULT_DAYS, Figures, read_figures
-from sync.operations.report.page import write
-from sync.operations.report.pictures import Chart, charts
+from sync.operations.report.page import Chart, charts, write
 from sync.settings import report_path
 
 REPORT = dg.AssetKey(["reports", "delivery_report"])
@@ -69,7 +68,7 @@ def _numbers(figures: Figures) -> dict[str, Any]:
         "dead": states.get(State.DEAD, 0),
         "enriched_share": round(figures.enriched_share or 0.0, 3),
         "endpoints_in_trouble": sum(
-            one.condition in ("failing", "resting", "held", "disabled") for one in figures.endpoints
+            one.condition in ("failing", "paused", "held", "disabled") for one in figures.endpoints
         ),
     }
 

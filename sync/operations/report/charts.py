@@ -1,7 +1,7 @@
-"""Two kinds of chart as SVG: columns over labels, and spans on a scale of durations.
+"""Charts as SVG: columns over labels, and spans on a scale of durations; and their texts.
 
-Written by hand since a plotting library would bring 180 MB for them, and colours that cannot
-follow a dark page. Colours are the CSS variables of ``THEMES``; every mark has its value as a
+Written by hand since a plotting library would bring 180 MB for them, and colors that cannot
+follow a dark page. Colors are the CSS variables of ``LIGHT``; every mark has its value as a
 tooltip, and every chart a title and a text for those who do not see it.
 """
 
@@ -10,10 +10,56 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 
 from sync.domain.states import State
-from sync.operations.report.units import duration
+
+_STEPS = ((172_800, 86_400, "d"), (3_600, 3_600, "h"), (60, 60, "min"))
+"""From how many seconds on a unit is used, and how many it has."""
+
+
+def duration(seconds: float | None) -> str:
+    """``45 s``, ``1.5 min``, ``12 h``; an en dash for None."""
+    if seconds is None:
+        return "–"
+    for least, size, unit in _STEPS:
+        if seconds >= least:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{_short(seconds)} s"
+
+
+def share(value: float | None) -> str:
+    """A share from 0 to 1 in percent; never 100 % or 0 % of what is not all or nothing."""
+    if value is None:
+        return "–"
+    percent = value * 100
+    if 99.9 <= percent < 100:
+        return "> 99.9 %"
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    return f"{percent:.1f} %" if 99 <= percent < 100 else f"{_short(percent)} %"
+
+
+def minute(at: datetime | None) -> str:
+    """A time in UTC to the minute; an en dash for None."""
+    return "–" if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def day_and_time(at: datetime | None) -> str:
+    """The same without the year, for a narrow column."""
+    return "–" if at is None else f"{at.day} {at:%b %H:%M}"
+
+
+def span_labels(bounds: Sequence[int]) -> list[str]:
+    """Texts of the buckets below each bound in seconds, and of the one from the last on."""
+    below = ["0" if bound == 1 else f"< {duration(bound)}" for bound in bounds]
+    return [*below, f"≥ {duration(bounds[-1])}"]
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
 
 WIDTH = 540
 IMAGE_WIDTH = 640
@@ -45,7 +91,7 @@ NEUTRAL = LIGHT | {"ink": "#767676", "soft": "#767676", "line": "#8884"}
 
 @dataclass(frozen=True)
 class Series:
-    """One colour of a stacked column chart."""
+    """One color of a stacked column chart."""
 
     name: str
     tone: str
@@ -140,10 +186,10 @@ def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]
 
 
 def standalone(svg: str) -> str:
-    """The chart as a file of its own, with colours for any background."""
-    colours = ";".join(f"--{name}:{value}" for name, value in NEUTRAL.items())
+    """The chart as a file of its own, with colors for any background."""
+    colors = ";".join(f"--{name}:{value}" for name, value in NEUTRAL.items())
     head, rest = svg.split(">", 1)
-    return f'{head} width="{IMAGE_WIDTH}"><style>svg{{{colours}}}</style>{rest}'
+    return f'{head} width="{IMAGE_WIDTH}"><style>svg{{{colors}}}</style>{rest}'
 
 
 def _svg(parts: Sequence[str], *, height: float, title: str, text: str) -> str:

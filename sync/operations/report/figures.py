@@ -14,7 +14,7 @@ from sync.warehouse import Warehouse
 
 DEFAULT_DAYS = 30
 DELIVERY_BUCKETS = (10, 60, 300, 1_800, 7_200, 43_200)
-"""Upper bounds in seconds: about the moments at which an attempt follows another."""
+"""Upper bounds in seconds: about the times at which one attempt follows another."""
 STUDY_BUCKETS = (1, 1_800, 3_600, 7_200, 14_400, 28_800, 57_600, 115_200)
 """Upper bounds in seconds; below the first is 0, which is a real learning time."""
 
@@ -26,7 +26,7 @@ class Day:
     date: date
     states: Mapping[str, int]
     """How many are in each state now, suppressed ones apart."""
-    frozen: int
+    built: int
     """Completions whose message is fixed."""
     enriched: int
     """Those of them that carry learning time."""
@@ -41,7 +41,7 @@ class EndpointFigures:
     """Name of the machine in its URL, without path and query; empty when the URL has none."""
     region: str
     condition: str
-    """good, failing, resting, held, disabled, off or unused."""
+    """good, failing, paused, held, disabled, off or unused."""
     delivered: int
     open: int
     held: int
@@ -58,7 +58,7 @@ class EndpointFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Everything the report shows. Moments are naive UTC."""
+    """Everything the report shows. Times are naive UTC."""
 
     made_at: datetime
     days: Sequence[Day]
@@ -98,14 +98,14 @@ class Figures:
         return self.states.get(State.DELIVERED, 0) / self.recorded if self.recorded else None
 
     @property
-    def frozen(self) -> int:
+    def built(self) -> int:
         """Frozen completions of the period."""
-        return sum(day.frozen for day in self.days)
+        return sum(day.built for day in self.days)
 
     @property
     def enriched_share(self) -> float | None:
         """Of these, those with learning time; None without any."""
-        return sum(day.enriched for day in self.days) / self.frozen if self.frozen else None
+        return sum(day.enriched for day in self.days) / self.built if self.built else None
 
 
 def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
@@ -171,19 +171,19 @@ def _days(
     count: int,
 ) -> list[Day]:
     by_day: dict[date, dict[str, int]] = {}
-    frozen: dict[date, int] = {}
+    built: dict[date, int] = {}
     enriched: dict[date, int] = {}
     for row in states:
         by_day.setdefault(row["recorded_on"], {})[row["state"]] = int(row["n"])
     for row in outcomes:
         day, n = row["recorded_on"], int(row["n"])
-        frozen[day] = frozen.get(day, 0) + n
+        built[day] = built.get(day, 0) + n
         enriched[day] = enriched.get(day, 0) + (n if row["reason"] == "found" else 0)
     return [
         Day(
             date=day,
             states=by_day.get(day, {}),
-            frozen=frozen.get(day, 0),
+            built=built.get(day, 0),
             enriched=enriched.get(day, 0),
         )
         for day in (first + timedelta(days=n) for n in range(count))
@@ -263,7 +263,7 @@ def _condition(row: Mapping[str, Any], now: datetime) -> str:
     if row["disabled_at"] is not None:
         return "disabled"
     if row["breaker_state"] != "closed" or (row["paused_until"] or now) > now:
-        return "resting"
+        return "paused"
     if int(row["held_count"]):
         return "held"
     if not int(row["attempt_count"]):

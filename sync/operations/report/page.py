@@ -1,15 +1,212 @@
-"""The report as one HTML file: inline SVG and CSS, no script, nothing loaded from anywhere."""
+"""The report as one HTML file: charts as inline SVG, no script, nothing loaded from anywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sync.domain.states import State
-from sync.operations.report.charts import DARK, LIGHT
-from sync.operations.report.figures import EndpointFigures, Figures
-from sync.operations.report.pictures import MOST_ROWS, charts
-from sync.operations.report.units import day_and_time, duration, moment, share
+from sync.operations.report.charts import (
+    DARK,
+    LIGHT,
+    Series,
+    Span,
+    columns,
+    day_and_time,
+    duration,
+    minute,
+    share,
+    span_labels,
+    spans,
+)
+from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, EndpointFigures, Figures
+
+STATES = (State.DELIVERED, State.PENDING, State.AWAITING, State.HELD, State.DEAD)
+MOST_ENDPOINTS = 8
+"""Rows of the chart of endpoints."""
+MOST_ROWS = 200
+"""Rows of a table of endpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """One picture, the sentence that says what it shows, and its numbers."""
+
+    name: str
+    """Fit for a key of metadata."""
+    title: str
+    text: str
+    svg: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def charts(figures: Figures) -> list[Chart]:
+    """The pictures of a period in which something was recorded."""
+    found = [
+        outcomes(figures),
+        undelivered(figures),
+        enrichment(figures),
+        study(figures),
+        latency(figures),
+    ]
+    timed = [one for one in figures.endpoints if one.p95_seconds is not None]
+    return [*found, endpoint_latency(timed)] if timed else found
+
+
+def outcomes(figures: Figures) -> Chart:
+    """What became of the webhooks of each day."""
+    title = "What became of webhooks"
+    delivered = figures.states.get(State.DELIVERED, 0)
+    text = (
+        f"By the day on which they were recorded: {delivered:,} of {figures.recorded:,} are "
+        f"delivered, {share(figures.delivered_share)}."
+    )
+    return _by_day(figures, STATES, name="what_became_of_webhooks", title=title, text=text)
+
+
+def undelivered(figures: Figures) -> Chart:
+    """The same without the delivered ones, which would hide the others."""
+    title = "Not delivered"
+    counts = {name: figures.states.get(name, 0) for name in STATES[1:]}
+    listed = _listing({name: count for name, count in counts.items() if count})
+    text = f"Of the same days: {listed}." if listed else "Every webhook of these days is delivered."
+    return _by_day(figures, STATES[1:], name="not_delivered", title=title, text=text)
+
+
+def _by_day(figures: Figures, states: Sequence[str], *, name: str, title: str, text: str) -> Chart:
+    series = [Series(one, one, [day.states.get(one, 0) for day in figures.days]) for one in states]
+    return Chart(
+        name=name,
+        title=title,
+        text=text,
+        svg=columns(series, _labels(figures), title=title, text=text),
+        head=["day", *states],
+        rows=[
+            [f"{day.date}", *(f"{day.states.get(one, 0):,}" for one in states)]
+            for day in reversed(figures.days)
+        ],
+    )
+
+
+def enrichment(figures: Figures) -> Chart:
+    """The share of completions that carry learning time, day by day."""
+    title = "Completions with learning time"
+    others = {name: count for name, count in figures.reasons.items() if name != "found"}
+    part = share(figures.enriched_share)
+    text = f"Share of each day: {part} of {figures.built:,} carry it. " + (
+        f"The others: {_listing(others)}." if others else "None goes without."
+    )
+    shares = [day.enriched / day.built if day.built else None for day in figures.days]
+    percents = [None if one is None else one * 100 for one in shares]
+    return Chart(
+        name="completions_with_learning_time",
+        title=title,
+        text=text,
+        svg=columns(
+            [Series("with learning time", "accent", percents)],
+            _labels(figures),
+            title=title,
+            text=text,
+            unit=" %",
+        ),
+        head=["day", "completions", "with learning time", "share"],
+        rows=[
+            [f"{day.date}", f"{day.built:,}", f"{day.enriched:,}", share(of_day)]
+            for day, of_day in zip(reversed(figures.days), reversed(shares), strict=True)
+        ],
+    )
+
+
+def latency(figures: Figures) -> Chart:
+    """How long webhooks took from recording to delivery."""
+    return _distribution(
+        name="time_to_delivery",
+        title="Time to delivery",
+        what="webhooks arrived within",
+        counts=figures.delivery_counts,
+        bounds=DELIVERY_BUCKETS,
+        tone=State.DELIVERED,
+    )
+
+
+def study(figures: Figures) -> Chart:
+    """How long learners studied up to the completion, as it was sent."""
+    return _distribution(
+        name="learning_time_sent",
+        title="Learning time sent",
+        what="learners studied less than",
+        counts=figures.study_counts,
+        bounds=STUDY_BUCKETS,
+        tone="accent",
+    )
+
+
+def endpoint_latency(endpoints: Sequence[EndpointFigures]) -> Chart:
+    """Median and 95th percentile of the time to delivery, the slowest endpoints first."""
+    slowest = sorted(endpoints, key=lambda one: -(one.p95_seconds or 0))
+    shown = slowest[:MOST_ENDPOINTS]
+    title = "Time to delivery by endpoint"
+    which = f"The {len(shown)} slowest of {len(slowest)}" if len(slowest) > len(shown) else "All"
+    text = f"{which}: half of the webhooks within the first dot, 95 % within the second."
+    rows = [
+        Span(f"{one.endpoint_id} · {one.host}", one.p50_seconds or 0, one.p95_seconds or 0)
+        for one in shown
+    ]
+    return Chart(
+        name="time_to_delivery_by_endpoint",
+        title=title,
+        text=text,
+        svg=spans(rows, title=title, text=text, names=("half", "95 %")),
+        head=["endpoint", "half", "95 %", "95 % of responses"],
+        rows=[
+            [
+                f"{one.endpoint_id} · {one.host}",
+                duration(one.p50_seconds),
+                duration(one.p95_seconds),
+                "–" if one.attempt_p95_ms is None else f"{one.attempt_p95_ms:,.0f} ms",
+            ]
+            for one in slowest[:MOST_ROWS]
+        ],
+    )
+
+
+def _distribution(
+    *, name: str, title: str, what: str, counts: Sequence[int], bounds: tuple[int, ...], tone: str
+) -> Chart:
+    labels, total = span_labels(bounds), sum(counts)
+    text = f"{total:,} in all." + (f" {_half(counts, bounds, what)}" if total else "")
+    return Chart(
+        name=name,
+        title=title,
+        text=text,
+        svg=columns([Series(title.lower(), tone, counts)], labels, title=title, text=text),
+        head=["span", "webhooks", "share"],
+        rows=[
+            [label, f"{count:,}", share(count / total if total else None)]
+            for label, count in zip(labels, counts, strict=True)
+        ],
+    )
+
+
+def _half(counts: Sequence[int], bounds: tuple[int, ...], what: str) -> str:
+    """The first bound below which at least half of them are."""
+    below, total = 0, sum(counts)
+    for count, bound in zip(counts, bounds, strict=False):
+        below += count
+        if 2 * below >= total:
+            return f"{share(below / total)} of the {what} {duration(bound)}."
+    return f"Most are beyond {duration(bounds[-1])}."
+
+
+def _listing(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+
+
+def _labels(figures: Figures) -> list[str]:
+    return [f"{day.date.day} {day.date:%b}" for day in figures.days]
+
 
 HEAD = (
     "state", "endpoint", "host", "region", "delivered", "open", "held", "given up", "2xx",
@@ -28,9 +225,9 @@ def render(figures: Figures) -> str:
     return environment.get_template("page.html.j2").render(
         light=LIGHT,
         dark=DARK,
-        made_at=moment(figures.made_at),
+        made_at=minute(figures.made_at),
         period=f"The last {len(figures.days)} days",
-        computed_through=moment(figures.computed_through),
+        computed_through=minute(figures.computed_through),
         is_empty=figures.is_empty,
         counts=_counts(figures),
         charts=drawn,
@@ -68,7 +265,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
 def _endpoints_text(endpoints: Sequence[EndpointFigures]) -> str:
     shown = min(len(endpoints), MOST_ROWS)
     text = (
-        "Counts since the beginning, times to delivery of the period, moments in UTC. "
+        "Counts since the beginning, times to delivery of the period, times in UTC. "
         "Those that need somebody come first."
     )
     return text if shown == len(endpoints) else f"{text} The first {shown} of {len(endpoints):,}."

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-EXCERPT_LENGTH = 1_000
 EXAMINED_BYTES = 4 * 1024
 """Where words are looked for: an error text stands at the start, and the work stays bounded."""
 MAX_WORDS = 40
@@ -85,7 +84,7 @@ def excerpt(body: bytes, *, media_type: str, is_encoded: bool = False, is_cut: b
 
     For example ``application/json, 61 bytes: invalid signature ... expired``. ``media_type`` is the
     header ``Content-Type``; ``is_encoded`` says that the body is compressed, ``is_cut`` that it is
-    longer than what was read. At most ``EXCERPT_LENGTH`` characters, whatever the body holds.
+    longer than what was read. At most 1,000 characters, whatever the body holds.
     """
     if not body:
         return "no body"

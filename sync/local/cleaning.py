@@ -27,7 +27,7 @@ MADE = (
 )
 """In ``.local``, by the embedded warehouse and ``make dev``; ``logs`` there is the sample data."""
 DBT_LOGS = "dbt.log*"
-"""In ``logs`` of the project, where a ``dbt`` that nobody told otherwise writes."""
+"""In ``logs`` of the project, where a plain ``dbt`` command writes."""
 
 
 def clean(project: Path) -> None:

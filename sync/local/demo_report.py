@@ -170,7 +170,7 @@ def _outcome_table(one: Round) -> Table:
 
 
 def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A few rows that show every outcome, the ordinary one filling the rest."""
+    """A few rows that show every outcome, filled up with ordinary ones."""
     firsts: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in rows:
         firsts.setdefault((row["state"], row["state_reason"]), row)

@@ -38,7 +38,7 @@ RECEIVER_PORT_SETTING = "LTW_RECEIVER_PORT"
 DAGSTER_PORT_SETTING = "LTW_DAGSTER_PORT"
 PORTS = {RECEIVER_PORT_SETTING: "8755", DAGSTER_PORT_SETTING: "3000"}
 PATIENCE_SECONDS = 15
-"""What Dagster gets to end its children before it is told more firmly."""
+"""How long Dagster may take to end its children before it is killed."""
 
 
 def run_dev(console: Console) -> int:
@@ -71,7 +71,7 @@ def run_dev(console: Console) -> int:
 
 
 def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -> datetime:
-    """Sample data at the first start; the moment from which its completions count as new."""
+    """Sample data at the first start; the time from which its completions count as new."""
     data = generate(SIZE, seed=SEED, start=_sample_start(settings), receiver_url=receiver_url)
     write_secrets(
         data.endpoints,

@@ -52,11 +52,11 @@ class JobRunner:
             line = ""
         if not line:
             raise JobFailed(f"{job}: the job process ended; its log says why: {self._log}")
-        answer = json.loads(line)
-        if not answer["success"]:
-            reasons = "; ".join(answer["failures"]) or "see the log"
+        result = json.loads(line)
+        if not result["success"]:
+            reasons = "; ".join(result["failures"]) or "see the log"
             raise JobFailed(f"{job} failed: {reasons}. Its log: {self._log}")
-        return JobRun(answer["job"], answer["run_id"], answer["metadata"])
+        return JobRun(result["job"], result["run_id"], result["metadata"])
 
 
 @contextmanager

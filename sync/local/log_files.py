@@ -52,7 +52,7 @@ Advance = Callable[[int], None]
 
 
 class LogFileError(SyncError):
-    """A tracking-log file that cannot be loaded; the text names the file and the mend."""
+    """A tracking-log file that cannot be loaded; the text names the file and the fix."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ TEXT = "varchar"
 NUMBER = "number(38, 0)"
 FLAG = "number(1, 0)"
 FRACTION = "float"
-MOMENT = "timestamp_ntz"
+TIMESTAMP = "timestamp_ntz"
 
 Columns = Mapping[str, str]
 """Column name to Snowflake type, in table order."""
@@ -30,7 +30,7 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         ("tracking", "tracking_logs"): {
             "line": TEXT,
             "file_name": TEXT,
-            "loaded_at": MOMENT,
+            "loaded_at": TIMESTAMP,
         },
         # What sync.local.tracking_logs has loaded: one row per file content and name.
         ("tracking", "tracking_log_files"): {
@@ -38,7 +38,7 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "sha256": TEXT,
             "line_count": NUMBER,
             "byte_count": NUMBER,
-            "loaded_at": MOMENT,
+            "loaded_at": TIMESTAMP,
         },
         ("lms", "auth_user"): {
             "id": NUMBER,
@@ -47,14 +47,14 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "is_active": FLAG,
             "is_staff": FLAG,
             "is_superuser": FLAG,
-            "date_joined": MOMENT,
-            "last_login": MOMENT,
+            "date_joined": TIMESTAMP,
+            "last_login": TIMESTAMP,
         },
         ("lms", "student_courseenrollment"): {
             "id": NUMBER,
             "user_id": NUMBER,
             "course_id": TEXT,
-            "created": MOMENT,
+            "created": TIMESTAMP,
             "is_active": FLAG,
             "mode": TEXT,
         },
@@ -67,13 +67,13 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         },
         ("lms", "grades_persistentcoursegrade"): {
             "id": NUMBER,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "user_id": NUMBER,
             "course_id": TEXT,
             "percent_grade": FRACTION,
             "letter_grade": TEXT,
-            "passed_timestamp": MOMENT,
+            "passed_timestamp": TIMESTAMP,
         },
         # Upstream keeps extra_data as JSON text, sometimes encoded twice: it stays text here.
         ("lms", "social_auth_usersocialauth"): {
@@ -82,13 +82,13 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "provider": TEXT,
             "uid": TEXT,
             "extra_data": TEXT,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
         },
         ("enterprise", "enterprise_enterprisecustomer"): {
             "uuid": TEXT,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "name": TEXT,
             "slug": TEXT,
             "active": FLAG,
@@ -100,8 +100,8 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         },
         ("enterprise", "enterprise_enterprisecustomeruser"): {
             "id": NUMBER,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "enterprise_customer_id": TEXT,
             "user_id": NUMBER,
             "active": FLAG,
@@ -109,13 +109,13 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         },
         ("enterprise", "enterprise_enterprisecourseenrollment"): {
             "id": NUMBER,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "enterprise_customer_user_id": NUMBER,
             "course_id": TEXT,
             "saved_for_later": FLAG,
             "unenrolled": FLAG,
-            "unenrolled_at": MOMENT,
+            "unenrolled_at": TIMESTAMP,
         },
         ("enterprise", "enterprise_enterprisecustomeridentityprovider"): {
             "id": NUMBER,
@@ -124,8 +124,8 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         },
         ("enterprise", "consent_datasharingconsent"): {
             "id": NUMBER,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "enterprise_customer_id": TEXT,
             "username": TEXT,
             "course_id": TEXT,
@@ -133,8 +133,8 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
         },
         ("enterprise", "channel_integration_enterprisewebhookconfiguration"): {
             "id": NUMBER,
-            "created": MOMENT,
-            "modified": MOMENT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
             "enterprise_customer_id": TEXT,
             "region": TEXT,
             "webhook_url": TEXT,

@@ -1,6 +1,6 @@
 """A webhook receiver for a laptop: records what arrives, checks signatures, shows a page.
 
-``POST /hooks/{name}`` answers 200 and ``POST /status/{code}/{name}`` answers that code, so that
+``POST /hooks/{name}`` responds 200 and ``POST /status/{code}/{name}`` responds that code, so that
 failures can be shown; both record the request. A request is checked against the secret called
 ``name``. ``GET /`` is the page, ``GET /api/webhooks`` its data, ``DELETE`` there empties it.
 
@@ -71,7 +71,7 @@ def make_app(*, secrets: SecretStore, store: WebhookStore, clock: Clock = utc_no
     async def receive(request: Request) -> Response:
         status = request.path_params.get("code", 200)
         if not 200 <= status <= 599:
-            return _error(400, "the status to answer must lie between 200 and 599")
+            return _error(400, "the status to respond with must lie between 200 and 599")
         body = bytearray()
         async for chunk in request.stream():
             body += chunk

@@ -29,7 +29,7 @@ class Received:
     received_at: datetime
     endpoint: str
     status: int
-    """What it was answered with."""
+    """The status of the response."""
     webhook_id: str
     """Empty when the request had no such header."""
     attempt: int

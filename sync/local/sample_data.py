@@ -69,7 +69,7 @@ class SampleSize:
                 raise SampleSizeError(f"sample size: {name} must be at least {least}")
 
     def start_before(self, end: datetime) -> datetime:
-        """The start with which the second wave ends at ``end``, as if loaded at that moment."""
+        """The start with which the second wave ends at ``end``, as if loaded at that time."""
         return end - timedelta(days=WAVES * self.days_per_wave)
 
 

@@ -27,9 +27,9 @@ def write_time(at: int) -> str:
     return f"{text}.{fraction:06}+00:00" if fraction else f"{text}+00:00"
 
 
-def to_microseconds(moment: datetime) -> int:
+def to_microseconds(time: datetime) -> int:
     """Exact; float seconds would lose the last digit."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _second_text(second: int) -> str:
@@ -90,7 +90,7 @@ _MOBILE: tuple[Event, ...] = (
     ("edx.video.paused", "pause_video", '{"id": "m%(n)d", "code": "mobile", "currentTime": %(n)d}'),
     ("edx.video.position.changed", "seek_video", '{"id": "m%(n)d", "new_time": %(n)d}'),
 )
-# One answer, seen by the browser, then by the server, then graded.
+# One answered problem, seen by the browser, then by the server, then graded.
 _CHECK: tuple[tuple[Event, str], ...] = (
     (("problem_check", "problem_check", '"input_p%(n)d_2_1=choice_1"'), "browser"),
     (("problem_check", "problem_check", '{"problem_id": "p%(n)d", "grade": 1}'), "server"),
@@ -204,7 +204,7 @@ class LogWriter:
         return at, self._serial, line
 
     def _sessions(self) -> list[tuple[int, int, bool]]:
-        """Start and study of each session, by start; True: on a desk, never on a phone.
+        """Start and study of each session, by start; True: on a desk, never on a mobile device.
 
         One of those precedes every pass by under an hour, so that every pass has learning time.
         """
@@ -233,7 +233,7 @@ class LogWriter:
         if templates is None:
             templates = self._templates[index] = make_templates(self.studies[index], index)
         is_mobile = rng.random() < 0.08 and not is_desk
-        # Phones deliver when they are online again: minutes to two days later.
+        # Mobile devices deliver when they are online again: minutes to two days later.
         received = at + rng.choice((5, 600, 30 * 3600, 48 * 3600)) * MICROSECONDS + 2 * HOUR
         for _ in range(rng.randrange(4, 21)):
             if at >= self.end or (is_mobile and received >= self.end):
@@ -243,7 +243,7 @@ class LogWriter:
                 fields["received"] = write_time(received)
                 yield received, rng.choice(templates.mobile) % fields
             elif (kind := rng.random()) < 0.75:
-                # Every two-hundredth line is written a moment too early: not quite in order.
+                # Every two-hundredth line is written a little too early: not quite in order.
                 written = at - rng.randrange(900_000) if kind < 0.005 else at
                 yield written, rng.choice(templates.browser) % fields
             elif kind < 0.88:

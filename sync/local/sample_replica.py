@@ -58,8 +58,6 @@ class Study:
     courserun_key: str
     is_active: bool = True
     passed_at: datetime | None = None
-    completes_in_wave: int | None = None
-    """Index of the wave whose replica rows bring the grade; None when it is never passed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,7 +374,6 @@ class _Builder:
                 courserun_key=run,
                 is_active=trouble.is_active,
                 passed_at=passed_at,
-                completes_in_wave=wave if passed_at else None,
             )
         )
         customers = [customer]
@@ -425,7 +422,7 @@ class _Builder:
     def _grade(
         self, trouble: Trouble, who: Learner, run: str, wave: int | None, index: int
     ) -> datetime | None:
-        """Add the grade row; ordinary passes lie 12 to 4 hours before the end of the wave."""
+        """Add the grade row; ordinary completions lie 12 to 4 hours before the end of the wave."""
         if wave is None:
             return None
         passed_at = self.start + timedelta(

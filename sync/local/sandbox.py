@@ -1,4 +1,4 @@
-"""A world of its own for one run: warehouse, receiver, secrets and Dagster home, on free ports."""
+"""An environment for one run: warehouse, receiver, secrets and Dagster home, on free ports."""
 
 from __future__ import annotations
 

@@ -85,13 +85,13 @@ def load_logs(
 ) -> list[Outcome]:
     """Load files, plain or gzip, in the given order; one outcome per path.
 
-    ``progress`` hears of every block read and of every outcome as it happens. All rows of a file
-    carry one ``loaded_at``, read just before they become visible from ``clock``, by default the
-    warehouse's own.
+    ``progress`` is called for every block read and for every outcome as it happens. All rows of a
+    file carry one ``loaded_at``, read just before they become visible from ``clock``, by default
+    the warehouse's own.
 
     Raises:
         LogFileError: a path is missing, a directory or unreadable (found before anything is
-            loaded), or files are damaged (told at the end; all others are loaded).
+            loaded), or files are damaged (raised at the end; all others are loaded).
         LoadFailed: the warehouse refused a statement.
     """
     listed = list(paths)

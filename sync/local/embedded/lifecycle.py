@@ -50,8 +50,8 @@ def status(port: int) -> Running | Stopped | PortTaken:
     """Who listens on the port."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{HOST}:{port}/health", timeout=PROBE_SECONDS) as answer:
-            found = json.load(answer)
+        with opener.open(f"http://{HOST}:{port}/health", timeout=PROBE_SECONDS) as response:
+            found = json.load(response)
         if found["service"] != SERVICE:
             return PortTaken()
         return Running(found["pid"], Path(found["directory"]))
@@ -70,7 +70,7 @@ def ensure_running(settings: EmbeddedWarehouse) -> Running:
 
     Raises:
         ConfigurationError: the port belongs to another program or another home directory.
-        EmbeddedWarehouseFailed: the server ended before it answered; names its log file.
+        EmbeddedWarehouseFailed: the server ended before it responded; names its log file.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     with (settings.home / "warehouse.lock").open("w") as lock:
@@ -113,7 +113,7 @@ def stop(settings: EmbeddedWarehouse) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
+    """A loopback port that was free just now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]

@@ -1,9 +1,9 @@
 """Snowflake's HTTP protocol on DuckDB, from fakesnow's server with eight of its traps fixed.
 
-The stock server (0.12.1) returns a NULL timestamp as 1970, answers an unsupported expression with
-HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps every
-result for ever, gives up on the first update conflict, is silent until a statement ends, so that
-the connector sends one of more than a minute again, translates a repeated statement anew, and
+The stock server (0.12.1) returns a NULL timestamp as 1970, responds to an unsupported expression
+with HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps
+every result for ever, gives up on the first update conflict, is silent until a statement ends, so
+that the connector sends one of more than a minute again, translates a repeated statement anew, and
 plans each statement a second time to name its columns. Each fix has a test in
 ``tests/integration/test_embedded_warehouse.py``; the version is pinned because the fixes lean on
 its internals.
@@ -169,7 +169,7 @@ def final(call: Callable[..., Any], attempts: int = 1) -> Callable[..., Any]:
 
 
 class RunningStatements:
-    """Statements whose requests were answered before they had ended, by the id in their URL."""
+    """Statements whose requests got a response before they had ended, by the id in their URL."""
 
     def __init__(self, handle: Callable[[Request], Awaitable[Response]]) -> None:
         self._handle = handle

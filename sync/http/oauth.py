@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -147,15 +148,15 @@ class TokenSource:
             # Whoever finds a renewal under way goes on with the old token while it works.
             if usable and (slot.fetch or self._clock() < usable.renew_at):
                 return usable.bearer
-            fetch, is_mine = slot.fetch or _Fetch(), slot.fetch is None
+            fetch, is_mine = slot.fetch or Future(), slot.fetch is None
             slot.fetch = fetch
         if is_mine:
             return self._fetch_for_all(slot, fetch, usable, seconds)
-        if not fetch.is_done.wait(seconds):
-            return Failure(
-                ErrorKind.TIMEOUT, Attribution.RECEIVER, "token endpoint: no token in time"
-            )
-        return fetch.result
+        try:
+            return fetch.result(seconds)
+        except TimeoutError:
+            text = "token endpoint: no token in time"
+            return Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, text)
 
     def invalidate(self, endpoint: Endpoint, bearer: Bearer) -> None:
         """Forget a token that was refused; a newer one, fetched meanwhile, is kept."""
@@ -178,11 +179,12 @@ class TokenSource:
         self, slot: _Slot, fetch: _Fetch, usable: _Token | None, seconds: float
     ) -> Bearer | Failure:
         """Fetch a token and give the result to all who wait. ``usable`` is the old one, if any."""
-        result: _Token | Failure | None = None
+        result: _Token | Failure = Failure(
+            ErrorKind.INTERNAL, Attribution.SENDER, "the token request broke off"
+        )
         is_kept = False
         try:
             result = self._fetch(slot.credentials, seconds)
-            fetch.result = result.bearer if isinstance(result, _Token) else result
         finally:
             with slot.lock:
                 slot.fetch = None
@@ -193,8 +195,8 @@ class TokenSource:
                     is_kept = True
                     renew_at = self._clock() + RENEWAL_PAUSE_SECONDS
                     slot.token = replace(usable, renew_at=renew_at)
-            fetch.is_done.set()
-        return usable.bearer if is_kept and usable is not None else fetch.result
+            fetch.set_result(result.bearer if isinstance(result, _Token) else result)
+        return usable.bearer if is_kept and usable is not None else fetch.result()
 
     def _fetch(self, credentials: _Credentials, seconds: float) -> _Token | Failure:
         asked_at = self._clock()
@@ -301,14 +303,8 @@ class _Token:
     usable_until: float
 
 
-class _Fetch:
-    """A token request under way. The result counts once ``is_done`` is set."""
-
-    def __init__(self) -> None:
-        self.is_done = threading.Event()
-        self.result: Bearer | Failure = Failure(
-            ErrorKind.INTERNAL, Attribution.SENDER, "the token request broke off"
-        )
+_Fetch = Future[Bearer | Failure]
+"""A token request under way."""
 
 
 class _Slot:

@@ -40,7 +40,7 @@ MODELS = (
     "int_learning_time_daily",
     *("learning_time", "learning_time_watermark"),
 )
-BEFORE = ("learning_event_patterns", "+int_course_team", "+int_enterprise_enrollments")
+BEFORE = ("learning_event_patterns", "+int_enterprise_enrollments_with_team")
 BY_HAND = Path(__file__).with_name("learning_time_by_hand.sql")
 SEED = PROJECT_ROOT / "dbt_project" / "seeds" / "learning_event_patterns.csv"
 

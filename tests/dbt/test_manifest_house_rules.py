@@ -300,3 +300,18 @@ def test_every_parameter_of_the_rule_is_documented_with_somebody_who_changes_it(
     named = {name for name, who in rows if who.startswith(users)}
     assert len(parameters) == 12
     assert parameters - named == set()
+
+
+def test_a_completion_reads_each_intermediate_view_on_one_path(manifest: Manifest) -> None:
+    """A view that is read on three paths is three times, at every detection."""
+
+    def paths(node: str, target: str) -> int:
+        if node == target:
+            return 1
+        return sum(paths(parent, target) for parent in manifest["parent_map"].get(node, []))
+
+    mart = "model.learning_time_webhooks.completed_enrollments"
+    found = {one["name"]: paths(mart, one["unique_id"]) for one in models(manifest, "intermediate")}
+    read = {name: number for name, number in found.items() if number}
+    assert "int_enterprise_enrollments" in read
+    assert {name: number for name, number in read.items() if number > 1} == {}

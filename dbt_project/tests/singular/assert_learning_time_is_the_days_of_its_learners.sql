@@ -15,12 +15,8 @@ daily as (
 ),
 
 enrollments as (
-    select * from {{ ref('int_enterprise_enrollments') }}
-    where is_enrolled_ever
-),
-
-course_team as (
-    select * from {{ ref('int_course_team') }}
+    select * from {{ ref('int_enterprise_enrollments_with_team') }}
+    where is_enrolled_ever and not is_course_team
 ),
 
 expected as (
@@ -37,11 +33,6 @@ expected as (
         on
             daily.user_id = enrollments.user_id
             and daily.courserun_key = enrollments.courserun_key
-    left join course_team
-        on
-            daily.user_id = course_team.user_id
-            and daily.courserun_key = course_team.courserun_key
-    where course_team.user_id is null
     group by
         enrollments.enterprise_customer_uuid,
         daily.user_id,

@@ -46,6 +46,7 @@ ENROLLED = {
     **LEARNER,
     "enterprise_customer_uuid": ENTERPRISE_UUID,
     "is_enrolled_ever": True,
+    "is_course_team": False,
 }
 COMPLETION = {
     **LEARNER,
@@ -343,13 +344,12 @@ PROOFS: dict[str, Proof] = {
     "assert_learning_time_is_the_days_of_its_learners": Proof(
         {
             "int_learning_time_daily": [DAY],
-            "int_enterprise_enrollments": [ENROLLED],
-            "int_course_team": [],
+            "int_enterprise_enrollments_with_team": [ENROLLED],
             "learning_time": [PUBLISHED],
         },
         passes={
             "two enterprises": {
-                "int_enterprise_enrollments": [
+                "int_enterprise_enrollments_with_team": [
                     ENROLLED,
                     {**ENROLLED, "enterprise_customer_uuid": OTHER_UUID},
                 ],
@@ -372,24 +372,24 @@ PROOFS: dict[str, Proof] = {
                 "int_learning_time_daily": [DAY, *({**DAY, **other} for other in OTHERS)]
             },
             "enrolled without a day": {
-                "int_enterprise_enrollments": [ENROLLED, {**ENROLLED, "user_id": 2}]
+                "int_enterprise_enrollments_with_team": [ENROLLED, {**ENROLLED, "user_id": 2}]
             },
             "never enrolled": {
-                "int_enterprise_enrollments": [{**ENROLLED, "is_enrolled_ever": False}],
+                "int_enterprise_enrollments_with_team": [{**ENROLLED, "is_enrolled_ever": False}],
                 "learning_time": [],
             },
-            "of the course team": {"int_course_team": [LEARNER], "learning_time": []},
-            "of other course teams": {
-                "int_course_team": [{**LEARNER, **other} for other in OTHERS]
+            "of the course team": {
+                "int_enterprise_enrollments_with_team": [{**ENROLLED, "is_course_team": True}],
+                "learning_time": [],
             },
         },
         fails={
             "missing in the mart": {"learning_time": []},
             "missing in the days": {"int_learning_time_daily": []},
-            "missing in the enrollments": {"int_enterprise_enrollments": []},
+            "missing in the enrollments": {"int_enterprise_enrollments_with_team": []},
             "twice in the mart": {"learning_time": [PUBLISHED, PUBLISHED]},
             "missing for one of two enterprises": {
-                "int_enterprise_enrollments": [
+                "int_enterprise_enrollments_with_team": [
                     ENROLLED,
                     {**ENROLLED, "enterprise_customer_uuid": OTHER_UUID},
                 ]
@@ -412,9 +412,11 @@ PROOFS: dict[str, Proof] = {
                 "learning_time": [{**PUBLISHED, "learning_time_seconds": 0}],
             },
             "never enrolled and shown": {
-                "int_enterprise_enrollments": [{**ENROLLED, "is_enrolled_ever": False}]
+                "int_enterprise_enrollments_with_team": [{**ENROLLED, "is_enrolled_ever": False}]
             },
-            "of the course team and shown": {"int_course_team": [LEARNER]},
+            "of the course team and shown": {
+                "int_enterprise_enrollments_with_team": [{**ENROLLED, "is_course_team": True}]
+            },
         },
     ),
     # Sixteen hours.

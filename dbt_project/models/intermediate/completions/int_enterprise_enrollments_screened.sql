@@ -1,10 +1,10 @@
 with
 
 enrollments as (
-    select * from {{ ref('int_enterprise_enrollments') }}
+    select * from {{ ref('int_enterprise_enrollments_with_consent') }}
 ),
 
--- Written once, at the first pass, and kept when the grade drops later: "has ever passed".
+-- Written once, at the first completion, and kept when the grade drops later: "has ever passed".
 passed_grades as (
     select * from {{ ref('stg_lms__course_grades') }}
     where passed_at is not null
@@ -22,16 +22,8 @@ customers as (
     select * from {{ ref('stg_enterprise__customers') }}
 ),
 
-consents as (
-    select * from {{ ref('int_enterprise_consents') }}
-),
-
 sso_accounts as (
     select * from {{ ref('int_enterprise_sso_accounts') }}
-),
-
-course_team as (
-    select * from {{ ref('int_course_team') }}
 ),
 
 flagged as (
@@ -49,7 +41,7 @@ flagged as (
         customers.enterprise_customer_uuid is not null as is_customer_known,
         coalesce(customers.is_active, false) as is_customer_active,
         coalesce(enrollments.is_linked, false) as is_linked,
-        coalesce(consents.is_granted, false) as is_consent_granted,
+        coalesce(enrollments.is_consent_granted, false) as is_consent_granted,
         enrollments.is_enrolled_ever,
         coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), false)
         or coalesce(
@@ -57,7 +49,7 @@ flagged as (
             false
         ) as is_audit_rule_met,
         coalesce(users.is_retired, false) as is_retired,
-        course_team.user_id is not null as is_course_team,
+        enrollments.is_course_team,
         -- It says in which region the learner's data belongs.
         coalesce(sso_accounts.is_doubtful, false) as is_sso_account_doubtful,
         sso_accounts.country as learner_country,
@@ -72,15 +64,6 @@ flagged as (
         on enrollments.user_id = users.user_id
     left join customers
         on enrollments.enterprise_customer_uuid = customers.enterprise_customer_uuid
-    left join consents
-        on
-            enrollments.enterprise_customer_uuid = consents.enterprise_customer_uuid
-            and enrollments.user_id = consents.user_id
-            and enrollments.courserun_key = consents.courserun_key
-    left join course_team
-        on
-            enrollments.user_id = course_team.user_id
-            and enrollments.courserun_key = course_team.courserun_key
     left join sso_accounts
         on
             enrollments.enterprise_customer_uuid = sso_accounts.enterprise_customer_uuid

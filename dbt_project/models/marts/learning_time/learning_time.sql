@@ -11,12 +11,8 @@ daily as (
 ),
 
 enrollments as (
-    select * from {{ ref('int_enterprise_enrollments') }}
-    where is_enrolled_ever
-),
-
-course_team as (
-    select * from {{ ref('int_course_team') }}
+    select * from {{ ref('int_enterprise_enrollments_with_team') }}
+    where is_enrolled_ever and not is_course_team
 ),
 
 -- A learner with enrollments through two enterprises has the full time in each of them.
@@ -37,14 +33,6 @@ final as (
         on
             daily.user_id = enrollments.user_id
             and daily.courserun_key = enrollments.courserun_key
-    where
-        not exists (
-            select 1
-            from course_team
-            where
-                course_team.user_id = daily.user_id
-                and course_team.courserun_key = daily.courserun_key
-        )
 )
 
 select * from final

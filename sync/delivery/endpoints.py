@@ -11,6 +11,7 @@ from sync.domain.retry import Disable, PauseUntil, Signal, SlowDown
 from sync.domain.routing import Routed
 from sync.domain.states import Reason
 from sync.ledger.attempts import Attempt
+from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.warehouse import Warehouse
 
 REGIONS = {one.value for one in Region}
@@ -42,16 +43,15 @@ class Endpoints:
 
 
 def load_endpoints(warehouse: Warehouse) -> Endpoints:
-    """Read the mart.
+    """Read the mart and the operator's settings.
 
     Raises:
         StatementFailed: the mart was never built.
     """
-    rows = warehouse.rows(f"select * from {warehouse.relation('marts', 'webhook_endpoints')}")
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
     broken: set[tuple[str | None, str | None]] = set()
-    for row in rows:
+    for row in endpoints_with_settings(warehouse):
         try:
             endpoint = Endpoint.from_row(row)
         except EndpointError as error:

@@ -58,7 +58,7 @@ class EndpointSettings(Model, frozen=True):
 
     payload_format: Annotated[str, AfterValidator(_known_format)] = Field(
         default=DEFAULT_FORMAT,
-        description="The format of its bodies.",
+        description="The format of its bodies; docs/receiving.md shows each.",
         json_schema_extra={"option": "--format"},
     )
     is_learning_time_enabled: bool = Field(

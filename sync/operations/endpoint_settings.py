@@ -6,10 +6,8 @@ ones say what was set before, and when.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, create_model
@@ -18,15 +16,11 @@ from sync.clock import Clock
 from sync.delivery.endpoints import load_endpoints
 from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.errors import ConfigurationError, SyncError
-from sync.ledger.tables import ENDPOINT_SETTINGS
+from sync.ledger.endpoint_settings import COLUMNS, add_settings, settings_rows
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, CommandLine, EndpointId, Report
 from sync.warehouse import Warehouse
 
-COLUMNS = tuple(EndpointSettings.model_fields)
-NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
-"""The order of an endpoint's rows; the first counts. dbt's ``stg_sync__endpoint_settings`` has the
-same."""
 TRIES = 10
 
 
@@ -109,7 +103,7 @@ def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
     Raises:
         ConfigurationError: a row was edited by hand into something that no code path knows.
     """
-    rows = _rows(warehouse, endpoint_id)
+    rows = settings_rows(warehouse, endpoint_id)
     return _settings(endpoint_id, rows[0]) if rows else EndpointSettings()
 
 
@@ -127,7 +121,7 @@ def change_settings(
         SettingsContention: others changed them each time, too.
     """
     given = {name: value for name, value in wanted.items() if value is not None}
-    known = _rows(warehouse, endpoint_id)
+    known = settings_rows(warehouse, endpoint_id)
     first = current = _settings(endpoint_id, known[0]) if known else EndpointSettings()
     for _ in range(TRIES):
         try:
@@ -136,8 +130,8 @@ def change_settings(
             raise ConfigurationError(str(error)) from None
         if after == current:
             return Changed(first, after)
-        own = _add(warehouse, endpoint_id, after, clock=clock, above=known)
-        found = _rows(warehouse, endpoint_id)
+        own = add_settings(warehouse, endpoint_id, after, clock=clock, above=known)
+        found = settings_rows(warehouse, endpoint_id)
         seen = {row["row_id"] for row in known} | {own}
         others = [row for row in found if row["row_id"] not in seen]
         if not others and found[0]["row_id"] == own:
@@ -146,53 +140,6 @@ def change_settings(
     raise SettingsContention(
         f"the settings of endpoint {endpoint_id} are being changed by others all the time; look at "
         "the newest rows of sync.endpoint_settings and repeat"
-    )
-
-
-def _add(
-    warehouse: Warehouse,
-    endpoint_id: int,
-    settings: EndpointSettings,
-    *,
-    clock: Clock,
-    above: Sequence[Mapping[str, Any]],
-) -> str:
-    """Add a row that counts from now on, also when a clock was ahead; its id."""
-    now = clock()
-    newest = above[0]["updated_at"] if above else None
-    if newest is not None and newest >= now:
-        now = newest + timedelta(microseconds=1)
-    row_id = str(uuid.uuid4())
-    values = settings.stored()
-    binds = ", ".join(
-        "cast(? as boolean)" if isinstance(value, bool) else "nullif(?, '')"
-        for value in values.values()
-    )
-    warehouse.execute(
-        f"""
-        insert into {warehouse.relation("sync", ENDPOINT_SETTINGS)} (
-            endpoint_id, updated_at, row_id, {", ".join(values)}
-        )
-        select ?, cast(? as timestamp_ntz), ?, {binds}
-        """,
-        endpoint_id,
-        now.isoformat(),
-        row_id,
-        *values.values(),
-    )
-    return row_id
-
-
-def _rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
-    """All rows of an endpoint, the one that counts first."""
-    return warehouse.rows(
-        f"""
-        select {", ".join(COLUMNS)}, updated_at, row_id
-        from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
-        where endpoint_id = ?
-        order by {NEWEST}
-        """,
-        endpoint_id,
     )
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from orchestration.config import VARIABLES, EnrichmentConfig
 from sync.delivery.flag import flag_settings
+from sync.domain.endpoint import EndpointSettings
 from sync.ledger.tables import ensure_ledger
 from sync.operations import catalog
 from sync.settings import PROJECT_ROOT
@@ -183,6 +184,16 @@ def test_the_names_in_the_text_are_those_of_the_definitions(defs: dg.Definitions
     repository = defs.get_repository_def()
     for one in (*repository.schedule_defs, *repository.sensor_defs):
         assert f"| `{one.name}` |" in OPERATIONS, one.name
+
+
+def test_each_setting_of_an_endpoint_is_explained_as_it_is_declared() -> None:
+    for name, stored in EndpointSettings().stored().items():
+        field = EndpointSettings.model_fields[name]
+        extra: Any = field.json_schema_extra
+        default = {True: "on", False: "off", "": "none"}.get(stored, f"`{stored}`")
+        option = extra["option"].split("/")[0]
+        row = f"| `{option}` | `{name}` | {default} | {field.description} |"
+        assert row in OPERATIONS, row
 
 
 def test_the_alert_function_is_one_that_can_be_called() -> None:

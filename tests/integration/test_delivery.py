@@ -11,8 +11,7 @@ from sync.delivery.admission import REST_AFTER
 from sync.delivery.record import Enqueued
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
-    ENDPOINT_COLUMNS,
-    create_table,
+    create_endpoints,
     endpoint,
 )
 from tests.support.pipeline import (
@@ -102,10 +101,8 @@ def test_a_failing_endpoint_rests_and_another_is_not_delayed(
     many = [completion(n, PASSED_AT) for n in range(10, 30)]
     healthy = completion(40, PASSED_AT, enterprise_customer_uuid=other)
     add_completions(pipeline.warehouse, [*many, healthy])
-    create_table(
+    create_endpoints(
         pipeline.warehouse,
-        "webhook_endpoints",
-        ENDPOINT_COLUMNS,
         [
             endpoint(1, f"{target.url}/hooks/broken"),
             endpoint(2, f"{target.url}/hooks/fine", enterprise_customer_uuid=other),
@@ -142,7 +139,7 @@ def test_a_status_that_an_endpoint_calls_final_is_a_dead_letter_at_once(
     pipeline: Pipeline,
 ) -> None:
     picky = endpoint(1, f"{pipeline.target.url}/hooks/x", final_status_codes="400, 422")
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [picky])
+    create_endpoints(pipeline.warehouse, [picky])
     pipeline.target.answers["/hooks"] = (422, {})
     pipeline.detect()
     pipeline.freeze()

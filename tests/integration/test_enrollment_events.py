@@ -10,9 +10,9 @@ from sync.delivery.record import Enqueued
 from sync.domain.event_types import ENROLLMENTS
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.marts import (
-    ENDPOINT_COLUMNS,
     ENROLLMENT_COLUMNS,
     LEARNING_TIME_COLUMNS,
+    create_endpoints,
     create_table,
     endpoint,
     enrollment,
@@ -27,10 +27,8 @@ from tests.support.pipeline import (
 @pytest.fixture
 def enrolling(pipeline: Pipeline) -> Pipeline:
     """The pipeline with an enrollment, at an endpoint that has enrollment events on."""
-    create_table(
+    create_endpoints(
         pipeline.warehouse,
-        "webhook_endpoints",
-        ENDPOINT_COLUMNS,
         [endpoint(1, f"{pipeline.target.url}/hooks/x", is_enrollment_events_enabled=True)],
     )
     create_table(pipeline.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(1)])
@@ -76,6 +74,6 @@ def test_an_enrollment_and_the_completion_of_it_are_two_messages(enrolling: Pipe
 
 def test_nobody_hears_of_enrollments_with_the_events_switched_off(enrolling: Pipeline) -> None:
     off = endpoint(1, f"{enrolling.target.url}/hooks/x", is_enrollment_events_enabled=False)
-    create_table(enrolling.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    create_endpoints(enrolling.warehouse, [off])
     assert enrolling.detect(source=ENROLLMENTS) == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=0)
     assert enrolling.rows("webhook_id") == []

@@ -13,8 +13,8 @@ from sync.operations.backfill import Backfill
 from sync.operations.replay import Replay, ReplayState
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
-    ENDPOINT_COLUMNS,
     ENROLLMENT_COLUMNS,
+    create_endpoints,
     create_table,
     endpoint,
     enrollment,
@@ -52,7 +52,7 @@ def state_of(pipeline: Pipeline, user_id: int = 1) -> tuple[object, object]:
 
 
 def endpoints(pipeline: Pipeline, *rows: dict[str, object]) -> None:
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    create_endpoints(pipeline.warehouse, rows)
 
 
 @pytest.mark.parametrize("column", CHANGES)

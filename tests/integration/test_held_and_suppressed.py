@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
-    ENDPOINT_COLUMNS,
-    create_table,
+    create_endpoints,
     endpoint,
 )
 from tests.support.pipeline import (
@@ -34,14 +33,12 @@ def test_a_frozen_webhook_is_held_while_its_endpoint_cannot_take_it(
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")
     pipeline.detect()
     pipeline.freeze()
-    create_table(
-        pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good | {"x": 0} | change]
-    )
+    create_endpoints(pipeline.warehouse, [good | {"x": 0} | change])
     report = pipeline.send()
     assert report.unusable == {1: reason}
     assert text is None or text in report.problems[1]
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {reason}
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    create_endpoints(pipeline.warehouse, [good])
     pipeline.send()
     assert {row["state"] for row in pipeline.rows("state")} == {"delivered"}
 
@@ -59,7 +56,7 @@ def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -
 def test_an_enterprise_without_an_endpoint_is_suppressed_with_that_reason(
     pipeline: Pipeline,
 ) -> None:
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [])
+    create_endpoints(pipeline.warehouse, [])
     pipeline.detect()
     assert pipeline.freeze().suppressed == {"no_endpoint": 2}
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"no_endpoint"}
@@ -72,7 +69,7 @@ def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT, enterprise_customer_uuid=other)])
     broken = endpoint(2, f"{target.url}/hooks/x", enterprise_customer_uuid=other, region="UK")
     rows = [endpoint(1, f"{target.url}/hooks/example"), broken]
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    create_endpoints(pipeline.warehouse, rows)
     pipeline.detect()
     report = pipeline.freeze()
     assert report.held == {"endpoint_row_invalid": 1}
@@ -80,7 +77,7 @@ def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
     pipeline.send()
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered", "held"]
     rows[1] = broken | {"region": "OTHER"}
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    create_endpoints(pipeline.warehouse, rows)
     pipeline.freeze()
     pipeline.send()
     assert pipeline.rows("state")[2] == {"state": "delivered"}
@@ -100,7 +97,7 @@ def test_a_percipio_completion_without_identity_is_held_until_the_identity_is_kn
     pipeline: Pipeline,
 ) -> None:
     percipio = endpoint(1, f"{pipeline.target.url}/hooks/example", payload_format="percipio")
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [percipio])
+    create_endpoints(pipeline.warehouse, [percipio])
     pipeline.detect()
     report = pipeline.freeze()
     assert report.held == {"identity_missing": 2}
@@ -120,13 +117,13 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
 ) -> None:
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")
     off = good | {"is_active": False}
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    create_endpoints(pipeline.warehouse, [off])
     pipeline.detect()
     assert pipeline.freeze().held == {"no_active_endpoint": 2}
     pipeline.warehouse.execute(
         "delete from analytics.marts.completed_enrollments where user_id = 1"
     )
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    create_endpoints(pipeline.warehouse, [good])
     assert pipeline.freeze().held == {"no_longer_reportable": 1}
     pipeline.send()
     assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
@@ -145,7 +142,7 @@ def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_i
     off = good | {"is_active": False}
     pipeline.detect()
     pipeline.freeze()
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    create_endpoints(pipeline.warehouse, [off])
     pipeline.send()
     marts = "analytics.marts.completed_enrollments"
     pipeline.warehouse.execute(f"delete from {marts} where user_id = 1")
@@ -153,7 +150,7 @@ def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_i
     pipeline.send()
     reasons = ["no_longer_reportable", "endpoint_inactive"]
     assert [row["state_reason"] for row in pipeline.rows("state_reason")] == reasons
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [good])
+    create_endpoints(pipeline.warehouse, [good])
     pipeline.freeze()
     pipeline.send()
     assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
@@ -167,11 +164,11 @@ def test_a_row_that_is_held_for_another_reason_than_before_says_the_new_one(
     pipeline: Pipeline,
 ) -> None:
     off = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [off])
+    create_endpoints(pipeline.warehouse, [off])
     pipeline.detect()
     pipeline.freeze()
     percipio = off | {"is_active": True, "payload_format": "percipio"}
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [percipio])
+    create_endpoints(pipeline.warehouse, [percipio])
     pipeline.freeze()
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"identity_missing"}
 
@@ -188,7 +185,7 @@ def test_no_other_endpoint_stands_in_for_one_that_is_only_unreadable(
 ) -> None:
     own = endpoint(1, "", region="US", is_active=is_active)
     other = endpoint(2, f"{pipeline.target.url}/other")
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [own, other])
+    create_endpoints(pipeline.warehouse, [own, other])
     pipeline.detect()
     pipeline.freeze()
     pipeline.send()

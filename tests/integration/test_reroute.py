@@ -17,7 +17,7 @@ from sync.operations.replay import Refusal, Replay
 from sync.operations.reroute import Reroute, ReroutePlan, Stay
 from sync.settings import PROJECT_ROOT
 from tests.support.completions import add_completions, completion
-from tests.support.marts import ENDPOINT_COLUMNS, create_table, endpoint
+from tests.support.marts import create_endpoints, endpoint
 from tests.support.operator import carry_out, everything_in
 from tests.support.pipeline import OTHER_ENTERPRISE, PASSED_AT, Pipeline
 
@@ -26,7 +26,7 @@ OUTBOX = "analytics.sync.webhook_outbox"
 
 
 def endpoints(pipeline: Pipeline, *rows: dict[str, object]) -> None:
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    create_endpoints(pipeline.warehouse, rows)
 
 
 def new(pipeline: Pipeline, **changes: object) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sync.clock import warehouse_clock
+from sync.delivery.endpoints import load_endpoints
 from sync.delivery.record import Enqueued, HeldBack, LeftToAnother, enqueue
 from sync.domain.circuit_breaker import EndpointState
 from sync.ledger.activation import activate, recorded_activation
@@ -21,6 +22,7 @@ from sync.operations.operation import Done
 from sync.operations.replay import Replay, ReplayState
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
+from tests.support.marts import create_endpoints, endpoint
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
 
 STATES = "analytics.sync.endpoint_state"
@@ -162,6 +164,22 @@ def test_settings_count_also_when_the_newest_row_is_from_a_clock_ahead(
         warehouse, 1, clock=lambda: NOON - timedelta(days=1), is_eu_fallback_allowed=False
     )
     assert not read_settings(warehouse, 1).is_eu_fallback_allowed
+
+
+def test_the_newest_settings_of_an_endpoint_count_and_without_any_the_defaults(
+    warehouse: Warehouse,
+) -> None:
+    """A row without a time, added by hand, is older than any with one."""
+    create_endpoints(warehouse, [endpoint(n, "https://hooks.example.com/in") for n in (1, 2, 3)])
+    warehouse.execute(
+        "insert into analytics.sync.endpoint_settings (endpoint_id, payload_format, updated_at)"
+        " values (1, 'percipio', '2026-03-02'), (1, 'v2', '2026-03-01'),"
+        " (2, 'percipio', null), (2, 'v2', '2026-03-01')"
+    )
+    found = load_endpoints(warehouse).by_id
+    assert {n: one.payload_format for n, one in found.items()} == {1: "percipio", 2: "v2", 3: "v2"}
+    assert found[3].is_learning_time_enabled
+    assert not found[3].is_eu_fallback_allowed
 
 
 def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:

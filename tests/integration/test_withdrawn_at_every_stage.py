@@ -15,7 +15,12 @@ from sync.domain.event_types import ENROLLMENTS
 from sync.operations.backfill import Backfill
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
-from tests.support.marts import ENDPOINT_COLUMNS, ENROLLMENT_COLUMNS, create_table, endpoint
+from tests.support.marts import (
+    ENROLLMENT_COLUMNS,
+    create_endpoints,
+    create_table,
+    endpoint,
+)
 from tests.support.marts import enrollment as enrolled
 from tests.support.operator import carry_out
 from tests.support.pipeline import Pipeline
@@ -28,7 +33,7 @@ Then = Callable[[], object]
 
 def endpoints(pipeline: Pipeline, **changes: object) -> None:
     row = endpoint(1, f"{pipeline.target.url}/x") | changes
-    create_table(pipeline.warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, [row])
+    create_endpoints(pipeline.warehouse, [row])
 
 
 def built(pipeline: Pipeline) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sync.ledger.endpoint_settings import COLUMNS
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse, json_chunks
 from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_enrollments
 
@@ -19,11 +21,8 @@ ENDPOINT_COLUMNS = {
     "is_active": "boolean",
     "is_enrollment_events_enabled": "boolean",
     "oauth_client_id": "varchar",
-    "payload_format": "varchar",
-    "is_learning_time_enabled": "boolean",
-    "is_eu_fallback_allowed": "boolean",
-    "final_status_codes": "varchar",
 }
+SETTING_TYPES = {"payload_format": "varchar", "final_status_codes": "varchar"}
 LEARNING_TIME_COLUMNS = {
     "enterprise_customer_uuid": "varchar(36)",
     "user_id": "number(38, 0)",
@@ -68,7 +67,7 @@ def enrollment(user_id: int, **changes: object) -> dict[str, object]:
 
 
 def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]:
-    """One row of ``webhook_endpoints``."""
+    """One row of ``webhook_endpoints``; ``changes`` may have settings of the operator too."""
     return {
         "endpoint_id": endpoint_id,
         "enterprise_customer_uuid": ENTERPRISE,
@@ -79,9 +78,6 @@ def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]
         "max_requests_per_minute": 60_000,
         "is_active": True,
         "is_enrollment_events_enabled": False,
-        "payload_format": "v2",
-        "is_learning_time_enabled": True,
-        "is_eu_fallback_allowed": False,
         **changes,
     }
 
@@ -95,8 +91,27 @@ def create_marts(
 ) -> None:
     """Create the three marts and fill them."""
     create_completed_enrollments(warehouse, completions)
-    create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, endpoints)
+    create_endpoints(warehouse, endpoints)
     create_table(warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, learning_times)
+
+
+def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, object]]) -> None:
+    """The mart of endpoints and the operator's settings, replaced when they exist."""
+    rows = list(endpoints)
+    create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
+    ensure_ledger(warehouse)
+    warehouse.execute("delete from analytics.sync.endpoint_settings")
+    names = ", ".join(COLUMNS)
+    warehouse.bulk(
+        f"""
+        insert into analytics.sync.endpoint_settings (endpoint_id, {names}, updated_at)
+        select value:endpoint_id::number(38, 0),
+            {", ".join(f"value:{name}::{SETTING_TYPES.get(name, 'boolean')}" for name in COLUMNS)},
+            sysdate()
+        from table(flatten(input => parse_json(?)))
+        """,
+        [row for row in rows if row.keys() & set(COLUMNS)],
+    )
 
 
 def create_table(

@@ -34,7 +34,6 @@ KEYS: dict[str, dict[str, object]] = {
     "stg_enterprise__customers": {"enterprise_customer_uuid": ENTERPRISE_UUID},
     "stg_enterprise__webhook_configurations": {"endpoint_id": 1},
     "stg_lms__users": {"user_id": 1},
-    "stg_sync__endpoint_settings": {"endpoint_id": 1},
     "stg_sync__endpoint_states": {"endpoint_id": 1},
     "stg_sync__erasures": {"person_key": "a"},
     "tracking_line_counts": {

@@ -4,10 +4,6 @@ configurations as (
     select * from {{ ref('stg_enterprise__webhook_configurations') }}
 ),
 
-settings as (
-    select * from {{ ref('stg_sync__endpoint_settings') }}
-),
-
 final as (
     select
         configurations.endpoint_id,
@@ -22,14 +18,8 @@ final as (
             as max_requests_per_minute,
         configurations.is_active,
         configurations.is_enrollment_events_enabled,
-        configurations.oauth_client_id,
-        coalesce(settings.payload_format, 'v2')::varchar(16) as payload_format,
-        coalesce(settings.is_learning_time_enabled, true) as is_learning_time_enabled,
-        coalesce(settings.is_eu_fallback_allowed, false) as is_eu_fallback_allowed,
-        settings.final_status_codes
+        configurations.oauth_client_id
     from configurations
-    left join settings
-        on configurations.endpoint_id = settings.endpoint_id
 )
 
 select * from final

@@ -1,0 +1,84 @@
+"""What the operator sets for endpoints. Rows are only ever added; the newest of each counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sync.clock import Clock
+from sync.domain.endpoint import EndpointSettings
+from sync.ledger.tables import ENDPOINT_SETTINGS
+from sync.warehouse import Warehouse
+
+COLUMNS = tuple(EndpointSettings.model_fields)
+NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
+"""The order of an endpoint's rows; the first counts."""
+
+
+def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """The rows of the mart of endpoints, with the operator's settings beside the LMS's.
+
+    Raises:
+        StatementFailed: the mart was never built.
+    """
+    return warehouse.rows(
+        f"""
+        select endpoints.*, {", ".join(f"settings.{name}" for name in COLUMNS)}
+        from {warehouse.relation("marts", "webhook_endpoints")} as endpoints
+        left join (
+            select endpoint_id, {", ".join(COLUMNS)}
+            from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
+            qualify row_number() over (partition by endpoint_id order by {NEWEST}) = 1
+        ) as settings
+            on endpoints.endpoint_id = settings.endpoint_id
+        """
+    )
+
+
+def settings_rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
+    """All rows of an endpoint, the one that counts first."""
+    return warehouse.rows(
+        f"""
+        select {", ".join(COLUMNS)}, updated_at, row_id
+        from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
+        where endpoint_id = ?
+        order by {NEWEST}
+        """,
+        endpoint_id,
+    )
+
+
+def add_settings(
+    warehouse: Warehouse,
+    endpoint_id: int,
+    settings: EndpointSettings,
+    *,
+    clock: Clock,
+    above: Sequence[Mapping[str, Any]],
+) -> str:
+    """Add a row that counts from now on, also when a clock was ahead; its id."""
+    now = clock()
+    newest = above[0]["updated_at"] if above else None
+    if newest is not None and newest >= now:
+        now = newest + timedelta(microseconds=1)
+    row_id = str(uuid.uuid4())
+    values = settings.stored()
+    binds = ", ".join(
+        "cast(? as boolean)" if isinstance(value, bool) else "nullif(?, '')"
+        for value in values.values()
+    )
+    warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", ENDPOINT_SETTINGS)} (
+            endpoint_id, updated_at, row_id, {", ".join(values)}
+        )
+        select ?, cast(? as timestamp_ntz), ?, {binds}
+        """,
+        endpoint_id,
+        now.isoformat(),
+        row_id,
+        *values.values(),
+    )
+    return row_id

@@ -32,7 +32,7 @@ dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops a
 	@$(BIN)/learning-time-webhooks dev
 
 test: install ## The whole test suite with coverage
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term -q
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term -q
 
 lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, sqlfluff
 	@$(BIN)/ruff check .
@@ -57,7 +57,8 @@ mutations: install ## Break the models in one way at a time; a test must notice 
 	@$(BIN)/python -m tests.mutations
 
 prove: install ## Long proofs: the outbox at length, each condition of the ledger, each data test
-	@LTW_MODEL_EXAMPLES=60 LTW_MODEL_STEPS=25 $(BIN)/python -m pytest tests/delivery/test_outbox_model.py -q
+	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q -m "prove or hypothesis" tests
+	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q tests/delivery/test_outbox_model.py
 	@$(BIN)/python -m tests.mutations.conditions
 	@$(BIN)/python -m tests.mutations.data_tests
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from sync.local.embedded.lifecycle import free_port
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.dbt import Dbt
+from tests.support.examples import load_profile
 from tests.support.scenarios import Scenarios, running_server
 from tests.support.shared import shared_directory
 from tests.support.snowflake_statements import checked_statements
@@ -22,12 +22,31 @@ from tests.support.zones import ZONES, living_in
 
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
 
-# A slow machine is no failed property; time is measured in tests/benchmarks.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("suite")
+load_profile()
+
+LONGEST = (
+    "tests/browser",
+    "tests/end_to_end",
+    "tests/deploy/test_postgres_instance.py",
+    "tests/documents/test_tutorial.py",
+    "tests/orchestration/test_two_rounds.py",
+    "tests/dbt",
+    "tests/learning_time",
+    "tests/orchestration",
+)
+"""Folders and files whose tests take longest, the longest first."""
 
 # Tables must not be cut to the terminal that happens to run the tests.
 os.environ["COLUMNS"] = "200"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: at the end, one of them would leave the other core without work."""
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), 99)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="module", params=ZONES)

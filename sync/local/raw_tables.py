@@ -159,11 +159,22 @@ class UnknownRawTable(SyncError):
 def create_raw_tables(
     warehouse: Warehouse, schema_keys: Collection[RawSchema] = ("tracking", "lms", "enterprise")
 ) -> None:
-    """Create the raw schemas and tables that are not there yet; existing ones stay as they are."""
+    """Create the raw schemas and tables that are not there yet; existing ones stay as they are.
+
+    One statement a database where all stand, so that each session may ask for it.
+    """
     wanted = {key: warehouse.raw_relation(*key) for key in TABLES if key[0] in schema_keys}
-    for schema in sorted({relation.rpartition(".")[0] for relation in wanted.values()}):
+    standing = {
+        f"{database}.{row['table_schema']}.{row['table_name']}"
+        for database in sorted({relation.partition(".")[0] for relation in wanted.values()})
+        for row in warehouse.rows(
+            f"select table_schema, table_name from {database}.information_schema.tables"
+        )
+    }
+    missing = {key: relation for key, relation in wanted.items() if relation not in standing}
+    for schema in sorted({relation.rpartition(".")[0] for relation in missing.values()}):
         _ensure_schema(warehouse, schema)
-    for key, relation in wanted.items():
+    for key, relation in missing.items():
         listed = ", ".join(f"{name} {kind}" for name, kind in TABLES[key].items())
         warehouse.execute(f"create table if not exists {relation} ({listed})")
 

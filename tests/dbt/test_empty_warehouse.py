@@ -9,24 +9,26 @@ from typing import Any
 
 import pytest
 
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.dbt.scenario import prepare
-from tests.support.clean import drop_all_schemas
+from tests.dbt.scenario import stand_models
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
 
 
 @pytest.fixture(scope="module")
-def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
-    """Everything built and tested over tables without a row. A failed test fails all of these."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
-        prepare(opened)
-        dbt("build")
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
+    """Everything built over tables without a row."""
+    stand_models(scenarios, dbt)
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
 
 
-def test_a_build_over_nothing_passes_with_every_unit_test(built: Warehouse) -> None:
+def test_every_unit_test_passes(built: Warehouse, dbt: Dbt) -> None:
+    """Data tests over nothing: ``test_every_data_test_can_fail``."""
+    dbt("test", "--select", "resource_type:unit_test")
+
+
+def test_a_build_over_nothing_claims_no_completion(built: Warehouse) -> None:
     counts = built.rows("select count(*) as n from analytics.marts.completion_learning_time")
     assert counts == [{"n": 0}]
 

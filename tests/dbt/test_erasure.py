@@ -18,13 +18,24 @@ from sync.local.raw_tables import insert_rows
 from sync.operations.erase import Erase, Erasure
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.dbt.scenario import ENTERPRISE, Batch, enroll, line, load, pass_course, prepare
+from tests.dbt.scenario import (
+    ENTERPRISE,
+    LEARNING_TIME,
+    ONLY_TABLES,
+    WITHOUT_TESTS,
+    Batch,
+    enroll,
+    line,
+    load,
+    pass_course,
+    prepare,
+)
 from tests.support.dbt import Dbt
 from tests.support.pipeline import Pipeline
 from tests.support.receiver import receiver
+from tests.support.scenarios import Scenarios
 
-BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
-BUILD += ("--exclude", "tag:delivery")
+BUILD = (*LEARNING_TIME, "assert_every_learning_line_is_counted_once", *WITHOUT_TESTS)
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 KEPT, ERASED = 8, 7
 
@@ -39,16 +50,20 @@ def lines(user_id: int, minute: int) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def built(warehouse: Warehouse, dbt: Dbt) -> Warehouse:
+def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
     """Two learners, each with lines in an old batch and in one within the lookback."""
-    prepare(warehouse)
-    enroll(warehouse, [KEPT, ERASED])
-    load(
-        warehouse,
-        Batch("old", MONDAY, lines(KEPT, 0) + lines(ERASED, 0)),
-        Batch("new", MONDAY + timedelta(days=20), lines(KEPT, 20) + lines(ERASED, 20)),
-    )
-    dbt(*BUILD)
+
+    def make(empty: Warehouse) -> None:
+        prepare(empty)
+        enroll(empty, [KEPT, ERASED])
+        load(
+            empty,
+            Batch("old", MONDAY, lines(KEPT, 0) + lines(ERASED, 0)),
+            Batch("new", MONDAY + timedelta(days=20), lines(KEPT, 20) + lines(ERASED, 20)),
+        )
+        dbt(*BUILD)
+
+    scenarios.stand("two learners", make)
     assert seconds(warehouse) == {KEPT: 1800, ERASED: 1800}
     return warehouse
 
@@ -101,6 +116,7 @@ PERSON = 90417
 MARKS = (str(PERSON), f"learner_{PERSON}")
 """The address begins with the second. The invented ids of rows and times never hold the first."""
 WHOLE = ("build", "--exclude-resource-type", "unit_test", "--exclude", "tag:delivery")
+TABLES = ("build", *ONLY_TABLES, "--exclude", "tag:delivery")
 
 
 def found(warehouse: Warehouse, *databases: str, views: bool = True) -> set[str]:
@@ -148,7 +164,7 @@ def sent(warehouse: Warehouse, dbt: Dbt, tmp_path: Path) -> Iterator[Pipeline]:
                 }
             ],
         )
-        dbt(*WHOLE)
+        dbt(*TABLES)
         pipeline = Pipeline(warehouse, target, tmp_path)
         pipeline.detect()
         pipeline.freeze()
@@ -178,7 +194,7 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
     assert "analytics.marts.completed_enrollments" not in found(warehouse, "analytics")
     assert {row["webhook_id"]: row["state"] for row in sent.rows("webhook_id, state")} == ids
 
-    for arguments in (WHOLE, (*WHOLE, "--full-refresh")):
+    for arguments in (WHOLE, (*TABLES, "--full-refresh")):
         # The raw rows are still there.
         dbt(*arguments)
         assert found(warehouse, "analytics", views=False) == set()
@@ -188,7 +204,7 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
 
     for statement in statements_for(PERSON):
         warehouse.execute(statement)
-    dbt(*WHOLE, "--full-refresh")
+    dbt(*TABLES, "--full-refresh")
     assert found(warehouse, "raw", "analytics") == set()
     assert seconds(warehouse) == {KEPT: 600}
     for file in sent.journals.rglob("*"):

@@ -16,23 +16,21 @@ from pathlib import Path
 import pytest
 
 from sync.local.raw_tables import insert_rows
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.failing_rows import PROOFS
-from tests.dbt.scenario import ENTERPRISE, prepare
-from tests.support.clean import drop_all_schemas
+from tests.dbt.scenario import ENTERPRISE, stand_models
 from tests.support.data_tests import DataTest, Judge, compiled_data_tests
 from tests.support.dbt import Dbt
 from tests.support.ledger_rows import webhook, write_ledger
+from tests.support.scenarios import Scenarios
 
 
 @pytest.fixture(scope="module")
-def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
     """Every model over empty tables."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
-        prepare(opened)
-        dbt("build", "--resource-type", "model", "--resource-type", "seed")
+    stand_models(scenarios, dbt)
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
 
 

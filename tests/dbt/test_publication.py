@@ -8,11 +8,25 @@ from typing import Any
 import pytest
 
 from sync.warehouse import Warehouse
-from tests.dbt.scenario import Batch, enroll, line, load, pass_course, prepare
+from tests.dbt.scenario import (
+    LEARNING_TIME,
+    WITHOUT_TESTS,
+    Batch,
+    enroll,
+    line,
+    load,
+    pass_course,
+    prepare,
+)
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
 
-BUILD = ("build", "--exclude-resource-type", "unit_test", "--select", "+marts.learning_time")
-BUILD += ("--exclude", "tag:delivery")
+BUILD = (
+    *LEARNING_TIME,
+    *("assert_quarantined_share_is_small", "tracking_logs_loaded_at_is_filled"),
+    *WITHOUT_TESTS,
+)
+WITH_EVERY_TEST = (*LEARNING_TIME, "--exclude", "tag:delivery", "resource_type:unit_test")
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 GOOD = (
     line(7, "2026-03-09T05:00:00+00:00"),
@@ -22,13 +36,17 @@ PASSED_AT = datetime(2026, 3, 9, 5, 10, tzinfo=UTC)
 
 
 @pytest.fixture
-def built(warehouse: Warehouse, dbt: Dbt) -> Warehouse:
+def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
     """One learner who passed between two events; built once."""
-    prepare(warehouse)
-    enroll(warehouse, [7])
-    pass_course(warehouse, 7, PASSED_AT)
-    load(warehouse, Batch("good", MONDAY, GOOD))
-    dbt(*BUILD)
+
+    def make(empty: Warehouse) -> None:
+        prepare(empty)
+        enroll(empty, [7])
+        pass_course(empty, 7, PASSED_AT)
+        load(empty, Batch("good", MONDAY, GOOD))
+        dbt(*BUILD)
+
+    scenarios.stand("one pass", make)
     return warehouse
 
 
@@ -84,7 +102,7 @@ def test_a_few_bad_lines_stop_nothing(built: Warehouse, dbt: Dbt) -> None:
     )
     load(built, Batch("later", MONDAY + timedelta(hours=1), lines))
 
-    dbt(*BUILD)
+    dbt(*WITH_EVERY_TEST)
 
     assert completion(built)["computed_through"] == datetime(2026, 3, 9, 6, 9, 59)
 

@@ -17,6 +17,7 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.reference import replica_values as reference
 from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
+from tests.support.examples import examples
 from tests.support.replicas import compiled
 
 READ_ALL = """
@@ -176,7 +177,7 @@ def unix_times(draw: st.DrawFn) -> tuple[str, datetime]:
     return f"{number}{draw(st.sampled_from(['', '.0']))}", at
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(3, 100))
 @given(st.lists(BOOLEANS, min_size=100), st.lists(INTEGERS, min_size=30))
 def test_one_bit_and_whole_numbers_are_read_as_python_reads_them(
     engine: Warehouse, statement: str, bits: list[str], numbers: list[str]
@@ -192,7 +193,7 @@ def test_one_bit_and_whole_numbers_are_read_as_python_reads_them(
     ] == wanted
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(3, 100))
 @given(st.lists(st.one_of(spelled_timestamps(), unix_times()), min_size=100))
 def test_a_timestamp_means_the_same_time_however_it_is_spelled(
     engine: Warehouse, statement: str, spelled: list[tuple[str, datetime]]
@@ -204,7 +205,7 @@ def test_a_timestamp_means_the_same_time_however_it_is_spelled(
     assert [reference.timestamp(text) for text, _ in spelled] == [at for _, at in spelled]
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(3, 100))
 @given(
     st.lists(
         st.one_of(
@@ -229,7 +230,7 @@ def test_a_broken_timestamp_is_never_guessed(
         )
 
 
-@settings(max_examples=3)
+@settings(max_examples=examples(3, 100))
 @given(st.lists(st.uuids(), min_size=20))
 def test_an_id_is_one_id_in_any_dress(engine: Warehouse, statement: str, ids: list[UUID]) -> None:
     dressed = [

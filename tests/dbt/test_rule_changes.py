@@ -9,6 +9,7 @@ import pytest
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import BUILD_DAYS, RUN, Batch, daily, line, load, prepare
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
 
 DAY = date(2026, 3, 4)
 LOADED_AT = datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
@@ -23,10 +24,13 @@ SHORTER_TIMEOUT = ("--vars", "{session_timeout_seconds: 600}")
 
 
 @pytest.fixture
-def built(warehouse: Warehouse, dbt: Dbt) -> Warehouse:
-    prepare(warehouse)
-    load(warehouse, Batch("one", LOADED_AT, LINES))
-    dbt(*BUILD_DAYS)
+def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
+    def make(empty: Warehouse) -> None:
+        prepare(empty)
+        load(empty, Batch("one", LOADED_AT, LINES))
+        dbt(*BUILD_DAYS)
+
+    scenarios.stand("one rule", make)
     return warehouse
 
 

@@ -20,6 +20,7 @@ from tests.dbt.real_shapes import LINES, LINES_OF_THE_PAGE
 from tests.dbt.scenario import RUN, line, prepare
 from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
+from tests.support.examples import examples
 from tests.support.replicas import compiled
 
 LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)
@@ -170,7 +171,7 @@ payloads = st.one_of(
 
 @example(payload="", layers=[lambda text: wrapped(a={"message": text})] * 3, ascii_only=True)
 @given(payload=payloads, layers=st.lists(wrappers, max_size=3), ascii_only=st.booleans())
-@settings(max_examples=25)
+@settings(max_examples=examples(8, 300))
 def test_any_event_in_any_layers_reads_as_the_bare_one(
     read: Read, payload: object, layers: list[Callable[[str], str]], ascii_only: bool
 ) -> None:
@@ -187,7 +188,7 @@ def test_any_event_in_any_layers_reads_as_the_bare_one(
     separator=st.sampled_from(SEPARATORS),
     outer=st.one_of(st.none(), wrappers),
 )
-@settings(max_examples=25)
+@settings(max_examples=examples(8, 300))
 def test_any_events_side_by_side_are_those_on_lines_of_their_own(
     read: Read,
     events: list[object],

@@ -15,13 +15,13 @@ import pytest
 from sync.delivery.pipeline import unwritten
 from sync.delivery.sender import DispatchLimits
 from sync.ledger.steps import Step
-from sync.settings import EmbeddedWarehouse
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import open_warehouse
 from tests.delivery.crash_worker import Death
-from tests.support.clean import drop_all_schemas
 from tests.support.crashes import CrashSite
 from tests.support.delivery import Run, audit, delivered, journaled, seed
 from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.scenarios import Scenarios
 
 THREADS = 4
 UNKNOWN = THREADS + unwritten(THREADS)
@@ -41,14 +41,14 @@ def target() -> Iterator[ReceiverProcess]:
 
 @pytest.fixture(scope="module")
 def site(
-    warehouse_settings: EmbeddedWarehouse,
+    scenarios: Scenarios,
     target: ReceiverProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[CrashSite]:
     """Three customers; the endpoint of one refuses every webhook once before it takes it."""
     urls = [target.url("/ok/1"), target.url("/wait/20/2"), target.url("/first/503/3")]
-    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
-        drop_all_schemas(warehouse)
+    scenarios.stand("ledger", ensure_ledger)
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
         seed(warehouse, urls)
         run = Run(
             host_ports=target.host_port,
@@ -56,7 +56,7 @@ def site(
             endpoints=len(urls),
             limits=LIMITS,
         )
-        yield CrashSite(warehouse_settings, warehouse, target, run)
+        yield CrashSite(scenarios.settings, warehouse, target, run)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,7 @@ def test_with_the_journal_lost_it_is_at_least_once_under_the_same_ids(
     assert repeated == (len(lost) if is_repeated else 0)
 
 
+@pytest.mark.prove
 def test_kills_at_random_moments_lose_nothing_either(site: CrashSite) -> None:
     chance = random.Random(20260310)
     before, crashes = site.repeated(), site.crashes

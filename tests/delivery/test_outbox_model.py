@@ -6,14 +6,13 @@ excuse a repeated request; everything else is asked of the ledger after each ste
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -28,16 +27,15 @@ from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.journal import Entry
 from sync.ledger.outbox import Outbox
 from sync.ledger.steps import nothing
+from sync.ledger.tables import ensure_ledger
 from sync.operations.replay import Replay, ReplayState
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified
-from tests.support.clean import drop_all_schemas
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, audit, complete, seed
+from tests.support.examples import examples
 from tests.support.operator import carry_out
+from tests.support.scenarios import Scenarios
 
-EXAMPLES = int(os.environ.get("LTW_MODEL_EXAMPLES", "12"))
-STEPS = int(os.environ.get("LTW_MODEL_STEPS", "15"))
 ENDPOINTS = 2
 LEASE = timedelta(minutes=2)
 WORKERS = st.sampled_from(["A", "B"])
@@ -266,9 +264,9 @@ class OutboxModel(RuleBasedStateMachine):
 
 
 @pytest.fixture(scope="module")
-def model_warehouse(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
-    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
-        drop_all_schemas(warehouse)
+def model_warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
+    scenarios.stand("ledger", ensure_ledger)
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
         seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(ENDPOINTS)])
         yield warehouse
 
@@ -280,15 +278,12 @@ def test_no_order_of_events_breaks_the_protocol(model_warehouse: Warehouse) -> N
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
+            max_examples=examples(4, 60),
+            stateful_step_count=examples(15, 25),
             # Each step costs statements, so a failure is reported as it was found.
             phases=[Phase.generate],
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
             # Other sequences each time; a failure prints what reproduces it.
             derandomize=False,
-            print_blob=True,
             database=None,
         ),
     )

@@ -14,6 +14,7 @@ from sync.local.sandbox import OWN_SETTINGS
 from sync.settings import PROJECT_ROOT
 from tests.support.dockerfile import DOCKERFILE, read
 
+pytestmark = pytest.mark.prove
 BUILD = 0
 DEFAULTS = {"SNOWFLAKE_DATABASE": "ANALYTICS", "SNOWFLAKE_SCHEMA": "PUBLIC"}
 

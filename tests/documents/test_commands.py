@@ -20,14 +20,13 @@ import yaml
 from dbt.cli.main import cli as dbt_command
 
 from sync import cli
-from sync.ledger.tables import ensure_ledger
-from sync.local.raw_tables import create_raw_tables
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse, open_warehouse
-from tests.support.clean import drop_all_schemas
+from tests.dbt.scenario import stand_models
 from tests.support.dbt import Dbt
 from tests.support.definitions import load_definitions
 from tests.support.document_blocks import Block, blocks_of, documents
+from tests.support.scenarios import Scenarios
 
 LANGUAGES = ("sh", "bash", "yaml", "sql")
 ELSEWHERE: Mapping[str, str] = {
@@ -171,16 +170,10 @@ QUERIES = [
 
 
 @pytest.fixture(scope="module")
-def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
     """Every model and the ledger, without a row."""
-    with open_warehouse(warehouse_settings, purpose="tests") as session:
-        drop_all_schemas(session)
-        ensure_ledger(session)
-        create_raw_tables(session)
-    dbt("seed")
-    dbt("run")
-    # A session keeps to a schema that was dropped under it; a new one finds those made since.
-    with open_warehouse(warehouse_settings, purpose="tests") as session:
+    stand_models(scenarios, dbt)
+    with open_warehouse(scenarios.settings, purpose="tests") as session:
         yield session
 
 

@@ -200,6 +200,7 @@ def account(folder: Path, tmp_path: Path) -> Iterator[Terminal]:
         stop(settings)
 
 
+@pytest.mark.prove
 def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
     known = tmp_path / "known"
     with running_receiver(secrets=SecretStore({}, known), port=free_port()) as receiver:

@@ -30,7 +30,10 @@ from tests.support.dbt import Dbt
 from tests.support.definitions import load_definitions, run_config
 from tests.support.receiver import Receiver, receiver
 
-pytestmark = pytest.mark.skipif(not kdd.KDD.is_dir(), reason="the KDD Cup data is not here")
+pytestmark = [
+    pytest.mark.prove,
+    pytest.mark.skipif(not kdd.KDD.is_dir(), reason="the KDD Cup data is not here"),
+]
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 

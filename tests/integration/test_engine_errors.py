@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync.engine_errors import safe_text
 from sync.warehouse import StatementFailed, Warehouse
+from tests.support.examples import examples
 
 TABLE = "analytics.marts.people"
 CASTS = (
@@ -49,7 +50,7 @@ def people(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 200))
 @example(before="", after=".o'neil@example.com")
 @example(before='O"', after="'")
 @example(before="12' to INT64 when casting from source column ", after="")

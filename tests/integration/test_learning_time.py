@@ -27,6 +27,7 @@ from sync.delivery.learning_time import (
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
+from tests.support.examples import examples
 from tests.support.hand_clock import HandClock
 from tests.support.learning_times import THROUGH, fill_mart, key, mart_row
 
@@ -186,7 +187,7 @@ def filled(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
         yield opened
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15, 500))
 @given(st.lists(st.one_of(st.sampled_from(list(KNOWN)), KEYS), max_size=20))
 def test_many_answers_are_those_of_a_plain_dictionary(
     filled: Warehouse, wanted: list[CompletionKey]

@@ -20,6 +20,18 @@ def test_creating_the_tables_again_keeps_their_rows(warehouse: Warehouse) -> Non
         assert warehouse.rows(f"select count(*) as n from {relation}") == [{"n": expected}]
 
 
+def test_tables_that_all_stand_cost_one_statement(warehouse: Warehouse) -> None:
+    """Each session of a run asks for them; with one missing, only that one is made."""
+    create_raw_tables(warehouse)
+    before = warehouse.statements
+    create_raw_tables(warehouse)
+    assert warehouse.statements - before == 1
+    dropped = warehouse.raw_relation("lms", "auth_user")
+    warehouse.execute(f"drop table {dropped}")
+    create_raw_tables(warehouse)
+    assert warehouse.rows(f"select * from {dropped}") == []
+
+
 def test_only_the_schemas_asked_for_are_created(warehouse: Warehouse) -> None:
     create_raw_tables(warehouse, ("tracking",))
     database = warehouse.raw_relation("lms", "auth_user").split(".")[0]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.local import log_files, tracking_logs
 from sync.local.log_files import LogFileError, identify
 from sync.local.tracking_logs import Loaded, LoadFailed, Outcome, Reading, Skipped, load_logs
 from sync.warehouse import StatementFailed, Warehouse
+from tests.support.examples import examples
 
 AT = datetime(2026, 3, 4, 10, 0, 0, 250_000)
 
@@ -248,9 +249,7 @@ def files(tmp_path: Path) -> list[Path]:
     ]
 
 
-@settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(5, 200))
 @given(runs=st.lists(st.lists(st.integers(0, 3), max_size=5), min_size=1, max_size=3))
 def test_every_file_is_loaded_once_whatever_the_order_and_the_repeats(
     runs: list[list[int]], warehouse: Warehouse, files: list[Path]

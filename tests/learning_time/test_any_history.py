@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +13,10 @@ from tests.dbt.scenario import Batch, enroll
 from tests.learning_time.models import Models
 from tests.learning_time.timelines import GAPS, STARTS, Unit, unit
 from tests.reference import learning_time
+from tests.support.examples import examples
 
 LEARNERS = range(1, 7)
 LOADED_AT = datetime(2026, 4, 1, 6, tzinfo=UTC)
-PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "models"))
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def built(models: Models) -> Models:
     return models
 
 
-@settings(PROFILE)
+@settings(max_examples=examples(4, 300))
 @given(history=histories())
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
     built: Models, history: History

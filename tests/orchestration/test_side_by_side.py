@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
@@ -59,6 +60,7 @@ def start(environment: dict[str, str]) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.prove
 def test_two_runs_at_once_record_and_send_each_completion_once(
     defs: dg.Definitions,
     marts: Warehouse,

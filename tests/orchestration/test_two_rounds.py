@@ -13,23 +13,24 @@ from xml.etree import ElementTree
 import dagster as dg
 import pytest
 
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import open_warehouse
-from tests.support.clean import drop_all_schemas
 from tests.support.definitions import metadata_of
+from tests.support.scenarios import Scenarios
 from tests.support.world import Round, World, run_world
 
 
 @pytest.fixture(scope="module")
 def world(
-    warehouse_settings: EmbeddedWarehouse,
+    scenarios: Scenarios,
     tmp_path_factory: pytest.TempPathFactory,
     defs: dg.Definitions,
 ) -> Iterator[World]:
-    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
-        drop_all_schemas(warehouse)
-        with run_world(warehouse, tmp_path_factory.mktemp("world"), defs) as played:
-            yield played
+    scenarios.stand("nothing")
+    with (
+        open_warehouse(scenarios.settings, purpose="tests") as warehouse,
+        run_world(warehouse, tmp_path_factory.mktemp("world"), defs) as played,
+    ):
+        yield played
 
 
 @pytest.fixture(params=["off", "on"])

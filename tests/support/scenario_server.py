@@ -5,8 +5,10 @@ Putting one back takes 4 ms, building an empty ledger anew 150 and the models se
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,8 @@ def main(port: int, directory: Path) -> None:
         app.routes.append(Route("/put_back", put_back, methods=["POST"]))
         return app
 
+    # Ends with the tests, even where they are killed: then nobody holds the other end.
+    threading.Thread(target=lambda: sys.stdin.read() or os._exit(0), daemon=True).start()
     server.application = application
     server.serve(port, directory)
 

@@ -55,7 +55,9 @@ def running_server(settings: EmbeddedWarehouse) -> Iterator[None]:
     command = [sys.executable, "-m", "tests.support.scenario_server"]
     command += [str(settings.port), str(settings.directory)]
     with (settings.home / "warehouse.log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log
+        )
         try:
             wait_until(lambda: isinstance(status(settings.port), Running))
             yield

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.local import log_files
@@ -105,7 +105,6 @@ objects = st.dictionaries(
     ends=st.sampled_from([("", ""), ("[", "]"), ("", "\n"), ("[", "]\n")]),
     block=st.integers(1, 40),
 )
-@settings(max_examples=60)
 def test_an_over_long_line_is_split_into_the_objects_side_by_side_in_it(
     records: list[str], separator: str, ends: tuple[str, str], block: int
 ) -> None:

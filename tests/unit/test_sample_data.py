@@ -25,6 +25,7 @@ from sync.local.sample_data import (
 )
 from sync.local.sample_dirty import dirty_lines
 from sync.local.sample_replica import TROUBLES, course_runs, learner
+from tests.support.examples import examples
 
 START = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)
 RECEIVER = "http://127.0.0.1:8755"
@@ -55,7 +56,7 @@ def rows(data: SampleData, table: str) -> list[dict[str, Any]]:
     return [row for wave in data.waves for row in wave.tables.get(table, [])]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(3, 100))
 @given(st.integers(0, 2**32), st.integers(1, 30), st.integers(1, 6), st.integers(1_000, 3_000))
 def test_the_same_seed_gives_the_same_data_and_another_seed_does_not(
     seed: int, learners: int, courses: int, lines: int

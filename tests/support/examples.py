@@ -1,0 +1,31 @@
+"""How often a property is tried: seldom in ``make test``, often in ``make prove``."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+PROVING = os.environ.get("HYPOTHESIS_PROFILE") == "prove"
+
+
+def examples(few: int, many: int) -> int:
+    """Examples of a property that costs more than pure code."""
+    return many if PROVING else few
+
+
+def load_profile() -> None:
+    """For all properties. A slow machine is no failed property; benchmarks measure time."""
+    settings.register_profile(
+        "this project",
+        max_examples=examples(30, 1_000),
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+            HealthCheck.function_scoped_fixture,
+        ],
+        print_blob=True,
+    )
+    settings.load_profile("this project")

@@ -145,14 +145,12 @@ def test_what_is_not_there_is_asked_for_again_much_sooner(
 
 
 @pytest.mark.parametrize(("count", "statements"), [(LOOKUP_BATCH, 1), (LOOKUP_BATCH + 1, 2)])
-def test_one_statement_per_five_thousand_completions_in_time(
+def test_one_statement_per_five_thousand_completions(
     warehouse: Warehouse, count: int, statements: int
 ):
     fill_mart(warehouse, *(mart_row(key(n), n) for n in range(count)))
     client = LearningTimeClient(warehouse)
-    started = time.monotonic()
     outcomes = client.get_many(key(n) for n in range(count))
-    assert time.monotonic() - started < 5
     assert client.statements == statements
     assert outcomes == {key(n): Found(n, THROUGH) for n in range(count)}
 

@@ -93,11 +93,9 @@ def test_a_hanging_token_server_keeps_back_no_other_endpoint(server: TokenServer
         ports = [("127.0.0.1", one.port) for one in (server, healthy)]
         with transport_to(*ports) as transport, ThreadPoolExecutor(1) as pool:
             tokens = TokenSource(transport, secrets_for(7, 8))
-            stuck = pool.submit(tokens.authorization, oauth_endpoint(7, token_url=server.url), 5)
+            stuck = pool.submit(tokens.authorization, oauth_endpoint(7, token_url=server.url), 60)
             assert server.was_asked.wait(10)
-            started = time.monotonic()
             other = tokens.authorization(oauth_endpoint(8, token_url=healthy.url))
-            assert time.monotonic() - started < 2
             assert header(other) == "Bearer token-1"
             assert not stuck.done()
             server.gate.set()

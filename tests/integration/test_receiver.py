@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,9 +178,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         url = process.stdout.readline().split()[-1]
         assert requests.get(f"{url}/api/webhooks", timeout=TIMEOUT).json()["webhooks"] == []
         process.terminate()
-        started = time.monotonic()
         process.wait(TIMEOUT)
-        assert time.monotonic() - started < TIMEOUT
 
 
 def test_the_command_refuses_a_taken_port_and_a_missing_directory(

@@ -14,6 +14,9 @@ from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 from tests.support.tls import Authority
 
+PATIENCE = 15
+"""Seconds: half of what the peers here would hold a request; a slow machine needs far less."""
+
 
 @pytest.fixture
 def opened() -> Iterator[list[Transport]]:
@@ -47,9 +50,9 @@ def test_an_answer_without_a_whole_head_in_time_is_no_delivery(data: bytes, kind
         conversation.stopping.wait(30)
 
     with Endpoint(script) as endpoint:
-        result, seconds = timed(endpoint, deadline_seconds=0.4)
+        result, seconds = timed(endpoint, deadline_seconds=1)
     assert kind_of(result) is kind
-    assert seconds < 2
+    assert seconds < PATIENCE
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nX-A: b\r\n"])
@@ -61,7 +64,7 @@ def test_a_connection_closed_within_the_head_of_a_200_is_no_delivery(data: bytes
     with Endpoint(script) as endpoint:
         assert kind_of(post(endpoint)) is ErrorKind.CONNECT
     with Endpoint(answering(data + b"\r\n\r\n")) as endpoint:
-        assert status_of(post(endpoint, deadline_seconds=0.5)) == 200
+        assert status_of(post(endpoint, deadline_seconds=1)) == 200
 
 
 def test_a_head_that_drips_cannot_outlast_the_deadline():
@@ -71,9 +74,9 @@ def test_a_head_that_drips_cannot_outlast_the_deadline():
         conversation.drip(b"X-Drip: 1\r\n")
 
     with Endpoint(script) as endpoint:
-        result, seconds = timed(endpoint, deadline_seconds=0.5)
+        result, seconds = timed(endpoint, deadline_seconds=1)
     assert kind_of(result) is ErrorKind.TOO_SLOW
-    assert seconds < 2
+    assert seconds < PATIENCE
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 999999", b"Connection: close"])
@@ -86,9 +89,9 @@ def test_a_body_that_drips_ends_at_the_deadline_and_the_answer_counts(head: byte
         conversation.drip(b"z")
 
     with Endpoint(script) as endpoint:
-        result, seconds = timed(endpoint, deadline_seconds=0.5)
+        result, seconds = timed(endpoint, deadline_seconds=1)
     assert status_of(result) == 200
-    assert 0.4 < seconds < 2
+    assert 0.9 < seconds < PATIENCE
 
 
 def test_a_late_deadline_does_not_cut_a_connection_that_serves_the_next_request(
@@ -106,8 +109,8 @@ def test_a_late_deadline_does_not_cut_a_connection_that_serves_the_next_request(
 
     with Endpoint(script) as endpoint:
         opened.append(transport_to(("127.0.0.1", endpoint.port)))
-        first = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=0.3)
-        threading.Timer(0.6, gate.set).start()
+        first = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=1)
+        threading.Timer(1.5, gate.set).start()
         second = opened[0].post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10)
         assert (status_of(first), status_of(second)) == (200, 201)
         assert endpoint.connections == 1
@@ -138,7 +141,7 @@ def test_a_connection_that_is_used_again_ends_at_the_deadline_as_well(
         url = endpoint.url(NAME)
         assert status_of(opened[0].post(url, body=BODY, headers={}, deadline_seconds=10)) == 200
         started = time.monotonic()
-        second = opened[0].post(url, body=BODY * 100_000, headers={}, deadline_seconds=0.5)
+        second = opened[0].post(url, body=BODY * 100_000, headers={}, deadline_seconds=1)
         assert kind_of(second) is ErrorKind.TIMEOUT
-        assert 0.4 < time.monotonic() - started < 2
+        assert 0.9 < time.monotonic() - started < PATIENCE
         assert endpoint.connections == 1

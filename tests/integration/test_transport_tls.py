@@ -149,5 +149,5 @@ def test_a_handshake_that_never_ends_ends_at_the_deadline(authority: Authority):
         result = transport.post(
             f"https://{NAME}:{endpoint.port}/in", body=BODY, headers={}, deadline_seconds=0.5
         )
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 15, "it would drip for ever"
     assert kind_of(result) is ErrorKind.TIMEOUT

@@ -229,7 +229,7 @@ def test_stopping_ends_a_running_statement(
     assert len(errors) == 1
 
 
-def test_a_port_that_takes_connections_and_never_answers_is_given_up_soon(
+def test_a_port_that_takes_connections_and_never_responds_is_given_up_soon(
     warehouse_settings: EmbeddedWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sync.warehouse.EMBEDDED_LOGIN_SECONDS", 1)

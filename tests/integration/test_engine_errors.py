@@ -144,7 +144,7 @@ def test_what_snowflake_says_of_names_and_limits_stays(code: int, state: str, sa
         "'10000-01-01'::date",
     ],
 )
-def test_a_time_that_python_has_none_for_is_told_with_its_column(
+def test_a_time_that_python_has_none_for_is_named_with_its_column(
     warehouse: Warehouse, value: str
 ) -> None:
     with pytest.raises(StatementFailed, match=r"years 1 to 9999 .*\(passed_at\).* correct"):

@@ -156,7 +156,7 @@ def dripping(conversation: Conversation) -> None:
         pytest.param(b"", ErrorKind.TIMEOUT, "deadline", id="no answer"),
     ],
 )
-def test_a_bad_answer_is_a_failure_to_be_retried(
+def test_a_bad_response_is_a_failure_to_be_retried(
     server: TokenServer,
     tokens: TokenSource,
     endpoint: Configuration,

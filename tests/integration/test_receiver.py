@@ -86,7 +86,7 @@ def test_a_request_without_any_header_is_recorded(running: RunningReceiver) -> N
 
 
 @pytest.mark.parametrize("code", [204, 400, 429, 503])
-def test_a_failing_endpoint_answers_its_code_and_records_every_attempt(
+def test_a_failing_endpoint_responds_with_its_code_and_records_every_attempt(
     code: int, running: RunningReceiver
 ) -> None:
     for _ in range(2):
@@ -155,7 +155,7 @@ def test_a_secret_written_later_counts_at_once(running: RunningReceiver, tmp_pat
     assert [one["verification"] for one in listed(running)] == ["verified", "no_secret"]
 
 
-def test_a_port_in_use_is_named_with_the_mend(running: RunningReceiver) -> None:
+def test_a_port_in_use_is_named_with_the_fix(running: RunningReceiver) -> None:
     port = int(running.url.rpartition(":")[2])
     with (
         pytest.raises(ReceiverError, match=rf"port {port} is in use; choose another with --port"),

@@ -144,7 +144,7 @@ def test_a_missing_file_stops_the_command_before_anything_is_loaded(
     assert isinstance(outcome, Loaded)
 
 
-def test_damaged_files_leave_nothing_and_the_others_are_loaded_before_they_are_told(
+def test_damaged_files_leave_nothing_and_the_others_are_loaded_before_they_are_reported(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
     before, after = write(tmp_path / "a.log", b"a\n"), write(tmp_path / "z.log", b"z\n")
@@ -178,7 +178,7 @@ class Dying:
 
 
 @pytest.mark.parametrize("before", range(15))
-def test_a_crash_at_any_statement_leaves_the_whole_file_or_nothing_and_a_rerun_mends_it(
+def test_a_crash_at_any_statement_leaves_the_whole_file_or_nothing_and_a_rerun_repairs_it(
     before: int, warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_files, "PART_BYTES", 8)

@@ -41,7 +41,7 @@ def timed(endpoint: Endpoint, *, deadline_seconds: float) -> tuple[Response | Fa
         pytest.param(b"HTTP/1.1 200 OK\r\nX-A: b\r\n", ErrorKind.TOO_SLOW, id="no end of head"),
     ],
 )
-def test_an_answer_without_a_whole_head_in_time_is_no_delivery(data: bytes, kind: ErrorKind):
+def test_a_response_without_a_whole_head_in_time_is_no_delivery(data: bytes, kind: ErrorKind):
     """The 200 of a cut head once came out of http.client as a normal answer."""
 
     def script(conversation: Conversation) -> None:
@@ -80,7 +80,7 @@ def test_a_head_that_drips_cannot_outlast_the_deadline():
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 999999", b"Connection: close"])
-def test_a_body_that_drips_ends_at_the_deadline_and_the_answer_counts(head: bytes):
+def test_a_body_that_drips_ends_at_the_deadline_and_the_response_counts(head: bytes):
     """With ``Connection: close`` the library lets go of its socket while the body is read."""
 
     def script(conversation: Conversation) -> None:

@@ -32,7 +32,7 @@ def test_an_allowance_for_one_port_opens_no_other():
         assert endpoint.connections == 0
 
 
-def test_a_name_is_resolved_once_per_send_and_the_connection_goes_to_that_answer():
+def test_a_name_is_resolved_once_per_send_and_the_connection_goes_to_that_address():
     """Rebinding: a second lookup would lead elsewhere."""
     lookups = 0
 
@@ -52,7 +52,7 @@ def test_a_name_is_resolved_once_per_send_and_the_connection_goes_to_that_answer
 
 
 @pytest.mark.parametrize("attribution", list(Attribution))
-def test_a_name_without_an_answer_is_a_lookup_failure(attribution: Attribution):
+def test_a_name_that_does_not_resolve_is_a_lookup_failure(attribution: Attribution):
     def failing(target: Target, timeout_seconds: float) -> list[str]:
         raise ResolutionFailed("no", attribution, Reached.NAME_SERVER, frozenset({target.host}))
 

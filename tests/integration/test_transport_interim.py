@@ -84,7 +84,7 @@ def test_a_switch_of_protocols_that_nobody_asked_for_is_final_and_ends_the_conne
         pytest.param([interim(103, "X: " + "y" * 7_000)] * 6, id="bytes"),
     ],
 )
-def test_more_interim_responses_than_anybody_needs_are_no_answer(before: list[bytes]):
+def test_more_interim_responses_than_needed_are_no_response(before: list[bytes]):
     with Endpoint(answering(b"".join(before) + response("200 OK"))) as endpoint:
         assert kind_of(post(endpoint)) is ErrorKind.HTTP
 

@@ -59,7 +59,7 @@ def test_a_caller_cannot_change_framing_or_destination_by_a_header(name: str):
     assert endpoint.connections == 0
 
 
-def test_a_header_that_would_split_the_message_is_our_own_fault_and_is_not_sent():
+def test_a_header_that_would_split_the_message_is_a_sender_error_and_is_not_sent():
     with Endpoint(answering(response("200 OK"))) as endpoint:
         result = post(endpoint, headers={"Authorization": "Bearer a\r\nx: y"})
     assert kind_of(result) is ErrorKind.INTERNAL

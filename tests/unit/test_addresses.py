@@ -148,7 +148,7 @@ def test_no_translation_of_a_private_address_passes(address: IPv4Address):
         pytest.param(["nonsense"], id="no address"),
     ],
 )
-def test_one_bad_answer_refuses_the_whole_name_without_naming_it(answers: list[str]):
+def test_one_bad_address_refuses_the_whole_name_without_naming_it(answers: list[str]):
     with pytest.raises(InvalidTarget) as caught:
         vetted(*answers)
     assert caught.value.rule is Rule.ADDRESS
@@ -161,12 +161,12 @@ def test_a_name_without_addresses_is_refused():
     assert caught.value.rule is Rule.NO_ADDRESS
 
 
-def test_answers_keep_their_order_and_lose_their_doubles():
+def test_addresses_keep_their_order_and_lose_their_doubles():
     answers = ["93.184.216.34", "2606:4700:4700::1111", "::ffff:93.184.216.34"]
     assert vetted(*answers) == ["93.184.216.34", "2606:4700:4700::1111"]
 
 
-def test_each_of_thousands_of_answers_must_pass_and_a_name_with_more_is_refused():
+def test_each_of_thousands_of_addresses_must_pass_and_a_name_with_more_is_refused():
     answers = [f"93.184.{n // 250}.{n % 250 + 1}" for n in range(2_048)]
     assert vetted(*answers) == answers
     with pytest.raises(InvalidTarget) as caught:
@@ -190,7 +190,7 @@ def test_each_of_thousands_of_answers_must_pass_and_a_name_with_more_is_refused(
     assert looked_at == []
 
 
-def test_a_literal_address_is_judged_without_a_lookup():
+def test_a_literal_address_is_checked_without_a_lookup():
     assert vetted("127.0.0.1", url="https://93.184.216.34/") == ["93.184.216.34"]
     with pytest.raises(InvalidTarget):
         vetted("93.184.216.34", url="https://[::1]/")

@@ -54,9 +54,7 @@ def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Response
         pytest.param([500], ["token-1"], id="another failure"),
     ],
 )
-def test_only_a_401_is_answered_with_one_new_token_and_one_more_try(
-    statuses: list[int], sent: list[str]
-):
+def test_only_a_401_brings_one_new_token_and_one_more_try(statuses: list[int], sent: list[str]):
     webhooks = Webhooks(statuses)
     result = send(webhooks, source(Tokens()))
     assert isinstance(result, Response)
@@ -64,7 +62,7 @@ def test_only_a_401_is_answered_with_one_new_token_and_one_more_try(
     assert [value for value, _ in webhooks.sent] == [f"Bearer {one}" for one in sent]
 
 
-def test_a_401_to_an_endpoint_without_tokens_is_an_answer_like_others():
+def test_a_401_to_an_endpoint_without_tokens_is_a_response_like_others():
     webhooks = Webhooks([401])
     result = send(webhooks, source(Tokens()), oauth_endpoint(client_id=None))
     assert isinstance(result, Response)

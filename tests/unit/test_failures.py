@@ -49,7 +49,7 @@ def test_an_endpoint_that_cannot_be_reached_is_theirs(number: int):
 
 
 @pytest.mark.parametrize("name", sorted({*OURS, *NO_ROUTE}))
-def test_what_says_that_there_is_no_way_to_a_host_is_told_from_what_says_nothing(name: str):
+def test_what_says_that_there_is_no_route_to_a_host_is_told_from_silence(name: str):
     found = reached(wrapped(OSError(getattr(errno, name), "text")), Exchange(Deadline(60)))
     assert found is (Reached.NO_ROUTE if name in NO_ROUTE else Reached.NOT_TRIED)
 
@@ -75,7 +75,7 @@ def test_after_the_deadline_every_error_is_the_deadline():
     assert classified(cut).error_kind is ErrorKind.CONNECT
 
 
-def test_what_nobody_foresaw_is_ours():
+def test_an_unknown_error_is_a_sender_error():
     failure = classified(ValueError("canary"))
     assert (failure.error_kind, failure.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert "canary" not in failure.detail

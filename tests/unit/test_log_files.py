@@ -153,7 +153,9 @@ def test_an_empty_file_has_no_part(tmp_path: Path) -> None:
     assert parts_of(_file(tmp_path / "a.log.gz", gzip.compress(b"")), tmp_path / "parts") == []
 
 
-def test_gzip_is_told_by_its_content_so_a_missing_suffix_does_not_matter(tmp_path: Path) -> None:
+def test_gzip_is_recognized_by_its_content_so_a_missing_suffix_does_not_matter(
+    tmp_path: Path,
+) -> None:
     path = _file(tmp_path / "tracking.log-1", gzip.compress(b"a\n") + gzip.compress(b"b\n"))
     assert lines_in(parts_of(path, tmp_path / "parts")) == ["a", "b"]
 
@@ -171,7 +173,7 @@ def test_gzip_is_told_by_its_content_so_a_missing_suffix_does_not_matter(tmp_pat
         ),
     ],
 )
-def test_a_damaged_file_is_named_with_the_mend(
+def test_a_damaged_file_is_named_with_the_fix(
     name: str, content: bytes, message: str, tmp_path: Path
 ) -> None:
     path = _file(tmp_path / name, content)

@@ -17,13 +17,13 @@ from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettin
 LAPTOP = EmbeddedWarehouse(port=8744, home=Path("invented"))
 
 
-def test_lifted_rules_are_told_once_for_a_run(caplog: pytest.LogCaptureFixture) -> None:
+def test_lifted_rules_are_logged_once_for_a_run(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         network_policy({"LTW_DEVELOPMENT_TARGETS": "127.0.0.1:8755"}, LAPTOP)
     assert "LTW_DEVELOPMENT_TARGETS: 127.0.0.1:8755" in caplog.text
 
 
-def test_nothing_is_told_where_the_rules_hold(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_where_the_rules_hold(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         network_policy({}, LAPTOP)
     assert caplog.text == ""

@@ -78,7 +78,7 @@ def test_a_canary_is_an_absolute_name_or_an_address(text: str, name: str, port: 
         (None, True, Attribution.RECEIVER),
     ],
 )
-def test_no_answer_is_ours_only_when_the_canary_has_none_either(
+def test_no_response_is_a_sender_error_only_when_the_canary_has_none_either(
     canary: str | None, *, for_all: bool, attribution: Attribution
 ):
     lookup = failing_with(socket.EAI_AGAIN, for_all=for_all)

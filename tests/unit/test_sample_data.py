@@ -265,7 +265,7 @@ def test_more_customers_than_names_get_numbers() -> None:
     assert len(names) == len(set(names)) == 7 + 4
 
 
-def test_a_start_in_another_zone_is_the_same_moment() -> None:
+def test_a_start_in_another_zone_is_the_same_time() -> None:
     india = timezone(timedelta(hours=5, minutes=30))
     data = generate(
         SampleSize(), seed=1, start=START.astimezone(india), receiver_url=f"{RECEIVER}/"
@@ -273,7 +273,7 @@ def test_a_start_in_another_zone_is_the_same_moment() -> None:
     assert data == make()
 
 
-def test_the_second_wave_ends_where_it_is_told_to() -> None:
+def test_the_second_wave_ends_where_it_is_asked_to() -> None:
     size = SampleSize(days_per_wave=3)
     end = datetime(2026, 3, 12, 7, 31, 42, 5, tzinfo=UTC)
     data = generate(size, seed=1, start=size.start_before(end), receiver_url=RECEIVER)

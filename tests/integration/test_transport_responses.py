@@ -16,12 +16,12 @@ from tests.support.sending import BODY, NAME, kind_of, post, status_of, transpor
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "404 Not Found", "500 Oops"])
-def test_every_complete_answer_is_an_answer(status: str):
+def test_every_complete_response_counts(status: str):
     with Endpoint(answering(response(status))) as endpoint:
         assert status_of(post(endpoint)) == int(status[:3])
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed():
+def test_a_redirect_is_a_response_and_is_not_followed():
     received: list[bytes] = []
     with Endpoint(answering(response("200 OK"), received)) as inner:
         location = inner.url()
@@ -68,7 +68,7 @@ def test_of_a_body_that_echoes_all_it_got_only_facts_are_kept():
     assert "90417" not in repr(result)
 
 
-def test_a_huge_body_is_read_to_the_cap_and_the_answer_counts():
+def test_a_huge_body_is_read_to_the_cap_and_the_response_counts():
     sent = 0
 
     def script(conversation: Conversation) -> None:
@@ -132,7 +132,7 @@ def close_after_reading(conversation: Conversation) -> None:
 
 
 @pytest.mark.parametrize("script", [reset, reset_after_reading, close_after_reading])
-def test_a_connection_that_breaks_before_the_answer_is_a_failed_connection(script):
+def test_a_connection_that_breaks_before_the_response_is_a_failed_connection(script):
     with Endpoint(script) as endpoint:
         result = post(endpoint)
     assert kind_of(result) is ErrorKind.CONNECT

@@ -116,7 +116,7 @@ def test_a_byte_order_mark_is_no_obstacle(encoding: str):
         pytest.param(None, "JSON", id="null"),
     ],
 )
-def test_an_answer_without_a_usable_token_is_the_token_endpoints_failure(
+def test_a_response_without_a_usable_token_is_the_token_endpoints_failure(
     content: object, text: str
 ):
     result = read(content)

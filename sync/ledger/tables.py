@@ -198,7 +198,8 @@ def ensure_ledger(warehouse: Warehouse) -> int:
     """Create or migrate the ledger tables; the version they are at. One statement when all stand.
 
     Safe to call from any number of processes at once: every statement says "if not exists", and
-    an applied version is only recorded after its tables stand.
+    an applied version is only recorded after its tables stand. Each process records versions in
+    their order, so the highest one says that all below it stand as well.
 
     Raises:
         StatementFailed: a table can be neither read nor made; with what the engine says.

@@ -1,8 +1,9 @@
 """Run jobs one after another in one warm process: a JSON line in, a JSON line out.
 
 For the demo and for tests that drive jobs from outside; loading the definitions costs seconds, a
-job after that does not. Input: ``{"job": name, "config": run config}``. Output: ``{"job": name,
-"success": bool, "run_id": id, "failures": [texts], "metadata": {asset: {name: number or text}}}``.
+job after that does not. Input: ``{"job": name, "config": run config, "assets": [keys]}``, the last
+two if wanted. Output: ``{"job": name, "success": bool, "run_id": id, "failures": [texts],
+"metadata": {asset: {name: number or text}}}``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -25,7 +26,8 @@ def main() -> None:
     with answers() as output, dg.DagsterInstance.get() as instance:
         for line in sys.stdin:
             request = json.loads(line)
-            answer = run(loaded, instance, request["job"], request.get("config", {}))
+            keys = [dg.AssetKey.from_user_string(key) for key in request.get("assets", [])]
+            answer = run(loaded, instance, request["job"], request.get("config", {}), keys)
             print(json.dumps(answer), file=output, flush=True)
 
 
@@ -38,11 +40,15 @@ def answers() -> Iterator[TextIO]:
 
 
 def run(
-    defs: dg.Definitions, instance: dg.DagsterInstance, job: str, config: dict[str, Any]
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    config: dict[str, Any],
+    keys: Sequence[dg.AssetKey],
 ) -> dict[str, Any]:
-    """Run one job to its end in this process."""
+    """Run one job, or some of its assets, to its end in this process."""
     result = defs.resolve_job_def(job).execute_in_process(
-        instance=instance, run_config=config, raise_on_error=False
+        instance=instance, run_config=config, raise_on_error=False, asset_selection=keys or None
     )
     events = result.get_asset_materialization_events()
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,10 @@ class JobRunner:
         self._process = process
         self._log = log
 
-    def run(self, job: str, config: Mapping[str, Any] | None = None) -> JobRun:
-        """Run a job to its end.
+    def run(
+        self, job: str, config: Mapping[str, Any] | None = None, *, assets: Sequence[str] = ()
+    ) -> JobRun:
+        """Run a job to its end, or only some of its assets, such as ``sync/completion_webhooks``.
 
         Raises:
             JobFailed: a step failed, with its reason; or the process ended, with its log file.
@@ -45,7 +47,8 @@ class JobRunner:
         if self._process.stdin is None or self._process.stdout is None:
             raise JobFailed("the job process has no pipes")
         try:
-            self._process.stdin.write(json.dumps({"job": job, "config": config or {}}) + "\n")
+            request = {"job": job, "config": config or {}, "assets": list(assets)}
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
         except BrokenPipeError:

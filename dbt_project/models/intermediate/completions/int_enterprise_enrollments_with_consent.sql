@@ -23,7 +23,15 @@ consents as (
 
 final as (
     select
-        enrollments.*,
+        enrollments.enterprise_customer_uuid,
+        enrollments.user_id,
+        enrollments.courserun_key,
+        enrollments.is_linked,
+        enrollments.is_enrolled_ever,
+        enrollments.enrollment_mode,
+        enrollments.is_enrolled,
+        enrollments.enrolled_at,
+        enrollments.is_course_team,
         coalesce(consents.is_granted, false) as is_consent_granted
     from enrollments
     left join users

@@ -97,7 +97,14 @@ course_team as (
 
 final as (
     select
-        enrollments.*,
+        enrollments.enterprise_customer_uuid,
+        enrollments.user_id,
+        enrollments.courserun_key,
+        enrollments.is_linked,
+        enrollments.is_enrolled_ever,
+        enrollments.enrollment_mode,
+        enrollments.is_enrolled,
+        enrollments.enrolled_at,
         course_team.user_id is not null as is_course_team
     from enrollments
     left join course_team

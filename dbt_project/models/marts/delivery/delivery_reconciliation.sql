@@ -26,10 +26,10 @@ known as (
         enterprise_customer_uuid,
         user_id,
         courserun_key,
-        min(occurred_at) as occurred_at,
         {% for column, state in webhook_states().items() %}
-            sum(iff(state = '{{ state }}', 1, 0)) as {{ column }}{{ ',' if not loop.last }}
+        sum(iff(state = '{{ state }}', 1, 0)) as {{ column }},
         {% endfor %}
+        min(occurred_at) as occurred_at
     from webhooks
     group by enterprise_customer_uuid, user_id, courserun_key
 ),

@@ -22,7 +22,7 @@ from sync.delivery.flag import (
     flag_settings,
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.domain.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
@@ -196,9 +196,9 @@ class DeliveryConfig(dg.Config):
 
     dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
 
-    def limits(self) -> DispatchLimits:
+    def limits(self) -> Limits:
         """The settings in the library's terms."""
-        return DispatchLimits(
+        return Limits(
             batch_size=self.batch_size,
             threads=self.threads,
             per_endpoint=self.requests_per_endpoint,

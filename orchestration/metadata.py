@@ -12,10 +12,10 @@ import dagster as dg
 
 from sync.delivery.build import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
 from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother
-from sync.delivery.sender import DispatchReport
+from sync.delivery.send import SendReport
 from sync.domain.rollout import LeftOut
 from sync.domain.states import State
-from sync.ledger.attempts import Attempt
+from sync.domain.work import Attempt
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
 
@@ -151,7 +151,7 @@ def freeze_sentence(report: FreezeReport) -> str:
     )
 
 
-def delivery(report: DispatchReport, *, states: Mapping[str, int]) -> dict[str, Any]:
+def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]:
     """Metadata of ``completion_webhooks``."""
     outcomes, durations = report.outcomes, report.durations_ms
     percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
@@ -233,12 +233,12 @@ def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
     return table(
         [
             {
-                "webhook_id": attempt.claimed.webhook_id,
-                "endpoint": attempt.claimed.endpoint_id,
-                "attempt": attempt.claimed.attempt_count + 1,
+                "webhook_id": attempt.claim.webhook_id,
+                "endpoint": attempt.claim.endpoint_id,
+                "attempt": attempt.claim.attempt_number,
                 "outcome": attempt.outcome,
                 "status": getattr(attempt.result, "status", 0),
-                "error": attempt.decision.error_kind.value if attempt.decision.error_kind else "",
+                "error": attempt.follow_up.error_kind.value if attempt.follow_up.error_kind else "",
                 "ms": attempt.result.duration_ms,
             }
             for attempt in attempts[:SAMPLE_ROWS]

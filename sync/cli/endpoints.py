@@ -52,8 +52,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """DNS, address rules, TLS, token, signing key, and a signed test event; one verdict each."""
+    from sync.delivery.destinations import open_destination
     from sync.delivery.endpoints import load_endpoints
-    from sync.delivery.tools import sending_tools
     from sync.operations.endpoint_check import Checker
     from sync.operations.endpoints import find_endpoint
 
@@ -66,13 +66,13 @@ def check(
     else:
         chosen = [one for _, one in sorted(endpoints.by_id.items()) if one.is_active]
         unreadable = sorted(endpoints.unreadable.values())
-    with sending_tools(os.environ, settings) as tools:
+    with open_destination(os.environ, settings) as tools:
         checks = Checker(
             policy=tools.policy,
             resolver=tools.resolver,
             secrets=tools.secrets,
             tokens=tools.tokens,
-            poster=tools.transport,
+            poster=tools.poster,
             clock=lambda: datetime.now(UTC).replace(tzinfo=None),
             is_ping_sent=not no_ping,
         ).check_all(chosen)

@@ -98,8 +98,8 @@ def preview(
 ) -> None:
     """What would be sent now: where, with which learning time, or why not. Writes nothing."""
     from sync.clock import warehouse_clock
+    from sync.delivery.destinations import open_destination
     from sync.delivery.flag import flag_settings
-    from sync.delivery.tools import sending_tools
     from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
     from sync.domain.rollout import enterprise_uuids
     from sync.operations.environment import as_activation
@@ -123,13 +123,13 @@ def preview(
     )
     with (
         open_warehouse(settings, purpose="preview") as warehouse,
-        sending_tools(os.environ, settings) as tools,
+        open_destination(os.environ, settings) as tools,
     ):
         found = decide(
             warehouse,
             policy=flag.policy(),
             clock=warehouse_clock(warehouse),
-            readiness_of=tools.readiness_of,
+            readiness_of=tools.readiness,
             sources=(COMPLETIONS, ENROLLMENTS) if enrollments else (COMPLETIONS,),
             activated_at=since,
             mass_send_limit=mass_send_limit,

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sync.domain.circuit_breaker import Seen
 from sync.domain.endpoint import Endpoint, EndpointError, Region
-from sync.domain.retry import Disable, PauseUntil, Signal, SlowDown
 from sync.domain.routing import Routed
 from sync.domain.states import Reason
-from sync.ledger.attempts import Attempt
 from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.warehouse import Warehouse
 
@@ -96,29 +93,3 @@ def unusable_endpoints(
         if reason is not None:
             unusable[endpoint_id] = reason
     return unusable
-
-
-def seen_by_endpoint(attempts: Iterable[Attempt]) -> dict[int, Seen]:
-    """What a batch saw, by endpoint. Faults of ours say nothing about an endpoint."""
-    by_endpoint: dict[int, list[Attempt]] = {}
-    for attempt in sorted(attempts, key=lambda one: one.finished_at):
-        if attempt.decision.signal is not Signal.NOTHING:
-            by_endpoint.setdefault(attempt.claimed.endpoint_id, []).append(attempt)
-    return {key: _seen(made) for key, made in by_endpoint.items()}
-
-
-def _seen(attempts: Sequence[Attempt]) -> Seen:
-    successes = [n for n, one in enumerate(attempts) if one.decision.signal is Signal.SUCCESS]
-    trailing = attempts[successes[-1] + 1 :] if successes else attempts
-    effects = [attempt.decision.effect for attempt in attempts]
-    pauses = [one.at for one in effects if isinstance(one, PauseUntil)]
-    pauses += [one.until for one in effects if isinstance(one, SlowDown) and one.until]
-    return Seen(
-        attempts=len(attempts),
-        failures=len(attempts) - len(successes),
-        trailing_failures=len(trailing),
-        first_trailing_failure_at=trailing[0].finished_at if trailing else None,
-        is_overloaded=any(isinstance(one, SlowDown) for one in effects),
-        paused_until=max(pauses, default=None),
-        disabled_reason=next((one.reason for one in effects if isinstance(one, Disable)), None),
-    )

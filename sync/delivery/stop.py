@@ -1,7 +1,7 @@
 """A stop that somebody asks for: Ctrl-C, *Terminate* in Dagster, the end of a pod.
 
 The signal is noted when it comes and obeyed between two steps, so that what was claimed can be
-given back and what was answered recorded. Then it has the effect that it had without this.
+given back and what came back recorded. Then it has the effect that it had without this.
 """
 
 from __future__ import annotations

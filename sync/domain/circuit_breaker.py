@@ -1,30 +1,33 @@
-"""When an endpoint rests and when it may work again: pure rules on one row of its state.
+"""The circuit breaker of an endpoint, and all else it is known by: pure rules on one row of state.
 
-Closed: it gets everything. Open: nothing until the next probe. Half open: a few webhooks, and one
-failure opens it again. Rows that wait for it are not attempted and not charged.
+Closed: it gets everything. Open: nothing until the next probe. Half-open: a few webhooks, and one
+failure opens it again. Webhooks that wait for it are not attempted and not charged.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sync.domain.work import Attempt
+
 TRIP_IN_A_ROW = 5
-"""Failures in a row that open the breaker; more would be knocking at a wall."""
+"""Failures in a row that open the circuit breaker, at once within a run, and then in the ledger."""
 TRIP_ATTEMPTS = 10
 TRIP_SHARE = 0.5
 """Or this share of failures among at least ``TRIP_ATTEMPTS`` within ``WINDOW``."""
 WINDOW = timedelta(minutes=1)
 CLOSE_AFTER = 3
-"""Successes in half open that close it."""
-FIRST_REST = timedelta(seconds=30)
-LONGEST_REST = timedelta(minutes=10)
+"""Successes while half-open that close it."""
+FIRST_OPEN = timedelta(seconds=30)
+LONGEST_OPEN = timedelta(minutes=10)
 DISABLE_AFTER = timedelta(days=5)
-"""Of failures without one success in between: nobody mends it, and each webhook would die in turn.
-Switched off, the endpoint keeps them until somebody has mended it."""
-LOOK_AGAIN_AFTER = timedelta(hours=1)
-"""A target that the address rules refused is looked at again after this time, or once the
+"""Of failures without one success in between: nobody fixes it, and each webhook would die in turn.
+Disabled, the endpoint keeps them until somebody has."""
+CHECK_AGAIN_AFTER = timedelta(hours=1)
+"""A target that the address rules refused is checked again after this time, or once the
 endpoint's settings have changed: its owner may have repaired the DNS entry."""
 FAILING_TOO_LONG = "failing_for_5_days"
 SLOWEST = 1 / 16
@@ -41,7 +44,7 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointState:
-    """What the ledger remembers of an endpoint; moments are naive UTC."""
+    """What the ledger remembers of an endpoint; times are naive UTC."""
 
     endpoint_id: int
     version: int = 0
@@ -72,16 +75,16 @@ class EndpointState:
         return (
             self.refused_target == target
             and self.refused_at is not None
-            and now < self.refused_at + LOOK_AGAIN_AFTER
+            and now < self.refused_at + CHECK_AGAIN_AFTER
         )
 
     @property
     def is_failing(self) -> bool:
-        """Whether its last answer was a failure, or its breaker has not closed since."""
+        """Whether its last response was a failure, or its circuit breaker has not closed since."""
         return self.consecutive_failures > 0 or self.breaker_state is not Breaker.CLOSED
 
-    def rests_at(self, now: datetime) -> bool:
-        """Whether it gets nothing at this moment."""
+    def is_blocked_at(self, now: datetime) -> bool:
+        """Whether it gets nothing at this time."""
         if self.disabled_at is not None:
             return True
         if self.paused_until is not None and self.paused_until > now:
@@ -110,6 +113,30 @@ class Seen:
     def has_succeeded(self) -> bool:
         """Whether any attempt succeeded."""
         return self.attempts > self.failures
+
+
+def seen_by_endpoint(attempts: Iterable[Attempt]) -> dict[int, Seen]:
+    """What a batch saw, by endpoint. Sender errors say nothing about an endpoint."""
+    by_endpoint: dict[int, list[Attempt]] = {}
+    for one in sorted(attempts, key=lambda one: one.finished_at):
+        if one.follow_up.is_success or one.follow_up.is_failure:
+            by_endpoint.setdefault(one.claim.endpoint_id, []).append(one)
+    return {key: _seen(made) for key, made in by_endpoint.items()}
+
+
+def _seen(attempts: Sequence[Attempt]) -> Seen:
+    successes = [n for n, one in enumerate(attempts) if one.follow_up.is_success]
+    trailing = attempts[successes[-1] + 1 :] if successes else attempts
+    after = [one.follow_up for one in attempts]
+    return Seen(
+        attempts=len(attempts),
+        failures=len(attempts) - len(successes),
+        trailing_failures=len(trailing),
+        first_trailing_failure_at=trailing[0].finished_at if trailing else None,
+        is_overloaded=any(one.is_overloaded for one in after),
+        paused_until=max((one.pause_until for one in after if one.pause_until), default=None),
+        disabled_reason=next((one.reason for one in after if one.is_endpoint_gone), None),
+    )
 
 
 def after_batch(state: EndpointState, seen: Seen, now: datetime) -> EndpointState:
@@ -178,13 +205,13 @@ def _trips(state: EndpointState) -> bool:
 
 
 def _open(state: EndpointState, now: datetime) -> EndpointState:
-    rest = min(FIRST_REST * 2**state.open_count, LONGEST_REST)
+    span = min(FIRST_OPEN * 2**state.open_count, LONGEST_OPEN)
     return replace(
         state,
         breaker_state=Breaker.OPEN,
         open_count=min(state.open_count + 1, 10),
         half_open_successes=0,
-        next_probe_at=now + rest,
+        next_probe_at=now + span,
     )
 
 

@@ -1,6 +1,6 @@
 """How many requests an endpoint may get and when: at most its limit in any minute, whoever sends.
 
-The state is one moment, ``next_slot_at``: requests occupy slots of equal length on a time line
+The state is one time, ``next_slot_at``: requests occupy slots of equal length on a time line
 that all runs share through the ledger (the generic cell rate algorithm of ATM networks). Slots
 of the last ``BURST`` that nobody used may be taken at once. Slots are a little longer than limit
 and minute say, so that a burst and what follows it stay within the limit in any minute.
@@ -20,7 +20,7 @@ MICROSECOND = timedelta(microseconds=1)
 HORIZON = timedelta(seconds=30)
 """How far ahead a run takes slots; further would keep them from a run that could use them."""
 HALF_OPEN_SLOTS = 2
-"""What an endpoint gets per batch while it proves itself."""
+"""What an endpoint gets per batch while its circuit breaker is half-open."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,12 @@ def grant(
 ) -> tuple[Grant, EndpointState]:
     """Take up to ``wanted`` slots for a run; the grant may be of none, and the state after it.
 
-    The one slot of an open breaker is its probe: no other run gets one before ``probe_until``.
+    The one slot of an open circuit breaker is its probe; no other run gets one before
+    ``probe_until``.
     """
     spacing = spacing_of(requests_per_minute, state.rate_factor)
     first_at = max(state.next_slot_at or now - BURST, now - BURST)
-    if state.rests_at(now):
+    if state.is_blocked_at(now):
         return Grant(state.endpoint_id, 0, first_at, spacing), state
     ahead = now + HORIZON - first_at
     within = ahead // spacing + 1 if ahead >= timedelta(0) else 0

@@ -1,4 +1,4 @@
-"""What follows an attempt: pure rules from result, attempt number and clock to the next state.
+"""What follows an attempt: pure rules from result, attempt number and time to the next state.
 
 The table is in ``docs/delivery.md``. Nothing here knows a warehouse or a socket, and the jitter
 comes from the webhook id and the attempt, so a decision can be repeated and explained.
@@ -7,196 +7,135 @@ comes from the webhook id and the attempt, so a decision can be repeated and exp
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.domain.retry_after import parse_retry_after
-from sync.domain.states import Reason
+from sync.domain.states import Reason, State
 
+STEPS = tuple(timedelta(seconds=one) for one in (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000))
+"""Wait before each attempt: 8 attempts in 27 h 35 min 5 s."""
+LONGEST_WAIT = max(STEPS)
+"""The longest wait that a ``Retry-After`` header can ask for."""
 JITTER = 0.2
 """Share of a step by which an attempt may move; it spreads a burst, and keeps the schedule."""
-OWN_FAULT_DELAY = timedelta(seconds=30)
-"""After a fault of ours: soon, but not so soon that an outage becomes a busy loop."""
+SENDER_ERROR_DELAY = timedelta(seconds=30)
+"""After a sender error: soon, but not so soon that an outage becomes a busy loop."""
 
 
-def _steps(*seconds: int) -> tuple[timedelta, ...]:
-    return tuple(timedelta(seconds=step) for step in seconds)
+@dataclass(frozen=True, kw_only=True)
+class FollowUp:
+    """Everything that follows an attempt, for its webhook and for its endpoint."""
 
-
-STANDARD_STEPS = _steps(0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
-"""Wait before each attempt: 8 attempts in 27 h 35 min 5 s."""
-LONG_STEPS = _steps(0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
-"""10 attempts in 75 h 35 min 5 s, for receivers that may be down over a weekend."""
-
-
-class Jitter(StrEnum):
-    """How attempts are spread around their step."""
-
-    PROPORTIONAL = "proportional"
-    """±20 % of the step."""
-    FULL = "full"
-    """Anywhere from now to the step, for draining an endpoint that has just come back."""
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """When to try again, and which statuses end it at once."""
-
-    steps: tuple[timedelta, ...] = STANDARD_STEPS
-    jitter: Jitter = Jitter.PROPORTIONAL
-    final_statuses: frozenset[int] = frozenset()
-
-    @property
-    def cap(self) -> timedelta:
-        """The longest wait that a ``Retry-After`` header can ask for."""
-        return max(self.steps)
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """The receiver has it."""
-
-
-@dataclass(frozen=True)
-class RetryAt:
-    """Try again, not before ``at``. Uncharged: this attempt does not count for the schedule."""
-
-    at: datetime
-    charged: bool
-
-
-@dataclass(frozen=True)
-class Dead:
-    """No further attempt but by an operator's replay."""
-
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class Held:
-    """Nothing was sent, and nothing can be until the cause has been removed: no attempt at all."""
-
-    reason: Reason
-
-
-Outcome = Delivered | RetryAt | Dead | Held
-
-
-@dataclass(frozen=True)
-class NoEffect:
-    """The endpoint goes on as before."""
-
-
-@dataclass(frozen=True)
-class SlowDown:
-    """Halve the endpoint's rate; and send it nothing before ``until``, if given."""
-
-    until: datetime | None
-
-
-@dataclass(frozen=True)
-class PauseUntil:
-    """Send the endpoint nothing before ``at``."""
-
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Disable:
-    """Send the endpoint nothing until a person enables it again; hold its other rows."""
-
-    reason: Reason
-
-
-Effect = NoEffect | SlowDown | PauseUntil | Disable
-
-
-class Signal(StrEnum):
-    """What the attempt says about the endpoint's health."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Everything that follows an attempt."""
-
-    outcome: Outcome
-    effect: Effect
-    signal: Signal
-    error_kind: ErrorKind | None
+    state: State
+    """The webhook's. Pending: try again. Held: nothing was sent, and nothing can be until the cause
+    is fixed, so it is no attempt at all."""
+    reason: Reason | None = None
+    """Why it is dead or held."""
+    next_attempt_at: datetime | None = None
+    """Not before this; given exactly when it is to be tried again."""
+    is_charged: bool = True
+    """Whether the attempt counts for the schedule."""
+    error_kind: ErrorKind | None = None
     """None exactly when delivered."""
-    attribution: Attribution | None
+    attribution: Attribution | None = None
     """None exactly when delivered."""
+    is_overloaded: bool = False
+    """The endpoint gets half its rate."""
+    pause_until: datetime | None = None
+    """The endpoint gets nothing before this."""
     is_retry_after_unreadable: bool = False
     """A ``Retry-After`` header came that means nothing; it was ignored and deserves a log line."""
 
+    @property
+    def is_success(self) -> bool:
+        """Whether it says that the endpoint is well."""
+        return self.state is State.DELIVERED
 
-def decide(
+    @property
+    def is_failure(self) -> bool:
+        """Whether it says that the endpoint is not; a sender error says neither."""
+        return self.is_charged and not self.is_success
+
+    @property
+    def is_endpoint_gone(self) -> bool:
+        """Whether the endpoint gets nothing until a person enables it again."""
+        return self.reason is Reason.ENDPOINT_GONE
+
+
+def follow_up(
     result: Response | Failure,
     *,
     webhook_id: str,
     attempt_number: int,
     now: datetime,
-    policy: RetryPolicy,
-) -> Decision:
-    """Judge one attempt. ``attempt_number`` counts charged attempts from 1, this one included.
+    final_statuses: frozenset[int] = frozenset(),
+) -> FollowUp:
+    """What follows a result. ``attempt_number`` counts charged attempts from 1, this one included.
 
-    ``now`` is when the attempt ended, with or without a zone; moments in the decision are alike.
+    ``now`` is when the attempt ended, with or without a zone; times in the result are alike.
+    ``final_statuses`` are those after which the endpoint wants no retry.
     """
-    schedule = _Schedule(webhook_id, attempt_number, now, policy)
+    schedule = _Schedule(webhook_id, attempt_number, now)
     if isinstance(result, Failure):
         return _after_failure(result, schedule)
     if 200 <= result.status <= 299:
-        return Decision(Delivered(), NoEffect(), Signal.SUCCESS, None, None)
+        return FollowUp(state=State.DELIVERED)
     if result.status == 410:
-        gone = Reason.ENDPOINT_GONE
-        return _theirs(Dead(gone), Disable(gone), ErrorKind.HTTP)
-    if result.status in policy.final_statuses:
-        return _theirs(Dead(Reason.FINAL_STATUS), NoEffect(), ErrorKind.HTTP)
+        return _dead(Reason.ENDPOINT_GONE, ErrorKind.HTTP)
+    if result.status in final_statuses:
+        return _dead(Reason.FINAL_STATUS, ErrorKind.HTTP)
     return _after_bad_status(result, schedule)
 
 
-def own_fault(*, webhook_id: str, attempt_number: int, now: datetime) -> RetryAt:
-    """What follows a fault of ours: another try soon, and nothing charged."""
-    return _Schedule(webhook_id, attempt_number, now, RetryPolicy()).soon()
+def after_sender_error(
+    error_kind: ErrorKind | None, *, webhook_id: str, attempt_number: int, now: datetime
+) -> FollowUp:
+    """What follows a sender error: another try soon, and nothing charged."""
+    return _Schedule(webhook_id, attempt_number, now).soon(error_kind)
 
 
-def _after_failure(failure: Failure, schedule: _Schedule) -> Decision:
+def _after_failure(failure: Failure, schedule: _Schedule) -> FollowUp:
     if failure.error_kind is ErrorKind.INVALID_TARGET:
-        outcome, signal = Held(Reason.INVALID_TARGET), Signal.NOTHING
-    elif failure.reached is Reached.NOT_CONFIGURED:
-        outcome, signal = Held(Reason.OAUTH_INCOMPLETE), Signal.NOTHING
-    elif failure.attribution is Attribution.SENDER:
-        outcome, signal = schedule.soon(), Signal.NOTHING
-    else:
-        outcome, signal = schedule.next_attempt(None), Signal.FAILURE
-    return Decision(outcome, NoEffect(), signal, failure.error_kind, failure.attribution)
+        return _held(Reason.INVALID_TARGET, failure)
+    if failure.reached is Reached.NOT_CONFIGURED:
+        return _held(Reason.OAUTH_INCOMPLETE, failure)
+    if failure.attribution is Attribution.SENDER:
+        return schedule.soon(failure.error_kind)
+    return schedule.next_attempt(failure.error_kind)
 
 
-def _after_bad_status(answer: Response, schedule: _Schedule) -> Decision:
+def _after_bad_status(response: Response, schedule: _Schedule) -> FollowUp:
     hint, is_unreadable = None, False
-    if answer.retry_after is not None:
-        hint = parse_retry_after(answer.retry_after, now=schedule.now)
+    if response.retry_after is not None:
+        hint = parse_retry_after(response.retry_after, now=schedule.now)
         is_unreadable = hint is None
-    pause = None if hint is None else schedule.now + min(hint, schedule.policy.cap)
-    effect: Effect = NoEffect()
-    if answer.status in (429, 502, 504):
-        effect = SlowDown(pause)
-    elif answer.status == 503 and pause is not None:
-        effect = PauseUntil(pause)
-    kind = ErrorKind.REDIRECT if 300 <= answer.status <= 399 else ErrorKind.HTTP
-    return _theirs(schedule.next_attempt(hint), effect, kind, is_unreadable=is_unreadable)
+    pause = None if hint is None else schedule.now + min(hint, LONGEST_WAIT)
+    is_overloaded = response.status in (429, 502, 504)
+    kind = ErrorKind.REDIRECT if 300 <= response.status <= 399 else ErrorKind.HTTP
+    return replace(
+        schedule.next_attempt(kind, hint),
+        is_overloaded=is_overloaded,
+        pause_until=pause if is_overloaded or response.status == 503 else None,
+        is_retry_after_unreadable=is_unreadable,
+    )
 
 
-def _theirs(
-    outcome: Outcome, effect: Effect, kind: ErrorKind, *, is_unreadable: bool = False
-) -> Decision:
-    return Decision(outcome, effect, Signal.FAILURE, kind, Attribution.RECEIVER, is_unreadable)
+def _held(reason: Reason, failure: Failure) -> FollowUp:
+    return FollowUp(
+        state=State.HELD,
+        reason=reason,
+        is_charged=False,
+        error_kind=failure.error_kind,
+        attribution=failure.attribution,
+    )
+
+
+def _dead(reason: Reason, error_kind: ErrorKind) -> FollowUp:
+    return FollowUp(
+        state=State.DEAD, reason=reason, error_kind=error_kind, attribution=Attribution.RECEIVER
+    )
 
 
 @dataclass(frozen=True)
@@ -206,26 +145,32 @@ class _Schedule:
     webhook_id: str
     attempt_number: int
     now: datetime
-    policy: RetryPolicy
 
-    def next_attempt(self, hint: timedelta | None) -> RetryAt | Dead:
+    def next_attempt(self, error_kind: ErrorKind, hint: timedelta | None = None) -> FollowUp:
         """The step, moved by jitter; never before the hint, on which jitter only adds."""
-        if self.attempt_number >= len(self.policy.steps):
-            return Dead(Reason.ATTEMPTS_EXHAUSTED)
-        step = self.policy.steps[self.attempt_number]
+        if self.attempt_number >= len(STEPS):
+            return _dead(Reason.ATTEMPTS_EXHAUSTED, error_kind)
         chance = self._chance()
-        if self.policy.jitter is Jitter.FULL:
-            wait = step * chance
-        else:
-            wait = step * (1 + JITTER * (2 * chance - 1))
+        wait = STEPS[self.attempt_number] * (1 + JITTER * (2 * chance - 1))
         if hint is not None:
-            wait = max(wait, min(hint, self.policy.cap) * (1 + JITTER * chance))
-        return RetryAt(self.now + wait, charged=True)
+            wait = max(wait, min(hint, LONGEST_WAIT) * (1 + JITTER * chance))
+        return FollowUp(
+            state=State.PENDING,
+            next_attempt_at=self.now + wait,
+            error_kind=error_kind,
+            attribution=Attribution.RECEIVER,
+        )
 
-    def soon(self) -> RetryAt:
-        return RetryAt(self.now + OWN_FAULT_DELAY * (1 + JITTER * self._chance()), charged=False)
+    def soon(self, error_kind: ErrorKind | None) -> FollowUp:
+        return FollowUp(
+            state=State.PENDING,
+            next_attempt_at=self.now + SENDER_ERROR_DELAY * (1 + JITTER * self._chance()),
+            is_charged=False,
+            error_kind=error_kind,
+            attribution=Attribution.SENDER,
+        )
 
     def _chance(self) -> float:
-        """A number in [0, 1), the same whenever this attempt of this webhook is judged."""
+        """A number in [0, 1), the same whenever this attempt of this webhook is looked at."""
         seed = hashlib.sha256(f"{self.webhook_id}:{self.attempt_number}".encode()).digest()
         return (int.from_bytes(seed[:8], "big") >> 11) / 2**53

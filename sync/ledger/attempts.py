@@ -1,98 +1,33 @@
-"""The record of an attempt, and how a batch of them enters the ledger."""
+"""How attempts enter the ledger: the log of attempts, and the rows of the outbox by fence."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from sync.clock import Clock
-from sync.domain.responses import Failure, Response
-from sync.domain.retry import Dead, Decision, Delivered, Held, RetryAt
-from sync.domain.states import FINISHED, Reason, State, sql_list
-from sync.ledger.claims import Claimed
-from sync.ledger.journal import Entry
-from sync.ledger.steps import Hook, Step
+from sync.domain.states import FINISHED, State, sql_list
+from sync.domain.work import Attempt
+from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse, json_chunks
 
-HELD_RECHECK = timedelta(hours=1)
-"""A refused target is looked at again after this time, in case its owner has mended it."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One try of one webhook: what was done, what came back, and what follows."""
-
-    claimed: Claimed
-    result: Response | Failure
-    decision: Decision
-    started_at: datetime
-    signing_key_ids: str
-    """Ids of the keys that signed, newest first, separated by blanks; empty when none did."""
-
-    @property
-    def state(self) -> State:
-        """The outbox state that follows."""
-        match self.decision.outcome:
-            case Delivered():
-                return State.DELIVERED
-            case RetryAt():
-                return State.PENDING
-            case Dead():
-                return State.DEAD
-            case Held():
-                return State.HELD
-
-    @property
-    def outcome(self) -> str:
-        """The attempt's outcome as the ledger names it."""
-        return "retry" if self.state is State.PENDING else self.state.value
-
-    @property
-    def reason(self) -> Reason | None:
-        """Why the row is dead or held."""
-        match self.decision.outcome:
-            case Dead(reason) | Held(reason):
-                return reason
-            case Delivered() | RetryAt():
-                return None
-
-    @property
-    def is_charged(self) -> bool:
-        """Whether the attempt counts for the customer's schedule; faults of ours never do."""
-        match self.decision.outcome:
-            case RetryAt(charged=charged):
-                return charged
-            case Held():
-                return False
-            case Delivered() | Dead():
-                return True
-
-    @property
-    def finished_at(self) -> datetime:
-        """When the attempt ended."""
-        return self.started_at + timedelta(milliseconds=self.result.duration_ms)
-
-
-def ledger_entry(attempt: Attempt, *, run_id: str) -> Entry:
-    """The attempt as the rows that the ledger gets; all that must survive a crash."""
-    return Entry(_attempt_row(attempt, run_id), _state_row(attempt))
-
-
-def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, hook: Hook) -> None:
-    """Append the attempts, then move their rows; repeating it is harmless.
+def settle(
+    warehouse: Warehouse, attempts: Sequence[Attempt], *, clock: Clock, hook: Hook = nothing
+) -> None:
+    """Append the attempts to the log, then move their rows; repeating it is harmless.
 
     Not one transaction: that of a run killed before its commit would keep the rows locked, on
     Snowflake for minutes. What falls between the two statements, ``settle_logged`` finds.
 
     A result whose fence has fallen behind may not reschedule, kill or hold the row. A 2xx counts
     even then: the receiver has the message. A row that was delivered stays delivered, whatever a
-    replay of it met; that one try ends the replay, unless a fault of ours kept it from starting.
+    replay of it met; that one try ends the replay, unless a sender error kept it from starting.
     """
-    if not entries:
+    if not attempts:
         return
+    logged, moved = zip(*(one.to_rows() for one in attempts), strict=True)
     outbox = warehouse.relation("sync", OUTBOX)
     log = warehouse.relation("sync", ATTEMPTS)
     warehouse.bulk(
@@ -126,7 +61,7 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
             where logged.webhook_id = made.webhook_id and logged.fence = made.fence
         )
         """,
-        (entry.attempt for entry in entries),
+        logged,
     )
     hook(Step.ATTEMPTS_LOGGED)
     warehouse.bulk(
@@ -165,21 +100,21 @@ def finalize(warehouse: Warehouse, entries: Sequence[Entry], *, clock: Clock, ho
                 or attempt.state = '{State.DELIVERED}' and outbox.state <> '{State.DELIVERED}'
             )
         """,
-        (entry.state for entry in entries),
+        moved,
         before=(clock().isoformat(),),
     )
 
 
-def leased_here(warehouse: Warehouse, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries whose rows still carry the claim that they answer to.
+def leased_here(warehouse: Warehouse, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts whose rows still carry the claim that they were made under.
 
     Proof that a journal without a mark, of an earlier version, was written for this ledger: the
     claim's owner begins with the run's id, and only ids that are unique in the world count.
     """
     asked = [
-        {"webhook_id": one.key[0], "fence": one.key[1], "run_id": one.attempt.get("run_id")}
-        for one in entries
-        if _is_uuid(one.attempt.get("run_id"))
+        {"webhook_id": one.claim.webhook_id, "fence": one.claim.fence, "run_id": one.run_id}
+        for one in attempts
+        if _is_uuid(one.run_id)
     ]
     proven: set[tuple[str, int]] = set()
     for chunk in json_chunks(asked):
@@ -200,7 +135,7 @@ def leased_here(warehouse: Warehouse, entries: Sequence[Entry]) -> list[Entry]:
             chunk,
         )
         proven |= {(row["webhook_id"], int(row["fence"])) for row in rows}
-    return [one for one in entries if one.key in proven]
+    return [one for one in attempts if one.key in proven]
 
 
 def _is_uuid(text: object) -> bool:
@@ -211,7 +146,7 @@ def _is_uuid(text: object) -> bool:
 
 
 def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
-    """Mark rows delivered whose 2xx only the log knows, since a run died within ``finalize``.
+    """Mark rows delivered whose 2xx only the log knows, since a run died within ``settle``.
 
     Its journal may be lost as well; without this they would be sent again. How many.
     """
@@ -244,42 +179,3 @@ def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
         """,
         clock().isoformat(),
     )
-
-
-def _attempt_row(attempt: Attempt, run_id: str) -> dict[str, object]:
-    claimed, result, decision = attempt.claimed, attempt.result, attempt.decision
-    return {
-        "webhook_id": claimed.webhook_id,
-        "endpoint_id": claimed.endpoint_id,
-        "fence": claimed.fence,
-        "attempt_number": claimed.attempt_count + 1,
-        "run_id": run_id,
-        "started_at": attempt.started_at.isoformat(),
-        "duration_ms": result.duration_ms,
-        "status_code": result.status if isinstance(result, Response) else None,
-        "outcome": attempt.outcome,
-        "error_kind": decision.error_kind,
-        "attribution": decision.attribution,
-        "response_excerpt": result.excerpt if isinstance(result, Response) else result.detail,
-        "signing_key_ids": attempt.signing_key_ids,
-        "replay_id": claimed.replay_id,
-    }
-
-
-def _state_row(attempt: Attempt) -> dict[str, object]:
-    """``next_attempt_at`` of a held row is the earliest moment it may be freed again."""
-    outcome = attempt.decision.outcome
-    delivered_at = attempt.finished_at if attempt.state is State.DELIVERED else None
-    next_at = outcome.at if isinstance(outcome, RetryAt) else None
-    if isinstance(outcome, Held):
-        next_at = attempt.finished_at + HELD_RECHECK
-    return {
-        "webhook_id": attempt.claimed.webhook_id,
-        "fence": attempt.claimed.fence,
-        "state": attempt.state,
-        "reason": attempt.reason,
-        "attempt_count": attempt.claimed.attempt_count + int(attempt.is_charged),
-        "next_attempt_at": next_at.isoformat() if next_at else None,
-        "delivered_at": delivered_at.isoformat() if delivered_at else None,
-        "is_own_fault": isinstance(outcome, RetryAt) and not outcome.charged,
-    }

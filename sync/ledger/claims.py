@@ -6,14 +6,15 @@ Both are single conditional UPDATEs, so any number of runs may do this side by s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sync.clock import Clock
 from sync.domain.circuit_breaker import EndpointState
 from sync.domain.endpoint import Endpoint
 from sync.domain.pacing import Grant, grant
+from sync.domain.work import Claim
 from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Hook, Step
@@ -27,27 +28,15 @@ LOW_LANE_TURN = 4
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A row under this worker's lease."""
-
-    webhook_id: str
-    event_type: str
-    endpoint_id: int
-    body: bytes = field(repr=False)
-    attempt_count: int
-    fence: int
-    replay_id: str | None = None
-    """The operator's request that this try answers to, if any."""
-
-
-@dataclass(frozen=True)
 class Batch:
-    """Rows to send, and the grants under which they may go."""
+    """Claims to send, and what they have in common."""
 
-    rows: list[Claimed]
+    claims: Sequence[Claim]
     grants: Mapping[int, Grant]
+    """Under which the claims of each endpoint may go."""
+    lease_ends_at: datetime
     leaves_more: bool = False
-    """Whether more rows could be claimed at once than it took."""
+    """Whether more could be claimed at once than it took."""
 
 
 DUE = f"""
@@ -81,30 +70,32 @@ class Claims:
         self._outbox = warehouse.relation("sync", OUTBOX)
 
     def next_batch(
-        self, *, limit: int, lease: timedelta, held: Mapping[int, int] | None = None
+        self, *, limit: int, lease: timedelta, waiting: Mapping[int, int] | None = None
     ) -> Batch:
         """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
 
-        ``held`` says how many rows of each endpoint the caller has and has not begun to send;
-        they count as turns that were taken, so that rows of a slow endpoint do not pile up.
+        ``waiting`` says how many claims of each endpoint the caller has not begun to send; they
+        count as turns that were taken, so that those of a slow endpoint do not pile up.
 
-        An empty batch means that nothing is due, or that every endpoint with due rows rests or
-        has used up its rate for now.
+        An empty batch means that nothing is due, or that every endpoint with due rows has an open
+        circuit breaker or has used up its rate for now.
         """
+        now = self._clock()
         due = {key: n for key, n in self._due_counts().items() if key in self._limits}
-        ahead = held or {}
+        ahead = waiting or {}
         wanted = {key: min(n, limit - ahead.get(key, 0)) for key, n in due.items()}
         grants = self._reserve({key: n for key, n in wanted.items() if n > 0}, lease)
         self._hook(Step.RESERVED)
         if not grants:
-            return Batch([], {})
-        # What is due and rests, or is over its rate, cannot be had by claiming again soon.
+            return Batch([], {}, now + lease)
+        # What is due and blocked, or over its rate, cannot be had by claiming again soon.
         is_cut = any(one.count == wanted[one.endpoint_id] < due[one.endpoint_id] for one in grants)
         rows = self._claim(grants, ahead, limit, lease)
         self._hook(Step.CLAIMED)
         return Batch(
             rows,
             {one.endpoint_id: one for one in grants},
+            now + lease,
             leaves_more=bool(rows) and (len(rows) < sum(one.count for one in grants) or is_cut),
         )
 
@@ -154,10 +145,10 @@ class Claims:
 
     def _claim(
         self, grants: Iterable[Grant], ahead: Mapping[int, int], limit: int, lease: timedelta
-    ) -> list[Claimed]:
+    ) -> list[Claim]:
         owner = f"{self._run_id}:{uuid.uuid4()}"
         now = self._clock()
-        moment = now.isoformat()
+        at = now.isoformat()
         self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -223,19 +214,19 @@ class Claims:
                 }
                 for one in grants
             ),
-            before=(owner, (now + lease).isoformat(), moment, moment, moment),
-            after=(moment, moment),
+            before=(owner, (now + lease).isoformat(), at, at, at),
+            after=(at, at),
         )
         return self._read_back(owner)
 
-    def _read_back(self, owner: str) -> list[Claimed]:
+    def _read_back(self, owner: str) -> list[Claim]:
         """Only rows that carry this claim are ours, whatever the UPDATE reported.
 
-        A repetition of it, after its answer was lost on the way, reports none.
+        A repetition of it, after its response was lost on the way, reports none.
         """
         rows = self._warehouse.rows(
             f"""
-            select webhook_id, event_type, endpoint_id, body, attempt_count, fence, replay_id
+            select webhook_id, endpoint_id, body, attempt_count, fence, replay_id
             from {self._outbox}
             where lease_owner = ?
             order by iff(replay_id is null, 0, 1), attempt_count, webhook_id
@@ -243,9 +234,8 @@ class Claims:
             owner,
         )
         return [
-            Claimed(
+            Claim(
                 webhook_id=row["webhook_id"],
-                event_type=row["event_type"],
                 endpoint_id=int(row["endpoint_id"]),
                 body=row["body"].encode("utf-8"),
                 attempt_count=int(row["attempt_count"]),

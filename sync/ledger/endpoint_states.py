@@ -142,7 +142,7 @@ class EndpointStates:
             self._remove_twins()
 
     def _remove_twins(self) -> None:
-        """Leave one row of an endpoint for which two runs inserted one at the same moment.
+        """Leave one row of an endpoint for which two runs inserted one at the same time.
 
         Snowflake does not keep an INSERT from missing what another one is about to commit. The
         last of them to get here sees all rows; all of them would keep the same one. A run that

@@ -23,7 +23,7 @@ class LedgerIdentity:
     """Account, database and schema; of the embedded warehouse its directory in place of the first.
     No port, role or warehouse: those change without making it another ledger."""
     ids: frozenset[str]
-    """One, or several where first runs made the ledger at the same moment; each is it."""
+    """One, or several where first runs made the ledger at the same time; each is it."""
 
     def mark(self) -> str:
         """What a journal of this ledger says of itself."""

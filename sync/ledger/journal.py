@@ -1,7 +1,7 @@
-"""A local, durable record of answers that the warehouse has not heard of yet.
+"""A local, durable record of attempts that the warehouse has not heard of yet.
 
 Between a customer's 2xx and the ledger lies a warehouse statement that can fail, hang or never
-come. Each answer is therefore on disk first; the next run finalizes what a dead one left behind
+come. Each attempt is therefore on disk first; the next run settles what a dead one left behind
 before it claims anything. One SQLite file per process, locked while the process lives: a free
 lock means a dead owner. It says which ledger it was written for and settles rows of no other. A
 lost disk costs no delivery, only duplicates under the same ids.
@@ -17,12 +17,13 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from sync.domain.work import Attempt
 from sync.errors import SyncError
 from sync.ledger.identity import LedgerIdentity, place_in
 
@@ -32,12 +33,12 @@ BESIDE = ("-wal", "-shm", "-journal")
 """Endings of SQLite's own files beside a journal."""
 BUSY_SECONDS = 10.0
 GATHER_SECONDS = 0.003
-"""How long what is to be written waits for more: a commit costs the same for one as for many."""
+"""How long a commit waits for more to write: it costs the same for one as for many."""
 CHECKPOINT_PAGES = 5_000
 """How long SQLite's log may grow, in pages of 4 KiB, before it is moved into the file."""
 PAGE_BYTES = 4_096
-ENTRY_BYTES = 12 * 1_024
-"""More than one entry takes, its excerpt of an answer being as long as it may be."""
+ENTRY_BYTES = 13 * 1_024
+"""More than one attempt takes, its excerpt of a response being as long as it may be."""
 INSERT = """
     insert or replace into entries (webhook_id, fence, entry)
     select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -57,27 +58,10 @@ class JournalFailed(SyncError):
     """The journal cannot be used, so nothing may be sent; names the file and the fix."""
 
 
-Then = Callable[[JournalFailed | None], None]
-"""Told that an entry is durable, or why it is not. It must not raise, nor take long."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One attempt as the two rows that the ledger gets: of the attempt, and of the outbox."""
-
-    attempt: Mapping[str, Any]
-    state: Mapping[str, Any]
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """Webhook id and fence: what makes finalizing it twice harmless."""
-        return self.attempt["webhook_id"], self.attempt["fence"]
-
-
 def needed_bytes(batch_size: int) -> int:
-    """What a run's journal takes at most: 70 MB for batches of 1,000.
+    """What a run's journal takes at most: 75 MB for batches of 1,000.
 
-    Up to two batches of answers wait for the ledger. SQLite's log reaches its limit and takes one
+    Up to two batches of attempts wait for the ledger. SQLite's log reaches its limit and takes one
     statement on top, at most one that forgets all of them.
     """
     waiting = 2 * batch_size * ENTRY_BYTES
@@ -92,76 +76,49 @@ class Journal:
         self._lock = lock
         self._connection = connection
         self._is_left = False
-        self._disk_lock = threading.Lock()
-        self._queue: list[tuple[str, Then]] = []
-        """What is to be written, and who is told."""
-        self._has_work = threading.Condition()
-        self._writer: threading.Thread | None = None
-        self._is_closed = False
+        self._disk = threading.Lock()
+        """Held by whoever uses the connection."""
+        self._queue: list[str] = []
+        """What the next commit is to write."""
+        self._queue_lock = threading.Lock()
+        self._queued = self._written = 0
+        """How many have ever been queued, and how many of them are on disk."""
         self._failure: JournalFailed | None = None
 
-    def record(self, entries: Sequence[Entry]) -> None:
-        """Write entries, durable when this returns. An entry of the same key is replaced.
+    def record(self, attempts: Sequence[Attempt]) -> None:
+        """Write attempts, durable when this returns. One of the same key is replaced.
 
         Any number of threads may do this at once: one commit serves all who wait for it.
 
         Raises:
             JournalFailed: the disk is full, or the file was taken away.
         """
-        if not entries:
+        if not attempts:
             return
-        written = threading.Event()
-        failures: list[JournalFailed] = []
+        text = ",".join(json.dumps([*one.key, one.to_rows()]) for one in attempts)
+        with self._queue_lock:
+            self._queue.append(text)
+            self._queued = number = self._queued + 1
+        with self._disk:
+            # Unless somebody who had the disk before has written this as well. A disk that failed
+            # once is not trusted again in this run.
+            if self._written < number and self._failure is None:
+                time.sleep(GATHER_SECONDS)
+                self._write_queued()
+        if self._written < number and self._failure is not None:
+            raise self._failure
 
-        def then(failure: JournalFailed | None) -> None:
-            if failure is not None:
-                failures.append(failure)
-            written.set()
-
-        self._submit(entries, then)
-        written.wait()
-        if failures:
-            raise failures[0]
-
-    def submit(self, entry: Entry, then: Then) -> None:
-        """Have an entry written soon, without waiting for it; ``then`` is called afterwards.
-
-        It is called in the journal's own thread, with None once the entry is durable.
-        """
-        self._submit([entry], then)
-
-    def _submit(self, entries: Sequence[Entry], then: Then) -> None:
-        text = ",".join(json.dumps([*one.key, [one.attempt, one.state]]) for one in entries)
-        with self._has_work:
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
-                self._writer.start()
-            self._queue.append((text, then))
-            self._has_work.notify()
-
-    def _write(self) -> None:
-        """Commit whatever has been queued, again and again.
-
-        A thread of its own, so that nobody has to wait for the disk.
-        """
-        while True:
-            with self._has_work:
-                while not self._queue:
-                    if self._is_closed:
-                        return
-                    self._has_work.wait()
-            time.sleep(GATHER_SECONDS)
-            with self._has_work:
-                batch, self._queue = self._queue, []
-            try:
-                if self._failure is None:
-                    self._run(INSERT, f"[{','.join(text for text, _ in batch)}]")
-            except sqlite3.Error as error:
-                # A disk that failed once is not trusted again in this run.
-                self._failure = _failed(self.path, error)
-                self._failure.__cause__ = error
-            for _, then in batch:
-                then(self._failure)
+    def _write_queued(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+            last = self._queued
+        try:
+            self._connection.execute(INSERT, (f"[{','.join(batch)}]",))
+        except sqlite3.Error as error:
+            self._failure = _failed(self.path, error)
+            self._failure.__cause__ = error
+        else:
+            self._written = last
 
     @property
     def mark(self) -> str | None:
@@ -179,7 +136,7 @@ class Journal:
             raise _unreadable(self.path, error) from error
         return found[0][0] if found else None
 
-    def entries(self) -> list[Entry]:
+    def attempts(self) -> list[Attempt]:
         """Everything recorded and not forgotten, in the order of recording.
 
         Raises:
@@ -187,8 +144,8 @@ class Journal:
         """
         try:
             found = self._run("select entry from entries order by rowid")
-            return [Entry(*json.loads(text)) for (text,) in found]
-        except (sqlite3.Error, ValueError, TypeError) as error:
+            return [Attempt.from_rows(*json.loads(text)) for (text,) in found]
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             raise _unreadable(self.path, error) from error
 
     def count(self) -> int:
@@ -202,14 +159,14 @@ class Journal:
         except sqlite3.Error as error:
             raise _unreadable(self.path, error) from error
 
-    def forget(self, entries: Sequence[Entry]) -> None:
-        """The ledger has them. Losing this is harmless: finalizing again changes nothing.
+    def forget(self, attempts: Sequence[Attempt]) -> None:
+        """The ledger has them. Losing this is harmless: settling again changes nothing.
 
         Raises:
             JournalFailed: the disk is full, or the file was taken away.
         """
         try:
-            self._run(DELETE, json.dumps([one.key for one in entries]))
+            self._run(DELETE, json.dumps([one.key for one in attempts]))
         except sqlite3.Error as error:
             raise _failed(self.path, error) from error
 
@@ -226,18 +183,13 @@ class Journal:
         self._end(is_removed=False)
 
     def close(self) -> None:
-        """Keep a journal that still holds entries; the next run finds it with a free lock.
+        """Keep a journal that still holds attempts; the next run finds it with a free lock.
 
         Raises:
             JournalFailed: it is empty, and its files cannot be removed.
         """
         if self._is_left:
             return
-        with self._has_work:
-            self._is_closed = True
-            self._has_work.notify()
-        if self._writer is not None:
-            self._writer.join()
         try:
             is_empty = not self.count()
         except JournalFailed:
@@ -259,7 +211,7 @@ class Journal:
 
     def _run(self, sql: str, *binds: str) -> list[tuple[str]]:
         """One statement, which is one transaction."""
-        with self._disk_lock:
+        with self._disk:
             return self._connection.execute(sql, binds).fetchall()
 
 
@@ -354,11 +306,11 @@ class ForeignJournal:
     path: Path
     place: str | None
     """The ledger it was written for; None when it does not say."""
-    entries: int
+    attempts: int
 
     def __str__(self) -> str:
         place = self.place or "a ledger that it does not name, by an earlier version"
-        return f"{self.path}: {self.entries} answers, written for {place}"
+        return f"{self.path}: {self.attempts} attempts, written for {place}"
 
 
 def foreign(journal: Journal) -> ForeignJournal:
@@ -380,7 +332,7 @@ def foreign_journals(directory: Path, ledger: LedgerIdentity) -> list[ForeignJou
             if mark is None or not ledger.is_meant_by(mark):
                 found.append(foreign(journal))
             journal.leave()
-    return [one for one in found if one.entries]
+    return [one for one in found if one.attempts]
 
 
 def _sweep(directory: Path) -> None:
@@ -451,9 +403,9 @@ def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         if is_alone:
             connection.execute("pragma locking_mode = exclusive")
         connection.execute("pragma journal_mode = wal")
-        # FULL waits for the disk at each commit: what has been answered must survive a power cut.
+        # FULL waits for the disk at each commit: an attempt must survive a power cut.
         connection.execute("pragma synchronous = full")
-        # Rarely: a commit that also tidies up takes ten times as long, with answers waiting.
+        # Rarely: a commit that also tidies up takes ten times as long, with attempts waiting.
         connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(
             "create table if not exists entries ("
@@ -481,6 +433,6 @@ def _failed(path: Path, error: Exception) -> JournalFailed:
 def _unreadable(path: Path, error: Exception) -> JournalFailed:
     return JournalFailed(
         f"the delivery journal {path} cannot be read ({error}). Run the version that wrote it once "
-        "more, or move it away: webhooks whose answers it holds are then sent again, under the "
-        "same ids"
+        "more, or move it away: webhooks whose attempts it holds are then sent again, under "
+        "the same ids"
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.domain.states import Reason, State
-from sync.ledger.claims import Claimed
+from sync.domain.work import Claim
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
@@ -129,7 +129,7 @@ class Outbox:
             before=(now, now, now),
         )
 
-    def release(self, rows: Iterable[Claimed]) -> int:
+    def release(self, claims: Iterable[Claim]) -> int:
         """Give back rows that were claimed and not tried; no attempt is charged."""
         return self._warehouse.bulk(
             f"""
@@ -146,7 +146,7 @@ class Outbox:
             ) as untried
             where outbox.webhook_id = untried.webhook_id and outbox.fence = untried.fence
             """,
-            ({"webhook_id": row.webhook_id, "fence": row.fence} for row in rows),
+            ({"webhook_id": one.webhook_id, "fence": one.fence} for one in claims),
             before=(self._now(),),
         )
 

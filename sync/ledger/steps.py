@@ -10,17 +10,17 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """A moment just after which the process may die."""
+    """A point just after which the process may die."""
 
     ENQUEUED = "enqueued"
     FROZEN = "frozen"
-    REPLAYED = "replayed"
+    RECOVERED = "recovered"
     RESERVED = "reserved"
     CLAIMED = "claimed"
-    ANSWERED = "answered"
+    RESPONDED = "responded"
     JOURNALED = "journaled"
     ATTEMPTS_LOGGED = "attempts_logged"
-    FINALIZED = "finalized"
+    SETTLED = "settled"
     FORGOTTEN = "forgotten"
     RELEASED = "released"
 

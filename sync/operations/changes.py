@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from sync.domain.circuit_breaker import LOOK_AGAIN_AFTER
+from sync.domain.circuit_breaker import CHECK_AGAIN_AFTER
 from sync.domain.states import Reason, State
 from sync.ledger.due import SENDABLE_AT
 from sync.ledger.identity import place_of
@@ -266,7 +266,7 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
         select min(case
             when outbox.state = '{State.AWAITING}' then dateadd('second', ?, outbox.recorded_at)
             when outbox.state_reason = '{Reason.INVALID_TARGET}' then coalesce(
-                dateadd('second', {int(LOOK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
+                dateadd('second', {int(CHECK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
                 outbox.next_attempt_at
             )
             when outbox.state = '{State.HELD}' then outbox.next_attempt_at

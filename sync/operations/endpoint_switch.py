@@ -9,8 +9,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from sync.clock import Clock
+from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
-from sync.delivery.tools import sending_tools
 from sync.domain.circuit_breaker import EndpointState
 from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
@@ -88,7 +88,7 @@ class EnableEndpoint(Action):
                 f"endpoint {self.endpoint_id} is inactive in the LMS's configuration; set 'active' "
                 "there"
             )
-        with sending_tools(os.environ, warehouse.settings) as tools:
+        with open_destination(os.environ, warehouse.settings) as tools:
             sample = send_test_event(endpoint, tools, clock)
         said = sample_report(sample)
         was_disabled = enable(warehouse, self.endpoint_id) if sample.has_passed else None

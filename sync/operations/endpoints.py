@@ -113,7 +113,7 @@ def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
         Listed(
             endpoint=endpoint,
             state=states[key],
-            is_blocked=states[key].rests_at(now),
+            is_blocked=states[key].is_blocked_at(now),
             due=int(loads[key]["due"]) if key in loads else 0,
             held=int(loads[key]["held"]) if key in loads else 0,
         )

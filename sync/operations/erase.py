@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from sync.clock import Clock
-from sync.delivery.dispatch import recover_journals
+from sync.delivery.send import recover_journals
 from sync.errors import SyncError
 from sync.ledger.erasures import (
     InLedger,

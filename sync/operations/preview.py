@@ -9,8 +9,8 @@ from sync.clock import Clock
 from sync.delivery.build import PAGE, EnrichmentPolicy, FreezeReport, Judged, judge
 from sync.delivery.endpoints import load_endpoints, unusable_endpoints
 from sync.delivery.learning_time import LearningTimeClient, NotYet, Unavailable
-from sync.delivery.readiness import NotReady, Ready
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT, Enqueued, HeldBack, plan_enqueue
+from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import COMPLETIONS, EventType
 from sync.domain.routing import Routed
@@ -45,7 +45,7 @@ def preview(
 ) -> Preview:
     """Decide every undecided completion as the next run would, and write nothing.
 
-    ``readiness_of`` looks at an endpoint as ``sending.readiness.readiness`` does. ``sources`` are
+    ``readiness_of`` looks at an endpoint as ``Destination.readiness`` does. ``sources`` are
     those that a run would look for new events in; ``activated_at`` is for completions and counts
     before the first run only, as it does for ``enqueue``. Of new events beyond the limit, which no
     run would record, only the first are read.
@@ -197,7 +197,7 @@ class _Preview:
         if hold is not None:
             return "hold", hold
         state = self._states.get(endpoint_id)
-        if state is not None and state.rests_at(self._clock()):
+        if state is not None and state.is_blocked_at(self._clock()):
             return "wait", "endpoint_rests"
         return "send", None
 

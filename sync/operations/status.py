@@ -127,7 +127,7 @@ def _blocked(warehouse: Warehouse, now: datetime) -> dict[int, str]:
         f"select endpoint_id from {warehouse.relation('sync', ENDPOINT_STATE)} order by endpoint_id"
     )
     states = EndpointStates(warehouse).load(int(row["endpoint_id"]) for row in rows)
-    return {key: _why(state, now) for key, state in states.items() if state.rests_at(now)}
+    return {key: _why(state, now) for key, state in states.items() if state.is_blocked_at(now)}
 
 
 def _why(state: EndpointState, now: datetime) -> str:

@@ -16,13 +16,14 @@ from typing import ClassVar
 from pydantic import Field
 
 from sync.clock import Clock
+from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
-from sync.delivery.tools import SendingTools, sending_tools
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import CompletionFacts
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
+from sync.http.destination import HttpDestination
 from sync.http.headers import TEST_HEADER, request_headers
 from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
 from sync.http.signing import SigningKey
@@ -98,13 +99,13 @@ class SendTest(Action):
             SecretError: it has no usable signing key.
         """
         endpoint = find_endpoint(load_endpoints(warehouse), self.endpoint_id)
-        with sending_tools(os.environ, warehouse.settings) as tools:
+        with open_destination(os.environ, warehouse.settings) as tools:
             return sample_report(send_test_event(endpoint, tools, clock, self.flavour))
 
 
 def send_test_event(
     endpoint: Endpoint,
-    tools: SendingTools,
+    tools: HttpDestination,
     clock: Clock,
     flavour: Flavour = Flavour.AS_CONFIGURED,
 ) -> Sample:
@@ -115,7 +116,7 @@ def send_test_event(
     """
     return send_sample(
         endpoint,
-        poster=tools.transport,
+        poster=tools.poster,
         tokens=tools.tokens,
         keys=tools.secrets.signing_keys(endpoint.endpoint_id),
         clock=clock,

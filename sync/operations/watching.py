@@ -18,8 +18,8 @@ from sync.warehouse import Warehouse
 if TYPE_CHECKING:
     from sync.delivery.build import FreezeReport
     from sync.delivery.record import Detected
-    from sync.delivery.sender import DispatchReport
-    from sync.ledger.attempts import Attempt
+    from sync.delivery.send import SendReport
+    from sync.domain.work import Attempt
 
 MOST_LINES = 1_000
 """Lines for single webhooks that a run writes at level INFO; of the rest it writes the number."""
@@ -58,9 +58,9 @@ class Watch:
     def batch(self, attempts: Sequence[Attempt]) -> None:
         """What a batch has sent: metrics for all, lines for failures, at DEBUG for all."""
         for one in attempts:
-            kind = one.decision.error_kind.value if one.decision.error_kind else None
+            kind = one.follow_up.error_kind.value if one.follow_up.error_kind else None
             self._tell_attempt(one, kind)
-            endpoint_id = one.claimed.endpoint_id
+            endpoint_id = one.claim.endpoint_id
             seconds = one.result.duration_ms / 1_000
             telemetry.ATTEMPTS.add(1, {"endpoint_id": endpoint_id, "outcome": one.outcome})
             telemetry.ATTEMPT_DURATION.record(seconds, {"outcome": one.outcome})
@@ -68,13 +68,13 @@ class Watch:
                 retried = {"endpoint_id": endpoint_id, "error_kind": kind or "none"}
                 telemetry.RETRIES.add(1, retried)
             elif one.outcome == State.DEAD:
-                dead = {"endpoint_id": endpoint_id, "reason": str(one.reason)}
+                dead = {"endpoint_id": endpoint_id, "reason": str(one.follow_up.reason)}
                 telemetry.DEAD_LETTERS.add(1, dead)
         if attempts:
             began = min(one.started_at for one in attempts)
             telemetry.record_span("batch", began, run_id=self.run_id, webhooks=len(attempts))
 
-    def delivered(self, warehouse: Warehouse, report: DispatchReport) -> None:
+    def delivered(self, warehouse: Warehouse, report: SendReport) -> None:
         """The end of a delivery run. Asks the ledger only when somebody collects metrics."""
         if self.left_out:
             self._tell("webhooks", "not_logged", self.left_out)
@@ -101,13 +101,13 @@ class Watch:
             level=level,
             event="attempt",
             run_id=self.run_id,
-            webhook_id=one.claimed.webhook_id,
-            endpoint_id=one.claimed.endpoint_id,
+            webhook_id=one.claim.webhook_id,
+            endpoint_id=one.claim.endpoint_id,
             outcome=one.outcome,
-            reason=one.reason,
+            reason=one.follow_up.reason,
             status=getattr(one.result, "status", None),
             error_kind=error_kind,
-            attempt=one.claimed.attempt_count + 1,
+            attempt=one.claim.attempt_number,
             duration_ms=one.result.duration_ms,
         )
 

@@ -7,8 +7,7 @@ import random
 import time
 from pathlib import Path
 
-from sync.delivery.pipeline import unwritten
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.crashes import CrashSite
@@ -32,7 +31,7 @@ def test_two_hundred_kills_at_random_moments(
             host_ports=target.host_port,
             journals=tmp_path,
             endpoints=len(urls),
-            limits=DispatchLimits(batch_size=10, threads=THREADS, per_endpoint=3),
+            limits=Limits(batch_size=10, threads=THREADS, per_endpoint=3),
         )
         site = CrashSite(warehouse_settings, warehouse, target, run)
         started = time.monotonic()
@@ -45,7 +44,7 @@ def test_two_hundred_kills_at_random_moments(
         recovery = time.monotonic() - started
         site.assert_all_is_well()
         repeated = site.repeated()
-    unknown = THREADS + unwritten(THREADS)
+    unknown = THREADS + Limits(threads=THREADS).unwritten
     assert repeated <= KILLS * unknown
     print(
         f"\n{KILLS} kills in {taken:.0f} s, {len(site.ids)} webhooks: none lost, "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.local.embedded.lifecycle import Running, status
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
@@ -66,7 +66,7 @@ def test_webhooks_a_second(
         processes=processes,
         webhooks=webhooks,
         path=path,
-        limits=DispatchLimits(
+        limits=Limits(
             threads=threads,
             per_endpoint=4,
             batch_size=2_000 // processes,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, delivered, seed
 from tests.support.measuring import p95
@@ -34,7 +34,7 @@ def healthy_p95(
         host_ports=target.host_port,
         journals=journals,
         endpoints=endpoints,
-        limits=DispatchLimits(batch_size=5_000),
+        limits=Limits(batch_size=5_000),
     )
     run.detect_and_freeze(warehouse)
     target.clear()

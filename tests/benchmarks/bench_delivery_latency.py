@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from sync.delivery.learning_time import CompletionKey, Found, LearningTimeClient
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import COURSE_RUN
@@ -33,7 +33,7 @@ def test_from_a_visible_completion_to_its_2xx(warehouse: Warehouse, tmp_path: Pa
             host_ports=target.host_port,
             journals=tmp_path,
             endpoints=ENDPOINTS,
-            limits=DispatchLimits(threads=64),
+            limits=Limits(threads=64),
         )
         # The first run also loads what is only loaded once.
         for n in range(TIMES + 1):

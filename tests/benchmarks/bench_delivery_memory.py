@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from sync.delivery.dispatch import dispatch
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import send_due
+from sync.domain.work import Attempt
 from sync.http.transport import Transport
-from sync.ledger.attempts import Attempt
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
 from tests.support.measuring import resident_megabytes
@@ -35,7 +35,7 @@ def test_memory_over_a_hundred_thousand_deliveries(warehouse: Warehouse, tmp_pat
     with receiver_process() as target:
         urls = [target.url(f"/ok/{n}") for n in range(ENDPOINTS)]
         seed(warehouse, urls, max_requests_per_minute=6_000_000, timeout_seconds=10)
-        limits = DispatchLimits(batch_size=2_000, time_budget=timedelta(hours=1))
+        limits = Limits(batch_size=2_000, time_budget=timedelta(hours=1))
         run = Run(host_ports=target.host_port, journals=tmp_path, endpoints=ENDPOINTS)
         for start in range(1, WEBHOOKS + 1, SEEDED_AT_ONCE):
             users = range(start, min(start + SEEDED_AT_ONCE, WEBHOOKS + 1))
@@ -46,7 +46,7 @@ def test_memory_over_a_hundred_thousand_deliveries(warehouse: Warehouse, tmp_pat
         )
         started = time.monotonic()
         with Transport(policy=run.policy) as transport:
-            dispatch(warehouse, run.sender(warehouse, transport), on_batch=sample)
+            send_due(warehouse, run.sender(warehouse, transport), on_batch=sample)
         seconds = time.monotonic() - started
     assert sent == WEBHOOKS
     # The first batch also loads what is only loaded once.

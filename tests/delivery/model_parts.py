@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
-from sync.domain.retry import RetryPolicy, decide
+from sync.domain.work import Attempt, Claim
 from sync.http.headers import request_headers
 from sync.http.signing import Verified, parse_key, verify
-from sync.ledger.attempts import Attempt
-from sync.ledger.claims import Claimed
-from sync.ledger.journal import Entry
+from tests.support.attempts import made
 
 START = datetime(2026, 3, 12, 8, 0)
 SILENCE = Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, "no answer in time")
@@ -26,23 +24,24 @@ ROTATION = [([OLD], OLD), ([NEW, OLD], OLD), ([NEW, OLD], NEW), ([NEW], NEW)]
 class Worker:
     """What a delivery process holds in memory, and its journal on disk."""
 
-    untried: list[Claimed] = field(default_factory=list)
+    untried: list[Claim] = field(default_factory=list)
     made: list[Attempt] = field(default_factory=list)
-    journal: list[Entry] = field(default_factory=list)
     lease_ends_at: datetime = START
 
 
-def is_verified(claimed: Claimed, rotation: int, now: datetime) -> bool:
+def is_verified(claim: Claim, rotation: int, now: datetime) -> bool:
     """Whether the receiver accepts the signature, with the key that it holds at this step."""
     live, held = ROTATION[rotation]
     headers = request_headers(
-        webhook_id=claimed.webhook_id, body=claimed.body, keys=live, clock=lambda: now
+        webhook_id=claim.webhook_id, body=claim.body, keys=live, clock=lambda: now
     )
     unix = int(now.replace(tzinfo=UTC).timestamp())
-    return isinstance(verify(headers, claimed.body, keys=[held], now=unix), Verified)
+    return isinstance(verify(headers, claim.body, keys=[held], now=unix), Verified)
 
 
-def attempt_of(claimed: Claimed, verdict: str, *, started_at: datetime, now: datetime) -> Attempt:
+def attempt_of(
+    claim: Claim, verdict: str, *, run_id: str, started_at: datetime, now: datetime
+) -> Attempt:
     """What the sender makes of a status, or of silence; "lost" was accepted all the same."""
     result: Response | Failure
     match verdict:
@@ -52,16 +51,4 @@ def attempt_of(claimed: Claimed, verdict: str, *, started_at: datetime, now: dat
             result = NETWORK_DOWN
         case status:
             result = Response(int(status), None, "")
-    return Attempt(
-        claimed=claimed,
-        result=result,
-        decision=decide(
-            result,
-            webhook_id=claimed.webhook_id,
-            attempt_number=claimed.attempt_count + 1,
-            now=now,
-            policy=RetryPolicy(),
-        ),
-        started_at=started_at,
-        signing_key_ids="",
-    )
+    return made(claim, result, run_id=run_id, started_at=started_at, ended_at=now)

@@ -6,15 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sync.delivery import pipeline
-from sync.delivery.dispatch import dispatch
-from sync.delivery.sender import DispatchReport
+from sync.delivery import scheduler
+from sync.delivery.send import SendReport, send_due
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.http.resolver import SystemResolver
 from sync.http.transport import Transport
@@ -66,7 +65,7 @@ def one_dead_host() -> Iterator[list[str]]:
 
 def send(
     warehouse: Warehouse, journals: Path, hosts: list[str], *, canary: str | None
-) -> DispatchReport:
+) -> SendReport:
     """One run with one webhook for each host."""
     seed(warehouse, [f"http://{one}/{n}" for n, one in enumerate(hosts)], timeout_seconds=1)
     complete(warehouse, range(len(hosts)), endpoints=len(hosts))
@@ -74,8 +73,8 @@ def send(
     run.detect_and_freeze(warehouse)
     resolver = SystemResolver(canary=canary)
     with Transport(policy=run.policy, resolver=resolver) as transport:
-        sender = replace(run.sender(warehouse, transport), canary=resolver.reaches_canary)
-        return dispatch(warehouse, sender)
+        sender = run.sender(warehouse, transport, canary=resolver.reaches_canary)
+        return send_due(warehouse, sender)
 
 
 def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
@@ -116,7 +115,7 @@ def test_what_was_answered_in_an_earlier_batch_makes_the_silence_meanwhile_their
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence ends last, by its deadline, when the proof has long been recorded."""
-    monkeypatch.setattr(pipeline, "RECORD_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(scheduler, "SETTLE_AFTER", timedelta(seconds=0.1))
     site = Site(warehouse, tmp_path, counts=[4, 1, 1, 1])
     is_recorded = threading.Event()
 
@@ -129,11 +128,11 @@ def test_what_was_answered_in_an_earlier_batch_makes_the_silence_meanwhile_their
         return Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, "silent", hosts=hosts)
 
     def hook(step: Step) -> None:
-        if step is Step.FINALIZED and len(delivered(warehouse)) == 4:
+        if step is Step.SETTLED and len(delivered(warehouse)) == 4:
             is_recorded.set()
 
-    sender = site.run.sender(warehouse, Poster(answer), hook=hook)
-    report = dispatch(warehouse, replace(sender, canary=lambda: False))
+    sender = site.run.sender(warehouse, Poster(answer), hook=hook, canary=lambda: False)
+    report = send_due(warehouse, sender)
     assert not report.is_own_network_down
     assert sorted(charged(warehouse)) == [(1, "theirs")] * 3
 

@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync.delivery.pipeline import unwritten
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.ledger.steps import Step
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import open_warehouse
@@ -24,13 +23,13 @@ from tests.support.receiver_process import ReceiverProcess, receiver_process
 from tests.support.scenarios import Scenarios
 
 THREADS = 4
-UNKNOWN = THREADS + unwritten(THREADS)
+UNKNOWN = THREADS + Limits(threads=THREADS).unwritten
 """As many answers a crash can lose: of requests that run, and on their way to the disk."""
 BATCH = 5
-LIMITS = DispatchLimits(batch_size=BATCH, threads=THREADS, per_endpoint=2)
+LIMITS = Limits(batch_size=BATCH, threads=THREADS, per_endpoint=2)
 EACH = 12
 KILLS = 12
-LATER_BATCHES = (Step.CLAIMED, Step.JOURNALED, Step.FINALIZED)
+LATER_BATCHES = (Step.CLAIMED, Step.JOURNALED, Step.SETTLED)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def site(
 
 @pytest.mark.parametrize(
     ("step", "occurrence"),
-    [(step, 1) for step in Step if step is not Step.REPLAYED]
+    [(step, 1) for step in Step if step is not Step.RECOVERED]
     + [(step, 2) for step in LATER_BATCHES],
 )
 def test_a_kill_after_a_step_loses_nothing_and_repeats_only_what_was_in_flight(
@@ -76,10 +75,10 @@ def test_a_kill_after_a_step_loses_nothing_and_repeats_only_what_was_in_flight(
 
 
 def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
-    for step in (Step.ATTEMPTS_LOGGED, Step.REPLAYED):
+    for step in (Step.ATTEMPTS_LOGGED, Step.RECOVERED):
         before = site.repeated()
         site.complete(EACH)
-        assert site.crash(Death(Step.FINALIZED))
+        assert site.crash(Death(Step.SETTLED))
         assert journaled(site.run.journals, state="delivered"), "there is something to recover"
         assert site.crash(Death(step))
         site.recover()

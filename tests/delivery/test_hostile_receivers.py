@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sync.delivery.admission import REST_AFTER
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
+from sync.domain.circuit_breaker import TRIP_IN_A_ROW
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 from tests.support.hostile import Endpoint, Script, answering, response
@@ -117,9 +117,7 @@ def test_while_one_endpoint_in_ten_hangs_the_others_get_everything_in_the_same_r
             host_ports=f"{healthy.host_port},127.0.0.1:{bad.port}",
             journals=tmp_path,
             endpoints=ENDPOINTS,
-            limits=DispatchLimits(
-                threads=8, per_endpoint=PER_ENDPOINT, lease=timedelta(seconds=33)
-            ),
+            limits=Limits(threads=8, per_endpoint=PER_ENDPOINT, lease=timedelta(seconds=33)),
         )
         run.detect_and_freeze(warehouse)
         run.send(warehouse)
@@ -135,7 +133,7 @@ def test_while_one_endpoint_in_ten_hangs_the_others_get_everything_in_the_same_r
         assert {row["state"] for row in bad_rows} == {"pending"}
         assert max(row["attempt_count"] for row in bad_rows) <= 1
         charged = sum(row["attempt_count"] for row in bad_rows)
-        assert 1 <= charged <= HANGING * (REST_AFTER + PER_ENDPOINT - 1)
+        assert 1 <= charged <= HANGING * (TRIP_IN_A_ROW + PER_ENDPOINT - 1)
         assert len(healthy.received) == (ENDPOINTS - HANGING) * EACH
         assert audit(warehouse, is_at_rest=True) == []
 
@@ -161,7 +159,7 @@ def test_more_failing_endpoints_than_threads_keep_nobody_else_waiting(
             host_ports=f"{healthy.host_port},127.0.0.1:{bad.port}",
             journals=tmp_path,
             endpoints=endpoints,
-            limits=DispatchLimits(threads=threads, per_endpoint=PER_ENDPOINT),
+            limits=Limits(threads=threads, per_endpoint=PER_ENDPOINT),
         )
         run.detect_and_freeze(warehouse)
         run.send(warehouse)

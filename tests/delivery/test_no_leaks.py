@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.dispatch import dispatch
+from sync.delivery.send import send_due
 from sync.errors import SyncError
 from sync.http.transport import Transport
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
@@ -111,6 +111,6 @@ def test_an_error_of_the_ledger_names_no_learner(warehouse: Warehouse, run: Run)
     run.detect_and_freeze(warehouse)
     warehouse.execute("drop table analytics.sync.webhook_attempts")
     with pytest.raises(SyncError) as caught, Transport(policy=run.policy) as transport:
-        dispatch(warehouse, run.sender(warehouse, transport))
+        send_due(warehouse, run.sender(warehouse, transport))
     assert leaks("".join(traceback.format_exception(caught.value))) == []
     assert leaks(repr(run.sender(warehouse, Transport(policy=run.policy)))) == []

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from sync.delivery.build import freeze
-from sync.delivery.endpoints import load_endpoints, seen_by_endpoint, unusable_endpoints
+from sync.delivery.endpoints import load_endpoints, unusable_endpoints
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import enqueue
-from sync.domain.circuit_breaker import after_batch
-from sync.ledger.attempts import finalize, ledger_entry, settle_logged
+from sync.domain.circuit_breaker import after_batch, seen_by_endpoint
+from sync.domain.work import Attempt
+from sync.ledger.attempts import settle, settle_logged
 from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.journal import Entry
 from sync.ledger.outbox import Outbox
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
@@ -59,7 +59,7 @@ class OutboxModel(RuleBasedStateMachine):
         self.outbox = Outbox(warehouse, lambda: self.now, "model")
         self.states = EndpointStates(warehouse)
         self.workers = {"A": Worker(), "B": Worker()}
-        self.abandoned: list[Entry] = []
+        self.abandoned: list[Attempt] = []
         self.users = 0
         self.ids: set[str] = set()
         self.detected: set[str] = set()
@@ -102,7 +102,7 @@ class OutboxModel(RuleBasedStateMachine):
         usable = {key: configured[key] for key in in_use if key not in unusable}
         self.outbox.hold_and_release(unusable, usable)
         claims = Claims(self.warehouse, lambda: self.now, name, usable.values(), nothing)
-        worker.untried = list(claims.next_batch(limit=limit, lease=LEASE).rows)
+        worker.untried = list(claims.next_batch(limit=limit, lease=LEASE).claims)
         worker.lease_ends_at = self.now + LEASE
 
     @rule(
@@ -115,21 +115,20 @@ class OutboxModel(RuleBasedStateMachine):
         worker = self.workers[name]
         if not worker.untried or self.now >= worker.lease_ends_at:
             return
-        claimed = worker.untried.pop(0)
-        assert self.bodies.setdefault(claimed.webhook_id, claimed.body.decode()) == (
-            claimed.body.decode()
+        claim = worker.untried.pop(0)
+        assert self.bodies.setdefault(claim.webhook_id, claim.body.decode()) == (
+            claim.body.decode()
         ), "the same bytes each time"
-        assert is_verified(claimed, self.rotation, self.now)
+        assert is_verified(claim, self.rotation, self.now)
         started_at = self.now
-        self.accepted[claimed.webhook_id] += verdict in ("200", "lost")
-        self.excuses[claimed.webhook_id] += verdict == "lost"
+        self.accepted[claim.webhook_id] += verdict in ("200", "lost")
+        self.excuses[claim.webhook_id] += verdict == "lost"
         self.jump(pause)
-        attempt = attempt_of(claimed, verdict, started_at=started_at, now=self.now)
+        attempt = attempt_of(claim, verdict, run_id=name, started_at=started_at, now=self.now)
         if self.now >= worker.lease_ends_at:
             # Whoever claims it next does not know of this answer.
-            self.excuses[claimed.webhook_id] += 1
+            self.excuses[claim.webhook_id] += 1
         worker.made.append(attempt)
-        worker.journal.append(ledger_entry(attempt, run_id=name))
 
     @rule()
     def keys_are_rotated(self) -> None:
@@ -152,9 +151,9 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule(name=WORKERS)
     def finish(self, name: str) -> None:
-        """The end of a batch: finalize, forget, note the endpoints' health, release."""
+        """The end of a batch: settle, forget, note the endpoints' health, release."""
         worker = self.workers[name]
-        finalize(self.warehouse, worker.journal, clock=lambda: self.now, hook=nothing)
+        settle(self.warehouse, worker.made, clock=lambda: self.now)
         seen = seen_by_endpoint(worker.made)
         self.states.change(
             seen, lambda state: after_batch(state, seen[state.endpoint_id], self.now)
@@ -165,24 +164,24 @@ class OutboxModel(RuleBasedStateMachine):
     @rule(name=WORKERS)
     def finish_twice(self, name: str) -> None:
         """Its outcome was unknown, so it is repeated."""
-        entries = list(self.workers[name].journal)
+        attempts = list(self.workers[name].made)
         self.finish(name)
-        finalize(self.warehouse, entries, clock=lambda: self.now, hook=nothing)
+        settle(self.warehouse, attempts, clock=lambda: self.now)
 
     @rule(name=WORKERS, is_disk_kept=st.booleans())
     def crash(self, name: str, is_disk_kept: bool) -> None:
         """Memory is gone; the journal only if the disk is."""
         worker = self.workers[name]
         if is_disk_kept:
-            self.abandoned += worker.journal
+            self.abandoned += worker.made
         else:
-            self.excuses.update(entry.key[0] for entry in worker.journal)
+            self.excuses.update(one.claim.webhook_id for one in worker.made)
         self.workers[name] = Worker()
 
     @rule()
     def recover(self) -> None:
         """What a new run does first."""
-        finalize(self.warehouse, self.abandoned, clock=lambda: self.now, hook=nothing)
+        settle(self.warehouse, self.abandoned, clock=lambda: self.now)
         self.abandoned.clear()
         settle_logged(self.warehouse, clock=lambda: self.now)
 
@@ -260,7 +259,7 @@ class OutboxModel(RuleBasedStateMachine):
         before, self.now = self.now, self.now + span
         for worker in self.workers.values():
             if before < worker.lease_ends_at <= self.now:
-                self.excuses.update(entry.key[0] for entry in worker.journal)
+                self.excuses.update(one.claim.webhook_id for one in worker.made)
 
 
 @pytest.fixture(scope="module")

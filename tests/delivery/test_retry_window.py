@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from sync.delivery.dispatch import dispatch
-from sync.delivery.sender import DispatchLimits, DispatchReport
-from sync.domain.circuit_breaker import DISABLE_AFTER, FIRST_REST, LONGEST_REST, TRIP_IN_A_ROW
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import SendReport, send_due
+from sync.domain.circuit_breaker import DISABLE_AFTER, FIRST_OPEN, LONGEST_OPEN, TRIP_IN_A_ROW
 from sync.domain.responses import (
     Attribution,
     ErrorKind,
@@ -23,7 +23,7 @@ from sync.domain.responses import (
     Response,
     ResponseWithBody,
 )
-from sync.domain.retry import JITTER, STANDARD_STEPS
+from sync.domain.retry import JITTER, STEPS
 from sync.operations.endpoint_switch import enable
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
@@ -73,10 +73,10 @@ class Simulation:
     ) -> ResponseWithBody | Failure:
         raise AssertionError("no endpoint here wants a token")
 
-    def tick(self) -> DispatchReport:
+    def tick(self) -> SendReport:
         """One run now."""
-        sender = self.run.sender(self.warehouse, self)
-        return dispatch(self.warehouse, replace(sender, clock=lambda: self.now, canary=self.canary))
+        sender = self.run.sender(self.warehouse, self, canary=self.canary)
+        return send_due(self.warehouse, replace(sender, clock=lambda: self.now))
 
     def complete(self, user_id: int) -> None:
         """One more completion, frozen and due now."""
@@ -103,7 +103,7 @@ class Simulation:
 
 
 def limited(run: Run, **limits: int) -> Run:
-    return replace(run, limits=DispatchLimits(**limits))  # pyright: ignore[reportArgumentType]
+    return replace(run, limits=Limits(**limits))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture
@@ -131,15 +131,15 @@ def test_eight_attempts_each_in_its_time_and_dead_only_after_the_last(
     simulation.until(START + timedelta(hours=40))
     (row,) = simulation.rows()
     times = simulation.times_of(row["webhook_id"])
-    assert len(times) == len(STANDARD_STEPS) == 8
-    for before, after, step in zip(times, times[1:], STANDARD_STEPS[1:], strict=False):
+    assert len(times) == len(STEPS) == 8
+    for before, after, step in zip(times, times[1:], STEPS[1:], strict=False):
         # The breaker's rest and the tick of the schedule may only add.
-        late = LONGEST_REST + TICK
+        late = LONGEST_OPEN + TICK
         assert step * (1 - JITTER) <= after - before <= step * (1 + JITTER) + late
     window = times[-1] - times[0]
-    nominal = sum(STANDARD_STEPS, timedelta(0))
+    nominal = sum(STEPS, timedelta(0))
     assert nominal == timedelta(hours=27, minutes=35, seconds=5)
-    assert nominal * (1 - JITTER) <= window <= nominal * (1 + JITTER) + 8 * (LONGEST_REST + TICK)
+    assert nominal * (1 - JITTER) <= window <= nominal * (1 + JITTER) + 8 * (LONGEST_OPEN + TICK)
     assert (row["state"], row["state_reason"]) == ("dead", "attempts_exhausted")
     assert audit(simulation.warehouse, is_at_rest=True) == []
 
@@ -187,9 +187,9 @@ def test_an_endpoint_that_is_down_for_a_while_loses_nothing_and_is_hardly_knocke
     )
     simulation.until(START + timedelta(hours=30))
     during = [moment for _, _, moment in simulation.calls if moment < mended_at]
-    assert TRIP_IN_A_ROW <= len(during) <= TRIP_IN_A_ROW + 4 + outage / (2 * FIRST_REST)
+    assert TRIP_IN_A_ROW <= len(during) <= TRIP_IN_A_ROW + 4 + outage / (2 * FIRST_OPEN)
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
-    assert max(row["attempt_count"] for row in simulation.rows()) < len(STANDARD_STEPS)
+    assert max(row["attempt_count"] for row in simulation.rows()) < len(STEPS)
 
 
 def test_gone_kills_the_webhook_disables_the_endpoint_and_holds_the_rest(
@@ -235,7 +235,7 @@ def test_an_outage_of_ours_charges_nobody_however_long_it_lasts(
     )
     simulation.canary = lambda: simulation.now >= back_at
     simulation.until(back_at)
-    assert len(simulation.calls) > 3 * len(STANDARD_STEPS), "many tries"
+    assert len(simulation.calls) > 3 * len(STEPS), "many tries"
     assert [row["attempt_count"] for row in simulation.rows()] == [0, 0, 0], "none charged"
     simulation.until(back_at + timedelta(minutes=5))
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
@@ -265,8 +265,8 @@ def test_three_hosts_that_never_answer_back_off_rest_and_end_as_dead_letters(
     simulation.until(START + timedelta(hours=40))
     states = {(row["state"], row["state_reason"]) for row in simulation.rows()}
     assert states == {("dead", "attempts_exhausted")}
-    assert len(simulation.calls) == 3 * len(STANDARD_STEPS)
+    assert len(simulation.calls) == 3 * len(STEPS)
     breakers = simulation.warehouse.rows(
         "select breaker_state, consecutive_failures from analytics.sync.endpoint_state"
     )
-    assert {tuple(one.values()) for one in breakers} == {("open", len(STANDARD_STEPS))}
+    assert {tuple(one.values()) for one in breakers} == {("open", len(STEPS))}

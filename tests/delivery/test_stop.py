@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sync.delivery import stop as stop_module
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.delivery.stop import stop_on_signals
 from sync.domain.responses import Response
 from sync.ledger.steps import Step
@@ -56,9 +56,9 @@ def test_a_process_that_is_asked_to_stop_leaves_no_row_leased_and_no_answer_unre
             host_ports=target.host_port,
             journals=tmp_path,
             endpoints=1,
-            limits=DispatchLimits(threads=2, per_endpoint=1),
+            limits=Limits(threads=2, per_endpoint=1),
         )
-        stopped = start(warehouse_settings, run, Death(Step.ANSWERED, 5, by=number))
+        stopped = start(warehouse_settings, run, Death(Step.RESPONDED, 5, by=number))
         assert finish(stopped) == code
         assert audit(warehouse, is_at_rest=True) == []
         assert 5 <= len(delivered(warehouse)) < WEBHOOKS

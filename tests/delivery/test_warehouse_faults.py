@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.errors import SyncError
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
@@ -73,7 +73,7 @@ def running_plant(
 ) -> Iterator[Plant]:
     with faulty_proxy(settings.port) as proxy, receiver() as target:
         seed(warehouse, [f"{target.url}/hooks/{n}" for n in range(ENDPOINTS)])
-        limits = DispatchLimits(threads=4, batch_size=100)
+        limits = Limits(threads=4, batch_size=100)
         run = Run(
             host_ports=target.host_port, journals=journals, endpoints=ENDPOINTS, limits=limits
         )

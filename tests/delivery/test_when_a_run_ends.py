@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.admission import REST_AFTER
-from sync.delivery.dispatch import dispatch
-from sync.delivery.sender import DispatchReport
+from sync.delivery.send import SendReport, send_due
 from sync.delivery.stop import Stop
-from sync.domain.circuit_breaker import Breaker
+from sync.domain.circuit_breaker import TRIP_IN_A_ROW, Breaker
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.steps import Step
@@ -53,7 +51,7 @@ class Watched:
         before = site.warehouse.statements
         # One that does not end by itself would still make many statements within this time.
         limits = {"time_budget": timedelta(seconds=20), "linger": LINGER, "batch_size": 100}
-        self.report: DispatchReport = site.send(poster, **(limits | options))  # pyright: ignore[reportArgumentType]
+        self.report: SendReport = site.send(poster, **(limits | options))  # pyright: ignore[reportArgumentType]
         self.statements = site.warehouse.statements - before
 
 
@@ -83,8 +81,8 @@ def given(warehouse: Warehouse, **changes: object) -> None:
             {("dead", "endpoint_gone"): 1, ("held", "endpoint_disabled"): DUE - 1},
             id="410",
         ),
-        pytest.param(BROKEN, REST_AFTER, {("pending", None): DUE}, id="failures in a row"),
-        pytest.param(NO_ROUTE, REST_AFTER, {("pending", None): DUE}, id="errors on our side"),
+        pytest.param(BROKEN, TRIP_IN_A_ROW, {("pending", None): DUE}, id="failures in a row"),
+        pytest.param(NO_ROUTE, TRIP_IN_A_ROW, {("pending", None): DUE}, id="errors on our side"),
         pytest.param(REFUSED, 1, {("held", "invalid_target"): DUE}, id="refused by the guard"),
     ],
 )
@@ -194,7 +192,7 @@ def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were under a lease when those of the endpoint were held, and so they were missed."""
-    monkeypatch.setattr("sync.delivery.pipeline.RECORD_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr("sync.delivery.scheduler.SETTLE_AFTER", timedelta(seconds=0.1))
     site, poster = Site(warehouse, tmp_path, counts=[DUE], max_requests_per_minute=6), Poster()
     claims = itertools.count()
 
@@ -291,11 +289,11 @@ def test_what_was_judged_to_be_our_fault_is_journaled_so(
             hosts=frozenset({url}),
         )
     )
-    sender = replace(site.run.sender(warehouse, silent), canary=lambda: False)
+    sender = site.run.sender(warehouse, silent, canary=lambda: False)
     with monkeypatch.context() as dies:
-        stopped(dies, "sync.delivery.delivery_run.finalize")
+        stopped(dies, "sync.delivery.send.settle")
         with pytest.raises(Exception, match="reached"):
-            dispatch(warehouse, sender)
+            send_due(warehouse, sender)
     assert silent.sent.total() == 3
     assert Watched(site, Poster()).report.recovered == 3
     rows = warehouse.rows("select attempt_number, attribution from analytics.sync.webhook_attempts")

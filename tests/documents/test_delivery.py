@@ -7,11 +7,10 @@ import re
 import pytest
 
 from sync import cli
-from sync.delivery.pipeline import unwritten
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.domain.circuit_breaker import (
-    FIRST_REST,
-    LONGEST_REST,
+    FIRST_OPEN,
+    LONGEST_OPEN,
     SLOWEST,
     TRIP_ATTEMPTS,
     TRIP_IN_A_ROW,
@@ -59,20 +58,20 @@ def test_the_schedule_is_the_one_that_is_kept() -> None:
 
 
 def test_the_numbers_are_those_of_the_code() -> None:
-    limits = DispatchLimits()
+    limits = Limits()
     assert TRIP_IN_A_ROW == 5
     assert "Five failures in a row" in TEXT
     assert f"at least {TRIP_ATTEMPTS} attempts" in TEXT
-    assert f"rests {FIRST_REST.seconds} seconds" in TEXT
-    assert f"up to {LONGEST_REST.seconds // 60} minutes" in TEXT
+    assert f"stays open for {FIRST_OPEN.seconds} seconds" in " ".join(TEXT.split())
+    assert f"up to {LONGEST_OPEN.seconds // 60} minutes" in TEXT
     assert round(1 / SLOWEST) == 16
     assert LOW_LANE_TURN + 1 == 5
     assert "one place in five" in TEXT
     assert f"(default {limits.per_endpoint})" in TEXT
     assert f"(default {limits.threads})" in TEXT
     assert f"after {limits.lease.seconds // 60} minutes" in TEXT
-    assert [unwritten(threads) for threads in (1, 8, 32)] == [2, 4, 16]
-    assert "one answer for every two threads (2 at least)" in " ".join(TEXT.split())
+    assert [Limits(threads=threads).unwritten for threads in (1, 8, 32)] == [2, 4, 16]
+    assert "one attempt for every two threads (2 at least)" in " ".join(TEXT.split())
     assert f"than {ASK_ABOVE} webhooks" in " ".join(TEXT.split())
     assert f"(default {DEFAULT_DAYS})" in TEXT
     assert f"A token has {TOKEN_SECONDS:.0f} seconds of its own" in TEXT

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from standardwebhooks import Webhook
 
-from sync.delivery.admission import REST_AFTER
 from sync.delivery.record import Enqueued
+from sync.domain.circuit_breaker import TRIP_IN_A_ROW
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
     create_endpoints,
@@ -113,7 +113,7 @@ def test_a_failing_endpoint_rests_and_another_is_not_delayed(
     pipeline.freeze()
     report = pipeline.send(per_endpoint=2)
     tried = [one for one in target.received if one.path == "/hooks/broken"]
-    assert REST_AFTER <= len(tried) < REST_AFTER + 2
+    assert TRIP_IN_A_ROW <= len(tried) < TRIP_IN_A_ROW + 2
     assert report.released == 22 - len(tried)
     assert pipeline.rows("state")[-1] == {"state": "delivered"}
     untried = [row for row in pipeline.rows("attempt_count, state") if row["attempt_count"] == 0]

@@ -13,7 +13,7 @@ import pytest
 from sync.delivery.endpoints import load_endpoints
 from sync.delivery.record import enqueue
 from sync.errors import ConfigurationError
-from sync.ledger.attempts import finalize, ledger_entry
+from sync.ledger.attempts import settle
 from sync.ledger.claims import Claims
 from sync.ledger.erasures import person_key
 from sync.ledger.identity import ledger_identity
@@ -177,13 +177,13 @@ def test_what_a_run_holds_is_said_and_its_late_answer_brings_nothing_back(
     world.run.detect_and_freeze(world.warehouse)
     endpoints = load_endpoints(world.warehouse).by_id.values()
     claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
-    (claimed,) = claims.next_batch(limit=9, lease=world.run.limits.lease).rows
+    (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
     made = carry_out(world)
     assert made.may_still_arrive == 1
     assert made.may_still_arrive_until is not None
     now = world.clock()
-    late = ledger_entry(attempt_of(claimed, verdict, started_at=now, now=now), run_id="run-1")
-    finalize(world.warehouse, [late], clock=world.clock, hook=nothing)
+    late = attempt_of(claim, verdict, run_id="run-1", started_at=now, now=now)
+    settle(world.warehouse, [late], clock=world.clock)
     (row,) = world.rows()
     expected = ("delivered", None) if verdict == "200" else ("suppressed", "erased")
     assert (row["state"], row["state_reason"]) == expected
@@ -196,11 +196,11 @@ def test_responses_in_the_journal_of_a_dead_run_go_to_the_ledger_first(world: Wo
     world.run.detect_and_freeze(world.warehouse)
     endpoints = load_endpoints(world.warehouse).by_id.values()
     claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
-    (claimed,) = claims.next_batch(limit=9, lease=world.run.limits.lease).rows
+    (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
     now = world.clock()
-    entry = ledger_entry(attempt_of(claimed, "200", started_at=now, now=now), run_id="run-1")
+    attempt = attempt_of(claim, "200", run_id="run-1", started_at=now, now=now)
     with open_journal(world.run.journals, ledger_identity(world.warehouse)) as journal:
-        journal.record([entry])
+        journal.record([attempt])
     carry_out(world)
     assert world.rows("state") == [{"state": "delivered"}], "the customer has it"
     assert [file for file in world.run.journals.rglob("*.journal*") if file.is_file()] == []

@@ -10,41 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from sync.domain.responses import Response
 from sync.ledger.identity import LedgerIdentity, ledger_identity
-from sync.ledger.journal import Entry, open_journal
+from sync.ledger.journal import open_journal
 from sync.ledger.tables import ensure_ledger
 from sync.operations.status import read_status
 from sync.warehouse import Warehouse, open_warehouse
+from tests.support.attempts import attempt_of
 from tests.support.pipeline import Pipeline
 
 
 def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence: int) -> Path:
     """Answers to both webhooks by a run that was killed before the ledger heard of them."""
-    entries = [
-        Entry(
-            {
-                "webhook_id": row["webhook_id"],
-                "endpoint_id": 1,
-                "fence": fence,
-                "attempt_number": 1,
-                "run_id": run_id,
-                "started_at": "2026-03-10T18:00:00",
-                "duration_ms": 5,
-                "status_code": 200,
-                "outcome": "delivered",
-            },
-            {
-                "webhook_id": row["webhook_id"],
-                "fence": fence,
-                "state": "delivered",
-                "attempt_count": 1,
-                "delivered_at": "2026-03-10T18:00:01",
-            },
-        )
+    attempts = [
+        attempt_of(Response(200, None, "", 5), str(row["webhook_id"]), fence=fence, run_id=run_id)
         for row in pipeline.rows("webhook_id")
     ]
     with open_journal(pipeline.journals, ledger) as journal:
-        journal.record(entries)
+        journal.record(attempts)
     return journal.path
 
 

@@ -19,13 +19,14 @@ from sync.delivery.record import Enqueued, _record, enqueue
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.domain.pacing import Grant
+from sync.domain.responses import Response
 from sync.domain.states import Reason, State
+from sync.domain.work import Attempt, Claim
 from sync.ledger.activation import activate
-from sync.ledger.attempts import finalize, settle_logged
-from sync.ledger.claims import Claimed, Claims
+from sync.ledger.attempts import settle, settle_logged
+from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
-from sync.ledger.journal import Entry
 from sync.ledger.outbox import Decision, Outbox
 from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
@@ -39,6 +40,7 @@ from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
+from tests.support.attempts import made
 from tests.support.clean import drop_all_schemas
 from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
@@ -110,15 +112,8 @@ def outbox(warehouse: Warehouse) -> Outbox:
     return Outbox(warehouse, lambda: NOW, "run-1")
 
 
-def claimed(row: dict[str, object], fence: int) -> Claimed:
-    return Claimed(
-        webhook_id=str(row["webhook_id"]),
-        event_type="course_completion",
-        endpoint_id=1,
-        body=b"{}",
-        attempt_count=0,
-        fence=fence,
-    )
+def claim_of(row: dict[str, object], fence: int) -> Claim:
+    return Claim(str(row["webhook_id"]), 1, b"{}", attempt_count=0, fence=fence)
 
 
 LEASED = {"lease_owner": "run-1:a", "lease_expires_at": AHEAD}
@@ -127,7 +122,7 @@ LEASED = {"lease_owner": "run-1:a", "lease_expires_at": AHEAD}
 def test_a_release_frees_only_what_is_still_under_the_claim(ledger: Warehouse) -> None:
     rows = [pending(n, fence=3, **LEASED) for n in (1, 2, 3)]
     write_ledger(ledger, webhooks=rows)
-    outbox(ledger).release([claimed(rows[0], 3), claimed(rows[1], 2)])
+    outbox(ledger).release([claim_of(rows[0], 3), claim_of(rows[1], 2)])
     assert set(changed(ledger)) == {1}, "not one claimed anew since, nor one that was not named"
 
 
@@ -141,27 +136,15 @@ def test_a_run_that_is_stopped_gives_back_what_it_holds_and_nothing_else(
     assert set(changed(ledger)) == {1, 2}
 
 
-def result(row: dict[str, object], state: str, *, fence: int) -> Entry:
-    return Entry(
-        {
-            "webhook_id": row["webhook_id"],
-            "endpoint_id": 1,
-            "fence": fence,
-            "attempt_number": 1,
-            "run_id": "run-1",
-            "started_at": PAST,
-            "duration_ms": 5,
-            "outcome": "retry" if state == "pending" else state,
-        },
-        {
-            "webhook_id": row["webhook_id"],
-            "fence": fence,
-            "state": state,
-            "attempt_count": 1,
-            "next_attempt_at": AHEAD if state == "pending" else None,
-            "delivered_at": PAST if state == "delivered" else None,
-        },
-    )
+RESULTS = {
+    "pending": Response(500, None, "", 5),
+    "dead": Response(410, None, "", 5),
+    "delivered": Response(200, None, "", 5),
+}
+
+
+def result(row: dict[str, object], state: str, *, fence: int) -> Attempt:
+    return made(claim_of(row, fence), RESULTS[state], started_at=NOW - timedelta(hours=1))
 
 
 def test_a_result_moves_a_row_only_under_its_own_claim_unless_it_is_a_success(
@@ -180,7 +163,7 @@ def test_a_result_moves_a_row_only_under_its_own_claim_unless_it_is_a_success(
         9: pending(9, fence=3),
     }
     write_ledger(ledger, webhooks=rows.values())
-    finalize(
+    settle(
         ledger,
         [
             result(rows[1], "pending", fence=3),
@@ -193,7 +176,6 @@ def test_a_result_moves_a_row_only_under_its_own_claim_unless_it_is_a_success(
             result(rows[8], "delivered", fence=2),
         ],
         clock=lambda: NOW,
-        hook=nothing,
     )
     found = changed(ledger)
     assert {user: (row["state"], row["replay_id"]) for user, row in found.items()} == {
@@ -206,9 +188,9 @@ def test_a_result_moves_a_row_only_under_its_own_claim_unless_it_is_a_success(
 def test_an_attempt_is_logged_once_for_each_claim(ledger: Warehouse) -> None:
     rows = [pending(n, fence=3) for n in (1, 2)]
     write_ledger(ledger, webhooks=rows, attempts=[attempt(rows[0], fence=1)])
-    entries = [result(rows[0], "pending", fence=2), result(rows[1], "pending", fence=1)]
+    attempts = [result(rows[0], "pending", fence=2), result(rows[1], "pending", fence=1)]
     for _ in range(2):
-        finalize(ledger, entries, clock=lambda: NOW, hook=nothing)
+        settle(ledger, attempts, clock=lambda: NOW)
     logged = ledger.rows("select webhook_id, fence from analytics.sync.webhook_attempts")
     assert sorted((row["webhook_id"], int(row["fence"])) for row in logged) == sorted(
         [(rows[0]["webhook_id"], 1), (rows[0]["webhook_id"], 2), (rows[1]["webhook_id"], 1)]

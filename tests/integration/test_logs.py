@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sync import logs
-from sync.delivery.dispatch import dispatch
+from sync.delivery.send import send_due
 from sync.errors import ConfigurationError
 from sync.http.transport import Transport
 from sync.operations.watching import MOST_LINES, Watch
@@ -108,7 +108,7 @@ def test_a_hundred_thousand_failures_do_not_flood_the_log(
     logs.configure({"LTW_LOG_FORMAT": "json"})
     watch = Watch("run-1", lines=MOST_LINES - 1)
     with Transport(policy=run.policy) as transport:
-        report = dispatch(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
+        report = send_due(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
     watch.delivered(warehouse, report)
     found = lines(capsys.readouterr().out)
     assert len([one for one in found if one["event"] == "attempt"]) == 1

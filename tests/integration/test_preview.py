@@ -11,10 +11,10 @@ import pytest
 
 from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.current_facts import MartUnreadable
-from sync.delivery.readiness import readiness
 from sync.delivery.record import enqueue
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.http.addresses import AddressPolicy
+from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
 from sync.operations.preview import preview
 from sync.operations.preview_report import Preview
@@ -30,6 +30,7 @@ from tests.support.marts import (
 )
 from tests.support.operator import OUTBOX, World, open_world
 from tests.support.replays import DELIVERED, ask
+from tests.support.site import Poster
 
 OFF = EnrichmentPolicy(enabled=False)
 ON = EnrichmentPolicy(enabled=True, max_wait=timedelta(hours=1))
@@ -55,7 +56,7 @@ def look(
         world.warehouse,
         policy=policy,
         clock=world.clock,
-        readiness_of=lambda one: readiness(one, policy=world.run.policy, secrets=known),
+        readiness_of=HttpDestination(world.run.policy, known, Poster()).readiness,
         sources=sources,
         activated_at=activated_at,
         mass_send_limit=mass_send_limit,
@@ -306,5 +307,5 @@ def test_without_a_ledger_it_says_what_creates_one(warehouse: Warehouse) -> None
             warehouse,
             policy=OFF,
             clock=lambda: datetime(2026, 3, 10),
-            readiness_of=lambda one: readiness(one, policy=AddressPolicy(), secrets=secrets([])),
+            readiness_of=HttpDestination(AddressPolicy(), secrets([]), Poster()).readiness,
         )

@@ -8,14 +8,12 @@ from datetime import timedelta
 import pytest
 
 from sync.delivery.current_facts import MartUnreadable
-from sync.delivery.sender import DispatchLimits
-from sync.domain.responses import Attribution, ErrorKind, Failure
-from sync.domain.retry import RetryPolicy, decide
-from sync.ledger.attempts import Attempt, finalize, ledger_entry
-from sync.ledger.claims import Claimed
-from sync.ledger.journal import Entry
-from sync.ledger.steps import nothing
+from sync.delivery.scheduler import Limits
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
+from sync.domain.work import Claim
+from sync.ledger.attempts import settle
 from sync.operations.replay import Refusal, Replay, ReplayState
+from tests.support.attempts import made
 from tests.support.operator import OUTBOX, World
 from tests.support.replays import DEAD, DELIVERED, ask, dead_letters, plan
 
@@ -98,8 +96,9 @@ def test_a_fault_of_ours_does_not_use_up_a_replay(world: World) -> None:
     world.deliver()
     world.take()
     ask(world, DELIVERED)
-    entry = _own_fault(world, delivered)
-    finalize(world.warehouse, [entry], clock=world.clock, hook=nothing)
+    failure = Failure(ErrorKind.INTERNAL, Attribution.SENDER, "no network")
+    claim = _claim(world, delivered, attempt_count=1)
+    settle(world.warehouse, [made(claim, failure, started_at=world.clock())], clock=world.clock)
     row = world.row(delivered)
     assert row["state"] == "delivered"
     assert row["replay_id"] is not None
@@ -108,42 +107,17 @@ def test_a_fault_of_ours_does_not_use_up_a_replay(world: World) -> None:
     assert len(world.take()) == 1
 
 
-def _own_fault(world: World, webhook_id: str) -> Entry:
+def _claim(world: World, webhook_id: str, *, attempt_count: int) -> Claim:
     row = world.row(webhook_id)
-    failure = Failure(ErrorKind.INTERNAL, Attribution.SENDER, "no network")
-    claimed = Claimed(
-        webhook_id, "course_completion", 1, b"{}", 1, int(row["fence"]), row["replay_id"]
-    )
-    now = world.clock()
-    decision = decide(
-        failure, webhook_id=webhook_id, attempt_number=2, now=now, policy=RetryPolicy()
-    )
-    attempt = Attempt(
-        claimed=claimed, result=failure, decision=decision, started_at=now, signing_key_ids=""
-    )
-    return ledger_entry(attempt, run_id="run-x")
+    return Claim(webhook_id, 1, b"{}", attempt_count, int(row["fence"]), row["replay_id"])
 
 
 def test_a_late_result_from_before_the_request_cannot_undo_it(world: World) -> None:
     (dead,) = dead_letters(world, 2)
-    fence = int(world.row(dead)["fence"])
+    stale = made(_claim(world, dead, attempt_count=7), Response(500, None, ""))
+    assert stale.follow_up.state == "dead"
     ask(world, DEAD)
-    stale = {
-        "webhook_id": dead,
-        "fence": fence,
-        "state": "dead",
-        "reason": "attempts_exhausted",
-        "attempt_count": 8,
-    }
-    attempt = {
-        "webhook_id": dead,
-        "endpoint_id": 1,
-        "fence": fence,
-        "attempt_number": 8,
-        "started_at": "2026-03-10T18:00:00",
-        "outcome": "dead",
-    }
-    finalize(world.warehouse, [Entry(attempt, stale)], clock=world.clock, hook=nothing)
+    settle(world.warehouse, [stale], clock=world.clock)
     row = world.row(dead)
     assert (row["state"], row["attempt_count"]) == ("pending", 0)
 
@@ -233,7 +207,7 @@ def test_fresh_webhooks_go_before_replays_that_were_due_earlier(world: World) ->
     world.take()
     ask(world, DEAD)
     (fresh,) = world.complete(100)
-    limits = DispatchLimits(per_endpoint=1, batch_size=5)
+    limits = Limits(per_endpoint=1, batch_size=5)
     world.run = replace(world.run, limits=limits)
     world.deliver()
     got = [one.webhook_id for one in world.take()]

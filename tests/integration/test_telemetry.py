@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sync import telemetry
-from sync.delivery.dispatch import dispatch
+from sync.delivery.send import send_due
 from sync.http.transport import Transport
 from sync.operations.watching import Watch
 from sync.telemetry import FLUSH_SECONDS
@@ -73,7 +73,7 @@ def test_nothing_is_asked_of_the_warehouse_when_nobody_listens(
     warehouse: Warehouse, run: Run
 ) -> None:
     with Transport(policy=run.policy) as transport:
-        report = dispatch(warehouse, run.sender(warehouse, transport))
+        report = send_due(warehouse, run.sender(warehouse, transport))
     before = warehouse.statements
     Watch("run-1").delivered(warehouse, report)
     assert warehouse.statements == before

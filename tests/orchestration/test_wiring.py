@@ -17,11 +17,12 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.delivery.build import EnrichmentPolicy, FreezeReport
-from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import SendReport
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.domain.rollout import Rollout
 from sync.domain.states import Reason
-from sync.ledger.attempts import Attempt
+from sync.domain.work import Attempt
 from sync.ledger.journal import ForeignJournal, needed_bytes
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
@@ -61,7 +62,7 @@ DELIVERY = {
     "requests_per_endpoint": 2,
     "linger_seconds": 1,
 }
-LIMITS = DispatchLimits(
+LIMITS = Limits(
     batch_size=7,
     threads=3,
     per_endpoint=2,
@@ -100,10 +101,10 @@ def test_each_asset_hands_on_each_of_its_settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    enqueue, freeze, dispatch = (
-        recorded(monkeypatch, f"{STEPS}.{name}") for name in ("enqueue", "freeze", "dispatch")
+    enqueue, freeze, send = (
+        recorded(monkeypatch, f"{STEPS}.{name}") for name in ("enqueue", "freeze", "send_due")
     )
-    journal = recorded(monkeypatch, "sync.delivery.dispatch.open_journal")
+    journal = recorded(monkeypatch, "sync.delivery.send.open_journal")
     result = run(
         webhooks_job, instance, detection=DETECTION, enrichment=ENRICHMENT, delivery=DELIVERY
     )
@@ -123,14 +124,14 @@ def test_each_asset_hands_on_each_of_its_settings(
     session, outbox, client = frozen.args
     assert frozen.kwargs == {"policy": POLICY, "clock": clock}
     assert (outbox._run_id, outbox._clock, outbox._warehouse) == (result.run_id, clock, session)
-    (sent,) = dispatch.call_args_list
+    (sent,) = send.call_args_list
     sender = sent.args[1]
     assert (sender.run_id, sender.clock, sender.limits) == (result.run_id, clock, LIMITS)
     assert sender.journal_directory == tmp_path / "journal"
-    assert sender.secrets.directory == tmp_path / "secrets"
-    assert sender.policy.ports == {8443}
-    assert sender.policy.development_targets, "those of this test's receiver"
-    assert sender.canary.__self__.canary == "canary.example.com:8443"
+    assert sender.destination.secrets.directory == tmp_path / "secrets"
+    assert sender.destination.policy.ports == {8443}
+    assert sender.destination.policy.development_targets, "those of this test's receiver"
+    assert sender.destination.resolver.canary == "canary.example.com:8443"
     for call in (*enqueue.call_args_list, frozen, sent):
         assert call.args[0].settings == site.settings
     assert client._session._settings == site.settings
@@ -151,9 +152,9 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
         )
     returning(monkeypatch, f"{STEPS}.freeze", FreezeReport(problems=Counter({"a problem": 3})))
 
-    def dispatch(*given: object, on_batch: Callable[[Sequence[Attempt]], None]) -> DispatchReport:
+    def send_due(*given: object, on_batch: Callable[[Sequence[Attempt]], None]) -> SendReport:
         on_batch([])
-        return DispatchReport(
+        return SendReport(
             recovered=21,
             foreign_journals=[ForeignJournal(Path("other.journal"), None, 4)],
             unchecked=["a mart cannot be read"],
@@ -162,7 +163,7 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
             problems={32: "no secret"},
         )
 
-    monkeypatch.setattr(f"{STEPS}.dispatch", dispatch)
+    monkeypatch.setattr(f"{STEPS}.send_due", send_due)
     later = DETECTION | {"activated_at": "2026-03-21"}
     result = run(webhooks_job, instance, detection=later, enrichment=ENRICHMENT, delivery=DELIVERY)
     assert result.success
@@ -171,8 +172,8 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     for text in (
         "completions from before 2026-03-21 00:00:00 UTC, which is still to come, are recorded",
         "3 completions: a problem",
-        "21 answers were recovered from the journal of a run that died",
-        "left alone: journal other.journal: 4 answers",
+        "21 attempts were recovered from the journal of a run that died",
+        "left alone: journal other.journal: 4 attempts",
         "a mart cannot be read",
         "endpoint 31 sends a Retry-After header that is no time",
         "endpoint 32 is held (signing_key_missing): no secret",
@@ -187,7 +188,7 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    writing = [stopped(monkeypatch, f"{STEPS}.{one}") for one in ("enqueue", "freeze", "dispatch")]
+    writing = [stopped(monkeypatch, f"{STEPS}.{one}") for one in ("enqueue", "freeze", "send_due")]
     planned, previewed = (
         recorded(monkeypatch, f"{DRY}.{name}") for name in ("plan_enqueue", "preview")
     )

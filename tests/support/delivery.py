@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
 from sync.delivery.build import EnrichmentPolicy, freeze
-from sync.delivery.dispatch import dispatch
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import enqueue, webhook_id
-from sync.delivery.sender import DispatchLimits, DispatchReport, Poster, Sender
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import Sender, SendReport, send_due
 from sync.domain.event_types import COMPLETIONS
 from sync.http.addresses import AddressPolicy
+from sync.http.destination import HttpDestination, Poster
+from sync.http.resolver import SystemResolver
 from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import parse_development_targets
@@ -75,6 +77,14 @@ def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> s
     }
 
 
+class Resolver(SystemResolver):
+    """One whose canary responds as told."""
+
+    def __init__(self, canary: Callable[[], bool | None]) -> None:
+        super().__init__()
+        self.reaches_canary = canary
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One run of the three steps."""
@@ -83,7 +93,7 @@ class Run:
     journals: Path
     endpoints: int
     run_id: str = "run-1"
-    limits: DispatchLimits = field(default_factory=DispatchLimits)
+    limits: Limits = field(default_factory=Limits)
     ahead: timedelta = timedelta(0)
     """How far its clock is ahead of the warehouse's."""
 
@@ -102,19 +112,30 @@ class Run:
         client = LearningTimeClient(warehouse)
         freeze(warehouse, outbox, client, policy=FLAG_OFF, clock=clock, hook=hook)
 
-    def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> DispatchReport:
+    def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> SendReport:
         """Send over real sockets."""
         with Transport(policy=self.policy) as transport:
-            return dispatch(warehouse, self.sender(warehouse, transport, hook=hook))
+            return send_due(warehouse, self.sender(warehouse, transport, hook=hook))
 
-    def sender(self, warehouse: Warehouse, poster: Poster, *, hook: Hook = nothing) -> Sender:
-        """What ``dispatch`` takes."""
+    def sender(
+        self,
+        warehouse: Warehouse,
+        poster: Poster,
+        *,
+        hook: Hook = nothing,
+        canary: Callable[[], bool | None] = lambda: None,
+    ) -> Sender:
+        """What ``send_due`` takes."""
+        destination = HttpDestination(
+            policy=self.policy,
+            secrets=secrets(range(1, self.endpoints + 1)),
+            poster=poster,
+            resolver=Resolver(canary),
+        )
         return Sender(
             run_id=self.run_id,
             clock=self.clock(warehouse),
-            secrets=secrets(range(1, self.endpoints + 1)),
-            poster=poster,
-            policy=self.policy,
+            destination=destination,
             journal_directory=self.journals,
             limits=self.limits,
             hook=hook,
@@ -135,20 +156,20 @@ class Run:
         return replace(self, ahead=self.ahead + span)
 
 
-def all_steps(warehouse: Warehouse, run: Run, *, hook: Hook = nothing) -> DispatchReport:
+def all_steps(warehouse: Warehouse, run: Run, *, hook: Hook = nothing) -> SendReport:
     """Detect, freeze and send."""
     run.detect_and_freeze(warehouse, hook=hook)
     return run.send(warehouse, hook=hook)
 
 
 def journaled(directory: Path, *, state: str) -> set[str]:
-    """Ids whose answers lie in the journals of dead processes; nothing is changed."""
+    """Ids whose attempts lie in the journals of dead processes; nothing is changed."""
     with abandoned_journals(directory) as journals:
         return {
-            entry.key[0]
+            one.claim.webhook_id
             for journal in journals
-            for entry in journal.entries()
-            if entry.state["state"] == state
+            for one in journal.attempts()
+            if one.follow_up.state == state
         }
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sync.clock import Clock
-from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import SendReport
 from sync.operations.operation import Change, Done
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, all_steps, complete, seed
@@ -43,11 +44,11 @@ class World:
         """Completions of these learners, even numbers for customer 1; the ids to come."""
         return complete(self.warehouse, users, endpoints=2)
 
-    def deliver(self) -> DispatchReport:
+    def deliver(self) -> SendReport:
         """Detect, freeze and send."""
         return all_steps(self.warehouse, self.run)
 
-    def send(self) -> DispatchReport:
+    def send(self) -> SendReport:
         """Send what is due."""
         return self.run.send(self.warehouse)
 
@@ -91,7 +92,7 @@ def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
             host_ports=target.host_port,
             journals=journals,
             endpoints=2,
-            limits=DispatchLimits(per_endpoint=1),
+            limits=Limits(per_endpoint=1),
         )
         yield World(warehouse, target, run)
 

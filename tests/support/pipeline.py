@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
 from sync.delivery.build import EnrichmentPolicy, FreezeReport, freeze
-from sync.delivery.dispatch import dispatch
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import enqueue
-from sync.delivery.sender import DispatchLimits, DispatchReport, Sender
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import Sender, SendReport, send_due
 from sync.http.addresses import AddressPolicy
+from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import parse_development_targets
@@ -50,19 +51,17 @@ class Pipeline:
         client = LearningTimeClient(self.warehouse)
         return freeze(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
 
-    def send(self, **limits: int) -> DispatchReport:
+    def send(self, **limits: int) -> SendReport:
         policy = AddressPolicy(development_targets=parse_development_targets(self.target.host_port))
         with Transport(policy=policy) as transport:
-            return dispatch(
+            return send_due(
                 self.warehouse,
                 Sender(
                     run_id="run-1",
                     clock=self.clock,
-                    secrets=SecretStore(self.secrets, None),
-                    poster=transport,
-                    policy=policy,
+                    destination=HttpDestination(policy, SecretStore(self.secrets, None), transport),
                     journal_directory=self.journals,
-                    limits=DispatchLimits(**limits),  # pyright: ignore[reportArgumentType]
+                    limits=Limits(**limits),  # pyright: ignore[reportArgumentType]
                 ),
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sync.domain.retry import STANDARD_STEPS
+from sync.domain.retry import STEPS
 
 
 def words(span: timedelta) -> str:
@@ -18,7 +18,7 @@ def schedule_table() -> str:
     """One line per attempt: the wait before it, and the time since the first one."""
     lines = ["| attempt | after the one before | since the first |", "|---|---|---|"]
     total = timedelta(0)
-    for number, step in enumerate(STANDARD_STEPS, start=1):
+    for number, step in enumerate(STEPS, start=1):
         total += step
         lines.append(f"| {number} | {words(step)} | {words(total) if total else ''} |")
     return "\n".join(line.replace("|  |", "| |") for line in lines)

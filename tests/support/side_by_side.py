@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import Limits
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.delivery import Run, audit, complete, seed
@@ -19,9 +19,7 @@ from tests.support.measuring import processor_seconds
 from tests.support.receiver_process import ReceiverProcess
 
 ENDPOINTS = 40
-LIMITS = DispatchLimits(
-    batch_size=200, threads=16, per_endpoint=8, time_budget=timedelta(minutes=10)
-)
+LIMITS = Limits(batch_size=200, threads=16, per_endpoint=8, time_budget=timedelta(minutes=10))
 LONGEST_SECONDS = 900.0
 
 
@@ -55,7 +53,7 @@ def deliver_side_by_side(
     processes: int,
     webhooks: int,
     path: str = "/ok",
-    limits: DispatchLimits = LIMITS,
+    limits: Limits = LIMITS,
     pids: tuple[int, ...] = (),
 ) -> Outcome:
     """Seed, freeze, and let the processes send until nothing is due."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sync.delivery.dispatch import dispatch
-from sync.delivery.sender import DispatchLimits, DispatchReport
+from sync.delivery.scheduler import Limits
+from sync.delivery.send import SendReport, send_due
 from sync.domain.responses import Failure, Response, ResponseWithBody
 from sync.ledger.steps import Step, nothing
 from sync.warehouse import Warehouse
@@ -56,7 +56,7 @@ class Site:
         for n, count in enumerate(counts):
             users = range(n + len(counts) * 1_000, len(counts) * (1_000 + count), len(counts))
             self.ids |= complete(warehouse, users, endpoints=len(counts))
-        limits = DispatchLimits(batch_size=BATCH, threads=8, per_endpoint=2)
+        limits = Limits(batch_size=BATCH, threads=8, per_endpoint=2)
         self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
         self.run.detect_and_freeze(warehouse)
 
@@ -67,7 +67,7 @@ class Site:
         warehouse: Warehouse | None = None,
         hook: Callable[[Step], None] = nothing,
         **limits: object,
-    ) -> DispatchReport:
+    ) -> SendReport:
         session = warehouse or self.warehouse
         run = replace(self.run, limits=replace(self.run.limits, **limits))  # pyright: ignore[reportArgumentType]
-        return dispatch(session, run.sender(session, poster, hook=hook))
+        return send_due(session, run.sender(session, poster, hook=hook))

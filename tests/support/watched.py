@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sync.delivery.dispatch import dispatch
+from sync.delivery.send import send_due
 from sync.http.transport import Transport
 from sync.operations.watching import watching
 from sync.warehouse import Warehouse
@@ -45,5 +45,5 @@ def deliver(warehouse: Warehouse, run: Run, environ: dict[str, str]) -> None:
         watching("deliver", run.run_id, environ) as watch,
         Transport(policy=run.policy) as transport,
     ):
-        report = dispatch(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
+        report = send_due(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
         watch.delivered(warehouse, report)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sync.domain.circuit_breaker import (
     CLOSE_AFTER,
     DISABLE_AFTER,
-    FIRST_REST,
-    LONGEST_REST,
+    FIRST_OPEN,
+    LONGEST_OPEN,
     SLOWEST,
     TRIP_IN_A_ROW,
     WINDOW,
@@ -82,14 +82,14 @@ def test_an_old_window_does_not_count() -> None:
 
 def test_an_open_breaker_rests_and_each_failed_probe_doubles_the_rest() -> None:
     state = opened()
-    assert state.rests_at(NOW + FIRST_REST - timedelta(seconds=1))
-    assert not state.rests_at(NOW + FIRST_REST)
-    later = NOW + FIRST_REST
+    assert state.is_blocked_at(NOW + FIRST_OPEN - timedelta(seconds=1))
+    assert not state.is_blocked_at(NOW + FIRST_OPEN)
+    later = NOW + FIRST_OPEN
     state = after_batch(state, failures(1), later)
-    assert state.next_probe_at == later + 2 * FIRST_REST
+    assert state.next_probe_at == later + 2 * FIRST_OPEN
     for _ in range(20):
         state = after_batch(state, failures(1), later)
-    assert state.next_probe_at == later + LONGEST_REST
+    assert state.next_probe_at == later + LONGEST_OPEN
 
 
 def test_a_good_probe_half_opens_and_a_few_more_successes_close() -> None:
@@ -131,7 +131,7 @@ def test_a_disabled_endpoint_rests_whatever_it_answers() -> None:
     state = after_batch(FRESH, replace(failures(1), disabled_reason="endpoint_gone"), NOW)
     assert state.disabled_at == NOW
     state = after_batch(state, successes(9), NOW)
-    assert state.rests_at(NOW + timedelta(days=365))
+    assert state.is_blocked_at(NOW + timedelta(days=365))
     assert state.disabled_reason == "endpoint_gone"
 
 
@@ -139,8 +139,8 @@ def test_a_pause_ends_by_itself_and_the_longest_counts() -> None:
     hour = replace(failures(1), paused_until=NOW + timedelta(hours=1))
     minute = replace(failures(1), paused_until=NOW + timedelta(minutes=1))
     state = after_batch(after_batch(FRESH, hour, NOW), minute, NOW)
-    assert state.rests_at(NOW + timedelta(minutes=59))
-    assert not state.rests_at(NOW + timedelta(hours=1))
+    assert state.is_blocked_at(NOW + timedelta(minutes=59))
+    assert not state.is_blocked_at(NOW + timedelta(hours=1))
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20), st.integers(0, 600))))
@@ -151,7 +151,7 @@ def test_no_history_makes_an_endpoint_rest_for_ever(history: list[tuple[int, int
         seen = failures(min(failed, attempts), of=attempts)
         state = after_batch(state, seen, now)
         assert (state.breaker_state is Breaker.OPEN) == (state.next_probe_at is not None)
-        assert not state.rests_at(now + LONGEST_REST)
+        assert not state.is_blocked_at(now + LONGEST_OPEN)
         assert SLOWEST <= state.rate_factor <= 1
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from sync.delivery.sender import DispatchLimits
-from sync.delivery.tools import sending_tools
+from sync.delivery.destinations import open_destination
 from sync.errors import ConfigurationError
 from sync.http.network import CANARY_SETTING, canary, network_policy, refusal_of
+from sync.http.transport import Transport
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 
 LAPTOP = EmbeddedWarehouse(port=8744, home=Path("invented"))
@@ -45,20 +44,14 @@ SNOWFLAKE = SnowflakeWarehouse(
     ],
 )
 def test_what_sends_asks_the_canary_before_names_or_silence_are_blamed(
-    settings: WarehouseSettings, environ: dict[str, str], expected: str | None, tmp_path: Path
+    settings: WarehouseSettings, environ: dict[str, str], expected: str | None
 ) -> None:
     """All that is needed for it is wired up in one place, which every sender uses."""
-    with sending_tools(environ, settings) as tools:
-        sender = tools.sender(
-            run_id="run-1",
-            clock=lambda: datetime(2026, 3, 12),
-            journal_directory=tmp_path,
-            limits=DispatchLimits(),
-        )
-        assert tools.resolver.canary == expected
-        assert tools.transport._resolver is tools.resolver
-        assert sender.canary == tools.resolver.reaches_canary
-        assert (sender.poster, sender.policy) == (tools.transport, tools.policy)
+    with open_destination(environ, settings) as destination:
+        assert destination.resolver.canary == expected
+        assert isinstance(destination.poster, Transport)
+        assert destination.poster._resolver is destination.resolver
+        assert destination.poster._policy == destination.policy
 
 
 @pytest.mark.parametrize("text", [":443", "a.example.com:", "a.example.com:0", "a.example.com:x"])

@@ -15,9 +15,7 @@ from pydantic.fields import FieldInfo
 
 from orchestration.config import DeliveryConfig
 from sync import warehouse
-from sync.delivery.admission import LEASE_MARGIN
-from sync.delivery.pipeline import RECORD_AFTER_SECONDS
-from sync.delivery.sender import DispatchLimits
+from sync.delivery.scheduler import LEASE_MARGIN, SETTLE_AFTER, Limits
 from sync.domain.endpoint import LONGEST_TIMEOUT_SECONDS
 from sync.domain.pacing import HORIZON
 from sync.http.oauth import TOKEN_SECONDS
@@ -56,8 +54,8 @@ def test_a_recording_lease_outlives_every_statement_that_was_sent_under_it() -> 
 
 
 def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
-    limits = DispatchLimits()
-    lease, record = limits.lease.total_seconds(), RECORD_AFTER_SECONDS
+    limits = Limits()
+    lease, record = limits.lease.total_seconds(), SETTLE_AFTER.total_seconds()
     assert (lease, record, limits.time_budget.total_seconds()) == (600, 15, 240)
     assert (LONGEST_TIMEOUT_SECONDS, LEASE_MARGIN.total_seconds()) == (300, 30)
     claim = ARGUMENTS["network_timeout"] + warehouse.STATEMENT_TIMEOUT_SECONDS
@@ -73,7 +71,11 @@ def test_an_answer_is_recorded_before_its_lease_can_end() -> None:
     """The last request may start ``LEASE_MARGIN`` and its own deadline before the lease ends."""
     assert TOKEN_SECONDS == 10, "beside the deadline of the request itself"
     statements = 5
-    assert TOKEN_SECONDS + RECORD_AFTER_SECONDS + statements <= LEASE_MARGIN.total_seconds() == 30
+    assert (
+        TOKEN_SECONDS + SETTLE_AFTER.total_seconds() + statements
+        <= LEASE_MARGIN.total_seconds()
+        == 30
+    )
 
 
 def test_a_run_that_lingers_or_sends_as_long_as_it_may_is_not_taken_for_hanging() -> None:
@@ -94,7 +96,7 @@ def test_a_run_that_lingers_or_sends_as_long_as_it_may_is_not_taken_for_hanging(
 
 def test_a_slot_is_never_taken_so_far_ahead_that_its_lease_ends_before_it() -> None:
     margin = LONGEST_TIMEOUT_SECONDS + LEASE_MARGIN.total_seconds()
-    assert DispatchLimits().lease.total_seconds() - margin > HORIZON.total_seconds() == 30
+    assert Limits().lease.total_seconds() - margin > HORIZON.total_seconds() == 30
 
 
 def _most(field: FieldInfo) -> int:

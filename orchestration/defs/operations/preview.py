@@ -14,7 +14,7 @@ from orchestration.defs.operations.jobs import NOTHING, refusals, result
 from orchestration.defs.webhooks import plans
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.delivery.tools import sending_tools
+from sync.delivery.destinations import open_destination
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.operations.environment import as_activation
 from sync.operations.preview import preview as decide
@@ -51,13 +51,13 @@ def preview(
     with (
         refusals(),
         warehouse.glance(purpose="preview") as session,
-        sending_tools(os.environ, session.settings) as tools,
+        open_destination(os.environ, session.settings) as tools,
     ):
         found = decide(
             session,
             policy=config.policy(),
             clock=warehouse_clock(session),
-            readiness_of=tools.readiness_of,
+            readiness_of=tools.readiness,
             sources=(
                 (COMPLETIONS, ENROLLMENTS) if config.send_enrollment_events else (COMPLETIONS,)
             ),

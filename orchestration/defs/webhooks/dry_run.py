@@ -15,8 +15,8 @@ from orchestration.effective import config_of, given_config, is_true
 from orchestration.keys import ENRICHED, NEW, STEPS, op_name
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
+from sync.delivery.destinations import open_destination
 from sync.delivery.record import Enqueued, HeldBack, plan_enqueue
-from sync.delivery.tools import sending_tools
 from sync.domain.event_types import COMPLETIONS
 from sync.operations.preview import preview
 from sync.operations.preview_report import Preview
@@ -78,13 +78,13 @@ def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Pr
     enrichment = config_of(EnrichmentConfig, given_config(run_config, op_name(ENRICHED)))
     with (
         _read_only(warehouse) as session,
-        sending_tools(os.environ, session.settings) as tools,
+        open_destination(os.environ, session.settings) as tools,
     ):
         found = preview(
             session,
             policy=enrichment.policy(),
             clock=warehouse_clock(session),
-            readiness_of=tools.readiness_of,
+            readiness_of=tools.readiness,
             sources=tuple(detection.sources().values()),
             activated_at=detection.activation(),
             mass_send_limit=UNLIMITED if detection.allow_mass_send else detection.mass_send_limit,

@@ -16,12 +16,12 @@ from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.build import freeze
-from sync.delivery.dispatch import dispatch
+from sync.delivery.destinations import open_destination
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
-from sync.delivery.tools import sending_tools
+from sync.delivery.send import Sender, send_due
 from sync.domain.event_types import COMPLETIONS
-from sync.ledger.attempts import Attempt
+from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox
 from sync.operations.changes import REPEAT_AFTER, sources_token
@@ -124,14 +124,15 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
     with (
         watching("deliver", run_id) as watch,
         warehouse.session(purpose="deliver") as session,
-        sending_tools(os.environ, load_settings(os.environ)) as tools,
+        open_destination(os.environ, load_settings(os.environ)) as destination,
     ):
         clock = warehouse_clock(session)
-        report = dispatch(
+        report = send_due(
             session,
-            tools.sender(
+            Sender(
                 run_id=run_id,
                 clock=clock,
+                destination=destination,
                 journal_directory=journal_directory(os.environ),
                 limits=config.limits(),
             ),
@@ -144,7 +145,7 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")
     if report.recovered:
         context.log.warning(
-            f"{report.recovered} answers were recovered from the journal of a run that died"
+            f"{report.recovered} attempts were recovered from the journal of a run that died"
         )
     for journal in report.foreign_journals:
         context.log.warning(

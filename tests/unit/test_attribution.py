@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.delivery.faults import SUSPICIOUS_HOSTS, Judged, count_hosts, judge_by_evidence
+from sync.delivery.attribution import SUSPICIOUS_HOSTS, Attributed, attribute, count_hosts
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
-from sync.domain.retry import RetryPolicy, decide
-from sync.ledger.attempts import Attempt
-from sync.ledger.claims import Claimed
+from sync.domain.work import Attempt
+from tests.support.attempts import attempt_of
 
 NOW = datetime(2026, 3, 12, 8, 0)
 LATER = NOW + timedelta(seconds=1)
@@ -28,15 +27,7 @@ def failure(
 
 
 def attempt(endpoint_id: int, result: Response | Failure, *, started_at: datetime = NOW) -> Attempt:
-    claimed = Claimed(f"id-{endpoint_id}", "course_completion", endpoint_id, b"{}", 0, 1)
-    decision = decide(result, webhook_id="id", attempt_number=1, now=NOW, policy=RetryPolicy())
-    return Attempt(
-        claimed=claimed,
-        result=result,
-        decision=decision,
-        started_at=started_at,
-        signing_key_ids="",
-    )
+    return attempt_of(result, f"id-{endpoint_id}", endpoint_id=endpoint_id, started_at=started_at)
 
 
 def silent(*numbers: int, started_at: datetime = NOW) -> list[Attempt]:
@@ -46,14 +37,14 @@ def silent(*numbers: int, started_at: datetime = NOW) -> list[Attempt]:
     ]
 
 
-def judge(
+def told(
     attempts: list[Attempt], *, canary: bool | None, worked_at: datetime | None = None
-) -> Judged:
-    return judge_by_evidence(attempts, now=LATER, worked_at=worked_at, canary=lambda: canary)
+) -> Attributed:
+    return attribute(attempts, now=LATER, worked_at=worked_at, reaches_network=lambda: canary)
 
 
-def charged(judged: Judged) -> list[bool]:
-    return [one.is_charged for one in judged.attempts]
+def charged(found: Attributed) -> list[bool]:
+    return [one.follow_up.is_charged for one in found.attempts]
 
 
 def never() -> bool:
@@ -71,18 +62,18 @@ def never() -> bool:
 def test_many_silent_hosts_are_our_outage_only_when_the_canary_is_silent_too(
     canary: bool | None, *, is_ours: bool
 ) -> None:
-    judged = judge(silent(1, 2, 3), canary=canary)
-    assert judged.is_own_network_down is is_ours
-    assert charged(judged) == [not is_ours] * 3
-    assert {one.decision.attribution for one in judged.attempts} == {
+    found = told(silent(1, 2, 3), canary=canary)
+    assert found.is_own_network_down is is_ours
+    assert charged(found) == [not is_ours] * 3
+    assert {one.follow_up.attribution for one in found.attempts} == {
         Attribution.SENDER if is_ours else Attribution.RECEIVER
     }
 
 
 def test_few_silent_hosts_are_theirs_whatever_the_canary_says() -> None:
-    judged = judge(silent(*range(1, SUSPICIOUS_HOSTS)), canary=False)
-    assert charged(judged) == [True] * (SUSPICIOUS_HOSTS - 1)
-    assert not judged.is_own_network_down
+    found = told(silent(*range(1, SUSPICIOUS_HOSTS)), canary=False)
+    assert charged(found) == [True] * (SUSPICIOUS_HOSTS - 1)
+    assert not found.is_own_network_down
 
 
 @pytest.mark.parametrize("shared", ["hooks.example.com", "192.0.2.200"], ids=["name", "address"])
@@ -90,7 +81,7 @@ def test_endpoints_on_one_host_are_one_host(shared: str) -> None:
     """One customer's three regions; or three names of one address."""
     attempts = [attempt(n, failure(f"{n}.example.com", shared)) for n in (1, 2, 3)]
     assert count_hosts(attempts) == 1
-    assert charged(judge(attempts, canary=False)) == [True] * 3
+    assert charged(told(attempts, canary=False)) == [True] * 3
 
 
 def test_hosts_are_related_through_a_third_one() -> None:
@@ -100,7 +91,7 @@ def test_hosts_are_related_through_a_third_one() -> None:
 
 
 def test_a_failure_that_names_no_host_counts_for_none() -> None:
-    assert charged(judge([attempt(n, failure()) for n in range(9)], canary=False)) == [True] * 9
+    assert charged(told([attempt(n, failure()) for n in range(9)], canary=False)) == [True] * 9
 
 
 PROOFS = {
@@ -118,20 +109,20 @@ def test_what_proves_that_our_network_works_is_charged_however_many_there_are(
     proof: Response | Failure,
 ) -> None:
     attempts = [attempt(n, proof) for n in range(SUSPICIOUS_HOSTS + 2)]
-    judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
-    assert charged(judged) == [True] * len(attempts)
+    found = attribute(attempts, now=LATER, worked_at=None, reaches_network=never)
+    assert charged(found) == [True] * len(attempts)
 
 
 @pytest.mark.parametrize("proof", [pytest.param(one, id=name) for name, one in PROOFS.items()])
 def test_one_proof_makes_the_silence_of_others_meanwhile_theirs(proof: Response | Failure) -> None:
     attempts = [*silent(1, 2, 3), attempt(4, proof, started_at=LATER)]
-    judged = judge_by_evidence(attempts, now=LATER, worked_at=None, canary=never)
-    assert charged(judged) == [True] * 4
+    found = attribute(attempts, now=LATER, worked_at=None, reaches_network=never)
+    assert charged(found) == [True] * 4
 
 
 def test_a_request_that_timed_out_after_connecting_proves_nothing_of_its_end() -> None:
     hung = attempt(4, failure("x", reached=Reached.HOST), started_at=NOW)
-    assert charged(judge([hung, *silent(1, 2, 3, started_at=LATER)], canary=False)) == [
+    assert charged(told([hung, *silent(1, 2, 3, started_at=LATER)], canary=False)) == [
         True,
         False,
         False,
@@ -141,15 +132,15 @@ def test_a_request_that_timed_out_after_connecting_proves_nothing_of_its_end() -
 
 def test_requests_that_hung_while_others_were_answered_are_charged() -> None:
     """The last to end of a large run are those that time out; their silence began long before."""
-    judged = judge(silent(1, 2, 3), canary=False, worked_at=LATER)
-    assert charged(judged) == [True] * 3
+    found = told(silent(1, 2, 3), canary=False, worked_at=LATER)
+    assert charged(found) == [True] * 3
 
 
 def test_of_an_outage_that_began_in_mid_run_only_what_came_after_it_is_not_charged() -> None:
     attempts = [*silent(1, 2), attempt(9, OK), *silent(3, 4, 5, started_at=LATER)]
-    judged = judge(attempts, canary=False)
-    assert charged(judged) == [True, True, True, False, False, False]
-    assert judged.is_own_network_down
+    found = told(attempts, canary=False)
+    assert charged(found) == [True, True, True, False, False, False]
+    assert found.is_own_network_down
 
 
 def no_way(n: int, *, attribution: Attribution) -> Attempt:
@@ -172,17 +163,18 @@ def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may
 ) -> None:
     """A router or firewall of the customer's can say that there is none (EHOSTUNREACH), and a
     host with IPv6 addresses only is out of reach of many a healthy network."""
-    judged = judge([no_way(n, attribution=attribution) for n in (1, 2, 3)], canary=canary)
-    assert judged.is_own_network_down is is_ours
-    assert charged(judged) == [not is_ours] * 3
+    found = told([no_way(n, attribution=attribution) for n in (1, 2, 3)], canary=canary)
+    assert found.is_own_network_down is is_ours
+    assert charged(found) == [not is_ours] * 3
 
 
 @pytest.mark.parametrize(
     "evidence",
     [
-        pytest.param(lambda one: judge([one], canary=True), id="the canary responds"),
+        pytest.param(lambda one: told([one], canary=True), id="the canary responds"),
         pytest.param(
-            lambda one: judge([one, attempt(2, OK)], canary=None), id="another endpoint answered"
+            lambda one: told([one, attempt(2, OK)], canary=None),
+            id="another endpoint answered",
         ),
     ],
 )
@@ -207,22 +199,25 @@ def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may
     ],
 )
 def test_what_was_taken_for_ours_is_charged_once_our_network_is_proven_to_work(
-    result: Failure, kind: ErrorKind, evidence: Callable[[Attempt], Judged]
+    result: Failure, kind: ErrorKind, evidence: Callable[[Attempt], Attributed]
 ) -> None:
     """Else a customer whose network is gone would be tried every half minute for ever."""
     one, *_ = evidence(attempt(1, result)).attempts
-    assert one.is_charged
-    assert (one.decision.error_kind, one.decision.attribution) == (kind, Attribution.RECEIVER)
+    assert one.follow_up.is_charged
+    assert (one.follow_up.error_kind, one.follow_up.attribution) == (kind, Attribution.RECEIVER)
 
 
 def test_no_way_to_one_host_is_ours_while_nothing_proves_that_our_network_works() -> None:
-    judged = judge([no_way(1, attribution=Attribution.SENDER)], canary=False)
-    assert charged(judged) == [False]
-    assert not judged.is_changed
+    found = told([no_way(1, attribution=Attribution.SENDER)], canary=False)
+    assert charged(found) == [False]
+    assert not found.is_changed
 
 
 def test_what_never_left_this_process_is_ours_whoever_else_responds() -> None:
     no_socket = failure(
         "x", kind=ErrorKind.INTERNAL, reached=Reached.NOT_TRIED, attribution=Attribution.SENDER
     )
-    assert charged(judge([attempt(1, no_socket), attempt(2, OK)], canary=True)) == [False, True]
+    assert charged(told([attempt(1, no_socket), attempt(2, OK)], canary=True)) == [
+        False,
+        True,
+    ]

@@ -1,8 +1,8 @@
-"""Whose fault it is that nobody responds, by evidence: one endpoint's outage, or our own.
+"""Whose failure silence is, by evidence: one endpoint's outage, or our own.
 
 A completed connection, a refusal and an unknown name prove that our network works
-(``responses.Reached``). Silence proves nothing, so it is charged to the endpoint unless there
-is more to say for an outage of ours than that several are silent.
+(``domain.responses.Reached``). Silence proves nothing, so it is charged to the endpoint unless
+there is more to say for an outage of ours than that several are silent.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
-from sync.domain.retry import NoEffect, RetryPolicy, Signal, decide, own_fault
-from sync.ledger.attempts import Attempt
+from sync.domain.retry import after_sender_error, follow_up
+from sync.domain.work import Attempt
 
 SUSPICIOUS_HOSTS = 3
 """So many hosts that share neither a name nor an address do not fall silent at once by chance."""
@@ -23,30 +23,34 @@ Canary = Callable[[], bool | None]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Attributed:
     """Attempts as they are to be recorded."""
 
     attempts: Sequence[Attempt]
     is_own_network_down: bool
     is_changed: bool
-    """Whether some are to be recorded in another way than they were first judged."""
+    """Whether some are to be recorded in another way than they were first taken."""
 
 
-def judge_by_evidence(
-    attempts: Sequence[Attempt], *, now: datetime, worked_at: datetime | None, canary: Canary
-) -> Judged:
+def attribute(
+    attempts: Sequence[Attempt],
+    *,
+    now: datetime,
+    worked_at: datetime | None,
+    reaches_network: Canary,
+) -> Attributed:
     """Charge what is silent to the endpoints, or nothing of it when our own network is down.
 
     Only requests that began after the last proof that our network works (``worked_at``, if there
     was one before these attempts) can be victims of an outage of ours: during the others somebody
     else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
-    it knows no way to one, the canary is asked. If it responds, the fault is theirs. If not, and
-    that number of hosts are silent, ours. Without a canary it is ours only if this system itself
-    knows a way to none of them: any other silence is charged, or a customer's dead hosts would be
-    tried for ever.
+    it knows no way to one, the canary is asked. If it responds, the failure is theirs. If not, and
+    that number of hosts are silent, it is ours. Without a canary it is ours only if this system
+    itself knows a way to none of them: any other silence is charged, or a customer's dead hosts
+    would be tried for ever.
     """
     if not any(_is_silent(one) for one in attempts):
-        return Judged(attempts, is_own_network_down=False, is_changed=False)
+        return Attributed(attempts, is_own_network_down=False, is_changed=False)
     proven = network_worked_at(attempts, worked_at)
     suspicious = {
         id(one)
@@ -56,33 +60,27 @@ def judge_by_evidence(
     silent = [one for one in attempts if id(one) in suspicious]
     is_widespread = count_hosts(silent) >= SUSPICIOUS_HOSTS
     is_blamed_on_us = any(_is_ours(one) for one in silent)
-    works = canary() if is_widespread or is_blamed_on_us else None
+    works = reaches_network() if is_widespread or is_blamed_on_us else None
     is_down = is_widespread and (
         works is False or (works is None and all(_has_no_way(one) for one in silent))
     )
 
-    def judged(one: Attempt) -> Attempt:
+    def attributed(one: Attempt) -> Attempt:
         if id(one) in suspicious:
             if is_down:
                 return _uncharged(one, now)
             return _charged(one) if works else one
         return _charged(one) if _is_silent(one) else one
 
-    after = [judged(one) for one in attempts]
+    after = [attributed(one) for one in attempts]
     is_changed = any(one is not other for one, other in zip(after, attempts, strict=True))
-    return Judged(after, is_own_network_down=is_down, is_changed=is_changed)
+    return Attributed(after, is_own_network_down=is_down, is_changed=is_changed)
 
 
 def network_worked_at(attempts: Iterable[Attempt], before: datetime | None) -> datetime | None:
     """When one of the attempts, or one before them, last proved that our network works."""
-    moments = [_proven_at(one) for one in attempts if proves_network(one)]
-    return max(moments if before is None else [*moments, before], default=None)
-
-
-def proves_network(attempt: Attempt) -> bool:
-    """Whether the request could not have come so far without a working network of ours."""
-    result = attempt.result
-    return not isinstance(result, Failure) or result.reached.proves_network
+    times = [_proven_at(one) for one in attempts if one.proves_network]
+    return max(times if before is None else [*times, before], default=None)
 
 
 def count_hosts(attempts: Iterable[Attempt]) -> int:
@@ -111,7 +109,7 @@ def _is_silent(attempt: Attempt) -> bool:
 
 
 def _is_ours(attempt: Attempt) -> bool:
-    return attempt.decision.attribution is Attribution.SENDER
+    return attempt.follow_up.attribution is Attribution.SENDER
 
 
 def _has_no_way(attempt: Attempt) -> bool:
@@ -125,25 +123,21 @@ def _has_no_way(attempt: Attempt) -> bool:
 
 
 def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
+    claim = attempt.claim
     return replace(
         attempt,
-        decision=replace(
-            attempt.decision,
-            outcome=own_fault(
-                webhook_id=attempt.claimed.webhook_id,
-                attempt_number=attempt.claimed.attempt_count + 1,
-                now=now,
-            ),
-            effect=NoEffect(),
-            signal=Signal.NOTHING,
-            attribution=Attribution.SENDER,
+        follow_up=after_sender_error(
+            attempt.follow_up.error_kind,
+            webhook_id=claim.webhook_id,
+            attempt_number=claim.attempt_number,
+            now=now,
         ),
     )
 
 
 def _charged(attempt: Attempt) -> Attempt:
-    """The attempt as the endpoint's failure, if it was taken for ours."""
-    result = attempt.result
+    """The attempt as the endpoint's failure, if it was taken for a sender error."""
+    result, claim = attempt.result, attempt.claim
     if not isinstance(result, Failure) or not _is_ours(attempt):
         return attempt
     is_internal = result.error_kind is ErrorKind.INTERNAL
@@ -155,11 +149,10 @@ def _charged(attempt: Attempt) -> Attempt:
     return replace(
         attempt,
         result=theirs,
-        decision=decide(
+        follow_up=follow_up(
             theirs,
-            webhook_id=attempt.claimed.webhook_id,
-            attempt_number=attempt.claimed.attempt_count + 1,
+            webhook_id=claim.webhook_id,
+            attempt_number=claim.attempt_number,
             now=attempt.finished_at,
-            policy=RetryPolicy(),
         ),
     )

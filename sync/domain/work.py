@@ -1,0 +1,154 @@
+"""What a delivery run works on: a claim is sent, and an attempt is what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sync.domain.responses import Attribution, ErrorKind, Failure, Response
+from sync.domain.retry import FollowUp
+from sync.domain.states import Reason, State
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A message under a run's lease."""
+
+    webhook_id: str
+    endpoint_id: int
+    body: bytes = field(repr=False)
+    attempt_count: int
+    """Charged attempts before this one."""
+    fence: int
+    replay_id: str | None = None
+    """The operator's request that this try responds to, if any."""
+
+    @property
+    def attempt_number(self) -> int:
+        """The number that this attempt gets, from 1."""
+        return self.attempt_count + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try of one claim: what came back, and what follows from it."""
+
+    claim: Claim
+    run_id: str
+    result: Response | Failure
+    follow_up: FollowUp
+    started_at: datetime
+    signing_key_ids: str
+    """Ids of the keys that signed, newest first, separated by blanks; empty when none did."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Webhook id and fence: what makes it harmless to record an attempt twice."""
+        return self.claim.webhook_id, self.claim.fence
+
+    @property
+    def finished_at(self) -> datetime:
+        """When the attempt ended."""
+        return self.started_at + timedelta(milliseconds=self.result.duration_ms)
+
+    @property
+    def outcome(self) -> str:
+        """As the ledger names it: delivered, retry or dead; held when nothing was sent."""
+        state = self.follow_up.state
+        return "retry" if state is State.PENDING else state.value
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether there is anything to record: nothing is, when it turned out to be impossible."""
+        return self.follow_up.state is not State.HELD
+
+    @property
+    def proves_network(self) -> bool:
+        """Whether the request could not have come so far without a working network of ours."""
+        return not isinstance(self.result, Failure) or self.result.reached.proves_network
+
+    def to_rows(self) -> tuple[Row, Row]:
+        """All that must survive a crash: the row of ``webhook_attempts``, and the changes to that
+        of ``webhook_outbox``. Values are those of JSON."""
+        claim, result, follow_up = self.claim, self.result, self.follow_up
+        is_response = isinstance(result, Response)
+        is_delivered = follow_up.state is State.DELIVERED
+        attempt = {
+            "webhook_id": claim.webhook_id,
+            "endpoint_id": claim.endpoint_id,
+            "fence": claim.fence,
+            "attempt_number": claim.attempt_number,
+            "run_id": self.run_id,
+            "started_at": self.started_at.isoformat(),
+            "duration_ms": result.duration_ms,
+            "status_code": result.status if is_response else None,
+            "outcome": self.outcome,
+            "error_kind": follow_up.error_kind,
+            "attribution": follow_up.attribution,
+            "response_excerpt": result.excerpt if is_response else result.detail,
+            "signing_key_ids": self.signing_key_ids,
+            "replay_id": claim.replay_id,
+        }
+        outbox = {
+            "webhook_id": claim.webhook_id,
+            "fence": claim.fence,
+            "state": follow_up.state,
+            "reason": follow_up.reason,
+            "attempt_count": claim.attempt_count + int(follow_up.is_charged),
+            "next_attempt_at": _text(follow_up.next_attempt_at),
+            "delivered_at": _text(self.finished_at if is_delivered else None),
+            "is_own_fault": not follow_up.is_charged,
+        }
+        return attempt, outbox
+
+    @classmethod
+    def from_rows(cls, attempt: Row, outbox: Row) -> Attempt:
+        """Read ``to_rows`` back: an attempt that is recorded in the same way.
+
+        It has no body, and knows nothing of its endpoint but what the rows say.
+
+        Raises:
+            ValueError, TypeError, KeyError: they are rows of another version.
+        """
+        kind, attribution = attempt["error_kind"], attempt["attribution"]
+        next_at, reason = outbox["next_attempt_at"], outbox["reason"]
+        follow_up = FollowUp(
+            state=State(outbox["state"]),
+            reason=None if reason is None else Reason(reason),
+            next_attempt_at=None if next_at is None else datetime.fromisoformat(next_at),
+            is_charged=not outbox["is_own_fault"],
+            error_kind=None if kind is None else ErrorKind(kind),
+            attribution=None if attribution is None else Attribution(attribution),
+        )
+        status, excerpt, took = (
+            attempt["status_code"],
+            attempt["response_excerpt"],
+            attempt["duration_ms"],
+        )
+        return cls(
+            claim=Claim(
+                webhook_id=attempt["webhook_id"],
+                endpoint_id=attempt["endpoint_id"],
+                body=b"",
+                attempt_count=attempt["attempt_number"] - 1,
+                fence=attempt["fence"],
+                replay_id=attempt["replay_id"],
+            ),
+            run_id=attempt["run_id"],
+            result=(
+                Response(status, None, excerpt, took)
+                if status is not None
+                else Failure(ErrorKind(kind), Attribution(attribution), excerpt, took)
+            ),
+            follow_up=follow_up,
+            started_at=datetime.fromisoformat(attempt["started_at"]),
+            signing_key_ids=attempt["signing_key_ids"],
+        )
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

@@ -1,0 +1,90 @@
+"""Webhooks over HTTP: whether an endpoint can be sent to, and one signed request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sync.clock import Clock
+from sync.domain.destination import NotReady, Ready
+from sync.domain.endpoint import Endpoint
+from sync.domain.responses import Failure, Response
+from sync.domain.states import Reason
+from sync.domain.work import Claim
+from sync.http.addresses import AddressPolicy
+from sync.http.headers import REPLAY_HEADER, request_headers
+from sync.http.network import refusal_of
+from sync.http.oauth import TokenPoster, TokenSource, WebhookPoster, post_authorized
+from sync.http.resolver import SystemResolver
+from sync.http.secrets import SecretError, SecretStore
+from sync.http.signing import SigningKey
+
+
+class Poster(WebhookPoster, TokenPoster, Protocol):
+    """Sends bytes to a URL under a total deadline and never raises for what an endpoint does."""
+
+
+@dataclass
+class HttpDestination:
+    """All that it takes to reach endpoints, in a delivery run or outside of one."""
+
+    policy: AddressPolicy
+    secrets: SecretStore
+    poster: Poster
+    resolver: SystemResolver = field(default_factory=SystemResolver)
+    """Its canary is asked before our own network is blamed for silence."""
+    tokens: TokenSource = field(init=False)
+    _keys: dict[int, tuple[SigningKey, ...]] = field(init=False, default_factory=dict)
+    """As ``readiness`` has read them, by endpoint."""
+
+    def __post_init__(self) -> None:
+        self.tokens = TokenSource(self.poster, self.secrets)
+
+    def readiness(self, endpoint: Endpoint) -> Ready | NotReady:
+        """Look at URL, signing keys and OAuth settings, without a request and without a look-up."""
+        urls = {"webhook_url": endpoint.url}
+        if endpoint.oauth_client_id and endpoint.token_url:
+            urls["webhook_token_url"] = endpoint.token_url
+        for setting, url in urls.items():
+            refusal = refusal_of(url, self.policy)
+            if refusal is not None:
+                return NotReady(Reason.ENDPOINT_INVALID, f"{setting}: {refusal}")
+        try:
+            keys = self.secrets.signing_keys(endpoint.endpoint_id)
+        except SecretError as error:
+            return NotReady(Reason.SIGNING_KEY_MISSING, str(error))
+        lacking = self.tokens.problem_of(endpoint)
+        if lacking is not None:
+            return NotReady(Reason.OAUTH_INCOMPLETE, lacking.problem)
+        self._keys[endpoint.endpoint_id] = keys
+        return Ready(" ".join(key.key_id for key in keys), self._fingerprint(endpoint))
+
+    def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
+        """One request, signed at the last moment with the time of this attempt."""
+        return post_authorized(
+            self.poster,
+            self.tokens,
+            endpoint,
+            body=claim.body,
+            # Called anew for the second try after a 401, so that its signature is of that time.
+            headers=lambda: request_headers(
+                webhook_id=claim.webhook_id,
+                body=claim.body,
+                keys=self._keys[endpoint.endpoint_id],
+                clock=clock,
+                markers=[REPLAY_HEADER] if claim.replay_id is not None else [],
+            ),
+            deadline_seconds=endpoint.timeout_seconds,
+        )
+
+    def reaches_network(self) -> bool | None:
+        """Ask the canary."""
+        return self.resolver.reaches_canary()
+
+    def _fingerprint(self, endpoint: Endpoint) -> str:
+        policy = self.policy
+        rules = [sorted(policy.ports), sorted(policy.development_targets)]
+        text = json.dumps([endpoint.url, endpoint.token_url, *rules], default=str)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("local_zone")
 
 RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
+NAMES = ("percipio", "v2")
 BODIES = [body for one in FORMATS.values() for body in one.bodies.values()]
 WITHOUT_LEARNING_TIME = (
     '{"event_type":"course_completion","event_version":"2.0","event_source":"openedx_events",'
@@ -93,7 +94,7 @@ def test_percipio_gets_learning_time_as_duration_and_no_other_key():
 
 def test_an_enrollment_has_exactly_these_bytes_in_both_formats():
     facts = EnrollmentFacts.read(ENROLLMENT)
-    bodies = {name: one.body(facts, recorded_at=RECORDED_AT) for name, one in FORMATS.items()}
+    bodies = {name: FORMATS[name].body(facts, recorded_at=RECORDED_AT) for name in NAMES}
     assert bodies["v2"].decode() == ENROLLED
     assert bodies["percipio"].decode() == (
         '{"content_id":"course:ExampleX+DATA101","user":"3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",'
@@ -137,7 +138,7 @@ def test_names_keep_their_letters():
         }
     ),
     st.integers(0, 10**9),
-    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(NAMES),
 )
 def test_bodies_are_stable_valid_and_differ_by_learning_time_only(
     changes: dict[str, Any], seconds: int, name: str
@@ -177,7 +178,7 @@ def test_what_is_no_run_key_is_refused(run: str):
 
 
 @pytest.mark.parametrize("seconds", [-1, 1.5, True, "5"])
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", NAMES)
 def test_learning_time_that_is_no_whole_number_is_refused(name: str, seconds: Any):
     with pytest.raises((PayloadError, TypeError)):
         completion(name, LearningTime(seconds, datetime(2026, 3, 12)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
 import requests
 from requests.exceptions import InvalidHeader, RequestException
@@ -24,7 +23,7 @@ from sync.domain.responses import (
     ResponseWithBody,
 )
 from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
-from sync.http.connections import Deadline, Exchange, PinnedAdapter, PinnedRequest
+from sync.http.connections import READ_BYTES, Deadline, Exchange, PinnedAdapter, PinnedRequest
 from sync.http.excerpts import excerpt
 from sync.http.failures import classify, reached
 from sync.http.resolver import ResolutionFailed, SystemResolver
@@ -39,7 +38,6 @@ MAX_ADDRESSES = 8
 """Of one name that are tried, one after the other, where connecting fails."""
 MAX_LOOKUP_SECONDS = 5.0
 
-_READ_SIZE = 8 * 1024
 _RETRY_AFTER_LENGTH = 128
 _DEFAULT_HEADERS = {
     "Accept": "*/*",
@@ -60,7 +58,6 @@ _EXCHANGE_ERRORS = (
     ValueError,
 )
 _FARTHER = list(Reached)
-_Read = TypeVar("_Read", Response, ResponseWithBody)
 
 
 class Transport:
@@ -113,7 +110,8 @@ class Transport:
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
         """
-        return self._send(url, body, headers, deadline_seconds, _read)
+        result = self._send(url, body, headers, deadline_seconds)
+        return result if isinstance(result, Failure) else _summary(result)
 
     def post_for_body(
         self,
@@ -128,30 +126,23 @@ class Transport:
         Raises:
             ValueError: as for ``post``.
         """
-        return self._send(url, body, headers, deadline_seconds, _read_with_body)
+        result = self._send(url, body, headers, deadline_seconds)
+        if isinstance(result, Failure):
+            return result
+        return ResponseWithBody(result.status, result.body, result.duration_ms)
 
     def _send(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline_seconds: float,
-        read: Callable[[requests.Response], _Read],
-    ) -> _Read | Failure:
+        self, url: str, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+    ) -> _Received | Failure:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
         started = time.monotonic()
-        result = self._post(url, body, headers, Deadline(deadline_seconds), read)
+        result = self._post(url, body, headers, Deadline(deadline_seconds))
         return replace(result, duration_ms=round((time.monotonic() - started) * 1000))
 
     def _post(
-        self,
-        url: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline: Deadline,
-        read: Callable[[requests.Response], _Read],
-    ) -> _Read | Failure:
+        self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline
+    ) -> _Received | Failure:
         try:
             vetted = vet(
                 url,
@@ -159,14 +150,9 @@ class Transport:
                 resolver=self._resolver,
                 timeout_seconds=min(deadline.remaining(), MAX_LOOKUP_SECONDS),
             )
-            return self._exchange(vetted, body, headers, deadline, read)
+            return self._try_addresses(vetted, body, headers, deadline)
         except InvalidTarget as refusal:
-            return Failure(
-                ErrorKind.INVALID_TARGET,
-                Attribution.RECEIVER,
-                str(refusal),
-                reached=Reached.NOT_TRIED,
-            )
+            return _untried(ErrorKind.INVALID_TARGET, Attribution.RECEIVER, str(refusal))
         except ResolutionFailed as failed:
             return Failure(
                 ErrorKind.DNS,
@@ -177,17 +163,13 @@ class Transport:
             )
         except InvalidHeader:
             text = "a header holds a character that no header may hold"
-            return Failure(ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_TRIED)
+            return _untried(ErrorKind.INTERNAL, Attribution.SENDER, text)
 
-    def _exchange(
-        self,
-        vetted: VettedTarget,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline: Deadline,
-        read: Callable[[requests.Response], _Read],
-    ) -> _Read | Failure:
-        failure = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
+    def _try_addresses(
+        self, vetted: VettedTarget, body: bytes, headers: Mapping[str, str], deadline: Deadline
+    ) -> _Received | Failure:
+        """The first response, or what the addresses tell together."""
+        failure = _untried(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
         furthest = Reached.NOT_TRIED
         merged = {**_DEFAULT_HEADERS, **headers}
         addresses = vetted.addresses[:MAX_ADDRESSES]
@@ -197,7 +179,7 @@ class Transport:
             share = max(deadline.remaining() / (len(addresses) - tried), 0.001)
             exchange = Exchange(deadline)
             try:
-                response = self._respond(request, exchange, share)
+                return _read(self._respond(request, exchange, share))
             except _EXCHANGE_ERRORS as error:
                 here = reached(error, exchange)
                 is_told_before = failure.attribution is Attribution.SENDER or (
@@ -208,16 +190,10 @@ class Transport:
                     failure = classify(error, exchange, is_ipv6=address.version == 6)
                 # One address that responds proves as much as if all did.
                 furthest = max(furthest, here, key=_FARTHER.index)
-                failure = replace(
-                    failure,
-                    reached=furthest,
-                    hosts=frozenset({vetted.target.host, *(str(one) for one in addresses)}),
-                )
                 if exchange.is_connected or exchange.is_reused or deadline.is_over:
-                    return failure
-                continue
-            return read(response)
-        return failure
+                    break
+        hosts = frozenset({vetted.target.host, *map(str, addresses)})
+        return replace(failure, reached=furthest, hosts=hosts)
 
     def _respond(
         self, request: PinnedRequest, exchange: Exchange, connect_seconds: float
@@ -225,8 +201,8 @@ class Transport:
         """The response, its head read; on a used connection that breaks the request goes out again.
 
         A server may close a connection while the next request is on its way to it, and says
-        nothing about that request then. So this is no failure of anybody's; on a new connection
-        it would be. Not a byte of a response may have come, and there is one repetition only. A 408
+        nothing about that request then. So this is nobody's failure; on a new connection it
+        would be. Not a byte of a response may have come, and there is one repetition only. A 408
         that closes the connection counts as none: servers say it to one that is idle, and to repeat
         what was on its way is allowed then (RFC 9110, 15.5.9).
         """
@@ -249,42 +225,53 @@ def _says_idle(response: requests.Response) -> bool:
     return response.status_code == http.client.REQUEST_TIMEOUT and is_closing
 
 
-def _read(response: requests.Response) -> Response:
-    """The response, with what may be kept of its body."""
-    content, is_whole = _read_capped(response)
-    retry_after = response.headers.get("Retry-After")
-    return Response(
-        status=response.status_code,
-        retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
-        excerpt=excerpt(
-            content,
-            media_type=response.headers.get("Content-Type", ""),
-            is_encoded=response.headers.get("Content-Encoding", "identity") != "identity",
-            is_cut=not is_whole,
-        ),
-    )
+@dataclass(frozen=True)
+class _Received:
+    """A response whose head arrived whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    """As it came over the wire, up to ``MAX_BODY_BYTES``."""
+    is_whole: bool
+    """False when the body is longer, broke off or came in very many pieces."""
+    duration_ms: int = 0
 
 
-def _read_with_body(response: requests.Response) -> ResponseWithBody:
-    """The response, with the whole of a small body."""
-    return ResponseWithBody(response.status_code, _read_capped(response)[0])
-
-
-def _read_capped(response: requests.Response) -> tuple[bytes, bool]:
-    """Up to ``MAX_BODY_BYTES`` as they came over the wire, and whether that is all.
-
-    Less if the body breaks off or comes in very many pieces; then its connection is closed.
-    """
-    content = bytearray()
+def _read(response: requests.Response) -> _Received:
+    """Read the body, and close the connection where some of it is left."""
+    content, is_whole = bytearray(), False
     # The head has said what counts; a body that breaks off changes nothing.
     with suppress(*_EXCHANGE_ERRORS):
         # What follows a 101 is no body.
         for _ in range(MAX_READS if response.status_code >= 200 else 0):
-            piece = response.raw.read1(_READ_SIZE, decode_content=False)
-            if not piece:
-                return bytes(content), True
+            piece = response.raw.read1(READ_BYTES, decode_content=False)
             content += piece
-            if len(content) >= MAX_BODY_BYTES:
+            is_whole = not piece
+            if is_whole or len(content) >= MAX_BODY_BYTES:
                 break
-    response.raw.close()
-    return bytes(content[:MAX_BODY_BYTES]), False
+    if not is_whole:
+        response.raw.close()
+    body = bytes(content[:MAX_BODY_BYTES])
+    return _Received(response.status_code, response.headers, body, is_whole)
+
+
+def _summary(received: _Received) -> Response:
+    """What may be kept of a response."""
+    headers = received.headers
+    retry_after = headers.get("Retry-After")
+    return Response(
+        status=received.status,
+        retry_after=None if retry_after is None else retry_after[:_RETRY_AFTER_LENGTH],
+        excerpt=excerpt(
+            received.body,
+            media_type=headers.get("Content-Type", ""),
+            is_encoded=headers.get("Content-Encoding", "identity") != "identity",
+            is_cut=not received.is_whole,
+        ),
+        duration_ms=received.duration_ms,
+    )
+
+
+def _untried(kind: ErrorKind, attribution: Attribution, text: str) -> Failure:
+    return Failure(kind, attribution, text, reached=Reached.NOT_TRIED)

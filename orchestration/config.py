@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
 from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.flag import (
@@ -23,7 +24,7 @@ from sync.delivery.flag import (
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
 from sync.delivery.scheduler import Limits
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
+from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
 from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
@@ -48,7 +49,26 @@ ACTIVATED_AT = activated_at(os.environ)
 """The same for the moment of activation."""
 
 
-class DetectionConfig(dg.Config):
+class _EventTypesConfig(dg.Config):
+    def sources(self) -> dict[str, EventType]:
+        """The types of events to record, by what texts call them."""
+        return {
+            one.plural: one
+            for one in EVENT_TYPES.values()
+            if one.run_switch is None or getattr(self, one.run_switch[0])
+        }
+
+
+_SWITCHES: dict[str, Any] = {
+    one.run_switch[0]: (bool, Field(default=False, description=one.run_switch[1]))
+    for one in EVENT_TYPES.values()
+    if one.run_switch is not None
+}
+EventTypesConfig = create_model("EventTypesConfig", __base__=_EventTypesConfig, **_SWITCHES)
+"""A switch for each type of event that not every run records."""
+
+
+class DetectionConfig(EventTypesConfig):
     """Which completions enter the outbox."""
 
     activated_at: str = Field(
@@ -67,13 +87,6 @@ class DetectionConfig(dg.Config):
             "such a number is more often a broken replica than a busy day."
         ),
     )
-    send_enrollment_events: bool = Field(
-        default=False,
-        description=(
-            "Also record course_enrollment events, for endpoints that have enrollment events on. "
-            "At its first run, enrollments from before that run are recorded and never sent."
-        ),
-    )
     allow_mass_send: bool = Field(
         default=False, description="Let a batch above mass_send_limit through, this once."
     )
@@ -88,11 +101,6 @@ class DetectionConfig(dg.Config):
             except ConfigurationError as error:
                 raise ValueError(str(error)) from error
         return text
-
-    def sources(self) -> dict[str, EventType]:
-        """Where to look for new events, by what they are."""
-        found = {"completions": COMPLETIONS}
-        return found | {"enrollments": ENROLLMENTS} if self.send_enrollment_events else found
 
     def activation(self) -> datetime | None:
         """The moment as naive UTC, the form of a TIMESTAMP_NTZ; None when not set."""

@@ -33,6 +33,8 @@ class EventType:
 
     name: str
     """As the outbox, the bodies and the commands have it."""
+    plural: str
+    """What texts call such events."""
     mart: str
     occurred_at: str
     """The mart's column that says when it happened."""
@@ -41,6 +43,9 @@ class EventType:
     has_learning_time: bool = False
     endpoint_switch: str | None = None
     """The column of ``webhook_endpoints`` by which an endpoint asks for such events, if it must."""
+    run_switch: tuple[str, str] | None = None
+    """The field of a run's config that has such events recorded, and its text; off by default.
+    None: every run records them."""
 
     @property
     def fact_pairs(self) -> str:
@@ -69,6 +74,7 @@ class EventType:
 
 COMPLETIONS = EventType(
     name="course_completion",
+    plural="completions",
     mart="completed_enrollments",
     occurred_at="passed_at",
     facts=CompletionFacts,
@@ -76,11 +82,17 @@ COMPLETIONS = EventType(
 )
 ENROLLMENTS = EventType(
     name="course_enrollment",
+    plural="enrollments",
     mart="enterprise_enrollments",
     occurred_at="enrolled_at",
     facts=EnrollmentFacts,
     # Most customers want completions only; their enrollments would fill the outbox for nothing.
     endpoint_switch="is_enrollment_events_enabled",
+    run_switch=(
+        "send_enrollment_events",
+        "Also record course_enrollment events, for endpoints that have enrollment events on. "
+        "At its first run, enrollments from before that run are recorded and never sent.",
+    ),
 )
 
 EVENT_TYPES = {one.name: one for one in (COMPLETIONS, ENROLLMENTS)}

@@ -9,13 +9,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from orchestration.config import DetectionConfig, FlagConfig
+from orchestration.config import DetectionConfig, EventTypesConfig, FlagConfig
 from orchestration.defs.operations.jobs import NOTHING, refusals, result
 from orchestration.defs.webhooks import plans
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.operations.environment import as_activation
 from sync.operations.preview import preview as decide
 from sync.operations.preview_report import Preview
@@ -25,7 +24,7 @@ MOST_SHOWN = 1_000
 """Rows that the UI still renders at once."""
 
 
-class PreviewConfig(FlagConfig):
+class PreviewConfig(FlagConfig, EventTypesConfig):
     """The settings that the next run would have."""
 
     activated_at: str = Field(
@@ -37,7 +36,6 @@ class PreviewConfig(FlagConfig):
         ge=1,
         description="More new completions than this would not be recorded.",
     )
-    send_enrollment_events: bool = Field(default=False, description="Detect new enrollments too.")
     show: int = Field(
         default=SHOWN, ge=0, le=MOST_SHOWN, description="Webhooks to list; all are counted."
     )
@@ -58,9 +56,7 @@ def preview(
             policy=config.policy(),
             clock=warehouse_clock(session),
             readiness_of=tools.readiness,
-            sources=(
-                (COMPLETIONS, ENROLLMENTS) if config.send_enrollment_events else (COMPLETIONS,)
-            ),
+            sources=tuple(config.sources().values()),
             activated_at=as_activation(since, setting="activated_at") if since else None,
             mass_send_limit=config.mass_send_limit,
         )

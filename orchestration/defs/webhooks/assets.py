@@ -22,6 +22,7 @@ from orchestration.defs.webhooks.steps import (
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS
 from orchestration.resources import WarehouseResource
 from sync.delivery.record import Detected, HeldBack
+from sync.domain.event_types import EVENT_TYPES
 
 GROUP = "webhooks"
 OUTBOX_POOL = "webhook_outbox"
@@ -40,8 +41,7 @@ OWNERS = ["team:integrations"]
     owners=OWNERS,
     pool=OUTBOX_POOL,
     deps=[
-        dg.AssetKey(["marts", "completed_enrollments"]),
-        dg.AssetKey(["marts", "enterprise_enrollments"]),
+        *(dg.AssetKey(["marts", one.mart]) for one in EVENT_TYPES.values()),
     ],
     check_specs=[USUAL_NUMBER],
     description="Completions that entered the outbox: found by comparing the mart with the outbox.",

@@ -41,7 +41,7 @@ LITERALS = {
     "sync.http.transport:DEFAULT_DEADLINE_SECONDS": 20.0,
     "sync.http.transport:MAX_BODY_BYTES": 65_536,
     "sync.domain.retry:JITTER": 0.2,
-    "sync.domain.retry:STANDARD_STEPS": seconds(0, 5, 300, 1800, 7200, 18000, 36000, 36000),
+    "sync.domain.retry:STEPS": seconds(0, 5, 300, 1800, 7200, 18000, 36000, 36000),
     "sync.domain.circuit_breaker:DISABLE_AFTER": timedelta(days=5),
     "sync.operations.test_send:ID_PREFIX": "test-",
     # What an operator sets, and what holds when nothing is set.

@@ -89,7 +89,8 @@ class EndpointSettings(Model, frozen=True):
         try:
             return cls.model_validate(known(row))
         except ValidationError as error:
-            of = f"endpoint {row['endpoint_id']}: " if "endpoint_id" in row else ""
+            endpoint_id = row.get("endpoint_id")
+            of = f"endpoint {endpoint_id}: " if isinstance(endpoint_id, int) else ""
             raise EndpointError(f"{of}{problems(error)}") from None
 
     def stored(self) -> dict[str, str | bool]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from sync.domain.facts import Facts, Text, Time
+from sync.domain.facts import AnyText, Facts, Text, Time
 
 
 class CompletionFacts(Facts, frozen=True):
@@ -15,7 +15,7 @@ class CompletionFacts(Facts, frozen=True):
 
     passed_at: Time
     percent_grade: float = Field(ge=0, le=1, allow_inf_nan=False)
-    letter_grade: str = ""
+    letter_grade: AnyText = ""
 
 
 class EnrollmentFacts(Facts, frozen=True):

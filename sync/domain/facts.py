@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from sync.domain.model import Model, known, problems
 from sync.errors import SyncError
@@ -44,6 +44,15 @@ def _time(value: object) -> datetime:
     raise ValueError("not a date and time in ISO 8601")
 
 
+def _encodable(text: str) -> str:
+    """JSON can spell half a surrogate pair, UTF-8 cannot carry it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("not valid Unicode text") from None
+    return text
+
+
 def _unwrapped(value: object) -> object:
     """Single sign-on wraps some values in a list of one."""
     if isinstance(value, list) and len(value) <= 1:
@@ -51,8 +60,9 @@ def _unwrapped(value: object) -> object:
     return value
 
 
-Text = Annotated[str, Field(min_length=1)]
-OptionalText = Annotated[str | None, BeforeValidator(_unwrapped)]
+AnyText = Annotated[str, AfterValidator(_encodable)]
+Text = Annotated[AnyText, Field(min_length=1)]
+OptionalText = Annotated[AnyText | None, BeforeValidator(_unwrapped)]
 Time = Annotated[datetime, BeforeValidator(_time)]
 """Text in ISO 8601 of at least a date and a time, or a datetime; without a zone it is UTC."""
 
@@ -67,7 +77,7 @@ class Facts(Model, frozen=True):
     enterprise_customer_name: Text
     user_id: int
     username: Text = Field(repr=False)
-    email: str = Field(default="", repr=False)
+    email: AnyText = Field(default="", repr=False)
     """Empty for an account without an address; its completion is one like any other."""
     courserun_key: Text
     learner_country: OptionalText = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from sync.domain.endpoint import Endpoint, EndpointError
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import FactsError
 from tests.support.events import COMPLETION, ENROLLMENT
+from tests.support.marts import endpoint
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 
@@ -69,6 +73,8 @@ def test_a_letter_grade_and_an_email_may_be_unknown_and_a_whole_grade_is_a_float
         ("username", 5),
         ("username", "half \ud800"),
         ("email", 5),
+        ("email", "half \ud800"),
+        ("letter_grade", "half \ud800"),
         ("learner_country", 49),
         ("courserun_key", None),
         ("passed_at", None),
@@ -105,3 +111,29 @@ def test_personal_facts_do_not_show_in_repr():
     for key in ("username", "email", "percipio_user_id", "percipio_organization_id"):
         assert str(COMPLETION[key]) not in shown
     assert "course-v1:ExampleX+DATA101+2026_T1" in shown
+
+
+CANARIES = ("tulip \ud800", ["tulip", "tulip"], {"tulip": "tulip"}, b"tulip", ("tulip",))
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    ("read", "row", "error"),
+    [
+        pytest.param(CompletionFacts.read, COMPLETION, FactsError, id="completion"),
+        pytest.param(EnrollmentFacts.read, ENROLLMENT, FactsError, id="enrollment"),
+        pytest.param(Endpoint.from_row, endpoint(1, "https://x"), EndpointError, id="endpoint"),
+    ],
+)
+def test_no_error_shows_a_value_however_wrong_a_row_is(
+    read: Callable[[dict[str, Any]], Any],
+    row: dict[str, Any],
+    error: type[Exception],
+    canary: object,
+):
+    for name in row:
+        with pytest.raises(error) as caught:
+            read(row | {name: canary})
+        shown = "".join(traceback.format_exception(caught.value))
+        assert name in str(caught.value)
+        assert "tulip" not in shown, name

@@ -3,12 +3,16 @@
 import dagster as dg
 
 from orchestration.defs.dbt.project import dbt_cli, dbt_project
-from orchestration.resources import WarehouseResource
+from orchestration.resources import AlertsResource, WarehouseResource
 
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """The warehouse and dbt."""
+    """The warehouse, dbt, and where alerts go."""
     return dg.Definitions(
-        resources={"dbt": dbt_cli(dbt_project()), "warehouse": WarehouseResource()}
+        resources={
+            "alerts": AlertsResource.from_environment(),
+            "dbt": dbt_cli(dbt_project()),
+            "warehouse": WarehouseResource.from_environment(),
+        }
     )

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._serdes import serialize_value
 
+from orchestration.resources import AlertsResource
 from tests.support.dbt import Dbt
 
 NEW = "sync__newly_completed_enrollments"
@@ -76,6 +77,7 @@ def alert(
         dagster_run=result.dagster_run,
         dagster_event=end(),
         repository_def=(of or defs).get_repository_def(),
+        resources={"alerts": AlertsResource()},
     )
     defs.get_sensor_def(name)(context if result.success else context.for_run_failure())
 

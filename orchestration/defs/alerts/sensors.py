@@ -1,17 +1,14 @@
 """Sensors that tell people of a failed run, and of a check that failed in one that went on."""
 
 import logging
-import os
 from collections.abc import Collection, Iterator
 
 import dagster as dg
 
 from orchestration.check_texts import OWNER
+from orchestration.resources import AlertsResource
 from sync.errors import SyncError
-from sync.http.network import network_policy
-from sync.http.transport import Transport
-from sync.operations.alerts import failures_in_a_row, is_worth_an_alert, send_alert
-from sync.settings import load_settings
+from sync.operations.alerts import failures_in_a_row, is_worth_an_alert
 
 MOST_COUNTED = 2_000
 """Runs that are looked at to count failures in a row: a week of them."""
@@ -28,7 +25,7 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
         "it tells the 1st, 2nd, 4th, 8th and so on."
     ),
 )
-def a_run_failed(context: dg.RunFailureSensorContext) -> None:
+def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) -> None:
     """Tell people of a failed run: names and the error's first line, never data."""
     run = context.dagster_run
     failures = failures_in_a_row(_outcomes(context.instance, run))
@@ -41,6 +38,7 @@ def a_run_failed(context: dg.RunFailureSensorContext) -> None:
     teams = {_defined(context, one.asset_check_key)[1] for one in culprits}
     _tell(
         context.log,
+        alerts,
         f"{run.job_name} failed{in_a_row} (run {run.run_id}): {lines[0][:300]}",
         teams=teams - {""},
     )
@@ -55,7 +53,7 @@ def a_run_failed(context: dg.RunFailureSensorContext) -> None:
         "as often as that, and a warning once, as it begins."
     ),
 )
-def a_check_failed(context: dg.RunStatusSensorContext) -> None:
+def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -> None:
     """Tell people of failed checks: names and texts of the definitions, never data."""
     run, instance = context.dagster_run, context.instance
     for found in _failed_checks(context):
@@ -70,6 +68,7 @@ def a_check_failed(context: dg.RunStatusSensorContext) -> None:
         about, team = _defined(context, found.asset_check_key)
         _tell(
             context.log,
+            alerts,
             f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}",
             teams={team} if team else set(),
         )
@@ -117,10 +116,10 @@ def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
     return [one.status is dg.DagsterRunStatus.SUCCESS for one in since]
 
 
-def _tell(log: logging.Logger, text: str, *, teams: Collection[str]) -> None:
+def _tell(
+    log: logging.Logger, alerts: AlertsResource, text: str, *, teams: Collection[str]
+) -> None:
     try:
-        policy = network_policy(os.environ, load_settings(os.environ))
-        with Transport(policy=policy) as transport:
-            log.info(send_alert(text, teams=teams, environ=os.environ, poster=transport))
+        log.info(alerts.send(text, teams=teams))
     except SyncError as error:
         log.warning(f"no alert sent: {error}")

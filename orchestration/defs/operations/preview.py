@@ -48,7 +48,7 @@ def preview(
     since = config.activated_at
     with (
         refusals(),
-        warehouse.glance(purpose="preview") as session,
+        warehouse.metadata_session(purpose="preview") as session,
         open_destination(os.environ, session.settings) as tools,
     ):
         found = decide(

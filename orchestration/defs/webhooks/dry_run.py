@@ -95,5 +95,5 @@ def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Pr
 
 @contextmanager
 def _read_only(warehouse: WarehouseResource) -> Iterator[ReadOnly]:
-    with warehouse.glance(purpose="dry-run") as session:
+    with warehouse.metadata_session(purpose="dry-run") as session:
         yield ReadOnly(session)

@@ -52,7 +52,7 @@ def completions_arrived(
     policy = EnrichmentConfig().policy()
     max_wait = policy.max_wait if policy.enabled else timedelta(0)
     try:
-        with warehouse.glance(purpose="sensor") as session:
+        with warehouse.metadata_session(purpose="sensor") as session:
             found = poll(session, before, now=now, max_wait=max_wait)
     except RelationMissing as error:
         return dg.SkipReason(f"not set up yet: {error}")

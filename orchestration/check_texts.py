@@ -1,4 +1,4 @@
-"""What a check means, who is told, what to do: the same words in Dagster and in docs/checks.md."""
+"""What a check means, who owns it, what to do: the same words in Dagster and in docs/checks.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 OWNER = "owner"
-"""Name of the metadata that says whom a check concerns."""
+"""Name of the metadata that says which team a check belongs to."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class CheckText:
     meaning: str
     """What holds while it passes."""
     owner: str
-    """The team that is told."""
+    """The team that gets the alert."""
     action: str
     """What they do."""
 
     def description(self) -> str:
         """As Dagster shows it, in Markdown."""
-        return f"{self.meaning}\n\n**Told:** {self.owner}.\n\n**What to do:** {self.action}"
+        return f"{self.meaning}\n\n**Owner:** {self.owner}.\n\n**What to do:** {self.action}"
 
     def spec(self, name: str, asset: dg.AssetKey, *, blocking: bool = False) -> dg.AssetCheckSpec:
         """The declaration of a check that is no dbt test."""

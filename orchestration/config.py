@@ -46,7 +46,7 @@ VARIABLES = {
 FLAG = flag_settings(os.environ)
 """The defaults of this process, read once, when Dagster loads the definitions."""
 ACTIVATED_AT = activated_at(os.environ)
-"""The same for the moment of activation."""
+"""The same for the time of activation."""
 
 
 class _EventTypesConfig(dg.Config):
@@ -74,8 +74,8 @@ class DetectionConfig(EventTypesConfig):
     activated_at: str = Field(
         default=ACTIVATED_AT,
         description=(
-            "Completions before this moment (ISO 8601, UTC) are recorded and never sent. Counts at "
-            "the very first run only; empty means the moment of that run. Default from "
+            "Completions before this time (ISO 8601, UTC) are recorded and never sent. Only the "
+            "very first run asks for it; empty means the time of that run. Default from "
             f"{ACTIVATED_AT_SETTING}."
         ),
     )
@@ -94,7 +94,7 @@ class DetectionConfig(EventTypesConfig):
 
     @field_validator("activated_at")
     @classmethod
-    def _is_a_moment(cls, text: str) -> str:
+    def _is_a_time(cls, text: str) -> str:
         if text:
             try:
                 as_activation(text, setting="activated_at")
@@ -103,7 +103,7 @@ class DetectionConfig(EventTypesConfig):
         return text
 
     def activation(self) -> datetime | None:
-        """The moment as naive UTC, the form of a TIMESTAMP_NTZ; None when not set."""
+        """The time as naive UTC, the form of a TIMESTAMP_NTZ; None when not set."""
         if not self.activated_at:
             return None
         return as_activation(self.activated_at, setting="activated_at")
@@ -142,7 +142,7 @@ class FlagConfig(dg.Config):
         ge=0,
         le=MAX_WAIT_MINUTES,
         description=(
-            "How long a new completion may wait for the learning_time mart to cover its pass; then "
+            "How long a new completion may wait for the learning_time mart to cover it; then "
             f"it goes out without, and the reason is recorded. Default from {MAX_WAIT_VARIABLE}, "
             "else 60."
         ),
@@ -167,13 +167,13 @@ class FlagConfig(dg.Config):
 
 
 class EnrichmentConfig(FlagConfig):
-    """The feature flag for a run that freezes."""
+    """The feature flag for a run that builds messages."""
 
     shadow_lookup: bool = Field(
         default=FLAG.is_shadow_looked_up,
         description=(
-            "After freezing, look up what enriching would have found for messages built without: "
-            "one statement of 5 s at most, for the metadata only. Default from "
+            "After the build, look up what learning time messages without it would have had: one "
+            "statement of 5 s at most, for the metadata only. Default from "
             f"{SHADOW_VARIABLE}, else on."
         ),
     )

@@ -21,11 +21,11 @@ import dagster as dg
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 PAGE = 200
 FEWEST_DAYS = 7
-"""Below a week people would miss what they look for on a Monday."""
+"""With less than a week, last Friday's runs could be gone on a Monday."""
 
 
 def prune(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> int:
-    """Delete finished runs that were created before a moment (aware); how many there were."""
+    """Delete finished runs that were created before a time (aware); how many there were."""
     old = dg.RunsFilter(statuses=FINISHED, created_before=before)
     if dry_run:
         return instance.get_runs_count(old)
@@ -40,7 +40,7 @@ def prune(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> i
 
 
 def prune_files(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> int:
-    """Remove files older than a moment (aware) of runs that are gone; how many runs those were."""
+    """Remove files older than a time (aware) of runs that are gone; how many runs those were."""
     orphans = {
         run_id
         for run_id, path in _found_files(instance)
@@ -82,7 +82,7 @@ def _remove(path: Path) -> None:
 def main() -> None:
     """Read the options, delete, say how many."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--days", type=int, required=True, help="keep the runs of so many days")
+    parser.add_argument("--days", type=int, required=True, help="keep the runs of these many days")
     parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
     options = parser.parse_args()
     if options.days < FEWEST_DAYS:

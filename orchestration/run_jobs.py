@@ -23,17 +23,17 @@ def main() -> None:
     from orchestration.definitions import defs
 
     loaded = defs()
-    with answers() as output, dg.DagsterInstance.get() as instance:
+    with responses() as output, dg.DagsterInstance.get() as instance:
         for line in sys.stdin:
             request = json.loads(line)
             keys = [dg.AssetKey.from_user_string(key) for key in request.get("assets", [])]
-            answer = run(loaded, instance, request["job"], request.get("config", {}), keys)
-            print(json.dumps(answer), file=output, flush=True)
+            response = run(loaded, instance, request["job"], request.get("config", {}), keys)
+            print(json.dumps(response), file=output, flush=True)
 
 
 @contextmanager
-def answers() -> Iterator[TextIO]:
-    """The standard output, kept for answers; what dbt prints there goes to the errors instead."""
+def responses() -> Iterator[TextIO]:
+    """The standard output, kept for responses; what dbt prints there goes to the errors instead."""
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as output:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         yield output
@@ -70,7 +70,7 @@ def run(
 
 def _failure(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
-    # Below Dagster's wrappers lies our own error, which says how to mend; below that, its cause.
+    # Below Dagster's wrappers lies our own error, which says how to fix it; below that, its cause.
     while (
         error is not None
         and error.cause is not None

@@ -69,7 +69,7 @@ def tables(
 def text_of(description: str) -> CheckText:
     """The parts of what Dagster shows of a check."""
     found = re.fullmatch(
-        r"(.*)\n\n\*\*Told:\*\* (.*)\.\n\n\*\*What to do:\*\* (.*)", description, flags=re.S
+        r"(.*)\n\n\*\*Owner:\*\* (.*)\.\n\n\*\*What to do:\*\* (.*)", description, flags=re.S
     )
     assert found, description
     return CheckText(*found.groups())

@@ -106,7 +106,7 @@ def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions)
 def shelf() -> None: ...
 
 
-@dg.asset_check(asset=shelf, description="**Told:** Librarians.")
+@dg.asset_check(asset=shelf, description="**Owner:** Librarians.")
 def shelf_is_full(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed="full" in context.run.tags, severity=dg.AssetCheckSeverity.WARN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from dagster._core.definitions.definitions_load_context import (
+    DefinitionsLoadContext,
+    DefinitionsLoadType,
+)
+from dagster._core.definitions.repository_definition import RepositoryLoadData
 from dagster_dg_cli.cli import create_dg_cli
 
+from orchestration.definitions import defs as load
 from sync.settings import PROJECT_ROOT
 
 Dg = Callable[..., str]
@@ -61,3 +68,19 @@ def test_dg_scaffolds_where_definitions_are_loaded_from(
     monkeypatch.chdir(tmp_path)
     run_dg("scaffold", "defs", "dagster.asset", "example/one.py")
     assert (tmp_path / "orchestration/defs/example/one.py").is_file()
+
+
+def test_definitions_load_without_a_warning_under_any_name_of_the_code_location(
+    defs: dg.Definitions, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`dagster job execute -m` names it after the module, a deployment as it likes."""
+    context = DefinitionsLoadContext(
+        DefinitionsLoadType.INITIALIZATION, RepositoryLoadData(code_location_name="another")
+    )
+    logger = logging.getLogger("dagster")
+    logger.addHandler(caplog.handler)
+    with DefinitionsLoadContext.scoped(context):
+        again = load()
+    logger.removeHandler(caplog.handler)
+    assert caplog.messages == []
+    assert again.resolve_all_asset_keys() == defs.resolve_all_asset_keys()

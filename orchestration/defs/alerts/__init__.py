@@ -1,1 +1,1 @@
-"""Sensors that tell people of failed runs and checks."""
+"""Sensors that send alerts of failed runs and checks."""

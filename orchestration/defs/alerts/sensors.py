@@ -1,4 +1,4 @@
-"""Sensors that tell people of a failed run, and of a check that failed in one that went on."""
+"""Sensors that send alerts: of a failed run, and of a check that failed in a run that went on."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -11,7 +11,7 @@ from sync.errors import SyncError
 from sync.operations.alerts import failures_in_a_row, is_worth_an_alert
 
 MOST_COUNTED = 2_000
-"""Runs that are looked at to count failures in a row: a week of them."""
+"""Runs that are read to count failures in a row: a week of them."""
 MOST_EVALUATIONS = 300
 """Of one check, a day of them; each record is larger than that of a run."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -22,21 +22,21 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
     description=(
         "Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost, Teams), or to the URL "
         "of the team whose check stopped it, and hands it to LTW_ALERT_HOOK. Of failures in a row "
-        "it tells the 1st, 2nd, 4th, 8th and so on."
+        "the 1st, 2nd, 4th, 8th and so on send an alert."
     ),
 )
 def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) -> None:
-    """Tell people of a failed run: names and the error's first line, never data."""
+    """Send an alert of a failed run: names and the error's first line, never data."""
     run = context.dagster_run
     failures = failures_in_a_row(_outcomes(context.instance, run))
     if not is_worth_an_alert(failures):
-        context.log.info(f"no alert sent: failure {failures} in a row, and people have been told")
+        context.log.info(f"no alert sent: failure {failures} in a row, after earlier alerts")
         return
     lines = (context.failure_event.message or "no reason given").strip().splitlines()
     in_a_row = "" if failures == 1 else f", {failures} times in a row"
     culprits = [one for one in _failed_checks(context) if not _is_warning(one)]
     teams = {_defined(context, one.asset_check_key)[1] for one in culprits}
-    _tell(
+    _send(
         context.log,
         alerts,
         f"{run.job_name} failed{in_a_row} (run {run.run_id}): {lines[0][:300]}",
@@ -48,13 +48,13 @@ def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) ->
     name="a_check_failed",
     run_status=dg.DagsterRunStatus.SUCCESS,
     description=(
-        "Tells of checks that failed in a run that went on: what they mean, whom they concern and "
-        "what to do. Told at the URL of that team, if it has one, else where a_run_failed tells; "
-        "as often as that, and a warning once, as it begins."
+        "Sends an alert of each check that failed in a run that went on: what it means, its owner "
+        "and what to do. It goes to the URL of that team, if it has one, else where alerts of "
+        "a_run_failed go; as often as those, and for a warning once, as it begins."
     ),
 )
 def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -> None:
-    """Tell people of failed checks: names and texts of the definitions, never data."""
+    """Send alerts of failed checks: names and texts of the definitions, never data."""
     run, instance = context.dagster_run, context.instance
     for found in _failed_checks(context):
         failures = failures_in_a_row(_checked(instance, found.asset_check_key))
@@ -66,7 +66,7 @@ def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -
         verb = "warns" if is_warning else "failed"
         in_a_row = "" if failures == 1 else f", {failures} times in a row"
         about, team = _defined(context, found.asset_check_key)
-        _tell(
+        _send(
             context.log,
             alerts,
             f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}",
@@ -97,7 +97,7 @@ def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
 
 
 def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple[str, str]:
-    """A check's description, and the team that is told; each empty where there is none."""
+    """A check's description and its owner; each empty where there is none."""
     repository = context.repository_def
     if repository is None or key not in repository.asset_graph.asset_check_keys:
         return "", ""
@@ -116,7 +116,7 @@ def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
     return [one.status is dg.DagsterRunStatus.SUCCESS for one in since]
 
 
-def _tell(
+def _send(
     log: logging.Logger, alerts: AlertsResource, text: str, *, teams: Collection[str]
 ) -> None:
     try:

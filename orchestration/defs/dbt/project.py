@@ -24,7 +24,7 @@ PARTIAL_PARSE = "partial_parse.msgpack"
 RUN_LOCK = "run.lock"
 """In the artifacts of a run, held while it lives."""
 KNOWN_MART = "model.learning_time_webhooks.completed_enrollments"
-"""Its relation tells for which database and schema a manifest was parsed."""
+"""Its relation says for which database and schema a manifest was parsed."""
 LONGEST_BUILD = timedelta(hours=3)
 """``max_runtime_seconds`` of deploy/dagster.yaml ends a run after two."""
 

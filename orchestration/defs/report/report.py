@@ -99,7 +99,7 @@ def report() -> dg.Definitions:
         job_name=job.name,
         cron_schedule="15 5 * * *",
         execution_timezone="UTC",
-        description="Every morning at 5:15 UTC; run the job by hand for the state of now.",
+        description="Every morning at 5:15 UTC; run the job by hand for the current state.",
     )
     return dg.Definitions(
         assets=dg.with_source_code_references([delivery_report]), jobs=[job], schedules=[schedule]

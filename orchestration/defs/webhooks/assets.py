@@ -89,7 +89,7 @@ def _detected(
         dg.AssetKey(["marts", "webhook_endpoints"]),
     ],
     description=(
-        "Messages frozen: endpoint chosen, learning time looked up when the flag is on, body built "
+        "Messages built: endpoint chosen, learning time looked up when the flag is on, body built "
         "once. Every later attempt sends these bytes."
     ),
 )

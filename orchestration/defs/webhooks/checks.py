@@ -18,7 +18,7 @@ INTEGRATIONS = "Integrations"
 
 RECORDED_ONCE = CheckText(
     "No event is in the outbox twice with a copy still to be sent. Looked at before each send; "
-    "while it fails nothing is frozen or sent.",
+    "while it fails nothing is built or sent.",
     INTEGRATIONS,
     "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
     "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
@@ -29,16 +29,15 @@ USUAL_NUMBER = CheckText(
     "No more completions are new than `mass_send_limit`. Otherwise none of them is recorded.",
     INTEGRATIONS,
     "Look at `marts.completed_enrollments`. If the number is right, run once with "
-    "`allow_mass_send: true`; if not, mend the replica.",
+    "`allow_mass_send: true`; if not, repair the replica.",
 ).spec("no_unusual_number_of_completions", NEW)
 """Evaluated by the asset itself."""
 
 RECORDED_NUMBER = CheckText(
-    "Body equals mart: every message frozen within 7 days carries the learning time that was "
+    "Body equals mart: every message built within 7 days carries the learning time that was "
     "read from the mart, and no other message carries any.",
     INTEGRATIONS,
-    "Stop completion_webhooks_job and report a defect with the ids; a frozen body is never "
-    "built again.",
+    "Stop completion_webhooks_job and report a defect with the ids; a body is never built again.",
 ).spec("bodies_carry_the_recorded_number", ENRICHED)
 
 SUCCESS_SETTLED = CheckText(

@@ -18,7 +18,7 @@ SENSOR_TAG = "dagster/sensor_name"
 """Dagster marks the runs with it that a sensor has started."""
 DRY_REPEAT = timedelta(hours=1)
 MOST_LOOKED_AT = 50
-"""Runs that are looked at for one that counts: dry ones and those of another warehouse do not."""
+"""Runs that are read to find one that counts: dry ones and those of another warehouse do not."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 AT_WORK = [
     dg.DagsterRunStatus.STARTING,

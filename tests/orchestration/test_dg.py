@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,8 +80,10 @@ def test_definitions_load_without_a_warning_under_any_name_of_the_code_location(
     )
     logger = logging.getLogger("dagster")
     logger.addHandler(caplog.handler)
-    with DefinitionsLoadContext.scoped(context):
+    with DefinitionsLoadContext.scoped(context), warnings.catch_warnings():
+        for category in (dg.BetaWarning, dg.PreviewWarning):
+            warnings.simplefilter("error", category)
         again = load()
     logger.removeHandler(caplog.handler)
     assert caplog.messages == []
-    assert again.resolve_all_asset_keys() == defs.resolve_all_asset_keys()
+    assert set(again.resolve_all_asset_keys()) == set(defs.resolve_all_asset_keys())

@@ -9,7 +9,7 @@ from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
 from orchestration.config import DeliveryModelsConfig, ModelsConfig
 from orchestration.defs.dbt.project import artifacts_directory, dbt_project
-from orchestration.defs.dbt.translator import Translator
+from orchestration.defs.dbt.translator import TRANSLATOR
 from orchestration.resources import WarehouseResource
 
 DELIVERY_TAG = "tag:delivery"
@@ -27,7 +27,7 @@ def dbt_models() -> dg.Definitions:
         manifest=project.manifest_path,
         project=project,
         exclude=DELIVERY_TAG,
-        dagster_dbt_translator=Translator(),
+        dagster_dbt_translator=TRANSLATOR,
         pool=WAREHOUSE_POOL,
     )
     def learning_time_models(
@@ -53,7 +53,7 @@ def dbt_models() -> dg.Definitions:
         manifest=project.manifest_path,
         project=project,
         select=DELIVERY_TAG,
-        dagster_dbt_translator=Translator(),
+        dagster_dbt_translator=TRANSLATOR,
         pool=WAREHOUSE_POOL,
     )
     def delivery_models(

@@ -4,21 +4,21 @@ import dagster as dg
 from dagster_dbt.dbt_manifest import validate_manifest
 
 from orchestration.defs.dbt.project import dbt_project
-from orchestration.defs.dbt.translator import Translator
+from orchestration.defs.dbt.translator import TRANSLATOR
 from orchestration.keys import WEBHOOKS
 
 
 @dg.definitions
 def raw_tables() -> dg.Definitions:
     """Every source that a model reads, but for those that an asset of ours writes."""
-    project, translator = dbt_project(), Translator()
+    project = dbt_project()
     manifest = validate_manifest(project.manifest_path)
     read = [
         unique_id
         for unique_id in manifest["sources"]
         if any(child.startswith("model.") for child in manifest["child_map"][unique_id])
     ]
-    specs = [translator.get_asset_spec(manifest, unique_id, project) for unique_id in read]
+    specs = [TRANSLATOR.get_asset_spec(manifest, unique_id, project) for unique_id in read]
     return dg.Definitions(
         assets=[
             # Metadata of dagster-dbt is there for a build, and nothing here builds these.

@@ -61,6 +61,10 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+TRANSLATOR = Translator()
+"""One for all: it remembers the specs that it has made."""
+
+
 def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
     """The folder below ``models``: staging, intermediate, marts or delivery; of sources who writes
     them."""

@@ -184,8 +184,9 @@ def test_every_schedule_asks_for_one_run_of_its_job(
             assert len(tick.run_requests or []) == 1
 
 
-IMPORT_WATCHED = """
-import json, sys
+LOAD_WATCHED = """
+import importlib, json, os, pkgutil, sys
+import orchestration
 seen = []
 def watch(event, arguments):
     if event in ("socket.connect", "os.exec", "os.posix_spawn"):
@@ -196,8 +197,10 @@ def watch(event, arguments):
     elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
         seen.append(f"open {arguments[0]} {arguments[1]}")
 sys.addaudithook(watch)
-from orchestration.definitions import defs
-defs()
+for module in pkgutil.walk_packages(orchestration.__path__, "orchestration."):
+    importlib.import_module(module.name)
+os.environ["DBT_TARGET_PATH"] = sys.argv[1]
+orchestration.definitions.defs()
 print(json.dumps(seen))
 """
 
@@ -205,14 +208,15 @@ print(json.dumps(seen))
 def test_loading_the_definitions_touches_no_network_no_process_and_no_file_for_writing(
     defs: dg.Definitions, dbt_target_path: Path
 ) -> None:
-    """With a manifest in place, as the image build leaves it; the warehouse's port is dead."""
+    """Importing needs no manifest, loading has one, as the image build leaves it; the warehouse's
+    port is dead."""
     environment = os.environ | {
-        "DBT_TARGET_PATH": str(dbt_target_path / "dagster"),
+        "DBT_TARGET_PATH": "/nowhere",
         "LTW_WAREHOUSE_PORT": "9",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", IMPORT_WATCHED],
+        [sys.executable, "-c", LOAD_WATCHED, str(dbt_target_path / "dagster")],
         cwd=PROJECT_ROOT,
         env=environment,
         capture_output=True,

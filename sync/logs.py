@@ -61,8 +61,7 @@ def _bounded(_: object, __: str, line: MutableMapping[str, Any]) -> dict[str, An
 
     An exception becomes its type and text, without local values.
     """
-    record = line["_record"]
-    from_dagster = getattr(record, "dagster_meta", None)
+    from_dagster = getattr(line["_record"], "dagster_meta", None)
     if isinstance(from_dagster, Mapping):
         line.update(
             run_id=from_dagster.get("run_id"),
@@ -70,8 +69,9 @@ def _bounded(_: object, __: str, line: MutableMapping[str, Any]) -> dict[str, An
             step=from_dagster.get("step_key"),
             message=from_dagster.get("orig_message") or line["message"],
         )
-    if record.exc_info and record.exc_info[0] is not None:
-        line["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+    kind, error, _ = line.get("exc_info") or (None, None, None)
+    if kind is not None:
+        line["error"] = f"{kind.__name__}: {error}"
     shown = ("time", "level", "logger", *FIELDS, "job", "step", "message", "error")
     return {name: line[name] for name in shown if line.get(name) is not None}
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,16 @@ def test_a_line_of_dagster_tells_its_run_and_step() -> None:
     record.dagster_meta = {"run_id": "r1", "step_key": "s1", "orig_message": "said"}
     line = json.loads(logs.json_formatter().format(record))
     assert (line["run_id"], line["step"], line["message"]) == ("r1", "s1", "said")
+
+
+def test_an_exception_is_its_type_and_text_without_a_traceback() -> None:
+    try:
+        raise ValueError("no such row")
+    except ValueError:
+        record = logging.LogRecord("sync", logging.ERROR, "", 0, "said", None, sys.exc_info())
+    line = logs.json_formatter().format(record)
+    assert json.loads(line)["error"] == "ValueError: no such row"
+    assert "Traceback" not in line
 
 
 def test_a_command_ends_with_one_line_that_has_its_exit_code() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from sync.domain.facts import AnyText, Text
 from sync.domain.formats import DEFAULT_FORMAT, FORMATS
 from sync.domain.model import Model, known, problems
 from sync.errors import SyncError
@@ -104,12 +105,12 @@ class Endpoint(EndpointSettings, frozen=True):
     """An endpoint with its settings. The URLs may hold tokens, so they are not in ``repr``."""
 
     endpoint_id: int
-    enterprise_customer_uuid: str = Field(min_length=1)
+    enterprise_customer_uuid: Text
     region: Region = Field(strict=False)
-    url: str = Field(min_length=1, repr=False)
-    token_url: str | None = Field(default=None, repr=False)
+    url: Text = Field(repr=False)
+    token_url: AnyText | None = Field(default=None, repr=False)
     timeout_seconds: Annotated[int, AfterValidator(_within_a_lease)]
     max_requests_per_minute: int
     is_active: bool
     is_enrollment_events_enabled: bool
-    oauth_client_id: str | None = None
+    oauth_client_id: AnyText | None = None

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from sync.cli.common import out, plain, print_json, print_table, ready_settings, user_name
@@ -16,9 +15,9 @@ from sync.clock import warehouse_clock
 from sync.errors import ConfigurationError
 from sync.ledger.tables import ensure_ledger
 from sync.operations.operation import (
-    Action,
     Change,
     CommandLine,
+    Kind,
     Operation,
     Report,
     field_type,
@@ -34,7 +33,7 @@ JSON = typer.Option("--json", help="Print one JSON document.")
 def add_operations(
     app: typer.Typer,
     groups: dict[str, typer.Typer],
-    operations: Sequence[type[Action] | type[Change]],
+    operations: Sequence[Kind],
 ) -> None:
     """Register a command for each, in its group where its name has two words."""
     for kind in operations:
@@ -42,7 +41,7 @@ def add_operations(
         (groups[group] if group else app).command(name)(command_of(kind))
 
 
-def command_of(kind: type[Action] | type[Change]) -> Callable[..., None]:
+def command_of(kind: Kind) -> Callable[..., None]:
     """The function that typer makes a command of."""
 
     def command(*, as_json: bool, yes: bool = False, **given: Any) -> None:
@@ -79,11 +78,9 @@ def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: 
     if not as_json:
         out.print(f"{plan.matched:,} {request.noun} match")
         _print(request.report(plan, None))
-    confirmed, done = request.confirm_count, None
-    if confirmed is None and not request.dry_run and request.ask_above is not None:
-        is_agreed = is_agreed or _is_agreed(request, plan.matched, may_ask=not as_json)
-        confirmed = plan.matched if is_agreed else None
-    if confirmed is not None and not request.dry_run:
+    confirmed = _confirmed(request, plan.matched, is_agreed=is_agreed, may_ask=not as_json)
+    done = None
+    if confirmed is not None:
         done = request.apply(warehouse, clock, confirmed=confirmed, by=user_name(), setting=CONFIRM)
     report = request.report(plan, done)
     if as_json:
@@ -96,15 +93,20 @@ def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: 
         raise typer.Exit(1)
 
 
-def _is_agreed(request: Change, matched: int, *, may_ask: bool) -> bool:
-    if request.ask_above is None or matched <= request.ask_above:
-        return request.ask_above is not None
+def _confirmed(request: Change, matched: int, *, is_agreed: bool, may_ask: bool) -> int | None:
+    """The number that may be changed; None where the plan was all that was wanted."""
+    if request.dry_run:
+        return None
+    if request.confirm_count is not None or request.ask_above is None:
+        return request.confirm_count
+    if is_agreed or matched <= request.ask_above:
+        return matched
     if not may_ask or not sys.stdin.isatty():
         raise ConfigurationError(
             f"{matched} {request.noun} match: look with --dry-run, then repeat with --yes or with "
             f"{CONFIRM} {matched}"
         )
-    return typer.confirm(f"Change {matched} {request.noun}?")
+    return matched if typer.confirm(f"Change {matched} {request.noun}?") else None
 
 
 def _show(report: Report, *, as_json: bool) -> None:
@@ -130,8 +132,8 @@ def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:
     face, (taken, is_optional) = _face(field), field_type(field)
     shown: dict[str, Any] = {
         "help": face.help or field.description,
-        "min": next((one.ge for one in field.metadata if isinstance(one, Ge)), None),
-        "max": next((one.le for one in field.metadata if isinstance(one, Le)), None),
+        "min": next((one.ge for one in field.metadata if hasattr(one, "ge")), None),
+        "max": next((one.le for one in field.metadata if hasattr(one, "le")), None),
     }
     info = (
         typer.Argument(**shown)

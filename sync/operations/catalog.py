@@ -11,13 +11,13 @@ from sync.operations.backfill import Backfill
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
-from sync.operations.operation import Action, Change
+from sync.operations.operation import Kind
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
 from sync.operations.test_send import SendTest
 
-OPERATIONS: Sequence[type[Action] | type[Change]] = (
+OPERATIONS: Sequence[Kind] = (
     SendTest,
     Replay,
     Reroute,

@@ -54,7 +54,7 @@ class Report:
     """What an operation found or did, for every face; no personal data."""
 
     document: Mapping[str, Any]
-    """For machines: the answer to ``--json``. Dagster shows its plain values."""
+    """For machines: what ``--json`` prints. Dagster shows its plain values."""
     lines: Sequence[str] = ()
     """Sentences for people."""
     tables: Mapping[str, Rows] = field(default_factory=dict)
@@ -236,6 +236,10 @@ class Change(Operation):
                 f"as {request_id}"
             ),
         )
+
+
+Kind = type[Action] | type[Change]
+"""An operation that can be carried out."""
 
 
 class NotConfirmed(SyncError):

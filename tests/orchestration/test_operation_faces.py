@@ -21,7 +21,7 @@ from sync.operations.catalog import OPERATIONS
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
-from sync.operations.operation import Action, Change, Operation, fields_of
+from sync.operations.operation import Change, Kind, Operation, fields_of
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
@@ -31,7 +31,6 @@ from sync.warehouse import Warehouse
 from tests.support.command_line import command_line
 from tests.support.completions import ENTERPRISE
 
-Kind = type[Action] | type[Change]
 MARCH, APRIL = datetime(2026, 3, 1), datetime(2026, 4, 1)
 BETWEEN = "--since 2026-03-01 --until 2026-04-01T02:00:00+02:00"
 WITHIN = {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01"}

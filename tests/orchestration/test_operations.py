@@ -164,7 +164,7 @@ def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
 def test_a_replay_of_nothing_in_particular_is_refused_in_words(new_desk: Desk) -> None:
     result = new_desk.start("replay")
     assert not result.success
-    assert "needs a state: dead, delivered or suppressed" in failure_texts(result)[0]
+    assert "needs a state: dead, delivered, suppressed" in failure_texts(result)[0]
 
 
 def test_a_backfill_sends_old_completions_once_they_are_agreed_to(

@@ -23,6 +23,7 @@ from sync.operations.operation import (
     FIELD_TYPES,
     Action,
     Change,
+    Kind,
     Operation,
     Report,
     field_type,
@@ -48,7 +49,7 @@ def operations() -> dg.Definitions:
     )
 
 
-def operation_job(kind: type[Action] | type[Change]) -> dg.JobDefinition:
+def operation_job(kind: Kind) -> dg.JobDefinition:
     """The job of an operation: its docstring is the description, its fields are the config."""
     name = kind.name.replace(" ", "_").replace("-", "_")
     config_type = config_of(kind)

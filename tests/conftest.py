@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -47,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), 99)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; a collection that walks over it takes most of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="module", params=ZONES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.definitions import BARE_MODELS
 from tests.support.dev import Dev, running_dev
 
 pytest.importorskip("selenium", reason="selenium is not installed: make install")
@@ -14,12 +15,6 @@ pytest.importorskip("selenium", reason="selenium is not installed: make install"
 from tests.support.browser import Browser, missing_programs, open_browser
 
 FAILED = pytest.StashKey[bool]()
-BARE_MODELS = {
-    "ops": {
-        "learning_time_models": {"config": {"with_row_counts": False, "with_column_lineage": False}}
-    }
-}
-"""Row counts and column lineage take half of the run's time, and no test here looks at them."""
 
 
 @pytest.hookimpl(wrapper=True)

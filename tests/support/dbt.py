@@ -48,7 +48,11 @@ class Dbt:
         """
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
+        from dbt_common.behavior_flags import BehaviorFlagRendered
 
+        # Nine times a command it reads the source of every frame up to pytest, to name a module.
+        rendered: Any = BehaviorFlagRendered
+        rendered._default_source = staticmethod(lambda: "dbt.adapters")
         manifest = None
         if "parse" not in arguments:
             manifest = Manifest()

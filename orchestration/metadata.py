@@ -10,8 +10,8 @@ from typing import Any
 
 import dagster as dg
 
-from sync.delivery.build import NOT_IN_ROLLOUT, EnrichmentPolicy, FreezeReport
-from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother
+from sync.delivery.build import NOT_IN_ROLLOUT, BuildReport, EnrichmentPolicy
+from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded
 from sync.delivery.send import SendReport
 from sync.domain.rollout import LeftOut
 from sync.domain.states import State
@@ -51,11 +51,11 @@ def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[s
         ),
     }
     match outcome:
-        case HeldBack(found=found, limit=limit):
+        case OverLimit(found=found, limit=limit):
             return shared | {"recorded": 0, "held_back": found, "mass_send_limit": limit}
         case LeftToAnother(run_id=other):
             return shared | {"recorded": 0, "held_back": 0, "left_to_run": other}
-        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+        case Recorded(awaiting=awaiting, suppressed=suppressed):
             return shared | {
                 "recorded": awaiting,
                 "suppressed_before_activation": suppressed,
@@ -69,11 +69,11 @@ def enrollment_detection(outcome: Detected | None) -> dict[str, Any]:
     match outcome:
         case None:
             return {"enrollment_events": "off"}
-        case HeldBack(found=found):
+        case OverLimit(found=found):
             return {"enrollment_events": "held back", "enrollments_held_back": found}
         case LeftToAnother():
             return {"enrollment_events": "on", "enrollments_recorded": 0}
-        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+        case Recorded(awaiting=awaiting, suppressed=suppressed):
             return {
                 "enrollment_events": "on",
                 "enrollments_recorded": awaiting,
@@ -81,29 +81,15 @@ def enrollment_detection(outcome: Detected | None) -> dict[str, Any]:
             }
 
 
-def freezing(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
+def building(report: BuildReport, policy: EnrichmentPolicy) -> dict[str, Any]:
     """Metadata of ``enriched_completions``."""
-    frozen = sum(report.frozen.values())
-    enriched = report.frozen["found"]
     return {
         "dry_run": False,
         "learning_time_enrichment": "on" if policy.enabled else "off",
-        "frozen": frozen,
-        "enriched": enriched,
-        "enriched_share": enriched / frozen if frozen else 0.0,
-        "waiting_for_learning_time": sum(report.waiting.values()),
-        "held": sum(report.held.values()),
-        "suppressed": sum(report.suppressed.values()),
+        **built(report),
         "not_enriched": _not_enriched(report),
         **_shadow(report, policy),
-        "outcomes": dg.MetadataValue.md(
-            bar_chart(
-                {f"frozen: {name}": n for name, n in report.frozen.items()}
-                | {f"waiting: {name}": n for name, n in report.waiting.items()}
-                | {f"held: {name}": n for name, n in report.held.items()}
-                | {f"suppressed: {name}": n for name, n in report.suppressed.items()}
-            )
-        ),
+        "outcomes": outcomes(report),
         "problems": dg.MetadataValue.md(
             "\n".join(f"- {n} × {text}" for text, n in report.problems.most_common(SAMPLE_ROWS))
             or "none"
@@ -111,11 +97,37 @@ def freezing(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
     }
 
 
-def _not_enriched(report: FreezeReport) -> dg.TableMetadataValue:
-    """Messages frozen without learning time, and why."""
+def built(report: BuildReport) -> dict[str, int | float]:
+    """What became of events, or would: the numbers that plot."""
+    messages, enriched = report.built.total(), report.built["found"]
+    return {
+        "built": messages,
+        "enriched": enriched,
+        "enriched_share": enriched / messages if messages else 0.0,
+        "waiting_for_learning_time": report.waiting.total(),
+        "held": report.held.total(),
+        "suppressed": report.suppressed.total(),
+    }
+
+
+def outcomes(report: BuildReport) -> dg.MarkdownMetadataValue:
+    """The same as a chart, with the reasons."""
+    return dg.MetadataValue.md(
+        bar_chart(
+            {
+                f"{name}: {why}": count
+                for name in ("built", "waiting", "held", "suppressed")
+                for why, count in getattr(report, name).items()
+            }
+        )
+    )
+
+
+def _not_enriched(report: BuildReport) -> dg.TableMetadataValue:
+    """Messages built without learning time, and why."""
     rows = [
         {"outcome": name, "messages": count, "why": OUTCOME_TEXTS[name]}
-        for name, count in sorted(report.frozen.items())
+        for name, count in sorted(report.built.items())
         if name != "found" and name != NOT_IN_ROLLOUT
     ]
     rows += [
@@ -125,7 +137,7 @@ def _not_enriched(report: FreezeReport) -> dg.TableMetadataValue:
     return table(rows)
 
 
-def _shadow(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
+def _shadow(report: BuildReport, policy: EnrichmentPolicy) -> dict[str, Any]:
     """What enriching would have found for messages that were built without asking."""
     if not policy.is_shadow_looked_up:
         return {"shadow": "off"}
@@ -142,10 +154,10 @@ def _shadow(report: FreezeReport, policy: EnrichmentPolicy) -> dict[str, Any]:
     }
 
 
-def freeze_sentence(report: FreezeReport) -> str:
+def build_sentence(report: BuildReport) -> str:
     """One line for the log of a run."""
     return (
-        f"{sum(report.frozen.values())} messages frozen, {report.frozen['found']} of them with "
+        f"{report.built.total()} messages built, {report.built['found']} of them with "
         f"learning time; {sum(report.waiting.values())} wait for it, "
         f"{sum(report.held.values())} held, {sum(report.suppressed.values())} suppressed"
     )
@@ -254,10 +266,16 @@ def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         records=[
             # Dagster stores plain values only, and the words of the ledger are enums here.
-            dg.TableRecord({k: str(v) if isinstance(v, Enum) else v for k, v in row.items()})
+            dg.TableRecord({name: _plain(value) for name, value in row.items()})
             for row in rows
         ]
     )
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, Enum) else value
 
 
 def _query(sql: str) -> dg.MarkdownMetadataValue:

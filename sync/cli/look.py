@@ -22,7 +22,7 @@ from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from sync.delivery.flag import FlagSettings
-    from sync.operations.preview_report import Planned, Preview
+    from sync.operations.preview import Preview
     from sync.operations.status import Status
 
 
@@ -154,24 +154,11 @@ def _print_preview(found: Preview, *, limit: int, with_bodies: bool, flag: FlagS
         out.print(found.guard)
     for problem, count in sorted(found.problems.items()):
         out.print(f"{count:,} × {plain(problem)}")
-    shown = found.planned[:limit]
-    print_table([_row(one) for one in shown])
-    if shown and len(found.planned) > len(shown):
-        out.print(f"{len(found.planned) - len(shown):,} more; --limit shows them")
+    shown = found.lines[:limit]
+    print_table([one.as_row() for one in shown])
+    if shown and len(found.lines) > len(shown):
+        out.print(f"{len(found.lines) - len(shown):,} more; --limit shows them")
     if with_bodies:
         for one in shown:
             if one.body is not None:
                 out.print(plain(f"{one.webhook_id}  {json.dumps(json.loads(one.body))}"))
-
-
-def _row(one: Planned) -> dict[str, object]:
-    return {
-        "webhook_id": one.webhook_id,
-        "from": "replay" if one.is_replay else one.origin,
-        "verdict": one.verdict,
-        "why": one.reason or one.enrichment_outcome,
-        "endpoint": one.endpoint_id,
-        "format": one.payload_format,
-        "seconds": one.learning_time_seconds,
-        "course_run": one.courserun_key,
-    }

@@ -1,16 +1,15 @@
-"""Decide each recorded completion once: where it goes, with what body, or why it goes nowhere."""
+"""Decide each recorded event once: where it goes, with what body, or why it goes nowhere."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sync.clock import Clock
-from sync.delivery.content import facts_of, key_of, route_of, wants_learning_time
-from sync.delivery.current_facts import MartUnreadable, undecided, undecided_sources
 from sync.delivery.endpoints import Endpoints, load_endpoints
+from sync.delivery.events import MartUnreadable, undecided, undecided_sources
 from sync.delivery.learning_time import (
     LOOKUP_BATCH,
     CompletionKey,
@@ -26,9 +25,10 @@ from sync.domain.event_types import EVENT_TYPES
 from sync.domain.facts import FactsError, LearningTime
 from sync.domain.formats import FORMATS
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
-from sync.domain.routing import NotRouted, Routed
+from sync.domain.routing import NotRouted, Routed, choose_endpoint, region_of
 from sync.domain.states import Reason, State
-from sync.ledger.outbox import Decision, Outbox, Unfrozen
+from sync.domain.work import Event, Message
+from sync.ledger.outbox import Outbox
 from sync.ledger.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
@@ -46,37 +46,171 @@ class EnrichmentPolicy:
     max_wait: timedelta = DEFAULT_MAX_WAIT
     rollout: Rollout = EVERYBODY
     is_shadow_looked_up: bool = False
-    """Whether to ask, once the messages are frozen, what enriching the others would have found."""
+    """Whether to ask, once the messages are built, what enriching the others would have found."""
 
-    def leaves_out(self, row: Unfrozen) -> LeftOut | None:
+    def leaves_out(self, event: Event) -> LeftOut | None:
         """Why the rollout leaves a completion out; None when it does not."""
-        return self.rollout.leaves_out(row.enterprise_customer_uuid, row.user_id, row.courserun_key)
+        return self.rollout.leaves_out(
+            event.enterprise_customer_uuid, event.user_id, event.courserun_key
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """Send this message."""
+
+    route: Routed
+    message: Message
+    left_out: LeftOut | None = None
+    """Why the rollout leaves it out, where that is why it has no learning time."""
+    is_in_shadow: bool = False
+    """Whether nobody looked up learning time that its endpoint would have wanted."""
+    problem: str | None = None
+    """Why learning time was unavailable until the wait was over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Keep it until ``problem`` is fixed; it is decided anew by each run."""
+
+    route: Routed | NotRouted
+    reason: Reason
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suppress:
+    """Never send it: its customer has not asked for it."""
+
+    route: NotRouted
+
+    @property
+    def reason(self) -> Reason:
+        """Why."""
+        return self.route.reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Leave it awaiting learning time, at most until then."""
+
+    route: Routed
+    reason: str
+    """not_yet or unavailable."""
+    until: datetime
+    problem: str | None = None
+
+
+Decision = Build | Hold | Suppress | Wait
+
+
+def wanted(
+    events: Iterable[Event], *, endpoints: Endpoints, policy: EnrichmentPolicy
+) -> list[CompletionKey]:
+    """The learning times that ``decide`` needs for these events."""
+    if not policy.enabled:
+        return []
+    return [
+        key_of(event)
+        for event in events
+        if wants_learning_time(event, route_of(event, endpoints))
+        and policy.leaves_out(event) is None
+    ]
+
+
+def decide(
+    event: Event,
+    *,
+    endpoints: Endpoints,
+    outcomes: Mapping[CompletionKey, LearningTimeOutcome],
+    policy: EnrichmentPolicy,
+    now: datetime,
+) -> Decision:
+    """What becomes of an event; pure. ``outcomes`` has what is ``wanted``."""
+    route = route_of(event, endpoints)
+    if not event.facts:
+        problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
+        return Hold(route=route, reason=Reason.NO_LONGER_REPORTABLE, problem=problem)
+    broken = endpoints.problem_of(event.enterprise_customer_uuid, route)
+    if broken is not None:
+        return Hold(route=route, reason=Reason.ENDPOINT_ROW_INVALID, problem=broken)
+    match route:
+        case Routed():
+            outcome = outcomes.get(key_of(event)) if wants_learning_time(event, route) else None
+            return _build(event, route, outcome, policy, now)
+        case NotRouted(reason=Reason.EU_FALLBACK_NOT_ALLOWED as reason):
+            problem = "a learner of the EU has no endpoint of region EU"
+            return Hold(route=route, reason=reason, problem=problem)
+        case NotRouted(reason=Reason.NO_ACTIVE_ENDPOINT as reason):
+            # As for a message that is built: what is switched off can be switched on again.
+            problem = "the customer's endpoint is switched off"
+            return Hold(route=route, reason=reason, problem=problem)
+        case NotRouted() if _had_endpoint(event):
+            # It is deleted, perhaps to be made anew.
+            problem = "the customer's endpoint was deleted"
+            return Hold(route=route, reason=Reason.ENDPOINT_MISSING, problem=problem)
+        case NotRouted():
+            return Suppress(route=route)
+
+
+def decide_all(
+    events: Sequence[Event],
+    *,
+    endpoints: Endpoints,
+    client: LearningTimeClient,
+    policy: EnrichmentPolicy,
+    now: datetime,
+) -> list[tuple[Event, Decision]]:
+    """Look up what is wanted, one statement for ``LOOKUP_BATCH`` events, and decide each."""
+    outcomes = client.get_many(wanted(events, endpoints=endpoints, policy=policy))
+    return [
+        (
+            event,
+            decide(event, endpoints=endpoints, outcomes=outcomes, policy=policy, now=now),
+        )
+        for event in events
+    ]
 
 
 @dataclass
-class FreezeReport:
-    """What one run decided; counts of completions."""
+class BuildReport:
+    """What was decided, or would be; counts of events."""
 
-    frozen: Counter[str] = field(default_factory=Counter)
-    """By enrichment outcome: found, no_data, not_yet, unavailable, flag_off, not_in_rollout,
-    endpoint_opted_out, not_a_completion.
-    """
+    built: Counter[str] = field(default_factory=Counter)
+    """By enrichment outcome, as in ``Message``."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
     """The completions that are not_in_rollout, by why."""
     waiting: Counter[str] = field(default_factory=Counter)
     """Left awaiting the mart, by why: not_yet, unavailable."""
-    suppressed: Counter[str] = field(default_factory=Counter)
-    held: Counter[str] = field(default_factory=Counter)
-    """Kept until a setting or a row is mended; decided anew at each run."""
+    suppressed: Counter[Reason] = field(default_factory=Counter)
+    held: Counter[Reason] = field(default_factory=Counter)
+    """Kept until a setting or a row is fixed; decided anew at each run."""
     problems: Counter[str] = field(default_factory=Counter)
     """Texts behind held rows and unavailable learning time; no personal data."""
     shadow: Counter[str] = field(default_factory=Counter)
-    """What enriching would have found for completions frozen as flag_off or not_in_rollout."""
+    """What enriching would have found for messages built as flag_off or not_in_rollout."""
     shadow_seen: int = 0
-    """How many completions of that kind there were; ``LOOKUP_BATCH`` of them are asked about."""
+    """How many messages of that kind there were; ``LOOKUP_BATCH`` of them are asked about."""
+
+    def count(self, decision: Decision) -> None:
+        """Add one decision."""
+        match decision:
+            case Build(message=message):
+                self.built[message.enrichment_outcome] += 1
+                if decision.left_out is not None:
+                    self.left_out[decision.left_out] += 1
+                self.shadow_seen += decision.is_in_shadow
+            case Hold(reason=reason):
+                self.held[reason] += 1
+            case Suppress(reason=reason):
+                self.suppressed[reason] += 1
+            case Wait(reason=reason):
+                self.waiting[reason] += 1
+        if not isinstance(decision, Suppress) and decision.problem is not None:
+            self.problems[decision.problem] += 1
 
 
-def freeze(
+def build(
     warehouse: Warehouse,
     outbox: Outbox,
     client: LearningTimeClient,
@@ -84,8 +218,8 @@ def freeze(
     policy: EnrichmentPolicy,
     clock: Clock,
     hook: Hook = nothing,
-) -> FreezeReport:
-    """Freeze every undecided completion that need not wait any longer.
+) -> BuildReport:
+    """Build the message of every recorded event that need not wait any longer.
 
     Statements grow with pages of ``PAGE`` rows and with the bytes of the bodies. A row that waits
     stays ``awaiting`` and is looked at again by the next run. The shadow look-up comes last, is
@@ -98,182 +232,73 @@ def freeze(
         StatementFailed: the ledger or the endpoints cannot be read; nothing is lost.
     """
     endpoints = load_endpoints(warehouse)
-    report = FreezeReport()
+    report = BuildReport()
     shadowed: list[CompletionKey] = []
     unreadable: list[MartUnreadable] = []
     for page in _pages(warehouse, unreadable):
-        judged = judge(
-            page, endpoints=endpoints, client=client, policy=policy, clock=clock, report=report
-        )
-        in_shadow = [key_of(one.row) for one in judged if _is_in_shadow(one)]
-        shadowed += in_shadow[: LOOKUP_BATCH - len(shadowed)]
-        report.shadow_seen += len(in_shadow)
-        outbox.decide(
-            replace(decision, lost_endpoint_id=one.row.lost_endpoint_id)
-            for one in judged
-            if (decision := one.decision) is not None
-            # A held row that stays held for the same reason needs no statement.
-            and (
-                one.row.lost_endpoint_id is not None
-                or (decision.state, decision.state_reason) != (one.row.state, one.row.state_reason)
-            )
-        )
+        decided = decide_all(page, endpoints=endpoints, client=client, policy=policy, now=clock())
+        for event, decision in decided:
+            report.count(decision)
+            is_in_shadow = isinstance(decision, Build) and decision.is_in_shadow
+            if is_in_shadow and len(shadowed) < LOOKUP_BATCH:
+                shadowed.append(key_of(event))
+        outbox.decide(row for one in decided if (row := ledger_row(*one)) is not None)
         hook(Step.FROZEN)
     if policy.is_shadow_looked_up:
-        report.shadow.update(outcome_name(one) for one in client.get_many(shadowed).values())
+        found = client.get_many(shadowed)
+        report.shadow.update(outcome_name(one) for one in found.values())
     if unreadable:
         raise unreadable[0]
     return report
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A row and what becomes of it."""
-
-    row: Unfrozen
-    route: Routed | NotRouted
-    learning_time: LearningTimeOutcome | None
-    """None when it was not looked up."""
-    decision: Decision | None
-    """None while it waits for the mart."""
-
-
-def judge(
-    page: Sequence[Unfrozen],
-    *,
-    endpoints: Endpoints,
-    client: LearningTimeClient,
-    policy: EnrichmentPolicy,
-    clock: Clock,
-    report: FreezeReport,
-) -> list[Judged]:
-    """Decide a page of rows, and count the decisions in ``report``; writes nothing."""
-    routes = [(row, route_of(row, endpoints)) for row in page]
-    wanted = [
-        key_of(row)
-        for row, route in routes
-        if policy.enabled and wants_learning_time(row, route) and policy.leaves_out(row) is None
-    ]
-    outcomes = client.get_many(wanted)
-    judge = _Judge(endpoints, policy, clock, report)
-    judged = []
-    for row, route in routes:
-        outcome = outcomes.get(key_of(row)) if wants_learning_time(row, route) else None
-        judged.append(Judged(row, route, outcome, judge.decide(row, route, outcome)))
-    return judged
-
-
-@dataclass(frozen=True)
-class _Judge:
-    endpoints: Endpoints
-    policy: EnrichmentPolicy
-    clock: Clock
-    report: FreezeReport
-
-    def decide(
-        self, row: Unfrozen, route: Routed | NotRouted, outcome: LearningTimeOutcome | None
-    ) -> Decision | None:
-        """One row's decision; None while it waits for the mart."""
-        if not row.facts:
-            problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
-            return self._hold(row, route, Reason.NO_LONGER_REPORTABLE, problem)
-        match route:
-            case NotRouted():
-                return self._not_routed(row, route)
-            case Routed() if self.endpoints.is_own_broken(row.enterprise_customer_uuid, route):
-                problem = self.endpoints.unreadable[row.enterprise_customer_uuid]
-                return self._hold(row, route, Reason.ENDPOINT_ROW_INVALID, problem)
-            case Routed():
-                return self._routed(row, route, outcome)
-
-    def _not_routed(self, row: Unfrozen, route: NotRouted) -> Decision:
-        problem = self.endpoints.unreadable.get(row.enterprise_customer_uuid)
-        if problem is not None:
-            return self._hold(row, route, Reason.ENDPOINT_ROW_INVALID, problem)
-        if route.reason is Reason.EU_FALLBACK_NOT_ALLOWED:
-            return self._hold(
-                row, route, route.reason, "a learner of the EU has no endpoint of region EU"
-            )
-        if route.reason is Reason.NO_ACTIVE_ENDPOINT:
-            # As after freezing: what is switched off can be switched on again.
-            return self._hold(row, route, route.reason, "the customer's endpoint is switched off")
-        if row.lost_endpoint_id is not None or (
-            row.state is State.HELD and row.state_reason != Reason.NO_LONGER_REPORTABLE
-        ):
-            # It had an endpoint, which is deleted, perhaps to be made anew.
-            return self._hold(
-                row, route, Reason.ENDPOINT_MISSING, "the customer's endpoint was deleted"
-            )
-        self.report.suppressed[route.reason] += 1
-        return Decision(
-            webhook_id=row.webhook_id,
-            state=State.SUPPRESSED,
-            state_reason=route.reason,
-            region=route.region,
-        )
-
-    def _routed(
-        self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None
-    ) -> Decision | None:
-        enrichment = self._enrichment(row, route, outcome)
-        if isinstance(outcome, Unavailable):
-            self.report.problems[outcome.reason] += 1
-        if isinstance(outcome, NotYet | Unavailable) and not self._deadline_passed(row):
-            self.report.waiting[enrichment] += 1
+def ledger_row(event: Event, decision: Decision) -> Mapping[str, object] | None:
+    """The decision as ``Outbox.decide`` takes it; None when nothing changes."""
+    match decision:
+        case Wait():
             return None
-        learning_time = (
-            LearningTime(outcome.seconds, outcome.computed_through)
-            if isinstance(outcome, Found)
-            else None
-        )
-        try:
-            facts = facts_of(row)
-            body_format = FORMATS[route.endpoint.payload_format]
-            if unknown := body_format.missing_identity(facts):
-                problem = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
-                return self._hold(row, route, Reason.IDENTITY_MISSING, problem)
-            body = body_format.body(facts, recorded_at=row.recorded_at, learning_time=learning_time)
-        except (FactsError, PayloadError) as error:
-            return self._hold(row, route, Reason.PAYLOAD_INVALID, str(error))
-        self.report.frozen[enrichment] += 1
-        left_out = self.policy.leaves_out(row) if enrichment == NOT_IN_ROLLOUT else None
-        if left_out is not None:
-            self.report.left_out[left_out] += 1
-        return Decision(
-            webhook_id=row.webhook_id,
-            state=State.PENDING,
-            region=route.region,
-            endpoint_id=route.endpoint.endpoint_id,
-            payload_format=route.endpoint.payload_format,
-            body=body,
-            enrichment_outcome=enrichment,
-            learning_time_seconds=learning_time.total_seconds if learning_time else None,
-            learning_time_computed_through=(
-                outcome.computed_through if isinstance(outcome, Found | NoData | NotYet) else None
-            ),
-        )
+        case Build(message=message):
+            through = message.learning_time_computed_through
+            change: Mapping[str, object] = vars(message) | {
+                "state": State.PENDING,
+                "body": message.body.decode("utf-8"),
+                "learning_time_computed_through": through.isoformat() if through else None,
+            }
+        case Hold(reason=reason):
+            if event.lost_endpoint_id is None and event.state_reason == reason:
+                return None
+            change = {"state": State.HELD, "state_reason": reason}
+        case Suppress(reason=reason):
+            change = {"state": State.SUPPRESSED, "state_reason": reason}
+    return {
+        **change,
+        "webhook_id": event.webhook_id,
+        "region": decision.route.region,
+        "lost_endpoint_id": event.lost_endpoint_id,
+    }
 
-    def _enrichment(self, row: Unfrozen, route: Routed, outcome: LearningTimeOutcome | None) -> str:
-        """The outcome's name in the ledger."""
-        if not EVENT_TYPES[row.event_type].has_learning_time:
-            return "not_a_completion"
-        if outcome is not None:
-            return outcome_name(outcome)
-        if not self.policy.enabled:
-            return FLAG_OFF
-        return NOT_IN_ROLLOUT if wants_learning_time(row, route) else "endpoint_opted_out"
 
-    def _deadline_passed(self, row: Unfrozen) -> bool:
-        return self.clock() >= row.recorded_at + self.policy.max_wait
+def key_of(event: Event) -> CompletionKey:
+    """What its learning time is looked up by."""
+    return CompletionKey(event.enterprise_customer_uuid, event.user_id, event.courserun_key)
 
-    def _hold(
-        self, row: Unfrozen, route: Routed | NotRouted, reason: Reason, problem: str
-    ) -> Decision:
-        self.report.held[reason] += 1
-        self.report.problems[problem] += 1
-        return Decision(
-            webhook_id=row.webhook_id, state=State.HELD, state_reason=reason, region=route.region
-        )
+
+def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
+    """Where it goes, by the learner's country, or why nowhere."""
+    return choose_endpoint(
+        region_of(_country(event, "learner_country"), _country(event, "enterprise_country")),
+        endpoints.by_enterprise.get(event.enterprise_customer_uuid, ()),
+        event_type=EVENT_TYPES[event.event_type],
+    )
+
+
+def wants_learning_time(event: Event, route: Routed | NotRouted) -> bool:
+    """Whether learning time belongs in the message: where the event and the endpoint have it."""
+    return (
+        EVENT_TYPES[event.event_type].has_learning_time
+        and isinstance(route, Routed)
+        and route.endpoint.is_learning_time_enabled
+    )
 
 
 def outcome_name(outcome: LearningTimeOutcome) -> str:
@@ -289,19 +314,79 @@ def outcome_name(outcome: LearningTimeOutcome) -> str:
             return "unavailable"
 
 
-def _pages(warehouse: Warehouse, unreadable: list[MartUnreadable]) -> Iterator[Sequence[Unfrozen]]:
-    """Undecided rows of all kinds; a kind whose mart cannot be read ends up in ``unreadable``."""
+def _build(
+    event: Event,
+    route: Routed,
+    outcome: LearningTimeOutcome | None,
+    policy: EnrichmentPolicy,
+    now: datetime,
+) -> Build | Hold | Wait:
+    """``outcome`` is None where nobody asked for it."""
+    problem = outcome.reason if isinstance(outcome, Unavailable) else None
+    until = event.recorded_at + policy.max_wait
+    if isinstance(outcome, NotYet | Unavailable) and now < until:
+        return Wait(route=route, reason=outcome_name(outcome), until=until, problem=problem)
+    found = (
+        LearningTime(outcome.seconds, outcome.computed_through)
+        if isinstance(outcome, Found)
+        else None
+    )
+    try:
+        facts = EVENT_TYPES[event.event_type].facts.read(event.facts)
+        body_format = FORMATS[route.endpoint.payload_format]
+        if unknown := body_format.missing_identity(facts):
+            lacking = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
+            return Hold(route=route, reason=Reason.IDENTITY_MISSING, problem=lacking)
+        body = body_format.body(facts, recorded_at=event.recorded_at, learning_time=found)
+    except (FactsError, PayloadError) as error:
+        return Hold(route=route, reason=Reason.PAYLOAD_INVALID, problem=str(error))
+    name = _enrichment(event, route, outcome, policy)
+    return Build(
+        route=route,
+        message=Message(
+            endpoint_id=route.endpoint.endpoint_id,
+            payload_format=route.endpoint.payload_format,
+            body=body,
+            enrichment_outcome=name,
+            learning_time_seconds=found.total_seconds if found else None,
+            learning_time_computed_through=(
+                outcome.computed_through if isinstance(outcome, Found | NoData | NotYet) else None
+            ),
+        ),
+        left_out=policy.leaves_out(event) if name == NOT_IN_ROLLOUT else None,
+        is_in_shadow=name in (FLAG_OFF, NOT_IN_ROLLOUT) and wants_learning_time(event, route),
+        problem=problem,
+    )
+
+
+def _enrichment(
+    event: Event, route: Routed, outcome: LearningTimeOutcome | None, policy: EnrichmentPolicy
+) -> str:
+    """Why the message has learning time or has none, as the ledger names it."""
+    if not EVENT_TYPES[event.event_type].has_learning_time:
+        return "not_a_completion"
+    if outcome is not None:
+        return outcome_name(outcome)
+    if not policy.enabled:
+        return FLAG_OFF
+    return NOT_IN_ROLLOUT if wants_learning_time(event, route) else "endpoint_opted_out"
+
+
+def _country(event: Event, fact: str) -> str | None:
+    value = event.facts.get(fact)
+    return value if isinstance(value, str) else None
+
+
+def _had_endpoint(event: Event) -> bool:
+    return event.lost_endpoint_id is not None or (
+        event.state is State.HELD and event.state_reason != Reason.NO_LONGER_REPORTABLE
+    )
+
+
+def _pages(warehouse: Warehouse, unreadable: list[MartUnreadable]) -> Iterator[Sequence[Event]]:
+    """Undecided events of all kinds; a kind whose mart cannot be read ends up in ``unreadable``."""
     for source in undecided_sources(warehouse):
         try:
             yield from undecided(warehouse, source, page=PAGE)
         except MartUnreadable as error:
             unreadable.append(error)
-
-
-def _is_in_shadow(judged: Judged) -> bool:
-    """Whether its message was built without a look-up that its endpoint would have wanted."""
-    return (
-        judged.decision is not None
-        and judged.decision.enrichment_outcome in (FLAG_OFF, NOT_IN_ROLLOUT)
-        and wants_learning_time(judged.row, judged.route)
-    )

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sync.domain.endpoint import Endpoint, EndpointError, Region
-from sync.domain.routing import Routed
+from sync.domain.routing import NotRouted, Routed
 from sync.domain.states import Reason
 from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.warehouse import Warehouse
 
 REGIONS = {one.value for one in Region}
+NOBODY = "nobody"
+"""Whose a row is that names no enterprise."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,16 @@ class Endpoints:
             for region in (route.region.value, None)
         )
 
+    def problem_of(self, enterprise_customer_uuid: str, route: Routed | NotRouted) -> str | None:
+        """What is wrong with the row that should have given the route; None when nothing is."""
+        own = self.unreadable.get(enterprise_customer_uuid)
+        match route:
+            case NotRouted():
+                return own
+            case Routed():
+                is_broken = self.is_own_broken(enterprise_customer_uuid, route)
+                return (own or self.unreadable[NOBODY]) if is_broken else None
+
 
 def load_endpoints(warehouse: Warehouse) -> Endpoints:
     """Read the mart and the operator's settings.
@@ -52,7 +64,7 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
         try:
             endpoint = Endpoint.from_row(row)
         except EndpointError as error:
-            enterprise = str(row["enterprise_customer_uuid"])
+            enterprise = str(row["enterprise_customer_uuid"] or NOBODY)
             unreadable[enterprise] = str(error)
             if row.get("is_active") is not False:
                 region = row.get("region")
@@ -74,22 +86,27 @@ def unusable_endpoints(
     disabled: Iterable[int],
     problem_of: Callable[[Endpoint], Reason | None],
 ) -> dict[int, Reason]:
-    """Endpoints that cannot be sent to now, with the reason to hold their webhooks for.
+    """Endpoints that cannot be sent to now, with the reason to hold their webhooks for."""
+    switched_off = set(disabled)
+    found = {
+        key: why_held(configured.get(key), is_disabled=key in switched_off, problem_of=problem_of)
+        for key in in_use
+    }
+    return {key: reason for key, reason in found.items() if reason is not None}
+
+
+def why_held(
+    endpoint: Endpoint | None,
+    *,
+    is_disabled: bool,
+    problem_of: Callable[[Endpoint], Reason | None],
+) -> Reason | None:
+    """Why the messages of an endpoint are held; None when it can be sent to. None exists no more.
 
     ``problem_of`` looks at what lies outside the warehouse: the address policy and the secrets.
     """
-    switched_off = set(disabled)
-    unusable: dict[int, Reason] = {}
-    for endpoint_id in in_use:
-        endpoint = configured.get(endpoint_id)
-        if endpoint is None:
-            reason = Reason.ENDPOINT_MISSING
-        elif not endpoint.is_active:
-            reason = Reason.ENDPOINT_INACTIVE
-        elif endpoint_id in switched_off:
-            reason = Reason.ENDPOINT_DISABLED
-        else:
-            reason = problem_of(endpoint)
-        if reason is not None:
-            unusable[endpoint_id] = reason
-    return unusable
+    if endpoint is None:
+        return Reason.ENDPOINT_MISSING
+    if not endpoint.is_active:
+        return Reason.ENDPOINT_INACTIVE
+    return Reason.ENDPOINT_DISABLED if is_disabled else problem_of(endpoint)

@@ -47,7 +47,7 @@ class FlagSettings:
         return f"on, for {' and '.join(limits)}" if limits else "on"
 
     def policy(self) -> EnrichmentPolicy:
-        """The same in the terms of ``freeze``."""
+        """The same in the terms of ``build``."""
         return EnrichmentPolicy(
             enabled=self.enabled,
             max_wait=timedelta(minutes=self.max_wait_minutes),

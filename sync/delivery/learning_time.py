@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sync.delivery.sessions import OwnSession, Session, SharedSession
-from sync.delivery.ttl_cache import TtlCache
 from sync.errors import ConfigurationError, SyncError
 from sync.settings import WarehouseSettings
 from sync.telemetry import LOOKUP_DURATION, timed
@@ -23,6 +22,7 @@ from sync.warehouse import (
     Warehouse,
     WarehouseUnavailable,
     json_chunks,
+    open_warehouse,
 )
 
 log = logging.getLogger(__name__)
@@ -31,14 +31,10 @@ MART = "completion_learning_time"
 LOOKUP_BATCH = 5_000
 """Keys per statement: about 600 kB of binds, below Snowflake's 1 MB of statement text."""
 LOOKUP_TIMEOUT_SECONDS = 5
-FOUND_SECONDS = 3_600.0
-ABSENT_SECONDS = 60.0
-"""What is not there yet may be there after the next build."""
-ERROR_SECONDS = 15.0
-REST_SECONDS = 30.0
-"""After a failed batch nothing is asked for so long: one timeout a run, not one a batch."""
-CACHE_SIZE = 50_000
-"""Entries of about 400 bytes: 20 MB at most."""
+PAUSE_SECONDS = 30.0
+"""After a failed batch nothing is asked for this long: one timeout a run, not one a batch."""
+MOST_KEPT = 50_000
+"""Found learning times that a client keeps, of about 400 bytes each: 20 MB at most."""
 
 
 @dataclass(frozen=True, order=True)
@@ -98,38 +94,40 @@ class Unavailable:
 
 
 LearningTimeOutcome = Found | NoData | NotYet | Unavailable
-LearningTimeCache = TtlCache[CompletionKey, LearningTimeOutcome]
+Connect = Callable[[], AbstractContextManager[Warehouse]]
 
 
 class LearningTimeClient:
     """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook.
 
-    Not thread safe, as the session below it; a cache may be shared between clients.
+    Not thread safe, as the session below it. Made for one run: what it has found it asks for no
+    more, and what was not there yet it asks for again.
     """
 
     def __init__(
         self,
-        warehouse: Warehouse | Session,
+        warehouse: Warehouse | Connect,
         *,
-        cache: LearningTimeCache | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask over a session that is open already, within that session's own time limits.
+        """Ask over a session that is open already, within its own time limits, or over one that
+        ``warehouse`` opens when it is first needed, and anew after a failure.
 
-        ``clock`` times the rest after a failure, and the cache unless one is given.
+        ``clock`` times the pause after a failure.
         """
-        is_open = isinstance(warehouse, Warehouse)
-        self._session = SharedSession(warehouse) if is_open else warehouse
+        if isinstance(warehouse, Warehouse):
+            self._connect: Connect = lambda: nullcontext(warehouse)
+        else:
+            self._connect = warehouse
+        self._session: tuple[Warehouse, ExitStack] | None = None
         self._clock = clock
-        self._cache = (
-            cache if cache is not None else LearningTimeCache(max_size=CACHE_SIZE, clock=clock)
-        )
+        self._found: dict[CompletionKey, Found] = {}
         self._failure: Unavailable | None = None
-        self._rests_until = 0.0
+        self._asks_again_at = 0.0
         self.statements = 0
         """Statements sent so far."""
         self.problems: Counter[str] = Counter()
-        """Answers that were ``Unavailable``, by reason; the log has one line for each reason."""
+        """Responses that were ``Unavailable``, by reason; the log has one line for each reason."""
 
     @classmethod
     @contextmanager
@@ -137,66 +135,76 @@ class LearningTimeClient:
         cls,
         settings: WarehouseSettings,
         *,
-        cache: LearningTimeCache | None = None,
         clock: Callable[[], float] = time.monotonic,
         timeout_seconds: int = LOOKUP_TIMEOUT_SECONDS,
     ) -> Iterator[LearningTimeClient]:
         """A client with a connection of its own, whose every statement ends in time.
 
-        It connects when first asked for what the cache lacks, so a run without enrichment logs in
-        nowhere, and a warehouse that is away is an outcome and no error.
+        It connects when it is first asked, so a run without enrichment logs in nowhere, and a
+        warehouse that is away is an outcome and no error.
         """
-        session = OwnSession(
-            settings, purpose="learning-time", statement_timeout_seconds=timeout_seconds
+        client = cls(
+            lambda: open_warehouse(
+                settings, purpose="learning-time", statement_timeout_seconds=timeout_seconds
+            ),
+            clock=clock,
         )
         try:
-            yield cls(session, cache=cache, clock=clock)
+            yield client
         finally:
-            session.close()
+            if client._session is not None:
+                client._session[1].close()
 
     def get_learning_time(self, key: CompletionKey) -> LearningTimeOutcome:
-        """Learning time of one completion; far below 1 ms when the cache has it."""
+        """Learning time of one completion; far below 1 ms when it was found before."""
         return self.get_many([key])[key]
 
     def get_many(
         self, keys: Iterable[CompletionKey]
     ) -> Mapping[CompletionKey, LearningTimeOutcome]:
-        """An outcome for every key; one statement per ``LOOKUP_BATCH`` keys not in the cache."""
-        outcomes: dict[CompletionKey, LearningTimeOutcome] = {}
-        missing: list[CompletionKey] = []
-        for key in dict.fromkeys(keys):
-            known = self._cache.get(key)
-            if known is None:
-                missing.append(key)
-            else:
-                outcomes[key] = known
+        """An outcome for every key; one statement per ``LOOKUP_BATCH`` keys not found before."""
+        wanted = dict.fromkeys(keys)
+        outcomes: dict[CompletionKey, LearningTimeOutcome] = {
+            key: self._found[key] for key in wanted if key in self._found
+        }
+        missing = [key for key in wanted if key not in outcomes]
         for start in range(0, len(missing), LOOKUP_BATCH):
-            outcomes.update(self._answers(missing[start : start + LOOKUP_BATCH]))
+            outcomes.update(self._ask(missing[start : start + LOOKUP_BATCH]))
         self._count(outcomes.values())
         return outcomes
 
-    def _answers(
-        self, keys: Sequence[CompletionKey]
-    ) -> Mapping[CompletionKey, LearningTimeOutcome]:
-        if self._failure is not None and self._clock() < self._rests_until:
+    def _ask(self, keys: Sequence[CompletionKey]) -> Mapping[CompletionKey, LearningTimeOutcome]:
+        if self._failure is not None and self._clock() < self._asks_again_at:
             return dict.fromkeys(keys, self._failure)
         try:
             with timed(LOOKUP_DURATION):
-                answers = self._look_up(self._session.warehouse(), keys)
+                outcomes = self._look_up(self._warehouse(), keys)
         # Whatever the libraries below raise, a webhook without learning time is still a webhook.
         except Exception as error:
             failure = _unavailable(error)
             if failure.reason not in self.problems:
                 log.warning("look-up failed: %s", error, exc_info=not isinstance(error, SyncError))
             self._failure = failure
-            self._rests_until = self._clock() + REST_SECONDS
-            self._session.discard()
-            answers = dict.fromkeys(keys, failure)
-        else:
-            self._failure = None
-        for key, answer in answers.items():
-            self._cache.put(key, answer, seconds=_kept_seconds(answer))
-        return answers
+            self._asks_again_at = self._clock() + PAUSE_SECONDS
+            self._discard_session()
+            return dict.fromkeys(keys, failure)
+        self._failure = None
+        for key, outcome in outcomes.items():
+            if isinstance(outcome, Found) and len(self._found) < MOST_KEPT:
+                self._found[key] = outcome
+        return outcomes
+
+    def _warehouse(self) -> Warehouse:
+        if self._session is None:
+            stack = ExitStack()
+            self._session = stack.enter_context(self._connect()), stack
+        return self._session[0]
+
+    def _discard_session(self) -> None:
+        """Let go of a session that may be dead; nobody waits until it is closed."""
+        if self._session is not None:
+            threading.Thread(target=self._session[1].close, daemon=True).start()
+            self._session = None
 
     def _look_up(
         self, warehouse: Warehouse, keys: Sequence[CompletionKey]
@@ -263,16 +271,6 @@ def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
 
 def _bad(problem: str) -> Unavailable:
     return Unavailable(f"{MART}: {problem}; see its dbt tests", UnavailableKind.BAD_VALUE)
-
-
-def _kept_seconds(outcome: LearningTimeOutcome) -> float:
-    match outcome:
-        case Found():
-            return FOUND_SECONDS
-        case NoData() | NotYet():
-            return ABSENT_SECONDS
-        case Unavailable():
-            return ERROR_SECONDS
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.clock import Clock
+from sync.delivery.events import read_with_facts
 from sync.domain.event_types import COMPLETIONS, EventType
 from sync.domain.states import Reason, State
+from sync.domain.work import Event
 from sync.ledger.activation import STANDING, activate, recorded_activation
 from sync.ledger.erasures import not_erased
 from sync.ledger.recording_lease import Granted, TakenBy, holder, recording_lease
@@ -22,7 +24,7 @@ DEFAULT_MASS_SEND_LIMIT = 5_000
 
 
 @dataclass(frozen=True)
-class Enqueued:
+class Recorded:
     """New completions entered the outbox."""
 
     activated_at: datetime
@@ -44,7 +46,7 @@ class LeftToAnother:
 
 
 @dataclass(frozen=True)
-class HeldBack:
+class OverLimit:
     """More new completions than the guard allows: nothing was written, nothing is lost."""
 
     activated_at: datetime
@@ -52,7 +54,7 @@ class HeldBack:
     limit: int
 
 
-Detected = Enqueued | HeldBack | LeftToAnother
+Detected = Recorded | OverLimit | LeftToAnother
 
 
 def webhook_id(
@@ -68,7 +70,7 @@ def webhook_id(
     )
 
 
-def enqueue(
+def record(
     warehouse: Warehouse,
     *,
     run_id: str,
@@ -90,7 +92,7 @@ def enqueue(
     since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
     limit = None if allow_mass_send else mass_send_limit
     found = _count_new(warehouse, source, since=since, limit=limit)
-    if isinstance(found, HeldBack) or not (found.awaiting or found.suppressed):
+    if isinstance(found, OverLimit) or not (found.awaiting or found.suppressed):
         return found
     with recording_lease(warehouse, source.name, run_id=run_id, clock=clock) as lease:
         if isinstance(lease, TakenBy):
@@ -104,7 +106,7 @@ def enqueue(
     if inserted:
         return _count_recorded(warehouse, source, since=since, run_id=run_id)
     left = _count_new(warehouse, source, since=since, limit=limit)
-    if isinstance(left, HeldBack) or not (left.awaiting or left.suppressed):
+    if isinstance(left, OverLimit) or not (left.awaiting or left.suppressed):
         return left
     another = holder(warehouse, source.name, now=clock())
     return LeftToAnother(since, another.run_id, another.until)
@@ -160,7 +162,7 @@ def _record(
     )
 
 
-def plan_enqueue(
+def plan_record(
     warehouse: Warehouse,
     *,
     clock: Clock,
@@ -168,11 +170,11 @@ def plan_enqueue(
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
-) -> Enqueued | HeldBack:
-    """What ``enqueue`` would answer now; records nothing, the activation included.
+) -> Recorded | OverLimit:
+    """What ``record`` would answer now; records nothing, the activation included.
 
     Raises:
-        StatementFailed: as for ``enqueue``, or the ledger does not exist yet.
+        StatementFailed: as for ``record``, or the ledger does not exist yet.
     """
     since = recorded_activation(warehouse, source=source) or activated_at or clock()
     limit = None if allow_mass_send else mass_send_limit
@@ -181,7 +183,7 @@ def plan_enqueue(
 
 def _count_new(
     warehouse: Warehouse, source: EventType, *, since: datetime, limit: int | None
-) -> Enqueued | HeldBack:
+) -> Recorded | OverLimit:
     counts = warehouse.rows(
         f"""
         select
@@ -195,13 +197,13 @@ def _count_new(
     )[0]
     fresh, old = int(counts["fresh"]), int(counts["old"])
     if limit is not None and fresh > limit:
-        return HeldBack(activated_at=since, found=fresh, limit=limit)
-    return Enqueued(activated_at=since, awaiting=fresh, suppressed=old)
+        return OverLimit(activated_at=since, found=fresh, limit=limit)
+    return Recorded(activated_at=since, awaiting=fresh, suppressed=old)
 
 
 def _count_recorded(
     warehouse: Warehouse, source: EventType, *, since: datetime, run_id: str
-) -> Enqueued:
+) -> Recorded:
     """What a run did record, where that is not what it had counted before its turn came."""
     counts = warehouse.rows(
         f"""
@@ -215,7 +217,7 @@ def _count_recorded(
         source.name,
     )[0]
     old = int(counts["old"])
-    return Enqueued(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
+    return Recorded(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
 
 
 def select_new(
@@ -226,7 +228,7 @@ def select_new(
     run_id: str,
     source: EventType = COMPLETIONS,
 ) -> tuple[str, tuple[object, ...]]:
-    """The rows that ``enqueue`` inserts, as a query and its binds.
+    """The rows that ``record`` inserts, as a query and its binds.
 
     One statement from view to outbox, however many rows: the client never holds them.
     """
@@ -274,6 +276,20 @@ def select_new(
         cross join parameters
     """
     return query, (str(NAMESPACE), now.isoformat(), run_id, since.isoformat())
+
+
+def new_events(
+    warehouse: Warehouse, source: EventType, *, since: datetime, now: datetime, limit: int
+) -> list[Event]:
+    """What ``record`` would insert to be sent: the first ``limit``, by id, as the mart has them."""
+    query, binds = select_new(warehouse, since=since, now=now, run_id="", source=source)
+    first = f"""
+        select new.*, null as lost_endpoint_id from ({query}) as new
+        where state = '{State.AWAITING}'
+        order by webhook_id
+        limit {int(limit)}
+    """
+    return read_with_facts(warehouse, source, first, *binds)
 
 
 def _is_new(warehouse: Warehouse, source: EventType) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from sync.clock import Clock
 from sync.delivery.attribution import attribute, network_worked_at
-from sync.delivery.current_facts import check_held
 from sync.delivery.endpoints import load_endpoints, unusable_endpoints
+from sync.delivery.events import check_held
 from sync.delivery.scheduler import Limits, Scheduler
 from sync.delivery.stop import Stop, stop_on_signals
 from sync.domain.circuit_breaker import EndpointState, after_batch, seen_by_endpoint

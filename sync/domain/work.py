@@ -1,7 +1,9 @@
-"""What a delivery run works on: a claim is sent, and an attempt is what came of it."""
+"""What a delivery works on: an event is recorded, a message built from it, a claim of it sent, and
+an attempt is what came of that."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +14,52 @@ from sync.domain.retry import FollowUp
 from sync.domain.states import Reason, State
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A recorded event without a message, with what the mart knows of it now."""
+
+    webhook_id: str
+    event_type: str
+    enterprise_customer_uuid: str
+    user_id: int
+    courserun_key: str
+    facts: Mapping[str, Any] = field(repr=False)
+    """The ledger keeps none of it; empty when the mart no longer holds the event."""
+    recorded_at: datetime
+    state: State
+    state_reason: str | None
+    lost_endpoint_id: int | None = None
+    """The endpoint of a message that was built, never sent, and has no endpoint any more."""
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Event:
+        """Read a row with these columns, its facts as JSON text or NULL."""
+        lost = row["lost_endpoint_id"]
+        return cls(
+            **{
+                **row,
+                "user_id": int(row["user_id"]),
+                "facts": json.loads(row["facts"] or "{}"),
+                "state": State(row["state"]),
+                "lost_endpoint_id": None if lost is None else int(lost),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """What an endpoint gets for an event: built once, and sent unchanged at every attempt."""
+
+    endpoint_id: int
+    payload_format: str
+    body: bytes = field(repr=False)
+    enrichment_outcome: str
+    """Why it has learning time, or has none: found, no_data, not_yet, unavailable, flag_off,
+    not_in_rollout, endpoint_opted_out, not_a_completion."""
+    learning_time_seconds: int | None
+    learning_time_computed_through: datetime | None
 
 
 @dataclass(frozen=True)

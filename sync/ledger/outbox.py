@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from sync.clock import Clock
 from sync.domain.states import Reason, State
@@ -19,57 +17,6 @@ from sync.domain.work import Claim
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
-
-
-@dataclass(frozen=True)
-class Unfrozen:
-    """A recorded event whose message is not decided yet."""
-
-    webhook_id: str
-    event_type: str
-    enterprise_customer_uuid: str
-    user_id: int
-    courserun_key: str
-    facts: Mapping[str, Any] = field(repr=False)
-    """What the mart knows of it now, for the ledger keeps none of it; empty when it is gone."""
-    recorded_at: datetime
-    state: State
-    state_reason: Reason | None
-    lost_endpoint_id: int | None = None
-    """The endpoint of a message that was built, never sent, and has no endpoint any more."""
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Unfrozen:
-        """Read a row with these columns, its facts as JSON text or NULL."""
-        lost, reason = row.get("lost_endpoint_id"), row["state_reason"]
-        return cls(
-            **{
-                **row,
-                "user_id": int(row["user_id"]),
-                "facts": json.loads(row["facts"] or "{}"),
-                "state": State(row["state"]),
-                "state_reason": reason and Reason(reason),
-                "lost_endpoint_id": None if lost is None else int(lost),
-            }
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """What becomes of an unfrozen row: a message to send, or a reason not to."""
-
-    webhook_id: str
-    state: State
-    state_reason: Reason | None = None
-    region: str | None = None
-    endpoint_id: int | None = None
-    payload_format: str | None = None
-    body: bytes | None = field(default=None, repr=False)
-    enrichment_outcome: str | None = None
-    learning_time_seconds: int | None = None
-    learning_time_computed_through: datetime | None = None
-    lost_endpoint_id: int | None = None
-    """As of the row; its message, which nobody was sent, gives way to this decision."""
 
 
 class Outbox:
@@ -82,8 +29,12 @@ class Outbox:
         self._outbox = warehouse.relation("sync", OUTBOX)
         self._states = warehouse.relation("sync", ENDPOINT_STATE)
 
-    def decide(self, decisions: Iterable[Decision]) -> int:
-        """Freeze messages and record reasons; a message that may have been sent stands for ever."""
+    def decide(self, rows: Iterable[Mapping[str, object]]) -> int:
+        """Record messages and reasons; a message that may have been sent stands for ever.
+
+        Rows have ``webhook_id``, ``state`` and any of the columns below as JSON. Where the event
+        already has a message, which nobody was sent, ``lost_endpoint_id`` is its endpoint.
+        """
         now = self._now()
         return self._warehouse.bulk(
             f"""
@@ -125,7 +76,7 @@ class Outbox:
                     and outbox.fence = 0
                 )
             """,
-            (_decision_row(decision) for decision in decisions),
+            rows,
             before=(now, now, now),
         )
 
@@ -272,11 +223,3 @@ class Outbox:
 
     def _now(self) -> str:
         return self._clock().isoformat()
-
-
-def _decision_row(decision: Decision) -> Mapping[str, object]:
-    through = decision.learning_time_computed_through
-    return vars(decision) | {
-        "body": decision.body.decode("utf-8") if decision.body is not None else None,
-        "learning_time_computed_through": through.isoformat() if through else None,
-    }

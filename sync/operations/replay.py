@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from sync.clock import Clock
-from sync.delivery.current_facts import MartUnreadable, seen_now
+from sync.delivery.events import MartUnreadable, seen_now
 from sync.domain.event_types import EVENT_TYPES
 from sync.domain.states import Reason, State
 from sync.ledger.erasures import IS_ERASED

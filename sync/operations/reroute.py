@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from sync.clock import Clock
-from sync.delivery.current_facts import NEVER_SENT_AND_LOST, outbox_and_endpoints
 from sync.delivery.endpoints import Endpoints, load_endpoints
+from sync.delivery.events import NEVER_SENT_AND_LOST, outbox_and_endpoints
 from sync.domain.endpoint import Region
 from sync.domain.event_types import EVENT_TYPES
 from sync.domain.routing import NotRouted, choose_endpoint

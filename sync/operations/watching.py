@@ -16,7 +16,7 @@ from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from sync.delivery.build import FreezeReport
+    from sync.delivery.build import BuildReport
     from sync.delivery.record import Detected
     from sync.delivery.send import SendReport
     from sync.domain.work import Attempt
@@ -35,12 +35,12 @@ class Watch:
 
     def detected(self, event: str, outcome: Detected) -> None:
         """What detection found; ``event`` is completions or enrollments."""
-        from sync.delivery.record import Enqueued, HeldBack, LeftToAnother
+        from sync.delivery.record import LeftToAnother, OverLimit, Recorded
 
         match outcome:
-            case HeldBack(found=found):
+            case OverLimit(found=found):
                 counts = {"held_back": found}
-            case Enqueued(awaiting=awaiting, suppressed=suppressed):
+            case Recorded(awaiting=awaiting, suppressed=suppressed):
                 counts = {"recorded": awaiting, "suppressed": suppressed}
             case LeftToAnother():
                 counts = {}
@@ -48,9 +48,9 @@ class Watch:
             telemetry.DETECTED.add(number, {"event": event, "outcome": name})
             self._tell(event, name, number)
 
-    def froze(self, report: FreezeReport) -> None:
+    def built(self, report: BuildReport) -> None:
         """What became of the messages."""
-        for name in ("frozen", "waiting", "held", "suppressed"):
+        for name in ("built", "waiting", "held", "suppressed"):
             for reason, number in getattr(report, name).items():
                 telemetry.MESSAGES.add(number, {"outcome": name, "reason": str(reason)})
                 self._tell("messages", name, number, reason=str(reason))

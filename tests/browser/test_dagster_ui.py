@@ -75,7 +75,7 @@ def test_the_run_has_taken_what_was_typed(dev: Dev, flag_on: str) -> None:
 
 def test_the_asset_page_says_how_many_were_enriched(browser: Browser, flag_on: str) -> None:
     browser.open("/assets/sync/enriched_completions")
-    text = browser.wait_for("enriched_share", "frozen: found")
+    text = browser.wait_for("enriched_share", "built: found")
     assert shown(text, "learning_time_enrichment") == "on"
     assert int(shown(text, "enriched")) > 0
 

@@ -167,7 +167,7 @@ def sent(warehouse: Warehouse, dbt: Dbt, tmp_path: Path) -> Iterator[Pipeline]:
         dbt(*TABLES)
         pipeline = Pipeline(warehouse, target, tmp_path)
         pipeline.detect()
-        pipeline.freeze()
+        pipeline.build()
         pipeline.send()
         assert len(target.received) == 2
         yield pipeline

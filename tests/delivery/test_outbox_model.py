@@ -16,10 +16,10 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from sync.delivery.build import freeze
+from sync.delivery.build import build
 from sync.delivery.endpoints import load_endpoints, unusable_endpoints
 from sync.delivery.learning_time import LearningTimeClient
-from sync.delivery.record import enqueue
+from sync.delivery.record import record
 from sync.domain.circuit_breaker import after_batch, seen_by_endpoint
 from sync.domain.work import Attempt
 from sync.ledger.attempts import settle, settle_logged
@@ -78,10 +78,10 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule()
     def detect_and_freeze(self) -> None:
-        enqueue(self.warehouse, run_id="model", clock=lambda: self.now, activated_at=ACTIVATED_AT)
+        record(self.warehouse, run_id="model", clock=lambda: self.now, activated_at=ACTIVATED_AT)
         self.detected |= self.ids
         client = LearningTimeClient(self.warehouse)
-        freeze(self.warehouse, self.outbox, client, policy=FLAG_OFF, clock=lambda: self.now)
+        build(self.warehouse, self.outbox, client, policy=FLAG_OFF, clock=lambda: self.now)
 
     @rule(name=WORKERS, limit=st.integers(1, 4))
     def claim(self, name: str, limit: int) -> None:

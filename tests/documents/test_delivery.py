@@ -22,7 +22,7 @@ from sync.ledger.claims import LOW_LANE_TURN
 from sync.ledger.retention import DEFAULT_DAYS
 from sync.ledger.steps import Step
 from sync.operations.operation import ASK_ABOVE
-from sync.operations.preview_report import HELD_BACK_SHOWN
+from sync.operations.preview import OVER_LIMIT_LISTED
 from sync.operations.replay import ReplayState
 from sync.settings import PROJECT_ROOT
 from tests.support.command_line import Command, command_line
@@ -75,7 +75,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"than {ASK_ABOVE} webhooks" in " ".join(TEXT.split())
     assert f"(default {DEFAULT_DAYS})" in TEXT
     assert f"A token has {TOKEN_SECONDS:.0f} seconds of its own" in TEXT
-    assert HELD_BACK_SHOWN == 100
+    assert OVER_LIMIT_LISTED == 100
     assert "decides the first hundred" in TEXT
 
 

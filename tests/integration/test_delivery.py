@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from standardwebhooks import Webhook
 
-from sync.delivery.record import Enqueued
+from sync.delivery.record import Recorded
 from sync.domain.circuit_breaker import TRIP_IN_A_ROW
 from tests.support.completions import add_completions, completion
 from tests.support.marts import (
@@ -25,11 +25,11 @@ from tests.support.receiver import Receiver
 
 
 def test_each_completion_is_sent_once_with_a_verifiable_signature(pipeline: Pipeline) -> None:
-    assert pipeline.detect() == Enqueued(ACTIVATED_AT, awaiting=2, suppressed=0)
-    pipeline.freeze()
+    assert pipeline.detect() == Recorded(ACTIVATED_AT, awaiting=2, suppressed=0)
+    pipeline.build()
     pipeline.send()
-    assert pipeline.detect() == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=0)
-    pipeline.freeze()
+    assert pipeline.detect() == Recorded(ACTIVATED_AT, awaiting=0, suppressed=0)
+    pipeline.build()
     pipeline.send()
     assert len(pipeline.target.received) == 2
     assert {json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received} == {
@@ -44,7 +44,7 @@ def test_each_completion_is_sent_once_with_a_verifiable_signature(pipeline: Pipe
 def test_a_failure_is_retried_later_with_the_same_id_and_bytes(pipeline: Pipeline) -> None:
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert len(pipeline.target.received) == 2
     row = pipeline.rows("state, attempt_count, next_attempt_at, delivered_at")[0]
@@ -75,11 +75,11 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_other_webhooks_are_held(
 ) -> None:
     pipeline.target.answers["/hooks"] = (410, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send(per_endpoint=1, batch_size=1)
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT)])
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     report = pipeline.send()
     assert report.unusable == {1: "endpoint_disabled"}
     assert pipeline.rows("state, state_reason")[2] == {
@@ -110,7 +110,7 @@ def test_a_failing_endpoint_rests_and_another_is_not_delayed(
     )
     target.answers["/hooks/broken"] = (503, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     report = pipeline.send(per_endpoint=2)
     tried = [one for one in target.received if one.path == "/hooks/broken"]
     assert TRIP_IN_A_ROW <= len(tried) < TRIP_IN_A_ROW + 2
@@ -125,7 +125,7 @@ def test_statements_of_a_run_grow_with_batches_and_not_with_webhooks(pipeline: P
         add_completions(pipeline.warehouse, [completion(n, PASSED_AT) for n in users])
         before = pipeline.warehouse.statements
         pipeline.detect()
-        pipeline.freeze()
+        pipeline.build()
         pipeline.send()
         return pipeline.warehouse.statements - before
 
@@ -142,7 +142,7 @@ def test_a_status_that_an_endpoint_calls_final_is_a_dead_letter_at_once(
     create_endpoints(pipeline.warehouse, [picky])
     pipeline.target.answers["/hooks"] = (422, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert {
         (row["state"], row["state_reason"]) for row in pipeline.rows("state, state_reason")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.record import Enqueued, webhook_id
+from sync.delivery.record import Recorded, webhook_id
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
 from tests.support.pipeline import (
@@ -21,8 +21,8 @@ from tests.support.receiver import Receiver
 
 def test_a_completion_before_the_activation_is_recorded_and_never_sent(pipeline: Pipeline) -> None:
     add_completions(pipeline.warehouse, [completion(3, "2026-02-27T00:00:00")])
-    assert pipeline.detect() == Enqueued(ACTIVATED_AT, awaiting=2, suppressed=1)
-    pipeline.freeze()
+    assert pipeline.detect() == Recorded(ACTIVATED_AT, awaiting=2, suppressed=1)
+    pipeline.build()
     pipeline.send()
     assert len(pipeline.target.received) == 2
     assert pipeline.rows("state, state_reason")[2] == {
@@ -34,7 +34,7 @@ def test_a_completion_before_the_activation_is_recorded_and_never_sent(pipeline:
 def test_a_learner_without_a_mail_address_is_sent_with_an_empty_one(pipeline: Pipeline) -> None:
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT, email=None)])
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     sent = [json.loads(one.body)["learner"] for one in pipeline.target.received]
     assert {one["user_id"]: one["email"] for one in sent} == {
@@ -48,20 +48,20 @@ def test_the_first_activation_moment_stands(pipeline: Pipeline) -> None:
     pipeline.detect()
     add_completions(pipeline.warehouse, [completion(3, "2026-02-27T00:00:00")])
     outcome = pipeline.detect(activated_at=datetime(2020, 1, 1))
-    assert outcome == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=1)
+    assert outcome == Recorded(ACTIVATED_AT, awaiting=0, suppressed=1)
 
 
 def test_without_a_setting_the_first_run_is_the_activation(pipeline: Pipeline) -> None:
     outcome = pipeline.detect(activated_at=None)
-    assert isinstance(outcome, Enqueued)
+    assert isinstance(outcome, Recorded)
     assert (outcome.awaiting, outcome.suppressed) == (0, 2)
 
 
 def test_a_batch_above_the_guard_is_not_recorded_until_it_is_allowed(pipeline: Pipeline) -> None:
-    assert not isinstance(pipeline.detect(mass_send_limit=1), Enqueued)
+    assert not isinstance(pipeline.detect(mass_send_limit=1), Recorded)
     assert pipeline.rows("webhook_id") == []
     outcome = pipeline.detect(mass_send_limit=1, allow_mass_send=True)
-    assert outcome == Enqueued(ACTIVATED_AT, awaiting=2, suppressed=0)
+    assert outcome == Recorded(ACTIVATED_AT, awaiting=2, suppressed=0)
 
 
 def test_detection_before_the_first_build_says_what_to_do(

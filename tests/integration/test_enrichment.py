@@ -22,7 +22,7 @@ def test_with_the_flag_on_the_body_carries_learning_time(pipeline: Pipeline) -> 
         pipeline.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [learning_time(1)]
     )
     pipeline.detect()
-    pipeline.freeze(enabled=True, max_wait=timedelta(0))
+    pipeline.build(enabled=True, max_wait=timedelta(0))
     pipeline.send()
     bodies = {
         body["learner"]["user_id"]: body
@@ -43,8 +43,8 @@ def test_with_the_flag_on_the_body_carries_learning_time(pipeline: Pipeline) -> 
 def test_with_the_flag_off_nothing_is_looked_up_or_waits(pipeline: Pipeline) -> None:
     pipeline.warehouse.execute("drop table analytics.marts.completion_learning_time")
     pipeline.detect()
-    report = pipeline.freeze(enabled=False)
-    assert report.frozen == {"flag_off": 2}
+    report = pipeline.build(enabled=False)
+    assert report.built == {"flag_off": 2}
     assert not report.problems
 
 
@@ -66,7 +66,7 @@ def test_the_outcome_of_the_look_up_is_recorded(
         [learning_time(n, **changes) for n in (1, 2)],
     )
     pipeline.detect()
-    assert pipeline.freeze(enabled=True).frozen == {outcome: 2}
+    assert pipeline.build(enabled=True).built == {outcome: 2}
 
 
 def test_a_completion_waits_for_a_stale_mart_and_is_enriched_when_it_catches_up(
@@ -82,20 +82,20 @@ def test_a_completion_waits_for_a_stale_mart_and_is_enriched_when_it_catches_up(
 
     mart("2026-03-10T17:42:30")
     pipeline.detect()
-    assert pipeline.freeze(enabled=True).waiting == {"not_yet": 2}
+    assert pipeline.build(enabled=True).waiting == {"not_yet": 2}
     pipeline.send()
     assert pipeline.target.received == []
     mart("2026-03-10T18:00:00")
-    assert pipeline.freeze(enabled=True).frozen == {"found": 2}
+    assert pipeline.build(enabled=True).built == {"found": 2}
 
 
 def test_a_completion_is_sent_without_learning_time_when_the_wait_is_over(
     pipeline: Pipeline,
 ) -> None:
     pipeline.detect()
-    assert pipeline.freeze(enabled=True, max_wait=timedelta(minutes=30)).waiting == {"not_yet": 2}
+    assert pipeline.build(enabled=True, max_wait=timedelta(minutes=30)).waiting == {"not_yet": 2}
     pipeline.later(timedelta(minutes=30))
-    assert pipeline.freeze(enabled=True, max_wait=timedelta(minutes=30)).frozen == {"not_yet": 2}
+    assert pipeline.build(enabled=True, max_wait=timedelta(minutes=30)).built == {"not_yet": 2}
     pipeline.send()
     assert all("learning_time" not in json.loads(one.body) for one in pipeline.target.received)
     assert len(pipeline.target.received) == 2
@@ -104,21 +104,21 @@ def test_a_completion_is_sent_without_learning_time_when_the_wait_is_over(
 def test_an_unreadable_mart_delays_a_completion_but_never_stops_it(pipeline: Pipeline) -> None:
     pipeline.warehouse.execute("drop table analytics.marts.completion_learning_time")
     pipeline.detect()
-    assert pipeline.freeze(enabled=True).waiting == {"unavailable": 2}
+    assert pipeline.build(enabled=True).waiting == {"unavailable": 2}
     pipeline.later(timedelta(hours=1))
-    report = pipeline.freeze(enabled=True)
-    assert report.frozen == {"unavailable": 2}
+    report = pipeline.build(enabled=True)
+    assert report.built == {"unavailable": 2}
     assert "COMPLETION_LEARNING_TIME" in next(iter(report.problems))
 
 
 def test_a_frozen_body_never_changes(pipeline: Pipeline) -> None:
     pipeline.detect()
-    pipeline.freeze(enabled=False)
+    pipeline.build(enabled=False)
     before = pipeline.rows("body, frozen_at")
     create_table(
         pipeline.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [learning_time(1)]
     )
-    pipeline.freeze(enabled=True)
+    pipeline.build(enabled=True)
     assert pipeline.rows("body, frozen_at") == before
 
 
@@ -130,6 +130,6 @@ def test_an_impossible_learning_time_is_unavailable_and_never_sent(pipeline: Pip
         [learning_time(n, learning_time_seconds=-5) for n in (1, 2)],
     )
     pipeline.detect()
-    assert pipeline.freeze(enabled=True, max_wait=timedelta(0)).frozen == {"unavailable": 2}
+    assert pipeline.build(enabled=True, max_wait=timedelta(0)).built == {"unavailable": 2}
     pipeline.send()
     assert all("learning_time" not in json.loads(one.body) for one in pipeline.target.received)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sync.delivery.record import Enqueued
+from sync.delivery.record import Recorded
 from sync.domain.event_types import ENROLLMENTS
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.marts import (
@@ -41,7 +41,7 @@ def test_an_enrollment_is_sent_once_and_never_carries_learning_time(enrolling: P
     )
     for _ in range(2):
         enrolling.detect(source=ENROLLMENTS)
-        enrolling.freeze(enabled=True)
+        enrolling.build(enabled=True)
         enrolling.send()
     assert [json.loads(one.body) for one in enrolling.target.received] == [
         {
@@ -65,7 +65,7 @@ def test_an_enrollment_is_sent_once_and_never_carries_learning_time(enrolling: P
 def test_an_enrollment_and_the_completion_of_it_are_two_messages(enrolling: Pipeline) -> None:
     enrolling.detect()
     enrolling.detect(source=ENROLLMENTS)
-    enrolling.freeze()
+    enrolling.build()
     enrolling.send()
     kinds = [json.loads(one.body)["event_type"] for one in enrolling.target.received]
     assert sorted(kinds) == ["course_completion"] * 2 + ["course_enrollment"]
@@ -75,5 +75,5 @@ def test_an_enrollment_and_the_completion_of_it_are_two_messages(enrolling: Pipe
 def test_nobody_hears_of_enrollments_with_the_events_switched_off(enrolling: Pipeline) -> None:
     off = endpoint(1, f"{enrolling.target.url}/hooks/x", is_enrollment_events_enabled=False)
     create_endpoints(enrolling.warehouse, [off])
-    assert enrolling.detect(source=ENROLLMENTS) == Enqueued(ACTIVATED_AT, awaiting=0, suppressed=0)
+    assert enrolling.detect(source=ENROLLMENTS) == Recorded(ACTIVATED_AT, awaiting=0, suppressed=0)
     assert enrolling.rows("webhook_id") == []

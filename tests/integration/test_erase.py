@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sync.delivery.endpoints import load_endpoints
-from sync.delivery.record import enqueue
+from sync.delivery.record import record
 from sync.errors import ConfigurationError
 from sync.ledger.attempts import settle
 from sync.ledger.claims import Claims
@@ -237,7 +237,7 @@ def test_a_killed_erasure_goes_on_where_it_stopped(world: World, begins: str) ->
     with pytest.raises(KeyboardInterrupt):
         carry_out(world, Cut(world.warehouse, begins))
     world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
-    assert enqueue(world.warehouse, run_id="run-2", clock=world.clock, activated_at=ACTIVATED_AT)
+    assert record(world.warehouse, run_id="run-2", clock=world.clock, activated_at=ACTIVATED_AT)
     assert len(world.rows("user_id", f"user_id = {PERSON}")) in (0, 6), "nothing new of the person"
     made = carry_out(world)
     assert traces(world.warehouse) == set()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.delivery.current_facts import MartUnreadable
+from sync.delivery.events import MartUnreadable
 from sync.domain.event_types import ENROLLMENTS
 from sync.operations.backfill import Backfill
 from sync.operations.replay import Replay, ReplayState
@@ -61,9 +61,9 @@ def test_what_changes_while_a_completion_waits_is_in_the_message(
 ) -> None:
     value, (section, key) = CHANGES[column]
     pipeline.detect()
-    assert pipeline.freeze(enabled=True).waiting == {"not_yet": 2}
+    assert pipeline.build(enabled=True).waiting == {"not_yet": 2}
     change(pipeline, column, value)
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     bodies = [json.loads(one.body) for one in pipeline.target.received]
     said = {body["learner"]["user_id"]: body[section][key] for body in bodies}
@@ -76,15 +76,15 @@ def test_a_completion_that_may_no_longer_be_reported_is_held_while_it_waits_and_
     pipeline: Pipeline, *, enabled: bool
 ) -> None:
     pipeline.detect()
-    pipeline.freeze(enabled=True)
+    pipeline.build(enabled=True)
     withdraw(pipeline)
     pipeline.later(timedelta(hours=2))
-    assert pipeline.freeze(enabled=enabled).held == {"no_longer_reportable": 1}
+    assert pipeline.build(enabled=enabled).held == {"no_longer_reportable": 1}
     pipeline.send()
     assert sent_to(pipeline) == [2]
     assert state_of(pipeline) == ("held", "no_longer_reportable")
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT, email="again@example.com")])
-    pipeline.freeze(enabled=enabled)
+    pipeline.build(enabled=enabled)
     pipeline.send()
     assert sent_to(pipeline) == [1, 2]
     last = json.loads(pipeline.target.received[-1].body)
@@ -94,7 +94,7 @@ def test_a_completion_that_may_no_longer_be_reported_is_held_while_it_waits_and_
 def test_consent_that_is_withdrawn_before_the_first_look_is_enough(pipeline: Pipeline) -> None:
     pipeline.detect()
     withdraw(pipeline)
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert sent_to(pipeline) == [2]
 
@@ -109,9 +109,9 @@ def test_a_learner_who_moves_while_waiting_goes_to_the_endpoint_of_the_new_regio
         endpoint(2, f"{url}/eu", region="EU"),
     )
     pipeline.detect()
-    pipeline.freeze(enabled=True)
+    pipeline.build(enabled=True)
     change(pipeline, "learner_country", "DE")
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     paths = {
         json.loads(one.body)["learner"]["user_id"]: one.path for one in pipeline.target.received
@@ -131,7 +131,7 @@ def test_an_enrollment_is_looked_up_as_well(pipeline: Pipeline) -> None:
         f"update analytics.marts.{table} set is_enrolled = false where user_id = 1"
     )
     pipeline.warehouse.execute(f"delete from analytics.marts.{table} where user_id = 2")
-    assert pipeline.freeze().held == {"no_longer_reportable": 1}
+    assert pipeline.build().held == {"no_longer_reportable": 1}
     pipeline.send()
     bodies = [json.loads(one.body) for one in pipeline.target.received]
     assert {one["learner"]["user_id"]: one["enrollment"]["is_active"] for one in bodies} == {
@@ -146,7 +146,7 @@ def test_what_a_backfill_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipe
     assert carry_out(pipeline.warehouse, pipeline.clock, march).changed == 2
     withdraw(pipeline)
     change(pipeline, "email", "new@example.com", user_id=2)
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert sent_to(pipeline) == [2]
     assert b"new@example.com" in pipeline.target.received[0].body
@@ -155,12 +155,12 @@ def test_what_a_backfill_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipe
 def test_what_a_replay_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipeline) -> None:
     endpoints(pipeline)
     pipeline.detect()
-    assert pipeline.freeze().suppressed == {"no_endpoint": 2}
+    assert pipeline.build().suppressed == {"no_endpoint": 2}
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/x"))
     carry_out(pipeline.warehouse, pipeline.clock, Replay(state=ReplayState.SUPPRESSED))
     withdraw(pipeline)
     change(pipeline, "email", "new@example.com", user_id=2)
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert sent_to(pipeline) == [2]
     assert b"new@example.com" in pipeline.target.received[0].body
@@ -169,7 +169,7 @@ def test_what_a_replay_has_let_go_is_looked_up_when_it_is_built(pipeline: Pipeli
 def test_an_event_that_the_mart_holds_twice_is_built_once(pipeline: Pipeline) -> None:
     pipeline.detect()
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT, email="twin@example.com")])
-    assert pipeline.freeze().frozen == {"flag_off": 2}
+    assert pipeline.build().built == {"flag_off": 2}
     pipeline.send()
     assert sent_to(pipeline) == [1, 2]
 
@@ -179,26 +179,26 @@ def test_pages_leave_no_row_out(pipeline: Pipeline, monkeypatch: pytest.MonkeyPa
     add_completions(pipeline.warehouse, [completion(n, PASSED_AT) for n in range(3, 8)])
     pipeline.detect()
     withdraw(pipeline, 4)
-    report = pipeline.freeze()
-    assert (report.frozen, report.held) == ({"flag_off": 6}, {"no_longer_reportable": 1})
+    report = pipeline.build()
+    assert (report.built, report.held) == ({"flag_off": 6}, {"no_longer_reportable": 1})
 
 
 def test_while_the_mart_cannot_be_read_nothing_is_built_and_nothing_is_lost(
     pipeline: Pipeline,
 ) -> None:
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT)])
     pipeline.detect()
     pipeline.warehouse.execute(f"alter table {MART} rename column email to mail")
     with pytest.raises(MartUnreadable, match=r"marts\.completed_enrollments") as caught:
-        pipeline.freeze()
+        pipeline.build()
     assert "email" in str(caught.value).lower(), "the engine names the column"
     pipeline.send()
     assert sent_to(pipeline) == [1, 2], "what is frozen is sent whatever happens above it"
     assert state_of(pipeline, 3) == ("awaiting", None)
     pipeline.warehouse.execute(f"alter table {MART} rename column mail to email")
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert sent_to(pipeline) == [1, 2, 3]
 
@@ -213,7 +213,7 @@ def test_the_mart_of_enrollments_stops_no_completion_nor_the_other_way_round(
     pipeline.detect(source=ENROLLMENTS)
     pipeline.warehouse.execute(f"drop table {MART}")
     with pytest.raises(MartUnreadable, match="completed_enrollments"):
-        pipeline.freeze()
+        pipeline.build()
     pipeline.send()
     kinds = [json.loads(one.body)["event_type"] for one in pipeline.target.received]
     assert kinds == ["course_enrollment"]
@@ -226,7 +226,7 @@ def test_a_held_message_is_looked_up_by_the_run_that_releases_it(
     """Also where no message was built before, and never without the look-up."""
     good = endpoint(1, f"{pipeline.target.url}/x")
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     endpoints(pipeline, good | {"is_active": False})
     pipeline.send()
     assert state_of(pipeline) == ("held", "endpoint_inactive")

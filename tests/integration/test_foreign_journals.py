@@ -51,7 +51,7 @@ def test_a_journal_of_another_ledger_settles_no_row_and_is_named(
     pipeline: Pipeline, what: str
 ) -> None:
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     ledger = elsewhere(ledger_identity(pipeline.warehouse), what)
     path = leave_journal(pipeline, ledger, str(uuid.uuid4()), fence=1)
     if what != "itself":
@@ -81,7 +81,7 @@ def test_a_journal_that_does_not_say_whose_it_is_settles_what_its_own_run_has_cl
 ) -> None:
     """One of the version before. Only rows that its run holds here prove whose it is."""
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     run_id = str(uuid.uuid4())
     path = leave_journal(pipeline, ledger_identity(pipeline.warehouse), run_id, fence=1)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

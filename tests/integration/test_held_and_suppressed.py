@@ -32,7 +32,7 @@ def test_a_frozen_webhook_is_held_while_its_endpoint_cannot_take_it(
 ) -> None:
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     create_endpoints(pipeline.warehouse, [good | {"x": 0} | change])
     report = pipeline.send()
     assert report.unusable == {1: reason}
@@ -46,7 +46,7 @@ def test_a_frozen_webhook_is_held_while_its_endpoint_cannot_take_it(
 def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -> None:
     pipeline.secrets = {}
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     report = pipeline.send()
     assert report.unusable == {1: "signing_key_missing"}
     assert "LTW_SECRET_WEBHOOK_SIGNING_1" in report.problems[1]
@@ -58,7 +58,7 @@ def test_an_enterprise_without_an_endpoint_is_suppressed_with_that_reason(
 ) -> None:
     create_endpoints(pipeline.warehouse, [])
     pipeline.detect()
-    assert pipeline.freeze().suppressed == {"no_endpoint": 2}
+    assert pipeline.build().suppressed == {"no_endpoint": 2}
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"no_endpoint"}
 
 
@@ -71,14 +71,14 @@ def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
     rows = [endpoint(1, f"{target.url}/hooks/example"), broken]
     create_endpoints(pipeline.warehouse, rows)
     pipeline.detect()
-    report = pipeline.freeze()
+    report = pipeline.build()
     assert report.held == {"endpoint_row_invalid": 1}
     assert "endpoint 2: region" in next(iter(report.problems))
     pipeline.send()
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered", "held"]
     rows[1] = broken | {"region": "OTHER"}
     create_endpoints(pipeline.warehouse, rows)
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert pipeline.rows("state")[2] == {"state": "delivered"}
 
@@ -86,7 +86,7 @@ def test_an_unreadable_endpoint_row_holds_its_enterprise_and_nobody_else(
 def test_a_completion_that_cannot_be_rendered_is_held_and_stops_nobody(pipeline: Pipeline) -> None:
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT, percent_grade=None)])
     pipeline.detect()
-    report = pipeline.freeze()
+    report = pipeline.build()
     assert report.held == {"payload_invalid": 1}
     assert "percent_grade" in next(iter(report.problems))
     pipeline.send()
@@ -99,14 +99,14 @@ def test_a_percipio_completion_without_identity_is_held_until_the_identity_is_kn
     percipio = endpoint(1, f"{pipeline.target.url}/hooks/example", payload_format="percipio")
     create_endpoints(pipeline.warehouse, [percipio])
     pipeline.detect()
-    report = pipeline.freeze()
+    report = pipeline.build()
     assert report.held == {"identity_missing": 2}
     assert "single sign-on" in next(iter(report.problems))
     pipeline.warehouse.execute(
         "update analytics.marts.completed_enrollments"
         " set percipio_user_id = 'u-1', percipio_organization_id = 'org' where user_id = 1"
     )
-    assert pipeline.freeze().frozen == {"flag_off": 1}
+    assert pipeline.build().built == {"flag_off": 1}
     pipeline.send()
     assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u-1"]
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "held"]
@@ -119,12 +119,12 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
     off = good | {"is_active": False}
     create_endpoints(pipeline.warehouse, [off])
     pipeline.detect()
-    assert pipeline.freeze().held == {"no_active_endpoint": 2}
+    assert pipeline.build().held == {"no_active_endpoint": 2}
     pipeline.warehouse.execute(
         "delete from analytics.marts.completed_enrollments where user_id = 1"
     )
     create_endpoints(pipeline.warehouse, [good])
-    assert pipeline.freeze().held == {"no_longer_reportable": 1}
+    assert pipeline.build().held == {"no_longer_reportable": 1}
     pipeline.send()
     assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
     assert pipeline.rows("state, state_reason")[0] == {
@@ -132,7 +132,7 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
         "state_reason": "no_longer_reportable",
     }
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
-    assert pipeline.freeze().frozen == {"flag_off": 1}, "consent was given again"
+    assert pipeline.build().built == {"flag_off": 1}, "consent was given again"
 
 
 def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_is_withdrawn(
@@ -141,21 +141,21 @@ def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_i
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")
     off = good | {"is_active": False}
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     create_endpoints(pipeline.warehouse, [off])
     pipeline.send()
     marts = "analytics.marts.completed_enrollments"
     pipeline.warehouse.execute(f"delete from {marts} where user_id = 1")
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     reasons = ["no_longer_reportable", "endpoint_inactive"]
     assert [row["state_reason"] for row in pipeline.rows("state_reason")] == reasons
     create_endpoints(pipeline.warehouse, [good])
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received] == [2]
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert [row["state"] for row in pipeline.rows("state")] == ["delivered", "delivered"]
 
@@ -166,10 +166,10 @@ def test_a_row_that_is_held_for_another_reason_than_before_says_the_new_one(
     off = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     create_endpoints(pipeline.warehouse, [off])
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     percipio = off | {"is_active": True, "payload_format": "percipio"}
     create_endpoints(pipeline.warehouse, [percipio])
-    pipeline.freeze()
+    pipeline.build()
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"identity_missing"}
 
 
@@ -187,7 +187,7 @@ def test_no_other_endpoint_stands_in_for_one_that_is_only_unreadable(
     other = endpoint(2, f"{pipeline.target.url}/other")
     create_endpoints(pipeline.warehouse, [own, other])
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     rows = pipeline.rows("state, state_reason")
     assert [(row["state"], row["state_reason"]) for row in rows] == [state, state]

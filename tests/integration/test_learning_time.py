@@ -12,8 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.delivery.learning_time import (
-    ABSENT_SECONDS,
-    FOUND_SECONDS,
     LOOKUP_BATCH,
     CompletionKey,
     Found,
@@ -28,7 +26,6 @@ from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.clean import drop_all_schemas
 from tests.support.examples import examples
-from tests.support.hand_clock import HandClock
 from tests.support.learning_times import THROUGH, fill_mart, key, mart_row
 
 MART = "analytics.marts.completion_learning_time"
@@ -119,29 +116,6 @@ def test_a_mixed_request_asks_for_what_is_unknown_only(warehouse: Warehouse):
         key(1): Found(60, THROUGH),
         key(2): Found(99, THROUGH),
     }
-
-
-@pytest.mark.parametrize(
-    ("row", "kept_seconds"),
-    [
-        pytest.param(mart_row(key(1), 60), FOUND_SECONDS, id="found"),
-        pytest.param(mart_row(key(1), 0, event_count=0), ABSENT_SECONDS, id="no data"),
-        pytest.param(mart_row(key(1), 60, computed_through=None), ABSENT_SECONDS, id="not yet"),
-        pytest.param(mart_row(key(2), 60), ABSENT_SECONDS, id="no row"),
-    ],
-)
-def test_what_is_not_there_is_asked_for_again_much_sooner(
-    warehouse: Warehouse, row: dict[str, object], kept_seconds: float
-):
-    fill_mart(warehouse, row)
-    clock = HandClock()
-    client = LearningTimeClient(warehouse, clock=clock)
-    before = client.get_learning_time(key(1))
-    fill_mart(warehouse, mart_row(key(1), 61))
-    clock.now = kept_seconds - 0.1
-    assert client.get_learning_time(key(1)) == before
-    clock.now = kept_seconds
-    assert client.get_learning_time(key(1)) == Found(61, THROUGH)
 
 
 @pytest.mark.parametrize(("count", "statements"), [(LOOKUP_BATCH, 1), (LOOKUP_BATCH + 1, 2)])

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from sync.delivery.current_facts import check_held
-from sync.delivery.record import Enqueued, _record, enqueue
+from sync.delivery.events import check_held
+from sync.delivery.record import Recorded, _record, record
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.domain.pacing import Grant
@@ -27,7 +27,7 @@ from sync.ledger.attempts import settle, settle_logged
 from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
-from sync.ledger.outbox import Decision, Outbox
+from sync.ledger.outbox import Outbox
 from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
@@ -274,12 +274,12 @@ def test_a_message_is_decided_once(ledger: Warehouse) -> None:
     write_ledger(ledger, webhooks=rows)
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     outbox(ledger).decide(
-        Decision(
-            webhook_id=str(row["webhook_id"]),
-            state=State.PENDING,
-            endpoint_id=1,
-            body=b'{"new": 1}',
-        )
+        {
+            "webhook_id": row["webhook_id"],
+            "state": State.PENDING,
+            "endpoint_id": 1,
+            "body": '{"new": 1}',
+        }
         for row in rows
         if row["user_id"] != 5
     )
@@ -299,13 +299,13 @@ def test_only_a_message_that_nobody_was_sent_gives_way_to_another_of_its_lost_en
     ]
     write_ledger(ledger, webhooks=rows)
     outbox(ledger).decide(
-        Decision(
-            webhook_id=str(row["webhook_id"]),
-            state=State.PENDING,
-            endpoint_id=3,
-            body=b"{}",
-            lost_endpoint_id=1,
-        )
+        {
+            "webhook_id": row["webhook_id"],
+            "state": State.PENDING,
+            "endpoint_id": 3,
+            "body": "{}",
+            "lost_endpoint_id": 1,
+        }
         for row in rows[:-1]
     )
     assert set(changed(ledger)) == {1, 2}
@@ -550,8 +550,8 @@ def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
     ledger.execute(f"update analytics.sync.{ACTIVATIONS} set first_used_at = '2020-01-01'")
     since = NOW - timedelta(days=1)
     for recorded in (1, 0):
-        found = enqueue(ledger, run_id="run-1", clock=lambda: NOW, activated_at=since)
-        assert found == Enqueued(since, recorded, 0)
+        found = record(ledger, run_id="run-1", clock=lambda: NOW, activated_at=since)
+        assert found == Recorded(since, recorded, 0)
 
 
 ANOTHER = "11111111-2222-4333-8444-555555555555"

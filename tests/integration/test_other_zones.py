@@ -81,7 +81,7 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
     )
     pipeline = Pipeline(abroad.warehouse, target, tmp_path)
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     target.answers["/hooks"] = (503, {"Retry-After": "120"})
     pipeline.send()
     # The library of the receiver refuses what is more than five minutes old or ahead.

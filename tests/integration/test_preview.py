@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 
 from sync.delivery.build import EnrichmentPolicy
-from sync.delivery.current_facts import MartUnreadable
-from sync.delivery.record import enqueue
+from sync.delivery.events import MartUnreadable
+from sync.delivery.record import record
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
-from sync.operations.preview import preview
-from sync.operations.preview_report import Preview
-from sync.operations.preview_rows import ReadOnly, WriteRefused
+from sync.operations.preview import Preview, ReadOnly, WriteRefused, preview
 from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
@@ -64,7 +62,7 @@ def look(
 
 
 def verdicts(found: Preview) -> dict[str, tuple[str, str, str | None]]:
-    return {one.webhook_id: (one.origin, one.verdict, one.reason) for one in found.planned}
+    return {one.webhook_id: one.fate[:3] for one in found.lines}
 
 
 def with_learning_time(world: World, *users: int) -> None:
@@ -89,7 +87,7 @@ def with_learning_time(world: World, *users: int) -> None:
 
 def test_what_a_preview_announces_is_what_the_run_sends(world: World) -> None:
     world.complete(2, 3, 4)
-    announced = {one.webhook_id: (one.endpoint_id, one.body) for one in look(world).planned}
+    announced = {one.webhook_id: (one.fate.endpoint_id, one.body) for one in look(world).lines}
     assert len(announced) == 3
     world.deliver()
     paths = {"/hooks/one": 1, "/hooks/two": 2}
@@ -112,7 +110,7 @@ def test_a_preview_writes_nothing_at_all(world: World) -> None:
     world.take()
     before = world.everything()
     found = look(world, ON)
-    assert len(found.planned) == 3
+    assert len(found.lines) == 3
     assert world.everything() == before
     assert world.take() == []
 
@@ -133,13 +131,13 @@ def test_its_session_refuses_to_write(world: World) -> None:
 def test_the_flag_given_decides_about_learning_time(world: World) -> None:
     world.complete(2, 4)
     with_learning_time(world, 2)
-    off = {one.enrichment_outcome for one in look(world, OFF).planned}
+    off = {one.fate.enrichment_outcome for one in look(world, OFF).lines}
     assert off == {"flag_off"}
-    by_verdict = {one.verdict: one for one in look(world, ON).planned}
+    by_verdict = {one.fate.verdict: one for one in look(world, ON).lines}
     assert by_verdict["send"].learning_time_seconds == 4200
     assert b'"learning_time":{"total_seconds":4200' in (by_verdict["send"].body or b"")
-    assert by_verdict["wait"].reason == "learning_time_not_yet"
-    assert by_verdict["wait"].endpoint_id == 1, "it is known already where it will go"
+    assert by_verdict["wait"].fate.reason == "learning_time_not_yet"
+    assert by_verdict["wait"].fate.endpoint_id == 1, "it is known already where it will go"
 
 
 def test_everything_that_stops_a_webhook_is_said(world: World) -> None:
@@ -181,7 +179,7 @@ def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
 ) -> None:
     (gone,) = world.complete(2)
     (renamed,) = world.complete(4)
-    enqueue(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
+    record(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
     mart = "analytics.marts.completed_enrollments"
     world.warehouse.execute(f"delete from {mart} where user_id = 2")
     world.warehouse.execute(f"update {mart} set email = 'new@example.com' where user_id = 4")
@@ -190,7 +188,7 @@ def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
         gone: ("recorded", "hold", "no_longer_reportable"),
         renamed: ("recorded", "send", None),
     }
-    (announced,) = [one.body for one in found.planned if one.body is not None]
+    (announced,) = [one.body for one in found.lines if one.body is not None]
     world.deliver()
     assert [one.body for one in world.take()] == [announced]
     assert b"new@example.com" in announced
@@ -198,7 +196,7 @@ def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
 
 def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: World) -> None:
     world.complete(2)
-    enqueue(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
+    record(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
     mart = "analytics.marts.completed_enrollments"
     world.warehouse.execute(f"alter table {mart} rename column email to mail")
     world.warehouse.execute(f"delete from {mart}")
@@ -212,11 +210,11 @@ def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World)
     (frozen,) = world.complete(2)
     world.run.detect_and_freeze(world.warehouse)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
-    assert verdicts(look(world))[frozen] == ("frozen", "send", None)
+    assert verdicts(look(world))[frozen] == ("built", "send", None)
     world.warehouse.execute("delete from analytics.marts.completed_enrollments")
-    assert verdicts(look(world))[frozen] == ("frozen", "hold", "no_longer_reportable")
+    assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
     world.run.detect_and_freeze(world.warehouse)
-    assert verdicts(look(world))[frozen] == ("frozen", "hold", "no_longer_reportable")
+    assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
 
 
 def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
@@ -226,11 +224,11 @@ def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: Wor
     world.deliver()
     assert verdicts(look(world)) == {}
     ask(world, DELIVERED)
-    assert verdicts(look(world)) == {delivered: ("frozen", "send", None)}
+    assert verdicts(look(world)) == {delivered: ("built", "send", None)}
     world.run = world.run.later(timedelta(seconds=10))
     found = look(world)
-    assert verdicts(found)[failed] == ("frozen", "send", None)
-    assert [one.is_replay for one in found.planned if one.webhook_id == delivered] == [True]
+    assert verdicts(found)[failed] == ("built", "send", None)
+    assert [one.is_replay for one in found.lines if one.webhook_id == delivered] == [True]
 
 
 def test_an_endpoint_that_is_off_or_rests_is_told_apart(world: World) -> None:
@@ -255,23 +253,27 @@ def test_enrollments_are_looked_for_when_asked_for(world: World) -> None:
     world.warehouse.execute(
         "update analytics.marts.webhook_endpoints set is_enrollment_events_enabled = true"
     )
-    assert look(world).planned == []
+    assert look(world).lines == []
     first = look(world, sources=(COMPLETIONS, ENROLLMENTS))
-    assert (first.planned, first.before_activation) == ([], 1), "its first run sends none"
+    assert (first.lines, first.before_activation) == ([], 1), "its first run sends none"
     world.warehouse.execute(
         "insert into analytics.sync.activations (event_type, activated_at, recorded_at)"
         " select 'course_enrollment', '2020-01-01'::timestamp_ntz, sysdate()"
     )
-    (found,) = look(world, sources=(COMPLETIONS, ENROLLMENTS)).planned
-    assert (found.event_type, found.verdict, found.endpoint_id) == ("course_enrollment", "send", 1)
+    (found,) = look(world, sources=(COMPLETIONS, ENROLLMENTS)).lines
+    assert (found.event_type, found.fate.verdict, found.fate.endpoint_id) == (
+        "course_enrollment",
+        "send",
+        1,
+    )
 
 
 def test_the_activation_and_the_mass_send_guard_are_shown(world: World) -> None:
     world.complete(2, 3)
     before = look(world, activated_at=None)
-    assert (before.is_activated, before.before_activation, before.planned) == (False, 2, [])
+    assert (before.is_activated, before.before_activation, before.lines) == (False, 2, [])
     guarded = look(world, mass_send_limit=1)
-    assert (guarded.held_back, guarded.let_through) == (2, [])
+    assert (guarded.held_back, guarded.fates) == (2, {})
     assert guarded.counts() == {("wait", "mass_send_limit"): 2}
     assert "2 events are new, more than mass_send_limit = 1" in (guarded.guard or "")
     assert look(world).guard is None
@@ -281,14 +283,14 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken replica may make millions new; to decide them all would take hours and memory."""
-    monkeypatch.setattr("sync.operations.preview.HELD_BACK_SHOWN", 2)
+    monkeypatch.setattr("sync.operations.preview.OVER_LIMIT_LISTED", 2)
     world.complete(2)
     world.deliver()
     world.complete(3, 4, 5)
     guarded = look(world, mass_send_limit=2)
-    assert [one.reason for one in guarded.planned] == ["mass_send_limit"] * 2
+    assert [one.fate.reason for one in guarded.lines] == ["mass_send_limit"] * 2
     assert (guarded.held_back, guarded.counts().total()) == (3, 3)
-    assert len(look(world, mass_send_limit=3).planned) == 3
+    assert len(look(world, mass_send_limit=3).lines) == 3
 
 
 def test_bodies_stay_out_unless_they_are_asked_for(world: World) -> None:

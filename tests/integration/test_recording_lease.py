@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 
 from sync.clock import warehouse_clock
-from sync.delivery.record import Detected, Enqueued, LeftToAnother, enqueue
+from sync.delivery.record import Detected, LeftToAnother, Recorded, record
 from sync.domain.event_types import COMPLETIONS
 from sync.ledger.activation import activate
 from sync.ledger.recording_lease import LEASE, Granted, TakenBy, recording_lease
@@ -32,7 +32,7 @@ def other(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
 
 
 def detect(session: Warehouse, run_id: str, *, hook: Hook = nothing) -> Detected:
-    return enqueue(
+    return record(
         session,
         run_id=run_id,
         clock=warehouse_clock(session),
@@ -52,11 +52,11 @@ def test_a_run_that_meets_another_at_work_leaves_the_completions_to_it(
         add_completions(pipeline.warehouse, [completion(4, PASSED_AT)])
         met.append(detect(other, "run-2"))
 
-    assert detect(pipeline.warehouse, "run-1", hook=one_more) == Enqueued(ACTIVATED_AT, 3, 0)
+    assert detect(pipeline.warehouse, "run-1", hook=one_more) == Recorded(ACTIVATED_AT, 3, 0)
     (left,) = met
     assert isinstance(left, LeftToAnother)
     assert left.run_id == "run-1"
-    assert detect(other, "run-2") == Enqueued(ACTIVATED_AT, 1, 0), "the lease was given back"
+    assert detect(other, "run-2") == Recorded(ACTIVATED_AT, 1, 0), "the lease was given back"
 
 
 def test_many_runs_at_the_same_moment_record_each_completion_once(
@@ -75,7 +75,7 @@ def test_many_runs_at_the_same_moment_record_each_completion_once(
                     add_completions(session, [completion(n, PASSED_AT) for n in users])
                 together.wait()
                 outcome = detect(session, f"run-{number}-{turn}")
-                recorded += outcome.awaiting if isinstance(outcome, Enqueued) else 0
+                recorded += outcome.awaiting if isinstance(outcome, Recorded) else 0
                 together.wait()
         return recorded
 
@@ -123,8 +123,8 @@ def test_the_lease_of_a_killed_run_ends_by_itself(pipeline: Pipeline, other: War
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT)])
     assert isinstance(detect(other, "run-2"), LeftToAnother)
     now = warehouse_clock(other)
-    outcome = enqueue(other, run_id="run-2", clock=lambda: now() + LEASE + timedelta(seconds=1))
-    assert outcome == Enqueued(ACTIVATED_AT, 1, 0)
+    outcome = record(other, run_id="run-2", clock=lambda: now() + LEASE + timedelta(seconds=1))
+    assert outcome == Recorded(ACTIVATED_AT, 1, 0)
 
 
 @pytest.mark.parametrize(("error", "is_kept"), [(StatementFailed, False), (NoResponse, True)])

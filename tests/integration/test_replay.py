@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync.delivery.current_facts import MartUnreadable
+from sync.delivery.events import MartUnreadable
 from sync.delivery.scheduler import Limits
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.work import Claim

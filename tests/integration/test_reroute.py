@@ -44,7 +44,7 @@ def bodies(pipeline: Pipeline) -> dict[str, bytes]:
 def frozen_then_deleted(pipeline: Pipeline) -> None:
     """Both messages are built and never sent; then the endpoint is gone."""
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     endpoints(pipeline)
     pipeline.send()
     assert states(pipeline) == {("held", "endpoint_missing")}
@@ -54,7 +54,7 @@ def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
     """Both messages are refused once; then the endpoint is gone. What was sent."""
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     sent = bodies(pipeline)
     assert len(sent) == 2
@@ -83,11 +83,11 @@ def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
 ) -> None:
     frozen_then_deleted(pipeline)
     ids = {row["webhook_id"] for row in pipeline.rows("webhook_id")}
-    pipeline.freeze()
+    pipeline.build()
     assert states(pipeline) == {("held", "endpoint_missing")}, "there is no new one yet"
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com' where user_id = 1")
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert {one.path for one in pipeline.target.received} == {"/new"}
     assert set(bodies(pipeline)) == ids
@@ -97,9 +97,9 @@ def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
 
 def test_a_message_that_is_not_held_yet_is_built_again_at_once(pipeline: Pipeline) -> None:
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     endpoints(pipeline, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert {one.path for one in pipeline.target.received} == {"/new"}
 
@@ -113,7 +113,7 @@ def test_another_format_is_what_a_message_that_was_never_sent_is_built_in(
         " where user_id = 1"
     )
     endpoints(pipeline, new(pipeline, payload_format="percipio"))
-    assert pipeline.freeze().held == {"identity_missing": 1}
+    assert pipeline.build().held == {"identity_missing": 1}
     pipeline.send()
     assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u"]
 
@@ -132,12 +132,12 @@ def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
 ) -> None:
     frozen_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline, **changes))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert pipeline.target.received == []
     assert {row["state"] for row in pipeline.rows("state")} == {"held"}, "and none is suppressed"
     endpoints(pipeline, new(pipeline, endpoint_id=3))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert states(pipeline) == {("delivered", None)}
 
@@ -147,11 +147,11 @@ def test_a_learner_of_the_eu_goes_to_no_other_region_without_leave(pipeline: Pip
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/eu", region="EU"))
     frozen_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert pipeline.target.received == []
     endpoints(pipeline, new(pipeline, is_eu_fallback_allowed=True))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert len(pipeline.target.received) == 2
 
@@ -160,11 +160,11 @@ def test_what_was_held_unbuilt_outlives_its_endpoint_as_well(pipeline: Pipeline)
     off = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, off)
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     endpoints(pipeline)
-    assert pipeline.freeze().held == {"endpoint_missing": 2}
+    assert pipeline.build().held == {"endpoint_missing": 2}
     endpoints(pipeline, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert states(pipeline) == {("delivered", None)}
 
@@ -173,12 +173,12 @@ def test_what_may_no_longer_be_reported_is_not_sent_to_the_new_endpoint(pipeline
     frozen_then_deleted(pipeline)
     pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
     endpoints(pipeline, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
     assert sent == [2]
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert states(pipeline) == {("delivered", None)}
 
@@ -189,14 +189,14 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     sent = tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com'")
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert pipeline.target.received == [], "the old endpoint may have taken it"
     found = plan(pipeline)
     assert (found.matched, found.moves, found.stays) == (2, {(1, 2): 2}, {})
     made = move(pipeline)
     assert made.changed == 2
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert bodies(pipeline) == sent, "same ids, same bytes"
     assert {one.path for one in pipeline.target.received} == {"/new"}
@@ -244,11 +244,11 @@ def test_a_message_that_was_claimed_counts_as_sent_even_without_a_logged_attempt
 ) -> None:
     """A run may have been killed between the request and its record."""
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     before = pipeline.rows("body")
     pipeline.warehouse.execute(f"update {OUTBOX} set fence = 1")
     endpoints(pipeline, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     assert pipeline.rows("body") == before
 
 
@@ -266,7 +266,7 @@ def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None
 def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) -> None:
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, own, new(pipeline))
@@ -324,15 +324,15 @@ def test_an_id_that_another_customer_has_now_gets_none_of_the_old_ones_messages(
 ) -> None:
     """A restored database hands out an id again, or somebody gives the row to another customer."""
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     taken = endpoint(1, f"{pipeline.target.url}/b", enterprise_customer_uuid=OTHER_ENTERPRISE)
     endpoints(pipeline, taken)
     pipeline.send()
     assert pipeline.target.received == [], "nor what is built already"
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert pipeline.target.received == []
     endpoints(pipeline, taken, new(pipeline))
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     assert {one.path for one in pipeline.target.received} == {"/new"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.record import Enqueued, enqueue
+from sync.delivery.record import Recorded, record
 from sync.errors import ConfigurationError
 from sync.ledger.retention import RetentionReport, apply_retention
 from sync.operations.replay import Refusal
@@ -105,8 +105,8 @@ def test_a_webhook_without_a_body_is_not_replayed_and_its_completion_not_sent_ag
     retain(world)
     found = plan(world, DELIVERED)
     assert (found.matched, found.refused) == (0, {Refusal.BODY_REMOVED: 1})
-    again = enqueue(world.warehouse, run_id="run-2", clock=world.clock)
-    assert isinstance(again, Enqueued)
+    again = record(world.warehouse, run_id="run-2", clock=world.clock)
+    assert isinstance(again, Recorded)
     assert (again.awaiting, again.suppressed) == (0, 0)
     world.deliver()
     assert world.take() == []

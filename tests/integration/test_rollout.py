@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.clock import warehouse_clock
-from sync.delivery.build import EnrichmentPolicy, FreezeReport, freeze
+from sync.delivery.build import BuildReport, EnrichmentPolicy, build
 from sync.delivery.learning_time import LOOKUP_BATCH, LearningTimeClient
-from sync.delivery.record import enqueue
+from sync.delivery.record import record
 from sync.domain.rollout import LeftOut, Rollout, place_of
 from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
@@ -40,7 +40,7 @@ def recorded(warehouse: Warehouse) -> Warehouse:
 
 
 def detect(warehouse: Warehouse) -> None:
-    enqueue(
+    record(
         warehouse,
         run_id="run-1",
         clock=warehouse_clock(warehouse),
@@ -50,9 +50,9 @@ def detect(warehouse: Warehouse) -> None:
 
 def run(
     warehouse: Warehouse, policy: EnrichmentPolicy, client: LearningTimeClient | None = None
-) -> FreezeReport:
+) -> BuildReport:
     clock = warehouse_clock(warehouse)
-    return freeze(
+    return build(
         warehouse,
         Outbox(warehouse, clock, "run-1"),
         client or LearningTimeClient(warehouse),
@@ -104,26 +104,26 @@ def test_a_completion_outside_the_rollout_waits_for_nothing(warehouse: Warehouse
     report = run(warehouse, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
     inside = sum(place_of(n, COURSE_RUN) < 30 for n in USERS)
     assert report.waiting == {"not_yet": inside}
-    assert report.frozen == {"not_in_rollout": len(USERS) - inside}
+    assert report.built == {"not_in_rollout": len(USERS) - inside}
 
 
 def test_only_customers_of_the_allowlist_are_enriched(recorded: Warehouse) -> None:
     other = "1b0c9f3a-6f0e-4a41-8d86-2c9f0f0a7e55"
     report = run(recorded, EnrichmentPolicy(enabled=True, rollout=Rollout(100, frozenset([other]))))
-    assert report.frozen == {"not_in_rollout": len(USERS)}
+    assert report.built == {"not_in_rollout": len(USERS)}
     assert report.left_out == {LeftOut.ENTERPRISE: len(USERS)}
 
 
 def test_a_customer_of_the_allowlist_is_enriched(recorded: Warehouse) -> None:
     listed = Rollout(100, frozenset([ENTERPRISE]))
-    assert run(recorded, EnrichmentPolicy(enabled=True, rollout=listed)).frozen == {
+    assert run(recorded, EnrichmentPolicy(enabled=True, rollout=listed)).built == {
         "found": len(USERS)
     }
 
 
 def test_with_the_flag_off_the_rollout_means_nothing(recorded: Warehouse) -> None:
     report = run(recorded, EnrichmentPolicy(enabled=False, rollout=Rollout(0)))
-    assert report.frozen == {"flag_off": len(USERS)}
+    assert report.built == {"flag_off": len(USERS)}
     assert not report.left_out
 
 
@@ -137,7 +137,7 @@ def test_an_endpoint_that_opted_out_is_no_matter_of_the_rollout(warehouse: Wareh
     detect(warehouse)
     policy = EnrichmentPolicy(enabled=True, rollout=Rollout(30), is_shadow_looked_up=True)
     report = run(warehouse, policy)
-    assert report.frozen == {"endpoint_opted_out": len(USERS)}
+    assert report.built == {"endpoint_opted_out": len(USERS)}
     assert report.shadow_seen == 0
 
 
@@ -156,7 +156,7 @@ def test_the_shadow_says_what_the_flag_would_have_done(warehouse: Warehouse) -> 
     )
     detect(warehouse)
     report = run(warehouse, SHADOW)
-    assert report.frozen == {"flag_off": 5}
+    assert report.built == {"flag_off": 5}
     assert report.shadow == {"found": 2, "no_data": 1, "not_yet": 2}
     assert not report.waiting
 
@@ -201,7 +201,7 @@ def test_a_failing_shadow_is_a_word_and_no_failure(recorded: Warehouse) -> None:
     recorded.execute("drop table analytics.marts.completion_learning_time")
     report = run(recorded, SHADOW)
     assert report.shadow == {"unavailable": len(USERS)}
-    assert report.frozen == {"flag_off": len(USERS)}
+    assert report.built == {"flag_off": len(USERS)}
     assert not report.problems
 
 
@@ -222,7 +222,7 @@ def test_the_shadow_covers_those_outside_the_rollout(recorded: Warehouse) -> Non
         is_shadow_looked_up=True,
     )
     report = run(recorded, policy)
-    assert report.shadow == {"found": report.frozen["not_in_rollout"]}
+    assert report.shadow == {"found": report.built["not_in_rollout"]}
 
 
 def test_raising_the_percentage_does_not_touch_what_is_frozen(recorded: Warehouse) -> None:

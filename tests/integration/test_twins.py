@@ -12,7 +12,7 @@ import pytest
 
 from sync.clock import warehouse_clock
 from sync.delivery.endpoints import load_endpoints
-from sync.delivery.record import Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.delivery.record import LeftToAnother, OverLimit, Recorded, record
 from sync.domain.circuit_breaker import EndpointState
 from sync.ledger.activation import activate, recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
@@ -189,7 +189,7 @@ def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:
     late = Joined(
         session,
         "insert into analytics.sync.activations",
-        lambda: enqueue(session, run_id="run-1", clock=clock, activated_at=ACTIVATED_AT),
+        lambda: record(session, run_id="run-1", clock=clock, activated_at=ACTIVATED_AT),
     )
     assert activate(late, clock=clock, activated_at=later) == ACTIVATED_AT
     assert len(session.rows("select event_type from analytics.sync.activations")) == 1
@@ -200,10 +200,10 @@ def test_an_activation_under_which_events_were_recorded_stands_against_a_late_tw
     pipeline: Pipeline, days: int
 ) -> None:
     session = pipeline.warehouse
-    assert pipeline.detect() == Enqueued(ACTIVATED_AT, 2, 0)
+    assert pipeline.detect() == Recorded(ACTIVATED_AT, 2, 0)
     add_activation(session, ACTIVATED_AT + timedelta(days=days))
     assert recorded_activation(session) == ACTIVATED_AT
-    assert pipeline.detect(activated_at=None) == Enqueued(ACTIVATED_AT, 0, 0)
+    assert pipeline.detect(activated_at=None) == Recorded(ACTIVATED_AT, 0, 0)
     assert recorded_activation(session) == ACTIVATED_AT
 
 
@@ -216,11 +216,11 @@ def test_nothing_is_recorded_under_an_activation_that_does_not_stand(pipeline: P
         "update analytics.sync.activations",
         lambda: add_activation(session, earlier),
     )
-    first = enqueue(late, run_id="run-1", clock=pipeline.clock, activated_at=ACTIVATED_AT)
+    first = record(late, run_id="run-1", clock=pipeline.clock, activated_at=ACTIVATED_AT)
     assert late.met
     assert isinstance(first, LeftToAnother), "what it saw is still to be done"
     assert pipeline.rows("webhook_id") == []
-    assert pipeline.detect() == Enqueued(earlier, 2, 0)
+    assert pipeline.detect() == Recorded(earlier, 2, 0)
 
 
 def add_activation(session: Warehouse, moment: datetime) -> None:
@@ -245,7 +245,7 @@ def test_completions_that_commit_after_the_count_are_under_the_guard_as_well(
         add_completions(session, [completion(n, PASSED_AT) for n in range(10, 30)])
 
     def detect(who: Warehouse, *, allow_mass_send: bool = False) -> object:
-        return enqueue(
+        return record(
             who,
             run_id="run-2",
             clock=pipeline.clock,
@@ -254,16 +254,16 @@ def test_completions_that_commit_after_the_count_are_under_the_guard_as_well(
         )
 
     late = Joined(session, begins, more)
-    assert detect(late) == HeldBack(ACTIVATED_AT, found=21, limit=5)
+    assert detect(late) == OverLimit(ACTIVATED_AT, found=21, limit=5)
     assert late.met
     assert len(pipeline.rows("webhook_id")) == 2
-    assert detect(session, allow_mass_send=True) == Enqueued(ACTIVATED_AT, 21, 0)
+    assert detect(session, allow_mass_send=True) == Recorded(ACTIVATED_AT, 21, 0)
 
 
 def test_old_completions_do_not_count_for_the_guard_of_the_insert(pipeline: Pipeline) -> None:
     old = [completion(n, "2026-02-27T00:00:00") for n in range(10, 30)]
     add_completions(pipeline.warehouse, old)
-    assert pipeline.detect(mass_send_limit=2) == Enqueued(ACTIVATED_AT, 2, 20)
+    assert pipeline.detect(mass_send_limit=2) == Recorded(ACTIVATED_AT, 2, 20)
 
 
 def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
@@ -271,7 +271,7 @@ def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
 ) -> None:
     session = pipeline.warehouse
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
 
     def ask(who: Warehouse) -> Done:

@@ -38,7 +38,7 @@ def endpoints(pipeline: Pipeline, **changes: object) -> None:
 
 def built(pipeline: Pipeline) -> None:
     pipeline.detect()
-    pipeline.freeze()
+    pipeline.build()
 
 
 def switch(pipeline: Pipeline, disabled_at: str) -> None:
@@ -54,7 +54,7 @@ def recorded(pipeline: Pipeline) -> Then:
 
 def waits_for_learning_time(pipeline: Pipeline) -> Then:
     pipeline.detect()
-    assert pipeline.freeze(enabled=True).waiting == {"not_yet": 2}
+    assert pipeline.build(enabled=True).waiting == {"not_yet": 2}
     return lambda: None
 
 
@@ -163,7 +163,7 @@ def test_whoever_the_mart_has_lost_is_not_sent_and_a_new_address_is_until_it_is_
     pipeline.warehouse.execute(f"delete from {mart} where user_id = 1")
     pipeline.warehouse.execute(f"update {mart} set email = 'new@example.com' where user_id = 2")
     then()
-    pipeline.freeze()
+    pipeline.build()
     pipeline.send()
     learners = [json.loads(one.body)["learner"] for one in pipeline.target.received]
     assert [one["user_id"] for one in learners] == [2]

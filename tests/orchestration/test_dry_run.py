@@ -90,8 +90,8 @@ def test_it_says_what_the_next_run_will_do_and_that_run_does_it(
     real = metadata_of(run(webhooks_job, instance))
     assert dry["newly_completed_enrollments"]["would_record_completions"] == 2
     assert real["newly_completed_enrollments"]["recorded"] == 2
-    assert dry["enriched_completions"]["would_freeze"] == 2
-    assert real["enriched_completions"]["frozen"] == 2
+    assert dry["enriched_completions"]["would_be_built"] == 2
+    assert real["enriched_completions"]["built"] == 2
     assert dry["completion_webhooks"]["would_send"] == 3
     assert real["completion_webhooks"]["delivered"] == 3
     rows = [record.data for record in dry["completion_webhooks"]["by_endpoint"].records]
@@ -107,7 +107,7 @@ def test_it_goes_by_the_settings_of_the_other_assets(
     on = metadata_of(run(webhooks_job, instance, delivery=DRY, enrichment=FLAG))
     assert off["completion_webhooks"]["would_send"] == 3
     assert on["completion_webhooks"]["would_send"] == 1, "the new ones would wait for the mart"
-    assert on["enriched_completions"]["would_leave_waiting"] == 2
+    assert on["enriched_completions"]["would_be_waiting_for_learning_time"] == 2
 
 
 def test_the_guard_shows_in_a_dry_run(
@@ -116,7 +116,7 @@ def test_the_guard_shows_in_a_dry_run(
     result = run(webhooks_job, instance, detection=DRY | {"mass_send_limit": 1})
     facts = metadata_of(result)
     assert facts["newly_completed_enrollments"]["would_hold_back_completions"] == 2
-    assert facts["enriched_completions"]["would_freeze"] == 0
+    assert facts["enriched_completions"]["would_be_built"] == 0
     assert facts["completion_webhooks"]["would_send"] == 1, "what was recorded before goes on"
     for name in ("enriched_completions", "completion_webhooks"):
         assert facts[name]["would_hold_back"] == 2

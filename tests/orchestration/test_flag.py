@@ -115,7 +115,7 @@ def test_the_materialization_says_who_is_enriched_and_why_the_others_are_not(
     enrichment = {FLAG: True, "max_enrichment_wait_minutes": 0}
     result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
     facts = shown(result)
-    assert (facts["frozen"], facts["enriched"]) == (3, 2)
+    assert (facts["built"], facts["enriched"]) == (3, 2)
     assert [record.data for record in facts["not_enriched"].records] == [
         {
             "outcome": "not_yet",
@@ -135,7 +135,7 @@ def test_with_the_flag_off_the_shadow_says_what_it_would_have_done(
     target: Receiver,
 ) -> None:
     facts = shown(run(webhooks_job, instance, detection=ACTIVATED))
-    assert (facts["frozen"], facts["enriched"]) == (3, 0)
+    assert (facts["built"], facts["enriched"]) == (3, 0)
     assert facts["learning_time_enrichment"] == "off"
     assert (facts["shadow_messages"], facts["shadow_asked"]) == (3, 3)
     assert facts["shadow_would_enrich"] == 2

@@ -161,14 +161,14 @@ def test_the_metadata_counts_what_the_ledger_holds(world: World) -> None:
         assert one.webhooks.run_id in detected["ledger_rows_of_this_run"]
         assert len(detected["sample"].records) == min(len(rows), 20)
         frozen = shown["enriched_completions"]
-        assert frozen["frozen"] == sum(row["body"] is not None for row in rows)
+        assert frozen["built"] == sum(row["body"] is not None for row in rows)
         sent = shown["completion_webhooks"]
         assert sent["attempts"] == len(one.received)
         assert sent["delivered"] == sum(got["status"] == 200 for got in one.received)
         assert sent["retry"] == sum(got["status"] == 503 for got in one.received)
     assert metadata_of(world.off.webhooks)["enriched_completions"]["enriched"] == 0
     frozen = metadata_of(world.on.webhooks)["enriched_completions"]
-    assert frozen["enriched"] == frozen["frozen"]
+    assert frozen["enriched"] == frozen["built"]
     assert frozen["enriched_share"] == 1.0
 
 

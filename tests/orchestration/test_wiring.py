@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from orchestration.resources import WarehouseResource
-from sync.delivery.build import EnrichmentPolicy, FreezeReport
+from sync.delivery.build import BuildReport, EnrichmentPolicy
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import SendReport
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
@@ -101,8 +101,9 @@ def test_each_asset_hands_on_each_of_its_settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    enqueue, freeze, send = (
-        recorded(monkeypatch, f"{STEPS}.{name}") for name in ("enqueue", "freeze", "send_due")
+    record, build, send = (
+        recorded(monkeypatch, f"{STEPS}.{name}")
+        for name in ("record", "build_messages", "send_due")
     )
     journal = recorded(monkeypatch, "sync.delivery.send.open_journal")
     result = run(
@@ -115,14 +116,14 @@ def test_each_asset_hands_on_each_of_its_settings(
         "mass_send_limit": 17,
         "allow_mass_send": True,
     }
-    assert [one.kwargs for one in enqueue.call_args_list] == [
+    assert [one.kwargs for one in record.call_args_list] == [
         shared | {"source": COMPLETIONS, "activated_at": MARCH},
         # Those of before its own first run are old, whatever is said of completions.
         shared | {"source": ENROLLMENTS, "activated_at": None},
     ]
-    (frozen,) = freeze.call_args_list
-    session, outbox, client = frozen.args
-    assert frozen.kwargs == {"policy": POLICY, "clock": clock}
+    (built,) = build.call_args_list
+    session, outbox, client = built.args
+    assert built.kwargs == {"policy": POLICY, "clock": clock}
     assert (outbox._run_id, outbox._clock, outbox._warehouse) == (result.run_id, clock, session)
     (sent,) = send.call_args_list
     sender = sent.args[1]
@@ -132,9 +133,10 @@ def test_each_asset_hands_on_each_of_its_settings(
     assert sender.destination.policy.ports == {8443}
     assert sender.destination.policy.development_targets, "those of this test's receiver"
     assert sender.destination.resolver.canary == "canary.example.com:8443"
-    for call in (*enqueue.call_args_list, frozen, sent):
+    for call in (*record.call_args_list, built, sent):
         assert call.args[0].settings == site.settings
-    assert client._session._settings == site.settings
+    with client._connect() as own:
+        assert own.settings == site.settings
     assert journal.call_args.args[0] == tmp_path / "journal"
     assert journal.call_args.kwargs == {"room": needed_bytes(7)}
 
@@ -146,11 +148,13 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counted: list[str] = []
-    for name in ("detected", "froze", "batch", "delivered"):
+    for name in ("detected", "built", "batch", "delivered"):
         monkeypatch.setattr(
             f"{STEPS}.Watch.{name}", lambda self, *given, name=name: counted.append(name)
         )
-    returning(monkeypatch, f"{STEPS}.freeze", FreezeReport(problems=Counter({"a problem": 3})))
+    returning(
+        monkeypatch, f"{STEPS}.build_messages", BuildReport(problems=Counter({"a problem": 3}))
+    )
 
     def send_due(*given: object, on_batch: Callable[[Sequence[Attempt]], None]) -> SendReport:
         on_batch([])
@@ -167,7 +171,7 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     later = DETECTION | {"activated_at": "2026-03-21"}
     result = run(webhooks_job, instance, detection=later, enrichment=ENRICHMENT, delivery=DELIVERY)
     assert result.success
-    assert counted == ["detected", "detected", "froze", "batch", "delivered"]
+    assert counted == ["detected", "detected", "built", "batch", "delivered"]
     said = everything_said(instance, result.run_id)
     for text in (
         "completions from before 2026-03-21 00:00:00 UTC, which is still to come, are recorded",
@@ -188,9 +192,11 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    writing = [stopped(monkeypatch, f"{STEPS}.{one}") for one in ("enqueue", "freeze", "send_due")]
+    writing = [
+        stopped(monkeypatch, f"{STEPS}.{one}") for one in ("record", "build_messages", "send_due")
+    ]
     planned, previewed = (
-        recorded(monkeypatch, f"{DRY}.{name}") for name in ("plan_enqueue", "preview")
+        recorded(monkeypatch, f"{DRY}.{name}") for name in ("plan_record", "preview")
     )
     dry = DELIVERY | {"dry_run": True}
     limited = DETECTION | {"allow_mass_send": False}

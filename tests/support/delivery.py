@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
-from sync.delivery.build import EnrichmentPolicy, freeze
+from sync.delivery.build import EnrichmentPolicy, build
 from sync.delivery.learning_time import LearningTimeClient
-from sync.delivery.record import enqueue, webhook_id
+from sync.delivery.record import record, webhook_id
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
 from sync.domain.event_types import COMPLETIONS
@@ -100,7 +100,7 @@ class Run:
     def detect_and_freeze(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
         """Record what is new and build its messages."""
         clock = self.clock(warehouse)
-        enqueue(
+        record(
             warehouse,
             run_id=self.run_id,
             clock=clock,
@@ -110,7 +110,7 @@ class Run:
         )
         outbox = Outbox(warehouse, clock, self.run_id)
         client = LearningTimeClient(warehouse)
-        freeze(warehouse, outbox, client, policy=FLAG_OFF, clock=clock, hook=hook)
+        build(warehouse, outbox, client, policy=FLAG_OFF, clock=clock, hook=hook)
 
     def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> SendReport:
         """Send over real sockets."""

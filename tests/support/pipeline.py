@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
-from sync.delivery.build import EnrichmentPolicy, FreezeReport, freeze
+from sync.delivery.build import BuildReport, EnrichmentPolicy, build
 from sync.delivery.learning_time import LearningTimeClient
-from sync.delivery.record import enqueue
+from sync.delivery.record import record
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
 from sync.http.addresses import AddressPolicy
@@ -42,14 +42,14 @@ class Pipeline:
 
     def detect(self, **options: object) -> object:
         settings = {"activated_at": ACTIVATED_AT} | options
-        return enqueue(self.warehouse, run_id="run-1", clock=self.clock, **settings)  # pyright: ignore[reportArgumentType]
+        return record(self.warehouse, run_id="run-1", clock=self.clock, **settings)  # pyright: ignore[reportArgumentType]
 
-    def freeze(
+    def build(
         self, *, enabled: bool = False, max_wait: timedelta = timedelta(hours=1)
-    ) -> FreezeReport:
+    ) -> BuildReport:
         policy = EnrichmentPolicy(enabled=enabled, max_wait=max_wait)
         client = LearningTimeClient(self.warehouse)
-        return freeze(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
+        return build(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
 
     def send(self, **limits: int) -> SendReport:
         policy = AddressPolicy(development_targets=parse_development_targets(self.target.host_port))

@@ -14,12 +14,10 @@ import pytest
 from snowflake.connector.errors import OperationalError, ProgrammingError
 
 from sync.delivery.learning_time import (
-    ERROR_SECONDS,
     LOOKUP_BATCH,
-    REST_SECONDS,
+    PAUSE_SECONDS,
     CompletionKey,
     Found,
-    LearningTimeCache,
     LearningTimeClient,
     NotYet,
     Unavailable,
@@ -140,7 +138,7 @@ def test_after_a_failed_batch_the_others_of_the_run_are_not_asked_for():
     assert len(connection.binds) == 1
     assert set(outcomes) == set(keys)
     assert len(set(outcomes.values())) == 1
-    clock.now = REST_SECONDS - 0.1
+    clock.now = PAUSE_SECONDS - 0.1
     asking.get_learning_time(key(-1))
     assert len(connection.binds) == 1
 
@@ -150,7 +148,7 @@ def test_after_the_rest_it_asks_again_and_one_success_ends_it():
     asking = client(connection, clock=clock)
     asking.get_learning_time(key(1))
     connection.error = None
-    clock.now = REST_SECONDS
+    clock.now = PAUSE_SECONDS
     assert asking.get_learning_time(key(1)) == NotYet(None)
     assert asking.get_learning_time(key(2)) == NotYet(None)
     assert len(connection.binds) == 3
@@ -159,21 +157,19 @@ def test_after_the_rest_it_asks_again_and_one_success_ends_it():
 def test_a_failure_that_goes_on_is_met_once_a_rest():
     clock, connection = HandClock(), Connection(LOST)
     asking = client(connection, clock=clock)
-    for second in range(int(3 * REST_SECONDS)):
+    for second in range(int(3 * PAUSE_SECONDS)):
         clock.now = float(second)
         asking.get_learning_time(key(second))
     assert len(connection.binds) == 3
 
 
-def test_an_error_is_kept_briefly_and_never_as_a_value():
-    clock, connection = HandClock(), Connection(LOST)
-    cache = LearningTimeCache(max_size=10, clock=clock)
-    client(connection, cache=cache, clock=clock).get_learning_time(key(1))
-    connection.error, connection.rows = None, [row(key(1), 0)]
-    another = client(connection, cache=cache, clock=clock)
-    assert isinstance(another.get_learning_time(key(1)), Unavailable)
-    clock.now = ERROR_SECONDS
-    assert another.get_learning_time(key(1)) == Found(0, THROUGH)
+def test_what_was_found_is_asked_for_once():
+    connection = Connection(rows=[row(key(1), 60)])
+    asking = client(connection)
+    first = asking.get_many([key(1), key(2)])
+    assert asking.get_learning_time(key(1)) == first[key(1)] == Found(60, THROUGH)
+    asking.get_learning_time(key(2))
+    assert [json.loads(one)[-1]["u"] for one in connection.binds] == [2, 2], "not there yet: again"
 
 
 @pytest.mark.parametrize("seconds", [-1, None, "60", 1.5])

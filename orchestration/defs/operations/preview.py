@@ -12,12 +12,13 @@ from pydantic import Field
 from orchestration.config import DetectionConfig, EventTypesConfig, FlagConfig
 from orchestration.defs.operations.jobs import NOTHING, refusals, result
 from orchestration.defs.webhooks import plans
+from orchestration.metadata import table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
 from sync.operations.environment import as_activation
+from sync.operations.preview import Preview
 from sync.operations.preview import preview as decide
-from sync.operations.preview_report import Preview
 
 SHOWN = 100
 MOST_SHOWN = 1_000
@@ -90,13 +91,13 @@ def metadata(found: Preview, *, limit: int) -> dict[str, Any]:
         "would_send": verdicts["send"],
         "verdicts": plans.verdicts(found),
         "by_endpoint": plans.by_endpoint(found),
-        "due_already": found.due_frozen,
+        "due_already": found.due,
         "before_activation": found.before_activation,
         "is_activated": found.is_activated,
         **plans.guard(found),
         "problems": plans.problems(found),
-        "webhooks": plans.planned_table(found, limit=limit),
-        "not_listed": counts.total() - min(limit, len(found.planned)),
+        "webhooks": table([one.as_row() for one in found.lines[:limit]]),
+        "not_listed": counts.total() - min(limit, len(found.lines)),
         "as_json": _plain_json(found.as_dict(limit=limit, with_bodies=False)),
     }
 

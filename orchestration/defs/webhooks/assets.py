@@ -9,7 +9,7 @@ import dagster as dg
 
 from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
 from orchestration.defs.webhooks.checks import USUAL_NUMBER
-from orchestration.defs.webhooks.dry_run import is_dry_run, would_detect, would_freeze, would_send
+from orchestration.defs.webhooks.dry_run import is_dry_run, would_build, would_detect, would_send
 from orchestration.defs.webhooks.run_notes import DRY, note
 from orchestration.defs.webhooks.steps import (
     build,
@@ -21,7 +21,7 @@ from orchestration.defs.webhooks.steps import (
 )
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS
 from orchestration.resources import WarehouseResource
-from sync.delivery.record import Detected, HeldBack
+from sync.delivery.record import Detected, OverLimit
 from sync.domain.event_types import EVENT_TYPES
 
 GROUP = "webhooks"
@@ -71,7 +71,7 @@ def _detected(
         check_results=[
             dg.AssetCheckResult(
                 check_name=USUAL_NUMBER.name,
-                passed=not any(isinstance(one, HeldBack) for one in found),
+                passed=not any(isinstance(one, OverLimit) for one in found),
                 metadata={"limit": config.mass_send_limit},
             )
         ],
@@ -100,7 +100,7 @@ def enriched_completions(
     if is_dry_run(context):
         note(context, DRY)
         settings = {"settings": settings_of(context, ENRICHED, config)}
-        facts = would_freeze(context, warehouse) | settings
+        facts = would_build(context, warehouse) | settings
     else:
         work = partial(build, context, warehouse, config)
         facts = yield from or_go_on_below(context, warehouse, ENRICHED, work)

@@ -16,11 +16,9 @@ from orchestration.keys import ENRICHED, NEW, STEPS, op_name
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
-from sync.delivery.record import Enqueued, HeldBack, plan_enqueue
+from sync.delivery.record import OverLimit, Recorded, plan_record
 from sync.domain.event_types import COMPLETIONS
-from sync.operations.preview import preview
-from sync.operations.preview_report import Preview
-from sync.operations.preview_rows import ReadOnly
+from sync.operations.preview import Preview, ReadOnly, preview
 
 UNLIMITED = 2**31
 
@@ -28,7 +26,7 @@ UNLIMITED = 2**31
 def is_dry_run(context: dg.AssetExecutionContext) -> bool:
     """Whether this run may change nothing: ``dry_run`` is true on any webhook asset that it runs.
 
-    Else a run with ``dry_run`` on the last asset only would record and freeze for real.
+    Else a run with ``dry_run`` on the last asset only would record and build for real.
     """
     selected = context.run.asset_selection
     given = [
@@ -42,12 +40,12 @@ def is_dry_run(context: dg.AssetExecutionContext) -> bool:
 
 def would_detect(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DetectionConfig
-) -> tuple[dict[str, Enqueued | HeldBack], dict[str, Any]]:
+) -> tuple[dict[str, Recorded | OverLimit], dict[str, Any]]:
     """What detection would record, by kind of event, and the metadata that says so."""
     with _read_only(warehouse) as session:
         clock = warehouse_clock(session)
         found = {
-            what: plan_enqueue(
+            what: plan_record(
                 session,
                 clock=clock,
                 source=source,
@@ -61,9 +59,9 @@ def would_detect(
     return found, plans.detection(found)
 
 
-def would_freeze(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
-    """Metadata: what would be frozen, with and without learning time, and why."""
-    return plans.freezing(_plan(context, warehouse))
+def would_build(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
+    """Metadata: what would be built, with and without learning time, and why."""
+    return plans.building(_plan(context, warehouse))
 
 
 def would_send(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:

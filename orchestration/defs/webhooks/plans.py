@@ -8,25 +8,25 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.metadata import bar_chart, table
-from sync.delivery.record import Enqueued, HeldBack
-from sync.operations.preview_report import FROZEN_SHOWN, Preview
+from orchestration.metadata import built, outcomes, table
+from sync.delivery.record import OverLimit, Recorded
+from sync.operations.preview import Preview
 
-NOTE = "dry run: nothing was recorded, frozen or sent"
+NOTE = "dry run: nothing was recorded, built or sent"
 
 
-def detection(found: Mapping[str, Enqueued | HeldBack]) -> dict[str, Any]:
+def detection(found: Mapping[str, Recorded | OverLimit]) -> dict[str, Any]:
     """What detection would record."""
     facts: dict[str, Any] = {"dry_run": True, "note": NOTE}
     for what, outcome in found.items():
         match outcome:
-            case HeldBack(found=count, limit=limit):
+            case OverLimit(found=count, limit=limit):
                 facts |= {
                     f"would_record_{what}": 0,
                     f"would_hold_back_{what}": count,
                     "mass_send_limit": limit,
                 }
-            case Enqueued(awaiting=awaiting, suppressed=suppressed):
+            case Recorded(awaiting=awaiting, suppressed=suppressed):
                 facts |= {
                     f"would_record_{what}": awaiting,
                     f"would_suppress_{what}_before_activation": suppressed,
@@ -34,31 +34,14 @@ def detection(found: Mapping[str, Enqueued | HeldBack]) -> dict[str, Any]:
     return facts
 
 
-def freezing(found: Preview) -> dict[str, Any]:
-    """What would be frozen: every undecided event, the new ones included."""
-    undecided = [one for one in found.let_through if one.origin != "frozen"]
-    frozen = [one for one in undecided if one.body is not None]
-    enriched = sum(one.enrichment_outcome == "found" for one in frozen)
+def building(found: Preview) -> dict[str, Any]:
+    """What would be built: every event without a message, the new ones included."""
     return {
         "dry_run": True,
         "note": NOTE,
-        "would_freeze": len(frozen),
-        "would_enrich": enriched,
-        "would_enrich_share": enriched / len(frozen) if frozen else 0.0,
-        "would_leave_waiting": sum(one.verdict == "wait" and not one.body for one in undecided),
-        "would_hold": sum(one.verdict == "hold" and not one.body for one in undecided),
-        "would_suppress": sum(one.verdict == "suppress" for one in undecided),
+        **{f"would_be_{name}": value for name, value in built(found.events).items()},
         **guard(found),
-        "outcomes": dg.MetadataValue.md(
-            bar_chart(
-                Counter(
-                    f"frozen: {one.enrichment_outcome}"
-                    if one.body is not None
-                    else f"{one.verdict}: {one.reason}"
-                    for one in undecided
-                )
-            )
-        ),
+        "outcomes": outcomes(found.events),
         "problems": problems(found),
     }
 
@@ -68,9 +51,8 @@ def delivery(found: Preview) -> dict[str, Any]:
     return {
         "dry_run": True,
         "note": NOTE,
-        "would_send": sum(one.verdict == "send" for one in found.planned),
-        "due_already": found.due_frozen,
-        "due_already_not_listed": max(0, found.due_frozen - FROZEN_SHOWN),
+        "would_send": sum(n for one, n in found.fates.items() if one.verdict == "send"),
+        "due_already": found.due,
         "by_endpoint": by_endpoint(found),
         **guard(found),
         "problems": problems(found),
@@ -87,11 +69,11 @@ def guard(found: Preview) -> dict[str, Any]:
 
 def by_endpoint(found: Preview) -> dg.TableMetadataValue:
     """Messages by endpoint and by what would become of them."""
-    counts = Counter(
-        (one.endpoint_id or 0, one.verdict, one.reason or "", one.payload_format or "")
-        for one in found.let_through
-        if one.body is not None
-    )
+    counts: Counter[tuple[int, str, str, str]] = Counter()
+    for one, number in found.fates.items():
+        if one.enrichment_outcome is not None:
+            key = (one.endpoint_id or 0, one.verdict, one.reason or "", one.payload_format or "")
+            counts[key] += number
     return table(
         [
             {
@@ -112,26 +94,6 @@ def verdicts(found: Preview) -> dg.TableMetadataValue:
         [
             {"verdict": verdict, "why": why, "webhooks": count}
             for (verdict, why), count in sorted(found.counts().items())
-        ]
-    )
-
-
-def planned_table(found: Preview, *, limit: int) -> dg.TableMetadataValue:
-    """The first webhooks one by one; ids and numbers, nobody's data."""
-    return table(
-        [
-            {
-                "webhook_id": one.webhook_id,
-                "from": "replay" if one.is_replay else one.origin,
-                "verdict": one.verdict,
-                "why": one.reason or one.enrichment_outcome or "",
-                "endpoint": one.endpoint_id or 0,
-                "format": one.payload_format or "",
-                "seconds": "" if one.learning_time_seconds is None else one.learning_time_seconds,
-                "enterprise": one.enterprise_customer_uuid,
-                "course_run": one.courserun_key,
-            }
-            for one in found.planned[:limit]
         ]
     )
 

@@ -15,10 +15,10 @@ from orchestration.effective import config_of, given_config, settings_table
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.delivery.build import freeze
+from sync.delivery.build import build as build_messages
 from sync.delivery.destinations import open_destination
 from sync.delivery.learning_time import LearningTimeClient
-from sync.delivery.record import Detected, Enqueued, HeldBack, LeftToAnother, enqueue
+from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded, record
 from sync.delivery.send import Sender, send_due
 from sync.domain.event_types import COMPLETIONS
 from sync.domain.work import Attempt
@@ -57,7 +57,7 @@ def detect(
         clock = warehouse_clock(session)
         for what, source in config.sources().items():
             try:
-                found[what] = enqueue(
+                found[what] = record(
                     session,
                     run_id=run_id,
                     clock=clock,
@@ -98,20 +98,20 @@ def build(context: Context, warehouse: WarehouseResource, config: EnrichmentConf
     """Build the messages of recorded events; metadata of what became of them."""
     policy = config.policy()
     with (
-        watching("freeze", context.run.run_id) as watch,
-        warehouse.session(purpose="freeze") as session,
+        watching("build", context.run.run_id) as watch,
+        warehouse.session(purpose="build") as session,
         LearningTimeClient.connect(session.settings) as client,
     ):
         clock = warehouse_clock(session)
         outbox = Outbox(session, clock, context.run.run_id)
-        report = freeze(session, outbox, client, policy=policy, clock=clock)
-        watch.froze(report)
+        report = build_messages(session, outbox, client, policy=policy, clock=clock)
+        watch.built(report)
     for problem, count in sorted(report.problems.items()):
         context.log.warning(f"{count} completions: {problem}")
-    context.log.info(metadata.freeze_sentence(report))
+    context.log.info(metadata.build_sentence(report))
     note(context, DONE[ENRICHED])
     settings = settings_of(context, ENRICHED, config)
-    return metadata.freezing(report, policy) | {"settings": settings}
+    return metadata.building(report, policy) | {"settings": settings}
 
 
 def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig) -> Metadata:
@@ -265,7 +265,7 @@ def _note_detected(context: Context, found: Iterable[Detected]) -> None:
             case LeftToAnother(until=until):
                 # Most such runs are alive, and have long ended by then.
                 waits.append(min(until, now + REPEAT_AFTER))
-            case HeldBack():
+            case OverLimit():
                 waits.append(now + GUARD_REPEAT)
     if waits:
         note(context, REPEAT_AT, min(waits).isoformat())
@@ -276,7 +276,7 @@ def _note_detected(context: Context, found: Iterable[Detected]) -> None:
 def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> None:
     """What detection found, in one line of the run's log."""
     match outcome:
-        case HeldBack(found=count, limit=limit):
+        case OverLimit(found=count, limit=limit):
             context.log.error(
                 f"{count} {what} are new, more than mass_send_limit = {limit}: none was "
                 "recorded. If the number is right, run again with allow_mass_send: true"
@@ -286,7 +286,7 @@ def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> N
                 f"run {other} is recording {what}: this run leaves them to it. Were that run "
                 f"killed, its lease ends at {until:%Y-%m-%d %H:%M:%S} UTC"
             )
-        case Enqueued(awaiting=awaiting, suppressed=suppressed):
+        case Recorded(awaiting=awaiting, suppressed=suppressed):
             context.log.info(f"{awaiting} {what} {verb}, {suppressed} older ones suppressed")
 
 

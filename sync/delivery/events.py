@@ -1,4 +1,4 @@
-"""What the marts know of recorded events now: read when a message is built, and kept nowhere else.
+"""Recorded events with what the marts know of them now: read at each build, kept nowhere else.
 
 The ledger holds ids and keys only. So consent that was withdrawn, a changed address and a corrected
 name count for every message that is not built yet, however long it has waited and for what.
@@ -7,11 +7,13 @@ name count for every message that is not built yet, however long it has waited a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from sync.clock import Clock
 from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.states import Reason, State
-from sync.ledger.outbox import Unfrozen
+from sync.domain.work import Event
+from sync.ledger.claims import DUE
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
@@ -33,7 +35,7 @@ UNDECIDED = f"""
     )
 """
 """Rows whose message is to be built."""
-FROZEN_AND_HELD = f"{{row}}.body is not null and {{row}}.state = '{State.HELD}'"
+BUILT_AND_HELD = f"{{row}}.body is not null and {{row}}.state = '{State.HELD}'"
 """Messages that wait for their endpoint, for weeks maybe."""
 
 
@@ -56,9 +58,7 @@ def undecided_sources(warehouse: Warehouse) -> list[EventType]:
     return [EVENT_TYPES[one] for one in sorted(row["event_type"] for row in rows)]
 
 
-def undecided(
-    warehouse: Warehouse, source: EventType, *, page: int
-) -> Iterator[Sequence[Unfrozen]]:
+def undecided(warehouse: Warehouse, source: EventType, *, page: int) -> Iterator[Sequence[Event]]:
     """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
 
     A row that is decided meanwhile does not come again.
@@ -92,10 +92,10 @@ def undecided(
 
 def read_with_facts(
     warehouse: Warehouse, source: EventType, rows: str, *binds: object
-) -> list[Unfrozen]:
+) -> list[Event]:
     """Rows of one kind, by id, with what the mart knows of each now.
 
-    ``rows`` is a query with the columns of ``Unfrozen`` but ``facts``. An event that the mart holds
+    ``rows`` is a query with the columns of ``Event`` but ``facts``. An event that the mart holds
     twice comes once.
 
     Raises:
@@ -132,7 +132,7 @@ def read_with_facts(
         raise
     except StatementFailed as error:
         raise MartUnreadable(source, error) from error
-    return [Unfrozen.from_row(row) for row in found]
+    return [Event.from_row(row) for row in found]
 
 
 def outbox_and_endpoints(warehouse: Warehouse) -> str:
@@ -163,7 +163,7 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
     outbox = warehouse.relation("sync", OUTBOX)
     rows = warehouse.rows(
         f"select distinct event_type from {outbox} as outbox"
-        f" where {FROZEN_AND_HELD.format(row='outbox')}"
+        f" where {BUILT_AND_HELD.format(row='outbox')}"
     )
     failed: dict[str, MartUnreadable] = {}
     for event_type in sorted(row["event_type"] for row in rows):
@@ -175,9 +175,9 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
                 set
                     state_reason = iff(seen.is_gone, '{Reason.NO_LONGER_REPORTABLE}', null),
                     updated_at = cast(? as timestamp_ntz)
-                from ({frozen_and_held(warehouse, source)}) as seen
+                from ({built_and_held(warehouse, source)}) as seen
                 where outbox.webhook_id = seen.webhook_id
-                    and {FROZEN_AND_HELD.format(row="outbox")}
+                    and {BUILT_AND_HELD.format(row="outbox")}
                     and seen.is_gone <> (
                         coalesce(outbox.state_reason, '') = '{Reason.NO_LONGER_REPORTABLE}'
                     )
@@ -191,10 +191,10 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
     return failed
 
 
-def frozen_and_held(warehouse: Warehouse, source: EventType) -> str:
+def built_and_held(warehouse: Warehouse, source: EventType) -> str:
     """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
     mart no longer holds the event."""
-    return seen_now(warehouse, source, FROZEN_AND_HELD)
+    return seen_now(warehouse, source, BUILT_AND_HELD)
 
 
 def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
@@ -211,3 +211,34 @@ def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
             and old.event_type = '{source.name}'
         group by old.webhook_id
     """
+
+
+def due_messages(warehouse: Warehouse, *, now: datetime) -> tuple[str, tuple[str, ...]]:
+    """A query for messages that are due, or held and could be released, and its binds.
+
+    ``is_gone`` says of a held one whether the mart no longer holds its event.
+    """
+    held = warehouse.rows(
+        f"select distinct event_type from {warehouse.relation('sync', OUTBOX)} as outbox"
+        f" where {BUILT_AND_HELD.format(row='outbox')}"
+    )
+    seen = " union all ".join(
+        built_and_held(warehouse, EVENT_TYPES[row["event_type"]]) for row in held
+    )
+    is_gone = "coalesce(seen.is_gone, false)" if held else "false"
+    query = f"""
+        select
+            outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
+            outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
+            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id,
+            outbox.next_attempt_at, {is_gone} as is_gone
+        from {outbox_and_endpoints(warehouse)}
+        {f"left join ({seen}) as seen on outbox.webhook_id = seen.webhook_id" if held else ""}
+        where (
+            {DUE.format(row="outbox")}
+            or {BUILT_AND_HELD.format(row="outbox")}
+                and outbox.next_attempt_at <= cast(? as timestamp_ntz)
+        )
+        and not {NEVER_SENT_AND_LOST.format(row="outbox")}
+    """
+    return query, (now.isoformat(),) * 3

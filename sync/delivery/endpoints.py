@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sync.domain.endpoint import Endpoint, EndpointError, Region
 from sync.domain.routing import NotRouted, Routed
@@ -57,10 +58,15 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
     Raises:
         StatementFailed: the mart was never built.
     """
+    return read_endpoints(endpoints_with_settings(warehouse))
+
+
+def read_endpoints(rows: Iterable[Mapping[str, Any]]) -> Endpoints:
+    """Read rows of the mart with the operator's settings."""
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
     broken: set[tuple[str | None, str | None]] = set()
-    for row in endpoints_with_settings(warehouse):
+    for row in rows:
         try:
             endpoint = Endpoint.from_row(row)
         except EndpointError as error:

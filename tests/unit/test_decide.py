@@ -1,0 +1,212 @@
+"""What becomes of a recorded event: decided from rows and settings alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sync.delivery.build import (
+    Build,
+    BuildReport,
+    Decision,
+    EnrichmentPolicy,
+    Hold,
+    Suppress,
+    Wait,
+    decide,
+    key_of,
+    ledger_row,
+    wanted,
+)
+from sync.delivery.endpoints import read_endpoints
+from sync.delivery.learning_time import (
+    Found,
+    LearningTimeOutcome,
+    NoData,
+    NotYet,
+    Unavailable,
+    UnavailableKind,
+)
+from sync.domain.rollout import LeftOut, Rollout
+from sync.domain.states import Reason, State
+from sync.domain.work import Event
+from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
+from tests.support.marts import endpoint
+
+RECORDED = datetime(2026, 3, 10, 18)
+LATER = RECORDED + timedelta(hours=1)
+URL = "https://hooks.example.com/in"
+OPEN = endpoint(1, URL)
+THROUGH = datetime(2026, 3, 12)
+ON = EnrichmentPolicy(enabled=True)
+OFF = EnrichmentPolicy(enabled=False)
+AWAY = Unavailable("the warehouse does not answer", UnavailableKind.UNREACHABLE)
+
+
+def event(**changes: Any) -> Event:
+    facts = completion(1, "2026-03-10T17:42:31") | changes.pop("facts", {})
+    values: dict[str, Any] = {
+        "webhook_id": "a",
+        "event_type": "course_completion",
+        "enterprise_customer_uuid": ENTERPRISE,
+        "user_id": 1,
+        "courserun_key": COURSE_RUN,
+        "facts": facts,
+        "recorded_at": RECORDED,
+        "state": State.AWAITING,
+        "state_reason": None,
+    }
+    return Event(**values | changes)
+
+
+def decided(
+    row: Event,
+    *endpoints: dict[str, object],
+    outcome: LearningTimeOutcome | None = None,
+    policy: EnrichmentPolicy = OFF,
+    now: datetime = RECORDED,
+) -> Decision:
+    return decide(
+        row,
+        endpoints=read_endpoints(endpoints),
+        outcomes={} if outcome is None else {key_of(row): outcome},
+        policy=policy,
+        now=now,
+    )
+
+
+HELD = {"state": State.HELD, "state_reason": Reason.ENDPOINT_MISSING}
+
+
+@pytest.mark.parametrize(
+    ("changes", "endpoints", "reason"),
+    [
+        ({"facts": {"percent_grade": None}}, [OPEN], Reason.PAYLOAD_INVALID),
+        ({}, [OPEN | {"payload_format": "percipio"}], Reason.IDENTITY_MISSING),
+        ({}, [OPEN | {"is_active": False}], Reason.NO_ACTIVE_ENDPOINT),
+        ({}, [OPEN | {"region": "UK"}], Reason.ENDPOINT_ROW_INVALID),
+        ({"facts": {"learner_country": "DE"}}, [OPEN], Reason.EU_FALLBACK_NOT_ALLOWED),
+        (HELD, [], Reason.ENDPOINT_MISSING),
+        ({"lost_endpoint_id": 7}, [], Reason.ENDPOINT_MISSING),
+    ],
+)
+def test_what_can_be_fixed_is_held_with_the_reason(
+    changes: dict[str, Any], endpoints: list[dict[str, object]], reason: Reason
+):
+    found = decided(event(**changes), *endpoints)
+    assert isinstance(found, Hold)
+    assert found.reason is reason
+    assert found.problem
+
+
+def test_what_the_marts_no_longer_hold_is_held_whatever_its_endpoint():
+    gone = replace(event(), facts={})
+    for endpoints in ([OPEN], [OPEN | {"is_active": False}], []):
+        found = decided(gone, *endpoints)
+        assert isinstance(found, Hold)
+        assert found.reason is Reason.NO_LONGER_REPORTABLE
+
+
+def test_what_nobody_asked_for_is_suppressed():
+    found = decided(event())
+    assert isinstance(found, Suppress)
+    assert found.reason is Reason.NO_ENDPOINT
+    again = event(state=State.HELD, state_reason=Reason.NO_LONGER_REPORTABLE)
+    assert isinstance(decided(again), Suppress), "it never had an endpoint"
+
+
+def test_a_broken_row_that_names_no_customer_holds_those_it_may_belong_to():
+    broken = endpoint(9, URL, region="US", enterprise_customer_uuid=None)
+    found = decided(event(), OPEN, broken)
+    assert isinstance(found, Hold)
+    assert found.reason is Reason.ENDPOINT_ROW_INVALID
+    assert isinstance(decided(event(), OPEN, broken | {"is_active": False}), Build)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "name", "seconds"),
+    [
+        (Found(60, THROUGH), "found", 60),
+        (Found(0, THROUGH), "found", 0),
+        (NoData(THROUGH), "no_data", None),
+        (NotYet(None), "not_yet", None),
+        (AWAY, "unavailable", None),
+    ],
+)
+def test_after_the_wait_a_message_is_built_whatever_the_look_up_has_said(
+    outcome: LearningTimeOutcome, name: str, seconds: int | None
+):
+    found = decided(event(), OPEN, outcome=outcome, policy=ON, now=LATER)
+    assert isinstance(found, Build)
+    assert found.message.enrichment_outcome == name
+    assert found.message.learning_time_seconds == seconds
+    body = json.loads(found.message.body)
+    assert body.get("learning_time", {}).get("total_seconds") == seconds
+    assert ("learning_time" in body) == (name == "found"), "without it the key is absent"
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [(NotYet(None), "not_yet"), (AWAY, "unavailable")])
+def test_until_then_it_waits_for_a_mart_that_may_still_come(
+    outcome: LearningTimeOutcome, reason: str
+):
+    found = decided(event(), OPEN, outcome=outcome, policy=ON, now=LATER - timedelta(seconds=1))
+    assert isinstance(found, Wait)
+    assert (found.reason, found.until) == (reason, LATER)
+
+
+def test_with_the_flag_off_the_body_is_what_it_is_without_the_feature():
+    """Byte for byte, whatever the mart says."""
+    plain = decided(event(), OPEN)
+    assert isinstance(plain, Build)
+    for row in (OPEN | {"is_learning_time_enabled": False}, OPEN):
+        found = decided(event(), row, outcome=Found(60, THROUGH) if row is not OPEN else None)
+        assert isinstance(found, Build)
+        assert found.message.body == plain.message.body
+        assert found.message.enrichment_outcome == "flag_off"
+
+
+def test_only_what_the_flag_the_rollout_and_the_endpoint_want_is_looked_up():
+    rows = [event(user_id=n) for n in range(1, 41)]
+    opted_out = read_endpoints([OPEN | {"is_learning_time_enabled": False}])
+    endpoints = read_endpoints([OPEN])
+    part = EnrichmentPolicy(enabled=True, rollout=Rollout(30))
+    assert wanted(rows, endpoints=endpoints, policy=OFF) == []
+    assert wanted(rows, endpoints=opted_out, policy=ON) == []
+    assert wanted(rows, endpoints=endpoints, policy=ON) == [key_of(one) for one in rows]
+    some = wanted(rows, endpoints=endpoints, policy=part)
+    assert some == [key_of(one) for one in rows if part.leaves_out(one) is None]
+    assert 0 < len(some) < 40
+
+
+def test_the_report_counts_each_decision_once_and_its_problem():
+    nobody = EnrichmentPolicy(enabled=True, rollout=Rollout(0))
+    report = BuildReport()
+    for one in (
+        decided(event(), OPEN),
+        decided(event(), OPEN, policy=nobody),
+        decided(event(), OPEN, outcome=AWAY, policy=ON),
+        decided(event(), OPEN | {"is_active": False}),
+        decided(event()),
+    ):
+        report.count(one)
+    assert report.built == {"flag_off": 1, "not_in_rollout": 1}
+    assert report.left_out == {LeftOut.SHARE: 1}
+    assert report.waiting == {"unavailable": 1}
+    assert report.held == {Reason.NO_ACTIVE_ENDPOINT: 1}
+    assert report.suppressed == {Reason.NO_ENDPOINT: 1}
+    assert report.shadow_seen == 2
+    assert report.problems == {AWAY.reason: 1, "the customer's endpoint is switched off": 1}
+
+
+def test_nothing_is_written_where_nothing_changes():
+    waits = decided(event(), OPEN, outcome=NotYet(None), policy=ON)
+    assert ledger_row(event(), waits) is None
+    assert ledger_row(event(**HELD), decided(event(**HELD))) is None
+    lost = event(**HELD, lost_endpoint_id=7)
+    change = ledger_row(lost, decided(lost))
+    assert change is not None, "its message gives way"
+    assert change["lost_endpoint_id"] == 7

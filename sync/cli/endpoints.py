@@ -81,7 +81,7 @@ def check(
     else:
         print_table([_row(one) for one in checks])
         for text in unreadable:
-            out.print(f"{plain(text)}; correct the row in marts.webhook_endpoints")
+            out.print(f"{plain(text)}; fix it in the LMS, or in sync.endpoint_settings")
     if unreadable or not all(one.is_good for one in checks):
         raise typer.Exit(1)
 

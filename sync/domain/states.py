@@ -70,7 +70,7 @@ class Reason(StrEnum):
     ENDPOINT_ROW_INVALID = (
         "endpoint_row_invalid",
         State.HELD,
-        "not built: the customer's row in `webhook_endpoints` cannot be read",
+        "not built: the customer's endpoint or its settings cannot be read",
         "fix the column that the run's `problems` name",
     )
     NO_ACTIVE_ENDPOINT = (

@@ -71,7 +71,7 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
         return found
     broken = [text for text in endpoints.unreadable.values() if f"endpoint {endpoint_id}:" in text]
     if broken:
-        raise ConfigurationError(f"{broken[0]}; correct the row in marts.webhook_endpoints")
+        raise ConfigurationError(f"{broken[0]}; fix it in the LMS, or in sync.endpoint_settings")
     known = ", ".join(str(one) for one in sorted(endpoints.by_id)[:20]) or "none at all"
     raise ConfigurationError(
         f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {known}. Was it deleted "

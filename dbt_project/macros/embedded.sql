@@ -1,6 +1,6 @@
 {#
     All that the laptop's embedded engine needs written differently from Snowflake, and the only file
-    that asks which of the two this is.
+    that reads the name of the target.
 
     Both are reached through dbt's Snowflake adapter, so dbt cannot choose by adapter. A difference is
     a pair of macros instead: `embedded__<name>` here, and `snowflake__<name>` beside the macro

@@ -1,6 +1,6 @@
 {#
     What may be said of a line that is not used: how it begins and ends, and which words of this
-    list it holds. Nothing that somebody wrote, for it can name a learner in any spelling.
+    list it holds. Nothing that a person typed, because that can name a learner in any spelling.
 #}
 {% macro line_facts(line) -%}
     {%- set words = [

@@ -9,7 +9,7 @@
 #}
 
 {#
-    Stands where a comma was put between two objects. Whitespace outside a string changes nothing,
+    Marks where a comma was put between two objects. Whitespace outside a string changes nothing,
     and inside one it is found again and taken out: a string that holds "}{" stays as it was.
 #}
 {% macro record_separator() -%}
@@ -35,7 +35,7 @@
     this order: a list, a brace in the logger's prefix and NUL padding, objects side by side, JSON
     written into a string, half of a surrogate pair (read as U+FFFD, as a reader would see it).
 #}
-{% macro json_dressed(text) -%}
+{% macro json_in_text(text) -%}
     {%- set object = 'substr(' ~ text ~ ", position('{' in " ~ text ~ '))' -%}
     {%- set object_with_a_key = 'substr(' ~ text ~ ", position('{\"' in " ~ text ~ '))' -%}
     {%- set escaped = "regexp_substr(substr(" ~ text ~ ", position('{' || chr(92), " ~ text
@@ -85,10 +85,10 @@
 {%- endmacro %}
 
 {#
-    True for text that breaks off in its only event, as the short copies do that shippers put
+    True for text that is cut off inside its only event, as the short copies do that shippers put
     beside a message. Never for text that ends in a brace, nor for one whose braces are paired.
 #}
-{% macro is_cut_short(text) -%}
+{% macro is_truncated(text) -%}
     (
         not regexp_like({{ text }}, '.*[}]["[:space:]]*', 's')
         and length(replace({{ text }}, '{', '')) < length(replace({{ text }}, '}', ''))
@@ -98,7 +98,7 @@
 
 {% macro is_text_with_event(text, is_whole) -%}
     {{ has_event_source(text) }}
-    {%- if is_whole %} and not {{ is_cut_short(text) }}{% endif %}
+    {%- if is_whole %} and not {{ is_truncated(text) }}{% endif %}
 {%- endmacro %}
 
 {# True for the sources that events of the LMS have. #}
@@ -106,7 +106,7 @@
     coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
 {%- endmacro %}
 
-{# True for an event that stands in no envelope: a source that the LMS does not have is one's own. #}
+{# True for an event without an envelope; a source that the LMS does not have is an envelope's own. #}
 {% macro is_event_of_the_lms(document) -%}
     {{ is_tracking_event(document) }}
     and {{ is_source_of_the_lms(json_field(document, 'event_source')) }}
@@ -193,7 +193,7 @@
                 when inner_text is null then document
                 else coalesce(
                     {{ json_document("substr(inner_text, position('{' in inner_text))") }},
-                    {{ json_dressed('inner_text') }}
+                    {{ json_in_text('inner_text') }}
                 )
             end as document,
             fields,

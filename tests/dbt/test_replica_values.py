@@ -233,7 +233,7 @@ def test_a_broken_timestamp_is_never_guessed(
 @settings(max_examples=examples(3, 100))
 @given(st.lists(st.uuids(), min_size=20))
 def test_an_id_is_one_id_in_any_dress(engine: Warehouse, statement: str, ids: list[UUID]) -> None:
-    dressed = [
+    spelled = [
         text
         for one in ids
         for text in (
@@ -241,9 +241,9 @@ def test_an_id_is_one_id_in_any_dress(engine: Warehouse, statement: str, ids: li
             *(f'"{one}"', f" {one} "),
         )
     ]
-    found = read(engine, statement, dressed)
+    found = read(engine, statement, spelled)
     assert [row["a_uuid"] for row in found] == [str(one) for one in ids for _ in range(8)]
-    broken = read(engine, statement, [text[:-2] + "g" for text in dressed])
+    broken = read(engine, statement, [text[:-2] + "g" for text in spelled])
     assert {row["a_uuid"] for row in broken} == {None}
 
 

@@ -104,10 +104,10 @@ def test_both_branches_read_every_sample_line_alike(
     )
     load_logs(warehouse, write_files(tmp_path, data.waves[0]), progress=lambda _: None)
     # The embedded engine, and no other, keeps the quotes of a text in a list in this branch.
-    dressed = {name: one for name, one in ENVELOPES.items() if name != "list of texts"}
-    dressed |= {f"several {number}": one for number, one in enumerate(SEVERAL)}
+    wrapped = {name: one for name, one in ENVELOPES.items() if name != "list of texts"}
+    wrapped |= {f"several {number}": one for number, one in enumerate(SEVERAL)}
     loaded_at = datetime(2026, 3, 5, tzinfo=UTC)
-    load(warehouse, *(Batch(name, loaded_at, (one,)) for name, one in dressed.items()))
+    load(warehouse, *(Batch(name, loaded_at, (one,)) for name, one in wrapped.items()))
     readings = []
     for target in ("embedded", "snowflake"):
         compiled_path = fresh(dbt_target_path / "compiled")

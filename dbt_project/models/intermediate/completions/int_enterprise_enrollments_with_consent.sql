@@ -41,7 +41,7 @@ final as (
             users.username_key = consents.username_key
             and (
                 enrollments.enterprise_customer_uuid = consents.enterprise_customer_uuid
-                -- A decision towards nobody knows whom may be one towards this enterprise.
+                -- The decision for an unreadable enterprise may be the one for this enterprise.
                 or (consents.is_doubtful and consents.enterprise_customer_uuid is null)
             )
             and consents.course_or_courserun_key in (

@@ -31,7 +31,7 @@ doubtful_providers as (
     where providers.is_doubtful
 ),
 
--- An account of nobody knows whom may be anybody's.
+-- The account of an unreadable learner may be anybody's.
 unowned_accounts as (
     select distinct is_doubtful
     from sso_accounts

@@ -38,7 +38,7 @@ parsed as (
         raw_line,
         file_name,
         loaded_at,
-        coalesce({{ json_document('object_text') }}, {{ json_dressed('raw_line') }}) as document
+        coalesce({{ json_document('object_text') }}, {{ json_in_text('raw_line') }}) as document
     from lines
 ),
 

@@ -46,5 +46,3 @@ def main() -> None:
     except SyncError as error:
         err.print(f"[bold red]error:[/] {plain(error)}", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -160,12 +160,12 @@ def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
 
 
 def test_an_interrupted_command_ends_with_130(
-    ltw: Command, monkeypatch: pytest.MonkeyPatch
+    ltw: Command, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted() -> None:
+    def interrupted(*given: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sync.cli", interrupted)
+    monkeypatch.setattr("sync.operations.status.read_status", interrupted)
     assert ltw("status").code == 130
 
 

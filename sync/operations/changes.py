@@ -61,7 +61,7 @@ class Seen:
     max_wait_seconds: int
     """``due_at`` depends on it."""
     tables: Mapping[str, str] = field(default_factory=dict)
-    """``schema/table`` of each source to a token that differs when the table has changed."""
+    """``schema/table`` of each raw table to a token that differs when it has changed."""
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
@@ -213,21 +213,22 @@ def _reason(before: Seen, found: Poll, *, is_handled: bool, has_failed: bool) ->
 
 
 def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str]:
-    """Of each table that others write, of all sources together, of the ledger; one statement."""
-    tables = {
-        f"{schema}/{name}": (warehouse.raw_relation(schema, name), column)
-        for schema, name, column in SOURCES
-    }
-    settings, updated = SETTINGS_UPDATED
-    tables[f"sync/{settings}"] = (warehouse.relation("sync", settings), updated)
-    mart = (warehouse.relation("marts", MART[0]), MART[1])
-    asked = [_change(warehouse, *one) for one in (*tables.values(), mart)]
-    columns = ", ".join(f"{sql} as token_{n}" for n, sql in enumerate(asked))
+    """Of each raw table, of all sources together, of the ledger; one statement."""
+    (mart, covered), (settings, updated) = MART, SETTINGS_UPDATED
+    asked = [
+        *((warehouse.raw_relation(schema, name), column) for schema, name, column in SOURCES),
+        (warehouse.relation("marts", mart), covered),
+        (warehouse.relation("sync", settings), updated),
+    ]
+    columns = ", ".join(
+        f"{_change(warehouse, *one)} as token_{number}" for number, one in enumerate(asked)
+    )
     row = warehouse.rows(f"select {columns}, {_ledger_change(warehouse)} as ledger")[0]
-    tokens = [row[f"token_{n}"] for n in range(len(asked))]
+    tokens = [row[f"token_{number}"] for number in range(len(asked))]
     text = f"{place_of(warehouse.settings)} {tokens}"
-    sources = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return dict(zip(tables, tokens, strict=False)), sources, row["ledger"]
+    names = (f"{schema}/{name}" for schema, name, _ in SOURCES)
+    tables = dict(zip(names, tokens, strict=False))
+    return tables, hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"]
 
 
 def _ledger_token(warehouse: Warehouse) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from sync.domain.circuit_breaker import EndpointState
+from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint, EndpointError, Region
 from sync.domain.routing import NotRouted, Routed
 from sync.domain.states import Reason
@@ -85,34 +88,29 @@ def read_endpoints(rows: Iterable[Mapping[str, Any]]) -> Endpoints:
     return Endpoints(endpoints, unreadable, frozenset(broken))
 
 
-def unusable_endpoints(
-    in_use: Iterable[int],
-    *,
-    configured: Mapping[int, Endpoint],
-    disabled: Iterable[int],
-    problem_of: Callable[[Endpoint], Reason | None],
-) -> dict[int, Reason]:
-    """Endpoints that cannot be sent to now, with the reason to hold their webhooks for."""
-    switched_off = set(disabled)
-    found = {
-        key: why_held(configured.get(key), is_disabled=key in switched_off, problem_of=problem_of)
-        for key in in_use
-    }
-    return {key: reason for key, reason in found.items() if reason is not None}
-
-
-def why_held(
+def standing(
     endpoint: Endpoint | None,
+    state: EndpointState,
     *,
-    is_disabled: bool,
-    problem_of: Callable[[Endpoint], Reason | None],
-) -> Reason | None:
-    """Why the messages of an endpoint are held; None when it can be sent to. None exists no more.
+    readiness_of: Callable[[Endpoint], Ready | NotReady],
+    now: datetime,
+) -> Ready | NotReady:
+    """Whether the messages of an endpoint can be sent to it, or are held and why.
 
-    ``problem_of`` looks at what lies outside the warehouse: the address policy and the secrets.
+    An ``endpoint`` of None exists no more. ``readiness_of`` looks at what lies outside the
+    warehouse: addresses and secrets.
     """
     if endpoint is None:
-        return Reason.ENDPOINT_MISSING
+        return NotReady(Reason.ENDPOINT_MISSING, "it is not in marts.webhook_endpoints")
     if not endpoint.is_active:
-        return Reason.ENDPOINT_INACTIVE
-    return Reason.ENDPOINT_DISABLED if is_disabled else problem_of(endpoint)
+        return NotReady(Reason.ENDPOINT_INACTIVE, "it is switched off in the LMS")
+    if state.disabled_at is not None:
+        return NotReady(Reason.ENDPOINT_DISABLED, f"it is disabled: {state.disabled_reason}")
+    found = readiness_of(endpoint)
+    if isinstance(found, Ready) and state.is_refused(found.target, now):
+        return NotReady(
+            Reason.INVALID_TARGET,
+            "an address of its host is refused by the address rules; it is checked again once its "
+            "settings have changed, or hourly",
+        )
+    return found

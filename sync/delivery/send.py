@@ -18,13 +18,12 @@ from pathlib import Path
 
 from sync.clock import Clock
 from sync.delivery.attribution import attribute, network_worked_at
-from sync.delivery.endpoints import load_endpoints, unusable_endpoints
+from sync.delivery.endpoints import load_endpoints, standing
 from sync.delivery.events import check_held
 from sync.delivery.scheduler import Limits, Scheduler
 from sync.delivery.stop import Stop, stop_on_signals
 from sync.domain.circuit_breaker import EndpointState, after_batch, seen_by_endpoint
 from sync.domain.destination import Destination, NotReady, Ready
-from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Failure
 from sync.domain.retry import follow_up
 from sync.domain.states import Reason
@@ -209,18 +208,25 @@ class _Run:
         configured = load_endpoints(warehouse).by_id
         in_use = self._outbox.endpoints_in_use()
         states = self._states.load(in_use)
-        self.report.unusable = unusable_endpoints(
-            in_use,
-            configured=configured,
-            disabled=[key for key, state in states.items() if state.disabled_at is not None],
-            problem_of=lambda endpoint: self._problem_of(endpoint, states),
-        )
-        self._endpoints = {
-            key: configured[key] for key in in_use if key not in self.report.unusable
-        }
+        for key in in_use:
+            found = standing(
+                configured.get(key),
+                states[key],
+                readiness_of=sender.destination.readiness,
+                now=sender.clock(),
+            )
+            match found:
+                case Ready():
+                    self._ready[key] = found
+                case NotReady(reason, problem):
+                    self.report.unusable[key] = reason
+                    self.report.problems[key] = problem
+        self._endpoints = {key: configured[key] for key in self._ready}
         unchecked = check_held(warehouse, clock=sender.clock)
         self.report.unchecked = [str(one) for one in unchecked.values()]
-        self._outbox.hold_and_release(self.report.unusable, self._endpoints, unchecked=unchecked)
+        self._outbox.hold_and_release(
+            self.report.unusable, self._endpoints.values(), unchecked=unchecked
+        )
         self._claims = Claims(
             warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook
         )
@@ -433,19 +439,3 @@ class _Run:
                 "what this run holds could not be given back (%s); its lease ends by itself",
                 type(error).__name__,
             )
-
-    def _problem_of(self, endpoint: Endpoint, states: Mapping[int, EndpointState]) -> Reason | None:
-        """What keeps an endpoint from being sent to; its keys are read once a run."""
-        endpoint_id = endpoint.endpoint_id
-        found = self._sender.destination.readiness(endpoint)
-        if isinstance(found, NotReady):
-            self.report.problems[endpoint_id] = found.problem
-            return found.reason
-        if states[endpoint_id].is_refused(found.target, self._clock()):
-            self.report.problems[endpoint_id] = (
-                "an address of its host is refused by the address rules; it is checked again once "
-                "its settings have changed, or hourly"
-            )
-            return Reason.INVALID_TARGET
-        self._ready[endpoint_id] = found
-        return None

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sync.clock import Clock
+from sync.domain.endpoint import Endpoint
 from sync.domain.states import Reason, State
 from sync.domain.work import Claim
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
@@ -116,16 +117,21 @@ class Outbox:
     def hold_and_release(
         self,
         unusable: Mapping[int, str],
-        usable: Iterable[int],
+        usable: Iterable[Endpoint],
         *,
         unchecked: Collection[str] = (),
     ) -> None:
         """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
 
-        ``unusable`` maps endpoint ids to the reason. Both are one statement, whatever the number
-        of rows. Nothing is freed of the event types in ``unchecked``: nobody knows whether it may
-        still be reported.
+        ``unusable`` maps endpoint ids to the reason. Where the id of a usable endpoint is another
+        customer's by now, the endpoint of a row is missing. Both are one statement, whatever the
+        number of rows. Nothing is freed of the event types in ``unchecked``: nobody knows whether
+        it may still be reported.
         """
+        owned = [
+            {"endpoint_id": one.endpoint_id, "customer": one.enterprise_customer_uuid}
+            for one in usable
+        ]
         self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -139,10 +145,12 @@ class Outbox:
             from (
                 select
                     value:endpoint_id::number(38, 0) as endpoint_id,
-                    value:reason::varchar as reason
+                    value:reason::varchar as reason,
+                    value:customer::varchar as customer
                 from table(flatten(input => parse_json(?)))
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
+                and coalesce(outbox.enterprise_customer_uuid <> endpoint.customer, true)
                 and outbox.body is not null
                 and outbox.state in ('{State.PENDING}', '{State.HELD}')
                 and coalesce(outbox.state_reason, '') not in (
@@ -150,7 +158,10 @@ class Outbox:
                 )
                 and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
             """,
-            ({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
+            [
+                *({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
+                *({**row, "reason": Reason.ENDPOINT_MISSING} for row in owned),
+            ],
             before=(self._now(),),
             after=(self._now(),),
         )
@@ -162,10 +173,13 @@ class Outbox:
                 state_reason = null,
                 updated_at = cast(? as timestamp_ntz)
             from (
-                select value:endpoint_id::number(38, 0) as endpoint_id
+                select
+                    value:endpoint_id::number(38, 0) as endpoint_id,
+                    value:customer::varchar as customer
                 from table(flatten(input => parse_json(?)))
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
+                and outbox.enterprise_customer_uuid = endpoint.customer
                 and outbox.state = '{State.HELD}'
                 and coalesce(outbox.state_reason, '') <> '{Reason.NO_LONGER_REPORTABLE}'
                 and outbox.body is not null
@@ -174,7 +188,7 @@ class Outbox:
                     select value::varchar from table(flatten(input => parse_json(?)))
                 )
             """,
-            ({"endpoint_id": key} for key in usable),
+            owned,
             before=(self._now(),),
             after=(self._now(), json.dumps(sorted(unchecked))),
         )

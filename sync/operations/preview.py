@@ -21,7 +21,7 @@ from sync.delivery.build import (
     Wait,
     decide_all,
 )
-from sync.delivery.endpoints import load_endpoints, why_held
+from sync.delivery.endpoints import load_endpoints, standing
 from sync.delivery.events import due_messages, undecided, undecided_sources
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import (
@@ -268,31 +268,27 @@ class _Doors:
         self._readiness_of = readiness_of
         self._now = now
         self._problems = problems
-        self._held: dict[int, Reason | None] = {}
+        self._found: dict[int, tuple[Verdict, str | None]] = {}
 
     def verdict(self, endpoint_id: int, enterprise: str) -> tuple[Verdict, str | None]:
         """What a message of this customer meets there."""
         endpoint = self._configured.get(endpoint_id)
         if endpoint is None or endpoint.enterprise_customer_uuid != enterprise:
             return "hold", Reason.ENDPOINT_MISSING
-        state = self._states[endpoint_id]
-        if endpoint_id not in self._held:
-            self._held[endpoint_id] = why_held(
-                endpoint,
-                is_disabled=state.disabled_at is not None,
-                problem_of=self._problem_of,
-            )
-        reason = self._held[endpoint_id]
-        if reason is not None:
-            return "hold", reason
-        return ("wait", "endpoint_rests") if state.is_blocked_at(self._now) else ("send", None)
+        if endpoint_id not in self._found:
+            self._found[endpoint_id] = self._look(endpoint)
+        return self._found[endpoint_id]
 
-    def _problem_of(self, endpoint: Endpoint) -> Reason | None:
-        found = self._readiness_of(endpoint)
-        if isinstance(found, Ready):
-            return None
-        self._problems[f"endpoint {endpoint.endpoint_id}: {found.problem}"] += 1
-        return found.reason
+    def _look(self, endpoint: Endpoint) -> tuple[Verdict, str | None]:
+        state = self._states[endpoint.endpoint_id]
+        found = standing(endpoint, state, readiness_of=self._readiness_of, now=self._now)
+        match found:
+            case NotReady(reason, problem):
+                self._problems[f"endpoint {endpoint.endpoint_id}: {problem}"] += 1
+                return "hold", reason
+            case Ready():
+                is_blocked = state.is_blocked_at(self._now)
+                return ("wait", "endpoint_rests") if is_blocked else ("send", None)
 
 
 def _fate(origin: Origin, event: Event, decision: Decision, doors: _Doors) -> Fate:

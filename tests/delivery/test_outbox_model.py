@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from sync.delivery.build import build
-from sync.delivery.endpoints import load_endpoints, unusable_endpoints
+from sync.delivery.endpoints import load_endpoints, standing
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import record
 from sync.domain.circuit_breaker import after_batch, seen_by_endpoint
+from sync.domain.destination import NotReady, Ready
 from sync.domain.work import Attempt
 from sync.ledger.attempts import settle, settle_logged
 from sync.ledger.claims import Claims
@@ -93,14 +94,21 @@ class OutboxModel(RuleBasedStateMachine):
         configured = load_endpoints(self.warehouse).by_id
         in_use = self.outbox.endpoints_in_use()
         states = self.states.load(in_use)
-        unusable = unusable_endpoints(
-            in_use,
-            configured=configured,
-            disabled=[key for key, state in states.items() if state.disabled_at is not None],
-            problem_of=lambda endpoint: None,
-        )
+        unusable = {
+            key: found.reason
+            for key in in_use
+            if isinstance(
+                found := standing(
+                    configured.get(key),
+                    states[key],
+                    readiness_of=lambda endpoint: Ready("", ""),
+                    now=self.now,
+                ),
+                NotReady,
+            )
+        }
         usable = {key: configured[key] for key in in_use if key not in unusable}
-        self.outbox.hold_and_release(unusable, usable)
+        self.outbox.hold_and_release(unusable, usable.values())
         claims = Claims(self.warehouse, lambda: self.now, name, usable.values(), nothing)
         worker.untried = list(claims.next_batch(limit=limit, lease=LEASE).claims)
         worker.lease_ends_at = self.now + LEASE

@@ -53,6 +53,24 @@ def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -
     assert pipeline.target.received == []
 
 
+def test_a_tried_message_is_held_while_its_endpoints_id_is_another_customers(
+    pipeline: Pipeline,
+) -> None:
+    """The id may be given away; the message goes to nobody else, and is not forgotten."""
+    own = endpoint(1, f"{pipeline.target.url}/hooks/example")
+    pipeline.detect()
+    pipeline.build()
+    pipeline.warehouse.execute("update analytics.sync.webhook_outbox set fence = 1")
+    create_endpoints(pipeline.warehouse, [own | {"enterprise_customer_uuid": OTHER_ENTERPRISE}])
+    pipeline.send()
+    rows = pipeline.rows("state, state_reason")
+    assert rows == [{"state": "held", "state_reason": "endpoint_missing"}] * 2
+    assert pipeline.target.received == []
+    create_endpoints(pipeline.warehouse, [own])
+    pipeline.send()
+    assert {row["state"] for row in pipeline.rows("state")} == {"delivered"}
+
+
 def test_an_enterprise_without_an_endpoint_is_suppressed_with_that_reason(
     pipeline: Pipeline,
 ) -> None:

@@ -366,7 +366,8 @@ def test_only_free_messages_of_an_unusable_endpoint_are_held(ledger: Warehouse) 
         pending(17, **LEASED),
     ]
     write_ledger(ledger, webhooks=rows)
-    outbox(ledger).hold_and_release({1: reason}, [])
+    usable = Endpoint.from_row(endpoint(2, "https://hooks.example.com/"))
+    outbox(ledger).hold_and_release({1: reason}, [usable])
     found = changed(ledger)
     assert set(found) == {1, 2, 3}
     assert {(row["state"], row["state_reason"]) for row in found.values()} == {("held", reason)}
@@ -385,10 +386,13 @@ def test_only_held_messages_of_a_usable_endpoint_are_freed(ledger: Warehouse) ->
         pending(14, **held, body=None),
         pending(15, **held, next_attempt_at=AHEAD),
         pending(16, **held, event_type="course_enrollment"),
+        pending(17, **held, enterprise_customer_uuid=OTHER_ENTERPRISE),
     ]
     write_ledger(ledger, webhooks=rows)
-    outbox(ledger).hold_and_release({}, [1], unchecked=["course_enrollment"])
-    assert {user: row["state"] for user, row in changed(ledger).items()} == {1: "pending"}
+    usable = Endpoint.from_row(endpoint(1, "https://hooks.example.com/"))
+    outbox(ledger).hold_and_release({}, [usable], unchecked=["course_enrollment"])
+    found = {user: (row["state"], row["state_reason"]) for user, row in changed(ledger).items()}
+    assert found == {1: ("pending", None), 17: ("held", "endpoint_missing")}
 
 
 class Counts(Warehouse):

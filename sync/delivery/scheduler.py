@@ -149,7 +149,7 @@ class Scheduler:
         """Slots for the endpoints of a health and of those below it."""
         self._busy = 0
         """Threads with a claim, or with an attempt that is not in the journal yet."""
-        self._resting = 0
+        self._idle = 0
         """Threads that wait for a claim."""
         self._looks_at: datetime | None = None
         """When the first of them looks again by itself."""
@@ -189,7 +189,7 @@ class Scheduler:
                     self._busy += 1
                     self._wake_another()
                     return claim
-                self._rest()
+                self._await_claim()
             return None
 
     def _free_slot(self, attempt: Attempt) -> None:
@@ -419,21 +419,21 @@ class Scheduler:
             and self._latest_waiting <= self._limits.batch_size // 2
         )
 
-    def _rest(self) -> None:
+    def _await_claim(self) -> None:
         """Wait for a claim; one of those who do looks again when the next one may start."""
         due = self._later[0][0] if self._later else None
         looks = due is not None and (self._looks_at is None or due < self._looks_at)
         if looks:
             self._looks_at = due
-        self._resting += 1
+        self._idle += 1
         self._can_start.wait((due - self._clock()).total_seconds() if due and looks else None)
-        self._resting -= 1
+        self._idle -= 1
         if looks and self._looks_at == due:
             self._looks_at = None
 
     def _wake_another(self) -> None:
-        """Wake a thread that rests, if there is something for it: a claim, or a time to look."""
-        if self._resting and (
+        """Wake a thread that waits, if there is something for it: a claim, or a time to look."""
+        if self._idle and (
             any(self._turns[one] and self._has_room(one) for one in Health)
             or (self._later and self._looks_at is None)
         ):

@@ -80,9 +80,10 @@ class Journal:
         """Held by whoever uses the connection."""
         self._queue: list[str] = []
         """What the next commit is to write."""
-        self._queue_lock = threading.Lock()
         self._queued = self._written = 0
         """How many have ever been queued, and how many of them are on disk."""
+        self._is_writing = False
+        self._has_written = threading.Condition()
         self._failure: JournalFailed | None = None
 
     def record(self, attempts: Sequence[Attempt]) -> None:
@@ -96,29 +97,40 @@ class Journal:
         if not attempts:
             return
         text = ",".join(json.dumps([*one.key, one.to_rows()]) for one in attempts)
-        with self._queue_lock:
+        with self._has_written:
             self._queue.append(text)
             self._queued = number = self._queued + 1
-        with self._disk:
-            # Unless somebody who had the disk before has written this as well. A disk that failed
-            # once is not trusted again in this run.
-            if self._written < number and self._failure is None:
-                time.sleep(GATHER_SECONDS)
-                self._write_queued()
+            # One thread writes for all who wait meanwhile; of the others one is next.
+            while self._is_writing and self._written < number:
+                self._has_written.wait()
+            is_mine = self._written < number and self._failure is None
+            self._is_writing |= is_mine
+        if is_mine:
+            self._write_queued()
+        # A disk that failed once is not trusted again in this run.
         if self._written < number and self._failure is not None:
             raise self._failure
 
     def _write_queued(self) -> None:
-        with self._queue_lock:
-            batch, self._queue = self._queue, []
-            last = self._queued
+        batch, last, is_written = list[str](), 0, False
         try:
-            self._connection.execute(INSERT, (f"[{','.join(batch)}]",))
+            time.sleep(GATHER_SECONDS)
+            with self._has_written:
+                batch, self._queue, last = self._queue, [], self._queued
+            self._run(INSERT, f"[{','.join(batch)}]")
+            is_written = True
         except sqlite3.Error as error:
             self._failure = _failed(self.path, error)
             self._failure.__cause__ = error
-        else:
-            self._written = last
+        finally:
+            with self._has_written:
+                self._is_writing = False
+                if is_written:
+                    self._written = last
+                else:
+                    # For who is next, should Ctrl-C have come: to write twice is harmless.
+                    self._queue = batch + self._queue
+                self._has_written.notify_all()
 
     @property
     def mark(self) -> str | None:

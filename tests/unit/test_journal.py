@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from sync.ledger.journal import (
 )
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
 from tests.support.attempts import attempt_of
+from tests.support.waiting import wait_until
 
 LEDGER = LedgerIdentity("account ACME, database ANALYTICS, schema PUBLIC", frozenset({"id-of-it"}))
 
@@ -106,6 +107,27 @@ def test_a_write_that_fails_is_everybodys_failure(tmp_path: Path) -> None:
         with pytest.raises(JournalFailed, match="Nothing is sent"):
             journal.record([attempt(4)])
         assert journal.attempts() == [attempt(1)]
+
+
+def test_what_an_interrupted_write_was_to_write_is_on_disk_with_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes to one thread; those that waited for its commit must not wait for ever."""
+    with open_journal(tmp_path, LEDGER) as journal, ThreadPoolExecutor(1) as pool:
+
+        def interrupted(sql: str, *binds: str) -> list[tuple[str]]:
+            monkeypatch.undo()
+            others.append(pool.submit(journal.record, [attempt(2)]))
+            wait_until(lambda: journal._queued == 2)
+            raise KeyboardInterrupt
+
+        others: list[Future[None]] = []
+        monkeypatch.setattr(journal, "_run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            journal.record([attempt(1)])
+        others[0].result(timeout=10)
+        assert journal.attempts() == [attempt(1), attempt(2)]
+        journal.forget([attempt(1), attempt(2)])
 
 
 def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:

@@ -288,19 +288,30 @@ def test_an_endpoint_that_waits_for_its_time_holds_no_thread() -> None:
 
 
 def test_a_claim_is_not_late_because_a_thread_waits_for_a_later_one() -> None:
-    """The thread that looks again in half an hour would be the only one to look."""
-    first, later = timedelta(seconds=0.3), timedelta(minutes=30)
-    has_begun = threading.Event()
-    site = Site(waiting_for(has_begun), endpoints=(1, 2))
-    with site.scheduler:
-        site.scheduler.add(batch({1: 2}, spacing=first))
-        site.scheduler.add(batch({2: 1}, first_at=NOW + later))
-        wait_until(lambda: site.scheduler._looks_at == NOW + later, seconds=WAIT_SECONDS)
-        has_begun.set()
-        wait_until(lambda: site.scheduler._looks_at == NOW + first, seconds=WAIT_SECONDS)
-        site.now = NOW + first
+    """One thread looks again in half an hour. The one that finds out about an earlier time, having
+    waited for longer, must not rely on it."""
+    soon, later = timedelta(seconds=0.3), timedelta(minutes=30)
+    first, third = threading.Event(), threading.Event()
+
+    def respond(claim: Claim) -> Result:
+        assert {1: first, 3: third}[claim.endpoint_id].wait(WAIT_SECONDS)
+        return OK
+
+    site = Site(respond, endpoints=(1, 2, 3), per_endpoint=1)
+    scheduler = site.scheduler
+    with scheduler:
+        scheduler.add(batch({1: 2}, spacing=soon))
+        scheduler.add(batch({2: 3}, first_at=NOW + later))
+        scheduler.add(batch({3: 2}))
+        wait_until(lambda: len(site.sent) == 2, seconds=WAIT_SECONDS)
+        third.set()
+        wait_until(lambda: scheduler._busy == 1, seconds=WAIT_SECONDS)
+        wait_until(lambda: scheduler._looks_at == NOW + later, seconds=WAIT_SECONDS)
+        first.set()
+        wait_until(lambda: scheduler._looks_at == NOW + soon, seconds=WAIT_SECONDS)
+        site.now = NOW + soon
         wait_until(lambda: site.ids(1) == ["0", "1"], seconds=WAIT_SECONDS)
-        site.scheduler.stop()
+        scheduler.stop()
 
 
 def test_claims_of_one_grant_keep_their_distance_and_so_do_those_of_the_next() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.dbt import Dbt
 from tests.support.definitions import BARE_MODELS
 from tests.support.dev import Dev, running_dev
 
@@ -29,11 +30,13 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+def dev(tmp_path_factory: pytest.TempPathFactory, dbt: Dbt) -> Iterator[Dev]:
     """What ``make dev`` starts, with its sample data."""
     if missing := missing_programs():
         pytest.skip(f"not on this machine: {', '.join(missing)} (Debian: chromium-driver)")
-    with running_dev(tmp_path_factory.mktemp("dev")) as running:
+    directory = tmp_path_factory.mktemp("dev")
+    dbt.prepare(directory / "dbt")
+    with running_dev(directory) as running:
         yield running
 
 

@@ -112,13 +112,6 @@ def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
-def test_each_service_is_healthy_by_the_check_of_the_compose_file(production: Production) -> None:
-    assert production.dagster.is_healthy("code")
-    assert production.dagster.is_healthy("webserver")
-    # Each daemon reports for the first time within half a minute.
-    wait_until(lambda: production.dagster.is_healthy("daemon"), seconds=PATIENCE)
-
-
 def test_the_instance_keeps_everything_in_postgresql(production: Production) -> None:
     tables = production.postgres.psql("select tablename from pg_tables where schemaname = 'public'")
     assert {"runs", "event_logs", "instigators", "concurrency_slots"} <= set(tables.splitlines())
@@ -250,3 +243,10 @@ def retries_of(production: Production, run_id: str) -> list[str]:
         dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
     )
     return [one.run_id for one in found]
+
+
+def test_each_service_is_healthy_by_the_check_of_the_compose_file(production: Production) -> None:
+    assert production.dagster.is_healthy("code")
+    assert production.dagster.is_healthy("webserver")
+    # Each daemon reports for the first time within half a minute, so this test comes last.
+    wait_until(lambda: production.dagster.is_healthy("daemon"), seconds=PATIENCE)

@@ -35,6 +35,7 @@ from sync.settings import (
     dbt_vars,
     load_settings,
 )
+from tests.support.dbt import Dbt
 from tests.support.dev import dev_environment, fetch, running_dev
 from tests.support.document_blocks import Block, blocks_of, missing_lines
 
@@ -172,8 +173,9 @@ def walk(terminal: Terminal, blocks: list[Block], steps: Mapping[str, Any]) -> N
     assert unmet == {}, "the tutorial has no such block any more"
 
 
-def test_part_1_on_a_laptop(folder: Path, tmp_path: Path) -> None:
+def test_part_1_on_a_laptop(folder: Path, tmp_path: Path, dbt: Dbt) -> None:
     first, _ = parts()
+    dbt.prepare(tmp_path / "dbt")
     with running_dev(tmp_path) as dev:
         own = {"PYTHONPATH": str(folder), "DBT_TARGET_PATH": str(tmp_path / "own_dbt")}
         terminal = Terminal(folder, dict(dev.environment) | own)

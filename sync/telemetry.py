@@ -61,7 +61,7 @@ LOOKUP_DURATION = _meter.create_histogram(
 )
 OUTBOX = _meter.create_gauge("ltw.outbox.webhooks", "{webhook}")
 OLDEST_DUE = _meter.create_gauge("ltw.outbox.oldest_due", "s")
-RESTING = _meter.create_gauge("ltw.endpoints.resting", "{endpoint}")
+BLOCKED = _meter.create_gauge("ltw.endpoints.blocked", "{endpoint}")
 COMPUTED_THROUGH_AGE = _meter.create_gauge("ltw.learning_time.age", "s")
 
 

@@ -166,7 +166,7 @@ def _gauges(warehouse: Warehouse) -> None:
     for state in State:
         telemetry.OUTBOX.set(found.states.get(state, 0), {"state": state.value})
     telemetry.OLDEST_DUE.set(found.oldest_due_age_seconds or 0)
-    telemetry.RESTING.set(len(found.endpoints_blocked))
+    telemetry.BLOCKED.set(len(found.endpoints_blocked))
     if found.computed_through is not None:
         age = datetime.now(UTC).replace(tzinfo=None) - found.computed_through
         telemetry.COMPUTED_THROUGH_AGE.set(age.total_seconds())

@@ -176,7 +176,7 @@ def test_a_pause_that_one_webhook_was_given_holds_for_the_whole_endpoint(
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
 
 
-def test_an_endpoint_that_is_down_for_a_while_loses_nothing_and_is_hardly_knocked_at(
+def test_an_endpoint_that_is_down_for_a_while_loses_nothing_and_gets_few_requests(
     simulate: Callable[..., Simulation],
 ) -> None:
     outage = timedelta(minutes=20)

@@ -101,7 +101,7 @@ def test_a_run_ends_once_its_endpoint_takes_nothing_more(
     assert audit(warehouse, is_at_rest=True) == []
 
 
-def resting(site: Site) -> dict[str, dict[str, object]]:
+def blocked(site: Site) -> dict[str, dict[str, object]]:
     now = site.run.clock(site.warehouse)()
     return {
         "breaker open": {
@@ -115,11 +115,11 @@ def resting(site: Site) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
-def test_a_run_does_not_wait_for_an_endpoint_that_rests_and_says_when_it_can_be_sent_to(
+def test_a_run_does_not_wait_for_an_endpoint_that_is_blocked_and_says_when_it_can_be_sent_to(
     warehouse: Warehouse, tmp_path: Path, why: str
 ) -> None:
     site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
-    given(warehouse, **resting(site)[why])
+    given(warehouse, **blocked(site)[why])
     found = Watched(site, poster)
     assert poster.sent.total() == 0
     assert found.statements <= ONE_TURN
@@ -136,13 +136,13 @@ def test_only_what_a_run_would_claim_is_called_due(
     site = Site(warehouse, tmp_path, counts=[DUE])
     clock = site.run.clock(warehouse)
     others = {"disabled": {"disabled_at": clock()}, "nothing": {"rate_factor": 0.5}}
-    given(warehouse, **(resting(site) | others)[why])
+    given(warehouse, **(blocked(site) | others)[why])
     # As two runs leave it that insert the first state of an endpoint at the same time.
     warehouse.execute(f"insert into {STATE} select * from {STATE}")
     due = DUE if why == "nothing" else 0
     status = read_status(warehouse)
     assert (status.due_now, status.oldest_due_age_seconds is None) == (due, due == 0)
-    if why in resting(site):
+    if why in blocked(site):
         assert status.oldest_due_at is not None
         assert HOUR - timedelta(minutes=2) < status.oldest_due_at - clock() <= HOUR
     else:
@@ -166,12 +166,12 @@ def test_rows_that_another_run_holds_are_not_waited_for(
 
 
 @pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
-def test_a_resting_endpoint_costs_a_healthy_one_no_statement_per_webhook(
+def test_a_blocked_endpoint_costs_a_healthy_one_no_statement_per_webhook(
     warehouse: Warehouse, tmp_path: Path, why: str
 ) -> None:
-    """More was due than was claimed, but it was that of the one that rests."""
+    """More was due than was claimed, but it was that of the blocked one."""
     site, poster = Site(warehouse, tmp_path, counts=[DUE, DUE]), Poster()
-    given(warehouse, **resting(site)[why])
+    given(warehouse, **blocked(site)[why])
     found = Watched(site, poster, per_endpoint=1)
     assert poster.urls == {"https://hooks.example.com/1": DUE}
     assert found.statements <= ONE_TURN

@@ -144,7 +144,7 @@ LATER = (NOW + timedelta(minutes=7)).isoformat()
     ("row", "endpoint"),
     [
         pytest.param(
-            {}, {"breaker_state": "open", "next_probe_at": LATER}, id="the endpoint rests"
+            {}, {"breaker_state": "open", "next_probe_at": LATER}, id="its circuit breaker is open"
         ),
         pytest.param({}, {"paused_until": LATER}, id="the endpoint asked for a pause"),
         pytest.param(
@@ -170,7 +170,7 @@ LATER = (NOW + timedelta(minutes=7)).isoformat()
 def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     ready: Warehouse, row: dict[str, object], endpoint: dict[str, object]
 ) -> None:
-    """Else a resting endpoint would start an empty run every half minute, or none afterwards."""
+    """Else a blocked endpoint would start an empty run every half minute, or none afterwards."""
     write(ready, DUE | row, endpoint)
     seen = ask(ready).seen
     assert ask(ready, seen, NOW + timedelta(minutes=6)).due is None

@@ -88,9 +88,9 @@ def test_a_slowed_endpoint_gets_slots_further_apart() -> None:
 
 
 def test_an_open_breaker_gets_one_probe_and_no_other_run_a_second() -> None:
-    resting = replace(FRESH, breaker_state=Breaker.OPEN, next_probe_at=NOW + timedelta(seconds=1))
-    assert take(resting, limit=100, wanted=9)[0].count == 0
-    due = replace(resting, next_probe_at=NOW)
+    blocked = replace(FRESH, breaker_state=Breaker.OPEN, next_probe_at=NOW + timedelta(seconds=1))
+    assert take(blocked, limit=100, wanted=9)[0].count == 0
+    due = replace(blocked, next_probe_at=NOW)
     granted, state = take(due, limit=100, wanted=9)
     assert granted.count == 1
     assert take(state, limit=100, wanted=9)[0].count == 0

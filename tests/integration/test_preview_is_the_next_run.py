@@ -1,0 +1,180 @@
+"""What a preview prints is what the run does that comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sync.delivery.build import EnrichmentPolicy, build
+from sync.delivery.learning_time import LearningTimeClient
+from sync.delivery.record import record
+from sync.domain.states import State
+from sync.http.destination import HttpDestination
+from sync.ledger.outbox import Outbox
+from sync.operations.preview import preview
+from sync.warehouse import Warehouse
+from tests.support.completions import COURSE_RUN, add_completions, completion
+from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, PASSED_AT, enterprise, secrets
+from tests.support.examples import examples
+from tests.support.marts import create_endpoints, create_marts, endpoint
+from tests.support.operator import OUTBOX, World, open_world
+from tests.support.site import Poster
+
+MART = "analytics.marts.completed_enrollments"
+SOON = "dateadd(hour, 1, sysdate())"
+STAGES = {
+    "new": None,
+    "recorded": "state = 'awaiting', body = null, endpoint_id = null",
+    "due": "state = 'pending'",
+    "tried": "state = 'pending', fence = 1, attempt_count = 1",
+    "held": "state = 'held', state_reason = 'endpoint_inactive', fence = 1",
+    "later": f"next_attempt_at = {SOON}, fence = 1",
+}
+FACTS = {
+    "as they were": None,
+    "gone": f"delete from {MART} where user_id = ?",
+    "broken": f"update {MART} set percent_grade = null where user_id = ?",
+    "of the EU": f"update {MART} set learner_country = 'DE' where user_id = ?",
+}
+DOORS = {
+    "open": {},
+    "switched off": {"is_active": False},
+    "unreadable": {"region": "UK"},
+    "refused": {"url": "ftp://example.com/in"},
+    "another customer's": {"enterprise_customer_uuid": enterprise(9)},
+}
+HEALTH = {
+    "well": None,
+    "disabled": "disabled_at = sysdate(), disabled_reason = 'by hand'",
+    "paused": f"paused_until = {SOON}",
+    "open breaker": f"breaker_state = 'open', next_probe_at = {SOON}",
+}
+
+
+@pytest.fixture
+def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    with open_world(warehouse, tmp_path) as opened:
+        yield opened
+
+
+ALL = [(stage, "as they were", True) for stage in STAGES]
+
+
+@settings(max_examples=examples(3, 200))
+@example(webhooks=[one for one in ALL for _ in (1, 2)], door="open", health="well", enabled=True)
+@example(webhooks=ALL, door="another customer's", health="well", enabled=False)
+@example(webhooks=ALL, door="open", health="open breaker", enabled=False)
+@given(
+    webhooks=st.lists(
+        st.tuples(st.sampled_from([*STAGES]), st.sampled_from([*FACTS]), st.booleans()),
+        min_size=2,
+        max_size=8,
+    ),
+    door=st.sampled_from([*DOORS]),
+    health=st.sampled_from([*HEALTH]),
+    enabled=st.booleans(),
+)
+def test_what_a_preview_prints_is_what_the_next_run_does(
+    world: World,
+    webhooks: Sequence[tuple[str, str, bool]],
+    door: str,
+    health: str,
+    enabled: bool,
+) -> None:
+    """Customer 1's endpoint is in trouble, customer 2's is well."""
+    arrange(world, webhooks, door=door, health=health)
+    policy = EnrichmentPolicy(enabled=enabled)
+    found = preview(
+        world.warehouse,
+        policy=policy,
+        clock=world.clock,
+        readiness_of=HttpDestination(world.run.policy, secrets([1, 2]), Poster()).readiness,
+        activated_at=ACTIVATED_AT,
+    )
+    before = {row["webhook_id"]: row["state"] for row in world.rows()}
+    detect_and_build(world, policy)
+    world.send()
+    after = {row["webhook_id"]: row for row in world.rows()}
+    for line in found.lines:
+        row = after.pop(line.webhook_id)
+        match line.fate.verdict:
+            case "send":
+                assert row["state"] == State.DELIVERED, line
+            case "wait":
+                assert row["state"] in (State.AWAITING, State.PENDING), line
+            case "hold":
+                assert (row["state"], row["state_reason"]) == (State.HELD, line.fate.reason), line
+            case "suppress":
+                assert row["state"] == State.SUPPRESSED, line
+                assert row["state_reason"] == line.fate.reason
+    assert sum(found.counts().values()) == len(found.lines)
+    for webhook_id, row in after.items():
+        assert row["state"] != State.DELIVERED, "it was not announced"
+        assert before[webhook_id] == State.PENDING, "only what is due later is left out"
+
+
+def arrange(
+    world: World, webhooks: Sequence[tuple[str, str, bool]], *, door: str, health: str
+) -> None:
+    """The ledger and the marts anew, with webhooks in these stages."""
+    warehouse = world.warehouse
+    for table in ("webhook_outbox", "webhook_attempts", "activations", "endpoint_state"):
+        warehouse.execute(f"delete from analytics.sync.{table}")
+    warehouse.execute(f"delete from {MART}")
+    doors = [
+        endpoint(n, f"{world.target.url}/hooks/{n}", enterprise_customer_uuid=enterprise(n))
+        for n in (1, 2)
+    ]
+    numbered = list(enumerate(webhooks, start=1))
+    create_marts(
+        warehouse,
+        endpoints=doors,
+        learning_times=[
+            {
+                "enterprise_customer_uuid": enterprise(n % 2 + 1),
+                "user_id": n,
+                "courserun_key": COURSE_RUN,
+                "passed_at": PASSED_AT,
+                "learning_time_seconds": 4200,
+                "event_count": 3,
+                "computed_through": "2026-03-12T00:00:00",
+            }
+            for n, (_, _, is_known) in numbered
+            if is_known
+        ],
+    )
+    complete(world, [n for n, (stage, _, _) in numbered if STAGES[stage] is not None])
+    detect_and_build(world, FLAG_OFF)
+    complete(world, [n for n, (stage, _, _) in numbered if STAGES[stage] is None])
+    for n, (stage, facts, _) in numbered:
+        if (change := STAGES[stage]) is not None:
+            warehouse.execute(f"update {OUTBOX} set {change} where user_id = ?", n)
+        if (statement := FACTS[facts]) is not None:
+            warehouse.execute(statement, n)
+    create_endpoints(warehouse, [doors[0] | DOORS[door], doors[1]])
+    if (change := HEALTH[health]) is not None:
+        warehouse.execute(
+            "insert into analytics.sync.endpoint_state (endpoint_id, version, breaker_state,"
+            " consecutive_failures, window_attempts, window_failures, open_count,"
+            " half_open_successes, rate_factor, updated_at, row_id)"
+            " select 1, 1, 'closed', 0, 0, 0, 0, 0, 1, sysdate(), uuid_string()"
+        )
+        warehouse.execute(f"update analytics.sync.endpoint_state set {change}")
+
+
+def complete(world: World, users: Sequence[int]) -> None:
+    add_completions(
+        world.warehouse,
+        [completion(n, PASSED_AT, enterprise_customer_uuid=enterprise(n % 2 + 1)) for n in users],
+    )
+
+
+def detect_and_build(world: World, policy: EnrichmentPolicy) -> None:
+    warehouse, clock = world.warehouse, world.clock
+    record(warehouse, run_id="run-1", clock=clock, activated_at=ACTIVATED_AT)
+    outbox = Outbox(warehouse, clock, "run-1")
+    build(warehouse, outbox, LearningTimeClient(warehouse), policy=policy, clock=clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -11,7 +12,7 @@ import dagster as dg
 import pytest
 import typer
 
-from orchestration.defs.operations.jobs import config_of
+from orchestration.defs.operations.jobs import TWICE, config_of
 from sync import cli
 from sync.cli.operations import option_of
 from sync.errors import SyncError
@@ -137,10 +138,10 @@ def test_both_faces_have_the_fields_the_defaults_and_the_texts_of_the_request(
         assert options[name].help == field.description
     assert ("yes" in options) is (issubclass(kind, Change) and kind.ask_above is not None)
     job = defs.resolve_job_def(f"{job_of(kind)}_job")
-    said = " ".join((kind.__doc__ or "").split())
+    said = inspect.cleandoc(kind.__doc__ or "")
     assert said
-    assert " ".join((job.description or "").split()) == said
-    assert said.startswith(command.get_short_help_str(1_000).rstrip("."))
+    assert job.description == said + (f"\n\n{TWICE}" if issubclass(kind, Change) else "")
+    assert " ".join(said.split()).startswith(command.get_short_help_str(1_000).rstrip("."))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Each job is one op whose output carries what it found. A job whose config has ``
 nothing until that is set to false.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,6 +32,10 @@ from sync.operations.operation import (
 )
 
 NOTHING = {"result": dg.Out(dg.Nothing)}
+TWICE = (
+    "Run it once as it is: it says how many match. Then set dry_run: false and confirm_count to "
+    "that number."
+)
 
 
 @dg.definitions
@@ -53,8 +58,10 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
     """The job of an operation: its docstring is the description, its fields are the config."""
     name = kind.name.replace(" ", "_").replace("-", "_")
     config_type = config_of(kind)
+    # The UI reads Markdown, in which indented lines are code.
+    about = inspect.cleandoc(kind.__doc__ or "")
 
-    @dg.op(name=name, out=NOTHING, description=kind.__doc__)
+    @dg.op(name=name, out=NOTHING, description=about)
     def operate(
         context: dg.OpExecutionContext,
         warehouse: WarehouseResource,
@@ -86,7 +93,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{name}_job",
-        description=kind.__doc__,
+        description=f"{about}\n\n{TWICE}" if issubclass(kind, Change) else about,
         # In this process; and no retry, since a refusal stays one.
         executor_def=dg.in_process_executor,
         tags={"kind": "operations"},

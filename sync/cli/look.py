@@ -18,6 +18,7 @@ from sync.cli.common import (
     print_table,
     ready_settings,
 )
+from sync.domain.states import action_for
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _print_work(found: Status) -> None:
     if found.replays_waiting:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():
-        out.print(f"held, {reason}: {count:,}")
+        out.print(f"held, {reason}: {count:,}. To do: {plain(action_for(reason))}")
     for endpoint_id, why in found.endpoints_blocked.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
     for journal in found.foreign_journals:

@@ -194,3 +194,11 @@ class Reason(StrEnum):
 def sql_list(words: Iterable[State | Reason]) -> str:
     """The words as a list for ``in``: ``('awaiting', 'held')``."""
     return f"({', '.join(repr(one.value) for one in words)})"
+
+
+def action_for(reason: str) -> str:
+    """What an operator does about a stored reason; one of another release is not known here."""
+    try:
+        return Reason(reason).action
+    except ValueError:
+        return "see the release that wrote it"

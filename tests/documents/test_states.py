@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sync.domain.states import FINISHED, UNFINISHED, Reason, State
+from sync.domain.states import FINISHED, UNFINISHED, Reason, State, action_for
 from sync.operations.state_texts import files
 from sync.settings import PROJECT_ROOT
 
@@ -34,3 +34,8 @@ def test_no_statement_and_no_model_spells_a_state_or_reason() -> None:
         for match in spelled.finditer(path.read_text(encoding="utf-8"))
     }
     assert not found
+
+
+def test_an_operator_is_told_what_to_do_about_each_reason() -> None:
+    assert all(action_for(one.value) == one.action != "" for one in Reason)
+    assert "release" in action_for("of another release")

@@ -27,7 +27,7 @@ from sync.ledger.tables import REPLAYS
 from sync.warehouse import Warehouse
 
 ASK_ABOVE = 20
-"""Webhooks that a slip on the command line may send again; it asks before more."""
+"""Webhooks that a typing error on the command line may send again; it asks before more."""
 SAMPLE = 10
 """Rows that a plan shows."""
 FIELD_TYPES = (str, int, bool, list[str])

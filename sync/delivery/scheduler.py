@@ -186,7 +186,6 @@ class Scheduler:
                 if self._is_turn():
                     self._progress.notify()
                 if claim is not None:
-                    self._busy += 1
                     self._wake_another()
                     return claim
                 self._await_claim()
@@ -254,6 +253,7 @@ class Scheduler:
         queue.pace_under(batch.grants[claim.endpoint_id]).take(now)
         queue.running += 1
         self._running[queue.health] += 1
+        self._busy += 1
         self._list(queue)
         return claim
 

@@ -33,6 +33,11 @@ class Recorded:
     suppressed: int
     """Completions from before ``activated_at``, recorded so that they are never sent."""
 
+    @property
+    def events(self) -> int:
+        """All of them."""
+        return self.awaiting + self.suppressed
+
 
 @dataclass(frozen=True)
 class LeftToAnother:
@@ -92,7 +97,7 @@ def record(
     since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
     limit = None if allow_mass_send else mass_send_limit
     found = _count_new(warehouse, source, since=since, limit=limit)
-    if isinstance(found, OverLimit) or not (found.awaiting or found.suppressed):
+    if isinstance(found, OverLimit) or not found.events:
         return found
     with recording_lease(warehouse, source.name, run_id=run_id, clock=clock) as lease:
         if isinstance(lease, TakenBy):
@@ -101,12 +106,12 @@ def record(
             warehouse, source, lease, since=since, clock=clock, run_id=run_id, limit=limit
         )
         hook(Step.ENQUEUED)
-    if inserted == found.awaiting + found.suppressed:
+    if inserted == found.events:
         return found
     if inserted:
         return _count_recorded(warehouse, source, since=since, run_id=run_id)
     left = _count_new(warehouse, source, since=since, limit=limit)
-    if isinstance(left, OverLimit) or not (left.awaiting or left.suppressed):
+    if isinstance(left, OverLimit) or not left.events:
         return left
     another = holder(warehouse, source.name, now=clock())
     return LeftToAnother(since, another.run_id, another.until)

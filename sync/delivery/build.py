@@ -243,7 +243,7 @@ def build(
             if is_in_shadow and len(shadowed) < LOOKUP_BATCH:
                 shadowed.append(key_of(event))
         outbox.decide(row for one in decided if (row := ledger_row(*one)) is not None)
-        hook(Step.FROZEN)
+        hook(Step.BUILT)
     if policy.is_shadow_looked_up:
         found = client.get_many(shadowed)
         report.shadow.update(outcome_name(one) for one in found.values())

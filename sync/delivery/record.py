@@ -105,7 +105,7 @@ def record(
         inserted = _record(
             warehouse, source, lease, since=since, clock=clock, run_id=run_id, limit=limit
         )
-        hook(Step.ENQUEUED)
+        hook(Step.RECORDED)
     if inserted == found.events:
         return found
     if inserted:

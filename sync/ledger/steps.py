@@ -12,8 +12,8 @@ from enum import StrEnum
 class Step(StrEnum):
     """A point just after which the process may die."""
 
-    ENQUEUED = "enqueued"
-    FROZEN = "frozen"
+    RECORDED = "recorded"
+    BUILT = "built"
     RECOVERED = "recovered"
     RESERVED = "reserved"
     CLAIMED = "claimed"

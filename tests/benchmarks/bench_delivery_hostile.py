@@ -36,7 +36,7 @@ def healthy_p95(
         endpoints=endpoints,
         limits=Limits(batch_size=5_000),
     )
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     target.clear()
     run.send(warehouse)
     receipts = target.received()

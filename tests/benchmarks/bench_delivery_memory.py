@@ -40,7 +40,7 @@ def test_memory_over_a_hundred_thousand_deliveries(warehouse: Warehouse, tmp_pat
         for start in range(1, WEBHOOKS + 1, SEEDED_AT_ONCE):
             users = range(start, min(start + SEEDED_AT_ONCE, WEBHOOKS + 1))
             complete(warehouse, users, endpoints=ENDPOINTS)
-            run.detect_and_freeze(warehouse)
+            run.record_and_build(warehouse)
         run = Run(
             host_ports=target.host_port, journals=tmp_path, endpoints=ENDPOINTS, limits=limits
         )

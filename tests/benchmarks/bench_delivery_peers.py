@@ -49,7 +49,7 @@ def test_one_query_and_one_post_for_each(
     seed(warehouse, urls)
     complete(warehouse, range(1, webhooks + 1), endpoints=ENDPOINTS)
     run = Run(host_ports=target.host_port, journals=tmp_path, endpoints=ENDPOINTS)
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     outbox = "analytics.sync.webhook_outbox"
     ids = warehouse.rows(f"select webhook_id from {outbox}")
     started = time.perf_counter()

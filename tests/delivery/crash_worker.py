@@ -47,7 +47,7 @@ def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
 
 
 def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
-    """Detect, freeze and send."""
+    """Record, build and send."""
     # A shell that starts the tests in the background has it ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open_warehouse(settings, purpose="crash") as warehouse:

@@ -70,7 +70,7 @@ def send(
     seed(warehouse, [f"http://{one}/{n}" for n, one in enumerate(hosts)], timeout_seconds=1)
     complete(warehouse, range(len(hosts)), endpoints=len(hosts))
     run = Run(host_ports=",".join(set(hosts)), journals=journals, endpoints=len(hosts))
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     resolver = SystemResolver(canary=canary)
     with Transport(policy=run.policy, resolver=resolver) as transport:
         sender = run.sender(warehouse, transport, canary=resolver.reaches_canary)

@@ -94,7 +94,7 @@ def test_what_a_receiver_does_is_in_the_ledger(
         seed(warehouse, [target.url()], timeout_seconds=1)
         complete(warehouse, [1], endpoints=1)
         run = Run(host_ports=f"127.0.0.1:{target.port}", journals=tmp_path, endpoints=1)
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         run.send(warehouse)
         (row,) = warehouse.rows("select state, attempt_count from analytics.sync.webhook_outbox")
         (attempt,) = warehouse.rows(
@@ -119,7 +119,7 @@ def test_while_one_endpoint_in_ten_hangs_the_others_get_everything_in_the_same_r
             endpoints=ENDPOINTS,
             limits=Limits(threads=8, per_endpoint=PER_ENDPOINT, lease=timedelta(seconds=33)),
         )
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         run.send(warehouse)
         rows = warehouse.rows(
             f"""
@@ -161,7 +161,7 @@ def test_more_failing_endpoints_than_threads_keep_nobody_else_waiting(
             endpoints=endpoints,
             limits=Limits(threads=threads, per_endpoint=PER_ENDPOINT),
         )
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         run.send(warehouse)
         (known,) = warehouse.rows(
             "select count(*) as n from analytics.sync.endpoint_state where consecutive_failures > 0"
@@ -176,7 +176,7 @@ def test_more_failing_endpoints_than_threads_keep_nobody_else_waiting(
             endpoints=endpoints,
         )
         run = run.later(timedelta(minutes=1))
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         started = time.time()
         sending = threading.Thread(target=run.send, args=(warehouse,))
         sending.start()

@@ -108,7 +108,7 @@ def test_the_status_command_prints_none_of_them(
 
 
 def test_an_error_of_the_ledger_names_no_learner(warehouse: Warehouse, run: Run) -> None:
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     warehouse.execute("drop table analytics.sync.webhook_attempts")
     with pytest.raises(SyncError) as caught, Transport(policy=run.policy) as transport:
         send_due(warehouse, run.sender(warehouse, transport))

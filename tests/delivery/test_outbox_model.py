@@ -78,7 +78,7 @@ class OutboxModel(RuleBasedStateMachine):
         self.ids |= complete(self.warehouse, users, endpoints=ENDPOINTS)
 
     @rule()
-    def detect_and_freeze(self) -> None:
+    def record_and_build(self) -> None:
         record(self.warehouse, run_id="model", clock=lambda: self.now, activated_at=ACTIVATED_AT)
         self.detected |= self.ids
         client = LearningTimeClient(self.warehouse)
@@ -248,7 +248,7 @@ class OutboxModel(RuleBasedStateMachine):
         for name in self.workers:
             self.crash(name, is_disk_kept=True)
         self.warehouse.execute("update analytics.marts.webhook_endpoints set is_active = true")
-        self.detect_and_freeze()
+        self.record_and_build()
         for _ in range(2 + self.users):
             self.jump(timedelta(hours=13))
             self.warehouse.execute("delete from analytics.sync.endpoint_state")

@@ -119,7 +119,7 @@ def test_the_receiver_never_has_more_requests_at_one_time_than_the_limits_say(
         run = Run(
             host_ports=target.host_port, journals=tmp_path, endpoints=endpoints, limits=limits
         )
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         run.send(warehouse)
         at_once = target.most_at_once()
     assert delivered(warehouse) == ids

@@ -81,7 +81,7 @@ class Simulation:
     def complete(self, user_id: int) -> None:
         """One more completion, frozen and due now."""
         complete(self.warehouse, [user_id], endpoints=self.run.endpoints)
-        self.run.detect_and_freeze(self.warehouse)
+        self.run.record_and_build(self.warehouse)
         self.warehouse.execute(
             "update analytics.sync.webhook_outbox set next_attempt_at = cast(? as timestamp_ntz)"
             " where user_id = ? and state = 'pending'",
@@ -114,7 +114,7 @@ def simulate(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Simulation]:
         seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(1, endpoints + 1)])
         complete(warehouse, range(1, endpoints * each + 1), endpoints=endpoints)
         run = Run(host_ports="", journals=tmp_path, endpoints=endpoints)
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         warehouse.execute(
             "update analytics.sync.webhook_outbox set next_attempt_at = cast(? as timestamp_ntz)",
             START.isoformat(),

@@ -36,7 +36,7 @@ def target() -> Iterator[Receiver]:
 
 
 def deliver(warehouse: Warehouse, target: Receiver, journals: Path) -> None:
-    """Detect, freeze and send, with signing keys for both endpoints."""
+    """Record, build and send, with signing keys for both endpoints."""
     ensure_ledger(warehouse)
     all_steps(warehouse, Run(host_ports=target.host_port, journals=journals, endpoints=2))
 

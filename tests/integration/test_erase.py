@@ -174,7 +174,7 @@ def test_what_a_run_holds_is_said_and_its_late_answer_brings_nothing_back(
     world: World, verdict: str
 ) -> None:
     world.complete(PERSON)
-    world.run.detect_and_freeze(world.warehouse)
+    world.run.record_and_build(world.warehouse)
     endpoints = load_endpoints(world.warehouse).by_id.values()
     claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
     (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
@@ -193,7 +193,7 @@ def test_what_a_run_holds_is_said_and_its_late_answer_brings_nothing_back(
 
 def test_responses_in_the_journal_of_a_dead_run_go_to_the_ledger_first(world: World) -> None:
     world.complete(PERSON)
-    world.run.detect_and_freeze(world.warehouse)
+    world.run.record_and_build(world.warehouse)
     endpoints = load_endpoints(world.warehouse).by_id.values()
     claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
     (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims

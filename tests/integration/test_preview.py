@@ -203,17 +203,17 @@ def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: Worl
     with pytest.raises(MartUnreadable, match="completed_enrollments"):
         look(world)
     with pytest.raises(MartUnreadable, match="completed_enrollments"):
-        world.run.detect_and_freeze(world.warehouse)
+        world.run.record_and_build(world.warehouse)
 
 
 def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:
     (frozen,) = world.complete(2)
-    world.run.detect_and_freeze(world.warehouse)
+    world.run.record_and_build(world.warehouse)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
     assert verdicts(look(world))[frozen] == ("built", "send", None)
     world.warehouse.execute("delete from analytics.marts.completed_enrollments")
     assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
-    world.run.detect_and_freeze(world.warehouse)
+    world.run.record_and_build(world.warehouse)
     assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
 
 

@@ -48,7 +48,7 @@ def test_a_run_that_meets_another_at_work_leaves_the_completions_to_it(
     met: list[Detected] = []
 
     def one_more(step: Step) -> None:
-        assert step is Step.ENQUEUED
+        assert step is Step.RECORDED
         add_completions(pipeline.warehouse, [completion(4, PASSED_AT)])
         met.append(detect(other, "run-2"))
 

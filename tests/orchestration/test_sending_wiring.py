@@ -35,7 +35,7 @@ def test_the_asset_sends_with_the_canary_that_the_environment_names(
         complete(warehouse, range(3), endpoints=3)
         journals = tmp_path_factory.mktemp("journals")
         run = Run(host_ports=",".join(hosts), journals=journals, endpoints=3)
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         monkeypatch.setenv(DEVELOPMENT_SETTING, run.host_ports)
         monkeypatch.setenv("LTW_JOURNAL_DIR", str(journals))
         monkeypatch.setenv(CANARY_SETTING, f"127.0.0.9:{gone if is_canary_dead else alive}")

@@ -46,7 +46,7 @@ def test_a_run_that_is_terminated_gives_back_what_it_has_not_tried(
         seed(warehouse, [target.url()], max_requests_per_minute=600_000)
         ids = complete(warehouse, range(WEBHOOKS), endpoints=1)
         run = Run(host_ports=f"127.0.0.1:{target.port}", journals=tmp_path, endpoints=1)
-        run.detect_and_freeze(warehouse)
+        run.record_and_build(warehouse)
         monkeypatch.setenv(DEVELOPMENT_SETTING, run.host_ports)
         monkeypatch.setenv("LTW_JOURNAL_DIR", str(tmp_path))
         monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)

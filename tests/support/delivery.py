@@ -97,7 +97,7 @@ class Run:
     ahead: timedelta = timedelta(0)
     """How far its clock is ahead of the warehouse's."""
 
-    def detect_and_freeze(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
+    def record_and_build(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
         """Record what is new and build its messages."""
         clock = self.clock(warehouse)
         record(
@@ -157,8 +157,8 @@ class Run:
 
 
 def all_steps(warehouse: Warehouse, run: Run, *, hook: Hook = nothing) -> SendReport:
-    """Detect, freeze and send."""
-    run.detect_and_freeze(warehouse, hook=hook)
+    """Record, build and send."""
+    run.record_and_build(warehouse, hook=hook)
     return run.send(warehouse, hook=hook)
 
 

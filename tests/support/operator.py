@@ -45,7 +45,7 @@ class World:
         return complete(self.warehouse, users, endpoints=2)
 
     def deliver(self) -> SendReport:
-        """Detect, freeze and send."""
+        """Record, build and send."""
         return all_steps(self.warehouse, self.run)
 
     def send(self) -> SendReport:

@@ -56,7 +56,7 @@ def deliver_side_by_side(
     limits: Limits = LIMITS,
     pids: tuple[int, ...] = (),
 ) -> Outcome:
-    """Seed, freeze, and let the processes send until nothing is due."""
+    """Seed, build, and let the processes send until nothing is due."""
     seed(
         warehouse,
         [target.url(f"{path}/{n}") for n in range(ENDPOINTS)],
@@ -65,7 +65,7 @@ def deliver_side_by_side(
     )
     complete(warehouse, range(1, webhooks + 1), endpoints=ENDPOINTS)
     run = Run(host_ports=target.host_port, journals=journals, endpoints=ENDPOINTS, limits=limits)
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["snowflake.connector", "tests.support.side_by_side"])
     spent = context.SimpleQueue()

@@ -58,7 +58,7 @@ class Site:
             self.ids |= complete(warehouse, users, endpoints=len(counts))
         limits = Limits(batch_size=BATCH, threads=8, per_endpoint=2)
         self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
-        self.run.detect_and_freeze(warehouse)
+        self.run.record_and_build(warehouse)
 
     def send(
         self,

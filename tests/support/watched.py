@@ -35,7 +35,7 @@ def frozen_run(warehouse: Warehouse, target: ReceiverProcess, journals: Path) ->
     ]
     add_completions(warehouse, rows)
     run = Run(host_ports=target.host_port, journals=journals, endpoints=len(ENDPOINTS))
-    run.detect_and_freeze(warehouse)
+    run.record_and_build(warehouse)
     return run
 
 

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.reference import replica_values as reference
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
 from tests.support.examples import examples
 from tests.support.replicas import compiled
+from tests.support.scenarios import Scenarios
 
 READ_ALL = """
 with
@@ -97,10 +96,10 @@ TYPED = [
 
 
 @pytest.fixture(scope="module")
-def engine(warehouse_settings: EmbeddedWarehouse) -> Any:
+def engine(scenarios: Scenarios) -> Any:
     """An open session."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
 
 

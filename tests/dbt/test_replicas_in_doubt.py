@@ -18,12 +18,11 @@ from sync.delivery.endpoints import load_endpoints
 from sync.domain.endpoint import Region
 from sync.domain.routing import Routed, choose_endpoint
 from sync.local.raw_tables import TABLES
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
 from tests.support.replicas import PLACES, relation, replicate
+from tests.support.scenarios import Scenarios
 
 AT, LATER = "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"
 MARK = "_fivetran_deleted"
@@ -228,11 +227,11 @@ def spoiled(number: int) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
     """Replicas of text alone, with a mark, and the views over them."""
     worlds = [spoiled(number) for number in range(len(CASES) + 1)]
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
         for table in worlds[0]:
             names = list(TABLES[PLACES[table], table])

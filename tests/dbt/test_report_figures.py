@@ -13,13 +13,13 @@ import pytest
 from sync.local.raw_tables import insert_rows
 from sync.operations.report.figures import EndpointFigures, Figures, read_figures
 from sync.operations.report.page import render, write
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.scenario import ENTERPRISE, prepare
-from tests.support.clean import drop_all_schemas
 from tests.support.command_line import command_line
 from tests.support.dbt import Dbt
 from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
+from tests.support.scenarios import Scenarios
 
 NOW = datetime.now(UTC).replace(tzinfo=None, hour=12)
 YESTERDAY = NOW - timedelta(days=1)
@@ -27,10 +27,10 @@ USER_ID = 987_654_321
 
 
 @pytest.fixture(scope="module")
-def built(warehouse_settings: EmbeddedWarehouse, dbt: Dbt) -> Iterator[Warehouse]:
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
     """The marts that the report reads, over two endpoints and a few webhooks."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
         fill(opened)
         dbt("run", "--select", "+webhook_deliveries", "+endpoint_health")

@@ -13,15 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sync.local.raw_tables import insert_rows
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.envelopes import AT, ENVELOPES, EVENT, SECOND, SEVERAL, wrapped
 from tests.dbt.real_shapes import LINES, LINES_OF_THE_PAGE
 from tests.dbt.scenario import RUN, line, prepare
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
 from tests.support.examples import examples
 from tests.support.replicas import compiled
+from tests.support.scenarios import Scenarios
 
 LOADED_AT = datetime(2026, 3, 5, tzinfo=UTC)
 READ = (
@@ -33,10 +32,10 @@ Read = Callable[..., list[Row]]
 
 
 @pytest.fixture(scope="module")
-def engine(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+def engine(scenarios: Scenarios) -> Iterator[Warehouse]:
     """A warehouse with empty tables; nothing is built."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
         yield opened
 

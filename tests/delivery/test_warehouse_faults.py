@@ -16,10 +16,10 @@ from sync.delivery.scheduler import Limits
 from sync.errors import SyncError
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
-from tests.support.clean import drop_all_schemas
 from tests.support.delivery import Run, all_steps, audit, complete, delivered, seed
 from tests.support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 from tests.support.receiver import Receiver, receiver
+from tests.support.scenarios import Scenarios
 
 ENDPOINTS = 2
 EACH = 3
@@ -81,13 +81,11 @@ def running_plant(
 
 
 @pytest.fixture(scope="module")
-def plant(
-    warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Plant]:
-    with open_warehouse(warehouse_settings, purpose="tests") as warehouse:
-        drop_all_schemas(warehouse)
+def plant(scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
         journals = tmp_path_factory.mktemp("journals")
-        with running_plant(warehouse_settings, warehouse, journals) as plant:
+        with running_plant(scenarios.settings, warehouse, journals) as plant:
             # The first run creates rows that later ones only change.
             plant.complete()
             plant.run_healthily()

@@ -21,15 +21,14 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from orchestration.defs.webhooks.sensor import completions_arrived
 from orchestration.resources import WarehouseResource
 from sync.local.raw_tables import create_raw_tables
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
 from tests.support.definitions import NEW, WEBHOOKS, run_config
 from tests.support.delivery import ACTIVATED_AT, SECRET, audit, complete, delivered, seed
 from tests.support.instance import RunningInstance, running_instance
 from tests.support.postgres import Postgres, postgres_programs, running_postgres
 from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.scenarios import Scenarios
 from tests.support.waiting import wait_until
 
 PROGRAMS = postgres_programs()
@@ -65,19 +64,19 @@ class Production:
 
 @pytest.fixture(scope="module")
 def production(
-    warehouse_settings: EmbeddedWarehouse,
+    scenarios: Scenarios,
     dbt: Dbt,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Production]:
     assert PROGRAMS is not None
     home = tmp_path_factory.mktemp("production")
+    scenarios.stand("nothing")
     with (
         running_postgres(PROGRAMS, database="dagster") as postgres,
         receiver_process() as receiver,
-        open_warehouse(warehouse_settings, purpose="tests") as warehouse,
+        open_warehouse(scenarios.settings, purpose="tests") as warehouse,
         pytest.MonkeyPatch.context() as patch,
     ):
-        drop_all_schemas(warehouse)
         # 100 ms an answer, so that runs of a few seconds overlap.
         seed(warehouse, [receiver.url(f"/wait/100/{n}") for n in range(1, ENDPOINTS + 1)])
         for name, value in postgres.environment.items():

@@ -22,13 +22,12 @@ from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.local.tracking_logs import Loaded, load_logs
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support import kdd
-from tests.support.clean import drop_all_schemas
 from tests.support.dbt import Dbt
 from tests.support.definitions import load_definitions, run_config
 from tests.support.receiver import Receiver, receiver
+from tests.support.scenarios import Scenarios
 
 pytestmark = [
     pytest.mark.prove,
@@ -57,11 +56,11 @@ class Proof:
 
 @pytest.fixture(scope="module")
 def proof(
-    warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory, dbt: Dbt
+    scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory, dbt: Dbt
 ) -> Iterator[Proof]:
     """All events loaded and the models built; nobody has passed yet."""
-    with open_warehouse(warehouse_settings, purpose="tests") as warehouse, receiver() as target:
-        drop_all_schemas(warehouse)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse, receiver() as target:
         one = Proof(warehouse, target, kdd.enrollments())
         with one.timed("convert"):
             paths, one.last_events = kdd.write_logs(tmp_path_factory.mktemp("logs"), seed=7)

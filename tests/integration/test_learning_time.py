@@ -22,11 +22,10 @@ from sync.delivery.learning_time import (
     Unavailable,
     UnavailableKind,
 )
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
-from tests.support.clean import drop_all_schemas
 from tests.support.examples import examples
 from tests.support.learning_times import THROUGH, fill_mart, key, mart_row
+from tests.support.scenarios import Scenarios
 
 MART = "analytics.marts.completion_learning_time"
 
@@ -151,10 +150,10 @@ KNOWN = {
 
 
 @pytest.fixture(scope="module")
-def filled(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+def filled(scenarios: Scenarios) -> Iterator[Warehouse]:
     """A mart with awkward keys, filled once for all examples of the property."""
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         fill_mart(opened, *(mart_row(one, seconds) for one, seconds in KNOWN.items()))
         yield opened
 

@@ -38,10 +38,8 @@ from sync.operations.erase import _empty, _empty_excerpts, _Person
 from sync.operations.operation import Done
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
-from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.attempts import made
-from tests.support.clean import drop_all_schemas
 from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import (
@@ -53,6 +51,7 @@ from tests.support.marts import (
     enrollment,
 )
 from tests.support.pipeline import OTHER_ENTERPRISE
+from tests.support.scenarios import Scenarios
 
 NOW = datetime(2026, 11, 20, 12)
 PAST = (NOW - timedelta(hours=1)).isoformat()
@@ -61,10 +60,10 @@ OUTBOX = "analytics.sync.webhook_outbox"
 
 
 @pytest.fixture(scope="module")
-def opened(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
+def opened(scenarios: Scenarios) -> Iterator[Warehouse]:
     """One session and one ledger for all tests of the module."""
-    with open_warehouse(warehouse_settings, purpose="tests") as session:
-        drop_all_schemas(session)
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as session:
         ensure_ledger(session)
         yield session
 

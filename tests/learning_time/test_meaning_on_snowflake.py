@@ -22,9 +22,9 @@ from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
 from tests.learning_time.snowflake_pins import CASTS, OPERATORS, PINS
-from tests.support.clean import drop_all_schemas
 from tests.support.replicas import EVERY_READING
 from tests.support.replicas import compiled as replica_sql
+from tests.support.scenarios import Scenarios
 
 WORDS = {
     *("AND", "AS", "BY", "ELSE", "EXISTS", "FROM", "GROUP", "IN", "NOT", "ON", "OR", "OVER"),
@@ -58,7 +58,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def compiled(
-    warehouse_settings: EmbeddedWarehouse,
+    scenarios: Scenarios,
     dbt: Callable[..., object],
     dbt_target_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -72,8 +72,9 @@ def compiled(
     outputs = profiles["learning_time_webhooks"]["outputs"]
     outputs["snowflake"] = outputs["embedded"]
     (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
-    with open_warehouse(warehouse_settings, purpose="tests") as opened:
-        drop_all_schemas(opened)  # tables of one rule stop a compilation under another
+    # Tables of one rule stop a compilation under another
+    scenarios.stand("nothing")
+    with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
     found = []
     for options in ({}, OPTIONS):

@@ -1,4 +1,4 @@
-"""Helpers of these tests fail with the values that they compared."""
+"""The ledger that these tests start from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.scenarios import Scenarios
-
-pytest.register_assert_rewrite("tests.support.crashes", "tests.support.delivery")
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ BAR = 10
 OUTCOME_TEXTS = {
     "flag_off": "the flag is off",
     "endpoint_opted_out": "the operator's settings keep this endpoint without learning time",
-    "no_data": "the mart covers the pass and knows no learning event",
-    "not_yet": "the mart did not cover the pass when the wait was over",
+    "no_data": "the mart covers the completion and knows no learning event",
+    "not_yet": "the mart did not cover the completion when the wait was over",
     "unavailable": "the mart could not be read until the wait was over",
     "not_a_completion": "an enrollment, which has no learning time",
     LeftOut.ENTERPRISE: "the customer is not in enterprise_allowlist",
@@ -282,7 +282,7 @@ def _query(sql: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"```sql\n{sql}\n```")
 
 
-def _aware(moment: Any) -> Any:
+def _aware(timestamp: Any) -> Any:
     from datetime import UTC
 
-    return moment.replace(tzinfo=UTC)
+    return timestamp.replace(tzinfo=UTC)

@@ -76,7 +76,7 @@ class WarehouseResource(EnvironmentResource):
 
         Raises:
             ConfigurationError: settings are missing or contradict each other; names them.
-            WarehouseUnavailable: the warehouse does not answer.
+            WarehouseUnavailable: the warehouse does not respond.
         """
         with self.metadata_session(purpose=purpose) as warehouse:
             prepare(warehouse)

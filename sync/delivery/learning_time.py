@@ -48,7 +48,7 @@ class CompletionKey:
 
 @dataclass(frozen=True)
 class Found:
-    """The learner studied this long up to the pass; 0 s is a real answer."""
+    """The learner studied this long up to the completion; 0 s is a real value."""
 
     seconds: int
     computed_through: datetime
@@ -56,20 +56,20 @@ class Found:
 
 @dataclass(frozen=True)
 class NoData:
-    """Everything up to the pass is loaded and no learning event is among it."""
+    """Everything up to the completion is loaded and no learning event is among it."""
 
     computed_through: datetime
 
 
 @dataclass(frozen=True)
 class NotYet:
-    """The mart does not reach the moment of passing yet; None: it does not know the completion."""
+    """The mart does not reach the time of passing yet; None: it does not know the completion."""
 
     computed_through: datetime | None
 
 
 class UnavailableKind(StrEnum):
-    """Why there is no answer; short and stable, for a ledger and for alerts."""
+    """Why there is no number; short and stable, for a ledger and for alerts."""
 
     UNREACHABLE = "unreachable"
     """No connection, a refused login, or silence."""
@@ -87,7 +87,7 @@ class UnavailableKind(StrEnum):
 
 @dataclass(frozen=True)
 class Unavailable:
-    """There is no answer. ``reason`` is a short text for people, without data of a learner."""
+    """There is no number. ``reason`` is a short text for people, without data of a learner."""
 
     reason: str
     kind: UnavailableKind
@@ -277,7 +277,7 @@ def _unavailable(error: Exception) -> Unavailable:
     """The outcome behind an error. Engines quote values in their texts, so none is passed on."""
     match error:
         case NoResponse() | WarehouseUnavailable():
-            return Unavailable("the warehouse does not answer", UnavailableKind.UNREACHABLE)
+            return Unavailable("the warehouse does not respond", UnavailableKind.UNREACHABLE)
         case ConfigurationError():
             return Unavailable(
                 "the settings of the warehouse are wrong", UnavailableKind.UNREACHABLE

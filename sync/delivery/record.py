@@ -176,7 +176,7 @@ def plan_record(
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
 ) -> Recorded | OverLimit:
-    """What ``record`` would answer now; records nothing, the activation included.
+    """What ``record`` would return now; records nothing, the activation included.
 
     Raises:
         StatementFailed: as for ``record``, or the ledger does not exist yet.

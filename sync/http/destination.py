@@ -62,7 +62,7 @@ class HttpDestination:
         return Ready(" ".join(key.key_id for key in keys), self._fingerprint(endpoint))
 
     def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
-        """One request, signed at the last moment with the time of this attempt."""
+        """One request, signed at the last possible time, with the timestamp of this attempt."""
         return post_authorized(
             self.poster,
             self.tokens,

@@ -15,7 +15,7 @@ STANDING = "first_used_at nulls last, activated_at"
 
 Two first runs may each insert a row, and the second may come late. So the one under which events
 were recorded first (``recording_lease`` notes when) stands, whatever comes after it; before that
-the earliest moment.
+the earliest time.
 """
 
 
@@ -26,11 +26,11 @@ def activate(
     activated_at: datetime | None,
     source: EventType = COMPLETIONS,
 ) -> datetime:
-    """When deliveries began: the recorded moment, or ``activated_at``, or now at the first call.
+    """When deliveries began: the recorded time, or ``activated_at``, or now at the first call.
 
     The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
     that a run with a forgotten setting cannot resurrect the past. Of two first calls at the same
-    moment one counts for both, see ``STANDING``.
+    time one counts for both, see ``STANDING``.
     """
     found = recorded_activation(warehouse, source=source)
     if found is not None:

@@ -84,13 +84,13 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
     """Empty a learner's rows; how many. Repeating it changes nothing.
 
     What was not sent is suppressed and cannot be claimed any more; the raised fence keeps a late
-    answer of a run from bringing it back, but for a 2xx, which says that the customer has it. Ids,
-    states and times stay, and so do customer and course run, from which the reconciliation counts.
-    In place of the user id stands a random negative number, since two learners of one course run
-    must not become one.
+    response of a run from bringing it back, but for a 2xx, which says that the customer has it.
+    Ids, states and times stay, and so do customer and course run, from which the reconciliation
+    counts. In place of the user id stands a random negative number, since two learners of one
+    course run must not become one.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    moment = now.isoformat()
+    timestamp = now.isoformat()
     # First, while the outbox still says whose they are.
     warehouse.execute(
         f"""
@@ -126,8 +126,8 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
         where {person_key_sql("outbox.user_id")} = ?
         """,
         str(-1 - secrets.randbelow(10**15)),
-        moment,
-        moment,
+        timestamp,
+        timestamp,
         key,
     )
 

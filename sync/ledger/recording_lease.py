@@ -1,6 +1,6 @@
 """One run at a time records events of a type: a lease in the type's row of ``activations``.
 
-Snowflake enforces no unique key, and two anti-joins at the same moment see the same new rows. A
+Snowflake enforces no unique key, and two anti-joins at the same time see the same new rows. A
 pool of the scheduler keeps runs apart as long as it is set up, and not from the command line; this
 holds whoever runs.
 """
@@ -47,7 +47,7 @@ def recording_lease(
     Taking it proves nothing yet, since the row may exist twice (two first runs at once): the
     statement that records must carry ``condition``, by which at most one of them finds its turn.
 
-    A block that ends without an answer of the warehouse keeps the lease: its statement may still
+    A block that ends without a response of the warehouse keeps the lease: its statement may still
     be at work.
     """
     activations = warehouse.relation("sync", ACTIVATIONS)
@@ -64,7 +64,7 @@ def recording_lease(
             and (
                 lease_expires_at is null
                 or lease_expires_at < cast(? as timestamp_ntz)
-                -- The connector repeats a statement whose answer was lost.
+                -- The connector repeats a statement whose response was lost.
                 or lease_owner = ?
             )
         """,

@@ -24,7 +24,7 @@ class RetentionReport:
     """What was emptied, or would be."""
 
     cutoff: datetime
-    """Rows untouched since before this moment, naive UTC."""
+    """Rows untouched since before this time, naive UTC."""
     bodies: int
     excerpts: int
 
@@ -46,7 +46,7 @@ def apply_retention(
     dry_run: bool = False,
     batch: int = BATCH,
 ) -> RetentionReport:
-    """Empty bodies of finished webhooks, and excerpts of answers, older than ``days``.
+    """Empty bodies of finished webhooks, and excerpts of responses, older than ``days``.
 
     Rows that are yet to be sent are never touched, and neither is one that a replay waits for. A
     webhook's age counts from its last change, so a replay keeps its body for another ``days``.
@@ -61,14 +61,14 @@ def apply_retention(
     cutoff = now - timedelta(days=days)
     outbox = warehouse.relation("sync", OUTBOX)
     attempts = warehouse.relation("sync", ATTEMPTS)
-    moment = cutoff.isoformat()
+    timestamp = cutoff.isoformat()
     if dry_run:
         finished = _FINISHED.format(row="outbox")
         old = _OLD_EXCERPT.format(row="attempts")
         return RetentionReport(
             cutoff,
-            _count(warehouse, f"{outbox} as outbox where {finished}", moment),
-            _count(warehouse, f"{attempts} as attempts where {old}", moment),
+            _count(warehouse, f"{outbox} as outbox where {finished}", timestamp),
+            _count(warehouse, f"{attempts} as attempts where {old}", timestamp),
         )
     bodies = excerpts = 0
     while emptied := warehouse.execute(
@@ -88,8 +88,8 @@ def apply_retention(
         """,
         now.isoformat(),
         now.isoformat(),
-        moment,
-        moment,
+        timestamp,
+        timestamp,
     ):
         bodies += emptied
     while emptied := warehouse.execute(
@@ -104,12 +104,12 @@ def apply_retention(
         )
         and {_OLD_EXCERPT.format(row="attempts")}
         """,
-        moment,
-        moment,
+        timestamp,
+        timestamp,
     ):
         excerpts += emptied
     return RetentionReport(cutoff, bodies, excerpts)
 
 
-def _count(warehouse: Warehouse, source: str, moment: str) -> int:
-    return int(warehouse.rows(f"select count(*) as n from {source}", moment)[0]["n"])
+def _count(warehouse: Warehouse, source: str, timestamp: str) -> int:
+    return int(warehouse.rows(f"select count(*) as n from {source}", timestamp)[0]["n"])

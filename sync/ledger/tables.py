@@ -247,7 +247,7 @@ def fill_row_ids(warehouse: Warehouse, table: str) -> None:
 
 
 def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
-    """The ids of this ledger: one, or several where first runs made it at the same moment.
+    """The ids of this ledger: one, or several where first runs made it at the same time.
 
     Each stays for ever, and a clone has those of its original.
 

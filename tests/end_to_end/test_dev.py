@@ -56,7 +56,7 @@ def test_all_three_answer_and_one_interrupt_ends_all_three(tmp_path: Path) -> No
         while info is None and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.2)
             info = fetch(f"http://127.0.0.1:{dagster}/server_info")
-        assert info is not None, f"the Dagster UI did not answer:\n{log.read_text()}"
+        assert info is not None, f"the Dagster UI did not respond:\n{log.read_text()}"
         assert "dagster_version" in json.loads(info)
         page = fetch(f"http://127.0.0.1:{receiver}/")
         assert page is not None

@@ -94,7 +94,7 @@ def test_an_endpoint_that_is_gone_is_disabled_and_its_other_webhooks_are_held(
     assert pipeline.rows("state")[2] == {"state": "delivered"}
 
 
-def test_a_failing_endpoint_rests_and_another_is_not_delayed(
+def test_an_open_circuit_breaker_delays_no_other_endpoint(
     pipeline: Pipeline, target: Receiver
 ) -> None:
     other = OTHER_ENTERPRISE

@@ -111,7 +111,7 @@ def test_an_unreadable_mart_delays_a_completion_but_never_stops_it(pipeline: Pip
     assert "COMPLETION_LEARNING_TIME" in next(iter(report.problems))
 
 
-def test_a_frozen_body_never_changes(pipeline: Pipeline) -> None:
+def test_a_built_body_never_changes(pipeline: Pipeline) -> None:
     pipeline.detect()
     pipeline.build(enabled=False)
     before = pipeline.rows("body, frozen_at")

@@ -59,7 +59,7 @@ def test_a_run_that_meets_another_at_work_leaves_the_completions_to_it(
     assert detect(other, "run-2") == Recorded(ACTIVATED_AT, 1, 0), "the lease was given back"
 
 
-def test_many_runs_at_the_same_moment_record_each_completion_once(
+def test_many_runs_at_the_same_time_record_each_completion_once(
     pipeline: Pipeline, warehouse_settings: EmbeddedWarehouse
 ) -> None:
     runs, rounds = 4, 5

@@ -76,11 +76,11 @@ class Dev:
         """The answer of the Dagster webserver.
 
         Raises:
-            AssertionError: it did not answer, or with errors.
+            AssertionError: it did not respond, or with errors.
         """
         body = json.dumps({"query": query, "variables": variables}).encode()
         text = fetch(f"{self.ui}/graphql", body=body, seconds=60.0)
-        assert text is not None, f"the Dagster UI does not answer:\n{self.log.read_text()[-2000:]}"
+        assert text is not None, f"the Dagster UI does not respond:\n{self.log.read_text()[-2000:]}"
         answer = json.loads(text)
         assert not answer.get("errors"), answer["errors"]
         return answer["data"]
@@ -180,7 +180,7 @@ def served(
         while (info := fetch(f"{dev.ui}/server_info")) is None and process.poll() is None:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
-        assert info is not None, f"the Dagster UI did not answer:\n{log.read_text()}"
+        assert info is not None, f"the Dagster UI did not respond:\n{log.read_text()}"
         yield dev
     finally:
         _end(process, directory)

@@ -44,7 +44,7 @@ OPEN = endpoint(1, URL)
 THROUGH = datetime(2026, 3, 12)
 ON = EnrichmentPolicy(enabled=True)
 OFF = EnrichmentPolicy(enabled=False)
-AWAY = Unavailable("the warehouse does not answer", UnavailableKind.UNREACHABLE)
+AWAY = Unavailable("the warehouse does not respond", UnavailableKind.UNREACHABLE)
 
 
 def event(**changes: Any) -> Event:

@@ -198,7 +198,7 @@ def test_a_reason_is_logged_once_a_run_and_counted_by_completion(
     asking = client(Connection(LOST))
     for start in range(0, 300, 100):
         asking.get_many([key(n) for n in range(start, start + 100)])
-    assert asking.problems == {"the warehouse does not answer": 300}
+    assert asking.problems == {"the warehouse does not respond": 300}
     assert len(caplog.records) == 2, "the engine's own words once, and what it means once"
 
 

@@ -59,6 +59,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
+def pytest_unconfigure() -> None:
+    """Else DuckDB takes what was frozen for leaks, and says so at length."""
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="module", params=ZONES)
 def local_zone(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each test of the module runs in three time zones: a lost zone shows in two of them."""

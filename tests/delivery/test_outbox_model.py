@@ -278,6 +278,7 @@ def model_warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
         yield warehouse
 
 
+@pytest.mark.hypothesis
 def test_no_order_of_events_breaks_the_protocol(model_warehouse: Warehouse) -> None:
     class Bound(OutboxModel):
         warehouse = model_warehouse

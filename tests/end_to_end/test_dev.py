@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sync.local.embedded.lifecycle import Running, Stopped, free_port, status
 from sync.settings import PROJECT_ROOT
+from tests.support.dbt import Dbt
 from tests.support.processes import LTW, processes_of
 
 START_SECONDS = 150.0
@@ -29,14 +30,14 @@ def fetch(url: str) -> str | None:
         return None
 
 
-def test_all_three_answer_and_one_interrupt_ends_all_three(tmp_path: Path) -> None:
+def test_all_three_answer_and_one_interrupt_ends_all_three(tmp_path: Path, dbt: Dbt) -> None:
     warehouse, receiver, dagster = free_port(), free_port(), free_port()
     environment = os.environ | {
         "LTW_HOME": str(tmp_path / "home"),
         "LTW_WAREHOUSE_PORT": str(warehouse),
         "LTW_RECEIVER_PORT": str(receiver),
         "LTW_DAGSTER_PORT": str(dagster),
-        "DBT_TARGET_PATH": str(tmp_path / "dbt"),
+        "DBT_TARGET_PATH": str(dbt.prepare(tmp_path / "dbt")),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     log = tmp_path / "dev.log"

@@ -1,6 +1,6 @@
 """What an operator waits for most: from a pass in the warehouse to the customer's 2xx.
 
-``make dev`` with its sensor and schedules on, passes arriving at random moments.
+``make dev`` with its sensor and schedules on, passes arriving at random times.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dev, Prepa
 
 @dataclass(frozen=True)
 class Way:
-    """Moments on the way of one pass, in seconds since 1970."""
+    """Times on the way of one pass, in seconds since 1970."""
 
     visible: float
     run_created: float
@@ -71,7 +71,7 @@ class Way:
 
 
 def test_webhook_after_a_pass(world: tuple[Dev, Prepared]) -> None:
-    """From the commit of the grade to the request that the receiver answers with 2xx."""
+    """From the commit of the grade to the request that the receiver responds to with 2xx."""
     dev, prepared = world
     switch_on(dev)
     rng = random.Random(7)
@@ -158,7 +158,7 @@ def follow(
     rows: Mapping[Key, Mapping[str, Any]],
     arrived: Mapping[Key, float],
 ) -> list[Way]:
-    """The moments of each delivered pass."""
+    """The times of each delivered completion."""
     by_id = runs(dev)
     ways = []
     for key, received in arrived.items():

@@ -1,4 +1,4 @@
-"""Two hundred kills at random moments of a run: what they cost, and that they lose nothing."""
+"""Two hundred kills at random times of a run: what they cost, and that they lose nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EACH = 20
 LONGEST_SECONDS = 1.5
 
 
-def test_two_hundred_kills_at_random_moments(
+def test_two_hundred_kills_at_random_times(
     warehouse_settings: EmbeddedWarehouse, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     chance = random.Random(20260312)

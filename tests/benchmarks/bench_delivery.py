@@ -57,7 +57,7 @@ def test_webhooks_a_second(
     engine = status(warehouse_settings.port)
     assert isinstance(engine, Running)
     pids = (target.pid, engine.pid)
-    # Freezing is done before the first request, and the receiver does nothing meanwhile.
+    # Building is done before the first request, and the receiver does nothing meanwhile.
     outcome = deliver_side_by_side(
         warehouse_settings,
         warehouse,

@@ -81,7 +81,7 @@ def test_the_asset_page_says_how_many_were_enriched(browser: Browser, flag_on: s
 
 
 def shown(text: str, name: str) -> str:
-    """The value in the table of metadata: name, moment, value."""
+    """The value in the table of metadata: name, time, value."""
     found = re.search(rf"^{name}\s+\w+ \d+, [\d:]+ [AP]M\s+(\S+)", text, flags=re.MULTILINE)
     assert found is not None, text
     return found[1]

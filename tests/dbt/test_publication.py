@@ -68,7 +68,7 @@ def test_a_broken_batch_leaves_the_last_good_number_until_it_is_accepted(
     assert after["learning_time_seconds"] == 600
 
 
-def test_a_row_that_no_run_would_find_holds_everything_back_until_it_is_mended(
+def test_a_row_that_no_run_would_find_holds_everything_back_until_it_is_repaired(
     built: Warehouse, dbt: Dbt
 ) -> None:
     """Increments follow load time: a line without one would be lost without a word."""

@@ -36,7 +36,7 @@ BUILD += ("--exclude", "tag:delivery")
 
 
 def timelines(seed: int) -> dict[int, list[datetime]]:
-    """Moments of some events of each learner, over two or more days."""
+    """Times of some events of each learner, over two or more days."""
     chance = random.Random(seed)
     found = {}
     for learner in LEARNERS:

@@ -109,7 +109,7 @@ def test_every_day_of_the_period_is_there_with_what_became_of_its_webhooks(
     assert [day.states for day in before] == [{}] * 5
 
 
-def test_the_share_with_learning_time_is_that_of_frozen_completions(figures: Figures) -> None:
+def test_the_share_with_learning_time_is_that_of_built_completions(figures: Figures) -> None:
     assert (figures.days[-1].built, figures.days[-1].enriched) == (11, 5)
     assert figures.reasons == {"flag_off": 7, "found": 5}
 

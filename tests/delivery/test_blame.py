@@ -35,7 +35,7 @@ def hanging(conversation: Any) -> None:
 
 @contextmanager
 def accepting() -> Iterator[list[str]]:
-    """Three hosts that take a request and never answer."""
+    """Three hosts that take a request and never respond."""
     with ExitStack() as hosts:
         yield [
             f"{one}:{hosts.enter_context(Endpoint(hanging, address=one)).port}" for one in ADDRESSES
@@ -91,7 +91,7 @@ def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("hosts", [accepting, refusing, one_dead_host])
-def test_what_cannot_be_our_network_is_charged_though_nobody_answers_and_the_canary_neither(
+def test_what_cannot_be_our_network_is_charged_though_nobody_responds_and_the_canary_neither(
     warehouse: Warehouse, tmp_path: Path, hosts: Any
 ) -> None:
     with hosts() as silent, dead(["127.0.0.9"]) as (canary,):
@@ -111,7 +111,7 @@ def test_three_dead_hosts_are_our_outage_only_when_the_canary_is_dead_too(
     assert charged(warehouse) == [(0, "ours") if is_canary_dead else (1, "theirs")] * 3
 
 
-def test_what_was_answered_in_an_earlier_batch_makes_the_silence_meanwhile_theirs(
+def test_what_got_a_response_in_an_earlier_batch_makes_the_silence_meanwhile_theirs(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence ends last, by its deadline, when the proof has long been recorded."""
@@ -151,7 +151,7 @@ def test_a_connection_that_is_used_again_and_falls_silent_proves_nothing() -> No
 
 
 def second_of_one_connection(script: Any) -> Failure:
-    """The second request on a connection whose first was answered."""
+    """The second request on a connection whose first got a response."""
     with Endpoint(script) as endpoint:
         run = Run(host_ports=f"127.0.0.1:{endpoint.port}", journals=Path(), endpoints=1)
         with Transport(policy=run.policy) as transport:

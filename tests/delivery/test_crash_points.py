@@ -24,7 +24,7 @@ from tests.support.scenarios import Scenarios
 
 THREADS = 4
 UNKNOWN = THREADS + Limits(threads=THREADS).unwritten
-"""As many answers a crash can lose: of requests that run, and on their way to the disk."""
+"""As many responses a crash can lose: of requests that run, and on their way to the disk."""
 BATCH = 5
 LIMITS = Limits(batch_size=BATCH, threads=THREADS, per_endpoint=2)
 EACH = 12
@@ -89,7 +89,7 @@ def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
 @pytest.mark.parametrize(
     ("death", "is_repeated"),
     [
-        # The whole batch is answered by then.
+        # The whole batch has its responses by then.
         pytest.param(Death(Step.JOURNALED, EACH), True, id="nobody else knew the answers"),
         pytest.param(Death(Step.ATTEMPTS_LOGGED), False, id="the log in the warehouse knew them"),
     ],
@@ -115,7 +115,7 @@ def test_with_the_journal_lost_it_is_at_least_once_under_the_same_ids(
 
 
 @pytest.mark.prove
-def test_kills_at_random_moments_lose_nothing_either(site: CrashSite) -> None:
+def test_kills_at_random_times_lose_nothing_either(site: CrashSite) -> None:
     chance = random.Random(20260310)
     before, crashes = site.repeated(), site.crashes
     while site.crashes - crashes < KILLS:

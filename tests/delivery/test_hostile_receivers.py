@@ -27,13 +27,13 @@ OK = response("200 OK", b"ok")
 
 
 def hanging(conversation: Any) -> None:
-    """Read the request and never answer."""
+    """Read the request and never respond."""
     conversation.read_request()
     conversation.stopping.wait(60)
 
 
 def dripping(conversation: Any) -> None:
-    """An answer whose head never ends."""
+    """A response whose head never ends."""
     conversation.read_request()
     conversation.drip(b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100)
 

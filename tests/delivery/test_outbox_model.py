@@ -1,4 +1,4 @@
-"""Any order of detections, claims, answers, crashes and clock jumps keeps the protocol's promises.
+"""Any order of detections, claims, responses, crashes and clock jumps keeps every promise.
 
 Two workers share one outbox. The model remembers what the receiver saw and which misfortunes
 excuse a repeated request; everything else is asked of the ledger after each step.
@@ -119,7 +119,7 @@ class OutboxModel(RuleBasedStateMachine):
         pause=st.sampled_from([timedelta(0), timedelta(0), LEASE * 2]),
     )
     def send(self, name: str, verdict: str, pause: timedelta) -> None:
-        """One request; a worker may be paused between it and its answer."""
+        """One request; a worker may be paused between it and its response."""
         worker = self.workers[name]
         if not worker.untried or self.now >= worker.lease_ends_at:
             return
@@ -134,7 +134,7 @@ class OutboxModel(RuleBasedStateMachine):
         self.jump(pause)
         attempt = attempt_of(claim, verdict, run_id=name, started_at=started_at, now=self.now)
         if self.now >= worker.lease_ends_at:
-            # Whoever claims it next does not know of this answer.
+            # Whoever claims it next does not know of this response.
             self.excuses[claim.webhook_id] += 1
         worker.made.append(attempt)
 
@@ -244,7 +244,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert (row["lease_owner"] is None) == (row["lease_expires_at"] is None)
 
     def teardown(self) -> None:
-        """Everything mended: whatever is not dead is delivered within a few runs."""
+        """Everything repaired: whatever is not dead is delivered within a few runs."""
         for name in self.workers:
             self.crash(name, is_disk_kept=True)
         self.warehouse.execute("update analytics.marts.webhook_endpoints set is_active = true")
@@ -263,7 +263,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert set(self.last.values()) <= FINAL, "something is stuck"
 
     def jump(self, span: timedelta) -> None:
-        """Time passes; answers that nobody but a living worker knows may lose their lease."""
+        """Time passes; responses that nobody but a living worker knows may lose their lease."""
         before, self.now = self.now, self.now + span
         for worker in self.workers.values():
             if before < worker.lease_ends_at <= self.now:

@@ -50,7 +50,7 @@ def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
 
 
 def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_path: Path) -> None:
-    """It answers only when everything of the other one has been sent, over many batches."""
+    """It responds only when everything of the other one has been sent, over many batches."""
     site = Site(warehouse, tmp_path, counts=[60, 60])
     left = [60]
     is_fast_done = threading.Event()
@@ -69,10 +69,10 @@ def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_pa
     assert site.send(poster).outcomes == {"delivered": 120}
 
 
-def test_a_slow_disk_ends_slots_no_earlier_than_so_many_answers_wait_for_it(
+def test_a_slow_disk_ends_slots_no_earlier_than_so_many_responses_wait_for_it(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    """The journal is locked from outside until all threads have an answer that may not wait."""
+    """The journal is locked from outside until all threads have a response that may not wait."""
     threads = 8
     most_unwritten = threads + Limits(threads=threads).unwritten
     site = Site(warehouse, tmp_path, counts=[10] * threads)

@@ -46,7 +46,7 @@ def answer(status: int, retry_after: str | None = None) -> Response:
 
 
 Says = Callable[[str, int], Response | Failure]
-"""What an endpoint's url answers to the n-th request that it gets."""
+"""What an endpoint's url responds with to the n-th request that it gets."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Simulation:
     now: datetime = START
     canary: Callable[[], bool | None] = lambda: None
     calls: list[tuple[str, str, datetime]] = field(default_factory=list)
-    """Url, webhook id and moment of each request."""
+    """Url, webhook id and time of each request."""
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
@@ -79,7 +79,7 @@ class Simulation:
         return send_due(self.warehouse, replace(sender, clock=lambda: self.now))
 
     def complete(self, user_id: int) -> None:
-        """One more completion, frozen and due now."""
+        """One more completion, built and due now."""
         complete(self.warehouse, [user_id], endpoints=self.run.endpoints)
         self.run.record_and_build(self.warehouse)
         self.warehouse.execute(
@@ -108,7 +108,7 @@ def limited(run: Run, **limits: int) -> Run:
 
 @pytest.fixture
 def simulate(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Simulation]:
-    """Endpoints with so many completions each, recorded and frozen at the start."""
+    """Endpoints with so many completions each, recorded and built at the start."""
 
     def begin(says: Says, *, endpoints: int = 1, each: int = 1) -> Simulation:
         seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(1, endpoints + 1)])
@@ -258,7 +258,7 @@ def test_three_silent_hosts_are_charged_unless_our_own_network_is_silent(
     assert [row["attempt_count"] for row in simulation.rows()] == [1, 1, 1]
 
 
-def test_three_hosts_that_never_answer_back_off_rest_and_end_as_dead_letters(
+def test_three_hosts_that_never_respond_back_off_and_end_as_dead_letters(
     simulate: Callable[..., Simulation],
 ) -> None:
     simulation = simulate(lambda url, n: silence(url, Reached.HOST), endpoints=3)

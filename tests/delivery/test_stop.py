@@ -1,4 +1,4 @@
-"""A stop that is asked for: what was not tried is free at once, what was answered is recorded."""
+"""A stop that is asked for: what was not tried is free at once, what has a response is kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _interruptible() -> Iterator[None]:
         pytest.param(signal.SIGINT, 1, id="Ctrl-C"),
     ],
 )
-def test_a_process_that_is_asked_to_stop_leaves_no_row_leased_and_no_answer_unrecorded(
+def test_a_process_that_is_asked_to_stop_leaves_no_row_leased_and_no_response_unrecorded(
     warehouse_settings: EmbeddedWarehouse,
     warehouse: Warehouse,
     tmp_path: Path,

@@ -275,7 +275,7 @@ def test_nothing_is_waited_for_beyond_the_time_budget(
     assert poster.sent.total() == 0
 
 
-def test_what_was_judged_to_be_our_fault_is_journaled_so(
+def test_what_is_found_to_be_a_sender_error_is_journaled_so(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run may die before the ledger has it, and the next one goes by the journal."""

@@ -77,7 +77,7 @@ def production(
         open_warehouse(scenarios.settings, purpose="tests") as warehouse,
         pytest.MonkeyPatch.context() as patch,
     ):
-        # 100 ms an answer, so that runs of a few seconds overlap.
+        # 100 ms a response, so that runs of a few seconds overlap.
         seed(warehouse, [receiver.url(f"/wait/100/{n}") for n in range(1, ENDPOINTS + 1)])
         for name, value in postgres.environment.items():
             patch.setenv(name, value)

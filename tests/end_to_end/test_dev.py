@@ -21,7 +21,7 @@ STOP_SECONDS = 60.0
 
 
 def fetch(url: str) -> str | None:
-    """The page, or None while nobody answers."""
+    """The page, or None while nobody responds."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as answer:
@@ -30,7 +30,7 @@ def fetch(url: str) -> str | None:
         return None
 
 
-def test_all_three_answer_and_one_interrupt_ends_all_three(tmp_path: Path, dbt: Dbt) -> None:
+def test_all_three_respond_and_one_interrupt_ends_all_three(tmp_path: Path, dbt: Dbt) -> None:
     warehouse, receiver, dagster = free_port(), free_port(), free_port()
     environment = os.environ | {
         "LTW_HOME": str(tmp_path / "home"),

@@ -16,7 +16,7 @@ from tests.support.token_server import TokenServer
 
 
 def refusing(refused: set[str], received: list[str]):
-    """A webhook receiver that answers 401 to these tokens and echoes what it got."""
+    """A webhook receiver that responds with 401 to these tokens and echoes what it got."""
 
     def script(conversation: Conversation) -> None:
         while request := conversation.read_request():

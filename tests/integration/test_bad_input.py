@@ -63,7 +63,7 @@ def test_a_warehouse_that_nobody_started_is_an_error_that_names_command_and_sett
     assert time.monotonic() - started < 30
 
 
-def test_a_port_of_another_program_is_named_with_the_mend(tmp_path: Path) -> None:
+def test_a_port_of_another_program_is_named_with_the_fix(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"port {port} .*LTW_WAREHOUSE_PORT"):

@@ -49,7 +49,7 @@ def write(
     row: Mapping[str, object],
     endpoint: Mapping[str, object] | None = None,
 ) -> None:
-    """One webhook that was frozen at noon and never tried, and its endpoint; else as given."""
+    """One webhook that was built at noon and never tried, and its endpoint; else as given."""
     untried = {"state": "pending", "delivered_at": None, "attempt_count": 0, "fence": 0}
     write_ledger(
         warehouse,
@@ -128,7 +128,7 @@ def test_a_completion_that_has_waited_long_enough_is_noticed(ready: Warehouse) -
     assert ask(ready, seen, NOW + HOUR).due is not None
 
 
-def test_the_due_moment_is_read_only_after_the_ledger_changed(ready: Warehouse) -> None:
+def test_the_due_time_is_read_only_after_the_ledger_changed(ready: Warehouse) -> None:
     seen = ask(ready).seen
     write(ready, DUE)
     before = ready.statements

@@ -169,7 +169,7 @@ def test_an_interrupted_command_ends_with_130(
     assert ltw("status").code == 130
 
 
-def test_the_installed_command_answers() -> None:
+def test_the_installed_command_responds() -> None:
     """The entry point of pyproject.toml, in a process of its own."""
     command = Path(sys.executable).with_name("learning-time-webhooks")
     done = subprocess.run(

@@ -44,7 +44,7 @@ def test_a_learner_without_a_mail_address_is_sent_with_an_empty_one(pipeline: Pi
     }
 
 
-def test_the_first_activation_moment_stands(pipeline: Pipeline) -> None:
+def test_the_first_activation_time_stands(pipeline: Pipeline) -> None:
     pipeline.detect()
     add_completions(pipeline.warehouse, [completion(3, "2026-02-27T00:00:00")])
     outcome = pipeline.detect(activated_at=datetime(2020, 1, 1))

@@ -157,7 +157,7 @@ IMPATIENT = (
     "import sys; from pathlib import Path; from sync.local.embedded import server; "
     "server.ANSWER_WITHIN_SECONDS = 0.05; server.serve(int(sys.argv[1]), Path(sys.argv[2]))"
 )
-"""The server, in a hurry to answer: 0.05 s stand for the 45 of the real one."""
+"""The server, in a hurry to respond: 0.05 s stand for the 45 of the real one."""
 
 
 @pytest.fixture

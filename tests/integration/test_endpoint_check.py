@@ -173,7 +173,7 @@ def test_a_name_that_leads_inside_is_refused_without_saying_where(target: Receiv
         pytest.param(Attribution.SENDER, "name servers of this machine", id="ours"),
     ],
 )
-def test_a_name_without_an_answer_says_whose_fault_it_is(
+def test_a_name_without_a_response_says_whose_fault_it_is(
     attribution: Attribution, fix: str
 ) -> None:
     def silent(target: Target, seconds: float) -> list[str]:
@@ -218,7 +218,7 @@ def test_oauth_is_tried_with_the_token_endpoint(target: Receiver, tokens: TokenS
         pytest.param(500, "responds with 500", "check its log", id="broken"),
     ],
 )
-def test_an_answer_that_is_no_2xx_fails_the_ping(
+def test_a_response_that_is_no_2xx_fails_the_ping(
     target: Receiver, status: int, what: str, fix: str
 ) -> None:
     target.answers["/hooks"] = (status, {"Location": "http://10.0.0.1/"})
@@ -236,7 +236,7 @@ def test_a_closed_port_fails_the_connection() -> None:
     assert "refused" in what
 
 
-def test_tls_is_judged_apart(tmp_path: Path) -> None:
+def test_tls_is_reported_apart(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     for names, expected in (((NAME,), None), (("other.example.com",), Stage.TLS)):
         context = authority.server_context(*names)

@@ -1,4 +1,4 @@
-"""Rows of endpoint_state: one for each endpoint, whoever writes at the same moment."""
+"""Rows of endpoint_state: one for each endpoint, whoever writes at the same time."""
 
 from __future__ import annotations
 

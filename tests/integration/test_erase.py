@@ -170,7 +170,7 @@ def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) 
 
 
 @pytest.mark.parametrize("verdict", ["500", "200"])
-def test_what_a_run_holds_is_said_and_its_late_answer_brings_nothing_back(
+def test_what_a_run_holds_is_said_and_its_late_response_brings_nothing_back(
     world: World, verdict: str
 ) -> None:
     world.complete(PERSON)

@@ -21,7 +21,7 @@ from tests.support.pipeline import Pipeline
 
 
 def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence: int) -> Path:
-    """Answers to both webhooks by a run that was killed before the ledger heard of them."""
+    """Responses to both webhooks by a run that was killed before the ledger heard of them."""
     attempts = [
         attempt_of(Response(200, None, "", 5), str(row["webhook_id"]), fence=fence, run_id=run_id)
         for row in pipeline.rows("webhook_id")

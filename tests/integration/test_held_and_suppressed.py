@@ -1,4 +1,4 @@
-"""What is not sent: held until something is mended, or suppressed with the reason."""
+"""What is not sent: held until something is repaired, or suppressed with the reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.receiver import Receiver
         pytest.param({"endpoint_id": 99}, "endpoint_missing", None, id="gone"),
     ],
 )
-def test_a_frozen_webhook_is_held_while_its_endpoint_cannot_take_it(
+def test_a_built_webhook_is_held_while_its_endpoint_cannot_take_it(
     pipeline: Pipeline, change: dict[str, object], reason: str, text: str | None
 ) -> None:
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")
@@ -153,7 +153,7 @@ def test_a_held_completion_is_not_sent_once_the_marts_no_longer_hold_it(
     assert pipeline.build().built == {"flag_off": 1}, "consent was given again"
 
 
-def test_a_frozen_message_that_waits_for_its_endpoint_is_not_sent_once_consent_is_withdrawn(
+def test_a_built_message_that_waits_for_its_endpoint_is_not_sent_once_consent_is_withdrawn(
     pipeline: Pipeline,
 ) -> None:
     good = endpoint(1, f"{pipeline.target.url}/hooks/example")

@@ -160,7 +160,7 @@ def filled(scenarios: Scenarios) -> Iterator[Warehouse]:
 
 @settings(max_examples=examples(15, 500))
 @given(st.lists(st.one_of(st.sampled_from(list(KNOWN)), KEYS), max_size=20))
-def test_many_answers_are_those_of_a_plain_dictionary(
+def test_many_lookups_are_those_of_a_plain_dictionary(
     filled: Warehouse, wanted: list[CompletionKey]
 ):
     outcomes = LearningTimeClient(filled).get_many(wanted)

@@ -25,7 +25,7 @@ def test_it_is_made_once_and_looked_at_with_one_statement_after_that(warehouse: 
     assert [int(row["version"]) for row in rows] == [one.version for one in MIGRATIONS]
 
 
-def test_runs_that_start_at_the_same_moment_make_it_together(
+def test_runs_that_start_at_the_same_time_make_it_together(
     warehouse: Warehouse, warehouse_settings: EmbeddedWarehouse
 ) -> None:
     def start(number: int) -> int:

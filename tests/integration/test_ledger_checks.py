@@ -24,7 +24,7 @@ Row = dict[str, object]
 
 @cache
 def now() -> datetime:
-    """The moment of the first test here; the suite may have read this file long before."""
+    """The time of the first test here; the suite may have read this file long before."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 

@@ -494,14 +494,14 @@ def test_a_recording_lease_is_taken_when_it_is_free_and_given_back(
 
 
 class Repeats(Warehouse):
-    """A session whose statements are all sent twice, as when the connector loses an answer."""
+    """A session whose statements are all sent twice, as when the connector loses a response."""
 
     def execute(self, sql: str, *binds: object) -> int:
         super().execute(sql, *binds)
         return super().execute(sql, *binds)
 
 
-def test_a_lease_whose_first_answer_was_lost_is_taken_all_the_same(ledger: Warehouse) -> None:
+def test_a_lease_whose_first_response_was_lost_is_taken_all_the_same(ledger: Warehouse) -> None:
     add_activation(ledger, TYPE, None, None)
     session = Repeats(ledger.settings, ledger._connection)  # pyright: ignore[reportPrivateUsage]
     with recording_lease(session, TYPE, run_id="run-1", clock=lambda: NOW) as lease:

@@ -83,7 +83,7 @@ def test_requests_that_wait_together_fail_together(
         assert server.was_asked.wait(10)
         server.gate.set()
         assert all(isinstance(one.result(10), Failure) for one in waiting)
-    # A thread that comes after the answer asks for itself; four that ask at once would be four.
+    # A thread that comes after the response asks for itself; four that ask at once would be four.
     assert server.asked < 4
 
 

@@ -96,7 +96,7 @@ def test_what_a_preview_announces_is_what_the_run_sends(world: World) -> None:
 
 
 def _undated(body: bytes | None) -> object:
-    """A body without the moment of its recording, which lies ahead of the preview."""
+    """A body without the time of its recording, which lies ahead of the preview."""
     document = json.loads(body or b"{}")
     document.pop("timestamp")
     return document
@@ -156,7 +156,7 @@ def test_everything_that_stops_a_webhook_is_said(world: World) -> None:
     assert any("LTW_SECRET_WEBHOOK_SIGNING_2" in problem for problem in found.problems)
 
 
-def test_a_held_row_that_was_mended_would_be_sent(world: World) -> None:
+def test_a_held_row_that_was_repaired_would_be_sent(world: World) -> None:
     (held,) = world.complete(2)
     change = "update analytics.marts.completed_enrollments set percent_grade ="
     world.warehouse.execute(f"{change} null")
@@ -206,7 +206,7 @@ def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: Worl
         world.run.record_and_build(world.warehouse)
 
 
-def test_a_frozen_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:
+def test_a_built_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:
     (frozen,) = world.complete(2)
     world.run.record_and_build(world.warehouse)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")

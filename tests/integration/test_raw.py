@@ -41,7 +41,7 @@ def test_only_the_schemas_asked_for_are_created(warehouse: Warehouse) -> None:
 
 
 def test_values_arrive_with_the_habits_of_the_replica(warehouse: Warehouse) -> None:
-    """Booleans as 0 and 1, moments as naive UTC, None and left-out columns as NULL."""
+    """Booleans as 0 and 1, times as naive UTC, None and left-out columns as NULL."""
     create_raw_tables(warehouse)
     in_delhi = datetime(2026, 3, 4, 14, 30, 0, 123456, timezone(timedelta(hours=5, minutes=30)))
     inserted = insert_rows(

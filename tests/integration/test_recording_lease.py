@@ -1,4 +1,4 @@
-"""Runs that detect at the same moment: one records, and nothing is recorded twice."""
+"""Runs that detect at the same time: one records, and nothing is recorded twice."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def frozen(warehouse: Warehouse) -> dict[int, tuple[str, dict[str, object]]]:
 
 
 def everything(warehouse: Warehouse) -> list[dict[str, object]]:
-    """What stands in the ledger, but for the moments of the run."""
+    """What stands in the ledger, but for the times of the run."""
     return warehouse.rows(
         "select * exclude (updated_at, recorded_at, frozen_at, next_attempt_at)"
         " from analytics.sync.webhook_outbox order by webhook_id"
@@ -225,7 +225,7 @@ def test_the_shadow_covers_those_outside_the_rollout(recorded: Warehouse) -> Non
     assert report.shadow == {"found": report.built["not_in_rollout"]}
 
 
-def test_raising_the_percentage_does_not_touch_what_is_frozen(recorded: Warehouse) -> None:
+def test_raising_the_percentage_does_not_touch_what_is_built(recorded: Warehouse) -> None:
     run(recorded, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
     before = everything(recorded)
     run(recorded, ON)

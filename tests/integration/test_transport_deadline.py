@@ -42,7 +42,7 @@ def timed(endpoint: Endpoint, *, deadline_seconds: float) -> tuple[Response | Fa
     ],
 )
 def test_a_response_without_a_whole_head_in_time_is_no_delivery(data: bytes, kind: ErrorKind):
-    """The 200 of a cut head once came out of http.client as a normal answer."""
+    """The 200 of a cut head once came out of http.client as a normal response."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()

@@ -1,4 +1,4 @@
-"""What the transport makes of answers, of broken connections and of what is not HTTP."""
+"""What the transport makes of responses, of broken connections and of what is not HTTP."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ ENDINGS = [
 
 
 class Received:
-    """Answers the first request of a connection, and ends each but the last at the second."""
+    """Responses the first request of a connection, and ends each but the last at the second."""
 
     def __init__(self, ending: Script, *, good_from: int = 2) -> None:
         self.requests: list[bytes] = []

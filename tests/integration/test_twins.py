@@ -183,7 +183,7 @@ def test_the_newest_settings_of_an_endpoint_count_and_without_any_the_defaults(
 
 
 def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:
-    """The one that comes late with another moment has no say in what is old."""
+    """The one that comes late with another time has no say in what is old."""
     session, clock = pipeline.warehouse, pipeline.clock
     later = ACTIVATED_AT + timedelta(days=300)
     late = Joined(
@@ -208,7 +208,7 @@ def test_an_activation_under_which_events_were_recorded_stands_against_a_late_tw
 
 
 def test_nothing_is_recorded_under_an_activation_that_does_not_stand(pipeline: Pipeline) -> None:
-    """A twin with an earlier moment commits just before the first events are recorded."""
+    """A twin with an earlier time commits just before the first events are recorded."""
     session = pipeline.warehouse
     earlier = ACTIVATED_AT - timedelta(days=1)
     late = Joined(
@@ -266,7 +266,7 @@ def test_old_completions_do_not_count_for_the_guard_of_the_insert(pipeline: Pipe
     assert pipeline.detect(mass_send_limit=2) == Recorded(ACTIVATED_AT, 2, 20)
 
 
-def test_a_request_that_is_repeated_at_the_same_moment_moves_its_webhooks_once(
+def test_a_request_that_is_repeated_at_the_same_time_moves_its_webhooks_once(
     pipeline: Pipeline,
 ) -> None:
     session = pipeline.warehouse

@@ -29,7 +29,7 @@ def defs(dbt: Dbt) -> dg.Definitions:
 
 @pytest.fixture
 def webhooks_job(defs: dg.Definitions) -> dg.JobDefinition:
-    """The job that detects, freezes, sends and reports."""
+    """The job that detects, builds, sends and reports."""
     return defs.resolve_job_def("completion_webhooks_job")
 
 

@@ -22,7 +22,7 @@ def example() -> None:
 
 
 @pytest.mark.parametrize("dry_run", [True, False], ids=["dry run", "for real"])
-def test_runs_created_before_the_moment_go_with_their_events(dry_run: bool) -> None:
+def test_runs_created_before_the_time_go_with_their_events(dry_run: bool) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         old = [example.execute_in_process(instance=instance).run_id for _ in range(3)]
         moment = datetime.now(UTC)

@@ -88,7 +88,7 @@ def test_with_the_flag_on_every_body_carries_the_number_of_the_mart(world: World
     assert min(seconds for _, seconds in sent) > 0
 
 
-def test_turning_the_flag_on_changes_no_message_that_was_frozen_before(world: World) -> None:
+def test_turning_the_flag_on_changes_no_message_that_was_built_before(world: World) -> None:
     """A retry in the second round repeats the bytes of the first."""
     first = {one["webhook_id"]: one["body_sha256"] for one in world.off.received}
     repeated = [one for one in world.on.received if one["webhook_id"] in first]
@@ -112,7 +112,7 @@ def test_what_was_accepted_was_sent_once(world: World) -> None:
 
 
 def test_what_could_not_be_sent_says_why(world: World) -> None:
-    """The sample's customers: one without endpoint, one with a bad URL, one that answers 503."""
+    """The sample's customers: one without endpoint, one with a bad URL, one that gives 503."""
     states = {
         (row["state"], row["state_reason"])
         for row in world.warehouse.rows("select * from analytics.sync.webhook_outbox")

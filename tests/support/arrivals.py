@@ -34,7 +34,7 @@ class Prepared:
     begin: datetime
     """From when completions of the sample are sent."""
     failing: frozenset[int]
-    """Endpoints that answer 503 for ever."""
+    """Endpoints that respond with 503 for ever."""
     completions: tuple[SampleCompletion, ...]
     """What must become of the passes."""
 

@@ -45,7 +45,7 @@ mutation ($job: String!, $config: RunConfigData) {
 
 
 def fetch(url: str, *, body: bytes | None = None, seconds: float = 10.0) -> str | None:
-    """What the address answers, or None while nobody does; never through a proxy."""
+    """What the address responds with, or None while nobody does; never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})  # noqa: S310 - loopback
     try:
@@ -57,7 +57,7 @@ def fetch(url: str, *, body: bytes | None = None, seconds: float = 10.0) -> str 
 
 @dataclass(frozen=True)
 class Dev:
-    """Three servers that answer, and the environment in which commands reach them."""
+    """Three servers that respond, and the environment in which commands reach them."""
 
     ui: str
     receiver: str
@@ -73,7 +73,7 @@ class Dev:
         return json.loads(text)["webhooks"] if text else []
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        """The answer of the Dagster webserver.
+        """The response of the Dagster webserver.
 
         Raises:
             AssertionError: it did not respond, or with errors.
@@ -149,7 +149,7 @@ def running_dev(directory: Path, **more: str) -> Iterator[Dev]:
 def served(
     command: Sequence[str], directory: Path, environment: Mapping[str, str]
 ) -> Iterator[Dev]:
-    """A command that serves the Dagster UI, from when it answers until the end of the block.
+    """A command that serves the Dagster UI, from when it responds until the end of the block.
 
     Raises:
         AssertionError: it did not come up, or something stayed behind.

@@ -27,7 +27,7 @@ def stopped(patch: pytest.MonkeyPatch, target: str) -> Mock:
 
 
 def returning(patch: pytest.MonkeyPatch, target: str, value: Any) -> Mock:
-    """Answer each call of a function with a value."""
+    """Response each call of a function with a value."""
     return _put(patch, target, create_autospec(_of(target), return_value=value))
 
 

@@ -31,7 +31,7 @@ class Fault(StrEnum):
     HICCUP = "hiccup"
     """The connection breaks once the statement has run; the repetition of it gets through."""
     FAILED = "failed"
-    """A well-formed answer says that the statement failed; it was not run."""
+    """A well-formed response says that the statement failed; it was not run."""
     DELAYED = "delayed"
     """It takes a while and succeeds."""
 

@@ -1,4 +1,4 @@
-"""A raw TCP endpoint on loopback that answers each connection as its script says."""
+"""A raw TCP endpoint on loopback that responds to each connection as its script says."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Endpoint:
 
 
 def answering(response: bytes, received: list[bytes] | None = None) -> Script:
-    """A script that gives the same answer to every request of a connection."""
+    """A script that gives the same response to every request of a connection."""
 
     def script(conversation: Conversation) -> None:
         while request := conversation.read_request():
@@ -150,7 +150,7 @@ def answering(response: bytes, received: list[bytes] | None = None) -> Script:
 
 
 def response(status: str, body: bytes = b"", **headers: str) -> bytes:
-    """A complete HTTP/1.1 answer with its length."""
+    """A complete HTTP/1.1 response with its length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -197,7 +197,7 @@ def replica(learners: list[Enrollment], *, webhook_url: str) -> dict[str, list[d
 
 
 def passes(learners: list[Enrollment], last: dict[int, datetime]) -> list[dict[str, Any]]:
-    """Grade rows: who completed has passed at the moment of the last event."""
+    """Grade rows: who completed has passed at the time of the last event."""
     return [
         {
             "id": one.user_id,

@@ -40,7 +40,7 @@ class Postgres:
         }
 
     def psql(self, statement: str) -> str:
-        """What the statement answers, without decoration."""
+        """What the statement returns, without decoration."""
         return _run(
             [self.programs / "psql", "--no-psqlrc", "--tuples-only", "--no-align", "-c", statement],
             environment=self.environment,

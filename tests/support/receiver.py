@@ -25,7 +25,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers 200, or by path prefix what ``answers`` says: a status, and headers."""
+    """Responds with 200, or by path prefix what ``responses`` says: a status, and headers."""
 
     url: str
     host_port: str

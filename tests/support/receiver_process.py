@@ -1,10 +1,10 @@
 """A fast webhook receiver in a process of its own, and the handle by which a test asks it.
 
-The path says what happens to a request: ``/ok/7`` answers 200, ``/wait/50/7`` after 50 ms,
+The path says what happens to a request: ``/ok/7`` responds with 200, ``/wait/50/7`` after 50 ms,
 ``/status/500/7`` that status, ``/first/503/7`` that status to the first request of each id and 200
 later, ``/lose/7`` breaks the connection once per id after it has read the request, ``/hang/7``
-never answers, ``/echo/500/7`` sends back what it got, headers included. The last part only tells
-endpoints apart. ``MEND`` on any path makes all of them answer 200 from then on.
+never responds, ``/echo/500/7`` sends back what it got, headers included. The last part only tells
+endpoints apart. ``MEND`` on any path makes all of them respond with 200 from then on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Receipt:
     """SHA-256 of the body, in hex."""
     path: str
     status: int
-    """What was answered; 0 when nothing was."""
+    """The response's status; 0 when nothing was."""
     received_at: float
     """Unix time in seconds."""
 
@@ -68,11 +68,11 @@ class ReceiverProcess:
         return int(self._ask("COUNT", "/"))
 
     def most_at_once(self) -> dict[str, int]:
-        """The most requests that waited for an answer at one time: by path, and "" for all."""
+        """The most requests that waited for a response at one time: by path, and "" for all."""
         return json.loads(self._ask("MOST", "/"))
 
     def mean_wait(self) -> float:
-        """Seconds from a request on ``/wait`` that was read to its answer, as they really were."""
+        """Seconds from a request on ``/wait`` that was read to its response, as they were."""
         return float(self._ask("WAITED", "/"))
 
     def clear(self) -> None:
@@ -80,11 +80,11 @@ class ReceiverProcess:
         self._ask("DELETE", "/")
 
     def mend(self) -> None:
-        """Answer 200 on every path from now on."""
+        """Response 200 on every path from now on."""
         self._ask("MEND", "/")
 
     def break_again(self) -> None:
-        """Undo ``mend``."""
+        """Undo ``repair``."""
         self._ask("BREAK", "/")
 
     def _ask(self, method: str, path: str) -> bytes:

@@ -51,6 +51,6 @@ def kind_of(result: Response | Failure) -> ErrorKind:
 
 
 def status_of(result: Response | Failure) -> int:
-    """The status of what has to be an answer."""
+    """The status of what has to be a response."""
     assert isinstance(result, Response), result
     return result.status

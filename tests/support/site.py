@@ -1,4 +1,4 @@
-"""Endpoints with webhooks that wait to be sent, and a poster in this process that answers."""
+"""Endpoints with webhooks that wait to be sent, and a poster in this process that responds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OK = Response(200, None, "")
 
 
 class Poster:
-    """Answers as told, in this process; counts what it was sent."""
+    """Responses as told, in this process; counts what it was sent."""
 
     def __init__(self, answer: Callable[[str], Response | Failure] = lambda url: OK) -> None:
         self.answer = answer
@@ -44,7 +44,7 @@ class Poster:
 
 
 class Site:
-    """Endpoints with a number of frozen webhooks each, and a run that sends them."""
+    """Endpoints with a number of built webhooks each, and a run that sends them."""
 
     def __init__(
         self, warehouse: Warehouse, journals: Path, *, counts: list[int], **endpoint: object

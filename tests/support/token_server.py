@@ -15,14 +15,14 @@ Answer = bytes | Callable[[Conversation], None]
 
 
 def granted(token: str, expires_in: object = 3600) -> bytes:
-    """A good answer."""
+    """A good response."""
     body = json.dumps({"access_token": token, "expires_in": expires_in, "token_type": "bearer"})
     return response("200 OK", body.encode())
 
 
 @dataclass
 class TokenServer:
-    """Counts what it was asked. ``answer`` replaces the numbered tokens while it is set."""
+    """Counts what it was asked. ``response`` replaces the numbered tokens while it is set."""
 
     url: str = ""
     port: int = 0
@@ -31,7 +31,7 @@ class TokenServer:
     answer: Answer | None = None
     expires_in: float = 3600
     gate: threading.Event = field(default_factory=threading.Event)
-    """Answers wait for this; it is set until a test clears it."""
+    """Responses wait for this; it is set until a test clears it."""
     was_asked: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -1,4 +1,4 @@
-"""Tokens without a network: a token endpoint whose answers a test decides."""
+"""Tokens without a network: a token endpoint whose responses a test decides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOWN = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "connection refused")
 
 @dataclass
 class Tokens:
-    """Answers token requests without a network; the n-th token is ``token-n``."""
+    """Responses token requests without a network; the n-th token is ``token-n``."""
 
     expires_in: object = 3600
     failure: Failure | None = None

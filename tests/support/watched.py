@@ -15,13 +15,13 @@ from tests.support.receiver_process import ReceiverProcess
 CANARIES = ("canary.learner@example.com", "canary_learner", SECRET.removeprefix("whsec_"))
 """Who and what must appear in no log, metric or span."""
 ENDPOINTS = {1: 200, 2: 503, 3: 410}
-"""What each answers; it sends back all that it got."""
+"""What each responds with; it sends back all that it got."""
 PER_ENDPOINT = 3
 NO_SETTING: dict[str, str] = {}
 
 
 def frozen_run(warehouse: Warehouse, target: ReceiverProcess, journals: Path) -> Run:
-    """The run, its webhooks frozen and due."""
+    """The run, its webhooks built and due."""
     seed(warehouse, [target.url(f"/echo/{status}/{n}") for n, status in ENDPOINTS.items()])
     rows = [
         completion(

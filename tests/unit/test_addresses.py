@@ -1,4 +1,4 @@
-"""The address policy: every range at its edges, every answer of a lookup, no oracle."""
+"""The address policy: every range at its edges, every result of a lookup, no oracle."""
 
 from __future__ import annotations
 

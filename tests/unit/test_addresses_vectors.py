@@ -16,7 +16,7 @@ PUBLIC = ["93.184.216.34"]
 
 
 class Lookups:
-    """Gives one prepared answer per lookup, in order."""
+    """Gives one prepared response per lookup, in order."""
 
     def __init__(self, answers: list[list[str]]) -> None:
         self.waiting = list(answers)
@@ -38,7 +38,7 @@ def is_allowed(url: str, lookups: Lookups) -> bool:
 
 
 @pytest.mark.parametrize("case", cases("addresses"))
-def test_addresses_are_judged_alike_as_answer_and_as_literal(case: dict[str, Any]):
+def test_addresses_are_checked_alike_from_dns_and_as_literals(case: dict[str, Any]):
     address = ip_address(case["addr"])
     literal = f"[{address}]" if address.version == 6 else str(address)
     expected = case["want"] == "allow"
@@ -48,13 +48,13 @@ def test_addresses_are_judged_alike_as_answer_and_as_literal(case: dict[str, Any
 
 
 @pytest.mark.parametrize("case", cases("urls"))
-def test_urls_are_judged(case: dict[str, Any]):
+def test_urls_are_checked(case: dict[str, Any]):
     lookups = Lookups(case.get("lookups", []))
     assert is_allowed(case["addr"], lookups) is (case["want"] == "allow")
 
 
 @pytest.mark.parametrize("case", cases("dns"))
-def test_lookups_are_judged(case: dict[str, Any]):
+def test_lookups_are_checked(case: dict[str, Any]):
     lookups = Lookups(case["lookups"])
     url = f"https://{case['addr']}/"
     if case["want"] == "block":

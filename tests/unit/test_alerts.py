@@ -23,7 +23,7 @@ URL = "https://hooks.example.com/T000/secret-token"
 
 @dataclass
 class Poster:
-    """Answers as it is told to."""
+    """Responses as it is told to."""
 
     answer: Response | Failure
     urls: list[str] = field(default_factory=list)

@@ -130,7 +130,7 @@ def test_a_request_that_timed_out_after_connecting_proves_nothing_of_its_end() -
     ]
 
 
-def test_requests_that_hung_while_others_were_answered_are_charged() -> None:
+def test_requests_that_hung_while_others_got_a_response_are_charged() -> None:
     """The last to end of a large run are those that time out; their silence began long before."""
     found = told(silent(1, 2, 3), canary=False, worked_at=LATER)
     assert charged(found) == [True] * 3

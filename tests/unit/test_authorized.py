@@ -16,7 +16,7 @@ from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source
 
 @dataclass
 class Webhooks:
-    """Answers webhooks with these statuses in turn, each after some seconds of the clock."""
+    """Responses webhooks with these statuses in turn, each after some seconds of the clock."""
 
     statuses: list[int]
     clock: HandClock = field(default_factory=HandClock)

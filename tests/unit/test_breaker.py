@@ -127,7 +127,7 @@ def test_an_overloaded_endpoint_is_slowed_to_a_floor_and_recovers() -> None:
     assert state.rate_factor == 1
 
 
-def test_a_disabled_endpoint_rests_whatever_it_answers() -> None:
+def test_a_disabled_endpoint_gets_nothing_whatever_it_responds() -> None:
     state = after_batch(FRESH, replace(failures(1), disabled_reason="endpoint_gone"), NOW)
     assert state.disabled_at == NOW
     state = after_batch(state, successes(9), NOW)

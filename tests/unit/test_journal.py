@@ -138,7 +138,7 @@ def test_an_entry_of_the_same_key_is_replaced(tmp_path: Path) -> None:
         journal.forget([attempt(1)])
 
 
-def test_what_was_answered_under_another_claim_is_kept(tmp_path: Path) -> None:
+def test_what_got_a_response_under_another_claim_is_kept(tmp_path: Path) -> None:
     with open_journal(tmp_path, LEDGER) as journal:
         journal.record([attempt(1), attempt(1, fence=2)])
         journal.forget([attempt(1)])
@@ -248,7 +248,7 @@ def leave_entries(directory: Path, ledger: LedgerIdentity, *attempts: Attempt) -
         journal.record(attempts)
 
 
-def test_what_was_answered_survives_a_power_cut(tmp_path: Path) -> None:
+def test_what_got_a_response_survives_a_power_cut(tmp_path: Path) -> None:
     with open_journal(tmp_path, LEDGER) as journal:
         assert journal._run("pragma synchronous") == [(2,)], "FULL: each commit waits for the disk"
         assert journal._run("pragma journal_mode") == [("wal",)]
@@ -395,7 +395,7 @@ except JournalFailed as error:
 
 
 def fill(directory: Path, most: int) -> int:
-    """How many answers a process has journaled before its disk was full."""
+    """How many responses a process has journaled before its disk was full."""
     script = [sys.executable, "-c", FILLS, str(directory), str(most)]
     done = subprocess.run(script, check=True, capture_output=True, text=True)
     number, text = done.stdout.split(" ", 1)
@@ -404,7 +404,9 @@ def fill(directory: Path, most: int) -> int:
     return int(number)
 
 
-def test_a_disk_that_has_filled_up_loses_no_answer_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_a_disk_that_has_filled_up_loses_no_response_and_the_next_run_goes_on(
+    tmp_path: Path,
+) -> None:
     number = fill(tmp_path, 300_000)
     assert number > 10
     with abandoned_journals(tmp_path) as found:

@@ -183,7 +183,7 @@ def test_a_bad_value_spoils_its_own_completion_only(seconds: object):
 
 
 @pytest.mark.parametrize("first", [60, None], ids=["two values", "one of them unknown"])
-def test_two_rows_for_one_completion_are_no_answer(first: int | None):
+def test_two_rows_for_one_completion_are_no_number(first: int | None):
     through = THROUGH if first else None
     connection = Connection(rows=[row(key(1), first, through), row(key(1), 61)])
     outcome = client(connection).get_learning_time(key(1))

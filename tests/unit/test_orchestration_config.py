@@ -73,7 +73,7 @@ def test_the_environment_of_the_process_sets_the_default_of_its_runs(
         ("2026-03-01T10:00:00", datetime(2026, 3, 1, 10)),
     ],
 )
-def test_the_activation_is_a_moment_in_utc(text: str, moment: datetime | None) -> None:
+def test_the_activation_is_a_time_in_utc(text: str, moment: datetime | None) -> None:
     assert DetectionConfig(activated_at=text).activation() == moment
 
 

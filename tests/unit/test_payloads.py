@@ -113,7 +113,7 @@ def test_unknown_percipio_ids_are_null_and_reported_as_missing():
     assert FORMATS["v2"].missing_identity(unknown) == ()
 
 
-def test_every_moment_is_utc_to_the_second():
+def test_every_time_is_utc_to_the_second():
     moment = datetime(2026, 3, 10, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-5)))
     body = json.loads(completion(passed_at=moment.isoformat()))
     assert body["completion"]["completion_date"] == "2026-03-11T04:59:59Z"

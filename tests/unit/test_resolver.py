@@ -1,4 +1,4 @@
-"""Lookups in time, and whose fault it is when there is no answer."""
+"""Lookups in time, and whose fault it is when there is no response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures: published answers, the public verifier as an oracle, and what must be refused."""
+"""Signatures: published examples, the public verifier as an oracle, and what must be refused."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
     )
 
 
-def test_an_answer_is_recorded_before_its_lease_can_end() -> None:
+def test_a_response_is_recorded_before_its_lease_can_end() -> None:
     """The last request may start ``LEASE_MARGIN`` and its own deadline before the lease ends."""
     assert TOKEN_SECONDS == 10, "beside the deadline of the request itself"
     statements = 5

@@ -273,11 +273,15 @@ class _Doors:
     def verdict(self, endpoint_id: int, enterprise: str) -> tuple[Verdict, str | None]:
         """What a message of this customer meets there."""
         endpoint = self._configured.get(endpoint_id)
-        if endpoint is None or endpoint.enterprise_customer_uuid != enterprise:
+        if endpoint is None:
             return "hold", Reason.ENDPOINT_MISSING
         if endpoint_id not in self._found:
             self._found[endpoint_id] = self._look(endpoint)
-        return self._found[endpoint_id]
+        verdict, reason = self._found[endpoint_id]
+        # A run holds first what cannot be sent to at all.
+        if verdict != "hold" and endpoint.enterprise_customer_uuid != enterprise:
+            return "hold", Reason.ENDPOINT_MISSING
+        return verdict, reason
 
     def _look(self, endpoint: Endpoint) -> tuple[Verdict, str | None]:
         state = self._states[endpoint.endpoint_id]

@@ -68,6 +68,7 @@ ALL = [(stage, "as they were", True) for stage in STAGES]
 @example(webhooks=[one for one in ALL for _ in (1, 2)], door="open", health="well", enabled=True)
 @example(webhooks=ALL, door="another customer's", health="well", enabled=False)
 @example(webhooks=ALL, door="open", health="open breaker", enabled=False)
+@example(webhooks=ALL, door="another customer's", health="disabled", enabled=False)
 @given(
     webhooks=st.lists(
         st.tuples(st.sampled_from([*STAGES]), st.sampled_from([*FACTS]), st.booleans()),

@@ -120,7 +120,7 @@ def test_the_materialization_says_who_is_enriched_and_why_the_others_are_not(
         {
             "outcome": "not_yet",
             "messages": 1,
-            "why": "the mart did not cover the pass when the wait was over",
+            "why": "the mart did not cover the completion when the wait was over",
         }
     ]
     assert facts["shadow_messages"] == 0

@@ -77,7 +77,7 @@ DIRTY_VARIANTS = {
     "payload": "a_payload_of_any_form_and_either_kind_of_name_is_kept",
     "name and legacy type": "names_and_legacy_types_match_and_an_exclusion_wins",
     "reasons": "each_line_is_counted_under_its_first_reason",
-    "agents and authoring": "bots_and_authoring_are_left_out_and_phones_stay",
+    "agents and authoring": "bots_and_authoring_are_left_out_and_mobile_devices_stay",
     "unknown events": "names_that_the_seed_does_not_know_are_counted",
 }
 

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 import typer
 
-from orchestration.defs.operations.jobs import TWICE, config_of
+from orchestration.defs.operations.jobs import NOT_GIVEN, TWICE, config_of
 from sync import cli
 from sync.cli.operations import option_of
 from sync.errors import SyncError
@@ -22,7 +22,7 @@ from sync.operations.catalog import OPERATIONS
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
-from sync.operations.operation import Change, Kind, Operation, fields_of
+from sync.operations.operation import FIELD_TYPES, Change, Kind, Operation, field_type, fields_of
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
@@ -133,7 +133,10 @@ def test_both_faces_have_the_fields_the_defaults_and_the_texts_of_the_request(
         if field.is_required():
             continue
         default = field.default.value if isinstance(field.default, Enum) else field.default
-        assert config[name].default == (True if name == "dry_run" else default), name
+        taken = field_type(field)[0]
+        blank = NOT_GIVEN.get(taken if taken in FIELD_TYPES else str)
+        shown = blank if default is None else default
+        assert config[name].default == (True if name == "dry_run" else shown), name
         assert options[name].default == default, name
         assert options[name].help == field.description
     assert ("yes" in options) is (issubclass(kind, Change) and kind.ask_above is not None)

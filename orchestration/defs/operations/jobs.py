@@ -32,6 +32,9 @@ from sync.operations.operation import (
 )
 
 NOTHING = {"result": dg.Out(dg.Nothing)}
+NOT_GIVEN: dict[type, object] = {str: "", int: 0}
+"""What an optional field holds before it is filled in. The launchpad's *Scaffold all default
+config* leaves out what is null, and nobody would see the field. No request takes these values."""
 TWICE = (
     "Run it once as it is: it says how many match. Then set dry_run: false and confirm_count to "
     "that number."
@@ -68,7 +71,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
         config: config_type,  # pyright: ignore[reportInvalidTypeForm]
     ) -> Iterator[dg.Output[None]]:
         with refusals():
-            request = kind.read(config.model_dump(exclude_none=True))
+            request = kind.read(given(config))
         with refusals(), warehouse.session(purpose=kind.name) as session:
             clock = warehouse_clock(session)
             if isinstance(request, Action):
@@ -118,13 +121,23 @@ def config_of(kind: type[Operation]) -> type[dg.Config]:
             default = True
         elif isinstance(default, Enum):
             default = default.value
-        fields[name] = (
-            taken | None if is_optional else taken,
-            Field(default, description=field.description),
-        )
+        elif is_optional and taken in NOT_GIVEN:
+            default = NOT_GIVEN[taken]
+        elif is_optional:
+            taken = taken | None
+        fields[name] = (taken, Field(default, description=field.description))
     return create_model(
         f"{kind.__name__}Config", __base__=dg.Config, __doc__=kind.__doc__, **fields
     )
+
+
+def given(config: dg.Config) -> dict[str, Any]:
+    """The fields that somebody has filled in."""
+    return {
+        name: value
+        for name, value in config.model_dump(exclude_none=True).items()
+        if NOT_GIVEN.get(type(value)) != value
+    }
 
 
 @contextmanager

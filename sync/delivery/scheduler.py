@@ -411,12 +411,16 @@ class Scheduler:
         return self._is_idle or (self._responses > 0 and is_enough)
 
     def _runs_short(self) -> bool:
-        """Whether to claim more, so that the threads do not have to wait for it."""
+        """Whether to claim more, so that the threads do not have to wait for it.
+
+        Half of the latest batch, and not of the largest: what an endpoint's rate allows may be a
+        batch of one, and each response would ask for the next.
+        """
         return (
             not self._is_stopped
             and self._latest is not None
             and self._latest.leaves_more
-            and self._latest_waiting <= self._limits.batch_size // 2
+            and self._latest_waiting <= len(self._latest.claims) // 2
         )
 
     def _await_claim(self) -> None:

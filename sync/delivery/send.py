@@ -261,17 +261,20 @@ class _Run:
     def _send_until(self, end: datetime) -> None:
         scheduler = self._scheduler
         while True:
-            is_over = self._clock() >= end or self._stop.is_asked or self.report.is_own_network_down
-            if is_over:
-                scheduler.stop()
-            else:
+            if not (is_over := self._is_over(end)):
                 self._claim()
             if scheduler.is_spent:
                 if is_over or not self._linger(end):
                     return
                 continue
             scheduler.wait(end)
+            # Before collecting, so that what is given back is settled with what came last.
+            if self._is_over(end):
+                scheduler.stop()
             self._settle(*scheduler.collect())
+
+    def _is_over(self, end: datetime) -> bool:
+        return self._clock() >= end or self._stop.is_asked or self.report.is_own_network_down
 
     def _claim(self) -> None:
         """Have the next batch sent."""

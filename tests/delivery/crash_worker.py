@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -57,10 +58,14 @@ def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
 def dying_at(death: Death | None) -> Hook:
     """The hook that sends this process its signal."""
     seen: Counter[Step] = Counter()
+    lock = threading.Lock()
 
     def hook(step: Step) -> None:
-        seen[step] += 1
-        if death is not None and (step, seen[step]) == (death.step, death.occurrence):
+        # Two threads that come at once must not both see the number after theirs.
+        with lock:
+            seen[step] += 1
+            occurrence = seen[step]
+        if death is not None and (step, occurrence) == (death.step, death.occurrence):
             os.kill(os.getpid(), death.by)
 
     return hook

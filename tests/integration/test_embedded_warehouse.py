@@ -220,11 +220,11 @@ def test_stopping_ends_a_running_statement(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    assert begun.wait(10)
+    assert begun.wait(30)
     idle = processor_seconds(process.pid)
     wait_until(lambda: processor_seconds(process.pid) > idle + 0.3)
     process.terminate()
-    process.wait(10)
+    process.wait(60)
     asking.join(30)
     assert len(errors) == 1
 

@@ -84,6 +84,7 @@ def test_a_full_refresh_leaves_nothing_of_an_erased_learner(built: Warehouse, db
         )
 
 
+@pytest.mark.prove
 def test_an_erasure_beyond_the_lookback_stays_unseen_until_then(built: Warehouse, dbt: Dbt) -> None:
     erase(built, "old")
     dbt(*BUILD)

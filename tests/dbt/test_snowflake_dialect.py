@@ -57,8 +57,11 @@ def test_the_snowflake_target_parses_without_a_warning_or_an_account(
 
 @pytest.mark.parametrize(
     ("target", "parameters"),
-    [("snowflake", "{}"), ("snowflake", OPTIONS), ("embedded", "{}")],
-    ids=["snowflake", "snowflake with every option", "embedded"],
+    [
+        pytest.param("snowflake", "{}", id="snowflake", marks=pytest.mark.prove),
+        pytest.param("snowflake", OPTIONS, id="snowflake with every option"),
+        pytest.param("embedded", "{}", id="embedded", marks=pytest.mark.prove),
+    ],
 )
 def test_every_compiled_statement_parses_in_the_snowflake_dialect(
     warehouse: Warehouse,

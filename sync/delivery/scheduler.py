@@ -34,7 +34,7 @@ SETTLE_AFTER = timedelta(seconds=15)
 """Attempts wait no longer for the ledger, however few they are: with the wait for a token that is
 less than ``LEASE_MARGIN``, or a lease could end between a response and its record."""
 THREADS_PER_UNWRITTEN = 2
-"""One attempt for so many threads may wait for the disk while its slot is used again.
+"""One attempt for this number of threads may wait for the disk while its slot is used again.
 
 Most commits take a few milliseconds, in which few responses come, and one in a hundred some ten; a
 disk that is slower holds up the slots. The more may wait, the more a crash can lose.
@@ -106,7 +106,7 @@ class Scheduler:
     So one that hangs fills its own slots only, and however many hang, they cannot fill the pool.
 
     An attempt counts once the journal has it. Its slot is free at the response, since there are
-    ``Limits.unwritten`` more threads than slots: so many attempts can wait for the disk.
+    ``Limits.unwritten`` more threads than slots, whose attempts can wait for the disk.
 
     An error of ``send`` or ``journal`` ends the run: ``wait`` raises it once what runs has ended.
     """

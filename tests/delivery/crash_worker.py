@@ -49,8 +49,9 @@ def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
 
 def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
     """Record, build and send."""
-    # A shell that starts the tests in the background has it ignored.
+    # Whoever started the tests may have them ignored, as a shell does in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with open_warehouse(settings, purpose="crash") as warehouse:
         all_steps(warehouse, run, hook=dying_at(death))
 

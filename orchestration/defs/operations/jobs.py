@@ -71,7 +71,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
         config: config_type,  # pyright: ignore[reportInvalidTypeForm]
     ) -> Iterator[dg.Output[None]]:
         with refusals():
-            request = kind.read(given(config))
+            request = kind.read(given(kind, config))
         with refusals(), warehouse.session(purpose=kind.name) as session:
             clock = warehouse_clock(session)
             if isinstance(request, Action):
@@ -131,12 +131,13 @@ def config_of(kind: type[Operation]) -> type[dg.Config]:
     )
 
 
-def given(config: dg.Config) -> dict[str, Any]:
-    """The fields that somebody has filled in."""
+def given(kind: type[Operation], config: dg.Config) -> dict[str, Any]:
+    """The fields that somebody has filled in; a field that is required counts as it stands."""
+    optional = {name for name, field in fields_of(kind).items() if field_type(field)[1]}
     return {
         name: value
         for name, value in config.model_dump(exclude_none=True).items()
-        if NOT_GIVEN.get(type(value)) != value
+        if name not in optional or NOT_GIVEN.get(type(value)) != value
     }
 
 

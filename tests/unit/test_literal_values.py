@@ -6,6 +6,7 @@ from the standards, and are changed together with them.
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,6 +21,7 @@ from orchestration.defs.operations import preview
 from orchestration.defs.operations.jobs import NOT_GIVEN, config_of
 from orchestration.defs.report import report
 from sync.operations.catalog import OPERATIONS
+from sync.settings import PROJECT_ROOT
 
 
 def seconds(*numbers: float) -> tuple[timedelta, ...]:
@@ -63,6 +65,164 @@ LITERALS = {
     "sync.settings:DEFAULT_WAREHOUSE_PORT": 8754,
     "sync.ledger.retention:DEFAULT_DAYS": 90,
 }
+RULES = {
+    # What the rules of delivery, sending and reading are made of.
+    "sync.delivery.attribution:SUSPICIOUS_HOSTS": 3,
+    "sync.delivery.build:PAGE": 5_000,
+    "sync.delivery.build:DEFAULT_MAX_WAIT": timedelta(hours=1),
+    "sync.delivery.flag:MAX_WAIT_MINUTES": 1_440,
+    "sync.delivery.learning_time:LOOKUP_BATCH": 5_000,
+    "sync.delivery.learning_time:LOOKUP_TIMEOUT_SECONDS": 5,
+    "sync.delivery.learning_time:PAUSE_SECONDS": 30.0,
+    "sync.delivery.learning_time:MOST_KEPT": 50_000,
+    "sync.delivery.record:DEFAULT_MASS_SEND_LIMIT": 5_000,
+    "sync.delivery.scheduler:LEASE_MARGIN": timedelta(seconds=30),
+    "sync.delivery.scheduler:SETTLE_AFTER": timedelta(seconds=15),
+    "sync.delivery.scheduler:THREADS_PER_UNWRITTEN": 2,
+    "sync.delivery.send:SAMPLE": 50,
+    "sync.delivery.stop:LOOK_SECONDS": 0.25,
+    "sync.delivery.stop:SAME_REQUEST_SECONDS": 5.0,
+    "sync.domain.circuit_breaker:TRIP_IN_A_ROW": 5,
+    "sync.domain.circuit_breaker:TRIP_ATTEMPTS": 10,
+    "sync.domain.circuit_breaker:TRIP_SHARE": 0.5,
+    "sync.domain.circuit_breaker:WINDOW": timedelta(minutes=1),
+    "sync.domain.circuit_breaker:CLOSE_AFTER": 3,
+    "sync.domain.circuit_breaker:FIRST_OPEN": timedelta(seconds=30),
+    "sync.domain.circuit_breaker:LONGEST_OPEN": timedelta(minutes=10),
+    "sync.domain.circuit_breaker:CHECK_AGAIN_AFTER": timedelta(hours=1),
+    "sync.domain.circuit_breaker:SLOWEST": 0.0625,
+    "sync.domain.endpoint:SHORTEST_TIMEOUT_SECONDS": 1,
+    "sync.domain.endpoint:LONGEST_TIMEOUT_SECONDS": 300,
+    "sync.domain.formats.v2:SECONDS_PER_HOUR": 3_600,
+    "sync.domain.pacing:MINUTE": timedelta(minutes=1),
+    "sync.domain.pacing:BURST": timedelta(seconds=10),
+    "sync.domain.pacing:MICROSECOND": timedelta(microseconds=1),
+    "sync.domain.pacing:HORIZON": timedelta(seconds=30),
+    "sync.domain.pacing:HALF_OPEN_SLOTS": 2,
+    "sync.domain.retry:LONGEST_WAIT": timedelta(hours=10),
+    "sync.domain.retry:SENDER_ERROR_DELAY": timedelta(seconds=30),
+    "sync.domain.rollout:EVERYBODY_PERCENTAGE": 100,
+    "sync.http.addresses:MOST_ADDRESSES": 2_048,
+    "sync.http.connections:MOST_ENDPOINTS": 256,
+    "sync.http.connections:CONNECTIONS_PER_ENDPOINT": 64,
+    "sync.http.connections:MAX_LINES": 256,
+    "sync.http.connections:MAX_LINE_BYTES": 8_192,
+    "sync.http.connections:MAX_LINES_BYTES": 32_768,
+    "sync.http.connections:READ_BYTES": 8_192,
+    "sync.http.connections:WRITE_BYTES": 16_384,
+    "sync.http.excerpts:EXAMINED_BYTES": 4_096,
+    "sync.http.excerpts:MAX_WORDS": 40,
+    "sync.http.excerpts:_LONGEST_RUN": 48,
+    "sync.http.oauth:TOKEN_SECONDS": 10.0,
+    "sync.http.oauth:EXPIRY_MARGIN_SECONDS": 60.0,
+    "sync.http.oauth:EARLY_SHARE": 0.1,
+    "sync.http.oauth:EARLY_SECONDS": 120.0,
+    "sync.http.oauth:RENEWAL_PAUSE_SECONDS": 10.0,
+    "sync.http.oauth:SECOND_TRY_SECONDS": 1.0,
+    "sync.http.oauth:DEFAULT_LIFE_SECONDS": 300.0,
+    "sync.http.oauth:LONGEST_LIFE_SECONDS": 86400.0,
+    "sync.http.resolver:MAX_LOOKUPS": 64,
+    "sync.http.resolver:CANARY_SECONDS": 2.0,
+    "sync.http.resolver:CANARY_PORT": 443,
+    "sync.http.resolver:CANARY_ADDRESSES": 16,
+    "sync.http.secrets:MOST_KEYS": 20,
+    "sync.http.signing:_SEED_BYTES": 32,
+    "sync.http.transport:MAX_READS": 256,
+    "sync.http.transport:MAX_ADDRESSES": 8,
+    "sync.http.transport:MAX_LOOKUP_SECONDS": 5.0,
+    "sync.http.transport:_RETRY_AFTER_LENGTH": 128,
+    "sync.http.urls:MAX_URL_LENGTH": 2_048,
+    "sync.http.urls:MAX_NAME_LENGTH": 253,
+    "sync.ledger.checks:EXAMPLES": 10,
+    "sync.ledger.checks:RECENT_DAYS": 7,
+    "sync.ledger.claims:FAST_ATTEMPTS": 2,
+    "sync.ledger.claims:LOW_LANE_TURN": 4,
+    "sync.ledger.endpoint_states:TRIES": 30,
+    "sync.ledger.endpoint_states:LONGEST_PAUSE_SECONDS": 0.5,
+    "sync.ledger.journal:BUSY_SECONDS": 10.0,
+    "sync.ledger.journal:GATHER_SECONDS": 0.003,
+    "sync.ledger.journal:CHECKPOINT_PAGES": 5_000,
+    "sync.ledger.journal:PAGE_BYTES": 4_096,
+    "sync.ledger.journal:ENTRY_BYTES": 13_312,
+    "sync.ledger.recording_lease:LEASE": timedelta(minutes=10),
+    "sync.ledger.retention:BATCH": 50_000,
+    "sync.operations.alerts:DEADLINE_SECONDS": 10.0,
+    "sync.operations.backfill:MOST": 100_000,
+    "sync.operations.changes:REPEAT_AFTER": timedelta(minutes=5),
+    "sync.operations.endpoint_check:LOOKUP_SECONDS": 5.0,
+    "sync.operations.endpoint_check:THREADS": 8,
+    "sync.operations.endpoint_settings:TRIES": 10,
+    "sync.operations.endpoint_switch:MAX_REASON": 64,
+    "sync.operations.environment:FURTHEST": timedelta(days=366),
+    "sync.operations.environment:UNSET_YEAR": 1_970,
+    "sync.operations.erase:SHORTEST_NAME": 4,
+    "sync.operations.operation:ASK_ABOVE": 20,
+    "sync.operations.operation:SAMPLE": 10,
+    "sync.operations.preview:MESSAGES_LISTED": 1_000,
+    "sync.operations.preview:OVER_LIMIT_LISTED": 100,
+    "sync.operations.replay:MAX_IDS": 10_000,
+    "sync.operations.report.figures:DEFAULT_DAYS": 30,
+    "sync.operations.report.figures:DELIVERY_BUCKETS": (10, 60, 300, 1_800, 7_200, 43_200),
+    "sync.operations.report.figures:STUDY_BUCKETS": (
+        1,
+        1_800,
+        3_600,
+        7_200,
+        14_400,
+        28_800,
+        57_600,
+        115_200,
+    ),
+    "sync.operations.report.page:MOST_ENDPOINTS": 8,
+    "sync.operations.report.page:MOST_ROWS": 200,
+    "sync.operations.test_send:SAMPLE_USER_ID": 0,
+    "sync.operations.test_send:SAMPLE_SECONDS": 3_600,
+    "sync.operations.watching:MOST_LINES": 1_000,
+    "sync.telemetry:EXPORT_EVERY_MS": 30_000,
+    "sync.telemetry:EXPORT_SECONDS": 3,
+    "sync.telemetry:FLUSH_SECONDS": 5,
+    "sync.telemetry:SECONDS": (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    "sync.telemetry:LONG_SECONDS": (
+        1,
+        5,
+        10,
+        30,
+        60,
+        120,
+        300,
+        600,
+        1_800,
+        3_600,
+        7_200,
+        21_600,
+        86_400,
+    ),
+    "sync.warehouse:LOGIN_TIMEOUT_SECONDS": 30,
+    "sync.warehouse:EMBEDDED_LOGIN_SECONDS": 5,
+    "sync.warehouse:STATEMENT_TIMEOUT_SECONDS": 240,
+    "sync.warehouse:NETWORK_PATIENCE": 1.25,
+    "sync.warehouse:SOCKET_TIMEOUT_SECONDS": 60,
+    "sync.warehouse:DOES_NOT_EXIST": 2_003,
+    "sync.warehouse:NOT_IN_PYTHON": 252_005,
+    "sync.warehouse:BULK_BIND_BYTES": 900_000,
+    "orchestration.defs.alerts.sensors:MOST_COUNTED": 2_000,
+    "orchestration.defs.alerts.sensors:MOST_EVALUATIONS": 300,
+    "orchestration.defs.dbt.project:LONGEST_BUILD": timedelta(hours=3),
+    "orchestration.defs.operations.preview:SHOWN": 100,
+    "orchestration.defs.operations.preview:MOST_SHOWN": 1_000,
+    "orchestration.defs.webhooks.dry_run:UNLIMITED": 2_147_483_648,
+    "orchestration.defs.webhooks.sensor:LOOK_EVERY_SECONDS": 30,
+    "orchestration.defs.webhooks.sensor:LONGEST_RUN": timedelta(minutes=20),
+    "orchestration.defs.webhooks.sensor:DRY_REPEAT": timedelta(hours=1),
+    "orchestration.defs.webhooks.sensor:MOST_LOOKED_AT": 50,
+    "orchestration.defs.webhooks.steps:GUARD_REPEAT": timedelta(hours=1),
+    "orchestration.effective:LONGEST": 200,
+    "orchestration.metadata:SAMPLE_ROWS": 20,
+    "orchestration.metadata:BAR": 10,
+    "orchestration.prune_runs:PAGE": 200,
+    "orchestration.prune_runs:FEWEST_DAYS": 7,
+}
+"""Every other number that has a name: who changes one changes it here as well, on purpose."""
 BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     # default, at least, at most
     "Backfill.limit": (1_000, 1, 100_000),
@@ -82,14 +242,47 @@ NUMBERS_OF_THE_FLAG = {
     "max_enrichment_wait_minutes": (60, 0, 1_440),
     "rollout_percentage": (100, 0, 100),
 }
+UNLISTED = ("sync/local/", "sync/operations/report/charts.py", "sync/operations/report/pictures.py")
+"""Sample data, and sizes of drawings: another value there breaks no promise."""
 SWITCHES = {"allow_mass_send", "full_refresh", "send_enrollment_events"}
 
 
-@pytest.mark.parametrize("name", sorted(LITERALS))
-def test_a_value_that_others_depend_on_is_the_documented_one(name: str):
+@pytest.mark.parametrize("name", sorted(LITERALS | RULES))
+def test_a_value_that_has_a_name_is_the_one_written_here(name: str):
+    value, expected = value_of(name), (LITERALS | RULES)[name]
+    assert (value, type(value)) == (expected, type(expected))
+
+
+def value_of(name: str) -> object:
     module, _, constant = name.partition(":")
-    value = getattr(importlib.import_module(module), constant)
-    assert (value, type(value)) == (LITERALS[name], type(LITERALS[name]))
+    return getattr(importlib.import_module(module), constant)
+
+
+def named_numbers() -> Iterator[str]:
+    """Numbers, durations and tuples of them that have a name in the code, as ``module:NAME``."""
+    for path in sorted(
+        [*(PROJECT_ROOT / "sync").rglob("*.py"), *(PROJECT_ROOT / "orchestration").rglob("*.py")]
+    ):
+        place = path.relative_to(PROJECT_ROOT)
+        if place.as_posix().startswith(UNLISTED):
+            continue
+        module = ".".join(place.with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if isinstance(target, ast.Name) and target.id.lstrip("_").isupper():
+                yield f"{module}:{target.id}"
+
+
+def is_number(value: object) -> bool:
+    if type(value) is tuple:
+        return bool(value) and all(is_number(one) for one in value)
+    return type(value) in (int, float, timedelta)
+
+
+def test_every_number_that_has_a_name_stands_in_a_table():
+    found = {name for name in named_numbers() if is_number(value_of(name))}
+    assert len(found) > 100, "nothing is found any more"
+    assert found - (LITERALS | RULES).keys() == set(), "write their literal values down here"
 
 
 def configs() -> Iterator[type[BaseModel]]:

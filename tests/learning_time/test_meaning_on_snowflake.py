@@ -1,8 +1,7 @@
-"""Functions that engines read differently, pinned to what Snowflake documents.
+"""What engines read differently is pinned to Snowflake's response (``operations.doctor.pins``).
 
-The models run on two engines. Each expression here is one that a model uses, with the value in
-Snowflake's documentation; the embedded engine must give the same. A model that uses a function
-without a pin fails the first test: add the pin, or say below why none is needed.
+The models run on two engines. A model that uses a function without a pin fails the first test: add
+the pin, or say below why none is needed.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import sqlglot
 import yaml
 from sqlglot import TokenType, exp
 
+from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
-from sync.warehouse import Warehouse, open_warehouse
+from sync.warehouse import StatementFailed, Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
-from tests.learning_time.snowflake_pins import CASTS, OPERATORS, PINS
 from tests.support.replicas import EVERY_READING
 from tests.support.replicas import compiled as replica_sql
 from tests.support.scenarios import Scenarios
@@ -32,6 +31,13 @@ WORDS = {
 }
 """Words of the language that may stand before a parenthesis."""
 TYPES = {"NUMBER", "VARCHAR"}
+TYPE_NAMES = {
+    "DECIMAL": "NUMBER",
+    "DOUBLE": "FLOAT",
+    "TIMESTAMPNTZ": "TIMESTAMP_NTZ",
+    "TIMESTAMPTZ": "TIMESTAMP_TZ",
+}
+"""Types as Snowflake names them, where the parser has its own word."""
 HARMLESS = {
     "COALESCE": "the first that is not NULL",
     "NULLIF": "NULL when equal",
@@ -109,34 +115,41 @@ def test_every_function_of_a_model_is_pinned_or_known_to_be_harmless(compiled: l
             if following.token_type is TokenType.L_PAREN and one.text[:1].isalpha()
         }
     assert "TRY_PARSE_JSON" in used
-    assert used - WORDS - TYPES - HARMLESS.keys() - PINS.keys() == set()
+    assert used - WORDS - TYPES - HARMLESS.keys() - {pin.subject for pin in PINS} == set()
 
 
 def test_every_type_that_a_model_casts_to_is_pinned(compiled: list[str]) -> None:
     used = {
-        cast.to.this.name
+        TYPE_NAMES.get(cast.to.this.name, cast.to.this.name)
         for statement in compiled
         for cast in sqlglot.parse_one(statement, read="snowflake").find_all(exp.Cast)
     }
-    assert "TIMESTAMPNTZ" in used
-    assert used - CASTS.keys() == set()
+    assert "TIMESTAMP_NTZ" in used
+    pinned = {pin.subject.removeprefix("::") for pin in PINS}
+    assert used - pinned - {"TIMESTAMP_TZ"} == set()
 
 
-@pytest.mark.parametrize(
-    ("expression", "documented"),
-    [
-        pytest.param(*pin, id=pin[0])
-        for pins in (PINS, CASTS, OPERATORS)
-        for listed in pins.values()
-        for pin in listed
-    ],
-)
-def test_the_embedded_engine_gives_the_documented_value(
-    engine: Warehouse, expression: str, documented: object
-) -> None:
-    (row,) = engine.rows(f"select {expression} as found")
-    assert row["found"] == documented
-    assert isinstance(row["found"], bool) == isinstance(documented, bool)
+@pytest.mark.parametrize("pin", PINS, ids=lambda pin: pin.expression)
+def test_the_verdict_on_a_pin_is_still_true(engine: Warehouse, pin: Pin) -> None:
+    """One that is avoided and no longer differs is the same; it may be refused here as well."""
+    try:
+        (row,) = engine.rows(question([pin]))
+    except StatementFailed:
+        row = {"pin_0": "refused"}
+    is_same = row["pin_0"] == pin.response
+    assert is_same == (pin.on_embedded in (OnEmbedded.SAME, OnEmbedded.CURED)), row
+
+
+def test_all_pins_are_asked_in_one_statement(engine: Warehouse) -> None:
+    pins = [one for one in PINS if one.on_embedded is OnEmbedded.SAME]
+    (row,) = engine.rows(question(pins))
+    assert list(row.values()) == [one.response for one in pins]
+
+
+def test_every_pin_names_a_file_that_uses_what_it_is_about() -> None:
+    for pin in PINS:
+        text = (PROJECT_ROOT / pin.used_in).read_text("utf-8").lower()
+        assert pin.subject.removeprefix("::").lower() in text, pin
 
 
 def test_learning_time_is_measured_in_microseconds_only(compiled: list[str]) -> None:

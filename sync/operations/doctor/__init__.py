@@ -1,0 +1,1 @@
+"""Checks of a warehouse before the first run: ``ltw doctor``."""

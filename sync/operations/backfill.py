@@ -6,10 +6,8 @@ the next run decide about them like new ones. It takes no row that ever had a me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -22,7 +20,6 @@ from sync.operations.operation import (
     Change,
     Enterprise,
     Plan,
-    Rows,
     Timestamp,
     not_yet_recorded,
 )
@@ -30,59 +27,6 @@ from sync.warehouse import Warehouse
 
 MOST = 100_000
 """Of one backfill: it is one UPDATE, and its webhooks are due at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackfillPlan(Plan):
-    """What a backfill would do now: completions that would be sent, at most the limit."""
-
-    beyond_limit: int
-    """Further completions of the window, for the next backfill."""
-    gone: int
-    """Suppressed ones of the window that the marts no longer hold: consent or link withdrawn."""
-    by_enterprise: Mapping[str, int]
-    """Completions of the window by customer, those beyond the limit included."""
-    first_at: datetime | None
-    last_at: datetime | None
-    """Of the completions that would be sent."""
-    sample: Rows
-    """The first of them."""
-
-    def document(self) -> dict[str, Any]:
-        """The same for machines."""
-        return vars(self) | {"backfill_id": None, "released": 0}
-
-    def lines(self) -> list[str]:
-        """The window, and what is left out."""
-        said = []
-        if self.first_at and self.last_at:
-            said.append(
-                f"passed from {self.first_at:%Y-%m-%d %H:%M} to {self.last_at:%Y-%m-%d %H:%M} UTC"
-            )
-        if self.beyond_limit:
-            said.append(f"{self.beyond_limit:,} more are beyond the limit")
-        if self.gone:
-            said.append(
-                f"{self.gone:,} are no longer in the marts (consent or link gone): not sent"
-            )
-        return said
-
-    def tables(self) -> dict[str, Rows]:
-        """By customer, and the sample."""
-        return {
-            "by_enterprise": [
-                {"enterprise": enterprise, "completions": count}
-                for enterprise, count in self.by_enterprise.items()
-            ],
-            "sample": [
-                {
-                    "webhook_id": row["webhook_id"],
-                    "passed_at": f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}",
-                    "course_run": row["courserun_key"],
-                }
-                for row in self.sample
-            ],
-        }
 
 
 class Backfill(Change):
@@ -94,7 +38,7 @@ class Backfill(Change):
     name: ClassVar[str] = "backfill"
     noun: ClassVar[str] = "completions"
     ask_above: ClassVar[int | None] = None
-    changed_name: ClassVar[str] = "released"
+    results: ClassVar[tuple[str, str]] = ("backfill_id", "released")
 
     since: Timestamp = Field(description="Passed at or after this time, ISO 8601.")
     until: Timestamp = Field(description="Passed before this time, ISO 8601.")
@@ -111,7 +55,7 @@ class Backfill(Change):
             raise ValueError("since must be before until")
         return self
 
-    def plan(self, warehouse: Warehouse, clock: Clock) -> BackfillPlan:
+    def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
         """What ``apply`` would do now; three statements, all of them read only.
 
         Raises:
@@ -119,9 +63,10 @@ class Backfill(Change):
         """
         condition, binds = self._condition()
         chosen = self._chosen(warehouse)
-        outbox = warehouse.relation("sync", OUTBOX)
         suppressed = warehouse.rows(
-            f"select count(*) as n from {outbox} as outbox where {condition}", *binds
+            f"select count(*) as n from {warehouse.relation('sync', OUTBOX)} as outbox"
+            f" where {condition}",
+            *binds,
         )[0]["n"]
         by_enterprise = {
             row["enterprise_customer_uuid"]: int(row["n"])
@@ -133,8 +78,6 @@ class Backfill(Change):
                 *binds,
             )
         }
-        in_window = sum(by_enterprise.values())
-        matched = min(in_window, self.limit)
         rows = warehouse.rows(
             f"""
             select webhook_id, enterprise_customer_uuid, courserun_key, occurred_at, last_at
@@ -150,14 +93,43 @@ class Backfill(Change):
             """,
             *binds,
         )
-        return BackfillPlan(
+        in_window = sum(by_enterprise.values())
+        matched = min(in_window, self.limit)
+        beyond_limit, gone = in_window - matched, int(suppressed) - in_window
+        first_at = rows[0]["occurred_at"] if rows else None
+        last_at = rows[0]["last_at"] if rows else None
+        lines = []
+        if first_at and last_at:
+            lines.append(f"passed from {first_at:%Y-%m-%d %H:%M} to {last_at:%Y-%m-%d %H:%M} UTC")
+        if beyond_limit:
+            lines.append(f"{beyond_limit:,} more are beyond the limit")
+        if gone:
+            lines.append(f"{gone:,} are no longer in the marts (consent or link gone): not sent")
+        return Plan(
             matched=matched,
-            beyond_limit=in_window - matched,
-            gone=int(suppressed) - in_window,
-            by_enterprise=by_enterprise,
-            first_at=rows[0]["occurred_at"] if rows else None,
-            last_at=rows[0]["last_at"] if rows else None,
-            sample=[{name: row[name] for name in row if name != "last_at"} for row in rows],
+            document={
+                "beyond_limit": beyond_limit,
+                "gone": gone,
+                "by_enterprise": by_enterprise,
+                "first_at": first_at,
+                "last_at": last_at,
+                "sample": [{name: row[name] for name in row if name != "last_at"} for row in rows],
+            },
+            lines=lines,
+            tables={
+                "by_enterprise": [
+                    {"enterprise": enterprise, "completions": count}
+                    for enterprise, count in by_enterprise.items()
+                ],
+                "sample": [
+                    {
+                        "webhook_id": row["webhook_id"],
+                        "passed_at": f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}",
+                        "course_run": row["courserun_key"],
+                    }
+                    for row in rows
+                ],
+            },
         )
 
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
@@ -195,23 +167,16 @@ class Backfill(Change):
 
     def _condition(self) -> tuple[str, tuple[object, ...]]:
         """The rows as SQL on a table called ``outbox``, and its binds."""
-        parts = [
-            f"outbox.state = '{State.SUPPRESSED}'",
-            f"outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'",
-            "outbox.body is null",
-            "outbox.event_type = ?",
-            "outbox.occurred_at >= cast(? as timestamp_ntz)",
-            "outbox.occurred_at < cast(? as timestamp_ntz)",
-        ]
-        binds: list[object] = [
-            COMPLETIONS.name,
-            self.since.isoformat(),
-            self.until.isoformat(),
-        ]
-        if self.enterprise is not None:
-            parts.append("outbox.enterprise_customer_uuid = ?")
-            binds.append(self.enterprise)
-        return " and ".join(parts), tuple(binds)
+        condition = f"""
+            outbox.state = '{State.SUPPRESSED}'
+            and outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'
+            and outbox.body is null
+            and outbox.event_type = '{COMPLETIONS.name}'
+            and outbox.occurred_at >= cast(? as timestamp_ntz)
+            and outbox.occurred_at < cast(? as timestamp_ntz)
+            and coalesce(outbox.enterprise_customer_uuid = ?, true)
+        """
+        return condition, (self.since.isoformat(), self.until.isoformat(), self.enterprise)
 
     def _chosen(self, warehouse: Warehouse) -> str:
         """A query for the window's rows that the mart still holds, each once.

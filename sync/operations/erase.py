@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -21,7 +20,6 @@ from sync.clock import Clock
 from sync.delivery.send import recover_journals
 from sync.errors import SyncError
 from sync.ledger.erasures import (
-    InLedger,
     begin_erasure,
     erase_from_ledger,
     finish_erasure,
@@ -31,12 +29,12 @@ from sync.ledger.erasures import (
     person_key_sql,
 )
 from sync.ledger.identity import ledger_identity
+from sync.ledger.tables import OUTBOX
 from sync.operations.operation import (
     Change,
     CommandLine,
     Done,
     Plan,
-    Rows,
     require_confirmation,
 )
 from sync.settings import SnowflakeWarehouse, journal_directory
@@ -51,76 +49,6 @@ SHORTEST_NAME = 4
 
 class EraseIncomplete(SyncError):
     """A part could not be emptied; the text names it. Run the command again: it goes on there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErasePlan(Plan):
-    """What an erasure would empty now: rows in all, of the ledger and of the models."""
-
-    key: str
-    ledger: InLedger
-    models: Mapping[str, int]
-    """Rows by table that the models have built, those without any left out."""
-    was_erased: bool
-    """Whether the same learner was erased before."""
-
-    def document(self) -> dict[str, Any]:
-        """The same for machines."""
-        return {
-            "person_key": self.key,
-            "matched": self.matched,
-            "was_erased": self.was_erased,
-            "found": {
-                "webhooks": self.ledger.webhooks,
-                "to_be_sent": self.ledger.to_be_sent,
-                **self.models,
-            },
-            "erasure_id": None,
-            "erased": {},
-            "may_still_arrive": self.ledger.under_way,
-            "may_still_arrive_until": None,
-        }
-
-    def lines(self) -> list[str]:
-        """The key, and what is unusual."""
-        said = [f"the learner's key: {self.key}"]
-        if self.was_erased:
-            said.append("this learner was erased before")
-        elif not self.matched:
-            said.append(
-                "nothing of this learner is here: check the id, since an erased one is never "
-                "recorded"
-            )
-        return said
-
-    def tables(self) -> dict[str, Rows]:
-        """Rows by table."""
-        counts = {
-            "webhook_outbox": self.ledger.webhooks,
-            "of these yet to be sent": self.ledger.to_be_sent,
-            **self.models,
-        }
-        return {"found": [{"table": name, "rows": count} for name, count in counts.items()]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Erasure(Done):
-    """An erasure that was done; without an id when nothing was left to erase."""
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Rows emptied, by table."""
-    may_still_arrive: int = 0
-    """Webhooks that a run held when they were stopped: requests in flight may still arrive."""
-    may_still_arrive_until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class _Person:
-    """How the rows of a learner are found; nothing of it is written anywhere."""
-
-    key: str
-    user_ids: tuple[int, ...]
-    names: tuple[str, ...]
 
 
 @contextmanager
@@ -171,6 +99,7 @@ class Erase(Change):
     """
 
     name: ClassVar[str] = "erase"
+    results: ClassVar[tuple[str, str]] = ("erasure_id", "erased")
     noun: ClassVar[str] = "rows"
     ask_above: ClassVar[int | None] = -1
     """Always: it cannot be undone, and of an unknown id it is remembered as well."""
@@ -186,8 +115,8 @@ class Erase(Change):
         default="", description="For the audit, such as a ticket; it must name nobody."
     )
 
-    def plan(self, warehouse: Warehouse, clock: Clock) -> ErasePlan:
-        """What ``apply`` would do now; reads only.
+    def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
+        """What ``apply`` would do now: rows in all, of the ledger and of the models.
 
         Raises:
             StatementFailed: the ledger cannot be read.
@@ -198,12 +127,37 @@ class Erase(Change):
             for table in _tables_of_learners(warehouse)
             if (n := _count(warehouse, table, self.person_key))
         }
-        return ErasePlan(
-            matched=ledger.webhooks + sum(models.values()),
-            key=self.person_key,
-            ledger=ledger,
-            models=models,
-            was_erased=is_erased(warehouse, self.person_key),
+        matched = ledger.webhooks + sum(models.values())
+        was_erased = is_erased(warehouse, self.person_key)
+        lines = [f"the learner's key: {self.person_key}"]
+        if was_erased:
+            lines.append("this learner was erased before")
+        elif not matched:
+            lines.append(
+                "nothing of this learner is here: check the id, since an erased one is never "
+                "recorded"
+            )
+        counts = {
+            "webhook_outbox": ledger.webhooks,
+            "of these yet to be sent": ledger.to_be_sent,
+            **models,
+        }
+        return Plan(
+            matched=matched,
+            document={
+                "person_key": self.person_key,
+                "was_erased": was_erased,
+                "found": {
+                    "webhooks": ledger.webhooks,
+                    "to_be_sent": ledger.to_be_sent,
+                    **models,
+                },
+                "erased": {},
+                "may_still_arrive": ledger.under_way,
+                "may_still_arrive_until": ledger.under_way_until,
+            },
+            lines=lines,
+            tables={"found": [{"table": name, "rows": n} for name, n in counts.items()]},
         )
 
     def apply(
@@ -215,9 +169,8 @@ class Erase(Change):
         by: str,
         request_id: str | None = None,
         setting: str = "confirm_count:",
-        journals: Path | None = None,
         environ: Mapping[str, str] = os.environ,
-    ) -> Erasure:
+    ) -> Done:
         """Erase a learner. Broken off, it goes on where it stopped when it is repeated.
 
         First the note, which keeps new events of the learner from being recorded; then the
@@ -230,60 +183,41 @@ class Erase(Change):
             StatementFailed: the ledger cannot be written.
             JournalFailed: a journal of a dead run cannot be read.
         """
-        key = self.person_key
+        key, now = self.person_key, clock()
         plan = self.plan(warehouse, clock)
         require_confirmation(plan.matched, confirmed, setting=setting, noun=self.noun)
-        if plan.was_erased and not plan.matched:
-            return Erasure(outcome="the learner was erased before, and nothing is left here")
-        now = clock()
+        if plan.document["was_erased"] and not plan.matched:
+            return Done(outcome="the learner was erased before, and nothing is left here")
         erasure_id = begin_erasure(
             warehouse, key, requested_by=self.requested_by or by, reason=self.reason, now=now
         )
-        person = _person(warehouse, key)
+        named, binds = _excerpts_of(warehouse, key)
         # Responses that dead runs of this machine have left behind are emptied with the rest.
         recover_journals(
-            warehouse,
-            ledger_identity(warehouse),
-            journals or journal_directory(environ),
-            clock=clock,
+            warehouse, ledger_identity(warehouse), journal_directory(environ), clock=clock
         )
-        counts = {"webhook_outbox": erase_from_ledger(warehouse, key, now=now)}
+        counts = Counter(webhook_outbox=erase_from_ledger(warehouse, key, now=now))
         with build_session(warehouse, environ) as session:
             for table in _tables_of_learners(session):
-                counts[table] = _empty(session, table, person)
+                counts[_name(table)] += _empty(session, table, key)
             for table in (
                 session.relation("intermediate", EVENTS),
                 session.relation("marts", QUARANTINE),
             ):
-                name = table.rsplit(".", 1)[1].lower()
-                counts[name] = counts.get(name, 0) + _empty_excerpts(session, table, person)
-        counts = {table.rsplit(".", 1)[-1].lower(): n for table, n in counts.items()}
+                counts[_name(table)] += _empty_excerpts(session, table, named, binds)
         finish_erasure(warehouse, key, counts=counts, now=clock())
-        return _erasure(erasure_id, counts, plan.ledger)
-
-
-def _erasure(erasure_id: str, counts: Mapping[str, int], ledger: InLedger) -> Erasure:
-    changed, until = sum(counts.values()), ledger.under_way_until
-    outcome = f"erased: {changed:,} rows, as {erasure_id}"
-    if ledger.under_way:
-        outcome += (
-            f"; {ledger.under_way:,} webhooks were claimed by a run, which may send them until "
-            f"{until:%Y-%m-%d %H:%M:%S} UTC"
+        outcome = f"erased: {counts.total():,} rows, as {erasure_id}"
+        if claimed := plan.document["may_still_arrive"]:
+            outcome += (
+                f"; {claimed:,} webhooks were claimed by a run, which may send them until "
+                f"{plan.document['may_still_arrive_until']:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        return Done(
+            erasure_id,
+            counts.total(),
+            document={"erasure_id": erasure_id, "erased": dict(counts)},
+            outcome=f"{outcome}. Raw tables, backups and copies of others: docs/erasure.md",
         )
-    return Erasure(
-        request_id=erasure_id,
-        changed=changed,
-        document={
-            "erasure_id": erasure_id,
-            "erased": dict(counts),
-            "may_still_arrive": ledger.under_way,
-            "may_still_arrive_until": until,
-        },
-        outcome=f"{outcome}. Raw tables, backups and copies of others: docs/erasure.md",
-        counts=counts,
-        may_still_arrive=ledger.under_way,
-        may_still_arrive_until=until,
-    )
 
 
 def _tables_of_learners(warehouse: Warehouse) -> list[str]:
@@ -316,12 +250,16 @@ def _count(warehouse: Warehouse, table: str, key: str) -> int:
     return int(rows[0]["n"])
 
 
-def _empty(warehouse: Warehouse, table: str, person: _Person) -> int:
+def _name(table: str) -> str:
+    return table.rsplit(".", 1)[-1].lower()
+
+
+def _empty(warehouse: Warehouse, table: str, key: str) -> int:
     """Delete a learner's rows of one table; lines of the log stay, as lines of nobody."""
     mine = f"{person_key_sql('user_id')} = ?"
     with _named(table):
-        if not table.lower().endswith(f".{EVENTS}"):
-            return warehouse.execute(f"delete from {table} where {mine}", person.key)
+        if _name(table) != EVENTS:
+            return warehouse.execute(f"delete from {table} where {mine}", key)
         return warehouse.execute(
             f"""
             update {table}
@@ -332,24 +270,15 @@ def _empty(warehouse: Warehouse, table: str, person: _Person) -> int:
                 video_played_to = null, video_speed = null, line_excerpt = null
             where {mine}
             """,
-            person.key,
+            key,
         )
 
 
-def _empty_excerpts(warehouse: Warehouse, table: str, person: _Person) -> int:
+def _empty_excerpts(warehouse: Warehouse, table: str, named: str, binds: Sequence[str]) -> int:
     """Empty excerpts of lines that nobody could read and that name the learner all the same."""
-    conditions = ["regexp_like(line_excerpt, ?, 's')"] * len(person.user_ids)
-    conditions += ["position(lower(?) in lower(line_excerpt)) > 0"] * len(person.names)
-    if not conditions:
-        return 0
-    binds = [rf".*user_id[^0-9]{{1,12}}{one}([^0-9].*|)" for one in person.user_ids]
     with _named(table):
         try:
-            return warehouse.execute(
-                f"update {table} set line_excerpt = '' where {' or '.join(conditions)}",
-                *binds,
-                *person.names,
-            )
+            return warehouse.execute(f"update {table} set line_excerpt = '' where {named}", *binds)
         except RelationMissing:
             return 0
 
@@ -367,27 +296,28 @@ def _named(table: str) -> Iterator[None]:
         ) from error
 
 
-def _person(warehouse: Warehouse, key: str) -> _Person:
-    """Ids and names to look for in excerpts of lines, as far as the tables still know them."""
-    ids: set[int] = set()
-    names: set[str] = set()
-    outbox = warehouse.relation("sync", "webhook_outbox")
-    users = warehouse.raw_relation("lms", "auth_user")
-    for row in warehouse.rows(
-        f"select distinct user_id from {outbox} where {person_key_sql('user_id')} = ?", key
-    ):
-        ids.add(int(row["user_id"]))
-    try:
-        for row in warehouse.rows(
-            f"select id::number(38, 0) as user_id, username, email from {users}"
-            f" where {person_key_sql('id::number(38, 0)')} = ?",
-            key,
-        ):
-            ids.add(int(row["user_id"]))
-            names |= {one for one in (row["username"], row["email"]) if one}
-    except StatementFailed:
-        # The replica may be gone already, or out of reach of this role.
-        pass
-    return _Person(
-        key, tuple(sorted(ids)), tuple(sorted(one for one in names if len(one) >= SHORTEST_NAME))
+def _excerpts_of(warehouse: Warehouse, key: str) -> tuple[str, Sequence[str]]:
+    """The condition that an excerpt names the learner, and its binds: by id, or by a name or an
+    address of the replica's, as far as the tables still know them."""
+    mine = f"{person_key_sql('{id}')} = ?"
+    known = warehouse.rows(
+        f"select distinct user_id, null as username, null as email"
+        f" from {warehouse.relation('sync', OUTBOX)} where {mine.format(id='user_id')}",
+        key,
     )
+    # The replica may be gone already, or out of reach of this role.
+    with suppress(StatementFailed):
+        known += warehouse.rows(
+            f"select id::number(38, 0) as user_id, username, email"
+            f" from {warehouse.raw_relation('lms', 'auth_user')}"
+            f" where {mine.format(id='id::number(38, 0)')}",
+            key,
+        )
+    ids = sorted({int(row["user_id"]) for row in known})
+    names = sorted({one for row in known for one in (row["username"], row["email"]) if one})
+    names = [one for one in names if len(one) >= SHORTEST_NAME]
+    conditions = ["false"]
+    conditions += ["regexp_like(line_excerpt, ?, 's')"] * len(ids)
+    conditions += ["position(lower(?) in lower(line_excerpt)) > 0"] * len(names)
+    binds = [rf".*user_id[^0-9]{{1,12}}{one}([^0-9].*|)" for one in ids]
+    return " or ".join(conditions), [*binds, *names]

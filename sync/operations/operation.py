@@ -54,7 +54,7 @@ class Report:
     """What an operation found or did, for every face; no personal data."""
 
     document: Mapping[str, Any]
-    """For machines: what ``--json`` prints. Dagster shows its plain values."""
+    """For machines: what ``--json`` prints."""
     lines: Sequence[str] = ()
     """Sentences for people."""
     tables: Mapping[str, Rows] = field(default_factory=dict)
@@ -102,28 +102,13 @@ class Action(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Report):
     """What a change would do now; nothing was changed."""
 
     matched: int
     """Rows that it would change."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether nothing of what was asked for can be done."""
-        return False
-
-    def document(self) -> dict[str, Any]:
-        """The same for machines."""
-        return vars(self)
-
-    def lines(self) -> list[str]:
-        """The same in sentences, warnings included."""
-        return []
-
-    def tables(self) -> dict[str, Rows]:
-        """The same as tables, the sample included."""
-        return {}
+    is_refused: bool = False
+    """Whether nothing of what was asked for can be done."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +118,8 @@ class Done:
     request_id: str | None = None
     changed: int = 0
     document: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What it adds to the plan's document, under the same names."""
+    """What it adds to the plan's document, or has instead."""
     outcome: str = field(default="", compare=False)
-    """The same in a sentence."""
 
 
 class Change(Operation):
@@ -148,8 +132,8 @@ class Change(Operation):
     """What is counted."""
     ask_above: ClassVar[int | None] = ASK_ABOVE
     """The command line asks before more than these. None: it takes the number, and nothing else."""
-    changed_name: ClassVar[str]
-    """The name of their number in a document."""
+    results: ClassVar[tuple[str, str]]
+    """What a document calls the id of the request and the number that it changed."""
 
     dry_run: bool = Field(default=False, description="Count and show; change nothing.")
     confirm_count: int | None = Field(
@@ -203,26 +187,37 @@ class Change(Operation):
             if not moved and (known := recorded_matches(warehouse, request_id)) is not None:
                 return self._done(request_id, known)
             require_confirmation(moved, confirmed, setting=setting, noun=self.noun)
-            if moved:
-                asked = self.model_dump(
-                    mode="json", exclude=set(Change.model_fields), exclude_defaults=True
-                )
-                record_request(
-                    warehouse,
-                    made,
-                    requested_at=now,
-                    requested_by=self.requested_by or by,
-                    selection={"operation": self.name} | asked,
-                    matched=moved,
-                )
-        return self._done(made, moved) if moved else Done()
+            if not moved:
+                return Done()
+            asked = self.model_dump(
+                mode="json", exclude=set(Change.model_fields), exclude_defaults=True
+            )
+            warehouse.execute(
+                f"""
+                insert into {warehouse.relation("sync", REPLAYS)}
+                    (replay_id, requested_at, requested_by, selection, matched)
+                select ?, cast(? as timestamp_ntz), ?, parse_json(?), ?
+                """,
+                made,
+                now.isoformat(),
+                (self.requested_by or by)[:200],
+                json.dumps({"operation": self.name} | asked),
+                moved,
+            )
+        return self._done(made, moved)
 
     def report(self, plan: Plan, done: Done | None) -> Report:
         """What was found and what was done; ``done`` is None where nothing was to be."""
         return Report(
-            document={"dry_run": done is None, **plan.document(), **(done or Done()).document},
-            lines=plan.lines(),
-            tables=plan.tables(),
+            document={
+                "dry_run": done is None,
+                "matched": plan.matched,
+                **dict(zip(self.results, (None, 0), strict=True)),
+                **plan.document,
+                **(done or Done()).document,
+            },
+            lines=plan.lines,
+            tables=plan.tables,
             outcome=(done or Done()).outcome,
         )
 
@@ -230,7 +225,7 @@ class Change(Operation):
         return Done(
             request_id,
             changed,
-            document={f"{self.name}_id": request_id, self.changed_name: changed},
+            document=dict(zip(self.results, (request_id, changed), strict=True)),
             outcome=(
                 f"{changed:,} {self.noun} go with the next run of completion_webhooks_job, "
                 f"as {request_id}"
@@ -265,16 +260,6 @@ def require_confirmation(found: int, confirmed: int | None, *, setting: str, nou
     )
 
 
-def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None:
-    """How many webhooks a request has moved; None when no request with this id is recorded."""
-    if request_id is None:
-        return None
-    rows = warehouse.rows(
-        f"select matched from {warehouse.relation('sync', REPLAYS)} where replay_id = ?", request_id
-    )
-    return int(rows[0]["matched"]) if rows else None
-
-
 def not_yet_recorded(warehouse: Warehouse) -> str:
     """The condition, for the statement that moves the webhooks, with the request's id as its bind.
 
@@ -286,30 +271,6 @@ def not_yet_recorded(warehouse: Warehouse) -> str:
             where asked.replay_id = ?
         )
     """
-
-
-def record_request(
-    warehouse: Warehouse,
-    request_id: str,
-    *,
-    requested_at: datetime,
-    requested_by: str,
-    selection: Mapping[str, Any],
-    matched: int,
-) -> None:
-    """Add the row, in the transaction that moves the webhooks. ``requested_at`` is naive UTC."""
-    warehouse.execute(
-        f"""
-        insert into {warehouse.relation("sync", REPLAYS)}
-            (replay_id, requested_at, requested_by, selection, matched)
-        select ?, cast(? as timestamp_ntz), ?, parse_json(?), ?
-        """,
-        request_id,
-        requested_at.isoformat(),
-        requested_by[:200],
-        json.dumps(selection),
-        matched,
-    )
 
 
 def as_timestamp(given: str | datetime) -> datetime:
@@ -355,6 +316,16 @@ def field_type(kind: FieldInfo) -> tuple[Any, bool]:
         found = get_args(found)[0]
     is_plain = found in FIELD_TYPES or (isinstance(found, type) and issubclass(found, Enum))
     return (found if is_plain else str), is_optional
+
+
+def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None:
+    """How many webhooks a request has moved; None when no request with this id is recorded."""
+    if request_id is None:
+        return None
+    rows = warehouse.rows(
+        f"select matched from {warehouse.relation('sync', REPLAYS)} where replay_id = ?", request_id
+    )
+    return int(rows[0]["matched"]) if rows else None
 
 
 def _problem(error: Mapping[str, Any]) -> str:

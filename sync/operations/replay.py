@@ -7,11 +7,10 @@ neither, and the webhooks it marked are sent by the next delivery run, through t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -28,14 +27,19 @@ from sync.operations.operation import (
     CommandLine,
     Enterprise,
     Plan,
-    Rows,
     Timestamp,
     not_yet_recorded,
 )
+from sync.operations.refusals import Refusal, refusal_lines
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 MAX_IDS = 10_000
 """Ids in one request: about 400 kB of binds."""
+
+_IS_GIVEN = (
+    "outbox.webhook_id in (select value::varchar from table(flatten(input => parse_json(?))))"
+)
+_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"
 
 
 class ReplayState(StrEnum):
@@ -53,97 +57,6 @@ class Window(StrEnum):
     DELIVERED = "delivered_at"
 
 
-class Refusal(StrEnum):
-    """Why a selected row is not replayed."""
-
-    ERASED = "erased"
-    BODY_REMOVED = "body_removed"
-    NOT_BUILT = "not_built"
-    NEVER_SENT = "never_sent"
-    ALREADY_DUE = "already_due"
-    HELD = "held"
-    ENDPOINT_MISSING = "endpoint_missing"
-    NO_LONGER_REPORTABLE = "no_longer_reportable"
-
-    @property
-    def text(self) -> str:
-        """The reason and what to do, for an operator."""
-        return _TEXTS[self]
-
-
-_TEXTS = {
-    Refusal.ERASED: "the learner was erased for good, see docs/erasure.md",
-    Refusal.BODY_REMOVED: "retention has removed the body, and another one may never be built",
-    Refusal.NOT_BUILT: "the message is not built yet; the next run decides about it",
-    Refusal.NEVER_SENT: "suppressed; to send it after all, select the state suppressed",
-    Refusal.ALREADY_DUE: "it is already due to be sent",
-    Refusal.HELD: "held until its cause is fixed; the next run after that sends it",
-    Refusal.ENDPOINT_MISSING: (
-        "its endpoint was deleted: create one for the customer and the next run sends what was "
-        "never tried; `ltw reroute` moves what was tried to the new endpoint"
-    ),
-    Refusal.NO_LONGER_REPORTABLE: (
-        "the marts no longer hold the event: consent, link, customer, account or row is gone; "
-        "repeat the replay if it comes back"
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplayPlan(Plan):
-    """What a replay would do now."""
-
-    by_endpoint: Mapping[int | None, int]
-    refused: Mapping[Refusal, int]
-    unknown_ids: int
-    """Ids given that the outbox does not hold."""
-    sample: Rows
-    """The first rows."""
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether there was something, and all of it was refused."""
-        return not self.matched and bool(self.refused or self.unknown_ids)
-
-    def document(self) -> dict[str, Any]:
-        """The same for machines."""
-        return vars(self) | {
-            "by_endpoint": {str(key): count for key, count in self.by_endpoint.items()},
-            "replay_id": None,
-            "replayed": 0,
-        }
-
-    def lines(self) -> list[str]:
-        """What is left out, and why."""
-        said = [
-            f"{count:,} not replayed ({refusal}): {refusal.text}"
-            for refusal, count in self.refused.items()
-        ]
-        if self.unknown_ids:
-            said.append(f"{self.unknown_ids:,} ids are not in the outbox")
-        return said
-
-    def tables(self) -> dict[str, Rows]:
-        """By endpoint, what is refused, and the sample."""
-        return {
-            "by_endpoint": [
-                {"endpoint": "none yet" if key is None else str(key), "webhooks": count}
-                for key, count in self.by_endpoint.items()
-            ],
-            "sample": [
-                {
-                    "webhook_id": row["webhook_id"],
-                    "state": row["state"],
-                    "reason": row["state_reason"] or "",
-                    "endpoint": "" if row["endpoint_id"] is None else str(row["endpoint_id"]),
-                    "recorded_or_delivered": f"{at:%Y-%m-%d %H:%M:%S}",
-                }
-                for row in self.sample
-                for at in [row["delivered_at"] or row["recorded_at"]]
-            ],
-        }
-
-
 class Replay(Change):
     """Send webhooks again: same id, same body. The next delivery run sends them.
 
@@ -152,7 +65,7 @@ class Replay(Change):
     """
 
     name: ClassVar[str] = "replay"
-    changed_name: ClassVar[str] = "replayed"
+    results: ClassVar[tuple[str, str]] = ("replay_id", "replayed")
 
     webhook_ids: Annotated[list[str], ARGUMENT] = Field(
         default=[], max_length=MAX_IDS, description="Only these webhooks."
@@ -187,7 +100,7 @@ class Replay(Change):
             raise ValueError("since must be before until")
         return self
 
-    def plan(self, warehouse: Warehouse, clock: Clock) -> ReplayPlan:
+    def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
         """What ``apply`` would do now; reads only.
 
         Raises:
@@ -196,58 +109,73 @@ class Replay(Change):
             StatementFailed: the ledger cannot be read.
         """
         condition, binds = self._condition()
-        outbox = warehouse.relation("sync", OUTBOX)
-        verdict = self._verdict()
-        verdict = f"""
-            iff(
-                {verdict} = 'ok' and gone.webhook_id is not null,
-                '{Refusal.NO_LONGER_REPORTABLE}', {verdict}
-            )
-        """
-        seen = f"""
-            {outbox} as outbox
+        decided = f"""
+            select
+                outbox.*,
+                iff(
+                    {self._verdict()} = 'ok' and gone.webhook_id is not null,
+                    '{Refusal.NO_LONGER_REPORTABLE}', {self._verdict()}
+                ) as verdict
+            from {warehouse.relation("sync", OUTBOX)} as outbox
             left join ({self._gone(warehouse)}) as gone
                 on outbox.webhook_id = gone.webhook_id
+            where {condition}
         """
-        counts = warehouse.rows(
+        by_endpoint: Counter[int | None] = Counter()
+        refused: Counter[Refusal] = Counter()
+        for row in warehouse.rows(
             f"""
-            select verdict, endpoint_id, count(*) as n
-            from (
-                select {verdict} as verdict, outbox.endpoint_id from {seen}
-                where {condition}
-            ) as decided
+            select verdict, endpoint_id, count(*) as n from ({decided}) as decided
             group by verdict, endpoint_id
             order by verdict, endpoint_id
             """,
             *binds,
-        )
+        ):
+            if row["verdict"] == "ok":
+                key = None if row["endpoint_id"] is None else int(row["endpoint_id"])
+                by_endpoint[key] += int(row["n"])
+            else:
+                refused[Refusal(row["verdict"])] += int(row["n"])
         sample = warehouse.rows(
             f"""
-            select
-                outbox.webhook_id, outbox.state, outbox.state_reason, outbox.endpoint_id,
-                outbox.recorded_at, outbox.delivered_at
-            from {seen}
-            where {condition} and {verdict} = 'ok'
-            order by outbox.recorded_at, outbox.webhook_id
+            select webhook_id, state, state_reason, endpoint_id, recorded_at, delivered_at
+            from ({decided}) as decided
+            where verdict = 'ok'
+            order by recorded_at, webhook_id
             limit {SAMPLE}
             """,
             *binds,
         )
-        refused: dict[Refusal, int] = {}
-        by_endpoint: dict[int | None, int] = {}
-        for row in counts:
-            endpoint_id = None if row["endpoint_id"] is None else int(row["endpoint_id"])
-            if row["verdict"] == "ok":
-                by_endpoint[endpoint_id] = int(row["n"])
-            else:
-                reason = Refusal(row["verdict"])
-                refused[reason] = refused.get(reason, 0) + int(row["n"])
-        return ReplayPlan(
-            matched=sum(by_endpoint.values()),
-            by_endpoint=by_endpoint,
-            refused=refused,
-            unknown_ids=self._unknown_ids(warehouse),
-            sample=sample,
+        unknown_ids, lines = self._unknown_ids(warehouse), refusal_lines(refused, verb="replayed")
+        if unknown_ids:
+            lines.append(f"{unknown_ids:,} ids are not in the outbox")
+        return Plan(
+            matched=by_endpoint.total(),
+            is_refused=not by_endpoint and bool(refused or unknown_ids),
+            document={
+                "by_endpoint": {str(key): count for key, count in by_endpoint.items()},
+                "refused": dict(refused),
+                "unknown_ids": unknown_ids,
+                "sample": sample,
+            },
+            lines=lines,
+            tables={
+                "by_endpoint": [
+                    {"endpoint": "none yet" if key is None else str(key), "webhooks": count}
+                    for key, count in by_endpoint.items()
+                ],
+                "sample": [
+                    {
+                        "webhook_id": row["webhook_id"],
+                        "state": row["state"],
+                        "reason": row["state_reason"] or "",
+                        "endpoint": "" if row["endpoint_id"] is None else str(row["endpoint_id"]),
+                        "recorded_or_delivered": f"{at:%Y-%m-%d %H:%M:%S}",
+                    }
+                    for row in sample
+                    for at in [row["delivered_at"] or row["recorded_at"]]
+                ],
+            },
         )
 
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
@@ -296,10 +224,7 @@ class Replay(Change):
         """The conditions as SQL on a table called ``outbox``, and its binds."""
         parts, binds = ["true"], []
         if self.webhook_ids:
-            parts.append(
-                "outbox.webhook_id in"
-                " (select value::varchar from table(flatten(input => parse_json(?))))"
-            )
+            parts.append(_IS_GIVEN)
             binds.append(json.dumps(self.webhook_ids))
         for column, value in (
             ("endpoint_id", self.endpoint_id),
@@ -317,11 +242,28 @@ class Replay(Change):
         return " and ".join(parts), tuple(binds)
 
     def _verdict(self) -> str:
-        if self.state is ReplayState.SUPPRESSED:
-            return _VERDICT.format(unless_released="")
-        return _VERDICT.format(
-            unless_released=f"when outbox.state = '{State.SUPPRESSED}' then '{Refusal.NEVER_SENT}'"
-        )
+        """SQL: ``ok`` or a ``Refusal``, but for what the marts say."""
+        spared = "true" if self.state is ReplayState.SUPPRESSED else "false"
+        return f"""
+            case
+                when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
+                when outbox.body_removed_at is not null and outbox.frozen_at is not null
+                    then '{Refusal.BODY_REMOVED}'
+                when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_BUILT}'
+                when outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
+                    and outbox.state = '{State.HELD}'
+                    then '{Refusal.ENDPOINT_MISSING}'
+                when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
+                when outbox.state = '{State.PENDING}'
+                    or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
+                    then '{Refusal.ALREADY_DUE}'
+                when outbox.state = '{State.SUPPRESSED}' and not {spared}
+                    then '{Refusal.SUPPRESSED}'
+                when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
+                    then '{Refusal.NOT_BUILT}'
+                else 'ok'
+            end
+        """
 
     def _gone(self, warehouse: Warehouse) -> str:
         """A query for the ids of built messages whose event the marts no longer hold; its marts
@@ -359,32 +301,8 @@ class Replay(Change):
             f"""
             select count(distinct outbox.webhook_id) as n
             from {warehouse.relation("sync", OUTBOX)} as outbox
-            where outbox.webhook_id in
-                (select value::varchar from table(flatten(input => parse_json(?))))
+            where {_IS_GIVEN}
             """,
             json.dumps(sorted(wanted)),
         )
         return len(wanted) - int(rows[0]["n"])
-
-
-_VERDICT = f"""
-    case
-        when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
-        when outbox.body_removed_at is not null and outbox.frozen_at is not null
-            then '{Refusal.BODY_REMOVED}'
-        when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_BUILT}'
-        when outbox.state = '{State.HELD}' and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
-            then '{Refusal.ENDPOINT_MISSING}'
-        when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
-        when outbox.state = '{State.PENDING}'
-            or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
-            then '{Refusal.ALREADY_DUE}'
-        {{unless_released}}
-        when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
-            then '{Refusal.NOT_BUILT}'
-        else 'ok'
-    end
-"""
-
-
-_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"

@@ -9,10 +9,8 @@ is the operator's choice, because the old endpoint may have taken it before it w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -30,78 +28,10 @@ from sync.operations.operation import (
     CommandLine,
     Enterprise,
     Plan,
-    Rows,
     not_yet_recorded,
 )
+from sync.operations.refusals import Refusal, refusal_lines
 from sync.warehouse import Warehouse
-
-
-class Stay(StrEnum):
-    """Why a message of a deleted endpoint does not move."""
-
-    NEVER_SENT = "never_sent"
-    NO_ENDPOINT = "no_endpoint"
-    FORMAT_DIFFERS = "format_differs"
-    NO_LONGER_REPORTABLE = "no_longer_reportable"
-    IN_A_RUN = "in_a_run"
-
-    @property
-    def text(self) -> str:
-        """The reason and what to do, for an operator."""
-        return _TEXTS[self]
-
-
-_TEXTS = {
-    Stay.NEVER_SENT: "never sent: the next run builds it again, where the customer has an endpoint",
-    Stay.NO_ENDPOINT: (
-        "the customer has no active endpoint that takes its region: create one in the LMS, or let "
-        "the one of OTHER take learners of the EU with `ltw endpoints set`"
-    ),
-    Stay.FORMAT_DIFFERS: (
-        "it was tried, so its bytes stay, and the new endpoint wants another format: set the "
-        "format with `ltw endpoints set`, reroute, wait until it is sent, and set it back"
-    ),
-    Stay.NO_LONGER_REPORTABLE: "consent, link or row is gone: it goes out if it comes back",
-    Stay.IN_A_RUN: "a run is working on it: reroute again when the run is over",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReroutePlan(Plan):
-    """What a reroute would do now."""
-
-    moves: Mapping[tuple[int, int], int]
-    """Messages by old and new endpoint."""
-    stays: Mapping[Stay, int]
-    groups: Sequence[Mapping[str, Any]]
-    """What moves, as the columns of ``move``'s source."""
-
-    def document(self) -> dict[str, Any]:
-        """The same for machines."""
-        return {
-            "matched": self.matched,
-            "moves": [
-                {"from": old, "to": new, "webhooks": count}
-                for (old, new), count in self.moves.items()
-            ],
-            "not_moved": dict(self.stays),
-            "reroute_id": None,
-            "moved": 0,
-        }
-
-    def lines(self) -> list[str]:
-        """What stays, and why."""
-        return [f"{count:,} not moved ({stay}): {stay.text}" for stay, count in self.stays.items()]
-
-    def tables(self) -> dict[str, Rows]:
-        """From where to where."""
-        return {
-            "moves": [
-                {"deleted_endpoint": old, "new_endpoint": new, "webhooks": count}
-                for (old, new), count in self.moves.items()
-            ]
-        }
-
 
 _TRIED = f"""
     outbox.body is not null
@@ -119,7 +49,7 @@ class Reroute(Change):
     """
 
     name: ClassVar[str] = "reroute"
-    changed_name: ClassVar[str] = "moved"
+    results: ClassVar[tuple[str, str]] = ("reroute_id", "moved")
 
     endpoint_id: Annotated[int | None, CommandLine("--endpoint")] = Field(
         default=None, description="Only messages of this deleted endpoint."
@@ -128,15 +58,39 @@ class Reroute(Change):
         default=None, description="Only messages of this customer; its UUID."
     )
 
-    def plan(self, warehouse: Warehouse, clock: Clock) -> ReroutePlan:
+    def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
         """What ``apply`` would do now; two statements, both read only.
 
         Raises:
             StatementFailed: the ledger or the mart of endpoints cannot be read.
         """
-        return self._plan(warehouse, clock())
+        moves: Counter[tuple[int, int]] = Counter()
+        stays: Counter[Refusal] = Counter()
+        for row, target in self._groups(warehouse, clock()):
+            if isinstance(target, Refusal):
+                stays[target] += int(row["n"])
+            else:
+                moves[int(row["endpoint_id"]), target] += int(row["n"])
+        counts = [(old, target, count) for (old, target), count in moves.items()]
+        return Plan(
+            matched=moves.total(),
+            document={
+                "moves": [{"from": old, "to": to, "webhooks": count} for old, to, count in counts],
+                "not_moved": dict(stays),
+            },
+            lines=refusal_lines(stays, verb="moved"),
+            tables={
+                "moves": [
+                    {"deleted_endpoint": old, "new_endpoint": to, "webhooks": count}
+                    for old, to, count in counts
+                ]
+            },
+        )
 
-    def _plan(self, warehouse: Warehouse, now: datetime) -> ReroutePlan:
+    def _groups(
+        self, warehouse: Warehouse, now: datetime
+    ) -> list[tuple[Mapping[str, Any], int | Refusal]]:
+        """Counts of messages of deleted endpoints, with where each kind goes or why it stays."""
         endpoints = load_endpoints(warehouse)
         rows = warehouse.rows(
             f"""
@@ -159,22 +113,7 @@ class Reroute(Change):
             self.endpoint_id,
             self.enterprise,
         )
-        moves: Counter[tuple[int, int]] = Counter()
-        stays: Counter[Stay] = Counter()
-        groups: list[dict[str, Any]] = []
-        for row in rows:
-            target = _target(row, endpoints)
-            if isinstance(target, Stay):
-                stays[target] += int(row["n"])
-                continue
-            old = int(row["endpoint_id"])
-            moves[old, target] += int(row["n"])
-            names = ("enterprise_customer_uuid", "event_type", "region", "payload_format")
-            groups.append(
-                {name: row[name] for name in names}
-                | {"endpoint_id": old, "new_endpoint_id": target}
-            )
-        return ReroutePlan(matched=moves.total(), moves=moves, stays=stays, groups=groups)
+        return [(row, _target(row, endpoints)) for row in rows]
 
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
         """Move what was tried to the customers' new endpoints.
@@ -184,7 +123,13 @@ class Reroute(Change):
         ready. The fence is raised, so that a late result of the old endpoint cannot undo it. A row
         that a run is working on stays.
         """
-        groups = self._plan(warehouse, now).groups
+        names = ("enterprise_customer_uuid", "event_type", "region", "payload_format")
+        groups = [
+            {name: row[name] for name in names}
+            | {"endpoint_id": int(row["endpoint_id"]), "new_endpoint_id": target}
+            for row, target in self._groups(warehouse, now)
+            if isinstance(target, int)
+        ]
         if not groups:
             return 0
         return warehouse.bulk(
@@ -228,14 +173,14 @@ class Reroute(Change):
         )
 
 
-def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Stay:
+def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Refusal:
     """The endpoint that a message's bytes may go to, by the rule that routes new events."""
     if row["is_gone"]:
-        return Stay.NO_LONGER_REPORTABLE
+        return Refusal.NO_LONGER_REPORTABLE
     if row["is_never_sent"]:
-        return Stay.NEVER_SENT
+        return Refusal.NEVER_SENT
     if row["is_in_a_run"]:
-        return Stay.IN_A_RUN
+        return Refusal.IN_A_RUN
     enterprise = row["enterprise_customer_uuid"]
     route = choose_endpoint(
         Region(row["region"]),
@@ -243,7 +188,7 @@ def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Stay:
         event_type=EVENT_TYPES[row["event_type"]],
     )
     if isinstance(route, NotRouted) or endpoints.is_own_broken(enterprise, route):
-        return Stay.NO_ENDPOINT
+        return Refusal.NO_ENDPOINT
     if route.endpoint.payload_format != row["payload_format"]:
-        return Stay.FORMAT_DIFFERS
+        return Refusal.FORMAT_DIFFERS
     return route.endpoint.endpoint_id

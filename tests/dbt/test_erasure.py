@@ -15,7 +15,7 @@ import pytest
 
 from sync.ledger.erasures import person_key
 from sync.local.raw_tables import insert_rows
-from sync.operations.erase import Erase, Erasure
+from sync.operations.erase import Erase
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import (
@@ -212,14 +212,14 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
         assert not file.is_file() or str(PERSON).encode() not in file.read_bytes()
 
 
-def erase_learner(pipeline: Pipeline) -> Erasure:
+def erase_learner(pipeline: Pipeline) -> None:
     request = Erase(person_key=person_key(PERSON), reason="ticket 4711")
-    return request.apply(
+    request.apply(
         pipeline.warehouse,
         pipeline.clock,
         confirmed=request.plan(pipeline.warehouse, pipeline.clock).matched,
         by="an operator",
-        journals=pipeline.journals,
+        environ={"LTW_JOURNAL_DIR": str(pipeline.journals)},
     )
 
 

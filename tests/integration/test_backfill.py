@@ -11,8 +11,8 @@ import pytest
 
 from sync.errors import ConfigurationError
 from sync.ledger.retention import apply_retention
-from sync.operations.backfill import Backfill, BackfillPlan
-from sync.operations.operation import Done, NotConfirmed
+from sync.operations.backfill import Backfill
+from sync.operations.operation import Done, NotConfirmed, Plan
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise
@@ -39,7 +39,7 @@ def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
         yield opened
 
 
-def plan(world: World, request: Backfill = JANUARY) -> BackfillPlan:
+def plan(world: World, request: Backfill = JANUARY) -> Plan:
     return request.plan(world.warehouse, world.clock)
 
 
@@ -67,13 +67,13 @@ def test_before_a_backfill_nothing_old_is_sent(world: World) -> None:
 def test_a_plan_counts_and_changes_nothing(world: World) -> None:
     before = world.everything()
     found = plan(world)
-    assert (found.matched, found.beyond_limit, found.gone) == (2, 0, 0)
-    assert found.by_enterprise == {enterprise(1): 1, enterprise(2): 1}
-    assert (found.first_at, found.last_at) == (
+    assert (found.matched, found.document["beyond_limit"], found.document["gone"]) == (2, 0, 0)
+    assert found.document["by_enterprise"] == {enterprise(1): 1, enterprise(2): 1}
+    assert (found.document["first_at"], found.document["last_at"]) == (
         datetime(2026, 1, 5, 8),
         datetime(2026, 1, 20, 8),
     )
-    assert len(found.sample) == 2
+    assert len(found.document["sample"]) == 2
     assert world.everything() == before
 
 
@@ -123,7 +123,7 @@ def test_any_other_number_changes_nothing_and_the_error_says_the_right_one(
 
 def test_the_limit_takes_the_oldest_first(world: World) -> None:
     window = Backfill(since=JANUARY.since, until=JANUARY.until, limit=1)
-    assert (plan(world, window).matched, plan(world, window).beyond_limit) == (1, 1)
+    assert (plan(world, window).matched, plan(world, window).document["beyond_limit"]) == (1, 1)
     ask(world, 1, window)
     awaiting = world.rows("user_id", "state = 'awaiting'")
     assert [int(row["user_id"]) for row in awaiting] == [10]
@@ -149,7 +149,7 @@ def test_rows_with_a_message_or_another_reason_are_never_touched(world: World) -
 def test_what_the_marts_no_longer_hold_is_not_sent(world: World) -> None:
     """Consent withdrawn since: the completion is gone from the mart, the row stays suppressed."""
     world.warehouse.execute("delete from analytics.marts.completed_enrollments where user_id = 10")
-    assert (plan(world).matched, plan(world).gone) == (1, 1)
+    assert (plan(world).matched, plan(world).document["gone"]) == (1, 1)
     ask(world, 1)
     assert world.rows("state", "user_id = 10") == [{"state": "suppressed"}]
 

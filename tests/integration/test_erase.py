@@ -21,8 +21,10 @@ from sync.ledger.journal import open_journal
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
 from sync.operations.backfill import Backfill
-from sync.operations.erase import Erase, EraseIncomplete, Erasure
-from sync.operations.replay import Refusal, Replay, ReplayState
+from sync.operations.erase import Erase, EraseIncomplete
+from sync.operations.operation import Done
+from sync.operations.refusals import Refusal
+from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed, Warehouse
@@ -38,13 +40,13 @@ MART = "analytics.marts.completed_enrollments"
 ERASURES = "analytics.sync.erasures"
 
 
-def carry_out(world: World, session: Warehouse | None = None, request: Erase = REQUEST) -> Erasure:
+def carry_out(world: World, session: Warehouse | None = None, request: Erase = REQUEST) -> Done:
     return request.apply(
         session or world.warehouse,
         world.clock,
         confirmed=request.plan(world.warehouse, world.clock).matched,
         by="an operator",
-        journals=world.run.journals,
+        environ={"LTW_JOURNAL_DIR": str(world.run.journals)},
     )
 
 
@@ -88,7 +90,7 @@ def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: Wo
     other = world.rows(where=f"user_id = {OTHER}")
     assert "sync.webhook_outbox" in traces(world.warehouse), "the search finds what is there"
     made = carry_out(world)
-    assert made.counts["webhook_outbox"] == 6
+    assert made.document["erased"]["webhook_outbox"] == 6
     assert traces(world.warehouse) == set()
     assert world.rows(where=f"user_id = {OTHER}") == other
     after = {row["webhook_id"]: row for row in world.rows() if int(row["user_id"]) != OTHER}
@@ -160,11 +162,11 @@ def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) 
     by_id = [Replay(state=one.state, webhook_ids=ids) for one in states]
     for request in (*states, *by_id, Replay(webhook_ids=ids)):
         found = plan(world, request)
-        assert (found.matched, set(found.refused)) == (0, {Refusal.ERASED})
+        assert (found.matched, set(found.document["refused"])) == (0, {Refusal.ERASED})
         assert ask(world, request).changed == 0
     window = Backfill(since=datetime(2000, 1, 1), until=datetime(2100, 1, 1))
     old = window.plan(world.warehouse, world.clock)
-    assert (old.matched, old.beyond_limit) == (0, 0)
+    assert (old.matched, old.document["beyond_limit"]) == (0, 0)
     assert Reroute().plan(world.warehouse, world.clock).matched == 0
     assert everything_in(world.warehouse) == before
 
@@ -178,9 +180,10 @@ def test_what_a_run_holds_is_said_and_its_late_response_brings_nothing_back(
     endpoints = load_endpoints(world.warehouse).by_id.values()
     claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
     (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
+    found = REQUEST.plan(world.warehouse, world.clock)
+    assert found.document["may_still_arrive"] == 1
     made = carry_out(world)
-    assert made.may_still_arrive == 1
-    assert made.may_still_arrive_until is not None
+    assert "1 webhooks were claimed by a run, which may send them until 2" in made.outcome
     now = world.clock()
     late = attempt_of(claim, verdict, run_id="run-1", started_at=now, now=now)
     settle(world.warehouse, [late], clock=world.clock)
@@ -252,7 +255,7 @@ def test_the_note_says_who_asked_and_names_nobody_and_a_second_one_is_none(world
     world.warehouse.execute(f"delete from {MART} where user_id = {PERSON}")
     before = everything_in(world.warehouse)
     again = carry_out(world)
-    assert (again.request_id, again.counts) == (None, {})
+    assert (again.request_id, again.changed) == (None, 0)
     assert everything_in(world.warehouse) == before
     (note,) = world.warehouse.rows(
         f"select erasure_id, person_key, requested_by, reason, to_json(counts) as counts"
@@ -284,7 +287,9 @@ def test_a_plan_changes_nothing(world: World) -> None:
     one_in_each_state(world)
     before = everything_in(world.warehouse)
     found = REQUEST.plan(world.warehouse, world.clock)
-    assert (found.ledger.webhooks, found.ledger.to_be_sent, found.was_erased) == (6, 3, False)
+    assert found.document["found"]["webhooks"] == 6
+    assert found.document["found"]["to_be_sent"] == 3
+    assert found.document["was_erased"] is False
     assert everything_in(world.warehouse) == before
 
 

@@ -642,13 +642,10 @@ def test_only_enrollments_that_an_active_endpoint_wants_are_recorded(ledger: War
 
 
 def request(ledger: Warehouse, request_id: str) -> None:
-    operation.record_request(
-        ledger,
+    ledger.execute(
+        "insert into analytics.sync.replays (replay_id, requested_at, requested_by, matched)"
+        f" select ?, '{NOW - timedelta(hours=1)}', 'test', 1",
         request_id,
-        requested_at=NOW - timedelta(hours=1),
-        requested_by="test",
-        selection={},
-        matched=1,
     )
 
 

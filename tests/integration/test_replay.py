@@ -12,7 +12,8 @@ from sync.delivery.scheduler import Limits
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.work import Claim
 from sync.ledger.attempts import settle
-from sync.operations.replay import Refusal, Replay, ReplayState
+from sync.operations.refusals import Refusal
+from sync.operations.replay import Replay, ReplayState
 from tests.support.attempts import made
 from tests.support.operator import OUTBOX, World
 from tests.support.replays import DEAD, DELIVERED, ask, dead_letters, plan
@@ -129,7 +130,7 @@ def test_a_suppressed_completion_is_released_and_decided_anew(world: World) -> N
     )
     world.deliver()
     assert world.row(early)["state_reason"] == "before_activation"
-    assert plan(world, Replay(webhook_ids=[early])).refused == {Refusal.NEVER_SENT: 1}
+    assert plan(world, Replay(webhook_ids=[early])).document["refused"] == {Refusal.SUPPRESSED: 1}
     assert ask(world, Replay(state=ReplayState.SUPPRESSED)).changed == 1
     assert world.row(early)["state"] == "awaiting"
     world.deliver()
@@ -166,8 +167,8 @@ def test_what_was_built_is_not_replayed_once_the_marts_no_longer_hold_it(
     before = world.row(gone)
     for selection in (Replay(state=ReplayState(state)), Replay(webhook_ids=[gone, kept])):
         found = plan(world, selection)
-        assert (found.matched, found.refused) == (1, {Refusal.NO_LONGER_REPORTABLE: 1})
-        assert [row["webhook_id"] for row in found.sample] == [kept]
+        assert (found.matched, found.document["refused"]) == (1, {Refusal.NO_LONGER_REPORTABLE: 1})
+        assert [row["webhook_id"] for row in found.document["sample"]] == [kept]
     assert ask(world, Replay(state=ReplayState(state)), confirmed=1).changed == 1
     world.send()
     assert [one.webhook_id for one in world.take()] == [kept]

@@ -9,7 +9,8 @@ import pytest
 
 from sync.errors import ConfigurationError
 from sync.operations.operation import Done, NotConfirmed
-from sync.operations.replay import Refusal, Replay, ReplayState, Window
+from sync.operations.refusals import Refusal
+from sync.operations.replay import Replay, ReplayState, Window
 from sync.warehouse import Warehouse
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World
@@ -78,9 +79,21 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
     selection = Replay(webhook_ids=[*ids, "an-id-of-nobody"])
     found = plan(world, selection)
     assert found.matched == 0
-    assert found.unknown_ids == 1
+    assert found.document["unknown_ids"] == 1
     assert found.is_refused
-    assert found.refused == dict.fromkeys(Refusal, 1)
+    assert found.document["refused"] == dict.fromkeys(
+        (
+            Refusal.ERASED,
+            Refusal.BODY_REMOVED,
+            Refusal.NOT_BUILT,
+            Refusal.SUPPRESSED,
+            Refusal.ALREADY_DUE,
+            Refusal.HELD,
+            Refusal.ENDPOINT_MISSING,
+            Refusal.NO_LONGER_REPORTABLE,
+        ),
+        1,
+    )
     assert ask(world, selection) == Done()
     assert world.everything() == before, "a request that matches nothing leaves no trace"
 
@@ -91,7 +104,7 @@ def test_asking_twice_before_the_run_sends_once(world: World) -> None:
     world.take()
     assert ask(world, DELIVERED).changed == 1
     assert ask(world, DELIVERED).changed == 0
-    assert plan(world, DELIVERED).refused == {Refusal.ALREADY_DUE: 1}
+    assert plan(world, DELIVERED).document["refused"] == {Refusal.ALREADY_DUE: 1}
     world.send()
     assert len(world.take()) == 1
 
@@ -170,8 +183,8 @@ def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: 
     world.deliver()
     before = world.everything()
     found = plan(world, DELIVERED)
-    assert found.by_endpoint == {1: 1, 2: 1}
-    assert {key for row in found.sample for key in row} == {
+    assert found.document["by_endpoint"] == {"1": 1, "2": 1}
+    assert {key for row in found.document["sample"] for key in row} == {
         "webhook_id",
         "state",
         "state_reason",

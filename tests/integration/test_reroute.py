@@ -12,9 +12,10 @@ import pytest
 from sync.delivery.endpoints import load_endpoints
 from sync.errors import ConfigurationError
 from sync.operations.endpoints import find_endpoint
-from sync.operations.operation import Done, NotConfirmed
-from sync.operations.replay import Refusal, Replay
-from sync.operations.reroute import Reroute, ReroutePlan, Stay
+from sync.operations.operation import Done, NotConfirmed, Plan
+from sync.operations.refusals import Refusal
+from sync.operations.replay import Replay
+from sync.operations.reroute import Reroute
 from sync.settings import PROJECT_ROOT
 from tests.support.completions import add_completions, completion
 from tests.support.marts import create_endpoints, endpoint
@@ -66,7 +67,7 @@ def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
     return sent
 
 
-def plan(pipeline: Pipeline) -> ReroutePlan:
+def plan(pipeline: Pipeline) -> Plan:
     return Reroute().plan(pipeline.warehouse, pipeline.clock)
 
 
@@ -193,7 +194,10 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     pipeline.send()
     assert pipeline.target.received == [], "the old endpoint may have taken it"
     found = plan(pipeline)
-    assert (found.matched, found.moves, found.stays) == (2, {(1, 2): 2}, {})
+    assert found.document == {
+        "moves": [{"from": 1, "to": 2, "webhooks": 2}],
+        "not_moved": {},
+    }
     made = move(pipeline)
     assert made.changed == 2
     pipeline.build()
@@ -221,20 +225,20 @@ def test_a_moved_message_is_looked_up_in_the_marts_before_it_goes(pipeline: Pipe
 @pytest.mark.parametrize(
     ("changes", "stay"),
     [
-        ({"payload_format": "percipio"}, Stay.FORMAT_DIFFERS),
-        ({"is_active": False}, Stay.NO_ENDPOINT),
-        ({"region": "EU"}, Stay.NO_ENDPOINT),
-        ({"enterprise_customer_uuid": OTHER_ENTERPRISE}, Stay.NO_ENDPOINT),
+        ({"payload_format": "percipio"}, Refusal.FORMAT_DIFFERS),
+        ({"is_active": False}, Refusal.NO_ENDPOINT),
+        ({"region": "EU"}, Refusal.NO_ENDPOINT),
+        ({"enterprise_customer_uuid": OTHER_ENTERPRISE}, Refusal.NO_ENDPOINT),
     ],
 )
 def test_bytes_that_were_sent_once_move_only_where_they_fit(
-    pipeline: Pipeline, changes: dict[str, object], stay: Stay
+    pipeline: Pipeline, changes: dict[str, object], stay: Refusal
 ) -> None:
     tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline, **changes))
     before = everything_in(pipeline.warehouse)
     found = plan(pipeline)
-    assert (found.matched, found.stays) == (0, {stay: 2})
+    assert (found.matched, found.document["not_moved"]) == (0, {stay: 2})
     assert move(pipeline) == Done()
     assert everything_in(pipeline.warehouse) == before
 
@@ -259,7 +263,7 @@ def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None
         f"update {OUTBOX} set lease_owner = 'x', lease_expires_at = dateadd(hour, 9, sysdate())"
         " where user_id = 1"
     )
-    assert plan(pipeline).stays == {Stay.IN_A_RUN: 1}
+    assert plan(pipeline).document["not_moved"] == {Refusal.IN_A_RUN: 1}
     assert move(pipeline).changed == 1
 
 
@@ -290,7 +294,7 @@ def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:
     frozen_then_deleted(pipeline)
     ids = tuple(str(row["webhook_id"]) for row in pipeline.rows("webhook_id"))
     plan = Replay(webhook_ids=list(ids)).plan(pipeline.warehouse, pipeline.clock)
-    assert plan.refused == {Refusal.ENDPOINT_MISSING: 2}
+    assert plan.document["refused"] == {Refusal.ENDPOINT_MISSING: 2}
     assert "ltw reroute" in Refusal.ENDPOINT_MISSING.text
     endpoints(pipeline, new(pipeline))
     with pytest.raises(ConfigurationError, match="ltw reroute --endpoint 1"):

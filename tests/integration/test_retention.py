@@ -11,7 +11,7 @@ import pytest
 from sync.delivery.record import Recorded, record
 from sync.errors import ConfigurationError
 from sync.ledger.retention import RetentionReport, apply_retention
-from sync.operations.replay import Refusal
+from sync.operations.refusals import Refusal
 from sync.warehouse import Warehouse
 from tests.support.operator import OUTBOX, World, open_world
 from tests.support.replays import DELIVERED, ask, plan
@@ -104,7 +104,7 @@ def test_a_webhook_without_a_body_is_not_replayed_and_its_completion_not_sent_ag
     world.run = world.run.later(YEAR)
     retain(world)
     found = plan(world, DELIVERED)
-    assert (found.matched, found.refused) == (0, {Refusal.BODY_REMOVED: 1})
+    assert (found.matched, found.document["refused"]) == (0, {Refusal.BODY_REMOVED: 1})
     again = record(world.warehouse, run_id="run-2", clock=world.clock)
     assert isinstance(again, Recorded)
     assert (again.awaiting, again.suppressed) == (0, 0)

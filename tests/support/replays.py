@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sync.operations.operation import Done
-from sync.operations.replay import Replay, ReplayPlan, ReplayState
+from sync.operations.operation import Done, Plan
+from sync.operations.replay import Replay, ReplayState
 from tests.support.operator import World, carry_out
 
 DEAD = Replay(state=ReplayState.DEAD)
 DELIVERED = Replay(state=ReplayState.DELIVERED)
 
 
-def plan(world: World, request: Replay) -> ReplayPlan:
+def plan(world: World, request: Replay) -> Plan:
     """What the request would do."""
     return request.plan(world.warehouse, world.clock)
 

@@ -28,7 +28,6 @@ app = typer.Typer(
 )
 app.command("load-logs")(laptop.load_logs)
 app.command()(look.status)
-app.command()(look.preview)
 app.command()(report.report)
 add_operations(app, {"endpoints": endpoints.endpoints_app}, OPERATIONS)
 app.command()(laptop.demo)

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from pydantic.fields import FieldInfo
 
 from sync.cli.common import out, plain, print_json, print_table, ready_settings, user_name
 from sync.clock import warehouse_clock
 from sync.errors import ConfigurationError
 from sync.ledger.tables import ensure_ledger
 from sync.operations.operation import (
+    Action,
     Change,
-    CommandLine,
     Kind,
     Operation,
     Report,
+    command_line_of,
     field_type,
     fields_of,
 )
@@ -46,10 +46,11 @@ def command_of(kind: Kind) -> Callable[..., None]:
 
     def command(*, as_json: bool, yes: bool = False, **given: Any) -> None:
         # What is not given has the default of the field.
-        given = {name: value for name, value in given.items() if value is not None}
+        given = {name: value for name, value in given.items() if value not in (None, [])}
         request = kind.read(given, spelled=lambda name: option_of(kind, name))
         with open_warehouse(ready_settings(), purpose=kind.name) as warehouse:
-            ensure_ledger(warehouse)
+            if not isinstance(request, Action) or not request.is_read_only:
+                ensure_ledger(warehouse)
             if isinstance(request, Change):
                 _change(request, warehouse, is_agreed=yes, as_json=as_json)
             else:
@@ -67,7 +68,7 @@ def command_of(kind: Kind) -> Callable[..., None]:
 
 def option_of(kind: type[Operation], name: str) -> str:
     """How a field is spelled on the command line."""
-    face = _face(kind.model_fields[name])
+    face = command_line_of(kind.model_fields[name])
     return name if face.is_argument else face.option or f"--{name.replace('_', '-')}"
 
 
@@ -129,7 +130,11 @@ def _print(report: Report) -> None:
 
 def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:
     field = kind.model_fields[name]
-    face, (taken, is_optional) = _face(field), field_type(field)
+    face, (taken, is_optional) = command_line_of(field), field_type(field)
+    default = field.default
+    if field.default_factory is not None:
+        # It is made with the request, not with the help.
+        default, is_optional = None, True
     shown: dict[str, Any] = {
         "help": face.help or field.description,
         "min": next((one.ge for one in field.metadata if hasattr(one, "ge")), None),
@@ -144,12 +149,8 @@ def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:
     return _keyword(
         name,
         Annotated[taken | None if is_optional else taken, info],
-        inspect.Parameter.empty if field.is_required() else field.default,
+        inspect.Parameter.empty if field.is_required() else default,
     )
-
-
-def _face(field: FieldInfo) -> CommandLine:
-    return next((one for one in field.metadata if isinstance(one, CommandLine)), CommandLine())
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -12,12 +12,14 @@ from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
 from sync.operations.operation import Kind
+from sync.operations.preview import Preview
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
 from sync.operations.test_send import SendTest
 
 OPERATIONS: Sequence[Kind] = (
+    Preview,
     SendTest,
     Replay,
     Reroute,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Annotated, ClassVar
@@ -297,8 +297,7 @@ def _named(table: str) -> Iterator[None]:
 
 
 def _excerpts_of(warehouse: Warehouse, key: str) -> tuple[str, Sequence[str]]:
-    """The condition that an excerpt names the learner, and its binds: by id, or by a name or an
-    address of the replica's, as far as the tables still know them."""
+    """As ``_that_name``, with what the tables still know of the learner."""
     mine = f"{person_key_sql('{id}')} = ?"
     known = warehouse.rows(
         f"select distinct user_id, null as username, null as email"
@@ -313,11 +312,15 @@ def _excerpts_of(warehouse: Warehouse, key: str) -> tuple[str, Sequence[str]]:
             f" where {mine.format(id='id::number(38, 0)')}",
             key,
         )
-    ids = sorted({int(row["user_id"]) for row in known})
-    names = sorted({one for row in known for one in (row["username"], row["email"]) if one})
-    names = [one for one in names if len(one) >= SHORTEST_NAME]
+    names = {one for row in known for one in (row["username"], row["email"]) if one}
+    return _that_name({int(row["user_id"]) for row in known}, names)
+
+
+def _that_name(user_ids: Iterable[int], names: Iterable[str]) -> tuple[str, Sequence[str]]:
+    """The condition that an excerpt names the learner by an id, a name or an address; its binds."""
+    patterns = [rf".*user_id[^0-9]{{1,12}}{one}([^0-9].*|)" for one in sorted(user_ids)]
+    texts = [one for one in sorted(names) if len(one) >= SHORTEST_NAME]
     conditions = ["false"]
-    conditions += ["regexp_like(line_excerpt, ?, 's')"] * len(ids)
-    conditions += ["position(lower(?) in lower(line_excerpt)) > 0"] * len(names)
-    binds = [rf".*user_id[^0-9]{{1,12}}{one}([^0-9].*|)" for one in ids]
-    return " or ".join(conditions), [*binds, *names]
+    conditions += ["regexp_like(line_excerpt, ?, 's')"] * len(patterns)
+    conditions += ["position(lower(?) in lower(line_excerpt)) > 0"] * len(texts)
+    return " or ".join(conditions), [*patterns, *texts]

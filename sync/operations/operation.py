@@ -44,6 +44,8 @@ class CommandLine:
     type: Any = None
     help: str | None = None
     is_argument: bool = False
+    is_only: bool = False
+    """Whether no other face has it: Dagster keeps what its runs are given and what they show."""
 
 
 ARGUMENT = CommandLine(is_argument=True)
@@ -60,7 +62,7 @@ class Report:
     tables: Mapping[str, Rows] = field(default_factory=dict)
     """Rows for people, by name."""
     outcome: str = ""
-    """What was done, in one sentence; empty when nothing was changed."""
+    """What was done or found, in one sentence; empty for a plan."""
     has_failed: bool = False
 
 
@@ -95,6 +97,9 @@ class Operation(BaseModel):
 
 class Action(Operation):
     """Done at once, since it can do no harm in numbers."""
+
+    is_read_only: ClassVar[bool] = False
+    """Whether it writes nothing, so that no ledger is made for it."""
 
     @abstractmethod
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
@@ -287,7 +292,10 @@ def as_timestamp(given: str | datetime) -> datetime:
 
 
 def _enterprise(text: str) -> str:
-    (spelled,) = enterprise_uuids([text], setting="enterprise")
+    try:
+        (spelled,) = enterprise_uuids([text], setting="enterprise")
+    except ConfigurationError as error:
+        raise ValueError(str(error).removeprefix("enterprise: ")) from error
     return spelled
 
 
@@ -306,6 +314,11 @@ def fields_of(kind: type[Operation]) -> Mapping[str, FieldInfo]:
     return own | {name: kind.model_fields[name] for name in shared}
 
 
+def command_line_of(field: FieldInfo) -> CommandLine:
+    """How a field is given on the command line."""
+    return next((one for one in field.metadata if isinstance(one, CommandLine)), CommandLine())
+
+
 def field_type(kind: FieldInfo) -> tuple[Any, bool]:
     """What a face takes for a field: one of ``FIELD_TYPES`` or an enum; whether it is optional."""
     found, is_optional = kind.annotation, False
@@ -314,6 +327,8 @@ def field_type(kind: FieldInfo) -> tuple[Any, bool]:
         is_optional = True
     if get_origin(found) is Annotated:
         found = get_args(found)[0]
+    if get_origin(found) is list:
+        found = list[str]
     is_plain = found in FIELD_TYPES or (isinstance(found, type) and issubclass(found, Enum))
     return (found if is_plain else str), is_optional
 

@@ -21,8 +21,8 @@ from sync.http.oauth import TOKEN_SECONDS
 from sync.ledger.claims import LOW_LANE_TURN
 from sync.ledger.retention import DEFAULT_DAYS
 from sync.ledger.steps import Step
+from sync.operations.next_run import OVER_LIMIT_LISTED
 from sync.operations.operation import ASK_ABOVE
-from sync.operations.preview import OVER_LIMIT_LISTED
 from sync.operations.replay import ReplayState
 from sync.settings import PROJECT_ROOT
 from tests.support.command_line import Command, command_line

@@ -34,7 +34,7 @@ from sync.ledger.steps import nothing
 from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
 from sync.operations import operation
 from sync.operations.backfill import Backfill
-from sync.operations.erase import _empty, _empty_excerpts, _Person
+from sync.operations.erase import _empty, _empty_excerpts, _that_name
 from sync.operations.operation import Done
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
@@ -856,7 +856,7 @@ EVENT_NUMBERS = ("video_played_from", "video_played_to", "video_speed")
 def test_of_what_was_built_only_the_learner_s_rows_and_lines_are_emptied(
     ledger: Warehouse,
 ) -> None:
-    person = _Person(person_key(1), (1,), ("learner_1@example.com", "learner_1x"))
+    key, named = person_key(1), _that_name([1], ["learner_1@example.com", "learner_1x"])
     lines = ['{"user_id": 1}', "to LEARNER_1@example.com", "by learner_1x", '{"user_id": 12}']
     columns = [*(f"null::varchar as {one}" for one in EVENT_TEXTS), "null::timestamp_ntz event_at"]
     columns += [f"null::float as {one}" for one in EVENT_NUMBERS]
@@ -870,10 +870,10 @@ def test_of_what_was_built_only_the_learner_s_rows_and_lines_are_emptied(
         json.dumps(lines),
     )
     ledger.execute(f"create table {learning_time} as select user_id from {events}")
-    assert _empty(ledger, learning_time, person) == 1
-    assert _empty(ledger, events, person) == 1
+    assert _empty(ledger, learning_time, key) == 1
+    assert _empty(ledger, events, key) == 1
     ledger.execute(f"update {events} set line_excerpt = ? where line_number = 0", lines[0])
-    assert _empty_excerpts(ledger, events, person) == 3
+    assert _empty_excerpts(ledger, events, *named) == 3
     kept = ledger.rows(f"select line_excerpt, user_id from {events} order by line_number")
     assert [(row["line_excerpt"], row["user_id"]) for row in kept] == [
         *(("", None if n == 0 else 2) for n in range(3)),

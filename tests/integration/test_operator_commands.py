@@ -130,7 +130,7 @@ def test_preview_lists_counts_and_writes_nothing(world: World, ltw: Command) -> 
         {"verdict": "wait", "why": "learning_time_not_yet", "webhooks": 2}
     ]
     assert len(document["webhooks"]) == 2
-    assert "1 more; --limit shows them" in ltw("preview", "--limit", "1").text
+    assert "1 more are not listed" in ltw("preview", "--limit", "1").text
     assert len(ltw("preview", "--limit", "1", "--json").document["webhooks"]) == 1
     assert world.everything() == before
 

@@ -11,15 +11,19 @@ import pytest
 
 from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.events import MartUnreadable
+from sync.delivery.flag import FlagSettings
 from sync.delivery.record import record
 from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
+from sync.domain.rollout import Rollout
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
-from sync.operations.preview import Preview, ReadOnly, WriteRefused, preview
+from sync.operations.next_run import NextRun, ReadOnly, WriteRefused, next_run
+from sync.operations.preview import Preview, preview_report
 from sync.warehouse import RelationMissing, Warehouse
-from tests.support.completions import COURSE_RUN
+from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
+from tests.support.doubles import Reached, stopped
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
     LEARNING_TIME_COLUMNS,
@@ -48,9 +52,9 @@ def look(
     activated_at: datetime | None = ACTIVATED_AT,
     mass_send_limit: int = 5_000,
     sources: tuple[EventType, ...] = (COMPLETIONS,),
-) -> Preview:
+) -> NextRun:
     known = keys or secrets([1, 2])
-    return preview(
+    return next_run(
         world.warehouse,
         policy=policy,
         clock=world.clock,
@@ -61,7 +65,7 @@ def look(
     )
 
 
-def verdicts(found: Preview) -> dict[str, tuple[str, str, str | None]]:
+def verdicts(found: NextRun) -> dict[str, tuple[str, str, str | None]]:
     return {one.webhook_id: one.fate[:3] for one in found.lines}
 
 
@@ -231,13 +235,13 @@ def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: Wor
     assert [one.is_replay for one in found.lines if one.webhook_id == delivered] == [True]
 
 
-def test_an_endpoint_that_is_off_or_rests_is_told_apart(world: World) -> None:
+def test_an_endpoint_that_is_off_or_paused_is_told_apart(world: World) -> None:
     (one,) = world.complete(2)
     world.deliver()
     (two,) = world.complete(4)
     change = "update analytics.sync.endpoint_state set"
     world.warehouse.execute(f"{change} paused_until = dateadd(hour, 1, sysdate())")
-    assert verdicts(look(world)) == {two: ("new", "wait", "endpoint_rests")}
+    assert verdicts(look(world)) == {two: ("new", "wait", "endpoint_blocked")}
     world.warehouse.execute(f"{change} disabled_at = sysdate(), disabled_reason = 'by hand'")
     assert verdicts(look(world)) == {two: ("new", "hold", "endpoint_disabled")}
     assert one not in verdicts(look(world))
@@ -283,7 +287,7 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken replica may make millions new; to decide them all would take hours and memory."""
-    monkeypatch.setattr("sync.operations.preview.OVER_LIMIT_LISTED", 2)
+    monkeypatch.setattr("sync.operations.next_run.OVER_LIMIT_LISTED", 2)
     world.complete(2)
     world.deliver()
     world.complete(3, 4, 5)
@@ -296,18 +300,64 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
 def test_bodies_stay_out_unless_they_are_asked_for(world: World) -> None:
     world.complete(2)
     found = look(world)
-    shown = json.dumps(found.as_dict(limit=20, with_bodies=False), default=str)
-    assert "learner_2" not in shown + repr(found)
-    assert "learner_2@example.com" in json.dumps(
-        found.as_dict(limit=20, with_bodies=True), default=str
-    )
+    assert "learner_2" not in f"{found} {preview_report(found, flag=FlagSettings(), show=20)}"
+    bodies = preview_report(found, flag=FlagSettings(), show=20, with_bodies=True)
+    for shown in (bodies.document, bodies.lines):
+        assert "learner_2@example.com" in str(shown)
 
 
 def test_without_a_ledger_it_says_what_creates_one(warehouse: Warehouse) -> None:
     with pytest.raises(RelationMissing, match="status"):
-        preview(
+        next_run(
             warehouse,
             policy=OFF,
             clock=lambda: datetime(2026, 3, 10),
             readiness_of=HttpDestination(AddressPolicy(), secrets([]), Poster()).readiness,
         )
+
+
+def test_the_request_goes_by_each_of_its_settings(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = stopped(monkeypatch, "sync.operations.preview.next_run")
+    asked = Preview.read(
+        {
+            "enable_webhook_learning_time_enrichment": True,
+            "rollout_percentage": 37,
+            "enterprise_allowlist": [ENTERPRISE.upper()],
+            "max_enrichment_wait_minutes": 11,
+            "activated_at": "2026-03-01T02:00:00+02:00",
+            "mass_send_limit": 17,
+            "send_enrollment_events": True,
+        }
+    )
+    clock = lambda: datetime(2026, 3, 10)  # noqa: E731 - compared below
+    with pytest.raises(Reached):
+        asked.run(warehouse, clock)
+    assert double.call_args.args == (warehouse,)
+    assert double.call_args.kwargs | {"readiness_of": None} == {
+        "policy": EnrichmentPolicy(
+            enabled=True,
+            max_wait=timedelta(minutes=11),
+            rollout=Rollout(37, frozenset([ENTERPRISE])),
+            is_shadow_looked_up=True,
+        ),
+        "clock": clock,
+        "readiness_of": None,
+        "sources": [COMPLETIONS, ENROLLMENTS],
+        "activated_at": datetime(2026, 3, 1),
+        "mass_send_limit": 17,
+    }
+
+
+def test_what_it_is_not_given_is_as_the_environment_says(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = stopped(monkeypatch, "sync.operations.preview.next_run")
+    monkeypatch.setenv("WEBHOOK_LEARNING_TIME_ROLLOUT_PERCENTAGE", "7")
+    with pytest.raises(Reached):
+        Preview().run(warehouse, lambda: datetime(2026, 3, 10))
+    found = double.call_args.kwargs
+    assert found["policy"].rollout == Rollout(7)
+    assert (found["sources"], found["activated_at"]) == ([COMPLETIONS], None)
+    assert found["mass_send_limit"] == 5_000

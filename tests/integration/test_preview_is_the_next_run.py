@@ -15,7 +15,7 @@ from sync.delivery.record import record
 from sync.domain.states import State
 from sync.http.destination import HttpDestination
 from sync.ledger.outbox import Outbox
-from sync.operations.preview import preview
+from sync.operations.next_run import next_run
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, PASSED_AT, enterprise, secrets
@@ -89,7 +89,7 @@ def test_what_a_preview_prints_is_what_the_next_run_does(
     """Customer 1's endpoint is in trouble, customer 2's is well."""
     arrange(world, webhooks, door=door, health=health)
     policy = EnrichmentPolicy(enabled=enabled)
-    found = preview(
+    found = next_run(
         world.warehouse,
         policy=policy,
         clock=world.clock,

@@ -22,7 +22,16 @@ from sync.operations.catalog import OPERATIONS
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
-from sync.operations.operation import FIELD_TYPES, Change, Kind, Operation, field_type, fields_of
+from sync.operations.operation import (
+    FIELD_TYPES,
+    Change,
+    Kind,
+    Operation,
+    command_line_of,
+    field_type,
+    fields_of,
+)
+from sync.operations.preview import Preview
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
@@ -36,7 +45,28 @@ MARCH, APRIL = datetime(2026, 3, 1), datetime(2026, 4, 1)
 BETWEEN = "--since 2026-03-01 --until 2026-04-01T02:00:00+02:00"
 WITHIN = {"since": "2026-03-01T00:00:00Z", "until": "2026-04-01"}
 BY = {"requested_by": "ticket-4711"}
+PREVIEWED = {
+    "enable_webhook_learning_time_enrichment": True,
+    "rollout_percentage": 37,
+    "enterprise_allowlist": [ENTERPRISE],
+    "max_enrichment_wait_minutes": 11,
+    "activated_at": "2026-03-01T02:00:00+02:00",
+    "mass_send_limit": 17,
+    "send_enrollment_events": True,
+    "show": 3,
+}
 GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
+    (
+        Preview.read(PREVIEWED),
+        f"--enrich --rollout-percentage 37 --enterprise {ENTERPRISE} --max-wait-minutes 11 "
+        "--activated-at 2026-03-01T02:00:00+02:00 --mass-send-limit 17 --enrollments --limit 3",
+        PREVIEWED,
+    ),
+    (
+        Preview.read({"rollout_percentage": 0, "enable_webhook_learning_time_enrichment": False}),
+        "--no-enrich --rollout-percentage 0",
+        {"rollout_percentage": 0, "enable_webhook_learning_time_enrichment": False},
+    ),
     (
         Replay(
             webhook_ids=["a", "b"],
@@ -125,12 +155,24 @@ def test_both_faces_have_the_fields_the_defaults_and_the_texts_of_the_request(
         command = command.commands[word]
     options = {one.name: one for one in command.params}
     config = config_of(kind).model_fields
-    assert options.keys() - {"as_json", "yes"} == config.keys() == fields_of(kind).keys()
-    for name, field in fields_of(kind).items():
+    fields = fields_of(kind)
+    assert options.keys() - {"as_json", "yes"} == fields.keys()
+    only_here = {name for name, one in fields.items() if command_line_of(one).is_only}
+    assert config.keys() == fields.keys() - only_here
+    for name, field in fields.items():
         assert field.description, name
+        assert options[name].help == (command_line_of(field).help or field.description)
+        if name in only_here:
+            continue
         assert config[name].description == field.description
         assert options[name].required == config[name].is_required() == field.is_required()
         if field.is_required():
+            continue
+        if field.default_factory is not None:
+            assert (options[name].default, config[name].default) == (
+                None,
+                field.get_default(call_default_factory=True),
+            )
             continue
         default = field.default.value if isinstance(field.default, Enum) else field.default
         taken = field_type(field)[0]
@@ -138,7 +180,6 @@ def test_both_faces_have_the_fields_the_defaults_and_the_texts_of_the_request(
         shown = blank if default is None else default
         assert config[name].default == (True if name == "dry_run" else shown), name
         assert options[name].default == default, name
-        assert options[name].help == field.description
     assert ("yes" in options) is (issubclass(kind, Change) and kind.ask_above is not None)
     job = defs.resolve_job_def(f"{job_of(kind)}_job")
     said = inspect.cleandoc(kind.__doc__ or "")

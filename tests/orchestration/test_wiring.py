@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,7 @@ from tests.support.definitions import everything_said, run
 from tests.support.doubles import recorded, returning, stopped
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
-STEPS, DRY, PREVIEW = (
-    f"orchestration.defs.{one}"
-    for one in ("webhooks.steps", "webhooks.dry_run", "operations.preview")
-)
+STEPS, DRY = "orchestration.defs.webhooks.steps", "orchestration.defs.webhooks.dry_run"
 MARCH = datetime(2026, 3, 1)
 DETECTION = {
     "activated_at": "2026-03-01T02:00:00+02:00",
@@ -89,7 +85,7 @@ def site(
     monkeypatch.setenv("LTW_SECRETS_DIR", str(tmp_path / "secrets"))
     monkeypatch.setenv("LTW_WEBHOOK_PORTS", "8443")
     monkeypatch.setenv("LTW_NETWORK_CANARY", "canary.example.com:8443")
-    for module in (STEPS, DRY, PREVIEW):
+    for module in (STEPS, DRY):
         monkeypatch.setattr(f"{module}.warehouse_clock", lambda session: clock)
     return marts
 
@@ -220,34 +216,6 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
     assert len(previewed.call_args_list) == 2
     for one in writing:
         one.assert_not_called()
-
-
-def test_the_preview_hands_on_each_of_its_settings(
-    site: Warehouse,
-    defs: dg.Definitions,
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    given = {key: value for key, value in ENRICHMENT.items() if key != "shadow_lookup"} | {
-        "activated_at": "2026-03-01T00:00:00Z",
-        "mass_send_limit": 17,
-        "send_enrollment_events": True,
-    }
-    double = stopped(monkeypatch, f"{PREVIEW}.decide")
-    defs.resolve_job_def("preview_job").execute_in_process(
-        instance=instance,
-        run_config={"ops": {"preview": {"config": given}}},
-        raise_on_error=False,
-    )
-    (call,) = double.call_args_list
-    assert call.args[0].settings == site.settings
-    assert {key: value for key, value in call.kwargs.items() if key != "readiness_of"} == {
-        "policy": replace(POLICY, is_shadow_looked_up=True),
-        "clock": clock,
-        "sources": (COMPLETIONS, ENROLLMENTS),
-        "activated_at": MARCH,
-        "mass_send_limit": 17,
-    }
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ import pytest
 from pydantic import BaseModel
 
 from orchestration import config
-from orchestration.defs.operations import preview
 from orchestration.defs.operations.jobs import NOT_GIVEN, config_of
 from orchestration.defs.report import report
 from sync.operations.catalog import OPERATIONS
@@ -158,8 +157,9 @@ RULES = {
     "sync.operations.erase:SHORTEST_NAME": 4,
     "sync.operations.operation:ASK_ABOVE": 20,
     "sync.operations.operation:SAMPLE": 10,
-    "sync.operations.preview:MESSAGES_LISTED": 1_000,
-    "sync.operations.preview:OVER_LIMIT_LISTED": 100,
+    "sync.operations.next_run:MESSAGES_LISTED": 1_000,
+    "sync.operations.next_run:OVER_LIMIT_LISTED": 100,
+    "sync.operations.preview:SHOWN": 20,
     "sync.operations.replay:MAX_IDS": 10_000,
     "sync.operations.report.figures:DEFAULT_DAYS": 30,
     "sync.operations.report.figures:DELIVERY_BUCKETS": (10, 60, 300, 1_800, 7_200, 43_200),
@@ -208,8 +208,7 @@ RULES = {
     "orchestration.defs.alerts.sensors:MOST_COUNTED": 2_000,
     "orchestration.defs.alerts.sensors:MOST_EVALUATIONS": 300,
     "orchestration.defs.dbt.project:LONGEST_BUILD": timedelta(hours=3),
-    "orchestration.defs.operations.preview:SHOWN": 100,
-    "orchestration.defs.operations.preview:MOST_SHOWN": 1_000,
+    "orchestration.defs.operations.jobs:MOST_SHOWN": 1_000,
     "orchestration.defs.webhooks.dry_run:UNLIMITED": 2_147_483_648,
     "orchestration.defs.webhooks.sensor:LOOK_EVERY_SECONDS": 30,
     "orchestration.defs.webhooks.sensor:LONGEST_RUN": timedelta(minutes=20),
@@ -232,8 +231,8 @@ BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     "DeliveryConfig.threads": (32, 1, 256),
     "DeliveryConfig.time_budget_seconds": (240, 5, 3_600),
     "DetectionConfig.mass_send_limit": (5_000, 1, None),
-    "PreviewConfig.mass_send_limit": (5_000, 1, None),
-    "PreviewConfig.show": (100, 0, 1_000),
+    "Preview.mass_send_limit": (5_000, 1, None),
+    "Preview.show": (20, 0, None),
     "ReportConfig.days": (30, 1, 90),
     "Retention.days": (90, 1, None),
 }
@@ -287,7 +286,7 @@ def test_every_number_that_has_a_name_stands_in_a_table():
 
 def configs() -> Iterator[type[BaseModel]]:
     yield from OPERATIONS
-    for module in (config, preview, report):
+    for module in (config, report):
         for one in vars(module).values():
             if isinstance(one, type) and issubclass(one, dg.Config) and one is not dg.Config:
                 yield one
@@ -305,7 +304,8 @@ def test_every_number_that_a_run_can_be_given_has_its_default_and_bounds():
                 for key in ("ge", "le")
                 if hasattr(part, key)
             }
-            found[f"{one.__name__}.{name}"] = (field.default, bound.get("ge"), bound.get("le"))
+            default = field.get_default(call_default_factory=True)
+            found[f"{one.__name__}.{name}"] = (default, bound.get("ge"), bound.get("le"))
     of_flag = {key for key in found if key.partition(".")[2] in NUMBERS_OF_THE_FLAG}
     for key in of_flag:
         assert found.pop(key) == NUMBERS_OF_THE_FLAG[key.partition(".")[2]], key

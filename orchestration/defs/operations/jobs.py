@@ -5,6 +5,7 @@ nothing until that is set to false.
 """
 
 import inspect
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,11 +28,14 @@ from sync.operations.operation import (
     Kind,
     Operation,
     Report,
+    command_line_of,
     field_type,
     fields_of,
 )
 
 NOTHING = {"result": dg.Out(dg.Nothing)}
+MOST_SHOWN = 1_000
+"""Rows of a table that the UI still renders at once."""
 NOT_GIVEN: dict[type, object] = {str: "", int: 0}
 """What an optional field holds before it is filled in. The launchpad's *Scaffold all default
 config* leaves out what is null, and nobody would see the field. No request takes these values."""
@@ -72,7 +76,9 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
     ) -> Iterator[dg.Output[None]]:
         with refusals():
             request = kind.read(given(kind, config))
-        with refusals(), warehouse.session(purpose=kind.name) as session:
+        is_read_only = isinstance(request, Action) and request.is_read_only
+        opened = warehouse.metadata_session if is_read_only else warehouse.session
+        with refusals(), opened(purpose=kind.name) as session:
             clock = warehouse_clock(session)
             if isinstance(request, Action):
                 report = request.run(session, clock)
@@ -114,9 +120,12 @@ def config_of(kind: type[Operation]) -> type[dg.Config]:
     """
     fields: dict[str, Any] = {}
     for name, field in fields_of(kind).items():
+        if command_line_of(field).is_only:
+            continue
         taken, is_optional = field_type(field)
         taken = taken if taken in FIELD_TYPES else str
-        default = ... if field.is_required() else field.default
+        default = field.get_default(call_default_factory=True)
+        default = ... if field.is_required() else default
         if name == "dry_run":
             default = True
         elif isinstance(default, Enum):
@@ -164,9 +173,12 @@ def shown(report: Report, said: str) -> dict[str, Any]:
                 facts[name] = value
             case [str(), *_]:
                 facts[name] = ", ".join(value)
-    facts |= {name: table([dict(row) for row in rows]) for name, rows in report.tables.items()}
+    for name, rows in report.tables.items():
+        facts[name] = table([dict(row) for row in rows[:MOST_SHOWN]])
     if report.lines:
         facts["notes"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in report.lines))
+    # Dagster stores plain values only, and the words of the ledger are enums here.
+    facts["as_json"] = dg.MetadataValue.json(json.loads(json.dumps(report.document, default=str)))
     return facts | ({"next": dg.MetadataValue.text(said)} if said else {})
 
 

@@ -18,7 +18,7 @@ from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.record import OverLimit, Recorded, plan_record
 from sync.domain.event_types import COMPLETIONS
-from sync.operations.preview import Preview, ReadOnly, preview
+from sync.operations.next_run import NextRun, ReadOnly, next_run
 
 UNLIMITED = 2**31
 
@@ -69,7 +69,7 @@ def would_send(context: dg.AssetExecutionContext, warehouse: WarehouseResource) 
     return plans.delivery(_plan(context, warehouse))
 
 
-def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Preview:
+def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> NextRun:
     """The next run with the settings of this one."""
     run_config = context.run.run_config
     detection = config_of(DetectionConfig, given_config(run_config, op_name(NEW)))
@@ -78,7 +78,7 @@ def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Pr
         _read_only(warehouse) as session,
         open_destination(os.environ, session.settings) as tools,
     ):
-        found = preview(
+        found = next_run(
             session,
             policy=enrichment.policy(),
             clock=warehouse_clock(session),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import Enum
 from statistics import quantiles
 from typing import Any
@@ -45,9 +46,10 @@ OUTCOMES = (State.DELIVERED.value, "retry", State.HELD.value, State.DEAD.value)
 def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[str, Any]:
     """Metadata of ``newly_completed_enrollments``."""
     shared: dict[str, Any] = {
-        "activated_at": dg.MetadataValue.timestamp(_aware(outcome.activated_at)),
-        "ledger_rows_of_this_run": _query(
-            f"select * from {warehouse.relation('sync', OUTBOX)} where recorded_run_id = '{run_id}'"
+        "activated_at": _time(outcome.activated_at),
+        "ledger_rows_of_this_run": dg.MetadataValue.md(
+            f"```sql\nselect * from {warehouse.relation('sync', OUTBOX)}"
+            f" where recorded_run_id = '{run_id}'\n```"
         ),
     }
     match outcome:
@@ -90,10 +92,7 @@ def building(report: BuildReport, policy: EnrichmentPolicy) -> dict[str, Any]:
         "not_enriched": _not_enriched(report),
         **_shadow(report, policy),
         "outcomes": outcomes(report),
-        "problems": dg.MetadataValue.md(
-            "\n".join(f"- {n} × {text}" for text, n in report.problems.most_common(SAMPLE_ROWS))
-            or "none"
-        ),
+        "problems": problems(report.problems),
     }
 
 
@@ -171,14 +170,12 @@ def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]
         "attempts": outcomes.total(),
         **{name: outcomes[name] for name in OUTCOMES},
         "recovered_from_journal": report.recovered,
-        "foreign_journals": dg.MetadataValue.md(
-            "\n".join(f"- {one}" for one in report.foreign_journals) or "none"
-        ),
+        "foreign_journals": bullets(report.foreign_journals),
         "released_untried": report.released,
         "next_due_at": (
             dg.MetadataValue.text("nothing waits to be sent")
             if report.next_due_at is None
-            else dg.MetadataValue.timestamp(_aware(report.next_due_at))
+            else _time(report.next_due_at)
         ),
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),
@@ -186,12 +183,9 @@ def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]
         "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
         "outbox": dg.MetadataValue.md(bar_chart({one.value: states.get(one, 0) for one in State})),
         "sample": _attempt_table(report.sample),
-        "held_endpoints": dg.MetadataValue.md(
-            "\n".join(
-                f"- endpoint {key}: {reason} {report.problems.get(key, '')}"
-                for key, reason in sorted(report.unusable.items())
-            )
-            or "none"
+        "held_endpoints": bullets(
+            f"endpoint {key}: {reason} {report.problems.get(key, '')}"
+            for key, reason in sorted(report.unusable.items())
         ),
     }
 
@@ -201,6 +195,16 @@ def batch_sentence(attempts: Sequence[Attempt]) -> str:
     outcomes = Counter(attempt.outcome for attempt in attempts)
     text = ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES if outcomes[name])
     return f"batch of {len(attempts)} webhooks: {text or 'none tried'}"
+
+
+def bullets(lines: Iterable[object]) -> dg.MarkdownMetadataValue:
+    """A Markdown list; without lines it says so."""
+    return dg.MetadataValue.md("\n".join(f"- {one}" for one in lines) or "none")
+
+
+def problems(texts: Counter[str]) -> dg.MarkdownMetadataValue:
+    """Why something is held or without learning time, the most frequent first."""
+    return bullets(f"{n} × {text}" for text, n in texts.most_common(SAMPLE_ROWS))
 
 
 def bar_chart(counts: Mapping[str, int]) -> str:
@@ -216,28 +220,19 @@ def bar_chart(counts: Mapping[str, int]) -> str:
 
 
 def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
-    rows = warehouse.rows(
-        f"""
-        select webhook_id, enterprise_customer_uuid, courserun_key, occurred_at, state, state_reason
-        from {warehouse.relation("sync", OUTBOX)}
-        where recorded_run_id = ?
-        order by state, webhook_id
-        limit {SAMPLE_ROWS}
-        """,
-        run_id,
-    )
     return table(
-        [
-            {
-                "webhook_id": row["webhook_id"],
-                "enterprise": row["enterprise_customer_uuid"],
-                "course_run": row["courserun_key"],
-                "passed_at": row["occurred_at"].isoformat(sep=" "),
-                "state": row["state"],
-                "reason": row["state_reason"] or "",
-            }
-            for row in rows
-        ]
+        warehouse.rows(
+            f"""
+            select
+                webhook_id, enterprise_customer_uuid as enterprise, courserun_key as course_run,
+                occurred_at as passed_at, state, state_reason as reason
+            from {warehouse.relation("sync", OUTBOX)}
+            where recorded_run_id = ?
+            order by state, webhook_id
+            limit {SAMPLE_ROWS}
+            """,
+            run_id,
+        )
     )
 
 
@@ -275,14 +270,8 @@ def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
 def _plain(value: Any) -> Any:
     if value is None:
         return ""
-    return str(value) if isinstance(value, Enum) else value
+    return str(value) if isinstance(value, Enum | datetime) else value
 
 
-def _query(sql: str) -> dg.MarkdownMetadataValue:
-    return dg.MetadataValue.md(f"```sql\n{sql}\n```")
-
-
-def _aware(timestamp: Any) -> Any:
-    from datetime import UTC
-
-    return timestamp.replace(tzinfo=UTC)
+def _time(naive_utc: datetime) -> dg.TimestampMetadataValue:
+    return dg.MetadataValue.timestamp(naive_utc.replace(tzinfo=UTC))

@@ -10,9 +10,9 @@ from typing import Any
 import dagster as dg
 
 from orchestration.config import FLAG, DetectionConfig, EnrichmentConfig
-from orchestration.defs.webhooks import plans
 from orchestration.effective import config_of, given_config, is_true
 from orchestration.keys import ENRICHED, NEW, STEPS, op_name
+from orchestration.metadata import built, outcomes, problems, table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
@@ -21,6 +21,7 @@ from sync.domain.event_types import COMPLETIONS
 from sync.operations.next_run import NextRun, ReadOnly, next_run
 
 UNLIMITED = 2**31
+NOTE = "dry run: nothing was recorded, built or sent"
 
 
 def is_dry_run(context: dg.AssetExecutionContext) -> bool:
@@ -55,18 +56,51 @@ def would_detect(
             )
             for what, source in config.sources().items()
         }
-    context.log.info(plans.NOTE)
-    return found, plans.detection(found)
+    context.log.info(NOTE)
+    facts: dict[str, Any] = {"dry_run": True, "note": NOTE}
+    for what, outcome in found.items():
+        match outcome:
+            case OverLimit(found=count, limit=limit):
+                facts |= {
+                    f"would_record_{what}": 0,
+                    f"would_hold_back_{what}": count,
+                    "mass_send_limit": limit,
+                }
+            case Recorded(awaiting=awaiting, suppressed=suppressed):
+                facts |= {
+                    f"would_record_{what}": awaiting,
+                    f"would_suppress_{what}_before_activation": suppressed,
+                }
+    return found, facts
 
 
 def would_build(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
-    """Metadata: what would be built, with and without learning time, and why."""
-    return plans.building(_plan(context, warehouse))
+    """Metadata: every event without a message, the new ones included, and what becomes of it."""
+    found = _plan(context, warehouse)
+    return _facts(found) | {
+        **{f"would_be_{name}": value for name, value in built(found.events).items()},
+        "outcomes": outcomes(found.events),
+    }
 
 
 def would_send(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
     """Metadata: what would be sent, to which endpoint, and what would wait for what."""
-    return plans.delivery(_plan(context, warehouse))
+    found = _plan(context, warehouse)
+    return _facts(found) | {
+        "would_send": found.sent,
+        "due_already": found.due,
+        "by_endpoint": table(found.by_endpoint()),
+    }
+
+
+def _facts(found: NextRun) -> dict[str, Any]:
+    return {
+        "dry_run": True,
+        "note": NOTE,
+        "would_hold_back": found.held_back,
+        **({"mass_send_guard": found.guard} if found.guard else {}),
+        "problems": problems(found.problems),
+    }
 
 
 def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> NextRun:
@@ -87,7 +121,7 @@ def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Ne
             activated_at=detection.activation(),
             mass_send_limit=UNLIMITED if detection.allow_mass_send else detection.mass_send_limit,
         )
-    context.log.info(plans.NOTE)
+    context.log.info(NOTE)
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
+from tests.support.command_line import Command, command_line
 from tests.support.completions import completion
 from tests.support.marts import (
     create_marts,
@@ -46,6 +47,13 @@ def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterato
     scenarios.stand("ledger", ensure_ledger)
     with open_world(warehouse, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run the command line in this process, errors and exit codes included."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return command_line(monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -13,49 +11,37 @@ from sync.errors import ConfigurationError
 from sync.ledger.retention import apply_retention
 from sync.operations.backfill import Backfill
 from sync.operations.operation import Done, NotConfirmed, Plan
-from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.operator import OUTBOX, World
 
 JANUARY = Backfill(since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
 OLD = {10: "2026-01-05T08:00:00", 11: "2026-01-20T08:00:00", 12: "2026-02-01T00:00:00"}
 
 
 @pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+def world(world: World) -> World:
     """Three completions from before the activation, of two customers, and one after it."""
-    with open_world(warehouse, tmp_path) as opened:
-        add_completions(
-            warehouse,
-            [
-                completion(n, passed_at, enterprise_customer_uuid=enterprise(n % 2 + 1))
-                for n, passed_at in OLD.items()
-            ],
-        )
-        opened.complete(2)
-        opened.deliver()
-        opened.take()
-        yield opened
+    add_completions(
+        world.warehouse,
+        [
+            completion(n, passed_at, enterprise_customer_uuid=enterprise(n % 2 + 1))
+            for n, passed_at in OLD.items()
+        ],
+    )
+    world.complete(2)
+    world.deliver()
+    world.take()
+    return world
 
 
 def plan(world: World, request: Backfill = JANUARY) -> Plan:
     return request.plan(world.warehouse, world.clock)
 
 
-def ask(
-    world: World,
-    confirmed: int | None,
-    request: Backfill = JANUARY,
-    *,
-    request_id: str | None = None,
-) -> Done:
+def ask(world: World, confirmed: int | None, request: Backfill = JANUARY, **given: str) -> Done:
     return request.apply(
-        world.warehouse,
-        world.clock,
-        confirmed=confirmed,
-        by="an operator",
-        request_id=request_id,
+        world.warehouse, world.clock, confirmed=confirmed, by="an operator", **given
     )
 
 

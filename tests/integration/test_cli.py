@@ -13,15 +13,10 @@ import pytest
 from sync.local.embedded.lifecycle import Running, Stopped, free_port, status, stop
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
-from tests.support.command_line import Command, command_line
+from tests.support.command_line import Command
+from tests.support.doubles import stopped
 
 LINE = '{"name":"play_video","event_source":"browser"}\n'
-
-
-@pytest.fixture
-def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """Run the command line in this process, errors and exit codes included."""
-    return command_line(monkeypatch, capfd)
 
 
 def write(path: Path, content: str) -> Path:
@@ -70,11 +65,11 @@ def test_a_file_that_cannot_be_loaded_ends_with_1_and_is_named(
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
-    answer = ltw("load-logs", path)
-    assert answer.code == 1
-    assert answer.out == ""
-    assert said in answer.text
-    assert name in answer.text
+    ended = ltw("load-logs", path)
+    assert ended.code == 1
+    assert ended.out == ""
+    assert said in ended.text
+    assert name in ended.text
 
 
 @pytest.mark.parametrize(
@@ -96,9 +91,9 @@ def test_a_half_configured_environment_ends_with_2_and_lists_what_is_missing(
     ltw: Command, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "example")
-    answer = ltw(*command)
-    assert answer.code == 2
-    assert "SNOWFLAKE_USER" in answer.text
+    ended = ltw(*command)
+    assert ended.code == 2
+    assert "SNOWFLAKE_USER" in ended.text
 
 
 def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
@@ -107,9 +102,9 @@ def test_commands_of_the_embedded_warehouse_refuse_a_snowflake_configuration(
     for name in ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "PRIVATE_KEY"):
         monkeypatch.setenv(f"SNOWFLAKE_{name}", "example")
     for command in (["warehouse", "start"], ["warehouse", "stop"], ["dev"]):
-        answer = ltw(*command)
-        assert answer.code == 2
-        assert "unset" in answer.text
+        ended = ltw(*command)
+        assert ended.code == 2
+        assert "unset" in ended.text
 
 
 def test_status_before_anything_was_built_or_sent(ltw: Command, warehouse: Warehouse) -> None:
@@ -134,9 +129,9 @@ def test_sql_shows_rows_as_a_table_or_as_json(ltw: Command, warehouse: Warehouse
 def test_a_refused_statement_ends_with_1_and_the_engine_s_words(
     ltw: Command, warehouse: Warehouse
 ) -> None:
-    answer = ltw("warehouse", "sql", "select * from nowhere[0]")
-    assert answer.code == 1
-    assert "nowhere" in answer.text.lower()
+    ended = ltw("warehouse", "sql", "select * from nowhere[0]")
+    assert ended.code == 1
+    assert "nowhere" in ended.text.lower()
 
 
 def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
@@ -169,11 +164,17 @@ def test_an_interrupted_command_ends_with_130(
     assert ltw("status").code == 130
 
 
-def test_the_installed_command_responds() -> None:
-    """The entry point of pyproject.toml, in a process of its own."""
-    command = Path(sys.executable).with_name("learning-time-webhooks")
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param([Path(sys.executable).with_name("learning-time-webhooks")], id="installed"),
+        pytest.param([sys.executable, "-m", "sync"], id="as a module"),
+    ],
+)
+def test_the_program_responds(program: list[str]) -> None:
+    """In a process of its own."""
     done = subprocess.run(
-        [str(command), "--help"],
+        [*program, "--help"],
         cwd=PROJECT_ROOT,
         env=os.environ | {"COLUMNS": "100"},
         capture_output=True,
@@ -182,3 +183,20 @@ def test_the_installed_command_responds() -> None:
         check=True,
     )
     assert "load-logs" in done.stdout
+
+
+def test_the_report_hands_on_its_days(
+    ltw: Command, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = stopped(monkeypatch, "sync.operations.report.figures.read_figures")
+    assert ltw("report", "--days", "31").code == 1
+    assert double.call_args.kwargs == {"days": 31}
+
+
+def test_status_looks_into_the_journals_of_this_environment(
+    ltw: Command, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LTW_JOURNAL_DIR", str(tmp_path / "journal"))
+    double = stopped(monkeypatch, "sync.operations.status.read_status")
+    ltw("status")
+    assert double.call_args.kwargs == {"journals": tmp_path / "journal"}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from sync.delivery.endpoints import load_endpoints
 from sync.delivery.record import record
+from sync.domain.work import Claim
 from sync.errors import ConfigurationError
 from sync.ledger.attempts import settle
 from sync.ledger.claims import Claims
@@ -19,16 +18,15 @@ from sync.ledger.erasures import person_key
 from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import open_journal
 from sync.ledger.steps import nothing
-from sync.ledger.tables import ensure_ledger
 from sync.operations.backfill import Backfill
 from sync.operations.erase import Erase, EraseIncomplete
 from sync.operations.operation import Done
 from sync.operations.refusals import Refusal
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
-from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of
+from tests.support.command_line import Command
 from tests.support.delivery import ACTIVATED_AT
 from tests.support.operator import OUTBOX, World, everything_in
 from tests.support.replays import DELIVERED, ask, plan
@@ -83,6 +81,16 @@ def one_in_each_state(world: World) -> dict[str, str]:
             """
         )
     return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
+
+
+def claim_of_a_run(world: World) -> Claim:
+    """A message of the person's that a run has claimed."""
+    world.complete(PERSON)
+    world.run.record_and_build(world.warehouse)
+    endpoints = load_endpoints(world.warehouse).by_id.values()
+    claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
+    (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
+    return claim
 
 
 def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: World) -> None:
@@ -175,11 +183,7 @@ def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) 
 def test_what_a_run_holds_is_said_and_its_late_response_brings_nothing_back(
     world: World, verdict: str
 ) -> None:
-    world.complete(PERSON)
-    world.run.record_and_build(world.warehouse)
-    endpoints = load_endpoints(world.warehouse).by_id.values()
-    claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
-    (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
+    claim = claim_of_a_run(world)
     found = REQUEST.plan(world.warehouse, world.clock)
     assert found.document["may_still_arrive"] == 1
     made = carry_out(world)
@@ -195,11 +199,7 @@ def test_what_a_run_holds_is_said_and_its_late_response_brings_nothing_back(
 
 
 def test_responses_in_the_journal_of_a_dead_run_go_to_the_ledger_first(world: World) -> None:
-    world.complete(PERSON)
-    world.run.record_and_build(world.warehouse)
-    endpoints = load_endpoints(world.warehouse).by_id.values()
-    claims = Claims(world.warehouse, world.clock, "run-1", endpoints, nothing)
-    (claim,) = claims.next_batch(limit=9, lease=world.run.limits.lease).claims
+    claim = claim_of_a_run(world)
     now = world.clock()
     attempt = attempt_of(claim, "200", run_id="run-1", started_at=now, now=now)
     with open_journal(world.run.journals, ledger_identity(world.warehouse)) as journal:
@@ -299,32 +299,22 @@ def test_what_is_no_key_of_a_learner_is_refused(key: str) -> None:
         Erase.read({"person_key": key})
 
 
-def test_the_command_asks_and_prints_no_id(world: World, tmp_path: Path) -> None:
+def test_the_command_asks_and_prints_no_id(world: World, ltw: Command) -> None:
     one_in_each_state(world)
-    ensure_ledger(world.warehouse)
-
-    def ltw(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "sync", "erase", "--user", str(PERSON), *arguments],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    shown = ltw("--dry-run", "--json")
-    assert json.loads(shown.stdout)["person_key"] == KEY
-    unknown = ltw("--user", "77", "--dry-run")
-    assert (unknown.returncode, "check the id" in unknown.stdout) == (0, True)
+    erase = partial(ltw, "erase", "--user", PERSON)
+    shown = erase("--dry-run", "--json")
+    assert shown.document["person_key"] == KEY
+    unknown = ltw("erase", "--user", "77", "--dry-run")
+    assert (unknown.code, "check the id" in unknown.text) == (0, True)
     for wrong in ("0", "-5", "x", "1.5", ""):
-        assert ltw("--user", wrong, "--yes").returncode == 2
-    refused = ltw()
-    assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
+        assert ltw("erase", "--user", wrong, "--yes").code == 2
+    refused = erase()
+    assert (refused.code, "--yes" in refused.err) == (2, True)
     assert "sync.webhook_outbox" in traces(world.warehouse), "nothing was changed"
-    done = ltw("--yes", "--reason", "ticket 4711")
-    assert done.returncode == 0, done.stderr
+    done = erase("--yes", "--reason", "ticket 4711")
+    assert done.code == 0, done.err
     assert traces(world.warehouse) == set()
-    again = ltw("--yes", "--json")
-    assert json.loads(again.stdout)["was_erased"] is True
+    again = erase("--yes", "--json")
+    assert again.document["was_erased"] is True
     for one in (shown, refused, done, again):
-        assert str(PERSON) not in one.stdout + one.stderr
+        assert str(PERSON) not in one.text

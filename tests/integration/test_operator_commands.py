@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.operations.replay import Replay
-from sync.warehouse import Warehouse
-from tests.support.command_line import Command, command_line
-from tests.support.delivery import ACTIVATED_AT, SECRET
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.command_line import Command
+from tests.support.completions import add_completions, completion
+from tests.support.delivery import ACTIVATED_AT, SECRET, enterprise
+from tests.support.operator import OUTBOX, World
 
+JANUARY = ["--since", "2026-01-01", "--until", "2026-02-01"]
 PERSONAL = ("learner_", "@example.com", "Example Industries")
 
 
 @pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with open_world(warehouse, tmp_path) as opened:
-        monkeypatch.setenv(DEVELOPMENT_SETTING, opened.target.host_port)
-        monkeypatch.setenv("WEBHOOKS_ACTIVATED_AT", ACTIVATED_AT.isoformat())
-        for n in (1, 2):
-            monkeypatch.setenv(f"LTW_SECRET_WEBHOOK_SIGNING_{n}", SECRET)
-        yield opened
-
-
-@pytest.fixture
-def ltw(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    monkeypatch.setenv("COLUMNS", "200")
-    return command_line(monkeypatch, capfd)
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv(DEVELOPMENT_SETTING, world.target.host_port)
+    monkeypatch.setenv("WEBHOOKS_ACTIVATED_AT", ACTIVATED_AT.isoformat())
+    for n in (1, 2):
+        monkeypatch.setenv(f"LTW_SECRET_WEBHOOK_SIGNING_{n}", SECRET)
+    return world
 
 
 def test_replay_shows_first_and_sends_with_the_next_run(world: World, ltw: Command) -> None:
@@ -85,7 +77,7 @@ def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> 
     ("arguments", "names"),
     [
         pytest.param(["replay"], "needs a state", id="no selection"),
-        pytest.param(["replay", "--state", "dead", "--since", "x"], "--since", id="no moment"),
+        pytest.param(["replay", "--state", "dead", "--since", "x"], "--since", id="no time"),
         pytest.param(["replay", "--state", "held"], "--state", id="not a state"),
         pytest.param(["retention", "--days", "0"], "--days", id="no days"),
         pytest.param(["test-send", "77"], "no endpoint 77", id="no endpoint"),
@@ -97,6 +89,14 @@ def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> 
             id="blank reason",
         ),
         pytest.param(["preview", "--activated-at", "x"], "--activated-at", id="bad activation"),
+        (["endpoints", "set", "77"], "no endpoint 77"),
+        (["endpoints", "set", "1", "--format", "xml"], "payload_format: must be one of"),
+        (["endpoints", "set", "1", "--final-status-codes", "200"], "final_status_codes"),
+        (["endpoints", "set", "1", "--final-status-codes", "many"], "statuses such as 404,422"),
+        (["backfill", "--since", "2026-01-01"], "--until"),
+        (["backfill", "--since", "2026-02-01", "--until", "2026-01-01"], "since must be before"),
+        (["replay", "--state", "dead", "--enterprise", "x"], "enterprise: 'x'"),
+        (["preview", "--enterprise", "x"], "--enterprise: 'x'"),
     ],
 )
 def test_bad_usage_ends_with_2_and_names_the_option(
@@ -220,3 +220,62 @@ def test_status_says_what_is_due_and_for_how_long(world: World, ltw: Command) ->
     assert (document["due_now"], document["dead"]) == (1, 0)
     assert 3_600 <= document["oldest_due_age_seconds"] < 3_700
     assert "due now: 1, oldest for 3,6" in ltw("status").text
+
+
+def test_backfill_shows_first_and_sends_with_the_number(world: World, ltw: Command) -> None:
+    old = {"passed_at": "2026-01-15T10:00:00", "enterprise_customer_uuid": enterprise(1)}
+    add_completions(world.warehouse, [completion(n, **old) for n in (10, 12)])
+    world.deliver()
+    before = world.everything()
+    dry = ltw("backfill", *JANUARY)
+    assert dry.code == 0
+    assert "2 completions match" in dry.text
+    assert "the same command with --confirm-count 2" in dry.text
+    assert not any(word in dry.text for word in PERSONAL)
+    refused = ltw("backfill", *JANUARY, "--confirm-count", 3)
+    assert refused.code == 1
+    assert "--confirm-count is 3, but 2 completions match now" in refused.text
+    assert world.everything() == before
+    real = ltw("backfill", *JANUARY, "--confirm-count", 2, "--json")
+    assert (real.document["released"], real.document["dry_run"]) == (2, False)
+    world.deliver()
+    assert len(world.take()) == 2
+
+
+def test_endpoints_set_changes_what_is_given_and_says_what_it_was(
+    world: World, ltw: Command
+) -> None:
+    shown = ltw("endpoints", "set", 1)
+    assert (shown.code, "nothing was changed" in shown.text) == (0, True)
+    said = ltw("endpoints", "set", 1, "--format", "percipio", "--no-learning-time")
+    assert "endpoint 1, payload_format: v2 -> percipio" in said.text
+    assert "is_learning_time_enabled: on -> off" in said.text
+    again = ltw("endpoints", "set", 1, "--final-status-codes", "422, 404", "--json")
+    assert again.document["before"]["payload_format"] == "percipio"
+    assert again.document["after"] == {
+        "payload_format": "percipio",
+        "is_learning_time_enabled": False,
+        "is_eu_fallback_allowed": False,
+        "final_status_codes": "404,422",
+    }
+    kept = world.warehouse.rows("select count(*) as n from analytics.sync.endpoint_settings")
+    assert kept == [{"n": 2}], "the older settings stay, for whoever asks later"
+
+
+def test_preview_goes_by_the_flag_s_environment(
+    world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT", "true")
+    monkeypatch.setenv("WEBHOOK_LEARNING_TIME_ROLLOUT_PERCENTAGE", "0")
+    world.complete(2)
+    said = ltw("preview")
+    assert "on, for 0 % of learners' course runs" in said.text
+    assert "not_in_rollout" in said.text
+    assert "learning_time_not_yet" in ltw("preview", "--rollout-percentage", 100).text
+    assert "feature flag: off" in ltw("preview", "--no-enrich").text
+
+
+def test_a_test_event_can_be_had_without_learning_time(world: World, ltw: Command) -> None:
+    assert ltw("test-send", 1, "--flavour", "without_learning_time").code == 0
+    (sent,) = world.take()
+    assert b"learning_time" not in sent.body

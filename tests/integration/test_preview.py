@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -30,18 +28,12 @@ from tests.support.marts import (
     create_table,
     enrollment,
 )
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.operator import OUTBOX, World
 from tests.support.replays import DELIVERED, ask
 from tests.support.site import Poster
 
 OFF = EnrichmentPolicy(enabled=False)
 ON = EnrichmentPolicy(enabled=True, max_wait=timedelta(hours=1))
-
-
-@pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    with open_world(warehouse, tmp_path) as opened:
-        yield opened
 
 
 def look(
@@ -335,7 +327,7 @@ def test_the_request_goes_by_each_of_its_settings(
     with pytest.raises(Reached):
         asked.run(warehouse, clock)
     assert double.call_args.args == (warehouse,)
-    assert double.call_args.kwargs | {"readiness_of": None} == {
+    assert {**double.call_args.kwargs, "readiness_of": None} == {
         "policy": EnrichmentPolicy(
             enabled=True,
             max_wait=timedelta(minutes=11),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +14,11 @@ from sync.domain.states import State
 from sync.http.destination import HttpDestination
 from sync.ledger.outbox import Outbox
 from sync.operations.next_run import next_run
-from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, PASSED_AT, enterprise, secrets
 from tests.support.examples import examples
 from tests.support.marts import create_endpoints, create_marts, endpoint
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.operator import OUTBOX, World
 from tests.support.site import Poster
 
 MART = "analytics.marts.completed_enrollments"
@@ -53,12 +50,6 @@ HEALTH = {
     "paused": f"paused_until = {SOON}",
     "open breaker": f"breaker_state = 'open', next_probe_at = {SOON}",
 }
-
-
-@pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    with open_world(warehouse, tmp_path) as opened:
-        yield opened
 
 
 ALL = [(stage, "as they were", True) for stage in STAGES]

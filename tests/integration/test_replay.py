@@ -59,7 +59,7 @@ def test_a_dead_letter_starts_a_fresh_schedule(world: World) -> None:
     assert (tried.webhook_id, {tried.body}, tried.headers[MARKER]) == (dead, bodies, "true")
     row = world.row(dead)
     assert (row["state"], row["attempt_count"]) == ("pending", 1)
-    assert row["replay_id"] is not None, "its retries answer to the same request"
+    assert row["replay_id"] is not None, "its retries belong to the same request"
     world.target.answers.clear()
     world.run = world.run.later(timedelta(seconds=10))
     world.send()
@@ -92,7 +92,7 @@ def test_a_failed_replay_of_a_delivered_webhook_changes_nothing_but_the_log(worl
     assert world.take() == []
 
 
-def test_a_fault_of_ours_does_not_use_up_a_replay(world: World) -> None:
+def test_a_sender_error_does_not_use_up_a_replay(world: World) -> None:
     (delivered,) = world.complete(2)
     world.deliver()
     world.take()

@@ -50,8 +50,8 @@ def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
     world.warehouse.execute(f"update {OUTBOX} set recorded_at = '2026-01-01'")
     around = {"since": delivered_at, "until": delivered_at + timedelta(seconds=1)}
 
-    def matched(window: Window, **moments: object) -> int:
-        selection = Replay(state=ReplayState.DELIVERED, window=window, **moments)  # pyright: ignore[reportArgumentType]
+    def matched(window: Window, **times: object) -> int:
+        selection = Replay(state=ReplayState.DELIVERED, window=window, **times)  # pyright: ignore[reportArgumentType]
         return plan(world, selection).matched
 
     assert matched(Window.DELIVERED, **around) == 1
@@ -115,7 +115,7 @@ def test_a_request_with_an_id_of_the_callers_counts_once(world: World) -> None:
     assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1)
     world.send()
     world.take()
-    assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1), "the first one's answer"
+    assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1), "what the first one did"
     world.send()
     assert world.take() == []
 

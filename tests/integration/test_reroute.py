@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -16,7 +14,7 @@ from sync.operations.operation import Done, NotConfirmed, Plan
 from sync.operations.refusals import Refusal
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
-from sync.settings import PROJECT_ROOT
+from tests.support.command_line import Command
 from tests.support.completions import add_completions, completion
 from tests.support.marts import create_endpoints, endpoint
 from tests.support.operator import carry_out, everything_in
@@ -32,6 +30,14 @@ def endpoints(pipeline: Pipeline, *rows: dict[str, object]) -> None:
 
 def new(pipeline: Pipeline, **changes: object) -> dict[str, object]:
     return endpoint(2, f"{pipeline.target.url}/new") | changes
+
+
+def build_and_send(pipeline: Pipeline, *rows: dict[str, object]) -> None:
+    """With these endpoints, where some are given."""
+    if rows:
+        endpoints(pipeline, *rows)
+    pipeline.build()
+    pipeline.send()
 
 
 def states(pipeline: Pipeline) -> set[tuple[object, object]]:
@@ -55,8 +61,7 @@ def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
     """Both messages are refused once; then the endpoint is gone. What was sent."""
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     sent = bodies(pipeline)
     assert len(sent) == 2
     pipeline.target.received.clear()
@@ -88,8 +93,7 @@ def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
     assert states(pipeline) == {("held", "endpoint_missing")}, "there is no new one yet"
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com' where user_id = 1")
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     assert {one.path for one in pipeline.target.received} == {"/new"}
     assert set(bodies(pipeline)) == ids
     assert any(b"new@example.com" in body for body in bodies(pipeline).values())
@@ -99,9 +103,7 @@ def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
 def test_a_message_that_is_not_held_yet_is_built_again_at_once(pipeline: Pipeline) -> None:
     pipeline.detect()
     pipeline.build()
-    endpoints(pipeline, new(pipeline))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline))
     assert {one.path for one in pipeline.target.received} == {"/new"}
 
 
@@ -132,28 +134,20 @@ def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
     pipeline: Pipeline, changes: dict[str, object]
 ) -> None:
     frozen_then_deleted(pipeline)
-    endpoints(pipeline, new(pipeline, **changes))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline, **changes))
     assert pipeline.target.received == []
     assert {row["state"] for row in pipeline.rows("state")} == {"held"}, "and none is suppressed"
-    endpoints(pipeline, new(pipeline, endpoint_id=3))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline, endpoint_id=3))
     assert states(pipeline) == {("delivered", None)}
 
 
-def test_a_learner_of_the_eu_goes_to_no_other_region_without_leave(pipeline: Pipeline) -> None:
+def test_a_learner_of_the_eu_goes_to_no_other_region_unless_allowed(pipeline: Pipeline) -> None:
     pipeline.warehouse.execute(f"update {MART} set learner_country = 'DE'")
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/eu", region="EU"))
     frozen_then_deleted(pipeline)
-    endpoints(pipeline, new(pipeline))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline))
     assert pipeline.target.received == []
-    endpoints(pipeline, new(pipeline, is_eu_fallback_allowed=True))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline, is_eu_fallback_allowed=True))
     assert len(pipeline.target.received) == 2
 
 
@@ -164,23 +158,18 @@ def test_what_was_held_unbuilt_outlives_its_endpoint_as_well(pipeline: Pipeline)
     pipeline.build()
     endpoints(pipeline)
     assert pipeline.build().held == {"endpoint_missing": 2}
-    endpoints(pipeline, new(pipeline))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline))
     assert states(pipeline) == {("delivered", None)}
 
 
 def test_what_may_no_longer_be_reported_is_not_sent_to_the_new_endpoint(pipeline: Pipeline) -> None:
     frozen_then_deleted(pipeline)
     pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
-    endpoints(pipeline, new(pipeline))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, new(pipeline))
     sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
     assert sent == [2]
     add_completions(pipeline.warehouse, [completion(1, PASSED_AT)])
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     assert states(pipeline) == {("delivered", None)}
 
 
@@ -190,8 +179,7 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     sent = tried_then_deleted(pipeline)
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com'")
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     assert pipeline.target.received == [], "the old endpoint may have taken it"
     found = plan(pipeline)
     assert found.document == {
@@ -200,8 +188,7 @@ def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_byte
     }
     made = move(pipeline)
     assert made.changed == 2
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     assert bodies(pipeline) == sent, "same ids, same bytes"
     assert {one.path for one in pipeline.target.received} == {"/new"}
     assert states(pipeline) == {("delivered", None)}
@@ -270,8 +257,7 @@ def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None
 def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) -> None:
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, own, new(pipeline))
     assert plan(pipeline).matched == 0
@@ -301,24 +287,15 @@ def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:
         find_endpoint(load_endpoints(pipeline.warehouse), 1)
 
 
-def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline) -> None:
+def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline, ltw: Command) -> None:
     tried_then_deleted(pipeline)
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT)])
     endpoints(pipeline, new(pipeline))
 
-    def ltw(*arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "sync", "reroute", *arguments],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
-    shown = json.loads(ltw("--endpoint", "1", "--dry-run", "--json"))
+    shown = ltw("reroute", "--endpoint", "1", "--dry-run", "--json").document
     assert (shown["matched"], shown["moved"]) == (2, 0)
     assert shown["moves"] == [{"from": 1, "to": 2, "webhooks": 2}]
-    assert "2 webhooks go with the next run" in ltw()
+    assert "2 webhooks go with the next run" in ltw("reroute").text
     pipeline.send()
     assert len(pipeline.target.received) == 2
 
@@ -333,10 +310,7 @@ def test_an_id_that_another_customer_has_now_gets_none_of_the_old_ones_messages(
     endpoints(pipeline, taken)
     pipeline.send()
     assert pipeline.target.received == [], "nor what is built already"
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline)
     assert pipeline.target.received == []
-    endpoints(pipeline, taken, new(pipeline))
-    pipeline.build()
-    pipeline.send()
+    build_and_send(pipeline, taken, new(pipeline))
     assert {one.path for one in pipeline.target.received} == {"/new"}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +10,10 @@ from sync.delivery.record import Recorded, record
 from sync.errors import ConfigurationError
 from sync.ledger.retention import RetentionReport, apply_retention
 from sync.operations.refusals import Refusal
-from sync.warehouse import Warehouse
-from tests.support.operator import OUTBOX, World, open_world
+from tests.support.operator import OUTBOX, World
 from tests.support.replays import DELIVERED, ask, plan
 
 YEAR = timedelta(days=365)
-
-
-@pytest.fixture
-def world(warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    with open_world(warehouse, tmp_path) as opened:
-        yield opened
 
 
 def retain(world: World, *, days: int = 90, dry_run: bool = False) -> RetentionReport:

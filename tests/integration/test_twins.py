@@ -223,11 +223,11 @@ def test_nothing_is_recorded_under_an_activation_that_does_not_stand(pipeline: P
     assert pipeline.detect() == Recorded(earlier, 2, 0)
 
 
-def add_activation(session: Warehouse, moment: datetime) -> None:
+def add_activation(session: Warehouse, activated_at: datetime) -> None:
     session.execute(
         "insert into analytics.sync.activations (event_type, activated_at, recorded_at, row_id)"
         " select 'course_completion', cast(? as timestamp_ntz), sysdate(), uuid_string()",
-        moment.isoformat(),
+        activated_at.isoformat(),
     )
 
 

@@ -192,7 +192,7 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
         stopped(monkeypatch, f"{STEPS}.{one}") for one in ("record", "build_messages", "send_due")
     ]
     planned, previewed = (
-        recorded(monkeypatch, f"{DRY}.{name}") for name in ("plan_record", "preview")
+        recorded(monkeypatch, f"{DRY}.{name}") for name in ("plan_record", "next_run")
     )
     dry = DELIVERY | {"dry_run": True}
     limited = DETECTION | {"allow_mass_send": False}

@@ -51,17 +51,17 @@ def test_the_command_line_takes_a_number_a_yes_or_few_enough(
 
 
 @pytest.mark.parametrize(("request_", "matched"), [(REPLAY, 21), (ERASE, 0)])
-def test_where_it_may_not_ask_it_says_how_to_answer(request_: Change, matched: int) -> None:
+def test_where_it_may_not_ask_it_says_how_to_agree(request_: Change, matched: int) -> None:
     with pytest.raises(ConfigurationError, match=f"--yes or with --confirm-count {matched}"):
         _confirmed(request_, matched, is_agreed=False, may_ask=False)
 
 
-@pytest.mark.parametrize(("answer", "confirmed"), [(True, 21), (False, None)])
+@pytest.mark.parametrize(("is_agreed", "confirmed"), [(True, 21), (False, None)])
 def test_on_a_terminal_it_asks_with_the_number(
-    monkeypatch: pytest.MonkeyPatch, answer: bool, confirmed: int | None
+    monkeypatch: pytest.MonkeyPatch, is_agreed: bool, confirmed: int | None
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr("typer.confirm", lambda text: asked.append(text) or answer)
+    monkeypatch.setattr("typer.confirm", lambda text: asked.append(text) or is_agreed)
     assert _confirmed(REPLAY, 21, is_agreed=False, may_ask=True) == confirmed
     assert asked == ["Change 21 webhooks?"]

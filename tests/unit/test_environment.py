@@ -62,7 +62,7 @@ def test_the_address_of_an_alert_is_a_secret_and_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "expected"),
     [
         ("2026-11-24", datetime(2026, 11, 24)),
         ("2026-11-24T10:00:00", datetime(2026, 11, 24, 10)),
@@ -71,8 +71,10 @@ def test_the_address_of_an_alert_is_a_secret_and_not_shown() -> None:
         ("2027-11-24", datetime(2027, 11, 24)),
     ],
 )
-def test_an_activation_without_a_zone_is_utc_and_may_lie_ahead(text: str, moment: datetime) -> None:
-    assert as_activation(text, setting="activated_at", now=NOW) == moment
+def test_an_activation_without_a_zone_is_utc_and_may_lie_ahead(
+    text: str, expected: datetime
+) -> None:
+    assert as_activation(text, setting="activated_at", now=NOW) == expected
 
 
 @pytest.mark.parametrize(

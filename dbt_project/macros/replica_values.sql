@@ -76,12 +76,13 @@
 {%- endmacro %}
 
 {#
-    FLOAT of a share of one. Extra credit can lift it over 1; a percentage from 0 to 100 is another
-    unit, and nobody could tell 1 of the one from 1 of the other.
+    NUMBER(7, 6) of a share of one. Extra credit can lift it over 1; a percentage from 0 to 100 is
+    another unit, and nobody could tell 1 of the one from 1 of the other. Never FLOAT: in JSON
+    Snowflake writes 0.88 of that type as 8.800000000000000e-01.
 #}
 {% macro read_fraction(column, kind) -%}
     {%- if kind == 'number' -%}
-        case when {{ column }} between 0 and 2 then {{ column }}::float end
+        case when {{ column }} between 0 and 2 then {{ column }}::number(7, 6) end
     {%- elif kind in ['text', 'variant'] -%}
         case
             when
@@ -90,10 +91,10 @@
                     '([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{1,3})?'
                 )
                 and try_cast({{ column }} as float) between 0 and 2
-                then try_cast({{ column }} as float)
+                then try_cast({{ column }} as float)::number(7, 6)
         end
     {%- else -%}
-        null::float
+        null::number(7, 6)
     {%- endif -%}
 {%- endmacro %}
 

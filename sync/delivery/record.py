@@ -302,6 +302,10 @@ def _is_new(warehouse: Warehouse, source: EventType) -> str:
     endpoints = warehouse.relation("marts", "webhook_endpoints")
     return f"""
         {source.wanted.format(endpoints=endpoints)}
+        -- Without all three there is no id: UUID_STRING would give such rows one and the same.
+        and events.enterprise_customer_uuid is not null
+        and events.user_id is not null
+        and events.courserun_key is not null
         and not exists (
             select 1 from {warehouse.relation("sync", OUTBOX)} as known
             where known.event_type = '{source.name}'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -80,10 +81,10 @@ TYPED = [
     ("number", "12.5::float", "read_integer", None),
     ("variant", "parse_json('12.0')", "read_integer", 12),
     ("boolean", "true", "read_integer", None),
-    ("number", "0.875::number(5, 3)", "read_fraction", 0.875),
+    ("number", "0.875::number(5, 3)", "read_fraction", "0.875000"),
     ("number", "88::number(5, 0)", "read_fraction", None),
     ("number", "'nan'::float", "read_fraction", None),
-    ("variant", "parse_json('0.875')", "read_fraction", 0.875),
+    ("variant", "parse_json('0.875')", "read_fraction", "0.875000"),
     (
         "binary",
         "to_binary('ABCDEF0123454678890AABCDEF012345', 'HEX')",
@@ -277,13 +278,13 @@ def test_a_timestamp_that_could_be_several_is_none(
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0.88", 0.88), (".5", 0.5), ("1", 1.0), ("8.8e-1", 0.88), ("1.0", 1.0), ("88", None),
+    [("0.88", "0.88"), (".5", "0.5"), ("1", "1"), ("8.8e-1", "0.88"), ("1.0", "1"), ("88", None),
      ("88%", None), ("0,88", None), ("-0.1", None), ("inf", None), ("A", None)],
 )  # fmt: skip
 def test_a_grade_is_a_share_of_one_or_refused(
-    engine: Warehouse, statement: str, text: str, value: float | None
+    engine: Warehouse, statement: str, text: str, value: str | None
 ) -> None:
-    assert read(engine, statement, [text])[0]["a_fraction"] == value
+    assert read(engine, statement, [text])[0]["a_fraction"] == (value and Decimal(value))
 
 
 def test_each_type_of_the_warehouse_is_read_as_what_it_says(engine: Warehouse, dbt: Dbt) -> None:

@@ -71,6 +71,15 @@ def test_detection_before_the_first_build_says_what_to_do(
         Pipeline(warehouse, target, tmp_path).detect()
 
 
+@pytest.mark.parametrize("part", ["enterprise_customer_uuid", "user_id", "courserun_key"])
+def test_an_event_without_a_part_of_its_key_gets_no_id_and_holds_up_no_other(
+    pipeline: Pipeline, part: str
+) -> None:
+    """Snowflake would give all of them one id: that of the empty name."""
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT) | {part: None}])
+    assert pipeline.detect() == Recorded(ACTIVATED_AT, awaiting=2, suppressed=0)
+
+
 def test_the_warehouse_and_python_mint_the_same_id(pipeline: Pipeline) -> None:
     pipeline.detect()
     assert {row["webhook_id"] for row in pipeline.rows("webhook_id")} == {

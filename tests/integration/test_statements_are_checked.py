@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
-from tests.support.snowflake_statements import checked_statements
+from tests.support.snowflake_statements import (
+    checked_statements,
+    problems_of,
+    problems_of_binds,
+)
 
 CORRELATED = (
     "select (select max(b.x) from (select 1 as x, 1 as id) as b where b.id = a.id) as x"
@@ -31,3 +36,22 @@ def test_statements_of_a_test_are_its_own_affair(warehouse: Warehouse) -> None:
     with checked_statements() as problems:
         warehouse.rows(CORRELATED)
     assert problems == []
+
+
+def test_a_name_of_an_id_that_may_be_null_is_found() -> None:
+    named = "select uuid_string(?, 'a|' || seen.k) from seen"
+    assert problems_of(named) == ("seen.k in the name of uuid_string may be NULL",)
+    assert problems_of(f"{named} where seen.k is not null") == ()
+
+
+def test_a_function_without_a_pin_is_found() -> None:
+    assert problems_of("insert into a.t (k) select initcap(k) from table(flatten(input => ?))") == (
+        "no pin for INITCAP",
+    )
+
+
+def test_a_bound_time_with_an_offset_is_found() -> None:
+    cast = "select cast(? as timestamp_ntz)"
+    rows = json.dumps([{"at": "2026-03-04T05:06:07Z"}])
+    assert len(problems_of_binds(cast, ("2026-03-04T05:06:07.1+02:00", rows))) == 2
+    assert problems_of_binds(cast, ("2026-03-04T05:06:07.1", "about 2026-03-04T05:06:07Z")) == []

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlglot
 import yaml
-from sqlglot import TokenType, exp
+from sqlglot import exp
 
+from sync.domain.event_types import EVENT_TYPES
 from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
@@ -24,13 +25,8 @@ from tests.dbt.scenario import prepare
 from tests.support.replicas import EVERY_READING
 from tests.support.replicas import compiled as replica_sql
 from tests.support.scenarios import Scenarios
+from tests.support.snowflake_statements import unpinned_functions
 
-WORDS = {
-    *("AND", "AS", "BY", "ELSE", "EXISTS", "FROM", "GROUP", "IN", "NOT", "ON", "OR", "OVER"),
-    *("THEN", "UNION", "USING", "WHEN", "WHERE"),
-}
-"""Words of the language that may stand before a parenthesis."""
-TYPES = {"NUMBER", "VARCHAR"}
 TYPE_NAMES = {
     "DECIMAL": "NUMBER",
     "DOUBLE": "FLOAT",
@@ -38,15 +34,6 @@ TYPE_NAMES = {
     "TIMESTAMPTZ": "TIMESTAMP_TZ",
 }
 """Types as Snowflake names them, where the parser has its own word."""
-HARMLESS = {
-    "COALESCE": "the first that is not NULL",
-    "NULLIF": "NULL when equal",
-    "MAX": "ignores NULL, and is NULL over nothing",
-    "MIN": "as MAX",
-    "COUNT": "0 over nothing",
-    "ROW_NUMBER": "the orders it depends on are pinned under ORDER BY",
-    "RANK": "as ROW_NUMBER",
-}
 NEVER_NULL = {f"{column} desc" for column in ("started_at", "attempt_number")} | {
     f"{key}_id desc" for key in ("course_enrollment", "course_grade", "consent", "sso_account")
 }
@@ -105,17 +92,8 @@ def engine(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
 
 
 def test_every_function_of_a_model_is_pinned_or_known_to_be_harmless(compiled: list[str]) -> None:
-    tokenizer = sqlglot.Dialect.get_or_raise("snowflake")
-    used = set()
-    for statement in compiled:
-        tokens = tokenizer.tokenize(statement)
-        used |= {
-            one.text.upper()
-            for one, following in pairwise(tokens)
-            if following.token_type is TokenType.L_PAREN and one.text[:1].isalpha()
-        }
-    assert "TRY_PARSE_JSON" in used
-    assert used - WORDS - TYPES - HARMLESS.keys() - {pin.subject for pin in PINS} == set()
+    used = {name for statement in compiled for name in unpinned_functions(statement)}
+    assert used == set()
 
 
 def test_every_type_that_a_model_casts_to_is_pinned(compiled: list[str]) -> None:
@@ -176,3 +154,32 @@ def test_no_order_depends_on_where_null_is_put(compiled: list[str]) -> None:
     }
     undecided = {one.split(".")[-1] for one in descending if not one.endswith("nulls last")}
     assert undecided - NEVER_NULL == set()
+
+
+def test_no_statement_of_a_model_makes_a_float(compiled: list[str]) -> None:
+    """In JSON Snowflake writes one with 16 digits and an exponent: to_json has a pin."""
+    floats = {
+        cast.sql("snowflake")
+        for statement in compiled
+        for cast in sqlglot.parse_one(statement, read="snowflake").find_all(exp.Cast)
+        if cast.to.this is exp.DType.DOUBLE and not isinstance(cast.parent, exp.Cast | exp.Between)
+    }
+    assert floats == set()
+
+
+def test_no_fact_of_a_message_is_a_float(manifest: dict[str, Any]) -> None:
+    for source in EVENT_TYPES.values():
+        columns = manifest["nodes"][f"model.learning_time_webhooks.{source.mart}"]["columns"]
+        types = {name: columns[name]["data_type"] for name in source.facts.model_fields}
+        assert "float" not in types.values(), types
+
+
+def test_json_null_counts_as_no_value_in_every_coalesce(compiled: list[str]) -> None:
+    """On Snowflake it is a VARIANT that is not NULL, so each field is cast inside the function."""
+    uncast = {
+        one.sql("snowflake")
+        for statement in compiled
+        for one in sqlglot.parse_one(statement, read="snowflake").find_all(exp.Coalesce)
+        if any(isinstance(each, exp.JSONExtract) for each in (one.this, *one.expressions))
+    }
+    assert uncast == set()

@@ -14,7 +14,7 @@ COLUMNS = {
     "enterprise_customer_name": "varchar",
     "username": "varchar",
     "email": "varchar",
-    "percent_grade": "float",
+    "percent_grade": "number(7, 6)",
     "letter_grade": "varchar",
     "enrollment_mode": "varchar",
     "learner_country": "varchar",

@@ -1,25 +1,50 @@
-"""What Snowflake would refuse in a statement that the embedded warehouse runs without a word."""
+"""What Snowflake would refuse in a statement that the embedded warehouse runs without a word, and
+what it would read otherwise."""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
 import pytest
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.errors import ParseError
 
 from sync import warehouse
+from sync.operations.doctor.pins import PINS
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 
 FUNCTIONS = frozenset({"SYSDATE", "SYSTEM$LAST_CHANGE_COMMIT_TIME", "UUID_STRING"})
 """Functions that exist in Snowflake and that the parser has no name for."""
+WORDS = frozenset(
+    {
+        *("ALL", "AND", "AS", "BETWEEN", "BY", "CAST", "CHECK", "ELSE", "EXCLUDE", "EXISTS"),
+        *("FROM", "GROUP", "IN", "JOIN", "KEY", "NOT", "ON", "OR", "OVER", "SELECT", "SET"),
+        *("TABLE", "THEN", "UNION", "USING", "VALUES", "WHEN", "WHERE", "WITH"),
+    }
+)
+"""Words of the language that may stand before a parenthesis."""
+TYPES = frozenset({"BINARY", "NUMBER", "TIMESTAMP_NTZ", "VARCHAR"})
+HARMLESS = {
+    "COUNT": "0 over nothing",
+    "MAX": "ignores NULL, and is NULL over nothing",
+    "MIN": "as MAX",
+    "NULLIF": "NULL when equal",
+    "RANK": "as ROW_NUMBER",
+    "ROW_NUMBER": "the orders it depends on are pinned under ORDER BY",
+    "SYSTEM$LAST_CHANGE_COMMIT_TIME": "asks about a table; the doctor does",
+}
+"""Functions that need no pin, and why."""
+OFFSET_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*([+-]\d\d:?\d\d|Z)")
 PRODUCT = tuple(str(PROJECT_ROOT / folder) for folder in ("sync", "orchestration"))
 
 
@@ -35,7 +60,8 @@ def checked_statements() -> Iterator[list[str]]:
     def run(self: Warehouse, sql: str, binds: tuple[object, ...]) -> Any:
         sender = _sender(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
         if sender.startswith(PRODUCT):
-            problems.extend(f"{sender}: {problem}" for problem in problems_of(sql))
+            found = (*problems_of(sql), *problems_of_binds(sql, binds))
+            problems.extend(f"{sender}: {problem}" for problem in found)
         return send(self, sql, binds)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -71,9 +97,62 @@ def problems_of(sql: str) -> tuple[str, ...]:
         for one in statement.find_all(exp.Anonymous)
         if one.name.upper() not in FUNCTIONS
     ]
+    problems += [f"no pin for {name}" for name in sorted(unpinned_functions(sql))]
     for query in statement.find_all(exp.Select):
         problems += _subquery_problems(query)
+    problems += _unguarded_names(statement)
     return tuple(problems)
+
+
+def unpinned_functions(sql: str) -> frozenset[str]:
+    """Functions of a statement that two engines may read differently, and that have no pin."""
+    return _functions(sql) - WORDS - TYPES - HARMLESS.keys() - _pinned()
+
+
+@cache
+def _pinned() -> frozenset[str]:
+    return frozenset().union(*(_functions(pin.expression) for pin in PINS))
+
+
+def _functions(sql: str) -> frozenset[str]:
+    tokens = sqlglot.Dialect.get_or_raise("snowflake").tokenize(sql)
+    return frozenset(
+        name.text.upper()
+        for (before, name), (_, following) in pairwise(pairwise([tokens[0], *tokens]))
+        if following.token_type is TokenType.L_PAREN
+        and name.text[:1].isalpha()
+        and name.token_type is not TokenType.STRING
+        # A table with a list of its columns
+        and before.token_type not in (TokenType.DOT, TokenType.INTO, TokenType.TABLE)
+    )
+
+
+def problems_of_binds(sql: str, binds: tuple[object, ...]) -> list[str]:
+    """Times with an offset, which a cast to TIMESTAMP_NTZ drops: what a clock showed would stay."""
+    if "timestamp_ntz" not in sql:
+        return []
+    texts = [bind for bind in binds if isinstance(bind, str)]
+    for text in list(texts):
+        with suppress(ValueError, TypeError, AttributeError):
+            texts += [value for row in json.loads(text) for value in row.values()]
+    return [
+        f"a bound time with an offset: {text}"
+        for text in texts
+        if isinstance(text, str) and OFFSET_TIME.fullmatch(text)
+    ]
+
+
+def _unguarded_names(statement: exp.Expr) -> Iterator[str]:
+    """With a NULL in its name every row gets one and the same id; recorded, and pinned."""
+    guarded = {
+        test.this.this.sql()
+        for test in statement.find_all(exp.Not)
+        if isinstance(test.this, exp.Is) and isinstance(test.this.expression, exp.Null)
+    }
+    for call in statement.find_all(exp.Uuid):
+        for column in call.args["name"].find_all(exp.Column) if call.args.get("name") else ():
+            if column.sql() not in guarded:
+                yield f"{column.sql()} in the name of uuid_string may be NULL"
 
 
 def _subquery_problems(query: exp.Select) -> Iterator[str]:

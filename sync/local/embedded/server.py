@@ -1,12 +1,13 @@
-"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with eight of its traps fixed.
+"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with nine of its traps fixed.
 
 The stock server (0.12.1) returns a NULL timestamp as 1970, responds to an unsupported expression
 with HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps
 every result for ever, gives up on the first update conflict, is silent until a statement ends, so
-that the connector sends one of more than a minute again, translates a repeated statement anew, and
-plans each statement a second time to name its columns. Each fix has a test in
-``tests/integration/test_embedded_warehouse.py``; the version is pinned because the fixes lean on
-its internals.
+that the connector sends one of more than a minute again, translates a repeated statement anew,
+plans each statement a second time to name its columns, and gives no UUID for a name that is NULL,
+where Snowflake gives all such rows one (``sync.operations.doctor.pins`` has the others). Each fix
+has a test in ``tests/integration/test_embedded_warehouse.py``; the version is pinned because the
+fixes lean on its internals.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Translations:
         """The tree of a Snowflake statement."""
         if (statement := self._parsed.get(text)) is None:
             statement = self._parse(text)
+            name_ids_as_snowflake(statement)
             statement.meta["text"] = text
             self._parsed[text] = statement
         return statement
@@ -107,6 +109,17 @@ class Translations:
                 return False
         kinds = exp.Query | exp.DML | exp.Create | exp.Drop | exp.Alter
         return isinstance(statement, kinds) and "identifier(" not in statement.meta["text"].lower()
+
+
+def name_ids_as_snowflake(statement: Any) -> None:
+    """``uuid_string`` reads a name that is NULL as the empty one, and a number as its text."""
+    import sqlglot.expressions
+
+    exp: Any = sqlglot.expressions
+    for call in list(statement.find_all(exp.Uuid)):
+        if name := call.args.get("name"):
+            text = exp.cast(name, "varchar")
+            call.set("name", exp.Coalesce(this=text, expressions=[exp.Literal.string("")]))
 
 
 class Columns:

@@ -121,7 +121,9 @@ final as (
         coalesce(played:id::varchar, stopped:id::varchar) as video_id,
         {{ video_position('played:currentTime::varchar') }} as video_played_from,
         -- A seek leaves the stretch at its old time.
-        {{ video_position('coalesce(stopped:old_time, stopped:currentTime)::varchar') }}
+        {{ video_position(
+            'coalesce(stopped:old_time::varchar, stopped:currentTime::varchar)'
+        ) }}
             as video_played_to,
         case when played is not null then {{ video_speed('played:speed::varchar') }} end
             as video_speed,

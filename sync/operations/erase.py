@@ -320,7 +320,6 @@ def _that_name(user_ids: Iterable[int], names: Iterable[str]) -> tuple[str, Sequ
     """The condition that an excerpt names the learner by an id, a name or an address; its binds."""
     patterns = [rf".*user_id[^0-9]{{1,12}}{one}([^0-9].*|)" for one in sorted(user_ids)]
     texts = [one for one in sorted(names) if len(one) >= SHORTEST_NAME]
-    conditions = ["false"]
-    conditions += ["regexp_like(line_excerpt, ?, 's')"] * len(patterns)
+    conditions = ["regexp_like(line_excerpt, ?, 's')"] * len(patterns)
     conditions += ["position(lower(?) in lower(line_excerpt)) > 0"] * len(texts)
-    return " or ".join(conditions), [*patterns, *texts]
+    return " or ".join(conditions) or "false", [*patterns, *texts]

@@ -243,22 +243,25 @@ class Replay(Change):
 
     def _verdict(self) -> str:
         """SQL: ``ok`` or a ``Refusal``, but for what the marts say."""
-        spared = "true" if self.state is ReplayState.SUPPRESSED else "false"
+        unless_asked_for = (
+            ""
+            if self.state is ReplayState.SUPPRESSED
+            else f"when outbox.state = '{State.SUPPRESSED}' then '{Refusal.SUPPRESSED}'"
+        )
         return f"""
             case
                 when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
                 when outbox.body_removed_at is not null and outbox.frozen_at is not null
                     then '{Refusal.BODY_REMOVED}'
                 when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_BUILT}'
-                when outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
-                    and outbox.state = '{State.HELD}'
+                when outbox.state = '{State.HELD}'
+                    and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
                     then '{Refusal.ENDPOINT_MISSING}'
                 when outbox.state = '{State.HELD}' then '{Refusal.HELD}'
                 when outbox.state = '{State.PENDING}'
                     or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
                     then '{Refusal.ALREADY_DUE}'
-                when outbox.state = '{State.SUPPRESSED}' and not {spared}
-                    then '{Refusal.SUPPRESSED}'
+                {unless_asked_for}
                 when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
                     then '{Refusal.NOT_BUILT}'
                 else 'ok'

@@ -643,8 +643,9 @@ def test_only_enrollments_that_an_active_endpoint_wants_are_recorded(ledger: War
 
 def request(ledger: Warehouse, request_id: str) -> None:
     ledger.execute(
-        "insert into analytics.sync.replays (replay_id, requested_at, requested_by, matched)"
-        f" select ?, '{NOW - timedelta(hours=1)}', 'test', 1",
+        "insert into analytics.sync.replays"
+        " (replay_id, requested_at, requested_by, selection, matched)"
+        f" select ?, '{NOW - timedelta(hours=1)}'::timestamp_ntz, 'test', parse_json('{{}}'), 1",
         request_id,
     )
 

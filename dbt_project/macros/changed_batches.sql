@@ -3,35 +3,31 @@
     A SELECT of file_name and loaded_at. The raw lines are only counted, never read.
 #}
 {% macro changed_batches(arrived, processed) %}
+    {%- set newest = run_query(
+        "select " ~ timestamp_text('max(loaded_at)') ~ " from " ~ processed
+    ).rows[0][0] -%}
+    {%- set within_lookback = "loaded_at > dateadd(day, -" ~ var('late_arrival_days') ~ ", '" ~ newest
+        ~ "'::timestamp_ntz)" if newest else 'true' -%}
     with
-
-    lookback as (
-        select dateadd(day, -{{ var('late_arrival_days') }}, max(loaded_at)) as loaded_after
-        from {{ processed }}
-    ),
 
     arrived_batches as (
         select
-            arrived.file_name,
-            arrived.loaded_at,
+            file_name,
+            loaded_at,
             count(*) as line_count
-        from {{ arrived }} as arrived
-        cross join lookback
-        where
-            lookback.loaded_after is null
-            or arrived.loaded_at > lookback.loaded_after
-        group by arrived.file_name, arrived.loaded_at
+        from {{ arrived }}
+        where {{ within_lookback }}
+        group by file_name, loaded_at
     ),
 
     processed_batches as (
         select
-            processed.file_name,
-            processed.loaded_at,
-            sum(iff(processed.is_line_start, 1, 0)) as line_count
-        from {{ processed }} as processed
-        cross join lookback
-        where processed.loaded_at > lookback.loaded_after
-        group by processed.file_name, processed.loaded_at
+            file_name,
+            loaded_at,
+            sum(iff(is_line_start, 1, 0)) as line_count
+        from {{ processed }}
+        where {{ within_lookback }}
+        group by file_name, loaded_at
     )
 
     select
@@ -51,8 +47,8 @@
 #}
 {% macro within_batches(batches) %}
     {%- set bounds = run_query(
-        "select to_varchar(min(loaded_at), 'YYYY-MM-DD HH24:MI:SS.FF6'), "
-        ~ "to_varchar(max(loaded_at), 'YYYY-MM-DD HH24:MI:SS.FF6') from (" ~ batches ~ ")"
+        "select " ~ timestamp_text('min(loaded_at)') ~ ", " ~ timestamp_text('max(loaded_at)')
+        ~ " from (" ~ batches ~ ")"
     ) -%}
     {%- if bounds.rows[0][0] is none -%}
         false

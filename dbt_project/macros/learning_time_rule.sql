@@ -54,18 +54,19 @@
     '{{ local_md5(learning_time_parameters() | string)[:8] }}'
 {%- endmacro %}
 
-{# Stop this run when the table holds a row of another rule. #}
+{#
+    Stop this run when the table follows another rule. One row tells: no run writes beside rows of
+    another rule, and one row is one partition to read.
+#}
 {% macro stop_unless_one_rule(relation) -%}
     {%- if execute -%}
-        {%- set others = run_query(
-            'select rule_version from ' ~ relation
-            ~ ' where rule_version <> ' ~ rule_version() ~ ' limit 1'
-        ) -%}
-        {%- if others.rows | length > 0 -%}
+        {%- set stored = run_query('select rule_version from ' ~ relation ~ ' limit 1') -%}
+        {%- set version = rule_version() | replace("'", '') -%}
+        {%- if stored.rows | length > 0 and stored.rows[0][0] != version -%}
             {{ exceptions.raise_compiler_error(
-                relation.identifier ~ ' was built under rule ' ~ others.rows[0][0]
+                relation.identifier ~ ' was built under rule ' ~ stored.rows[0][0]
                 ~ ', and the vars and the seed of this run make rule '
-                ~ rule_version() | replace("'", '') ~ ': ' ~ learning_time_parameters()
+                ~ version ~ ': ' ~ learning_time_parameters()
                 ~ '. Publish the change and run once with --full-refresh, or take it back;'
                 ~ ' the mart learning_time_parameters has the values in use.'
             ) }}

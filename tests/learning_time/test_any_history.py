@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from tests.dbt.scenario import Batch, enroll
+from tests.dbt.scenario import Batch, enroll, line
 from tests.learning_time.models import Models
-from tests.learning_time.timelines import GAPS, STARTS, Unit, unit
+from tests.learning_time.timelines import GAPS, SECOND, STARTS, Unit, at, unit
 from tests.reference import learning_time
 from tests.support.examples import examples
 
@@ -80,6 +81,45 @@ def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
         }
         for one in history.units
     }
+
+
+HOUR = 3_600 * SECOND
+FAR_APART: dict[str, tuple[dict[str, object], list[tuple[int, str, str]]]] = {
+    # The last event of all is worth its tail until a later one makes it worth a timeout.
+    "cap": (
+        {"long_gap_rule": "cap", "tail_seconds": 60},
+        [(0, "play_video", "{}"), (72 * HOUR, "play_video", "{}"), (24 * HOUR, "page_close", "{}")],
+    ),
+    # Five hours of video run over midnight, and are stopped a day later; then a line between shows
+    # that they were not watched, and the day that only they reached has nothing left.
+    "video": (
+        {"long_video_option": True},
+        [
+            (-HOUR, "play_video", '{"id": "v", "currentTime": 0}'),
+            (30 * HOUR, "pause_video", '{"id": "v", "currentTime": 18000}'),
+            (-HOUR // 2, "page_close", "{}"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAR_APART)
+def test_events_that_matter_from_afar_end_in_the_full_refresh_too(built: Models, case: str) -> None:
+    """They change days that no timeout reaches."""
+    parameters, arrivals = FAR_APART[case]
+    built.forget()
+    seen = []
+    for number, (time, name, payload) in enumerate(arrivals):
+        one = line(1, at(time).isoformat(), name, event=payload)
+        built.load(Batch(f"part-{number}", LOADED_AT + timedelta(hours=number), (one,)))
+        built.run(with_mart=True, **parameters)
+        seen.append(built.days())
+    incremental = built.contents()
+
+    built.run("--full-refresh", with_mart=True, **parameters)
+
+    assert built.contents() == incremental
+    assert all(before != after for before, after in pairwise(seen))
 
 
 def test_a_second_run_over_the_same_lines_changes_nothing_at_all(built: Models) -> None:

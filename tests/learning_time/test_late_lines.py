@@ -1,7 +1,8 @@
-"""Five ways in which a filter on the time of events loses lines. Each has happened to someone.
+"""Ways in which an increment loses lines. Each has happened to someone.
 
-The usual shortcut of an incremental model, ``event_at > max(event_at)``, fails every one of these
-(tests/mutations proves it). Each test compares all days with what the definition says.
+The usual shortcut of an incremental model, ``event_at > max(event_at)``, fails the first five
+(tests/mutations proves it); the others are for one that builds too few days again. Each test
+compares all days with what the definition says.
 """
 
 from __future__ import annotations
@@ -72,3 +73,22 @@ def test_one_clock_ahead_stops_nothing(models: Models) -> None:
     fast, others = Unit(1, (ahead,)), Unit(2, (ahead - 30 * MINUTE, ahead - 20 * MINUTE))
     arrive(models, (fast, (0,)), (others, (0, 1)))
     assert models.days() == expected(fast, others)
+
+
+DAY = 24 * 60 * MINUTE
+"""The units below have events 10 minutes before or after midnights."""
+
+
+def test_an_event_after_midnight_counts_on_the_day_before(models: Models) -> None:
+    """It ends a gap that began there."""
+    unit = Unit(1, (-10 * MINUTE, 10 * MINUTE))
+    arrive(models, (unit, (0,)), (unit, (1,)))
+    assert models.days() == expected(unit)
+
+
+def test_a_late_line_leaves_sessions_across_midnight_whole(models: Models) -> None:
+    """It touches its own day, whose first and last gap lie on two days each."""
+    times = (-10 * MINUTE, 10 * MINUTE, DAY // 2, DAY - 10 * MINUTE, DAY + 10 * MINUTE)
+    unit = Unit(1, times)
+    arrive(models, (unit, (0, 1, 3, 4)), (unit, (2,)))
+    assert models.days() == expected(unit)

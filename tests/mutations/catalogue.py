@@ -17,6 +17,7 @@ COMPLETIONS = f"{MODELS}/intermediate/completions/int_enterprise_enrollments_scr
 CREDITED = "dbt_project/macros/credited_microseconds.sql"
 CALENDAR = "dbt_project/macros/calendar.sql"
 BATCHES = "dbt_project/macros/changed_batches.sql"
+INCREMENTS = "dbt_project/macros/increments.sql"
 STAGING = f"{MODELS}/staging/tracking/stg_tracking__events.sql"
 
 UNITS = "tests/learning_time/test_generated_units.py"
@@ -37,8 +38,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     one(
         "a gap of exactly the timeout starts a session",
         GAPS,
-        "            > {{ var('session_timeout_seconds') | int * 1000000 }},",
-        "            >= {{ var('session_timeout_seconds') | int * 1000000 }},",
+        "            > {{ timeout_microseconds }},",
+        "            >= {{ timeout_microseconds }},",
         REFERENCE,
     ),
     one(
@@ -145,7 +146,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             ),
             Edit(
                 GAPS,
-                "unique_key=['user_id', 'courserun_key']",
+                "unique_key=['user_id', 'courserun_key', 'activity_date']",
                 "unique_key=['user_id', 'courserun_key', 'event_at', 'event_key']",
             ),
         ),
@@ -160,17 +161,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     one(
         "touched learners are rebuilt from their new lines only",
         GAPS,
-        "            and touched.courserun_key = learning_lines.courserun_key\n",
-        "            and touched.courserun_key = learning_lines.courserun_key\n"
-        "            and processed_at > (select max(t.processed_at) from {{ this }} as t)\n",
+        "        and {{ is_touched('learning_lines') }}\n",
+        "        and {{ is_touched('learning_lines') }}\n"
+        "        and processed_at > (select max(t.processed_at) from {{ this }} as t)\n",
         f"{LATE}::test_a_gap_between_two_batches_counts",
     ),
     one(
         "days follow only lines newer than the newest day",
         DAILY,
-        "    where processed_at > (\n",
+        "    where {{ increment.is_new }}\n",
         "    where event_at > (select max(last_activity_at) from {{ this }})\n"
-        "        and processed_at > (\n",
+        "        and {{ increment.is_new }}\n",
         f"{LATE}::test_an_event_that_arrives_late_counts",
     ),
     one(
@@ -190,9 +191,30 @@ MUTATIONS: tuple[Mutation, ...] = (
     one(
         "days are added to, not replaced",
         DAILY,
-        "unique_key=['user_id', 'courserun_key']",
+        "unique_key=['user_id', 'courserun_key', 'activity_date']",
         "unique_key=['user_id', 'courserun_key', 'activity_date', 'processed_at']",
         f"{LATE}::test_an_event_that_arrives_late_counts",
+    ),
+    one(
+        "only the day of a new line is built again",
+        INCREMENTS,
+        "        select -{{ timeout }} as seconds\n",
+        "        select 0 as seconds\n",
+        f"{LATE}::test_an_event_after_midnight_counts_on_the_day_before",
+    ),
+    one(
+        "events before a touched day are not read",
+        INCREMENTS,
+        'timestamp_text("dateadd(second, -" ~ timeout',
+        'timestamp_text("dateadd(second, -" ~ 0',
+        f"{LATE}::test_a_late_line_leaves_sessions_across_midnight_whole",
+    ),
+    one(
+        "events after a touched day are not read",
+        INCREMENTS,
+        '"dateadd(second, " ~ timeout',
+        '"dateadd(second, " ~ 0',
+        f"{LATE}::test_a_late_line_leaves_sessions_across_midnight_whole",
     ),
     one(
         "every enterprise record of a pair is a row",

@@ -1,14 +1,23 @@
 {#
     Watermark   processed_at of int_tracking_events, which each row carries.
-    Touched     every (learner, course run) with a line processed since then is rebuilt from all of
-                its events: a late line may change a gap, join two sessions or be a copy.
+    Touched     the days that a line processed since then reaches, with the session timeout on
+                either side, of its learner in its course run (macros/increments.sql). A line that
+                is late, or a copy, touches its own days. With `long_gap_rule: cap` and with
+                `long_video_option` all days of the learner in the course run.
     Invalid     a change of the rule needs --full-refresh once; without it this model stops.
     Backfill    follows int_tracking_events by itself.
 #}
-{{ config(materialized='incremental', unique_key=['user_id', 'courserun_key']) }}
-{% if is_incremental() %}{{ stop_unless_one_rule(this) }}{% endif %}
+{{ config(
+    materialized='incremental',
+    unique_key=['user_id', 'courserun_key', 'activity_date'],
+) }}
+{% if is_incremental() %}
+{{ stop_unless_one_rule(this) }}
+{% set increment = increment_of(ref('int_tracking_events'), this, "outcome = 'learning'") %}
+{% endif %}
 
 {% set timeline = 'partition by user_id, courserun_key order by event_at, event_key' %}
+{% set timeout_microseconds = var('session_timeout_seconds') | int * 1000000 %}
 {% set is_video_measured = var('long_video_option') %}
 
 with
@@ -32,29 +41,25 @@ learning_lines as (
 
 {% if is_incremental() %}
 
-touched as (
-    select distinct
+new_lines as (
+    select
         user_id,
-        courserun_key
+        courserun_key,
+        event_at
     from {{ ref('int_tracking_events') }}
-    where
-        outcome = 'learning'
-        and processed_at > (
-            select coalesce(max(built.processed_at), '1970-01-01'::timestamp_ntz)
-            from {{ this }} as built
-        )
+    where {{ increment.is_new }}
+),
+
+touched as (
+    {{ touched_days('new_lines') }}
 ),
 
 lines_of_touched as (
     select *
     from learning_lines
-    where exists (
-        select 1
-        from touched
-        where
-            touched.user_id = learning_lines.user_id
-            and touched.courserun_key = learning_lines.courserun_key
-    )
+    where
+        {{ increment.is_near }}
+        and {{ is_touched('learning_lines') }}
 ),
 
 {% endif %}
@@ -101,10 +106,11 @@ measured as (
         {% if is_video_measured %}
         floor(played_microseconds * 1000 / video_speed) as video_microseconds,
         {% endif %}
+        {{ local_date('event_at') }} as activity_date,
         datediff('microsecond', event_at, next_event_at) as gap_microseconds,
         coalesce(
             datediff('microsecond', previous_event_at, event_at)
-            > {{ var('session_timeout_seconds') | int * 1000000 }},
+            > {{ timeout_microseconds }},
             true
         ) as is_session_start
     from neighbors
@@ -121,10 +127,13 @@ final as (
     select
         user_id,
         courserun_key,
+        activity_date,
         event_at,
         event_key,
         event_category,
-        gap_microseconds,
+        case
+            when gap_microseconds <= {{ timeout_microseconds }} then gap_microseconds
+        end as gap_microseconds,
         counted_microseconds,
         coalesce(counted_microseconds = gap_microseconds, false) as is_counted,
         is_session_start,
@@ -133,6 +142,11 @@ final as (
         processed_at,
         {{ rule_version() }} as rule_version
     from credited
+    {% if is_incremental() %}
+    where {{ is_touched('credited', by_day=true) }}
+    {% endif %}
 )
 
 select * from final
+-- Snowflake writes rows to partitions as they come: a full refresh must leave days together, too.
+order by activity_date

@@ -1,10 +1,16 @@
 {#
-    Watermark   processed_at of int_learning_gaps. Touched units are rebuilt whole, so a day that
-                lost its last event leaves no row behind.
+    Watermark   processed_at of int_learning_gaps.
+    Touched     the days that an event with a new line reaches, as in int_learning_gaps.
     Invalid     a change of the rule needs --full-refresh once; without it this model stops.
 #}
-{{ config(materialized='incremental', unique_key=['user_id', 'courserun_key']) }}
-{% if is_incremental() %}{{ stop_unless_one_rule(this) }}{% endif %}
+{{ config(
+    materialized='incremental',
+    unique_key=['user_id', 'courserun_key', 'activity_date'],
+) }}
+{% if is_incremental() %}
+{{ stop_unless_one_rule(this) }}
+{% set increment = increment_of(ref('int_learning_gaps'), this) %}
+{% endif %}
 
 with
 
@@ -14,27 +20,25 @@ gaps as (
 
 {% if is_incremental() %}
 
-touched as (
-    select distinct
+new_events as (
+    select
         user_id,
-        courserun_key
+        courserun_key,
+        event_at
     from {{ ref('int_learning_gaps') }}
-    where processed_at > (
-        select coalesce(max(built.processed_at), '1970-01-01'::timestamp_ntz)
-        from {{ this }} as built
-    )
+    where {{ increment.is_new }}
+),
+
+touched as (
+    {{ touched_days('new_events') }}
 ),
 
 gaps_of_touched as (
     select *
     from gaps
-    where exists (
-        select 1
-        from touched
-        where
-            touched.user_id = gaps.user_id
-            and touched.courserun_key = gaps.courserun_key
-    )
+    where
+        {{ increment.is_near }}
+        and {{ is_touched('gaps') }}
 ),
 
 {% endif %}
@@ -113,7 +117,11 @@ final as (
         max(processed_at) as processed_at,
         {{ rule_version() }} as rule_version
     from pieces
+    {% if is_incremental() %}
+    where {{ is_touched('pieces', by_day=true) }}
+    {% endif %}
     group by user_id, courserun_key, activity_date
 )
 
 select * from final
+order by activity_date

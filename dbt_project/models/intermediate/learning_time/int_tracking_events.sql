@@ -19,21 +19,24 @@
 ] %}
 {% set arrived = ref('stg_tracking__lines') %}
 {% set is_increment = is_incremental() and execute %}
-{% if is_increment %}{{ stop_unless_one_rule(this) }}{% endif %}
+{% if is_increment %}
+{{ stop_unless_one_rule(this) }}
+{% set batches = changed_batches(arrived, this) %}
+{% endif %}
 
 with
 
 lines as (
     select * from {{ ref('int_tracking_events_screened') }}
     {% if is_increment %}
-    where {{ within_batches(changed_batches(arrived, this)) }}
+    where {{ within_batches(batches) }}
     {% endif %}
 ),
 
 {% if is_increment %}
 
 changed_batches as (
-    {{ changed_batches(arrived, this) }}
+    {{ batches }}
 ),
 
 -- Always later than any stamp before it, even if a clock went back between two runs: the models
@@ -141,3 +144,5 @@ final as (
 )
 
 select * from final
+-- As they arrived: an increment looks for load times, and days follow them nearly.
+order by loaded_at

@@ -49,6 +49,7 @@ class WarehouseResource(EnvironmentResource):
 
     VARIABLES: ClassVar[Mapping[str, str]] = {
         "account": "SNOWFLAKE_ACCOUNT",
+        "host": "SNOWFLAKE_HOST",
         "user": "SNOWFLAKE_USER",
         "role": "SNOWFLAKE_ROLE",
         "virtual_warehouse": "SNOWFLAKE_WAREHOUSE",
@@ -59,6 +60,7 @@ class WarehouseResource(EnvironmentResource):
         "private_key_passphrase": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
     }
     account: str = Field(default="", description="The Snowflake account, such as `myorg-prod`.")
+    host: str = Field(default="", description="Its host, where that is not made of the account.")
     user: str = Field(default="", description="Who logs in, with a key pair.")
     role: str = Field(default="", description="The role of each session.")
     virtual_warehouse: str = Field(default="", description="The warehouse that runs statements.")

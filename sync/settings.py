@@ -7,6 +7,7 @@ what is missing, because a silent fall-back to a laptop warehouse would look lik
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -34,6 +35,8 @@ REQUIRED = (
 )
 KEY_SETTINGS = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_PRIVATE_KEY_PATH")
 PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the setting's name
+
+HOST = "SNOWFLAKE_HOST"
 
 RawSchema = Literal["tracking", "lms", "enterprise"]
 ModelSchema = Literal["intermediate", "marts", "sync"]
@@ -65,6 +68,8 @@ class SnowflakeWarehouse:
     warehouse: str
     database: str
     schema: str
+    host: str = ""
+    """Empty: the connector makes it of the account."""
     private_key: str = field(default="", repr=False)
     private_key_path: str = ""
     private_key_passphrase: str = field(default="", repr=False)
@@ -80,7 +85,9 @@ def load_settings(environ: Mapping[str, str]) -> WarehouseSettings:
     Raises:
         ConfigurationError: some but not all Snowflake settings are there, or a value is unusable.
     """
-    present = {name: environ[name] for name in (*REQUIRED, *KEY_SETTINGS) if environ.get(name)}
+    present = {
+        name: environ[name] for name in (*REQUIRED, *KEY_SETTINGS, HOST) if environ.get(name)
+    }
     target = environ.get("DBT_TARGET", "")
     if target not in ("", "embedded", "snowflake"):
         raise ConfigurationError(
@@ -131,6 +138,12 @@ def _snowflake(environ: Mapping[str, str], present: Mapping[str, str]) -> Snowfl
         )
     if all(name in present for name in KEY_SETTINGS):
         raise ConfigurationError(f"{' and '.join(KEY_SETTINGS)} are both set; unset one of them")
+    host = present.get(HOST, "")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]*", host):
+        raise ConfigurationError(
+            f"{HOST} is {host!r}; it must be a host name alone, such as "
+            "myorg-myaccount.snowflakecomputing.cn, without https:// and path"
+        )
     return SnowflakeWarehouse(
         account=present["SNOWFLAKE_ACCOUNT"],
         user=present["SNOWFLAKE_USER"],
@@ -138,6 +151,7 @@ def _snowflake(environ: Mapping[str, str], present: Mapping[str, str]) -> Snowfl
         warehouse=present["SNOWFLAKE_WAREHOUSE"],
         database=present["SNOWFLAKE_DATABASE"].upper(),
         schema=present["SNOWFLAKE_SCHEMA"].upper(),
+        host=host,
         private_key=present.get("SNOWFLAKE_PRIVATE_KEY", ""),
         private_key_path=present.get("SNOWFLAKE_PRIVATE_KEY_PATH", ""),
         private_key_passphrase=environ.get(PASSPHRASE, ""),

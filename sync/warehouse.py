@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,18 @@ DOES_NOT_EXIST = 2003
 """Snowflake's code for "does not exist or not authorized"; the embedded engine gives it too."""
 CANCELED = frozenset({604, 630})
 """Snowflake's codes for a statement stopped by request or by its timeout."""
+LOCKED = frozenset({615, 625})
+"""Snowflake's codes for a statement whose transaction was aborted
+(github.com/snowflakedb/snowflake-connector-net/issues/560), and for one that did not get the lock
+of its table: too many wait for it (github.com/brooklyn-data/dbt_artifacts/issues/431), or it waited
+for LOCK_TIMEOUT. The embedded engine gives the second for a conflict."""
+LOCK_PATIENCE = 0.5
+"""Times the statement timeout: LOCK_TIMEOUT, whose default is twelve hours. Shorter than the
+timeout, so that the error names the lock."""
+LOCK_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
+"""Longest seconds before a statement that was LOCKED is sent again."""
+LOCK_RETRY_SECONDS = 30
+"""A statement is not sent again later than this: one that waited for LOCK_TIMEOUT is not."""
 NO_RESPONSE = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
 """The connector's codes for a connection that is refused, closed, failing or without a response,
 and for HTTP statuses (290000 + status) that it repeated in vain."""
@@ -43,6 +57,17 @@ NOT_IN_PYTHON = 252005
 """The connector's code for a row without a Python value, such as a time of the year 0 or 10000."""
 _TIME_TYPES = frozenset({3, 4, 6, 7, 8, 12})
 """The connector's type codes of DATE, the four TIMESTAMP types and TIME."""
+MEANING: Mapping[str, str | int | bool] = {
+    "TIMEZONE": "UTC",
+    "TIMESTAMP_INPUT_FORMAT": "AUTO",
+    "DATE_INPUT_FORMAT": "AUTO",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+    "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
+    "ROWS_PER_RESULTSET": 0,
+}
+"""Parameters of every session, those of dbt included, that decide what a statement means: an
+account may have other values. dbt's come from the user (``deploy/snowflake/setup.sql``). Snowflake
+may refuse one that is not in https://docs.snowflake.com/en/sql-reference/parameters."""
 BULK_BIND_BYTES = 900_000
 """Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
 
@@ -63,6 +88,10 @@ class StatementTimedOut(StatementFailed):
     """The warehouse stopped a statement that ran into its time limit."""
 
 
+class TableBlocked(StatementFailed):
+    """A transaction of somebody else kept a statement from its table; it changed nothing."""
+
+
 class NoResponse(StatementFailed):
     """The warehouse did not respond to a statement in time, or the connection to it is gone."""
 
@@ -70,9 +99,16 @@ class NoResponse(StatementFailed):
 class Warehouse:
     """One open session in autocommit mode. Not thread safe; open one per thread."""
 
-    def __init__(self, settings: WarehouseSettings, connection: SnowflakeConnection) -> None:
+    def __init__(
+        self,
+        settings: WarehouseSettings,
+        connection: SnowflakeConnection,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.settings = settings
         self._connection = connection
+        self._sleep = sleep
+        self._is_in_transaction = False
         self.statements = 0
         """Statements sent so far: a run's cost, which must grow with batches and not with rows."""
 
@@ -116,6 +152,7 @@ class Warehouse:
     def transaction(self) -> Iterator[None]:
         """All statements inside commit together or not at all."""
         self.execute("begin")
+        self._is_in_transaction = True
         try:
             yield
             self.execute("commit")
@@ -124,6 +161,8 @@ class Warehouse:
             with suppress(StatementFailed):
                 self.execute("rollback")
             raise
+        finally:
+            self._is_in_transaction = False
 
     def relation(self, schema: ModelSchema, table: str) -> str:
         """Qualified name of a mart or a ledger table."""
@@ -134,8 +173,26 @@ class Warehouse:
         return raw_relation(schema, table)
 
     def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
-        self.statements += 1
-        return _completed(sql, lambda: self._connection.cursor().execute(sql, binds or None))
+        """Send a statement; again, after a pause at random, when it did not get its lock.
+
+        That is safe for each kind, unlike after a response that was lost: what Snowflake aborts has
+        changed nothing. The claim and the settlement of a row repeat their conditions on the row as
+        it is by then, and an INSERT looks again for what is there. In a transaction of several it
+        is for the caller to begin anew.
+        """
+        started = time.monotonic()
+        for pause in (*LOCK_PAUSES, None):
+            self.statements += 1
+            try:
+                return _completed(
+                    sql, lambda: self._connection.cursor().execute(sql, binds or None)
+                )
+            except TableBlocked:
+                is_late = time.monotonic() - started > LOCK_RETRY_SECONDS
+                if pause is None or is_late or self._is_in_transaction:
+                    raise
+            self._sleep(random.uniform(pause / 2, pause))
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _completed(sql: str, call: Callable[[], Any], *, columns: Sequence[Any] = ()) -> Any:
@@ -166,6 +223,13 @@ def _failed(sql: str, error: Error, columns: Sequence[Any]) -> StatementFailed:
         )
     if error.errno in CANCELED:
         return StatementTimedOut(text)
+    if error.errno in LOCKED:
+        return TableBlocked(
+            f"{text} Nothing was changed, and the next run repeats it. An open transaction holds "
+            "the table: `show locks in account`, as ACCOUNTADMIN, names it, and `select "
+            "system$abort_transaction(<transaction>)` ends it. Snowflake ends it by itself once it "
+            "has been idle for 5 minutes, such as that of a client which was killed"
+        )
     if error.errno in NO_RESPONSE:
         return NoResponse(text)
     return StatementFailed(text)
@@ -242,15 +306,13 @@ def connect_arguments(
         "network_timeout": network_timeout,
         "socket_timeout": min(network_timeout, SOCKET_TIMEOUT_SECONDS),
         "application": "learning_time_webhooks",
+        "log_imported_packages_in_telemetry": False,
         "session_parameters": {
-            "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
-            "CLIENT_TELEMETRY_ENABLED": False,
+            **MEANING,
             "QUERY_TAG": f"learning-time-webhooks:{purpose}",
             "STATEMENT_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
             "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS": statement_timeout_seconds,
-            "TIMEZONE": "UTC",
-            # An account may have a format of its own, and no timestamp that we bind would be read.
-            "TIMESTAMP_INPUT_FORMAT": "AUTO",
+            "LOCK_TIMEOUT": math.ceil(statement_timeout_seconds * LOCK_PATIENCE),
         },
     }
     match settings:
@@ -272,6 +334,8 @@ def connect_arguments(
                 "warehouse": settings.warehouse,
                 "authenticator": "SNOWFLAKE_JWT",
                 "private_key": private_key_der(settings),
+                # Without one the connector makes it of the account.
+                **({"host": settings.host} if settings.host else {}),
             }
 
 
@@ -319,6 +383,6 @@ def _unavailable(settings: WarehouseSettings, error: Exception) -> str:
         case SnowflakeWarehouse():
             return (
                 f"cannot log in to Snowflake account {settings.account} as {settings.user} "
-                f"({error}). Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_USER, the key pair, SNOWFLAKE_ROLE "
-                "and the network policy"
+                f"({error}). Check SNOWFLAKE_ACCOUNT, SNOWFLAKE_HOST, SNOWFLAKE_USER, the key "
+                "pair, SNOWFLAKE_ROLE and the network policy"
             )

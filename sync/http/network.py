@@ -60,8 +60,8 @@ def canary(settings: WarehouseSettings, environ: Mapping[str, str] | None = None
             raise ConfigurationError(f"{CANARY_SETTING}: {error}") from None
         return given
     match settings:
-        case SnowflakeWarehouse(account=account):
-            return f"{account}.snowflakecomputing.com"
+        case SnowflakeWarehouse(account=account, host=host):
+            return host or f"{account}.snowflakecomputing.com"
         case EmbeddedWarehouse():
             return None
 

@@ -117,7 +117,7 @@ def strike(plant: Plant, fault: Fault, *, is_writes_only: bool, every: int) -> N
         plant.proxy.arm(fault, position)
         error = plant.run_through_proxy()
         assert plant.proxy.hits, f"{what}: never struck"
-        if fault in (Fault.DELAYED, Fault.HICCUP):
+        if fault in (Fault.DELAYED, Fault.HICCUP, Fault.LOCKED):
             assert error is None, f"{what}: {error}"
             assert plant.times_received(expected[what]) == [1] * EACH, f"{what}: late"
         elif fault is Fault.FAILED:
@@ -142,6 +142,7 @@ def strike(plant: Plant, fault: Fault, *, is_writes_only: bool, every: int) -> N
     [
         pytest.param(Fault.FAILED, False, id="every statement fails once"),
         pytest.param(Fault.HICCUP, True, id="every write is repeated by the connector"),
+        pytest.param(Fault.LOCKED, True, id="every write finds its table locked once"),
         pytest.param(Fault.LOST_ANSWER, True, id="every write runs and is never answered"),
     ],
 )

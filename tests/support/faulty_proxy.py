@@ -21,6 +21,14 @@ from urllib.parse import parse_qs, urlsplit
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
 
+WAITERS = (
+    "Statement '01' has locked table 'T' in transaction 17 and this lock has not yet been "
+    "released. Your statement '02' was aborted because the number of waiters for this lock exceeds "
+    "the 20 statements limit."
+)
+"""As Snowflake says it, with invented ids."""
+
+
 class Fault(StrEnum):
     """What happens to the chosen statement."""
 
@@ -32,6 +40,8 @@ class Fault(StrEnum):
     """The connection breaks once the statement has run; the repetition of it gets through."""
     FAILED = "failed"
     """A well-formed response says that the statement failed; it was not run."""
+    LOCKED = "locked"
+    """A well-formed response says that too many statements wait for its table; it was not run."""
     DELAYED = "delayed"
     """It takes a while and succeeds."""
 
@@ -46,18 +56,22 @@ class FaultyProxy:
     hits: int = 0
     """How often the fault struck, repetitions included."""
     delay_seconds: float = 0.3
+    lock_code: str = "000625"
     _fault: Fault | None = None
-    _position: int = 0
+    _positions: range = range(0)
     _request_ids: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def arm(self, fault: Fault | None, position: int = 0) -> None:
-        """Let the statement at ``position``, counted from 1, go wrong; or none at all."""
+    def arm(self, fault: Fault | None, position: int = 0, times: int = 1) -> None:
+        """Let the statement at ``position``, counted from 1, go wrong; or none at all.
+
+        With ``times`` those after it as well; one that the product sends anew is one of them.
+        """
         with self._lock:
             self.statements.clear()
             self._request_ids.clear()
             self.hits = 0
-            self._fault, self._position = fault, position
+            self._fault, self._positions = fault, range(position, position + times)
 
     def fate(self, sql: str, request_id: str) -> Fault | None:
         """What is to happen to a request."""
@@ -66,7 +80,7 @@ class FaultyProxy:
             if not is_repetition:
                 self._request_ids.append(request_id)
                 self.statements.append(" ".join(sql.split())[:80])
-            if self._request_ids.index(request_id) + 1 != self._position:
+            if self._request_ids.index(request_id) + 1 not in self._positions:
                 return None
             if is_repetition and self._fault is Fault.HICCUP:
                 return None
@@ -106,13 +120,14 @@ def faulty_proxy(to_port: int) -> Iterator[FaultyProxy]:
                     self._ask(body)
                     self._break()
                 case Fault.FAILED:
-                    refusal = {
-                        "success": False,
-                        "code": "000603",
-                        "message": "invented internal error",
-                        "data": {"errorCode": "000603", "sqlState": "XX000"},
-                    }
-                    self._answer(200, {"Content-Type": "application/json"}, refusal)
+                    self._refuse("000603", "XX000", "invented internal error")
+                case Fault.LOCKED:
+                    self._refuse(proxy.lock_code, "57014", WAITERS)
+
+        def _refuse(self, code: str, state: str, message: str) -> None:
+            data = {"errorCode": code, "sqlState": state}
+            refusal = {"success": False, "code": code, "message": message, "data": data}
+            self._answer(200, {"Content-Type": "application/json"}, refusal)
 
         def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
             upstream = http.client.HTTPConnection("127.0.0.1", to_port, timeout=60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ SNOWFLAKE = SnowflakeWarehouse(
     ("settings", "environ", "expected"),
     [
         pytest.param(SNOWFLAKE, {}, "org-acc.snowflakecomputing.com", id="Snowflake"),
+        pytest.param(replace(SNOWFLAKE, host="a.example.cn"), {}, "a.example.cn", id="its host"),
         pytest.param(SNOWFLAKE, {CANARY_SETTING: "a.example.com"}, "a.example.com", id="a setting"),
         pytest.param(LAPTOP, {CANARY_SETTING: "192.0.2.1:53"}, "192.0.2.1:53", id="with a port"),
         pytest.param(LAPTOP, {CANARY_SETTING: " "}, None, id="blank"),

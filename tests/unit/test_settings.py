@@ -9,6 +9,7 @@ import pytest
 from sync.errors import ConfigurationError
 from sync.settings import (
     DEFAULT_WAREHOUSE_PORT,
+    HOST,
     PROJECT_ROOT,
     REQUIRED,
     EmbeddedWarehouse,
@@ -93,6 +94,19 @@ def test_a_key_is_needed_in_one_of_two_ways() -> None:
 def test_a_key_given_in_both_ways_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="both set"):
         load_settings(SNOWFLAKE | {"SNOWFLAKE_PRIVATE_KEY": "key"})
+
+
+def test_a_host_of_its_own_is_optional_and_a_name_alone() -> None:
+    host = "myorg-myaccount.snowflakecomputing.cn"
+    for given in ("", host):
+        settings = load_settings(SNOWFLAKE | {HOST: given})
+        assert isinstance(settings, SnowflakeWarehouse)
+        assert settings.host == given
+    for wrong in (f"https://{host}", f"{host}/", f"{host}:443", "a b"):
+        with pytest.raises(ConfigurationError, match=r"SNOWFLAKE_HOST is .* without https"):
+            load_settings(SNOWFLAKE | {HOST: wrong})
+    with pytest.raises(ConfigurationError, match="incomplete"):
+        load_settings({HOST: host})
 
 
 def test_the_dbt_target_must_be_known() -> None:

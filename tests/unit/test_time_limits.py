@@ -31,6 +31,7 @@ def test_a_statement_is_stopped_after_four_minutes_and_given_up_a_minute_later()
     session = ARGUMENTS["session_parameters"]
     assert session["STATEMENT_TIMEOUT_IN_SECONDS"] == 240
     assert session["STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"] == 240
+    assert session["LOCK_TIMEOUT"] == 120, "before that, so that the error names the lock"
     assert ARGUMENTS["network_timeout"] == 300, "later, so that Snowflake's own refusal comes first"
     assert ARGUMENTS["socket_timeout"] == 60, "longer than the 45 s after which it says it is busy"
     assert warehouse.LOGIN_TIMEOUT_SECONDS == 30
@@ -46,11 +47,17 @@ def test_a_warehouse_that_dies_for_good_ends_a_run_when_the_document_says() -> N
     assert (int(said[1]), int(said[2])) == (at_least, at_most) == (300, 360)
 
 
+def test_a_statement_without_its_lock_is_sent_again_for_half_a_minute() -> None:
+    assert sum(warehouse.LOCK_PAUSES) < warehouse.LOCK_RETRY_SECONDS == 30
+    assert ARGUMENTS["session_parameters"]["LOCK_TIMEOUT"] > warehouse.LOCK_RETRY_SECONDS
+
+
 def test_a_recording_lease_outlives_every_statement_that_was_sent_under_it() -> None:
-    """Sent again for the network's patience, and at work for the statement's limit after that."""
+    """Without its lock at first, sent again for the network's patience, and at work after that."""
     assert timedelta(minutes=10) == recording_lease.LEASE
     longest = ARGUMENTS["network_timeout"] + warehouse.STATEMENT_TIMEOUT_SECONDS
-    assert recording_lease.LEASE.total_seconds() > longest == 540
+    longest += warehouse.LOCK_RETRY_SECONDS
+    assert recording_lease.LEASE.total_seconds() > longest == 570
 
 
 def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
@@ -59,6 +66,7 @@ def test_a_delivery_lease_outlives_what_happens_under_it() -> None:
     assert (lease, record, limits.time_budget.total_seconds()) == (600, 15, 240)
     assert (LONGEST_TIMEOUT_SECONDS, LEASE_MARGIN.total_seconds()) == (300, 30)
     claim = ARGUMENTS["network_timeout"] + warehouse.STATEMENT_TIMEOUT_SECONDS
+    claim += warehouse.LOCK_RETRY_SECONDS
     assert lease > claim, "a claim that comes late still leaves a lease"
     request = LONGEST_TIMEOUT_SECONDS + LEASE_MARGIN.total_seconds()
     assert lease > request, "else a webhook of a slow endpoint could never start"

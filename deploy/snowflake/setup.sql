@@ -26,6 +26,17 @@ create user if not exists learning_time_webhooks
     -- Without this a session has the privileges of all roles of its user at once.
     default_secondary_roles = ()
     comment = 'Dagster: dbt builds and webhook delivery';
+-- What times and names mean in every session of this user. sync also says so when it connects; dbt
+-- cannot, and an account may have other values: a cast would then read a time otherwise.
+alter user learning_time_webhooks set
+    timezone = 'UTC',
+    timestamp_input_format = 'AUTO',
+    date_input_format = 'AUTO',
+    timestamp_type_mapping = 'TIMESTAMP_NTZ',
+    quoted_identifiers_ignore_case = false,
+    rows_per_resultset = 0,
+    -- Instead of twelve hours: how long dbt waits for a table that an open transaction holds.
+    lock_timeout = 900;
 
 -- ------------------------------------------------------------------- database, schemas, warehouses
 use role sysadmin;
@@ -35,8 +46,10 @@ create database if not exists analytics;
 create schema if not exists analytics.staging with managed access;
 create schema if not exists analytics.intermediate with managed access;
 create schema if not exists analytics.marts with managed access;
--- What customers have received is not derivable: a week of time travel, and fail-safe after it.
-create schema if not exists analytics.sync with managed access data_retention_time_in_days = 7;
+-- What customers have received is not derivable: a day of time travel, and fail-safe after it. On
+-- Enterprise edition and above take a week, which Standard edition refuses:
+--     alter schema analytics.sync set data_retention_time_in_days = 7;
+create schema if not exists analytics.sync with managed access data_retention_time_in_days = 1;
 
 -- Two, so that a full refresh of the models never makes a webhook wait. Each is billed by the
 -- second while it runs, at least a minute a start.
@@ -60,17 +73,25 @@ create warehouse if not exists learning_time_delivery
 -- --------------------------------------------------------------------------------- cost, in credits
 use role accountadmin;
 
--- SUSPEND stops deliveries, so it stands far above what a month needs. Set the quota to yours.
-create resource monitor if not exists learning_time
-    with credit_quota = 60
+-- A month of both warehouses together takes about 150 credits at the default cost dial, on a busy
+-- site (docs/performance.md). Set the quotas to what yours takes. Only builds are ever suspended:
+-- completions then go out without learning time, while a suspended delivery would stop them.
+create resource monitor if not exists learning_time_build
+    with credit_quota = 100
     frequency = monthly
     start_timestamp = immediately
     triggers
         on 80 percent do notify
-        on 100 percent do notify
-        on 200 percent do suspend;
-alter warehouse learning_time_build set resource_monitor = learning_time;
-alter warehouse learning_time_delivery set resource_monitor = learning_time;
+        on 100 percent do suspend;
+create resource monitor if not exists learning_time_delivery
+    with credit_quota = 100
+    frequency = monthly
+    start_timestamp = immediately
+    triggers
+        on 80 percent do notify
+        on 100 percent do notify;
+alter warehouse learning_time_build set resource_monitor = learning_time_build;
+alter warehouse learning_time_delivery set resource_monitor = learning_time_delivery;
 
 -- ------------------------------------------------------------------------------------------ grants
 use role securityadmin;
@@ -87,7 +108,12 @@ grant usage on warehouse learning_time_delivery to role learning_time_delivery;
 grant usage on warehouse learning_time_delivery to role learning_time_reader;
 grant usage on warehouse learning_time_build to role learning_time_loader;
 
--- dbt reads the raw tables.
+-- dbt reads the raw tables. A grant names one kind of object, and a replica may be any of these.
+-- A replica that is made anew is a new object, so that future ones are granted, too: in the
+-- database, because future grants in a schema would make those that others have in the database
+-- void there, for all roles. What can be read stays in the schemas of which the role has USAGE.
+-- Where a schema of RAW has future grants of its own (show future grants in schema raw.lms), ours
+-- are void for their kinds of object: grant these there as well.
 grant usage on database raw to role learning_time_build;
 grant usage on schema raw.lms to role learning_time_build;
 grant usage on schema raw.enterprise to role learning_time_build;
@@ -95,10 +121,27 @@ grant usage on schema raw.tracking to role learning_time_build;
 grant select on all tables in schema raw.lms to role learning_time_build;
 grant select on all tables in schema raw.enterprise to role learning_time_build;
 grant select on all tables in schema raw.tracking to role learning_time_build;
--- A replica that is made anew is a new table, so these must hold for future ones, too.
-grant select on future tables in schema raw.lms to role learning_time_build;
-grant select on future tables in schema raw.enterprise to role learning_time_build;
-grant select on future tables in schema raw.tracking to role learning_time_build;
+grant select on all views in schema raw.lms to role learning_time_build;
+grant select on all views in schema raw.enterprise to role learning_time_build;
+grant select on all views in schema raw.tracking to role learning_time_build;
+grant select on all materialized views in schema raw.lms to role learning_time_build;
+grant select on all materialized views in schema raw.enterprise to role learning_time_build;
+grant select on all materialized views in schema raw.tracking to role learning_time_build;
+grant select on all dynamic tables in schema raw.lms to role learning_time_build;
+grant select on all dynamic tables in schema raw.enterprise to role learning_time_build;
+grant select on all dynamic tables in schema raw.tracking to role learning_time_build;
+grant select on all external tables in schema raw.lms to role learning_time_build;
+grant select on all external tables in schema raw.enterprise to role learning_time_build;
+grant select on all external tables in schema raw.tracking to role learning_time_build;
+grant select on all iceberg tables in schema raw.lms to role learning_time_build;
+grant select on all iceberg tables in schema raw.enterprise to role learning_time_build;
+grant select on all iceberg tables in schema raw.tracking to role learning_time_build;
+grant select on future tables in database raw to role learning_time_build;
+grant select on future views in database raw to role learning_time_build;
+grant select on future materialized views in database raw to role learning_time_build;
+grant select on future dynamic tables in database raw to role learning_time_build;
+grant select on future external tables in database raw to role learning_time_build;
+grant select on future iceberg tables in database raw to role learning_time_build;
 
 -- The sensor asks when these last changed. It reads metadata, which takes the right to read.
 grant usage on database raw to role learning_time_delivery;
@@ -106,8 +149,22 @@ grant usage on schema raw.lms to role learning_time_delivery;
 grant usage on schema raw.enterprise to role learning_time_delivery;
 grant select on all tables in schema raw.lms to role learning_time_delivery;
 grant select on all tables in schema raw.enterprise to role learning_time_delivery;
-grant select on future tables in schema raw.lms to role learning_time_delivery;
-grant select on future tables in schema raw.enterprise to role learning_time_delivery;
+grant select on all views in schema raw.lms to role learning_time_delivery;
+grant select on all views in schema raw.enterprise to role learning_time_delivery;
+grant select on all materialized views in schema raw.lms to role learning_time_delivery;
+grant select on all materialized views in schema raw.enterprise to role learning_time_delivery;
+grant select on all dynamic tables in schema raw.lms to role learning_time_delivery;
+grant select on all dynamic tables in schema raw.enterprise to role learning_time_delivery;
+grant select on all external tables in schema raw.lms to role learning_time_delivery;
+grant select on all external tables in schema raw.enterprise to role learning_time_delivery;
+grant select on all iceberg tables in schema raw.lms to role learning_time_delivery;
+grant select on all iceberg tables in schema raw.enterprise to role learning_time_delivery;
+grant select on future tables in database raw to role learning_time_delivery;
+grant select on future views in database raw to role learning_time_delivery;
+grant select on future materialized views in database raw to role learning_time_delivery;
+grant select on future dynamic tables in database raw to role learning_time_delivery;
+grant select on future external tables in database raw to role learning_time_delivery;
+grant select on future iceberg tables in database raw to role learning_time_delivery;
 
 -- dbt owns its models, and reads the ledger.
 grant usage on database analytics to role learning_time_build;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +12,21 @@ from sqlglot import exp
 
 from sync.operations.changes import SOURCES
 from sync.settings import raw_relation
+from sync.warehouse import MEANING
 from tests.support.compose import DEPLOY
 
 BUILD, DELIVERY, READER, LOADER = (
     f"learning_time_{name}" for name in ("build", "delivery", "reader", "loader")
 )
+KINDS = (
+    *("tables", "views", "materialized views"),
+    *("dynamic tables", "external tables", "iceberg tables"),
+)
+"""What a replica may be. A grant on tables is none on the others
+(https://docs.snowflake.com/en/sql-reference/sql/grant-privilege)."""
 GRANT = re.compile(
-    r"grant (?P<rights>[\w, ]+) on (?P<kind>all tables in schema|future tables in schema"
-    r"|all views in schema|future views in schema|schema|database|warehouse|view|table)"
-    r" (?P<name>[\w.]+) to role (?P<role>\w+)"
+    r"grant (?P<rights>[\w, ]+) on (?P<kind>(?:(?:all|future) [\w ]+? in )?(?:schema|database)"
+    r"|warehouse|view|table) (?P<name>[\w.]+) to role (?P<role>\w+)"
 )
 PERSONAL = {"username", "email", "percipio_user_id", "body", "line"}
 HEADS = {"use", "grant", "create", "alter"}
@@ -58,8 +65,8 @@ def test_every_statement_is_snowflakes() -> None:
         assert one.split()[0] in HEADS, one
         if one.startswith("grant") and " on " in one:
             assert GRANT.fullmatch(one), f"not understood by this test: {one}"
-            # The parser keeps grants on whole schemas, like roles and users, as plain words.
-            assert isinstance(parsed, exp.Grant) or " in schema " in one, one
+            # The parser keeps grants on several objects, like roles and users, as plain words.
+            assert isinstance(parsed, exp.Grant) or " in " in one, one
 
 
 def test_everything_that_is_granted_on_or_to_is_made_here() -> None:
@@ -83,13 +90,44 @@ def may(role: str, right: str, kind: str, name: str) -> bool:
     return Granted(right, kind, name, role) in GRANTS
 
 
+def may_read_replicas(role: str, schema: str) -> bool:
+    """Whatever kind of object a replica in the schema is, and also when it is made anew."""
+    return may(role, "usage", "schema", schema) and all(
+        may(role, "select", f"all {kind} in schema", schema)
+        and may(role, "select", f"future {kind} in database", schema.split(".")[0])
+        for kind in KINDS
+    )
+
+
+def shadowed(grants: Iterable[Granted], made: str) -> list[Granted]:
+    """Future grants that make those of a database void, for all roles, in a schema of others.
+
+    https://docs.snowflake.com/en/sql-reference/sql/grant-privilege#considerations and
+    https://docs.snowflake.com/en/release-notes/bcr-bundles/2025_01/bcr-1870.
+    """
+    return [
+        one
+        for one in grants
+        if one.kind.startswith("future") and one.kind.endswith("schema")
+        if f"create schema if not exists {one.name} " not in f"{made} "
+    ]
+
+
+def test_no_future_grant_takes_what_another_team_was_granted_in_a_database() -> None:
+    made = " ; ".join(one for one in ALL if one.startswith("create schema"))
+    assert shadowed(GRANTS, made) == []
+    others = Granted("select", "future tables in schema", "raw.lms", BUILD)
+    assert shadowed([*GRANTS, others], made) == [others]
+
+
 def test_dbt_may_read_every_source_and_build_every_model(manifest: dict[str, Any]) -> None:
     sources = {f"{one['database']}.{one['schema']}" for one in manifest["sources"].values()}
     assert sources == {"raw.lms", "raw.enterprise", "raw.tracking", "analytics.sync"}
-    for schema in sources:
-        assert may(BUILD, "usage", "schema", schema)
-        assert may(BUILD, "select", "all tables in schema", schema)
-        assert may(BUILD, "select", "future tables in schema", schema)
+    for schema in sources - {"analytics.sync"}:
+        assert may_read_replicas(BUILD, schema), schema
+    assert may(BUILD, "usage", "schema", "analytics.sync")
+    for when in ("all", "future"):
+        assert may(BUILD, "select", f"{when} tables in schema", "analytics.sync")
     built = {
         f"{one['database']}.{one['schema']}"
         for one in manifest["nodes"].values()
@@ -111,8 +149,7 @@ def test_delivery_may_make_the_ledger_read_the_marts_and_ask_the_replicas() -> N
             assert may(DELIVERY, "select", f"{when} {what} in schema", "analytics.marts")
     for schema, table, _ in SOURCES:
         asked = raw_relation(schema, table).lower().rsplit(".", 1)[0]
-        assert may(DELIVERY, "usage", "schema", asked)
-        assert may(DELIVERY, "select", "future tables in schema", asked)
+        assert may_read_replicas(DELIVERY, asked), asked
 
 
 def test_no_role_may_more_than_it_needs() -> None:
@@ -164,14 +201,36 @@ def test_warehouses_stop_by_themselves_and_statements_end() -> None:
         assert "auto_suspend = 60 " in one
         assert "initially_suspended = true" in one
         assert re.search(r"statement_timeout_in_seconds = \d+", one)
-        name = one.split()[5]
-        assert f"alter warehouse {name} set resource_monitor = learning_time" in ALL
+
+
+def monitor(warehouse: str) -> str:
+    """The statement that makes the monitor of a warehouse."""
+    (name,) = re.findall(rf"{warehouse} set resource_monitor = (\w+)", "; ".join(ALL))
+    (made,) = [
+        one for one in ALL if one.startswith(f"create resource monitor if not exists {name} ")
+    ]
+    return made
+
+
+def test_no_monitor_ever_stops_deliveries_and_one_stops_builds() -> None:
+    """https://docs.snowflake.com/en/user-guide/resource-monitors: SUSPEND lasts until the interval
+    ends, which is the month."""
+    assert "suspend" not in monitor("learning_time_delivery")
+    assert "on 100 percent do suspend" in monitor("learning_time_build")
+    for warehouse in ("learning_time_build", "learning_time_delivery"):
+        assert "on 80 percent do notify" in monitor(warehouse)
+
+
+def test_every_session_of_the_user_reads_times_and_names_alike() -> None:
+    """dbt's sessions set none of these themselves, and an account may have values of its own."""
+    (said,) = [one for one in ALL if one.startswith("alter user learning_time_webhooks set ")]
+    values = dict(re.findall(r"(\w+) = '?(\w+)'?", said))
+    assert values.pop("lock_timeout") == "900"
+    assert values == {name.lower(): str(value).lower() for name, value in MEANING.items()}
 
 
 def test_what_customers_have_received_outlives_a_mistake() -> None:
-    """The ledger's tables are permanent: with time travel of days, and fail-safe after it."""
+    """The ledger's tables are permanent: time travel whatever the account says, and fail-safe."""
     (schema,) = [one for one in ALL if one.startswith("create schema") and "analytics.sync" in one]
     assert "transient" not in schema
-    days = re.search(r"data_retention_time_in_days = (\d+)", schema)
-    assert days is not None
-    assert int(days[1]) >= 7
+    assert "data_retention_time_in_days = 1" in schema

@@ -13,7 +13,7 @@ import sys
 import typer
 
 from sync import logs
-from sync.cli import endpoints, laptop, look, report
+from sync.cli import endpoints, laptop, report, status
 from sync.cli.common import err, plain
 from sync.cli.operations import add_operations
 from sync.cli.warehouse import warehouse_app
@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Course-completion webhooks with learning time: preview, send, send again, operate.",
 )
 app.command("load-logs")(laptop.load_logs)
-app.command()(look.status)
+app.command()(status.status)
 app.command()(report.report)
 add_operations(app, {"endpoints": endpoints.endpoints_app}, OPERATIONS)
 app.command()(laptop.demo)

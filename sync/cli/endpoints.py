@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sync.cli.common import Json, out, plain, print_json, print_table, ready_settings
+from sync.clock import warehouse_clock
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ endpoints_app = typer.Typer(
 @endpoints_app.command("list")
 def list_all(as_json: Json = False) -> None:
     """Every endpoint, its health, and what waits for it."""
-    from sync.clock import warehouse_clock
     from sync.ledger.tables import ensure_ledger
     from sync.operations.endpoints import list_endpoints
 
@@ -54,12 +53,12 @@ def check(
     """DNS, address rules, TLS, token, signing key, and a signed test event; one verdict each."""
     from sync.delivery.destinations import open_destination
     from sync.delivery.endpoints import load_endpoints
-    from sync.operations.endpoint_check import Checker
+    from sync.operations.endpoint_check import check_all
     from sync.operations.endpoints import find_endpoint
 
     settings = ready_settings()
     with open_warehouse(settings, purpose="endpoints") as warehouse:
-        endpoints = load_endpoints(warehouse)
+        endpoints, clock = load_endpoints(warehouse), warehouse_clock(warehouse)
     if endpoint_ids:
         chosen = [find_endpoint(endpoints, one) for one in dict.fromkeys(endpoint_ids)]
         unreadable: list[str] = []
@@ -67,33 +66,24 @@ def check(
         chosen = [one for _, one in sorted(endpoints.by_id.items()) if one.is_active]
         unreadable = sorted(endpoints.unreadable.values())
     with open_destination(os.environ, settings) as tools:
-        checks = Checker(
-            policy=tools.policy,
-            resolver=tools.resolver,
-            secrets=tools.secrets,
-            tokens=tools.tokens,
-            poster=tools.poster,
-            clock=lambda: datetime.now(UTC).replace(tzinfo=None),
-            is_ping_sent=not no_ping,
-        ).check_all(chosen)
+        checks = check_all(chosen, tools, clock, is_ping_sent=not no_ping)
     if as_json:
         print_json({"endpoints": [one.as_dict() for one in checks], "unreadable": unreadable})
     else:
         print_table([_row(one) for one in checks])
         for text in unreadable:
             out.print(f"{plain(text)}; fix it in the LMS, or in sync.endpoint_settings")
-    if unreadable or not all(one.is_good for one in checks):
+    if unreadable or any(one.problem for one in checks):
         raise typer.Exit(1)
 
 
 def _row(one: Check) -> dict[str, object]:
-    problem = one.problem
-    skipped = "; ".join(f"{skip.stage} skipped: {skip.why}" for skip in one.skipped)
+    skipped = "; ".join(f"{stage} skipped: {why}" for stage, why in one.skipped.items())
     return {
         "endpoint": one.endpoint_id,
         "host": one.host,
-        "verdict": "good" if problem is None else f"{problem.stage} failed",
+        "verdict": one.verdict,
         "ms": None if one.sample is None else f"{one.sample.result.duration_ms:,}",
-        "what is wrong": skipped if problem is None else problem.what,
-        "fix": None if problem is None else problem.fix,
+        "what is wrong": skipped if one.problem is None else one.problem.what,
+        "fix": one.problem and one.problem.fix,
     }

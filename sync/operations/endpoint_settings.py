@@ -97,16 +97,6 @@ SetEndpoint = create_model(
 )
 
 
-def read_settings(warehouse: Warehouse, endpoint_id: int) -> EndpointSettings:
-    """The settings that count now.
-
-    Raises:
-        ConfigurationError: a row was edited by hand into something that no code path knows.
-    """
-    rows = settings_rows(warehouse, endpoint_id)
-    return _settings(endpoint_id, rows[0]) if rows else EndpointSettings()
-
-
 def change_settings(
     warehouse: Warehouse, endpoint_id: int, *, clock: Clock, **wanted: object
 ) -> Changed:
@@ -117,7 +107,8 @@ def change_settings(
     taken as the one to change, again until there is none.
 
     Raises:
-        ConfigurationError: as for ``read_settings``, or a value is not one of the setting.
+        ConfigurationError: a value is not one of the setting, or a row was edited by hand into
+            something that no code path knows.
         SettingsContention: others changed them each time, too.
     """
     given = {name: value for name, value in wanted.items() if value is not None}

@@ -16,7 +16,7 @@ from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
-from sync.operations.test_send import sample_report, send_test_event
+from sync.operations.test_send import sample_report, send_sample
 from sync.warehouse import Warehouse
 
 MAX_REASON = 64
@@ -89,7 +89,7 @@ class EnableEndpoint(Action):
                 "there"
             )
         with open_destination(os.environ, warehouse.settings) as tools:
-            sample = send_test_event(endpoint, tools, clock)
+            sample = send_sample(endpoint, tools, clock)
         said = sample_report(sample)
         was_disabled = enable(warehouse, self.endpoint_id) if sample.has_passed else None
         return Report(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,8 +24,7 @@ from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
 from sync.http.destination import HttpDestination
 from sync.http.headers import TEST_HEADER, request_headers
-from sync.http.oauth import TokenSource, WebhookPoster, post_authorized
-from sync.http.signing import SigningKey
+from sync.http.oauth import post_authorized
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
 from sync.warehouse import Warehouse
@@ -100,28 +98,7 @@ class SendTest(Action):
         """
         endpoint = find_endpoint(load_endpoints(warehouse), self.endpoint_id)
         with open_destination(os.environ, warehouse.settings) as tools:
-            return sample_report(send_test_event(endpoint, tools, clock, self.flavour))
-
-
-def send_test_event(
-    endpoint: Endpoint,
-    tools: HttpDestination,
-    clock: Clock,
-    flavour: Flavour = Flavour.AS_CONFIGURED,
-) -> Sample:
-    """Send one sample with the tools of a delivery run.
-
-    Raises:
-        SecretError: the endpoint has no usable signing key.
-    """
-    return send_sample(
-        endpoint,
-        poster=tools.poster,
-        tokens=tools.tokens,
-        keys=tools.secrets.signing_keys(endpoint.endpoint_id),
-        clock=clock,
-        flavour=flavour,
-    )
+            return sample_report(send_sample(endpoint, tools, clock, self.flavour))
 
 
 def sample_report(sample: Sample) -> Report:
@@ -144,23 +121,24 @@ def sample_report(sample: Sample) -> Report:
 
 def send_sample(
     endpoint: Endpoint,
-    *,
-    poster: WebhookPoster,
-    tokens: TokenSource,
-    keys: Sequence[SigningKey],
+    tools: HttpDestination,
     clock: Clock,
     flavour: Flavour = Flavour.AS_CONFIGURED,
-    new_id: Callable[[], str] = lambda: f"{ID_PREFIX}{uuid.uuid4()}",
 ) -> Sample:
-    """Send one sample in the endpoint's own format, with its token and under its time limit."""
+    """Send one sample with the tools of a delivery run, in the endpoint's own format.
+
+    Raises:
+        SecretError: the endpoint has no usable signing key.
+    """
+    keys = tools.secrets.signing_keys(endpoint.endpoint_id)
     if flavour is not Flavour.AS_CONFIGURED:
         wanted = flavour is Flavour.WITH_LEARNING_TIME
         endpoint = endpoint.model_copy(update={"is_learning_time_enabled": wanted})
-    webhook_id = new_id()
+    webhook_id = f"{ID_PREFIX}{uuid.uuid4()}"
     body = sample_body(endpoint, at=clock())
     result = post_authorized(
-        poster,
-        tokens,
+        tools.poster,
+        tools.tokens,
         endpoint,
         body=body,
         headers=lambda: request_headers(

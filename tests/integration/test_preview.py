@@ -19,8 +19,8 @@ from sync.http.secrets import SecretStore
 from sync.operations.next_run import NextRun, ReadOnly, WriteRefused, next_run
 from sync.operations.preview import Preview, preview_report
 from sync.warehouse import RelationMissing, Warehouse
-from tests.support.completions import COURSE_RUN, ENTERPRISE
-from tests.support.delivery import ACTIVATED_AT, PASSED_AT, enterprise, secrets
+from tests.support.completions import ENTERPRISE
+from tests.support.delivery import ACTIVATED_AT, enterprise, secrets
 from tests.support.doubles import Reached, stopped
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
@@ -29,9 +29,11 @@ from tests.support.marts import (
     enrollment,
 )
 from tests.support.operator import OUTBOX, World
+from tests.support.pipeline import learning_time
 from tests.support.replays import DELIVERED, ask
 from tests.support.site import Poster
 
+MART = "analytics.marts.completed_enrollments"
 OFF = EnrichmentPolicy(enabled=False)
 ON = EnrichmentPolicy(enabled=True, max_wait=timedelta(hours=1))
 
@@ -67,15 +69,9 @@ def with_learning_time(world: World, *users: int) -> None:
         "completion_learning_time",
         LEARNING_TIME_COLUMNS,
         [
-            {
-                "enterprise_customer_uuid": enterprise(n % 2 + 1),
-                "user_id": n,
-                "courserun_key": COURSE_RUN,
-                "passed_at": PASSED_AT,
-                "learning_time_seconds": 4200,
-                "event_count": 3,
-                "computed_through": "2026-03-12T00:00:00",
-            }
+            learning_time(
+                n, enterprise_customer_uuid=enterprise(n % 2 + 1), learning_time_seconds=4200
+            )
             for n in users
         ],
     )
@@ -140,9 +136,8 @@ def test_everything_that_stops_a_webhook_is_said(world: World) -> None:
     (held,) = world.complete(2)
     (unkeyed,) = world.complete(3)
     (nowhere,) = world.complete(4)
-    change = "update analytics.marts.completed_enrollments set"
-    world.warehouse.execute(f"{change} percent_grade = null where user_id = 2")
-    world.warehouse.execute(f"{change} enterprise_customer_uuid = 'e' where user_id = 4")
+    world.warehouse.execute(f"update {MART} set percent_grade = null where user_id = 2")
+    world.warehouse.execute(f"update {MART} set enterprise_customer_uuid = 'e' where user_id = 4")
     found = look(world, keys=secrets([1]))
     said = verdicts(found)
     assert said[held] == ("new", "hold", "payload_invalid")
@@ -152,22 +147,25 @@ def test_everything_that_stops_a_webhook_is_said(world: World) -> None:
     assert any("LTW_SECRET_WEBHOOK_SIGNING_2" in problem for problem in found.problems)
 
 
-def test_a_held_row_that_was_repaired_would_be_sent(world: World) -> None:
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(None, ("held", "hold", "payload_invalid"), id="as it was"),
+        pytest.param(
+            f"update {MART} set percent_grade = 0.9", ("held", "send", None), id="repaired"
+        ),
+        pytest.param(f"delete from {MART}", ("held", "hold", "no_longer_reportable"), id="gone"),
+    ],
+)
+def test_a_held_row_is_previewed_as_the_marts_have_it_now(
+    world: World, change: str | None, expected: tuple[str, str, str | None]
+) -> None:
     (held,) = world.complete(2)
-    change = "update analytics.marts.completed_enrollments set percent_grade ="
-    world.warehouse.execute(f"{change} null")
+    world.warehouse.execute(f"update {MART} set percent_grade = null")
     world.deliver()
-    assert verdicts(look(world))[held] == ("held", "hold", "payload_invalid")
-    world.warehouse.execute(f"{change} 0.9")
-    assert verdicts(look(world))[held] == ("held", "send", None)
-
-
-def test_a_held_row_that_the_marts_no_longer_hold_would_stay(world: World) -> None:
-    (held,) = world.complete(2)
-    world.warehouse.execute("update analytics.marts.completed_enrollments set percent_grade = null")
-    world.deliver()
-    world.warehouse.execute("delete from analytics.marts.completed_enrollments")
-    assert verdicts(look(world))[held] == ("held", "hold", "no_longer_reportable")
+    if change is not None:
+        world.warehouse.execute(change)
+    assert verdicts(look(world)) == {held: expected}
 
 
 def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
@@ -176,9 +174,8 @@ def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
     (gone,) = world.complete(2)
     (renamed,) = world.complete(4)
     record(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
-    mart = "analytics.marts.completed_enrollments"
-    world.warehouse.execute(f"delete from {mart} where user_id = 2")
-    world.warehouse.execute(f"update {mart} set email = 'new@example.com' where user_id = 4")
+    world.warehouse.execute(f"delete from {MART} where user_id = 2")
+    world.warehouse.execute(f"update {MART} set email = 'new@example.com' where user_id = 4")
     found = look(world)
     assert verdicts(found) == {
         gone: ("recorded", "hold", "no_longer_reportable"),
@@ -193,9 +190,8 @@ def test_a_waiting_row_is_previewed_as_the_marts_have_it_now_and_so_it_is_sent(
 def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: World) -> None:
     world.complete(2)
     record(world.warehouse, run_id="run-1", clock=world.clock, activated_at=ACTIVATED_AT)
-    mart = "analytics.marts.completed_enrollments"
-    world.warehouse.execute(f"alter table {mart} rename column email to mail")
-    world.warehouse.execute(f"delete from {mart}")
+    world.warehouse.execute(f"alter table {MART} rename column email to mail")
+    world.warehouse.execute(f"delete from {MART}")
     with pytest.raises(MartUnreadable, match="completed_enrollments"):
         look(world)
     with pytest.raises(MartUnreadable, match="completed_enrollments"):
@@ -207,7 +203,7 @@ def test_a_built_row_that_the_marts_no_longer_hold_would_stay_too(world: World) 
     world.run.record_and_build(world.warehouse)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
     assert verdicts(look(world))[frozen] == ("built", "send", None)
-    world.warehouse.execute("delete from analytics.marts.completed_enrollments")
+    world.warehouse.execute(f"delete from {MART}")
     assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
     world.run.record_and_build(world.warehouse)
     assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")

@@ -14,11 +14,12 @@ from sync.domain.states import State
 from sync.http.destination import HttpDestination
 from sync.ledger.outbox import Outbox
 from sync.operations.next_run import next_run
-from tests.support.completions import COURSE_RUN, add_completions, completion
+from tests.support.completions import add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, PASSED_AT, enterprise, secrets
 from tests.support.examples import examples
 from tests.support.marts import create_endpoints, create_marts, endpoint
 from tests.support.operator import OUTBOX, World
+from tests.support.pipeline import learning_time
 from tests.support.site import Poster
 
 MART = "analytics.marts.completed_enrollments"
@@ -126,15 +127,7 @@ def arrange(
         warehouse,
         endpoints=doors,
         learning_times=[
-            {
-                "enterprise_customer_uuid": enterprise(n % 2 + 1),
-                "user_id": n,
-                "courserun_key": COURSE_RUN,
-                "passed_at": PASSED_AT,
-                "learning_time_seconds": 4200,
-                "event_count": 3,
-                "computed_through": "2026-03-12T00:00:00",
-            }
+            learning_time(n, enterprise_customer_uuid=enterprise(n % 2 + 1))
             for n, (_, _, is_known) in numbered
             if is_known
         ],

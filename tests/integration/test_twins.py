@@ -17,7 +17,7 @@ from sync.domain.circuit_breaker import EndpointState
 from sync.ledger.activation import activate, recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.tables import ensure_ledger
-from sync.operations.endpoint_settings import change_settings, read_settings
+from sync.operations.endpoint_settings import change_settings
 from sync.operations.operation import Done
 from sync.operations.replay import Replay, ReplayState
 from sync.warehouse import Warehouse
@@ -151,7 +151,7 @@ def test_two_people_who_set_different_settings_at_once_set_both(warehouse: Wareh
             after=after,
         )
         change_settings(late, n, clock=clock, is_learning_time_enabled=False)
-        found = read_settings(warehouse, n)
+        found = change_settings(warehouse, n, clock=clock).after
         assert (found.is_eu_fallback_allowed, found.is_learning_time_enabled) == (True, False)
 
 
@@ -163,7 +163,7 @@ def test_settings_count_also_when_the_newest_row_is_from_a_clock_ahead(
     change_settings(
         warehouse, 1, clock=lambda: NOON - timedelta(days=1), is_eu_fallback_allowed=False
     )
-    assert not read_settings(warehouse, 1).is_eu_fallback_allowed
+    assert not change_settings(warehouse, 1, clock=lambda: NOON).after.is_eu_fallback_allowed
 
 
 def test_the_newest_settings_of_an_endpoint_count_and_without_any_the_defaults(

@@ -106,35 +106,36 @@ def test_a_preview_goes_by_the_flag_it_is_given(desk: Desk) -> None:
     assert (on["webhooks"], on["as_json"]["webhooks"]) == ([], []), "show: 0"
 
 
-def test_a_replay_as_it_stands_counts_and_changes_nothing(desk: Desk) -> None:
-    before = desk.everything()
-    found = facts(desk.start("replay", **DELIVERED))
-    assert (found["dry_run"], found["matched"]) == (True, 3)
-    assert found["next"].endswith("confirm_count: 3")
-    assert desk.everything() == before
-
-
-def test_a_replay_sends_the_same_id_and_bytes_again(desk: Desk, target: Receiver) -> None:
+@pytest.mark.parametrize(
+    ("name", "config", "users"),
+    [
+        pytest.param("replay", DELIVERED, {1, 2, 3}, id="replay"),
+        pytest.param("backfill", JANUARY, {8, 9}, id="backfill"),
+    ],
+)
+def test_a_change_counts_first_and_goes_by_the_number_that_it_found(
+    desk: Desk, target: Receiver, name: str, config: dict[str, str], users: set[int]
+) -> None:
+    """However few: the launchpad remembers a ``dry_run: false`` from the last time."""
     first = {one.webhook_id: one.body for one in target.received}
     target.received.clear()
-    result = desk.start("replay", dry_run=False, confirm_count=3, **DELIVERED)
-    assert facts(result)["replay_id"] == result.run_id
+    before, n = desk.everything(), len(users)
+    dry = facts(desk.start(name, **config))
+    assert (dry["dry_run"], dry["matched"]) == (True, n)
+    assert dry["next"].endswith(f"confirm_count: {n}")
+    for number in (0, n - 1, n + 1):
+        refused = desk.start(name, dry_run=False, confirm_count=number, **config)
+        assert f"run again with confirm_count: {n}" in failure_texts(refused)[0]
+    assert desk.everything() == before
+    real = desk.start(name, dry_run=False, confirm_count=n, **config)
+    assert facts(real)[f"{name}_id"] == real.run_id
+    audit = desk.warehouse.rows("select requested_by, matched from analytics.sync.replays")
+    assert audit == [{"requested_by": f"Dagster run {real.run_id}", "matched": n}]
     assert target.received == [], "the delivery run sends, nothing else"
     desk.deliver()
-    assert {one.webhook_id: one.body for one in target.received} == first
-    audit = desk.warehouse.rows("select requested_by, matched from analytics.sync.replays")
-    assert audit == [{"requested_by": f"Dagster run {result.run_id}", "matched": 3}]
-
-
-@pytest.mark.parametrize("confirmed", [0, 2, 4])
-def test_a_replay_is_refused_without_the_right_number(desk: Desk, confirmed: int) -> None:
-    """However few: the launchpad remembers a ``dry_run: false`` from the last time."""
-    before = desk.everything()
-    result = desk.start("replay", dry_run=False, confirm_count=confirmed, **DELIVERED)
-    assert not result.success
-    (text,) = failure_texts(result)
-    assert "run again with confirm_count: 3" in text
-    assert desk.everything() == before
+    assert {json.loads(one.body)["learner"]["user_id"] for one in target.received} == users
+    for one in target.received:
+        assert first.get(one.webhook_id, one.body) == one.body
 
 
 def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
@@ -159,31 +160,6 @@ def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
     assert askers(new_desk) == [f"Dagster run {real.run_id}"]
     new_desk.deliver()
     assert {one.webhook_id: one.body for one in target.received} == first
-
-
-def test_a_replay_of_nothing_in_particular_is_refused_in_words(new_desk: Desk) -> None:
-    result = new_desk.start("replay")
-    assert not result.success
-    assert "needs a state: dead, delivered, suppressed" in failure_texts(result)[0]
-
-
-def test_a_backfill_sends_old_completions_once_they_are_agreed_to(
-    desk: Desk, target: Receiver
-) -> None:
-    target.received.clear()
-    before = desk.everything()
-    dry = facts(desk.start("backfill", **JANUARY))
-    assert (dry["dry_run"], dry["matched"]) == (True, 2)
-    refused = desk.start("backfill", dry_run=False, **JANUARY)
-    assert "run again with confirm_count: 2" in failure_texts(refused)[0]
-    wrong = desk.start("backfill", dry_run=False, confirm_count=5, **JANUARY)
-    assert "confirm_count is 5, but 2 completions match now" in failure_texts(wrong)[0]
-    assert desk.everything() == before
-    real = desk.start("backfill", dry_run=False, confirm_count=2, **JANUARY)
-    assert facts(real)["backfill_id"] == real.run_id
-    assert askers(desk) == [f"Dagster run {real.run_id}"]
-    desk.deliver()
-    assert {json.loads(one.body)["learner"]["user_id"] for one in target.received} == {8, 9}
 
 
 def test_a_test_event_reaches_the_endpoint_and_no_table(new_desk: Desk, target: Receiver) -> None:
@@ -240,6 +216,9 @@ def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definiti
     [
         pytest.param(
             "replay", {"state": "held"}, "state: 'held' is none of dead, delivered", id="state"
+        ),
+        pytest.param(
+            "replay", {}, "needs a state: dead, delivered, suppressed", id="nothing in particular"
         ),
         pytest.param("replay", {"state": "dead", "since": "x"}, "'x' must look like", id="time"),
         pytest.param(

@@ -17,6 +17,7 @@ import yaml
 
 from sync.settings import PROJECT_ROOT
 from tests.support.shared import made_once
+from tests.support.untraced import untraced
 
 WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls"})
 """Commands that need not write the manifest and their results: no test reads those."""
@@ -58,7 +59,7 @@ class Dbt:
             manifest = Manifest()
             vars(manifest).update(pickle.loads(self._contents(arguments)))  # noqa: S301
         files = ["--no-write-json"] if WITHOUT_FILES.intersection(arguments) else []
-        result = dbtRunner(manifest=manifest).invoke(
+        result = untraced(dbtRunner(manifest=manifest).invoke)(
             ["--quiet", *files, *arguments, *self._places(self.target_path)]
         )
         failures = [
@@ -95,7 +96,8 @@ class Dbt:
         def parse(directory: Path) -> None:
             from dbt.cli.main import dbtRunner
 
-            done = dbtRunner().invoke(["--quiet", "parse", *options, *self._places(directory)])
+            command = ["--quiet", "parse", *options, *self._places(directory)]
+            done = untraced(dbtRunner().invoke)(command)
             assert done.success, done.exception
             # Without its indexes, which do not survive pickling; it makes them when it needs them.
             contents = {k: v for k, v in vars(done.result).items() if not k.startswith("_")}

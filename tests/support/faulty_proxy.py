@@ -163,7 +163,8 @@ def faulty_proxy(to_port: int) -> Iterator[FaultyProxy]:
     server.daemon_threads = True
     server.handle_error = lambda request, client_address: None
     proxy = FaultyProxy(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Each test waits at its end for the last poll.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield proxy

@@ -68,7 +68,8 @@ def receiver() -> Iterator[Receiver]:
     server.daemon_threads = True
     port = server.server_address[1]
     running = Receiver(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # Each test waits at its end for the last poll.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield running

@@ -48,6 +48,9 @@ def main(port: int, directory: Path) -> None:
 
     def application(at: Path) -> Any:
         app = stock(at)
+        # Nobody needs these files after a crash of the machine.
+        engine: Any = fakesnow.server.shared_fs
+        engine.duck_conn.execute("set fsync_mode = 'NONE'")
         app.routes.append(Route("/keep", keep, methods=["POST"]))
         app.routes.append(Route("/put_back", put_back, methods=["POST"]))
         return app

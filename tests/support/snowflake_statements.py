@@ -22,6 +22,7 @@ from sync import warehouse
 from sync.operations.doctor.pins import PINS
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
+from tests.support.untraced import untraced
 
 FUNCTIONS = frozenset({"SYSDATE", "SYSTEM$LAST_CHANGE_COMMIT_TIME", "UUID_STRING"})
 """Functions that exist in Snowflake and that the parser has no name for."""
@@ -77,6 +78,7 @@ def _sender(frame: FrameType) -> str:
 
 
 @cache
+@untraced
 def problems_of(sql: str) -> tuple[str, ...]:
     """What is wrong with one statement for Snowflake; empty when nothing is known to be.
 

@@ -96,6 +96,15 @@ class WarehouseResource(EnvironmentResource):
         with open_warehouse(settings, purpose=purpose) as warehouse:
             yield warehouse
 
+    def ready_environ(self) -> Mapping[str, str]:
+        """The environment, with the embedded warehouse up when it is the one.
+
+        Raises:
+            ConfigurationError: as for ``session``.
+        """
+        _start_if_embedded(load_settings(self.environ))
+        return self.environ
+
 
 class AlertsResource(EnvironmentResource):
     """Where people are told of failed runs and checks."""

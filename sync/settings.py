@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -100,6 +100,15 @@ def load_settings(environ: Mapping[str, str]) -> WarehouseSettings:
             f"DBT_TARGET is 'embedded' but {', '.join(sorted(present))} is set; unset one of them"
         )
     return _snowflake(environ, present)
+
+
+def build_settings(settings: SnowflakeWarehouse, environ: Mapping[str, str]) -> SnowflakeWarehouse:
+    """The account as dbt uses it: with a role and a warehouse of its own, where they are set."""
+    return replace(
+        settings,
+        role=environ.get("SNOWFLAKE_DBT_ROLE") or settings.role,
+        warehouse=environ.get("SNOWFLAKE_DBT_WAREHOUSE") or settings.warehouse,
+    )
 
 
 def home(environ: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from sync.operations.operation import (
     Action,
     Change,
     Kind,
+    Look,
     Operation,
     Report,
     command_line_of,
@@ -48,7 +50,11 @@ def command_of(kind: Kind) -> Callable[..., None]:
         # What is not given has the default of the field.
         given = {name: value for name, value in given.items() if value not in (None, [])}
         request = kind.read(given, spelled=lambda name: option_of(kind, name))
-        with open_warehouse(ready_settings(), purpose=kind.name) as warehouse:
+        settings = ready_settings()
+        if isinstance(request, Look):
+            _show(request.look(os.environ), as_json=as_json)
+            return
+        with open_warehouse(settings, purpose=kind.name) as warehouse:
             if not isinstance(request, Action) or not request.is_read_only:
                 ensure_ledger(warehouse)
             if isinstance(request, Change):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sync.operations.backfill import Backfill
+from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
@@ -19,6 +20,7 @@ from sync.operations.retention import Retention
 from sync.operations.test_send import SendTest
 
 OPERATIONS: Sequence[Kind] = (
+    Doctor,
     Preview,
     SendTest,
     Replay,

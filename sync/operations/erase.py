@@ -11,7 +11,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
@@ -37,7 +36,7 @@ from sync.operations.operation import (
     Plan,
     require_confirmation,
 )
-from sync.settings import SnowflakeWarehouse, journal_directory
+from sync.settings import SnowflakeWarehouse, build_settings, journal_directory
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse, open_warehouse
 
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -61,16 +60,10 @@ def build_session(
         WarehouseUnavailable: the login with ``SNOWFLAKE_DBT_ROLE`` was refused.
     """
     settings = warehouse.settings
-    role = environ.get("SNOWFLAKE_DBT_ROLE")
-    if not isinstance(settings, SnowflakeWarehouse) or not role:
+    if not isinstance(settings, SnowflakeWarehouse) or not environ.get("SNOWFLAKE_DBT_ROLE"):
         yield warehouse
         return
-    own = replace(
-        settings,
-        role=role,
-        warehouse=environ.get("SNOWFLAKE_DBT_WAREHOUSE") or settings.warehouse,
-    )
-    with open_warehouse(own, purpose="erase") as session:
+    with open_warehouse(build_settings(settings, environ), purpose="erase") as session:
         yield session
 
 

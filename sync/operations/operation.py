@@ -106,6 +106,14 @@ class Action(Operation):
         """Do it."""
 
 
+class Look(Operation):
+    """Changes nothing, and opens what it needs itself: it has to say why that cannot be opened."""
+
+    @abstractmethod
+    def look(self, environ: Mapping[str, str]) -> Report:
+        """Look, with the settings of an environment."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan(Report):
     """What a change would do now; nothing was changed."""
@@ -238,7 +246,7 @@ class Change(Operation):
         )
 
 
-Kind = type[Action] | type[Change]
+Kind = type[Action] | type[Look] | type[Change]
 """An operation that can be carried out."""
 
 

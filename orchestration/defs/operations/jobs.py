@@ -26,6 +26,7 @@ from sync.operations.operation import (
     Action,
     Change,
     Kind,
+    Look,
     Operation,
     Report,
     command_line_of,
@@ -76,25 +77,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
     ) -> Iterator[dg.Output[None]]:
         with refusals():
             request = kind.read(given(kind, config))
-        is_read_only = isinstance(request, Action) and request.is_read_only
-        opened = warehouse.metadata_session if is_read_only else warehouse.session
-        with refusals(), opened(purpose=kind.name) as session:
-            clock = warehouse_clock(session)
-            if isinstance(request, Action):
-                report = request.run(session, clock)
-                said = report.outcome
-            else:
-                plan, done = request.plan(session, clock), None
-                if not request.dry_run:
-                    done = request.apply(
-                        session,
-                        clock,
-                        confirmed=request.confirm_count,
-                        by=f"Dagster run {context.run_id}",
-                        request_id=context.run_id,
-                    )
-                report = request.report(plan, done)
-                said = report.outcome or _next(request, plan.matched)
+            report, said = _carry_out(request, warehouse, context.run_id)
         facts = shown(report, said)
         if report.has_failed:
             raise dg.Failure(said, metadata=facts, allow_retries=False)
@@ -111,6 +94,33 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
         operate()
 
     return job
+
+
+def _carry_out(
+    request: Look | Action | Change, warehouse: WarehouseResource, run_id: str
+) -> tuple[Report, str]:
+    """What came of it, and that in one line."""
+    if isinstance(request, Look):
+        report = request.look(warehouse.ready_environ())
+        return report, report.outcome
+    is_read_only = isinstance(request, Action) and request.is_read_only
+    opened = warehouse.metadata_session if is_read_only else warehouse.session
+    with opened(purpose=request.name) as session:
+        clock = warehouse_clock(session)
+        if isinstance(request, Action):
+            report = request.run(session, clock)
+            return report, report.outcome
+        plan, done = request.plan(session, clock), None
+        if not request.dry_run:
+            done = request.apply(
+                session,
+                clock,
+                confirmed=request.confirm_count,
+                by=f"Dagster run {run_id}",
+                request_id=run_id,
+            )
+        report = request.report(plan, done)
+        return report, report.outcome or _next(request, plan.matched)
 
 
 def config_of(kind: type[Operation]) -> type[dg.Config]:

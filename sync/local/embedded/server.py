@@ -80,6 +80,8 @@ class Translations:
 
     def split(self, cursor: Any, statement: Any) -> list[Any]:
         """What DuckDB is to run for a statement; translated already where that can be kept."""
+        if statement.key == "command" and statement.this.upper() == "EXPLAIN":
+            return self._explained(cursor, statement)
         if not self._is_lasting(statement):
             return self._split(cursor, statement.copy())
         key = (statement.meta["text"], cursor._conn.database, cursor._conn.schema)
@@ -96,6 +98,19 @@ class Translations:
         if statement.meta.get("translated"):
             return statement
         return self._transform(cursor, statement, params)
+
+    def _explained(self, cursor: Any, statement: Any) -> list[Any]:
+        """EXPLAIN of what DuckDB would run; the parser takes what stands behind it for a text."""
+        parts = [
+            type(statement)(
+                this="EXPLAIN",
+                expression=self.translated(cursor, part, None).sql(dialect="duckdb"),
+            )
+            for part in self.split(cursor, self.parsed(statement.expression.name))
+        ]
+        for part in parts:
+            part.meta["translated"] = True
+        return parts
 
     @staticmethod
     def _is_lasting(statement: Any) -> bool:

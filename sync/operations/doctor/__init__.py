@@ -1,1 +1,1 @@
-"""Checks of a warehouse before the first run: ``ltw doctor``."""
+"""``ltw doctor``: is this warehouse one that the product can work on? One file for each section."""

@@ -1,0 +1,216 @@
+"""A check, what it found, and what checks share while they look. They read, and change nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from sync.errors import SyncError
+from sync.settings import (
+    EmbeddedWarehouse,
+    SnowflakeWarehouse,
+    WarehouseSettings,
+    build_settings,
+    load_settings,
+)
+from sync.warehouse import Warehouse, open_warehouse
+
+STATEMENT_SECONDS = 30
+"""Every statement of the doctor is a matter of metadata, or of one row."""
+PATIENCE_SECONDS = 140
+"""No check starts, and no further statement is compiled, so long after the first; the whole stays
+under three minutes."""
+SHOWN = 3
+"""Names, or texts of the engine, that one line holds."""
+NO_WAREHOUSE = "LTW_DOCTOR_HAS_NO_WAREHOUSE"
+"""A warehouse that does not exist. A login takes its name without a look, and the session then has
+none: docs.snowflake.com/en/developer-guide/python-connector/python-connector-connect."""
+
+
+class Verdict(StrEnum):
+    """What a check says."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. No secret, no learner data."""
+
+    verdict: Verdict
+    detail: str
+    repair: str = ""
+    """What to do; empty where there is nothing to do."""
+
+
+def ok(detail: str) -> Finding:
+    """As it should be."""
+    return Finding(Verdict.OK, detail)
+
+
+def warning(detail: str, repair: str) -> Finding:
+    """It works now, and costs or breaks something later."""
+    return Finding(Verdict.WARNING, detail, repair)
+
+
+def failed(detail: str, repair: str) -> Finding:
+    """It does not work."""
+    return Finding(Verdict.FAILED, detail, repair)
+
+
+def skipped(why: str) -> Finding:
+    """It does not apply, or cannot be looked at yet."""
+    return Finding(Verdict.SKIPPED, why)
+
+
+def some(names: Sequence[str], separator: str = ", ") -> str:
+    """The first of them, and how many more there are."""
+    more = f"{separator}and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return separator.join(names[:SHOWN]) + more
+
+
+class DoesNotApply(SyncError):
+    """Raised by what a check asks for and this warehouse, or this stage, does not have."""
+
+
+class Session(StrEnum):
+    """The kinds of sessions that the product opens."""
+
+    DELIVERY = "delivery"
+    """Of ``sync``: SNOWFLAKE_ROLE, with the parameters that ``sync.warehouse`` sets."""
+    BUILD = "build"
+    """Of dbt: SNOWFLAKE_DBT_ROLE, with the parameters of user and account."""
+    WITHOUT_WAREHOUSE = "without_warehouse"
+    """Of ``sync``, with nothing that could run a query and be billed."""
+
+
+@dataclass
+class Visit:
+    """One look at an installation. Sessions are opened when they are first asked for."""
+
+    environ: Mapping[str, str]
+    settings: WarehouseSettings
+    _stack: ExitStack
+    _sessions: dict[Session, Warehouse | SyncError] = field(default_factory=dict)
+    _started: float = field(default_factory=time.monotonic)
+
+    def session(self, kind: Session = Session.DELIVERY) -> Warehouse:
+        """An open session.
+
+        Raises:
+            SyncError: it cannot be opened. Asked again, it says that it is known already.
+        """
+        found = self._sessions.get(kind)
+        if isinstance(found, SyncError):
+            raise DoesNotApply(f"there is no session ({kind}): see Connect")
+        if found is None:
+            try:
+                found = self._open(kind)
+            except SyncError as error:
+                self._sessions[kind] = error
+                raise
+            self._sessions[kind] = found
+        return found
+
+    def account(self, why: str) -> SnowflakeWarehouse:
+        """The settings of the account.
+
+        Raises:
+            DoesNotApply: it is the embedded warehouse; ``why`` says what that does not have.
+        """
+        if isinstance(self.settings, EmbeddedWarehouse):
+            raise DoesNotApply(f"the embedded warehouse {why}")
+        return self.settings
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is time to come to an end."""
+        return self.seconds > PATIENCE_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """Since the visit began."""
+        return time.monotonic() - self._started
+
+    @property
+    def statements(self) -> int:
+        """Sent so far, in all sessions."""
+        return sum(one.statements for one in self._sessions.values() if isinstance(one, Warehouse))
+
+    def _open(self, kind: Session) -> Warehouse:
+        settings = self.settings
+        if isinstance(settings, SnowflakeWarehouse):
+            match kind:
+                case Session.BUILD:
+                    settings = build_settings(settings, self.environ)
+                case Session.WITHOUT_WAREHOUSE:
+                    settings = replace(settings, warehouse=NO_WAREHOUSE)
+                case Session.DELIVERY:
+                    pass
+        opened = self._stack.enter_context(
+            open_warehouse(settings, purpose="doctor", statement_timeout_seconds=STATEMENT_SECONDS)
+        )
+        if kind is Session.BUILD:
+            # dbt sets neither: what a session gets from its user and account shows once more.
+            opened.execute("alter session unset timezone, timestamp_input_format")
+        return opened
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about an installation."""
+
+    section: str
+    name: str
+    look: Callable[[Visit], Finding]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check and its answer."""
+
+    check: Check
+    finding: Finding
+
+    def as_dict(self) -> dict[str, str]:
+        """The same for JSON."""
+        found = self.finding
+        return {
+            "section": self.check.section,
+            "name": self.check.name,
+            "verdict": found.verdict.value,
+            "detail": found.detail,
+            "repair": found.repair,
+        }
+
+
+def examine(checks: Iterable[Check], environ: Mapping[str, str]) -> tuple[list[Result], Visit]:
+    """Look at everything, in this order; what goes wrong in one check never stops another.
+
+    Raises:
+        ConfigurationError: the settings do not say which warehouse it is.
+    """
+    with ExitStack() as stack:
+        visit = Visit(environ, load_settings(environ), stack)
+        return [Result(one, _look(one, visit)) for one in checks], visit
+
+
+def _look(check: Check, visit: Visit) -> Finding:
+    if visit.is_late:
+        return skipped(f"{PATIENCE_SECONDS} s had passed; run it again when the warehouse is idle")
+    try:
+        return check.look(visit)
+    except DoesNotApply as error:
+        return skipped(str(error))
+    except SyncError as error:
+        # Its text names what to do.
+        return failed(" ".join(str(error).split()), "")
+    except Exception as error:
+        # Its text could quote a row. The type says enough to look into it.
+        return failed(f"the check itself stopped: {type(error).__name__}", "report it with --json")

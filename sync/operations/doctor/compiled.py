@@ -1,0 +1,147 @@
+"""Compile: every statement is explained, which runs nothing and needs no running warehouse
+(docs.snowflake.com/en/sql-reference/sql/explain)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from sync.operations.doctor.check import Check, Finding, Session, Visit, failed, ok, skipped, some
+from sync.operations.doctor.rehearsal import explained, is_missing, rehearse
+from sync.operations.doctor.replicas import KIND_OF_TYPE, READ_FROM, replicas
+from sync.settings import PROJECT_ROOT
+from sync.warehouse import StatementFailed
+
+DBT_SECONDS = 90
+
+
+def _columns(visit: Visit) -> Finding:
+    """Types of the replicas' columns against what staging reads them as."""
+    session = visit.session(Session.BUILD)
+    wanted = {
+        session.raw_relation(one.source, table): (one.columns, one.optional)
+        for table, one in replicas().items()
+    }
+    log = {"line": "text", "file_name": "text", "loaded_at": "timestamp"}
+    wanted[session.raw_relation("tracking", "tracking_logs")] = (log, frozenset())
+    found: dict[str, dict[str, str]] = {}
+    for database in sorted({one.partition(".")[0] for one in wanted}):
+        schemas = sorted({one.split(".")[1] for one in wanted if one.startswith(f"{database}.")})
+        for row in session.rows(
+            f"select table_schema, table_name, column_name, data_type"
+            f" from {database}.information_schema.columns where table_schema in"
+            f" ({', '.join('?' * len(schemas))})",
+            *schemas,
+        ):
+            relation = f"{database}.{row['table_schema']}.{row['table_name']}".upper()
+            found.setdefault(relation, {})[row["column_name"].lower()] = row["data_type"]
+    problems = list(_problems(wanted, found))
+    if problems:
+        return failed(
+            some(problems, "; "),
+            "make views with these columns and types, and name their schema in the vars: "
+            "docs/your-replica.md",
+        )
+    seen = wanted.keys() & found.keys()
+    if not seen:
+        return skipped("no source relation is seen: see Rights")
+    return ok(f"{sum(len(wanted[one][0]) for one in seen)} columns of {len(seen)} relations")
+
+
+def _problems(
+    wanted: Mapping[str, tuple[Mapping[str, str], frozenset[str]]],
+    found: Mapping[str, Mapping[str, str]],
+) -> Iterator[str]:
+    for relation, (columns, optional) in sorted(wanted.items()):
+        for name, read_as in columns.items():
+            given = found.get(relation, {}).get(name)
+            if relation not in found or (given is None and name in optional):
+                continue
+            if given is None:
+                yield f"{relation} has no column {name}"
+            elif KIND_OF_TYPE.get(given.partition("(")[0].upper()) not in READ_FROM[read_as]:
+                yield f"{relation}.{name} is {given}, and no {read_as} is read from that"
+
+
+def _models(visit: Visit) -> Finding:
+    """As dbt compiles them here and now, in the session that dbt would have."""
+    session = visit.session(Session.BUILD)
+    with tempfile.TemporaryDirectory(prefix="ltw-doctor-") as directory:
+        said = _dbt_compile(visit, Path(directory))
+        paths = sorted(Path(directory, "compiled").rglob("*.sql"))
+        if said:
+            return failed(f"dbt compile stopped: {said}", "repair it, then: dbt compile")
+        errors: dict[str, StatementFailed | None] = {}
+        for path in paths:
+            if visit.is_late:
+                return skipped(f"after {len(errors)} of {len(paths)} queries time was up")
+            errors[path.stem] = explained(session, path.read_text(encoding="utf-8"))
+    return _verdict(errors, "queries of models and tests", "dbt build makes them")
+
+
+def _dbt_compile(visit: Visit, directory: Path) -> str:
+    """Compile into a directory; what dbt says where it cannot. Generic tests are left out: those
+    of replicas read whole tables to compile."""
+    try:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-c", "from dbt.cli.main import cli; cli()"),
+                *("--quiet", "--no-use-colors", "compile"),
+                *("--exclude", "test_type:generic", "test_type:unit"),
+                *("--target", visit.settings.dbt_target),
+                *("--project-dir", PROJECT_ROOT, "--profiles-dir", PROJECT_ROOT),
+                *("--target-path", directory, "--log-path", directory),
+            ],
+            env=dict(visit.environ),
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=DBT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {DBT_SECONDS} s"
+    if done.returncode == 0:
+        return ""
+    lines = (done.stdout + done.stderr).split()
+    return " ".join(lines[-80:]) or f"exit code {done.returncode}"
+
+
+def _statements(visit: Visit) -> Finding:
+    errors = rehearse(visit.session(Session.DELIVERY))
+    return _verdict(
+        errors,
+        "statements of delivery and operations",
+        "ltw status makes the ledger, dbt build the marts",
+    )
+
+
+def _verdict(errors: Mapping[str, StatementFailed | None], what: str, made: str) -> Finding:
+    missing = sum(is_missing(error) for error in errors.values())
+    refused = [
+        f"{name}: {error}" if name.isidentifier() else str(error)
+        for name, error in errors.items()
+        if error is not None and not is_missing(error)
+    ]
+    good = len(errors) - missing - len(refused)
+    if refused:
+        return failed(
+            f"{len(refused)} of {len(errors)} {what} are refused: "
+            + " ".join(some(refused, "; ").split()),
+            "report them with the version above",
+        )
+    if missing:
+        return skipped(
+            f"{good} of {len(errors)} {what} compile; {missing} read what is not there yet: {made}"
+        )
+    return ok(f"{good} {what} compile")
+
+
+CHECKS = (
+    Check("Compile", "types of columns", _columns),
+    Check("Compile", "models", _models),
+    Check("Compile", "statements", _statements),
+)

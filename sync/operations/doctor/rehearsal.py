@@ -1,0 +1,269 @@
+"""Every statement of a delivery run and of the operations, compiled in place of being run.
+
+The functions themselves are called, on a session that explains what it is given. Each is called
+three times: they take another way where there is nothing yet, and where another run was first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sync.delivery.build import EnrichmentPolicy, build
+from sync.delivery.endpoints import load_endpoints
+from sync.delivery.events import check_held
+from sync.delivery.learning_time import CompletionKey, LearningTimeClient
+from sync.delivery.record import new_events, record
+from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.domain.endpoint import Endpoint, EndpointSettings, Region
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
+from sync.domain.responses import Response
+from sync.domain.retry import follow_up
+from sync.domain.states import State
+from sync.domain.work import Attempt, Claim
+from sync.ledger.attempts import leased_here, settle, settle_logged
+from sync.ledger.checks import bodies_that_differ, recorded_twice, successes_not_settled
+from sync.ledger.claims import Claims
+from sync.ledger.endpoint_settings import add_settings, settings_rows
+from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.erasures import (
+    begin_erasure,
+    erase_from_ledger,
+    finish_erasure,
+    in_ledger,
+    is_erased,
+    person_key,
+)
+from sync.ledger.outbox import Outbox
+from sync.ledger.retention import apply_retention
+from sync.ledger.steps import nothing
+from sync.operations.backfill import Backfill
+from sync.operations.changes import NOTHING_SEEN, poll
+from sync.operations.endpoints import list_endpoints
+from sync.operations.erase import Erase
+from sync.operations.replay import Replay, ReplayState
+from sync.operations.reroute import Reroute
+from sync.operations.status import read_status
+from sync.warehouse import RelationMissing, StatementFailed, Warehouse
+
+NOW = datetime(2026, 3, 12, 8)
+CUSTOMER = "00000000-0000-4000-8000-000000000000"
+MOST_PAGES = 3
+"""Times that a statement finds or changes something; loops over pages and batches end then."""
+COMPILED = re.compile(r"\s*(select|with|insert|update|delete|merge)\b", re.IGNORECASE)
+"""How statements begin that can be explained."""
+BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|\?")
+VALUES: Mapping[str, object] = {
+    "breaker_state": Breaker.CLOSED.value,
+    "enterprise_customer_uuid": CUSTOMER,
+    "event_type": COMPLETIONS.name,
+    "facts": "{}",
+    "state": State.PENDING.value,
+    "table_name": "INT_LEARNING_TIME_DAILY",
+    # No migration: what makes tables cannot be explained.
+    "version": 1_000_000,
+}
+"""Values of columns that only some texts are read from."""
+BY_TYPE: Mapping[int, object] = {0: 1, 1: 1.0, 2: "x", 3: NOW.date(), 5: "{}", 8: NOW, 13: False}
+"""Values by the connector's type codes."""
+
+
+class Rehearsal(Warehouse):
+    """Compiles each statement once, and responds as if there was one row that is free and due."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse.settings, warehouse._connection)
+        self._sender = warehouse
+        self.compiled: dict[str, StatementFailed | None] = {}
+        """Statements with what the engine says against each."""
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._asked: Counter[str] = Counter()
+        self._is_first_empty = self._is_change_in_vain = False
+
+    @contextmanager
+    def course(self, *, is_first_empty: bool = False, is_change_in_vain: bool = False) -> Iterator:
+        """One call of a function: its first query finds nothing, or no change finds its row."""
+        self._asked.clear()
+        self._is_first_empty, self._is_change_in_vain = is_first_empty, is_change_in_vain
+        yield
+
+    def rows(self, sql: str, *binds: object) -> list[dict[str, Any]]:
+        """One row of made-up values, in the columns of the query."""
+        self._compile(sql, binds)
+        self._asked[sql] += 1
+        if self._is_first_empty and self._asked.total() == 1:
+            return []
+        if sql not in self._rows:
+            columns = self._connection.cursor().describe(sql, binds or None)
+            self._rows[sql] = [
+                {
+                    one.name.lower(): VALUES.get(one.name.lower(), BY_TYPE.get(one.type_code))
+                    for one in columns
+                }
+            ]
+        return self._rows[sql] if self._asked[sql] <= MOST_PAGES else []
+
+    def execute(self, sql: str, *binds: object) -> int:
+        """One row was changed, or none."""
+        self._compile(sql, binds)
+        self._asked[sql] += 1
+        return int(not self._is_change_in_vain and self._asked[sql] <= MOST_PAGES)
+
+    def _compile(self, sql: str, binds: tuple[object, ...]) -> None:
+        if not COMPILED.match(sql):
+            return
+        if sql not in self.compiled:
+            self.compiled[sql] = explained(self._sender, sql, binds)
+        error = self.compiled[sql]
+        if error is not None:
+            raise error
+
+
+def explained(
+    warehouse: Warehouse, sql: str, binds: tuple[object, ...] = ()
+) -> StatementFailed | None:
+    """What the engine says against a statement; it compiles it and runs nothing, and no warehouse.
+
+    The values stand in the text: no document says that EXPLAIN takes binds.
+    """
+    left = iter(binds)
+    text = BIND.sub(lambda found: literal(next(left)) if found[0] == "?" else found[0], sql)
+    try:
+        warehouse.rows(f"explain {text.strip()}")
+    except StatementFailed as error:
+        return error
+    return None
+
+
+def literal(value: object) -> str:
+    """A bind as text of SQL."""
+    match value:
+        case None:
+            return "null"
+        case bool() | int() | float():
+            return str(value).lower()
+        case _:
+            escaped = str(value).replace("\\", "\\\\").replace("'", "''")
+            return f"'{escaped}'"
+
+
+def rehearse(warehouse: Warehouse) -> Mapping[str, StatementFailed | None]:
+    """Every statement, with what the engine says against it; None where nothing."""
+    rehearsal = Rehearsal(warehouse)
+    for step in STEPS:
+        for ways in ({}, {"is_first_empty": True}, {"is_change_in_vain": True}):
+            # What a made-up row leads to is not the question; StatementFailed is noted already.
+            with (
+                suppress(Exception),
+                rehearsal.course(**ways),
+            ):
+                step(rehearsal)
+    return rehearsal.compiled
+
+
+def is_missing(error: StatementFailed | None) -> bool:
+    """Whether a statement cannot be compiled because a table or view is not made yet."""
+    return isinstance(error, RelationMissing)
+
+
+def _clock() -> datetime:
+    return NOW
+
+
+ENDPOINT = Endpoint(
+    endpoint_id=1,
+    enterprise_customer_uuid=CUSTOMER,
+    region=Region.US,
+    url="https://lms.example.com/webhooks",
+    timeout_seconds=30,
+    max_requests_per_minute=100,
+    is_active=True,
+    is_enrollment_events_enabled=False,
+)
+CLAIM = Claim("x", 1, b"{}", attempt_count=0, fence=1)
+RESPONSE = Response(200, None, "", 5)
+ATTEMPT = Attempt(
+    claim=CLAIM,
+    run_id="doctor",
+    result=RESPONSE,
+    follow_up=follow_up(RESPONSE, webhook_id="x", attempt_number=1, now=NOW),
+    started_at=NOW,
+    signing_key_ids="",
+)
+KEY = person_key(1)
+REPLAY = Replay(state=ReplayState.DEAD, since=NOW - timedelta(days=1), until=NOW)
+BACKFILL = Backfill(since=NOW - timedelta(days=1), until=NOW)
+REROUTE = Reroute(endpoint_id=1)
+
+
+def _outbox(warehouse: Warehouse) -> Outbox:
+    return Outbox(warehouse, _clock, "doctor")
+
+
+def _build(warehouse: Warehouse) -> object:
+    policy = EnrichmentPolicy(enabled=True, max_wait=timedelta(0))
+    client = LearningTimeClient(warehouse)
+    return build(warehouse, _outbox(warehouse), client, policy=policy, clock=_clock)
+
+
+def _claim(warehouse: Warehouse) -> object:
+    claims = Claims(warehouse, _clock, "doctor", [ENDPOINT], nothing)
+    return claims.next_batch(limit=1, lease=timedelta(minutes=10))
+
+
+def _count_failure(state: EndpointState) -> EndpointState:
+    return replace(state, consecutive_failures=state.consecutive_failures + 1)
+
+
+STEPS: tuple[Callable[[Warehouse], object], ...] = (
+    # A delivery run.
+    lambda w: record(w, run_id="doctor", clock=_clock),
+    lambda w: record(w, run_id="doctor", clock=_clock, source=ENROLLMENTS),
+    lambda w: new_events(w, COMPLETIONS, since=NOW, now=NOW, limit=1),
+    load_endpoints,
+    _build,
+    lambda w: _outbox(w).decide([{"webhook_id": "x", "state": State.PENDING}]),
+    lambda w: LearningTimeClient(w).get_many([CompletionKey(CUSTOMER, 1, "x")]),
+    lambda w: settle_logged(w, clock=_clock),
+    lambda w: _outbox(w).hold_and_release({2: "x"}, [ENDPOINT]),
+    lambda w: check_held(w, clock=_clock),
+    _claim,
+    lambda w: settle(w, [ATTEMPT], clock=_clock),
+    lambda w: leased_here(w, [ATTEMPT]),
+    lambda w: EndpointStates(w).change([1], _count_failure),
+    lambda w: _outbox(w).release([CLAIM]),
+    lambda w: _outbox(w).release_all(),
+    lambda w: _outbox(w).next_due_at([1]),
+    lambda w: _outbox(w).endpoints_in_use(),
+    lambda w: _outbox(w).counts(),
+    # What looks at it.
+    lambda w: poll(w, NOTHING_SEEN, now=NOW, max_wait=timedelta(hours=1)),
+    read_status,
+    lambda w: list_endpoints(w, clock=_clock),
+    recorded_twice,
+    bodies_that_differ,
+    successes_not_settled,
+    # Operations.
+    lambda w: REPLAY.plan(w, _clock),
+    lambda w: REPLAY.move(w, "x", NOW),
+    lambda w: BACKFILL.plan(w, _clock),
+    lambda w: BACKFILL.move(w, "x", NOW),
+    lambda w: REROUTE.plan(w, _clock),
+    lambda w: REROUTE.move(w, "x", NOW),
+    lambda w: settings_rows(w, 1),
+    lambda w: add_settings(w, 1, EndpointSettings(), clock=_clock, above=[]),
+    lambda w: apply_retention(w, clock=_clock, dry_run=True),
+    lambda w: apply_retention(w, clock=_clock),
+    lambda w: Erase(person_key=KEY).plan(w, _clock),
+    lambda w: begin_erasure(w, KEY, requested_by="", reason="", now=NOW),
+    lambda w: is_erased(w, KEY),
+    lambda w: in_ledger(w, KEY, now=NOW),
+    lambda w: erase_from_ledger(w, KEY, now=NOW),
+    lambda w: finish_erasure(w, KEY, counts={}, now=NOW),
+)
+"""In the order of the protocol."""

@@ -1,0 +1,327 @@
+"""Rights: what the two roles may read and make, now and once a table is made anew."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sync.operations.changes import SOURCES
+from sync.operations.doctor.check import (
+    Check,
+    Finding,
+    Session,
+    Visit,
+    failed,
+    ok,
+    skipped,
+    some,
+    warning,
+)
+from sync.operations.doctor.connect import warehouses
+from sync.operations.doctor.replicas import replicas
+from sync.settings import SnowflakeWarehouse, build_settings, model_relation
+from sync.warehouse import StatementFailed
+
+MOST_ROLES = 10
+"""Roles below ours that are looked into."""
+CREDITS_A_DAY = {"X-Small": 24, "Small": 48, "Medium": 96, "Large": 192}
+"""Of a warehouse that never sleeps: docs.snowflake.com/en/user-guide/cost-understanding-compute."""
+DAYS = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 30, "YEARLY": 365}
+
+Grant = tuple[str, str, str]
+"""Privilege, kind of object, name."""
+
+
+def _relations(visit: Visit) -> Finding:
+    """Each source relation by kind; a role sees in information_schema what it has a right on."""
+    kinds = _kinds(visit, Session.BUILD)
+    missing = [name for name in _sources(visit) if name not in kinds]
+    if missing:
+        role = _role(visit, Session.BUILD)
+        return failed(
+            f"not there, or {role} may not read them: {some(missing)}",
+            "check the first six vars of dbt_project.yml; then grant usage on their database and "
+            f"schema, and select on the relation, to {role} (deploy/snowflake/setup.sql)",
+        )
+    counted = Counter(kinds[name] for name in _sources(visit))
+    return ok(", ".join(f"{n} {kind.lower()}{'s' * (n > 1)}" for kind, n in counted.items()))
+
+
+def _sensor_relations(visit: Visit) -> Finding:
+    kinds = _kinds(visit, Session.DELIVERY)
+    wanted = [visit.session().raw_relation(schema, name) for schema, name, _ in SOURCES]
+    missing = [name for name in wanted if name not in kinds]
+    if missing:
+        role = _role(visit, Session.DELIVERY)
+        return failed(
+            f"{role} does not see {some(missing)}; completions_arrived would start no run",
+            f"grant select on them to {role} (deploy/snowflake/setup.sql)",
+        )
+    return ok(f"{len(wanted)} replicas whose changes start a delivery run")
+
+
+def _privileges(kind: Session) -> Check:
+    def look(visit: Visit) -> Finding:
+        account = visit.account("grants everything to everybody")
+        if kind is Session.BUILD:
+            account = build_settings(account, visit.environ)
+        held = _grants(visit, kind, account.role.upper())
+        missing = [
+            one
+            for one in needed(kind, account)
+            if one not in held and ("OWNERSHIP", *one[1:]) not in held
+        ]
+        if missing:
+            return failed(
+                f"{account.role} lacks " + ", ".join(f"{one[0]} on {one[2]}" for one in missing),
+                "; ".join(
+                    f"grant {privilege} on {what} {name} to role {account.role}".lower()
+                    for privilege, what, name in missing
+                ),
+            )
+        return ok(f"{account.role} has the {len(needed(kind, account))} that it needs")
+
+    return Check("Rights", f"privileges of {kind}", look)
+
+
+def needed(kind: Session, account: SnowflakeWarehouse) -> Sequence[Grant]:
+    """What ``deploy/snowflake/setup.sql`` grants to a role beside the right to read relations."""
+
+    def schema(name: Any) -> str:
+        return model_relation(account, name, "x").rpartition(".")[0]
+
+    own = (
+        [("CREATE TABLE", "sync")]
+        if kind is Session.DELIVERY
+        else [
+            (f"CREATE {what}", name)
+            for name in ("staging", "intermediate", "marts")
+            for what in ("TABLE", "VIEW")
+        ]
+    )
+    used = ["marts", "sync", *(["staging", "intermediate"] if kind is Session.BUILD else [])]
+    return [
+        ("USAGE", "WAREHOUSE", account.warehouse.upper()),
+        ("USAGE", "DATABASE", account.database),
+        *(("USAGE", "SCHEMA", schema(name)) for name in used),
+        *((privilege, "SCHEMA", schema(name)) for privilege, name in own),
+    ]
+
+
+def _future(visit: Visit) -> Finding:
+    """A replica that is made anew is a new relation; of its kind there must be a future grant."""
+    visit.account("makes no grants")
+    kinds = _kinds(visit, Session.BUILD)
+    wanted = {(kinds[one], one.rpartition(".")[0]) for one in _sources(visit) if one in kinds}
+    if not wanted:
+        return skipped("no source relation is seen")
+    role = _role(visit, Session.BUILD)
+    rows = visit.session(Session.BUILD).rows(f"show future grants to role {role}")
+    held = {(_kind_of(row), _container(row)) for row in rows if row["privilege"] == "SELECT"}
+    missing = sorted(
+        (kind, schema)
+        for kind, schema in wanted
+        if not {(kind, schema), (kind, schema.partition(".")[0])} & held
+    )
+    if missing:
+        return warning(
+            "a replica that is made anew could not be read: "
+            + ", ".join(f"no future grant on {kind.lower()}s in {at}" for kind, at in missing),
+            "; ".join(
+                f"grant select on future {kind.lower()}s in schema {at} to role {role.lower()}"
+                for kind, at in missing
+            ),
+        )
+    return ok(f"of each kind in use: {', '.join(sorted({kind.lower() for kind, _ in wanted}))}")
+
+
+def _shadowed(visit: Visit) -> Finding:
+    """Of one kind of object, a future grant on a schema makes those on its database ignored:
+    docs.snowflake.com/en/sql-reference/sql/grant-privilege (considerations of future grants)."""
+    visit.account("makes no grants")
+    session, role = visit.session(Session.BUILD), _role(visit, Session.BUILD)
+    own = session.rows(f"show future grants to role {role}")
+    ours = {(_kind_of(row), _container(row)) for row in own if "." in _container(row)}
+    lost = set()
+    for database in sorted({schema.partition(".")[0] for _, schema in ours}):
+        try:
+            rows = session.rows(f"show future grants in database {database}")
+        except StatementFailed:
+            return skipped(
+                f"{role} may not see them; run as SECURITYADMIN: show future grants in database "
+                f"{database}"
+            )
+        lost |= {
+            (_kind_of(row), schema, str(row["grantee_name"]))
+            for row in rows
+            for kind, schema in ours
+            if row["grantee_name"] != role
+            and kind == _kind_of(row)
+            and schema.startswith(f"{database}.")
+        }
+    if lost:
+        return warning(
+            "ours on the schema makes those on the database ignored: "
+            + ", ".join(f"{grantee} on {kind.lower()}s of {at}" for kind, at, grantee in lost),
+            "; ".join(
+                f"grant select on future {kind.lower()}s in schema {at} to role {grantee.lower()}"
+                for kind, at, grantee in sorted(lost)
+            ),
+        )
+    return ok("none of another team")
+
+
+def _rest(visit: Visit) -> Finding:
+    """What a warehouse costs between two runs."""
+    visit.account("costs nothing")
+    problems = []
+    for row in _own_warehouses(visit):
+        seconds = int(str(row["auto_suspend"] or 0))
+        if not 0 < seconds <= 60:
+            problems.append(f"{row['name']} suspends after {seconds or 'no'} s")
+        if row["size"] != "X-Small":
+            problems.append(f"{row['name']} is {row['size']}")
+    if problems:
+        return warning(
+            f"each run is billed for it: {'; '.join(problems)}",
+            "alter warehouse … set auto_suspend = 60, warehouse_size = xsmall; a larger one only "
+            "for a full refresh that takes too long",
+        )
+    return ok("X-Small, suspended after a minute")
+
+
+def _monitor(visit: Visit) -> Finding:
+    """A monitor that suspends must not be reached by what the schedules may use."""
+    visit.account("costs nothing")
+    rows = {str(row["name"]): row for row in visit.session().rows("show resource monitors")}
+    names = {str(one["resource_monitor"]) for one in _own_warehouses(visit)} - {"null", "", "None"}
+    if not names:
+        return warning(
+            "no resource monitor watches the warehouses",
+            "create one as deploy/snowflake/setup.sql does",
+        )
+    if not names & rows.keys():
+        return skipped(
+            f"the role may not see {', '.join(sorted(names))}; grant monitor on resource monitor … "
+            "to role …, or look as ACCOUNTADMIN: show resource monitors"
+        )
+    said, problems = [], []
+    for name in sorted(names & rows.keys()):
+        row = rows[name]
+        quota = float(row["credit_quota"] or 0)
+        days = DAYS.get(str(row["frequency"]).upper(), 30)
+        most = days * sum(
+            CREDITS_A_DAY.get(str(one["size"]), 24)
+            for one in _own_warehouses(visit)
+            if one["resource_monitor"] == name
+        )
+        stops = [
+            float(str(row[one]).rstrip("%")) / 100 * quota
+            for one in ("suspend_at", "suspend_immediately_at")
+            if row.get(one)
+        ]
+        said.append(
+            f"{name}: {row['used_credits']} of {quota:,.0f} credits used"
+            + (f", stops at {min(stops):,.0f}" if stops else ", only notifies")
+        )
+        if stops and min(stops) < most:
+            problems.append(f"{name} stops what schedules may use: {most} credits in {days} days")
+    if problems:
+        return warning(
+            "; ".join([*said, *problems]),
+            "let it only notify for the delivery warehouse, or raise its quota; see "
+            "docs/performance.md for what your schedules use",
+        )
+    return ok("; ".join(said))
+
+
+def _own_warehouses(visit: Visit) -> Sequence[Mapping[str, Any]]:
+    account = visit.account("has no virtual warehouses")
+    names = {
+        account.warehouse.upper(),
+        build_settings(account, visit.environ).warehouse.upper(),
+    }
+    found = {
+        str(row["name"]): row
+        for kind in (Session.DELIVERY, Session.BUILD)
+        for row in warehouses(visit, kind)
+    }
+    return [found[name] for name in sorted(names & found.keys())]
+
+
+def _sources(visit: Visit) -> Sequence[str]:
+    session = visit.session(Session.BUILD)
+    return [
+        session.raw_relation("tracking", "tracking_logs"),
+        *(session.raw_relation(one.source, table) for table, one in replicas().items()),
+    ]
+
+
+def _kinds(visit: Visit, kind: Session) -> Mapping[str, str]:
+    """Relations that a session sees in the databases of the sources, with their kinds."""
+    session = visit.session(kind)
+    found = {}
+    for database in sorted({one.partition(".")[0] for one in _sources(visit)}):
+        schemas = {one.split(".")[1] for one in _sources(visit) if one.startswith(f"{database}.")}
+        for row in session.rows(
+            f"select * from {database}.information_schema.tables where table_schema in"
+            f" ({', '.join('?' * len(schemas))})",
+            *sorted(schemas),
+        ):
+            found[f"{database}.{row['table_schema']}.{row['table_name']}"] = kind_of(row)
+    return found
+
+
+def kind_of(row: Mapping[str, Any]) -> str:
+    """The kind of a row of information_schema.tables as GRANT names it."""
+    if row.get("is_dynamic") == "YES":
+        return "DYNAMIC TABLE"
+    if row.get("is_iceberg") == "YES":
+        return "ICEBERG TABLE"
+    kind = str(row["table_type"])
+    return "TABLE" if kind in ("BASE TABLE", "LOCAL TEMPORARY", "TEMPORARY TABLE") else kind
+
+
+def _grants(visit: Visit, kind: Session, role: str) -> set[Grant]:
+    """What a role has, that of the roles below it included."""
+    session = visit.session(kind)
+    held: set[Grant] = set()
+    waiting, known = [role], {role}
+    while waiting and len(known) <= MOST_ROLES:
+        for row in session.rows(f"show grants to role {waiting.pop()}"):
+            what, name = str(row["granted_on"]).replace("_", " "), str(row["name"])
+            held.add((str(row["privilege"]), what, name))
+            if what == "ROLE" and row["privilege"] == "USAGE" and name not in known:
+                known.add(name)
+                waiting.append(name)
+    return held
+
+
+def _kind_of(row: Mapping[str, Any]) -> str:
+    return str(row["grant_on"]).replace("_", " ")
+
+
+def _container(row: Mapping[str, Any]) -> str:
+    """The schema or database of a future grant, from such as ``RAW.LMS.<TABLE>``."""
+    return str(row["name"]).partition(".<")[0]
+
+
+def _role(visit: Visit, kind: Session) -> str:
+    if not isinstance(visit.settings, SnowflakeWarehouse):
+        return "the session"
+    account = visit.settings
+    if kind is Session.BUILD:
+        account = build_settings(account, visit.environ)
+    return account.role.upper()
+
+
+CHECKS = (
+    Check("Rights", "source relations", _relations),
+    Check("Rights", "replicas for the sensor", _sensor_relations),
+    *(_privileges(kind) for kind in (Session.DELIVERY, Session.BUILD)),
+    Check("Rights", "future grants", _future),
+    Check("Rights", "grants of others", _shadowed),
+    Check("Rights", "rest of warehouses", _rest),
+    Check("Rights", "resource monitor", _monitor),
+)

@@ -86,7 +86,8 @@ def problems_of(sql: str) -> tuple[str, ...]:
     columns are compared otherwise than by ``=`` ("Unsupported subquery type cannot be evaluated").
     """
     try:
-        statements = sqlglot.parse(sql, dialect="snowflake")
+        # What is explained is what Snowflake has to take.
+        statements = sqlglot.parse(sql.removeprefix("explain "), dialect="snowflake")
     except ParseError as error:
         return (f"does not parse: {error}",)
     if len(statements) != 1 or statements[0] is None:

@@ -104,19 +104,19 @@ class Visit:
         """An open session.
 
         Raises:
-            SyncError: it cannot be opened. Asked again, it says that it is known already.
+            SyncError: it cannot be opened.
+            DoesNotApply: that was said before, of it or of the first one.
         """
-        found = self._sessions.get(kind)
-        if isinstance(found, SyncError):
-            raise DoesNotApply(f"there is no session ({kind}): see Connect")
-        if found is None:
+        for known in (Session.DELIVERY, kind):
+            if isinstance(self._sessions.get(known), SyncError):
+                raise DoesNotApply(f"there is no session ({known}): see Connect")
+        if kind not in self._sessions:
             try:
-                found = self._open(kind)
+                self._sessions[kind] = self._open(kind)
             except SyncError as error:
                 self._sessions[kind] = error
                 raise
-            self._sessions[kind] = found
-        return found
+        return self._sessions[kind]  # pyright: ignore[reportReturnType]
 
     def account(self, why: str) -> SnowflakeWarehouse:
         """The settings of the account.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sync.operations.doctor.check import Check, Finding, Session, Visit, failed, ok, skipped, some
-from sync.operations.doctor.rehearsal import explained, is_missing, rehearse
+from sync.operations.doctor.rehearsal import BUILD_STEPS, STEPS, explained, is_missing, rehearse
 from sync.operations.doctor.replicas import KIND_OF_TYPE, READ_FROM, replicas
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import StatementFailed
@@ -62,7 +62,9 @@ def _problems(
                 continue
             if given is None:
                 yield f"{relation} has no column {name}"
-            elif KIND_OF_TYPE.get(given.partition("(")[0].upper()) not in READ_FROM[read_as]:
+            elif (
+                KIND_OF_TYPE.get(given.partition("(")[0].upper(), "other") not in READ_FROM[read_as]
+            ):
                 yield f"{relation}.{name} is {given}, and no {read_as} is read from that"
 
 
@@ -111,7 +113,10 @@ def _dbt_compile(visit: Visit, directory: Path) -> str:
 
 
 def _statements(visit: Visit) -> Finding:
-    errors = rehearse(visit.session(Session.DELIVERY))
+    errors = {
+        **rehearse(visit.session(Session.DELIVERY), STEPS),
+        **rehearse(visit.session(Session.BUILD), BUILD_STEPS),
+    }
     return _verdict(
         errors,
         "statements of delivery and operations",

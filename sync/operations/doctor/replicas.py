@@ -10,16 +10,6 @@ from functools import cache
 from sync.settings import PROJECT_ROOT, RawSchema
 
 MACRO = PROJECT_ROOT / "dbt_project" / "macros" / "replica_tables.sql"
-READ_FROM: Mapping[str, frozenset[str]] = {
-    "text": frozenset({"text", "number", "boolean", "variant", "binary", "timestamp", "date"}),
-    "integer": frozenset({"text", "number", "variant", "binary"}),
-    "fraction": frozenset({"text", "number", "variant", "binary"}),
-    "boolean": frozenset({"text", "number", "boolean", "variant", "binary"}),
-    "timestamp": frozenset({"text", "number", "timestamp", "zoned", "variant", "binary"}),
-    "uuid": frozenset({"text", "variant", "binary"}),
-    "json": frozenset({"text", "variant", "binary"}),
-}
-"""Kinds of types that a value can be read from, by what it is read as; a test asks the macros."""
 _KINDS: Mapping[str, str] = {
     "text": "VARCHAR TEXT STRING CHAR CHARACTER NVARCHAR",
     "number": "NUMBER DECIMAL NUMERIC INT INTEGER BIGINT SMALLINT TINYINT BYTEINT FLOAT FLOAT4 "
@@ -31,6 +21,16 @@ _KINDS: Mapping[str, str] = {
     "binary": "BINARY VARBINARY",
     "date": "DATE",
 }
+READ_FROM: Mapping[str, frozenset[str]] = {
+    "text": frozenset({*_KINDS, "other"}),
+    "integer": frozenset({"text", "number", "variant", "binary"}),
+    "fraction": frozenset({"text", "number", "variant", "binary"}),
+    "boolean": frozenset({"text", "number", "boolean", "variant", "binary"}),
+    "timestamp": frozenset({"text", "number", "timestamp", "zoned", "variant", "binary"}),
+    "uuid": frozenset({"text", "variant", "binary"}),
+    "json": frozenset({"text", "variant", "binary"}),
+}
+"""Kinds of types that a value can be read from, by what it is read as; a test asks the macros."""
 KIND_OF_TYPE = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 """As the macro ``kind_of_type`` has it; any other type is not read."""
 

@@ -1,0 +1,493 @@
+"""``ltw doctor``: what it says of a good warehouse, and of each thing that is wrong with one."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+from sync import warehouse as warehouse_module
+from sync.cli import common
+from sync.local.embedded.lifecycle import free_port
+from sync.operations.doctor import (
+    compiled,
+    connect,
+    doctor,
+    meaning,
+    rehearsal,
+    rights,
+    sensor,
+    setup,
+)
+from sync.operations.doctor.check import Check, Finding, Session, Verdict, Visit, _look, examine
+from sync.operations.doctor.doctor import CHECKS, Doctor
+from sync.operations.doctor.pins import PINS
+from sync.operations.doctor.replicas import KIND_OF_TYPE, READ_FROM, replicas
+from sync.operations.operation import Report
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, SnowflakeWarehouse, build_settings
+from sync.warehouse import StatementFailed, Warehouse, open_warehouse
+from tests.dbt.scenario import prepare, stand_models
+from tests.support.command_line import command_line
+from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
+
+NOT_REHEARSED: Mapping[str, str] = {
+    "sync/ledger/tables.py": "makes tables, which cannot be explained",
+    "sync/delivery/events.py:due_messages": "a part of the query of preview",
+    "sync/operations/preview.py": "has a session of its own, and asks what a run asks",
+    "sync/operations/changes.py:_ledger_token": "a part of the statement of _tokens",
+}
+ACCOUNT = SnowflakeWarehouse(
+    account="myorg-prod",
+    user="LEARNING_TIME_WEBHOOKS",
+    role="LEARNING_TIME_DELIVERY",
+    warehouse="LEARNING_TIME_DELIVERY",
+    database="ANALYTICS",
+    schema="PUBLIC",
+)
+ENVIRON = {
+    "SNOWFLAKE_DBT_ROLE": "LEARNING_TIME_BUILD",
+    "SNOWFLAKE_DBT_WAREHOUSE": "LEARNING_TIME_BUILD",
+}
+
+
+@pytest.fixture(scope="module")
+def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
+    """Every model and the ledger, without a row."""
+    stand_models(scenarios, dbt)
+    with open_warehouse(scenarios.settings, purpose="tests") as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def report(built: Warehouse) -> Report:
+    """The doctor's word on it."""
+    return Doctor().look(os.environ)
+
+
+def test_nothing_is_wrong_with_a_good_warehouse_and_what_is_skipped_says_why(
+    report: Report,
+) -> None:
+    found = {(one["section"], one["name"]): one for one in report.document["checks"]}
+    assert len(found) == len(CHECKS)
+    assert not report.has_failed, report.document
+    for one in found.values():
+        assert one["verdict"] != "skipped" or "embedded warehouse" in one["detail"], one
+    for at in (("Compile", "types of columns"), ("Compile", "models"), ("Compile", "statements")):
+        assert found[at]["verdict"] == "ok", found[at]
+    assert found["Meaning", "pins"]["verdict"] == "ok"
+
+
+def test_on_an_account_it_stays_under_a_tenth_of_a_credit(report: Report) -> None:
+    """Two wakes of an X-Small, a minute of work and a minute until each suspends; compiling is
+    billed as cloud services: at most 4.4 credits an hour, as the consumption table says."""
+    of_an_account = 30
+    statements = report.document["statements"] + of_an_account
+    warehouses = 2 * (60 + 60) / 3600
+    compiling = statements * 0.1 * 4.4 / 3600
+    assert statements < 300
+    assert warehouses + compiling < 0.11
+
+
+def test_every_statement_of_the_product_is_compiled(built: Warehouse) -> None:
+    reached: set[str] = set()
+
+    class Noting(rehearsal.Rehearsal):
+        def _compile(self, sql: str, binds: tuple[object, ...]) -> None:
+            frame = sys._getframe(1)
+            while frame.f_code.co_filename in (rehearsal.__file__, warehouse_module.__file__):
+                assert frame.f_back is not None
+                frame = frame.f_back
+            path = Path(frame.f_code.co_filename)
+            if path.is_relative_to(PROJECT_ROOT):
+                name = frame.f_code.co_qualname.partition(".<")[0]
+                reached.add(f"{path.relative_to(PROJECT_ROOT).as_posix()}:{name}")
+            self.compiled[sql] = None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rehearsal, "Rehearsal", Noting)
+        rehearsal.rehearse(built, (*rehearsal.STEPS, *rehearsal.BUILD_STEPS))
+    wanted = {
+        f"{path.relative_to(PROJECT_ROOT).as_posix()}:{name}"
+        for folder in ("ledger", "delivery", "operations")
+        for path in (PROJECT_ROOT / "sync" / folder).rglob("*.py")
+        for name in _senders(ast.parse(path.read_text(encoding="utf-8")), "")
+        if path.parent.name != "doctor"
+    }
+    exempt = {one for one in wanted if {one, one.partition(":")[0]} & NOT_REHEARSED.keys()}
+    assert sorted(wanted - reached - exempt) == []
+    assert len(wanted - exempt) > 40
+
+
+def _senders(node: ast.AST, name: str) -> Iterator[str]:
+    """Functions that send a statement."""
+    for child in ast.iter_child_nodes(node):
+        inner = name
+        if isinstance(child, ast.FunctionDef | ast.ClassDef):
+            inner = f"{name}.{child.name}".lstrip(".")
+        if (
+            isinstance(child, ast.Call)
+            and isinstance(child.func, ast.Attribute)
+            and child.func.attr in ("rows", "execute", "bulk")
+            and ast.unparse(child.func.value).endswith(("warehouse", "session"))
+        ):
+            yield name
+        yield from _senders(child, inner)
+
+
+def test_what_is_compiled_is_not_run_and_what_cannot_be_is_refused(built: Warehouse) -> None:
+    outbox = built.relation("sync", "webhook_outbox")
+    insert = f"insert into {outbox} (webhook_id, fence) select ?, ?"
+    assert rehearsal.explained(built, insert, ("it's ? a \\ test", 1)) is None
+    assert built.rows(f"select count(*) as n from {outbox}") == [{"n": 0}]
+    wrong = f"update {outbox} as outbox set lost = ? where outbox.fence = ?"
+    assert isinstance(rehearsal.explained(built, wrong, (None, 1)), StatementFailed)
+    missing = rehearsal.explained(built, f"delete from {outbox}_before")
+    assert rehearsal.is_missing(missing)
+
+
+def test_the_embedded_engine_explains_what_it_would_run(built: Warehouse) -> None:
+    text = "select value:a::varchar as a from table(flatten(input => parse_json('[]')))"
+    assert built.rows(f"explain {text}")
+
+
+def test_a_replica_of_another_shape_is_named_before_anything_is_built(
+    warehouse: Warehouse,
+) -> None:
+    prepare(warehouse)
+    warehouse.execute("alter table raw.lms.auth_user drop column username")
+    warehouse.execute("alter table raw.lms.student_courseenrollment drop column created")
+    warehouse.execute("alter table raw.lms.student_courseenrollment add column created date")
+    warehouse.execute("alter table raw.lms.auth_user drop column email")
+    warehouse.execute("drop table raw.enterprise.consent_datasharingconsent")
+    types = looked(compiled.CHECKS, "types of columns")
+    assert types.verdict is Verdict.FAILED
+    assert "AUTH_USER has no column username" in types.detail
+    assert "created is DATE, and no timestamp is read from that" in types.detail
+    assert "email" not in types.detail, "a column that may be missing"
+    for name in ("source relations", "replicas for the sensor"):
+        found = looked(rights.CHECKS, name)
+        assert found.verdict is Verdict.FAILED
+        assert "CONSENT_DATASHARINGCONSENT" in found.detail
+        assert "grant" in found.repair
+
+
+def test_before_anything_is_built_what_needs_it_is_skipped(warehouse: Warehouse) -> None:
+    for checks, name in (
+        (sensor.CHECKS, "look at change times"),
+        (setup.CHECKS, "endpoints"),
+        (compiled.CHECKS, "statements"),
+    ):
+        found = looked(checks, name)
+        assert found.verdict is Verdict.SKIPPED, found
+        assert "not there yet" in found.detail
+
+
+def test_without_a_connection_each_check_says_so_and_none_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, warehouse_settings: EmbeddedWarehouse
+) -> None:
+    monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(free_port()))
+    results, _ = examine(CHECKS, os.environ)
+    found = {one.check.name: one.finding for one in results}
+    assert len(results) == len(CHECKS)
+    for name in ("host", "login"):
+        assert found[name].verdict is Verdict.FAILED
+        assert "warehouse start" in found[name].repair + found[name].detail
+    for name in ("source relations", "statements", "pins", "look at change times", "endpoints"):
+        assert found[name].verdict is Verdict.SKIPPED
+        assert "see Connect" in found[name].detail
+    assert found["feature flag"].verdict is Verdict.OK
+
+
+def test_a_check_that_breaks_stops_no_other_and_quotes_nothing(
+    warehouse_settings: EmbeddedWarehouse,
+) -> None:
+    def broken(visit: Visit) -> Finding:
+        raise ValueError("robin@example.com")
+
+    results, _ = examine((Check("X", "broken", broken), *setup.CHECKS[2:3]), os.environ)
+    assert [one.finding.verdict for one in results] == [Verdict.FAILED, Verdict.OK]
+    assert "robin" not in str(results)
+
+
+def test_the_command_ends_with_1_for_a_failure_and_fits_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    warehouse: Warehouse,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(common.out, "_width", 80)
+    run = command_line(monkeypatch, capfd)
+    monkeypatch.setattr(doctor, "CHECKS", (*rights.CHECKS[:1], *setup.CHECKS[:1]))
+    failing = run("doctor")
+    assert failing.code == 1
+    assert max(len(line) for line in failing.out.splitlines()) <= 80
+    assert "To do: check the first six vars" in failing.text
+    assert run("doctor", "--json").document["verdicts"]["failed"] == 1
+    monkeypatch.setattr(doctor, "CHECKS", setup.CHECKS[:1])
+    assert run("doctor").code == 0
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "myorg-prod")
+    half = run("doctor")
+    assert half.code == 2
+    assert "SNOWFLAKE_USER" in half.text
+
+
+def looked(checks: Sequence[Check], name: str) -> Finding:
+    """What one check finds in the warehouse of the environment."""
+    (check,) = (one for one in checks if one.name == name)
+    ((result,), _) = examine([check], os.environ)
+    return result.finding
+
+
+# What only an account has: responses in the shape that Snowflake's documentation gives them.
+
+
+class Account(Warehouse):
+    """A session that responds to a statement by how that begins; a text is an error."""
+
+    def __init__(self, responses: Mapping[str, Sequence[Mapping[str, Any]] | str]) -> None:
+        super().__init__(ACCOUNT, None)  # pyright: ignore[reportArgumentType]
+        self._responses = responses
+
+    def rows(self, sql: str, *binds: object) -> list[dict[str, Any]]:
+        """The response to the longest beginning that is known."""
+        self.statements += 1
+        key = max((one for one in self._responses if sql.startswith(one)), key=len)
+        found = self._responses[key]
+        if isinstance(found, str):
+            raise StatementFailed(found)
+        return [dict(row) for row in found]
+
+    def execute(self, sql: str, *binds: object) -> int:
+        """Settings of the session."""
+        assert sql.startswith("alter session")
+        return 0
+
+
+def on_account(
+    checks: Sequence[Check], name: str, **responses: Sequence[Mapping[str, Any]] | str
+) -> Finding:
+    """What a check finds on an account whose sessions respond so; blanks are written as ``_``."""
+    session = Account(
+        {key if " " in key else key.replace("_", " "): one for key, one in responses.items()}
+    )
+    visit = Visit(ENVIRON, ACCOUNT, ExitStack(), dict.fromkeys(Session, session))
+    (check,) = (one for one in checks if one.name == name)
+    return _look(check, visit)
+
+
+def test_parameters_that_change_what_a_cast_means_are_found_and_repaired() -> None:
+    good = [
+        {"key": "TIMEZONE", "value": "UTC", "default": "America/Los_Angeles"},
+        {"key": "TIMESTAMP_INPUT_FORMAT", "value": "AUTO", "default": "AUTO"},
+        {"key": "TIMESTAMP_TYPE_MAPPING", "value": "timestamp_ntz", "default": "TIMESTAMP_NTZ"},
+    ]
+    for name in ("parameters of delivery", "parameters of build"):
+        assert on_account(connect.CHECKS, name, show=good).verdict is Verdict.OK
+    for at, value in ((0, "Europe/Paris"), (1, "DD/MM/YYYY HH24:MI"), (2, "TIMESTAMP_LTZ")):
+        bad = [row | {"value": value} if n == at else row for n, row in enumerate(good)]
+        found = on_account(connect.CHECKS, "parameters of build", show=bad)
+        assert found.verdict is Verdict.FAILED
+        assert good[at]["key"] in found.detail
+        assert f"set {good[at]['key']} = " in found.repair
+
+
+def test_the_rights_that_are_needed_are_those_of_the_setup_script() -> None:
+    text = (PROJECT_ROOT / "deploy" / "snowflake" / "setup.sql").read_text(encoding="utf-8")
+    for role, name in (
+        ("learning_time_delivery", "privileges of delivery"),
+        ("learning_time_build", "privileges of build"),
+    ):
+        granted = [
+            {"privilege": privilege.strip().upper(), "granted_on": kind.upper(), "name": at.upper()}
+            for privileges, kind, at in re.findall(
+                rf"^grant ([\w, ]+?) on (warehouse|database|schema) (\S+) to role {role};",
+                text,
+                re.M,
+            )
+            for privilege in privileges.split(",")
+        ]
+        good = on_account(rights.CHECKS, name, show_grants=granted)
+        assert good.verdict is Verdict.OK, good
+        needed = rights.needed(
+            Session.DELIVERY if "delivery" in name else Session.BUILD,
+            build_settings(ACCOUNT, ENVIRON if "build" in name else {}),
+        )
+        for privilege, kind, at in needed:
+            rest = [
+                row
+                for row in granted
+                if (row["privilege"], row["granted_on"], row["name"]) != (privilege, kind, at)
+            ]
+            found = on_account(rights.CHECKS, name, show_grants=rest)
+            assert found.verdict is Verdict.FAILED
+            assert f"grant {privilege} on {kind} {at} to role {role}".lower() in found.repair
+            owned = [*rest, {"privilege": "OWNERSHIP", "granted_on": kind, "name": at}]
+            assert on_account(rights.CHECKS, name, show_grants=owned).verdict is Verdict.OK
+
+
+TABLES = [
+    {"table_schema": schema, "table_name": table.upper(), "table_type": "BASE TABLE"}
+    for schema, table in (
+        ("TRACKING", "tracking_logs"),
+        *((one.source.upper(), table) for table, one in replicas().items()),
+    )
+]
+
+
+def future(kind: str, at: str, role: str = "LEARNING_TIME_BUILD") -> dict[str, str]:
+    return {
+        "privilege": "SELECT",
+        "grant_on": kind,
+        "name": f"{at}.<{kind}>",
+        "grantee_name": role,
+    }
+
+
+def test_a_kind_of_relation_without_a_future_grant_is_named() -> None:
+    grants = [future("TABLE", f"RAW.{one}") for one in ("LMS", "ENTERPRISE", "TRACKING")]
+    good = on_account(rights.CHECKS, "future grants", select=TABLES, show_future=grants)
+    assert good.verdict is Verdict.OK, good
+    dynamic = [TABLES[0] | {"is_dynamic": "YES"}, *TABLES[1:]]
+    for tables, kind in (
+        (dynamic, "dynamic table"),
+        ([TABLES[0] | {"table_type": "VIEW"}, *TABLES[1:]], "view"),
+        ([TABLES[0] | {"is_iceberg": "YES"}, *TABLES[1:]], "iceberg table"),
+    ):
+        found = on_account(rights.CHECKS, "future grants", select=tables, show_future=grants)
+        assert found.verdict is Verdict.WARNING
+        assert f"grant select on future {kind}s in schema RAW.TRACKING" in found.repair
+        seen = on_account(rights.CHECKS, "source relations", select=tables)
+        assert seen.detail == f"1 {kind}, 11 tables"
+
+
+def test_a_future_grant_of_another_team_that_ours_would_shadow_is_named() -> None:
+    ours = [future("TABLE", "RAW.LMS")]
+    theirs = [future("TABLE", "RAW", "ANALYSTS"), future("VIEW", "RAW", "OTHERS")]
+    common = {"show_future_grants_to": ours}
+    found = on_account(rights.CHECKS, "grants of others", show_future_grants_in=theirs, **common)
+    assert found.verdict is Verdict.WARNING
+    assert found.repair == "grant select on future tables in schema RAW.LMS to role analysts"
+    alone = on_account(
+        rights.CHECKS, "grants of others", show_future_grants_in=theirs[1:], **common
+    )
+    assert alone.verdict is Verdict.OK
+    blind = on_account(
+        rights.CHECKS, "grants of others", show_future_grants_in="Insufficient privileges", **common
+    )
+    assert blind.verdict is Verdict.SKIPPED
+    assert "show future grants in database RAW" in blind.detail
+
+
+WAREHOUSES = [
+    {
+        "name": name,
+        "size": "X-Small",
+        "auto_suspend": 60,
+        "resource_monitor": "LEARNING_TIME",
+    }
+    for name in ("LEARNING_TIME_BUILD", "LEARNING_TIME_DELIVERY")
+]
+MONITOR = {
+    "name": "LEARNING_TIME",
+    "credit_quota": "60.00",
+    "used_credits": "12.50",
+    "frequency": "MONTHLY",
+    "suspend_at": None,
+    "suspend_immediately_at": None,
+}
+
+
+def test_a_monitor_that_would_stop_deliveries_is_named() -> None:
+    notifies = on_account(rights.CHECKS, "resource monitor", show_w=WAREHOUSES, show_r=[MONITOR])
+    assert notifies.verdict is Verdict.OK
+    assert "only notifies" in notifies.detail
+    stops = on_account(
+        rights.CHECKS,
+        "resource monitor",
+        show_w=WAREHOUSES,
+        show_r=[MONITOR | {"suspend_at": "200%"}],
+    )
+    assert stops.verdict is Verdict.WARNING
+    assert "stops at 120" in stops.detail
+    assert "1440 credits in 30 days" in stops.detail
+    hidden = on_account(rights.CHECKS, "resource monitor", show_w=WAREHOUSES, show_r=[])
+    assert hidden.verdict is Verdict.SKIPPED
+
+
+def test_a_warehouse_that_is_never_suspended_is_named() -> None:
+    assert on_account(rights.CHECKS, "rest of warehouses", show=WAREHOUSES).verdict is Verdict.OK
+    for wrong in ({"auto_suspend": None}, {"auto_suspend": 600}, {"size": "Large"}):
+        rows = [WAREHOUSES[0] | wrong, WAREHOUSES[1]]
+        assert on_account(rights.CHECKS, "rest of warehouses", show=rows).verdict is Verdict.WARNING
+
+
+def test_a_warehouse_that_may_not_be_used_or_does_not_run_is_named() -> None:
+    good = on_account(connect.CHECKS, "warehouses", show=WAREHOUSES, select=[{"n": 1}])
+    assert good.verdict is Verdict.OK
+    for responses, text in (
+        ({"show": WAREHOUSES[1:], "select": [{"n": 1}]}, "LEARNING_TIME_BUILD does not exist"),
+        ({"show": WAREHOUSES, "select": "quota exceeded"}, "runs nothing for delivery"),
+    ):
+        found = on_account(connect.CHECKS, "warehouses", **responses)
+        assert found.verdict is Verdict.FAILED
+        assert text in found.detail
+
+
+def test_the_edition_is_inferred_from_what_the_account_has_allowed() -> None:
+    for days, text in (("7", "Enterprise or higher"), ("1", "not known")):
+        rows = [{"name": "SYNC", "retention_time": days}, {"name": "X", "retention_time": ""}]
+        assert text in on_account(connect.CHECKS, "edition", show=rows).detail
+
+
+def test_secondary_roles_are_named() -> None:
+    for others, verdict in (("", Verdict.OK), ("SYSADMIN", Verdict.WARNING)):
+        row = {"role": "LEARNING_TIME_DELIVERY", "others": others}
+        assert on_account(connect.CHECKS, "roles", select=[row]).verdict is verdict
+
+
+def test_the_sensor_must_respond_where_nothing_could_be_billed() -> None:
+    tokens = [{"ledger": "x"} | {f"token_{n}": "1" for n in range(9)}]
+    for name, response, verdict in (
+        (None, tokens, Verdict.OK),
+        (None, "000606: No active warehouse selected in the current session", Verdict.FAILED),
+        ("ANOTHER", tokens, Verdict.SKIPPED),
+    ):
+        found = on_account(
+            sensor.CHECKS,
+            "look at change times",
+            **{"select coalesce": response, "select current_warehouse()": [{"name": name}]},
+        )
+        assert found.verdict is verdict, found
+
+
+def test_of_all_pins_those_that_differ_or_are_refused_are_named(built: Warehouse) -> None:
+    wrong = replace(PINS[0], response="another")
+    refused = replace(PINS[1], expression="no_such_column")
+    found = meaning.responses(built, [wrong, refused, PINS[2]])
+    assert found[wrong].startswith("responds ")
+    assert "no_such_column" in found[refused]
+    assert found[PINS[2]] == ""
+
+
+def test_what_a_type_is_read_from_is_what_the_macros_read_it_from() -> None:
+    """A kind that a macro makes NULL of is not in the table, and every other is."""
+    folder = PROJECT_ROOT / "dbt_project" / "macros"
+    text = "".join(one.read_text(encoding="utf-8") for one in sorted(folder.glob("*.sql")))
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=True)
+    macros: Any = environment.from_string(text, {"return": str, "target": {"name": "x"}}).module
+    for name, kind in KIND_OF_TYPE.items():
+        assert macros.kind_of_type(name).strip() == kind
+    for read_as, kinds in READ_FROM.items():
+        for kind in {*KIND_OF_TYPE.values(), "other"}:
+            sql = str(macros.read_value(read_as, "given", kind, "iso")).strip()
+            assert (re.match(r"null\b", sql) is None) is (kind in kinds), (read_as, kind, sql)

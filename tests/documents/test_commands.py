@@ -31,6 +31,7 @@ from tests.support.scenarios import Scenarios
 LANGUAGES = ("sh", "bash", "yaml", "sql")
 ELSEWHERE: Mapping[str, str] = {
     "docs/tutorial.md": "tests/documents/test_tutorial.py runs every block",
+    "docs/first-day.md": "tests/documents/test_tutorial.py runs every block",
     "docs/feature-flag.md": "tests/documents/test_operating_documents.py",
     "docs/operations.md": "tests/documents/test_operating_documents.py",
     "docs/deployment.md": "tests/deploy/test_deployment_document.py",

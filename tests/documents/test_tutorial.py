@@ -1,8 +1,9 @@
-"""``docs/tutorial.md`` is walked through: every command runs, and prints what is shown.
+"""``docs/tutorial.md`` and ``docs/first-day.md`` are walked through: every command runs, and prints
+what is shown.
 
-Part 1 runs for real. In part 2 the embedded warehouse stands in for the reader's account, with raw
-tables under other names, as the tutorial has them; so the commands, options, settings and vars are
-those of the text, and only the connection to Snowflake is not.
+Part 1 runs for real. In the first day, and in part 2 after it, the embedded warehouse stands in for
+the reader's account, with raw tables under other names, as the text has them; so the commands,
+options, settings and vars are those of the text, and only the connection to Snowflake is not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,9 +41,11 @@ from tests.support.dev import dev_environment, fetch, running_dev
 from tests.support.document_blocks import Block, blocks_of, missing_lines
 
 TUTORIAL = PROJECT_ROOT / "docs" / "tutorial.md"
+FIRST_DAY = PROJECT_ROOT / "docs" / "first-day.md"
 LEFT_OUT = {
     "git clone": "tests/end_to_end/test_clean_clone.py clones and runs `make demo`",
     "make dev": "running_dev starts it for part 1",
+    ".venv/bin/python -m pytest tests/snowflake": "that is tests/snowflake",
     "DAGSTER_HOME=": "it is what `make dev` starts, see sync/local/dev.py; the jobs run here",
 }
 """Blocks that are not run by themselves, by how they begin, and why."""
@@ -89,8 +92,11 @@ class Terminal:
     environment: dict[str, str]
     printed: str = ""
 
-    def run(self, block: Block) -> None:
-        """Run a block of commands; the first that fails fails the test."""
+    def run(self, block: Block, codes: Sequence[int] = (0,)) -> None:
+        """Run a block of commands; the first that fails fails the test.
+
+        ``codes`` are exit codes that are none of a failure.
+        """
         note = self.folder / "environment.after"
         done = subprocess.run(
             ["bash", "-euc", f"{block.text}\nenv -0 > {note.name}"],  # noqa: S607
@@ -101,7 +107,9 @@ class Terminal:
             timeout=240,
         )
         self.printed = done.stdout + done.stderr
-        assert done.returncode == 0, f"{block}\n{self.printed[-4000:]}"
+        assert done.returncode in codes, f"{block}\n{self.printed[-4000:]}"
+        if done.returncode:
+            return
         pairs = note.read_text(encoding="utf-8").strip("\0").split("\0")
         self.environment = dict(one.split("=", 1) for one in pairs)
 
@@ -142,12 +150,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parts() -> tuple[list[Block], list[Block]]:
-    """The blocks of the laptop's part and of the account's part."""
+    """The blocks of the laptop's part, and of the account's part with the first day before it."""
     text = TUTORIAL.read_text(encoding="utf-8")
     border = text[: text.index(f"\n{PART_2}")].count("\n") + 1
     blocks = blocks_of(TUTORIAL)
     return [one for one in blocks if one.line < border], [
-        one for one in blocks if one.line > border
+        *blocks_of(FIRST_DAY),
+        *(one for one in blocks if one.line > border),
     ]
 
 
@@ -249,6 +258,9 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
             parts()[1],
             {
                 "alter user": is_snowflakes,
+                # Before there are raw tables it fails, as the text says.
+                ".venv/bin/ltw doctor": lambda block: account.run(block, codes=(0, 1)),
+                ".venv/bin/dbt debug": lambda block: account.run(block, codes=(0, 1)),
                 "cat > deploy/secrets/settings.sh": settle,
                 "vars:": map_tables,
                 'echo "whsec_': make_key,

@@ -80,7 +80,7 @@ def test_every_block_of_vars_in_a_document_is_for_this_project() -> None:
         if scope != project["name"] or name not in project["vars"][project["name"]]
     }
     assert wrong == {}
-    assert {block.document for block in blocks} >= {"docs/tutorial.md", "docs/your-replica.md"}
+    assert {block.document for block in blocks} >= {"docs/first-day.md", "docs/your-replica.md"}
 
 
 def test_the_table_of_columns_is_the_one_of_the_macros(facts: Any) -> None:

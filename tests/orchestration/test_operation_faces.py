@@ -19,6 +19,7 @@ from sync.errors import SyncError
 from sync.ledger.erasures import person_key
 from sync.operations.backfill import Backfill
 from sync.operations.catalog import OPERATIONS
+from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
@@ -26,6 +27,7 @@ from sync.operations.operation import (
     FIELD_TYPES,
     Change,
     Kind,
+    Look,
     Operation,
     command_line_of,
     field_type,
@@ -36,7 +38,7 @@ from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
 from sync.operations.test_send import Flavour, SendTest
-from sync.settings import EmbeddedWarehouse
+from sync.settings import EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse
 from tests.support.command_line import command_line
 from tests.support.completions import ENTERPRISE
@@ -110,6 +112,7 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         "--user 7 --reason ticket-9 --dry-run",
         {"person_key": person_key(7), "reason": "ticket-9"},
     ),
+    (Doctor(), "", {}),
     (Retention(days=31), "--days 31", {"days": 31, "dry_run": False}),
     (Retention(dry_run=True), "--dry-run", {}),
     (
@@ -205,11 +208,14 @@ def test_both_faces_hand_on_each_of_their_settings(
     kind: Any = type(request_)
     seen: list[tuple[Operation, object]] = []
 
-    def stop(self: Operation, warehouse: Warehouse, clock: object) -> None:
-        seen.append((self, warehouse.settings))
+    def stop(self: Operation, given: Warehouse | Mapping[str, str], *_: object) -> None:
+        seen.append(
+            (self, given.settings if isinstance(given, Warehouse) else load_settings(given))
+        )
         raise SyncError("seen")
 
-    monkeypatch.setattr(kind, "plan" if issubclass(kind, Change) else "run", stop)
+    method = "plan" if issubclass(kind, Change) else "look" if issubclass(kind, Look) else "run"
+    monkeypatch.setattr(kind, method, stop)
     said = command_line(monkeypatch, capfd)(*kind.name.split(), *arguments.split())
     assert (said.code, said.err.strip()) == (1, "error: seen")
     name = job_of(kind)

@@ -49,10 +49,9 @@ def create_completed_enrollments(
 ) -> None:
     """Create the table with the mart's columns, and fill it."""
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
-    warehouse.execute("create schema if not exists analytics.marts")
-    warehouse.execute(
-        f"create table if not exists analytics.marts.completed_enrollments ({columns})"
-    )
+    relation = warehouse.relation("marts", "completed_enrollments")
+    warehouse.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
+    warehouse.execute(f"create table if not exists {relation} ({columns})")
     add_completions(warehouse, rows)
 
 
@@ -66,7 +65,7 @@ def add_completions(warehouse: Warehouse, rows: Iterable[Mapping[str, object]]) 
     )
     warehouse.bulk(
         f"""
-        insert into analytics.marts.completed_enrollments
+        insert into {warehouse.relation("marts", "completed_enrollments")}
         select {values} from table(flatten(input => parse_json(?)))
         """,
         rows,

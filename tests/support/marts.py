@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sync.ledger.endpoint_settings import COLUMNS
-from sync.ledger.tables import ensure_ledger
+from sync.ledger.tables import ENDPOINT_SETTINGS, ensure_ledger
 from sync.warehouse import Warehouse, json_chunks
 from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_enrollments
 
@@ -98,11 +98,12 @@ def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, obje
     rows = list(endpoints)
     create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
     ensure_ledger(warehouse)
-    warehouse.execute("delete from analytics.sync.endpoint_settings")
+    settings = warehouse.relation("sync", ENDPOINT_SETTINGS)
+    warehouse.execute(f"delete from {settings}")
     names = ", ".join(COLUMNS)
     warehouse.bulk(
         f"""
-        insert into analytics.sync.endpoint_settings (endpoint_id, {names}, updated_at)
+        insert into {settings} (endpoint_id, {names}, updated_at)
         select value:endpoint_id::number(38, 0),
             {", ".join(f"value:{name}::{SETTING_TYPES.get(name, 'boolean')}" for name in COLUMNS)},
             sysdate()
@@ -119,13 +120,14 @@ def create_table(
     rows: Iterable[Mapping[str, object]],
 ) -> None:
     """A table in the marts' schema, replaced when it exists."""
-    warehouse.execute("create schema if not exists analytics.marts")
+    relation = warehouse.relation("marts", name)
+    warehouse.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
     values = ", ".join(
         f"value:{column}{'::varchar' * (kind == 'timestamp_ntz')}::{kind} as {column}"
         for column, kind in columns.items()
     )
     read = f"select {values} from table(flatten(input => parse_json(?)))"
     first, *rest = list(json_chunks(rows)) or ["[]"]
-    warehouse.execute(f"create or replace table analytics.marts.{name} as {read}", first)
+    warehouse.execute(f"create or replace table {relation} as {read}", first)
     for chunk in rest:
-        warehouse.execute(f"insert into analytics.marts.{name} {read}", chunk)
+        warehouse.execute(f"insert into {relation} {read}", chunk)

@@ -62,9 +62,9 @@ def _problems(
                 continue
             if given is None:
                 yield f"{relation} has no column {name}"
-            elif (
-                KIND_OF_TYPE.get(given.partition("(")[0].upper(), "other") not in READ_FROM[read_as]
-            ):
+                continue
+            kind = KIND_OF_TYPE.get(given.partition("(")[0].upper(), "other")
+            if kind not in READ_FROM[read_as]:
                 yield f"{relation}.{name} is {given}, and no {read_as} is read from that"
 
 

@@ -48,7 +48,7 @@ from sync.ledger.steps import nothing
 from sync.operations.backfill import Backfill
 from sync.operations.changes import NOTHING_SEEN, poll
 from sync.operations.endpoints import list_endpoints
-from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _Person, _person
+from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.figures import read_figures
 from sync.operations.reroute import Reroute
@@ -248,8 +248,9 @@ def _claim(warehouse: Warehouse) -> object:
 def _erase_from_models(warehouse: Warehouse) -> object:
     table = warehouse.relation("marts", "learning_time")
     events = warehouse.relation("intermediate", EVENTS)
-    person = _Person(key=KEY, user_ids=(1,), names=("x",))
-    return _empty(warehouse, table, person), _empty_excerpts(warehouse, events, person)
+    named, binds = _excerpts_of(warehouse, KEY)
+    _empty_excerpts(warehouse, events, named, binds)
+    return [_empty(warehouse, one, KEY) for one in (table, events)]
 
 
 def _count_failure(state: EndpointState) -> EndpointState:
@@ -306,7 +307,6 @@ STEPS: Steps = (
     lambda w: in_ledger(w, KEY, now=NOW),
     lambda w: erase_from_ledger(w, KEY, now=NOW),
     lambda w: finish_erasure(w, KEY, counts={}, now=NOW),
-    lambda w: _person(w, KEY),
 )
 """In the order of the protocol."""
 BUILD_STEPS: Steps = (_erase_from_models,)

@@ -23,12 +23,12 @@ _KINDS: Mapping[str, str] = {
 }
 READ_FROM: Mapping[str, frozenset[str]] = {
     "text": frozenset({*_KINDS, "other"}),
-    "integer": frozenset({"text", "number", "variant", "binary"}),
-    "fraction": frozenset({"text", "number", "variant", "binary"}),
+    "integer": frozenset({"text", "number", "variant"}),
+    "fraction": frozenset({"text", "number", "variant"}),
     "boolean": frozenset({"text", "number", "boolean", "variant", "binary"}),
-    "timestamp": frozenset({"text", "number", "timestamp", "zoned", "variant", "binary"}),
+    "timestamp": frozenset({"text", "number", "timestamp", "zoned", "variant"}),
     "uuid": frozenset({"text", "variant", "binary"}),
-    "json": frozenset({"text", "variant", "binary"}),
+    "json": frozenset({"text", "variant"}),
 }
 """Kinds of types that a value can be read from, by what it is read as; a test asks the macros."""
 KIND_OF_TYPE = {name: kind for kind, names in _KINDS.items() for name in names.split()}

@@ -354,20 +354,31 @@ def future(kind: str, at: str, role: str = "LEARNING_TIME_BUILD") -> dict[str, s
 
 
 def test_a_kind_of_relation_without_a_future_grant_is_named() -> None:
-    grants = [future("TABLE", f"RAW.{one}") for one in ("LMS", "ENTERPRISE", "TRACKING")]
-    good = on_account(rights.CHECKS, "future grants", select=TABLES, show_future=grants)
-    assert good.verdict is Verdict.OK, good
-    dynamic = [TABLES[0] | {"is_dynamic": "YES"}, *TABLES[1:]]
-    for tables, kind in (
-        (dynamic, "dynamic table"),
-        ([TABLES[0] | {"table_type": "VIEW"}, *TABLES[1:]], "view"),
-        ([TABLES[0] | {"is_iceberg": "YES"}, *TABLES[1:]], "iceberg table"),
+    grants = [future("TABLE", "RAW")]
+
+    def found(tables: Sequence[Mapping[str, str]], there: Sequence[Mapping[str, str]]) -> Finding:
+        return on_account(
+            rights.CHECKS,
+            "future grants",
+            select=tables,
+            show_future_grants_to=grants,
+            show_future_grants_in=there,
+        )
+
+    assert found(TABLES, []).verdict is Verdict.OK
+    for change, kind in (
+        ({"is_dynamic": "YES"}, "dynamic table"),
+        ({"table_type": "VIEW"}, "view"),
+        ({"is_iceberg": "YES"}, "iceberg table"),
     ):
-        found = on_account(rights.CHECKS, "future grants", select=tables, show_future=grants)
-        assert found.verdict is Verdict.WARNING
-        assert f"grant select on future {kind}s in schema RAW.TRACKING" in found.repair
+        tables = [TABLES[0] | change, *TABLES[1:]]
+        assert found(tables, []).repair == (
+            f"grant select on future {kind}s in database RAW to role learning_time_build"
+        )
         seen = on_account(rights.CHECKS, "source relations", select=tables)
         assert seen.detail == f"1 {kind}, 11 tables"
+    void = found(TABLES, [future("TABLE", "RAW.LMS", "ANALYSTS")])
+    assert "on future tables in schema RAW.LMS to role learning_time_build" in void.repair
 
 
 def test_a_future_grant_of_another_team_that_ours_would_shadow_is_named() -> None:
@@ -407,20 +418,26 @@ MONITOR = {
 }
 
 
-def test_a_monitor_that_would_stop_deliveries_is_named() -> None:
-    notifies = on_account(rights.CHECKS, "resource monitor", show_w=WAREHOUSES, show_r=[MONITOR])
-    assert notifies.verdict is Verdict.OK
-    assert "only notifies" in notifies.detail
-    stops = on_account(
-        rights.CHECKS,
-        "resource monitor",
-        show_w=WAREHOUSES,
-        show_r=[MONITOR | {"suspend_at": "200%"}],
-    )
-    assert stops.verdict is Verdict.WARNING
-    assert "stops at 120" in stops.detail
-    assert "1440 credits in 30 days" in stops.detail
-    hidden = on_account(rights.CHECKS, "resource monitor", show_w=WAREHOUSES, show_r=[])
+@pytest.mark.parametrize(
+    ("at", "suspend", "text"),
+    [
+        (None, None, "LEARNING_TIME_DELIVERY: 12.50 of 60 credits used, only notifies"),
+        (0, "200%", "LEARNING_TIME_BUILD: 12.50 of 60 credits used, stops at 120"),
+        (0, "100%", "a build each half hour takes 72 in 30 days"),
+        (1, "200%", "no webhook is sent from 120 credits on"),
+    ],
+)
+def test_a_monitor_that_would_stop_deliveries_or_builds_is_named(
+    at: int | None, suspend: str | None, text: str
+) -> None:
+    warehouses = [row | {"resource_monitor": f"M{n}"} for n, row in enumerate(WAREHOUSES)]
+    monitors = [
+        MONITOR | {"name": f"M{n}", "suspend_at": suspend if n == at else None} for n in range(2)
+    ]
+    found = on_account(rights.CHECKS, "resource monitor", show_w=warehouses, show_r=monitors)
+    assert text in found.detail
+    assert (found.verdict is Verdict.WARNING) is ("takes" in text or "webhook" in text)
+    hidden = on_account(rights.CHECKS, "resource monitor", show_w=warehouses, show_r=[])
     assert hidden.verdict is Verdict.SKIPPED
 
 

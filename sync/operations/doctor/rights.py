@@ -25,8 +25,11 @@ from sync.warehouse import StatementFailed
 
 MOST_ROLES = 10
 """Roles below ours that are looked into."""
-CREDITS_A_DAY = {"X-Small": 24, "Small": 48, "Medium": 96, "Large": 192}
-"""Of a warehouse that never sleeps: docs.snowflake.com/en/user-guide/cost-understanding-compute."""
+BUILDS_A_DAY = 48
+CREDITS_A_BUILD = 0.05
+"""Of an X-Small: a build of up to three minutes, the one until it suspends included."""
+SIZES = {"X-Small": 1, "Small": 2, "Medium": 4, "Large": 8}
+"""Credits of an hour: docs.snowflake.com/en/user-guide/cost-understanding-compute."""
 DAYS = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 30, "YEARLY": 365}
 
 Grant = tuple[str, str, str]
@@ -116,24 +119,36 @@ def _future(visit: Visit) -> Finding:
     wanted = {(kinds[one], one.rpartition(".")[0]) for one in _sources(visit) if one in kinds}
     if not wanted:
         return skipped("no source relation is seen")
-    role = _role(visit, Session.BUILD)
-    rows = visit.session(Session.BUILD).rows(f"show future grants to role {role}")
+    role, session = _role(visit, Session.BUILD), visit.session(Session.BUILD)
+    rows = session.rows(f"show future grants to role {role}")
     held = {(_kind_of(row), _container(row)) for row in rows if row["privilege"] == "SELECT"}
+    # Where a schema has future grants of a kind, those on its database are void there.
+    void, blind = set(), []
+    for schema in sorted({schema for _, schema in wanted}):
+        try:
+            void |= {
+                (_kind_of(row), schema)
+                for row in session.rows(f"show future grants in schema {schema}")
+            }
+        except StatementFailed:
+            blind.append(schema)
     missing = sorted(
-        (kind, schema)
-        for kind, schema in wanted
-        if not {(kind, schema), (kind, schema.partition(".")[0])} & held
+        (kind, f"schema {schema}" if (kind, schema) in void else f"database {database}")
+        for kind, schema in wanted - held
+        for database in [schema.partition(".")[0]]
+        if (kind, schema) in void or (kind, database) not in held
     )
     if missing:
         return warning(
             "a replica that is made anew could not be read: "
             + ", ".join(f"no future grant on {kind.lower()}s in {at}" for kind, at in missing),
             "; ".join(
-                f"grant select on future {kind.lower()}s in schema {at} to role {role.lower()}"
-                for kind, at in missing
+                f"grant select on future {kind.lower()}s in {at} to role {role.lower()}"
+                for kind, at in dict.fromkeys(missing)
             ),
         )
-    return ok(f"of each kind in use: {', '.join(sorted({kind.lower() for kind, _ in wanted}))}")
+    unseen = f"; those of others in {some(blind)} may not be seen" if blind else ""
+    return ok(f"of each kind in use: {some(sorted({one.lower() for one, _ in wanted}))}{unseen}")
 
 
 def _shadowed(visit: Visit) -> Finding:
@@ -207,31 +222,32 @@ def _monitor(visit: Visit) -> Finding:
             "to role …, or look as ACCOUNTADMIN: show resource monitors"
         )
     said, problems = [], []
-    for name in sorted(names & rows.keys()):
-        row = rows[name]
+    delivery = visit.account("").warehouse.upper()
+    for one in _own_warehouses(visit):
+        row = rows.get(str(one["resource_monitor"]))
+        if row is None:
+            continue
         quota = float(row["credit_quota"] or 0)
-        days = DAYS.get(str(row["frequency"]).upper(), 30)
-        most = days * sum(
-            CREDITS_A_DAY.get(str(one["size"]), 24)
-            for one in _own_warehouses(visit)
-            if one["resource_monitor"] == name
-        )
         stops = [
-            float(str(row[one]).rstrip("%")) / 100 * quota
-            for one in ("suspend_at", "suspend_immediately_at")
-            if row.get(one)
+            float(str(row[at]).rstrip("%")) / 100 * quota
+            for at in ("suspend_at", "suspend_immediately_at")
+            if row.get(at)
         ]
+        days = DAYS.get(str(row["frequency"]).upper(), 30)
+        takes = days * BUILDS_A_DAY * CREDITS_A_BUILD * SIZES.get(str(one["size"]), 16)
         said.append(
-            f"{name}: {row['used_credits']} of {quota:,.0f} credits used"
+            f"{one['name']}: {row['used_credits']} of {quota:,.0f} credits used"
             + (f", stops at {min(stops):,.0f}" if stops else ", only notifies")
         )
-        if stops and min(stops) < most:
-            problems.append(f"{name} stops what schedules may use: {most} credits in {days} days")
+        if stops and one["name"] == delivery:
+            problems.append(f"no webhook is sent from {min(stops):,.0f} credits on")
+        elif stops and min(stops) < takes:
+            problems.append(f"a build each half hour takes {takes:,.0f} in {days} days")
     if problems:
         return warning(
             "; ".join([*said, *problems]),
-            "let it only notify for the delivery warehouse, or raise its quota; see "
-            "docs/performance.md for what your schedules use",
+            "let the monitor of the delivery warehouse only notify, and raise the quota of the "
+            "other (deploy/snowflake/setup.sql)",
         )
     return ok("; ".join(said))
 

@@ -15,7 +15,7 @@ from sync.delivery.build import NOT_IN_ROLLOUT, BuildReport, EnrichmentPolicy
 from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded
 from sync.delivery.send import SendReport
 from sync.domain.rollout import LeftOut
-from sync.domain.states import State
+from sync.domain.states import UNFINISHED, State
 from sync.domain.work import Attempt
 from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
@@ -43,8 +43,10 @@ SHADOW_TEXTS = {
 OUTCOMES = (State.DELIVERED.value, "retry", State.HELD.value, State.DEAD.value)
 
 
-def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[str, Any]:
-    """Metadata of ``newly_completed_enrollments``."""
+def detection(
+    warehouse: Warehouse, outcome: Detected, *, run_id: str, since: datetime
+) -> dict[str, Any]:
+    """Metadata of ``newly_completed_enrollments``; ``since`` is when the run began to record."""
     shared: dict[str, Any] = {
         "activated_at": _time(outcome.activated_at),
         "ledger_rows_of_this_run": dg.MetadataValue.md(
@@ -62,7 +64,7 @@ def detection(warehouse: Warehouse, outcome: Detected, *, run_id: str) -> dict[s
                 "recorded": awaiting,
                 "suppressed_before_activation": suppressed,
                 "held_back": 0,
-                "sample": _sample(warehouse, run_id),
+                "sample": _sample(warehouse, run_id, since) if outcome.events else table([]),
             }
 
 
@@ -162,7 +164,7 @@ def build_sentence(report: BuildReport) -> str:
     )
 
 
-def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]:
+def delivery(report: SendReport) -> dict[str, Any]:
     """Metadata of ``completion_webhooks``."""
     outcomes, durations = report.outcomes, report.durations_ms
     percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
@@ -179,9 +181,11 @@ def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]
         ),
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),
-        **{f"outbox_{state}": states.get(state, 0) for state in State},
+        **{f"outbox_{state}": report.states.get(state, 0) for state in UNFINISHED},
         "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
-        "outbox": dg.MetadataValue.md(bar_chart({one.value: states.get(one, 0) for one in State})),
+        "outbox": dg.MetadataValue.md(
+            bar_chart({one: report.states.get(one, 0) for one in UNFINISHED})
+        ),
         "sample": _attempt_table(report.sample),
         "held_endpoints": bullets(
             f"endpoint {key}: {reason} {report.problems.get(key, '')}"
@@ -219,7 +223,7 @@ def bar_chart(counts: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
+def _sample(warehouse: Warehouse, run_id: str, since: datetime) -> dg.TableMetadataValue:
     return table(
         warehouse.rows(
             f"""
@@ -227,11 +231,12 @@ def _sample(warehouse: Warehouse, run_id: str) -> dg.TableMetadataValue:
                 webhook_id, enterprise_customer_uuid as enterprise, courserun_key as course_run,
                 occurred_at as passed_at, state, state_reason as reason
             from {warehouse.relation("sync", OUTBOX)}
-            where recorded_run_id = ?
+            where recorded_run_id = ? and recorded_at >= cast(? as timestamp_ntz)
             order by state, webhook_id
             limit {SAMPLE_ROWS}
             """,
             run_id,
+            since.isoformat(),
         )
     )
 

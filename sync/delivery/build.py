@@ -242,7 +242,8 @@ def build(
             is_in_shadow = isinstance(decision, Build) and decision.is_in_shadow
             if is_in_shadow and len(shadowed) < LOOKUP_BATCH:
                 shadowed.append(key_of(event))
-        outbox.decide(row for one in decided if (row := ledger_row(*one)) is not None)
+        changes = [row for one in decided if (row := ledger_row(*one)) is not None]
+        outbox.decide(changes, hook=hook)
         hook(Step.BUILT)
     if policy.is_shadow_looked_up:
         found = client.get_many(shadowed)

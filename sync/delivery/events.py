@@ -6,7 +6,7 @@ name count for every message that is not built yet, however long it has waited a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from sync.clock import Clock
@@ -14,12 +14,14 @@ from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
 from sync.ledger.claims import DUE
-from sync.ledger.tables import OUTBOX
+from sync.ledger.due import IS_OPEN
+from sync.ledger.messages import OF_ROW
+from sync.ledger.tables import MESSAGES, OUTBOX
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 NEVER_SENT_AND_LOST = f"""
     (
-        {{row}}.body is not null
+        {{row}}.build_id is not null
         and {{row}}.state in ('{State.PENDING}', '{State.HELD}')
         and {{row}}.fence = 0
         and configured.endpoint_id is null
@@ -29,13 +31,16 @@ NEVER_SENT_AND_LOST = f"""
 the customer's endpoint of now. A row that was ever claimed has a fence; its bytes may be out.
 ``configured`` is as ``outbox_and_endpoints`` joins it."""
 UNDECIDED = f"""
-    (
-        {{row}}.body is null and {{row}}.state in ('{State.AWAITING}', '{State.HELD}')
+    {IS_OPEN}
+    and (
+        {{row}}.build_id is null and {{row}}.state in ('{State.AWAITING}', '{State.HELD}')
         or {NEVER_SENT_AND_LOST}
     )
 """
 """Rows whose message is to be built."""
-BUILT_AND_HELD = f"{{row}}.body is not null and {{row}}.state = '{State.HELD}'"
+BUILT_AND_HELD = f"""
+    {IS_OPEN} and {{row}}.build_id is not null and {{row}}.state = '{State.HELD}'
+"""
 """Messages that wait for their endpoint, for weeks maybe."""
 
 
@@ -75,7 +80,7 @@ def undecided(warehouse: Warehouse, source: EventType, *, page: int) -> Iterator
         select
             outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
             outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
-            outbox.state_reason, iff(outbox.body is null, null, outbox.endpoint_id)
+            outbox.state_reason, iff(outbox.build_id is null, null, outbox.endpoint_id)
                 as lost_endpoint_id
         from {outbox_and_endpoints(warehouse)}
         where {UNDECIDED.format(row="outbox")}
@@ -149,11 +154,14 @@ def outbox_and_endpoints(warehouse: Warehouse) -> str:
     """
 
 
-def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadable]:
+def check_held(
+    warehouse: Warehouse, event_types: Iterable[str], *, clock: Clock
+) -> dict[str, MartUnreadable]:
     """Look up in the marts what is about to be released: messages that wait for their endpoint.
 
     One whose event is gone gets the reason ``no_longer_reportable``; one whose event is back loses
-    it, and its endpoint says what follows. One statement while nothing is held.
+    it, and its endpoint says what follows. ``event_types`` are those of which something is held;
+    one statement for each.
 
     The kinds of events that could not be looked up, with why: release none of them.
 
@@ -161,12 +169,8 @@ def check_held(warehouse: Warehouse, *, clock: Clock) -> dict[str, MartUnreadabl
         NoResponse: the warehouse is away.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    rows = warehouse.rows(
-        f"select distinct event_type from {outbox} as outbox"
-        f" where {BUILT_AND_HELD.format(row='outbox')}"
-    )
     failed: dict[str, MartUnreadable] = {}
-    for event_type in sorted(row["event_type"] for row in rows):
+    for event_type in sorted(event_types):
         source = EVENT_TYPES[event_type]
         try:
             warehouse.execute(
@@ -230,11 +234,13 @@ def due_messages(warehouse: Warehouse, *, now: datetime) -> tuple[str, tuple[str
         select
             outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
             outbox.courserun_key, outbox.region, outbox.endpoint_id, outbox.payload_format,
-            outbox.body, outbox.enrichment_outcome, outbox.learning_time_seconds, outbox.replay_id,
-            outbox.next_attempt_at, {is_gone} as is_gone
+            messages.body, messages.enrichment_outcome, messages.learning_time_seconds,
+            outbox.replay_id, outbox.next_attempt_at, {is_gone} as is_gone
         from {outbox_and_endpoints(warehouse)}
+        inner join {warehouse.relation("sync", MESSAGES)} as messages
+            on {OF_ROW.format(row="outbox")}
         {f"left join ({seen}) as seen on outbox.webhook_id = seen.webhook_id" if held else ""}
-        where (
+        where {IS_OPEN.format(row="outbox")} and (
             {DUE.format(row="outbox")}
             or {BUILT_AND_HELD.format(row="outbox")}
                 and outbox.next_attempt_at <= cast(? as timestamp_ntz)

@@ -99,6 +99,7 @@ def record(
     found = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(found, OverLimit) or not found.events:
         return found
+    began = clock()
     with recording_lease(warehouse, source.name, run_id=run_id, clock=clock) as lease:
         if isinstance(lease, TakenBy):
             return LeftToAnother(since, lease.run_id, lease.until)
@@ -109,7 +110,7 @@ def record(
     if inserted == found.events:
         return found
     if inserted:
-        return _count_recorded(warehouse, source, since=since, run_id=run_id)
+        return _count_recorded(warehouse, source, since=since, run_id=run_id, began=began)
     left = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(left, OverLimit) or not left.events:
         return left
@@ -139,7 +140,7 @@ def _record(
         insert into {warehouse.relation("sync", OUTBOX)} (
             webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
             occurred_at, recorded_at, recorded_run_id, state, state_reason,
-            attempt_count, fence, updated_at
+            attempt_count, next_attempt_at, fence, updated_at
         )
         select * exclude (fresh)
         from (
@@ -207,7 +208,7 @@ def _count_new(
 
 
 def _count_recorded(
-    warehouse: Warehouse, source: EventType, *, since: datetime, run_id: str
+    warehouse: Warehouse, source: EventType, *, since: datetime, run_id: str, began: datetime
 ) -> Recorded:
     """What a run did record, where that is not what it had counted before its turn came."""
     counts = warehouse.rows(
@@ -216,10 +217,11 @@ def _count_recorded(
             coalesce(count_if(state_reason = '{Reason.BEFORE_ACTIVATION}'), 0) as old,
             count(*) as recorded
         from {warehouse.relation("sync", OUTBOX)}
-        where recorded_run_id = ? and event_type = ?
+        where recorded_run_id = ? and event_type = ? and recorded_at >= cast(? as timestamp_ntz)
         """,
         run_id,
         source.name,
+        began.isoformat(),
     )[0]
     old = int(counts["old"])
     return Recorded(since, awaiting=int(counts["recorded"]) - old, suppressed=old)
@@ -275,6 +277,7 @@ def select_new(
             iff({happened} < parameters.activated_at, '{Reason.BEFORE_ACTIVATION}', null)
                 as state_reason,
             0 as attempt_count,
+            iff({happened} < parameters.activated_at, null, parameters.now) as next_attempt_at,
             0 as fence,
             parameters.now as updated_at
         from events

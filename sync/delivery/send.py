@@ -40,7 +40,7 @@ from sync.ledger.journal import (
     needed_bytes,
     open_journal,
 )
-from sync.ledger.outbox import Outbox
+from sync.ledger.outbox import OpenWork, Outbox, open_work
 from sync.ledger.steps import Hook, Step, nothing
 from sync.warehouse import Warehouse
 
@@ -66,6 +66,7 @@ class Sender:
 class SendReport:
     """What one run sent. It stays small however much that is."""
 
+    began_at: datetime
     outcomes: Counter[str] = field(default_factory=Counter)
     """Attempts by outcome: delivered, retry, dead."""
     durations_ms: array[int] = field(default_factory=lambda: array("Q"))
@@ -88,6 +89,8 @@ class SendReport:
     """Why held messages of some kinds were not released: their mart cannot be read."""
     next_due_at: datetime | None = None
     """When there is something to send again; None when nothing waits to be sent."""
+    states: Mapping[str, int] = field(default_factory=dict)
+    """Webhooks that are open when the run ends, by state."""
     is_own_network_down: bool = False
     """No endpoint could be reached: a sender error, nothing was charged, the run stopped."""
 
@@ -128,10 +131,12 @@ def send_due(
             hook(Step.RECOVERED)
         room = needed_bytes(sender.limits.batch_size)
         with open_journal(directory, ledger, room=room) as journal:
-            run = _Run(warehouse, sender, journal, stop, on_batch)
+            run = _Run(warehouse, sender, recovered.work, journal, stop, on_batch)
             run.report.recovered = recovered.attempts
             run.report.foreign_journals = recovered.foreign
             run.send()
+            if recovered.work.states:
+                run.report.states = open_work(warehouse).states
     return run.report
 
 
@@ -143,6 +148,8 @@ class Recovered:
     """Of this ledger, and settled in it now."""
     foreign: list[ForeignJournal]
     """Journals that were not written for this ledger, or do not say so: left as they are."""
+    work: OpenWork
+    """What was open before the last of it was settled."""
 
 
 def recover_journals(
@@ -174,8 +181,10 @@ def recover_journals(
             journal.forget(own)
             left.append(foreign(journal))
             journal.leave()
-    settle_logged(warehouse, clock=clock)
-    return Recovered(found, [one for one in left if one.attempts])
+    work = open_work(warehouse)
+    if work.leased_since is not None:
+        settle_logged(warehouse, leased_since=work.leased_since, clock=clock)
+    return Recovered(found, [one for one in left if one.attempts], work)
 
 
 class _Run:
@@ -185,6 +194,7 @@ class _Run:
         self,
         warehouse: Warehouse,
         sender: Sender,
+        work: OpenWork,
         journal: Journal,
         stop: Stop,
         on_batch: OnBatch,
@@ -204,11 +214,10 @@ class _Run:
         """Endpoints that turned out during the run to be disabled, or to be no target; why."""
         self._postponed: set[int] = set()
         """Endpoints that sender errors keep from being tried again in this run."""
-        self.report = SendReport()
-        configured = load_endpoints(warehouse).by_id
-        in_use = self._outbox.endpoints_in_use()
-        states = self._states.load(in_use)
-        for key in in_use:
+        self.report = SendReport(sender.clock())
+        configured = load_endpoints(warehouse).by_id if work.endpoint_ids else {}
+        states = self._states.load(work.endpoint_ids)
+        for key in sorted(work.endpoint_ids):
             found = standing(
                 configured.get(key),
                 states[key],
@@ -222,7 +231,7 @@ class _Run:
                     self.report.unusable[key] = reason
                     self.report.problems[key] = problem
         self._endpoints = {key: configured[key] for key in self._ready}
-        unchecked = check_held(warehouse, clock=sender.clock)
+        unchecked = check_held(warehouse, work.held_types, clock=sender.clock)
         self.report.unchecked = [str(one) for one in unchecked.values()]
         self._outbox.hold_and_release(
             self.report.unusable, self._endpoints.values(), unchecked=unchecked

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 
 from sync.clock import Clock
 from sync.domain.states import FINISHED, State, sql_list
-from sync.domain.work import Attempt
+from sync.domain.work import Attempt, Row
+from sync.ledger.due import IS_OPEN
 from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ATTEMPTS, OUTBOX
 from sync.warehouse import Warehouse, json_chunks
@@ -28,7 +30,6 @@ def settle(
     if not attempts:
         return
     logged, moved = zip(*(one.to_rows() for one in attempts), strict=True)
-    outbox = warehouse.relation("sync", OUTBOX)
     log = warehouse.relation("sync", ATTEMPTS)
     warehouse.bulk(
         f"""
@@ -58,20 +59,37 @@ def settle(
         ) as made
         where not exists (
             select 1 from {log} as logged
-            where logged.webhook_id = made.webhook_id and logged.fence = made.fence
+            where logged.webhook_id = made.webhook_id
+                and logged.fence = made.fence
+                -- The same attempt began at the same time: older ones need not be read.
+                and logged.started_at >= cast(? as timestamp_ntz)
         )
         """,
         logged,
+        after=(min(one.started_at for one in attempts).isoformat(),),
     )
     hook(Step.ATTEMPTS_LOGGED)
-    warehouse.bulk(
+    settled = _move(warehouse, moved, clock=clock, which=IS_OPEN.format(row="outbox"))
+    if settled < len(moved):
+        # A row that is finished is left alone but for a 2xx: then the receiver has the message.
+        late = [one for one in moved if one["state"] == State.DELIVERED]
+        _move(warehouse, late, clock=clock)
+
+
+def _move(warehouse: Warehouse, moved: Sequence[Row], *, clock: Clock, which: str = "true") -> int:
+    """Write results into rows of the outbox for which ``which`` holds; how many."""
+    outbox = warehouse.relation("sync", OUTBOX)
+    return warehouse.bulk(
         f"""
         update {outbox} as outbox
         set
             state = iff(outbox.state = '{State.DELIVERED}', outbox.state, attempt.state),
             state_reason = iff(outbox.state = '{State.DELIVERED}', null, attempt.reason),
             attempt_count = greatest(outbox.attempt_count, attempt.attempt_count),
-            next_attempt_at = attempt.next_attempt_at,
+            next_attempt_at = iff(
+                outbox.state = '{State.DELIVERED}' and not coalesce(attempt.is_own_fault, false),
+                null, attempt.next_attempt_at
+            ),
             delivered_at = coalesce(outbox.delivered_at, attempt.delivered_at),
             replay_id = iff(
                 attempt.state in {sql_list(FINISHED)}
@@ -94,6 +112,7 @@ def settle(
             from table(flatten(input => parse_json(?)))
         ) as attempt
         where outbox.webhook_id = attempt.webhook_id
+            and {which}
             and (
                 outbox.fence = attempt.fence
                 and (outbox.state <> '{State.DELIVERED}' or outbox.replay_id is not null)
@@ -145,10 +164,12 @@ def _is_uuid(text: object) -> bool:
         return False
 
 
-def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
+def settle_logged(warehouse: Warehouse, *, leased_since: datetime, clock: Clock) -> int:
     """Mark rows delivered whose 2xx only the log knows, since a run died within ``settle``.
 
-    Its journal may be lost as well; without this they would be sent again. How many.
+    Its journal may be lost as well; without this they would be sent again. How many. Such a run
+    has also left its lease: ``leased_since`` is when the oldest began, and no attempt under one
+    is older.
     """
     return warehouse.execute(
         f"""
@@ -169,13 +190,13 @@ def settle_logged(warehouse: Warehouse, *, clock: Clock) -> int:
                 max(attempt_number) as attempt_number,
                 min(dateadd(millisecond, duration_ms, started_at)) as delivered_at
             from {warehouse.relation("sync", ATTEMPTS)}
-            where outcome = '{State.DELIVERED}'
+            where outcome = '{State.DELIVERED}' and started_at >= cast(? as timestamp_ntz)
             group by webhook_id
         ) as logged
         where outbox.webhook_id = logged.webhook_id
-            -- Such a run has also left its lease, so these are few.
             and outbox.lease_owner is not null
             and outbox.state <> '{State.DELIVERED}'
         """,
         clock().isoformat(),
+        leased_since.isoformat(),
     )

@@ -5,6 +5,7 @@ Both are single conditional UPDATEs, so any number of runs may do this side by s
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from sync.domain.pacing import Grant, grant
 from sync.domain.work import Claim
 from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.messages import bodies_of
 from sync.ledger.steps import Hook, Step
-from sync.ledger.tables import OUTBOX
+from sync.ledger.tables import MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
 
 FAST_ATTEMPTS = 2
 """The first try and the first retry go in the fast lane; later ones and replays take turns."""
@@ -81,6 +85,8 @@ class Claims:
         circuit breaker or has used up its rate for now.
         """
         now = self._clock()
+        if not self._limits:
+            return Batch([], {}, now + lease)
         due = {key: n for key, n in self._due_counts().items() if key in self._limits}
         ahead = waiting or {}
         wanted = {key: min(n, limit - ahead.get(key, 0)) for key, n in due.items()}
@@ -226,21 +232,31 @@ class Claims:
         """
         rows = self._warehouse.rows(
             f"""
-            select webhook_id, endpoint_id, body, attempt_count, fence, replay_id
+            select webhook_id, build_id, endpoint_id, attempt_count, fence, replay_id
             from {self._outbox}
             where lease_owner = ?
             order by iff(replay_id is null, 0, 1), attempt_count, webhook_id
             """,
             owner,
         )
+        bodies = bodies_of(self._warehouse, owner, rows)
+        if lost := sorted({row["webhook_id"] for row in rows} - bodies.keys()):
+            log.error(
+                "%d webhooks have no message in %s, such as %s: they cannot be sent before it is "
+                "restored",
+                len(lost),
+                MESSAGES,
+                lost[0],
+            )
         return [
             Claim(
                 webhook_id=row["webhook_id"],
                 endpoint_id=int(row["endpoint_id"]),
-                body=row["body"].encode("utf-8"),
+                body=bodies[row["webhook_id"]],
                 attempt_count=int(row["attempt_count"]),
                 fence=int(row["fence"]),
                 replay_id=row["replay_id"],
             )
             for row in rows
+            if row["webhook_id"] in bodies
         ]

@@ -5,9 +5,13 @@ from __future__ import annotations
 from sync.domain.pacing import HORIZON
 from sync.domain.states import State
 
+IS_OPEN = "{row}.next_attempt_at is not null"
+"""The rows that a run may still have something to do with: each has a time, and a finished row has
+none. Statements of a run ask for this, since a warehouse reads nothing of a micro-partition in
+which the column is NULL throughout, and finished rows are nearly all there are."""
 WAITS_TO_BE_SENT = (
-    f"({{row}}.state = '{State.PENDING}'"
-    f" or {{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null)"
+    f"({IS_OPEN} and ({{row}}.state = '{State.PENDING}'"
+    f" or {{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null))"
 )
 """The rows that ``SENDABLE_AT`` is about: messages, and what an operator wants sent once more."""
 SENDABLE_AT = f"""

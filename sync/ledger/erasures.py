@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.domain.states import UNFINISHED, Reason, State, sql_list
-from sync.ledger.tables import ATTEMPTS, ERASURES, OUTBOX
+from sync.ledger.tables import ATTEMPTS, ERASURES, MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
 
 IS_ERASED = "{row}.user_id < 0"
@@ -104,12 +104,11 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
         """,
         key,
     )
-    return warehouse.execute(
+    erased = warehouse.execute(
         f"""
         update {outbox} as outbox
         set
             user_id = cast(? as number(38, 0)),
-            body = null,
             body_removed_at = cast(? as timestamp_ntz),
             state = iff(
                 outbox.state in {sql_list(UNFINISHED)}, '{State.SUPPRESSED}', outbox.state
@@ -129,6 +128,27 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
         timestamp,
         timestamp,
         key,
+    )
+    # Last, when nothing more can be built for them.
+    empty_erased_messages(warehouse)
+    return erased
+
+
+def empty_erased_messages(warehouse: Warehouse) -> int:
+    """Empty what was built for learners who are erased by now; how many messages.
+
+    By event and not by build: one that was never sent holds their data as well.
+    """
+    return warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", MESSAGES)} as messages
+        set body = null
+        where messages.body is not null
+            and messages.webhook_id in (
+                select outbox.webhook_id from {warehouse.relation("sync", OUTBOX)} as outbox
+                where {IS_ERASED.format(row="outbox")}
+            )
+        """
     )
 
 

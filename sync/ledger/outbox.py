@@ -8,16 +8,79 @@ here moves a whole batch.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync.clock import Clock
 from sync.domain.endpoint import Endpoint
-from sync.domain.states import Reason, State
+from sync.domain.states import FINISHED, Reason, State, sql_list
 from sync.domain.work import Claim
-from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
+from sync.ledger.due import IS_OPEN, SENDABLE_AT, WAITS_TO_BE_SENT
+from sync.ledger.messages import new_build_id, write_messages
+from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
+
+DECIDED = (
+    "webhook_id",
+    "state",
+    "state_reason",
+    "region",
+    "endpoint_id",
+    "payload_format",
+    "lost_endpoint_id",
+)
+"""What of a decision the outbox takes; the rest is its message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenWork:
+    """What a run may have something to do with: nothing, in most runs."""
+
+    endpoint_ids: frozenset[int] = frozenset()
+    """Endpoints that messages yet to be sent point at, whether they still exist or not."""
+    held_types: frozenset[str] = frozenset()
+    """Types of the events whose built messages are held."""
+    leased_since: datetime | None = None
+    """When the oldest lease began, expired ones included; None without any."""
+    states: Mapping[str, int] = field(default_factory=dict)
+    """Rows by state; replays of delivered ones among them."""
+
+
+def open_work(warehouse: Warehouse) -> OpenWork:
+    """Everything that a run must know of the open rows before it begins; one statement."""
+    rows = warehouse.rows(
+        f"""
+        select
+            event_type,
+            endpoint_id,
+            state,
+            build_id is not null as is_built,
+            count(*) as n,
+            min(iff(lease_owner is not null, updated_at, null)) as leased_since
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        where {IS_OPEN.format(row="outbox")}
+        group by event_type, endpoint_id, state, is_built
+        """
+    )
+    states: Counter[str] = Counter()
+    for row in rows:
+        states[row["state"]] += int(row["n"])
+    leases = [row["leased_since"] for row in rows if row["leased_since"] is not None]
+    return OpenWork(
+        endpoint_ids=frozenset(
+            int(row["endpoint_id"])
+            for row in rows
+            if row["endpoint_id"] is not None and row["state"] != State.AWAITING
+        ),
+        held_types=frozenset(
+            row["event_type"] for row in rows if row["state"] == State.HELD and row["is_built"]
+        ),
+        leased_since=min(leases, default=None),
+        states=states,
+    )
 
 
 class Outbox:
@@ -30,13 +93,20 @@ class Outbox:
         self._outbox = warehouse.relation("sync", OUTBOX)
         self._states = warehouse.relation("sync", ENDPOINT_STATE)
 
-    def decide(self, rows: Iterable[Mapping[str, object]]) -> int:
+    def decide(self, rows: Iterable[Mapping[str, object]], *, hook: Hook = nothing) -> int:
         """Record messages and reasons; a message that may have been sent stands for ever.
 
-        Rows have ``webhook_id``, ``state`` and any of the columns below as JSON. Where the event
-        already has a message, which nobody was sent, ``lost_endpoint_id`` is its endpoint.
+        Rows have ``webhook_id``, ``state`` and any of the columns below and in ``write_messages``
+        as JSON. Where the event already has a message, which nobody was sent,
+        ``lost_endpoint_id`` is its endpoint.
         """
-        now = self._now()
+        decided = list(rows)
+        built = [row for row in decided if row.get("body") is not None]
+        clock_now = self._clock()
+        build_id = new_build_id(clock_now)
+        write_messages(self._warehouse, build_id, built, now=clock_now)
+        hook(Step.MESSAGES_WRITTEN)
+        now = clock_now.isoformat()
         return self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -46,12 +116,10 @@ class Outbox:
                 region = decided.region,
                 endpoint_id = decided.endpoint_id,
                 payload_format = decided.payload_format,
-                body = decided.body,
-                frozen_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
-                next_attempt_at = iff(decided.body is null, null, cast(? as timestamp_ntz)),
-                enrichment_outcome = decided.enrichment_outcome,
-                learning_time_seconds = decided.learning_time_seconds,
-                learning_time_computed_through = decided.learning_time_computed_through,
+                build_id = decided.build_id,
+                next_attempt_at = iff(
+                    decided.state in {sql_list(FINISHED)}, null, cast(? as timestamp_ntz)
+                ),
                 updated_at = cast(? as timestamp_ntz)
             from (
                 select
@@ -61,24 +129,25 @@ class Outbox:
                     value:region::varchar as region,
                     value:endpoint_id::number(38, 0) as endpoint_id,
                     value:payload_format::varchar as payload_format,
-                    value:body::varchar as body,
-                    value:enrichment_outcome::varchar as enrichment_outcome,
-                    value:learning_time_seconds::number(38, 0) as learning_time_seconds,
-                    value:learning_time_computed_through::varchar::timestamp_ntz
-                        as learning_time_computed_through,
+                    value:build_id::varchar as build_id,
                     value:lost_endpoint_id::number(38, 0) as lost_endpoint_id
                 from table(flatten(input => parse_json(?)))
             ) as decided
             where outbox.webhook_id = decided.webhook_id
+                and {IS_OPEN.format(row="outbox")}
                 and (
-                    outbox.body is null and outbox.state in ('{State.AWAITING}', '{State.HELD}')
+                    outbox.build_id is null and outbox.state in ('{State.AWAITING}', '{State.HELD}')
                     or outbox.endpoint_id = decided.lost_endpoint_id
                     and outbox.state in ('{State.PENDING}', '{State.HELD}')
                     and outbox.fence = 0
                 )
             """,
-            rows,
-            before=(now, now, now),
+            [
+                {name: row[name] for name in DECIDED if name in row}
+                | {"build_id": None if row.get("body") is None else build_id}
+                for row in decided
+            ],
+            before=(now, now),
         )
 
     def release(self, claims: Iterable[Claim]) -> int:
@@ -96,7 +165,9 @@ class Outbox:
                     value:fence::number(38, 0) as fence
                 from table(flatten(input => parse_json(?)))
             ) as untried
-            where outbox.webhook_id = untried.webhook_id and outbox.fence = untried.fence
+            where outbox.webhook_id = untried.webhook_id
+                and outbox.fence = untried.fence
+                and outbox.lease_owner is not null
             """,
             ({"webhook_id": one.webhook_id, "fence": one.fence} for one in claims),
             before=(self._now(),),
@@ -151,7 +222,8 @@ class Outbox:
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and coalesce(outbox.enterprise_customer_uuid <> endpoint.customer, true)
-                and outbox.body is not null
+                and {IS_OPEN.format(row="outbox")}
+                and outbox.build_id is not null
                 and outbox.state in ('{State.PENDING}', '{State.HELD}')
                 and coalesce(outbox.state_reason, '') not in (
                     endpoint.reason, '{Reason.NO_LONGER_REPORTABLE}'
@@ -182,7 +254,7 @@ class Outbox:
                 and outbox.enterprise_customer_uuid = endpoint.customer
                 and outbox.state = '{State.HELD}'
                 and coalesce(outbox.state_reason, '') <> '{Reason.NO_LONGER_REPORTABLE}'
-                and outbox.body is not null
+                and outbox.build_id is not null
                 and outbox.next_attempt_at <= cast(? as timestamp_ntz)
                 and outbox.event_type not in (
                     select value::varchar from table(flatten(input => parse_json(?)))
@@ -199,6 +271,9 @@ class Outbox:
         A row under a lease waits for its end, and every row for its endpoint; those of a disabled
         one do not count.
         """
+        wanted = sorted(endpoint_ids)
+        if not wanted:
+            return None
         rows = self._warehouse.rows(
             f"""
             select min({SENDABLE_AT.format(row="outbox", endpoint="endpoint")}) as due_at
@@ -210,30 +285,9 @@ class Outbox:
                     select value::number(38, 0) from table(flatten(input => parse_json(?)))
                 )
             """,
-            json.dumps(sorted(endpoint_ids)),
+            json.dumps(wanted),
         )
         return rows[0]["due_at"]
-
-    def endpoints_in_use(self) -> set[int]:
-        """Endpoints that rows yet to be sent point at, whether they still exist or not."""
-        rows = self._warehouse.rows(
-            f"""
-            select distinct endpoint_id from {self._outbox}
-            where endpoint_id is not null
-                and (
-                    state in ('{State.PENDING}', '{State.HELD}')
-                    or state = '{State.DELIVERED}' and replay_id is not null
-                )
-            """
-        )
-        return {int(row["endpoint_id"]) for row in rows}
-
-    def counts(self) -> dict[str, int]:
-        """Rows by state."""
-        rows = self._warehouse.rows(
-            f"select state, count(*) as n from {self._outbox} group by state order by state"
-        )
-        return {row["state"]: int(row["n"]) for row in rows}
 
     def _now(self) -> str:
         return self._clock().isoformat()

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from sync.clock import Clock
 from sync.domain.states import FINISHED, State, sql_list
 from sync.errors import ConfigurationError
-from sync.ledger.tables import ATTEMPTS, OUTBOX
+from sync.ledger.erasures import empty_erased_messages
+from sync.ledger.messages import OF_ROW
+from sync.ledger.tables import ATTEMPTS, MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
 
 DEFAULT_DAYS = 90
@@ -32,7 +34,8 @@ class RetentionReport:
 _FINISHED = f"""
     {{row}}.state in {sql_list(FINISHED)}
     and not ({{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null)
-    and {{row}}.body is not null
+    and {{row}}.build_id is not null
+    and {{row}}.body_removed_at is null
     and {{row}}.updated_at < cast(? as timestamp_ntz)
 """
 _OLD_EXCERPT = "{row}.response_excerpt is not null and {row}.started_at < cast(? as timestamp_ntz)"
@@ -71,11 +74,11 @@ def apply_retention(
             _count(warehouse, f"{attempts} as attempts where {old}", timestamp),
         )
     bodies = excerpts = 0
+    # First the rows say that their message is gone, so that no replay can ask for it any more.
     while emptied := warehouse.execute(
         f"""
         update {outbox} as outbox
         set
-            body = null,
             body_removed_at = cast(? as timestamp_ntz),
             updated_at = cast(? as timestamp_ntz)
         where outbox.webhook_id in (
@@ -92,6 +95,22 @@ def apply_retention(
         timestamp,
     ):
         bodies += emptied
+    # Then the messages, those that no row has ever pointed at included. Builds only insert there,
+    # which an UPDATE does not hold up, so it is one statement.
+    warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", MESSAGES)} as messages
+        set body = null
+        where messages.body is not null
+            and messages.frozen_at < cast(? as timestamp_ntz)
+            and not exists (
+                select 1 from {outbox} as outbox
+                where {OF_ROW.format(row="outbox")} and outbox.body_removed_at is null
+            )
+        """,
+        timestamp,
+    )
+    empty_erased_messages(warehouse)
     while emptied := warehouse.execute(
         f"""
         update {attempts} as attempts

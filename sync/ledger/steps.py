@@ -13,6 +13,7 @@ class Step(StrEnum):
     """A point just after which the process may die."""
 
     RECORDED = "recorded"
+    MESSAGES_WRITTEN = "messages_written"
     BUILT = "built"
     RECOVERED = "recovered"
     RESERVED = "reserved"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from sync.domain.states import FINISHED, State, sql_list
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse
 
 OUTBOX = "webhook_outbox"
+MESSAGES = "webhook_messages"
 ATTEMPTS = "webhook_attempts"
 ENDPOINT_STATE = "endpoint_state"
 ENDPOINT_SETTINGS = "endpoint_settings"
@@ -36,6 +38,8 @@ class Migration:
     """Whether the ledger gets its id with this step."""
     dropped: tuple[tuple[str, str], ...] = ()
     """Names of tables that stand, and a column that each loses, emptied first."""
+    moves_messages: bool = False
+    """Whether messages leave the outbox with this step."""
 
 
 MIGRATIONS = (
@@ -191,7 +195,18 @@ MIGRATIONS = (
             (ENDPOINT_STATE, "refused_at timestamp_ntz"),
         ),
     ),
+    # Rows that change are slim: what was built stands apart and is written once.
+    Migration(version=7, columns=((OUTBOX, "build_id varchar(40)"),), moves_messages=True),
 )
+MESSAGE_COLUMNS = {
+    "frozen_at": "timestamp_ntz",
+    "enrichment_outcome": "varchar(32)",
+    "learning_time_seconds": "number(38, 0)",
+    "learning_time_computed_through": "timestamp_ntz",
+    "body": "varchar",
+}
+"""Columns of ``webhook_messages`` beside ``webhook_id`` and ``build_id``; until version 7 they were
+in the outbox, and leave it in this order."""
 
 
 def ensure_ledger(warehouse: Warehouse) -> int:
@@ -226,6 +241,8 @@ def ensure_ledger(warehouse: Warehouse) -> int:
                 fill_row_ids(warehouse, table)
             for table, column in migration.dropped:
                 _drop(warehouse, warehouse.relation("sync", table), column)
+            if migration.moves_messages:
+                _move_messages(warehouse)
             warehouse.execute(
                 f"insert into {history} (version, applied_at) select ?, sysdate()"
                 if not migration.mints_identity
@@ -259,31 +276,126 @@ def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
     return frozenset(row["ledger_id"] for row in rows)
 
 
+def _move_messages(warehouse: Warehouse) -> None:
+    """Move what was built from the outbox to a table of its own. Can be broken off and repeated.
+
+    The column that leaves the outbox first says whether everything was copied. The table comes
+    with its rows or not at all, so one of several processes makes it; a body is emptied only where
+    a message has it, and columns go only when no body is left.
+    """
+    outbox = warehouse.relation("sync", OUTBOX)
+    messages = warehouse.relation("sync", MESSAGES)
+    first, *_ = MESSAGE_COLUMNS
+    while first in _columns(warehouse, outbox):
+        is_made = bool(_columns(warehouse, messages))
+        try:
+            if not _copy_messages(warehouse, outbox, messages, is_made=is_made):
+                break
+        except StatementFailed:
+            # Another run may have been faster: the table stands by now, or the column is gone.
+            if first in _columns(warehouse, outbox) and is_made == bool(
+                _columns(warehouse, messages)
+            ):
+                raise
+    for name in MESSAGE_COLUMNS:
+        warehouse.execute(f"alter table {outbox} drop column if exists {name}")
+    is_replayed = f"outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null"
+    # A row that is open has a time, and a finished one has none: see ``due.IS_OPEN``.
+    warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set next_attempt_at = iff(
+            outbox.state in {sql_list(FINISHED)}, null, outbox.recorded_at
+        )
+        where (outbox.next_attempt_at is null) <> (outbox.state in {sql_list(FINISHED)})
+            and not ({is_replayed})
+        """
+    )
+
+
+def _copy_messages(warehouse: Warehouse, outbox: str, messages: str, *, is_made: bool) -> bool:
+    """Copy what was built and empty the bodies in the outbox; whether one is left there."""
+    # Ids of builds in the order of time; copies of a row share one only if they share the body.
+    warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set build_id = coalesce(outbox.frozen_at, outbox.updated_at)::varchar
+            || '-' || left(md5(coalesce(outbox.body, '')), 8)
+        where outbox.build_id is null
+            and (
+                outbox.body is not null
+                or outbox.frozen_at is not null and outbox.state in {sql_list(FINISHED)}
+            )
+        """
+    )
+    copied = ", ".join(f"outbox.{name}::{kind} as {name}" for name, kind in MESSAGE_COLUMNS.items())
+    built = f"""
+        select
+            outbox.webhook_id::varchar(36) as webhook_id,
+            outbox.build_id::varchar(40) as build_id,
+            {copied}
+        from {outbox} as outbox
+        where outbox.build_id is not null
+        qualify row_number() over (
+            partition by outbox.webhook_id, outbox.build_id order by outbox.body nulls last
+        ) = 1
+    """
+    columns = ", ".join(MESSAGE_COLUMNS)
+    warehouse.execute(
+        f"create table {messages} as {built}"
+        if not is_made
+        # What an older version has built since the table was made: none, unless it still runs.
+        else f"""
+        insert into {messages} (webhook_id, build_id, {columns})
+        select built.webhook_id, built.build_id, {columns}
+        from ({built}) as built
+        where not exists (
+            select 1 from {messages} as known
+            where known.webhook_id = built.webhook_id and known.build_id = built.build_id
+        )
+        """
+    )
+    # Dropping alone is a note in Snowflake's metadata, as for ``_drop``.
+    warehouse.execute(
+        f"""
+        update {outbox} as outbox
+        set body = null
+        where outbox.body is not null
+            and exists (
+                select 1 from {messages} as known
+                where known.webhook_id = outbox.webhook_id
+                    and known.build_id = outbox.build_id
+                    and known.body = outbox.body
+            )
+        """
+    )
+    return bool(warehouse.rows(f"select 1 from {outbox} where body is not null limit 1"))
+
+
 def _drop(warehouse: Warehouse, relation: str, column: str) -> None:
     """Empty a column and drop it. Dropping alone is a note in Snowflake's metadata: what the column
     held would stay in the files of the table."""
-    if not _has_column(warehouse, relation, column):
+    if column not in _columns(warehouse, relation):
         return
     try:
         warehouse.execute(f"update {relation} set {column} = null where {column} is not null")
         warehouse.execute(f"alter table {relation} drop column if exists {column}")
     except StatementFailed:
         # Another run may have been faster.
-        if _has_column(warehouse, relation, column):
+        if column in _columns(warehouse, relation):
             raise
 
 
-def _has_column(warehouse: Warehouse, relation: str, column: str) -> bool:
+def _columns(warehouse: Warehouse, relation: str) -> set[str]:
+    """Names of a table's columns, lower case; none when it does not exist."""
     database, schema, table = relation.split(".")
-    return bool(
-        warehouse.rows(
-            f"select 1 from {database}.information_schema.columns"
-            " where upper(table_schema) = ? and upper(table_name) = ? and upper(column_name) = ?",
-            schema.upper(),
-            table.upper(),
-            column.upper(),
-        )
+    rows = warehouse.rows(
+        f"select lower(column_name) as name from {database}.information_schema.columns"
+        " where upper(table_schema) = ? and upper(table_name) = ?",
+        schema.upper(),
+        table.upper(),
     )
+    return {row["name"] for row in rows}
 
 
 def _version(warehouse: Warehouse, history: str) -> int:

@@ -15,7 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from sync.domain.states import State
-from sync.ledger.tables import OUTBOX
+from sync.ledger.messages import OF_ROW
+from sync.ledger.tables import MESSAGES, OUTBOX
 from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 
@@ -89,11 +90,13 @@ def read_round(session: Warehouse, run: JobRun, *, flag: bool, lines: int) -> Ro
             outbox.state_reason,
             outbox.region,
             outbox.payload_format,
-            outbox.enrichment_outcome,
-            outbox.learning_time_seconds,
-            outbox.body,
+            messages.enrichment_outcome,
+            messages.learning_time_seconds,
+            messages.body,
             endpoints.url
         from {session.relation("sync", OUTBOX)} as outbox
+        left join {session.relation("sync", MESSAGES)} as messages
+            on {OF_ROW.format(row="outbox")}
         left join {session.relation("marts", "webhook_endpoints")} as endpoints
             on outbox.endpoint_id = endpoints.endpoint_id
         where outbox.recorded_run_id = ?

@@ -147,6 +147,7 @@ class Backfill(Change):
                 state_reason = null,
                 body_removed_at = null,
                 recorded_at = cast(? as timestamp_ntz),
+                next_attempt_at = cast(? as timestamp_ntz),
                 recorded_run_id = ?,
                 updated_at = cast(? as timestamp_ntz)
             from (
@@ -155,9 +156,10 @@ class Backfill(Change):
             ) as first
             where outbox.webhook_id = first.webhook_id
                 and outbox.state = '{State.SUPPRESSED}'
-                and outbox.body is null
+                and outbox.build_id is null
                 and {not_yet_recorded(warehouse)}
             """,
+            now.isoformat(),
             now.isoformat(),
             request_id,
             now.isoformat(),
@@ -170,7 +172,7 @@ class Backfill(Change):
         condition = f"""
             outbox.state = '{State.SUPPRESSED}'
             and outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'
-            and outbox.body is null
+            and outbox.build_id is null
             and outbox.event_type = '{COMPLETIONS.name}'
             and outbox.occurred_at >= cast(? as timestamp_ntz)
             and outbox.occurred_at < cast(? as timestamp_ntz)

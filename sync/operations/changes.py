@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from sync.domain.circuit_breaker import CHECK_AGAIN_AFTER
 from sync.domain.states import Reason, State
-from sync.ledger.due import SENDABLE_AT
+from sync.ledger.due import IS_OPEN, SENDABLE_AT
 from sync.ledger.identity import place_of
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
@@ -276,7 +276,8 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
         from {warehouse.relation("sync", OUTBOX)} as outbox
         left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
             on outbox.endpoint_id = endpoint.endpoint_id
-        where endpoint.disabled_at is null
+        where {IS_OPEN.format(row="outbox")}
+            and endpoint.disabled_at is null
             and (
                 outbox.state in ('{State.AWAITING}', '{State.PENDING}')
                 or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
@@ -284,7 +285,7 @@ def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
                     and outbox.state_reason in (
                         '{Reason.ENDPOINT_DISABLED}', '{Reason.INVALID_TARGET}'
                     )
-                    and outbox.body is not null
+                    and outbox.build_id is not null
             )
         """,
         int(max_wait.total_seconds()),

@@ -39,7 +39,11 @@ MAX_IDS = 10_000
 _IS_GIVEN = (
     "outbox.webhook_id in (select value::varchar from table(flatten(input => parse_json(?))))"
 )
-_WAS_BUILT = f"{{row}}.state in ('{State.DEAD}', '{State.DELIVERED}') and {{row}}.body is not null"
+_WAS_BUILT = f"""
+    {{row}}.state in ('{State.DEAD}', '{State.DELIVERED}')
+    and {{row}}.build_id is not null
+    and {{row}}.body_removed_at is null
+"""
 
 
 class ReplayState(StrEnum):
@@ -200,11 +204,9 @@ class Replay(Change):
                 end,
                 state_reason = null,
                 attempt_count = iff(outbox.state = '{State.DEAD}', 0, outbox.attempt_count),
-                next_attempt_at = iff(
-                    outbox.state = '{State.SUPPRESSED}', null, cast(? as timestamp_ntz)
-                ),
+                next_attempt_at = cast(? as timestamp_ntz),
                 -- Without a message it was never claimed, and no late result can come.
-                fence = outbox.fence + iff(outbox.body is null, 0, 1),
+                fence = outbox.fence + iff(outbox.build_id is null, 0, 1),
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
@@ -251,8 +253,7 @@ class Replay(Change):
         return f"""
             case
                 when {IS_ERASED.format(row="outbox")} then '{Refusal.ERASED}'
-                when outbox.body_removed_at is not null and outbox.frozen_at is not null
-                    then '{Refusal.BODY_REMOVED}'
+                when outbox.body_removed_at is not null then '{Refusal.BODY_REMOVED}'
                 when outbox.state = '{State.AWAITING}' then '{Refusal.NOT_BUILT}'
                 when outbox.state = '{State.HELD}'
                     and outbox.state_reason = '{Reason.ENDPOINT_MISSING}'
@@ -262,7 +263,8 @@ class Replay(Change):
                     or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
                     then '{Refusal.ALREADY_DUE}'
                 {unless_asked_for}
-                when outbox.state in ('{State.DEAD}', '{State.DELIVERED}') and outbox.body is null
+                when outbox.state in ('{State.DEAD}', '{State.DELIVERED}')
+                    and outbox.build_id is null
                     then '{Refusal.NOT_BUILT}'
                 else 'ok'
             end

@@ -34,7 +34,7 @@ from sync.operations.refusals import Refusal, refusal_lines
 from sync.warehouse import Warehouse
 
 _TRIED = f"""
-    outbox.body is not null
+    outbox.build_id is not null
     and (
         outbox.state in ('{State.PENDING}', '{State.HELD}')
         or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null

@@ -83,7 +83,7 @@ class Watch:
         if not telemetry.is_exported():
             return
         telemetry.RECOVERED.add(report.recovered)
-        for seconds, number in latencies(warehouse, self.run_id).items():
+        for seconds, number in latencies(warehouse, self.run_id, since=report.began_at).items():
             for _ in range(number):
                 telemetry.DELIVERY_LATENCY.record(seconds)
         _gauges(warehouse)
@@ -139,21 +139,24 @@ def watching(span: str, run_id: str, environ: Mapping[str, str] = os.environ) ->
         telemetry.flush()
 
 
-def latencies(warehouse: Warehouse, run_id: str) -> dict[int, int]:
+def latencies(warehouse: Warehouse, run_id: str, *, since: datetime) -> dict[int, int]:
     """Whole seconds from being recorded to the 2xx; how many webhooks of the run took each."""
     rows = warehouse.rows(
         f"""
         select datediff('second', outbox.recorded_at, outbox.delivered_at) as seconds, count(*) as n
         from {warehouse.relation("sync", OUTBOX)} as outbox
-        where outbox.delivered_at is not null and exists (
+        where outbox.delivered_at >= cast(? as timestamp_ntz) and exists (
             select 1 from {warehouse.relation("sync", ATTEMPTS)} as attempts
             where attempts.webhook_id = outbox.webhook_id
+                and attempts.started_at >= cast(? as timestamp_ntz)
                 and attempts.run_id = ?
                 and attempts.outcome = '{State.DELIVERED}'
                 and attempts.replay_id is null
         )
         group by seconds
         """,
+        since.isoformat(),
+        since.isoformat(),
         run_id,
     )
     return {max(int(row["seconds"]), 0): int(row["n"]) for row in rows}

@@ -16,6 +16,7 @@ import requests
 
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.receiver_process import ReceiverProcess, receiver_process
 
 LATENCY_MS = 50
@@ -56,7 +57,7 @@ def test_one_query_and_one_post_for_each(
     with requests.Session() as session:
         for number, row in enumerate(ids):
             found = warehouse.rows(
-                f"select body from {outbox} where webhook_id = ?", row["webhook_id"]
+                f"select body from {WITH_MESSAGES} where webhook_id = ?", row["webhook_id"]
             )
             session.post(urls[number % ENDPOINTS], data=found[0]["body"].encode(), timeout=10)
     report("one query and one POST for each", webhooks, started, target)

@@ -23,7 +23,7 @@ from tests.support.delivery import PASSED_AT, SECRET, Run, all_steps, enterprise
 from tests.support.receiver_process import ReceiverProcess, receiver_process
 
 CANARIES = ("canary.learner@example.com", "canary_learner", SECRET, SECRET.removeprefix("whsec_"))
-MUST_HOLD = {"webhook_outbox": {"body"}}
+MUST_HOLD = {"webhook_messages": {"body"}}
 """Columns that hold learners' data on purpose; they are read by no report."""
 
 
@@ -73,7 +73,13 @@ def test_a_run_with_receivers_that_echo_everything_leaks_nothing(
     assert (report.outcomes.total(), report.released) == (9, 1)
     assert leaks(caplog.text) == []
     assert leaks(repr(report)) == []
-    for table in ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations"):
+    for table in (
+        "webhook_outbox",
+        "webhook_messages",
+        "webhook_attempts",
+        "endpoint_state",
+        "activations",
+    ):
         for row in warehouse.rows(f"select * from analytics.sync.{table}"):
             kept = {key: row[key] for key in row.keys() - MUST_HOLD.get(table, set())}
             assert leaks(json.dumps(kept, default=str)) == [], table
@@ -83,7 +89,7 @@ def test_a_run_with_receivers_that_echo_everything_leaks_nothing(
 
 def test_the_search_itself_would_find_them(warehouse: Warehouse, run: Run) -> None:
     all_steps(warehouse, run)
-    text = json.dumps(warehouse.rows("select * from analytics.sync.webhook_outbox"), default=str)
+    text = json.dumps(warehouse.rows("select * from analytics.sync.webhook_messages"), default=str)
     assert leaks(text) == list(CANARIES[:2])
     excerpts = warehouse.rows("select response_excerpt from analytics.sync.webhook_attempts")
     kept = {str(row["response_excerpt"]) for row in excerpts}

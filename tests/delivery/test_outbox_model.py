@@ -26,7 +26,7 @@ from sync.domain.work import Attempt
 from sync.ledger.attempts import settle, settle_logged
 from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
-from sync.ledger.outbox import Outbox
+from sync.ledger.outbox import Outbox, open_work
 from sync.ledger.steps import nothing
 from sync.ledger.tables import ensure_ledger
 from sync.operations.replay import Replay, ReplayState
@@ -34,6 +34,7 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.delivery.model_parts import ROTATION, START, Worker, attempt_of, is_verified
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, audit, complete, seed
 from tests.support.examples import examples
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.operator import carry_out
 from tests.support.scenarios import Scenarios
 
@@ -92,7 +93,7 @@ class OutboxModel(RuleBasedStateMachine):
             return
         self.recover()
         configured = load_endpoints(self.warehouse).by_id
-        in_use = self.outbox.endpoints_in_use()
+        in_use = open_work(self.warehouse).endpoint_ids
         states = self.states.load(in_use)
         unusable = {
             key: found.reason
@@ -191,7 +192,9 @@ class OutboxModel(RuleBasedStateMachine):
         """What a new run does first."""
         settle(self.warehouse, self.abandoned, clock=lambda: self.now)
         self.abandoned.clear()
-        settle_logged(self.warehouse, clock=lambda: self.now)
+        since = open_work(self.warehouse).leased_since
+        if since is not None:
+            settle_logged(self.warehouse, leased_since=since, clock=lambda: self.now)
 
     @rule(span=st.sampled_from([5, 90, 150, 700, 7_300, 40_000]))
     def time_passes(self, span: int) -> None:
@@ -214,7 +217,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert audit(self.warehouse, is_at_rest=False) == []
         rows = self.warehouse.rows(
             "select webhook_id, state, body, attempt_count, fence, lease_owner, lease_expires_at,"
-            " attempts.n from analytics.sync.webhook_outbox cross join"
+            f" attempts.n from {WITH_MESSAGES} cross join"
             " (select count(*) as n from analytics.sync.webhook_attempts) as attempts"
         )
         assert {row["webhook_id"] for row in rows} == self.detected

@@ -28,7 +28,7 @@ from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of
 from tests.support.command_line import Command
 from tests.support.delivery import ACTIVATED_AT
-from tests.support.operator import OUTBOX, World, everything_in
+from tests.support.operator import MESSAGES, OUTBOX, World, everything_in
 from tests.support.replays import DELIVERED, ask, plan
 
 PERSON, OTHER = 90418, 90424
@@ -68,17 +68,22 @@ def one_in_each_state(world: World) -> dict[str, str]:
     world.deliver()
     states = ("awaiting", "pending", "held", "dead", "suppressed")
     for number, state in enumerate(states):
-        body = "null" if state in ("awaiting", "suppressed") else "body"
+        build = "null" if state in ("awaiting", "suppressed") else "build_id"
         world.warehouse.execute(
             f"""
             insert into {OUTBOX}
             select * replace (
                 'id-{state}' as webhook_id, 'course-v1:X+{number}+1' as courserun_key,
-                '{state}' as state, {body} as body, null as delivered_at,
+                '{state}' as state, {build} as build_id, null as delivered_at,
                 sysdate() as next_attempt_at
             )
             from {OUTBOX} where user_id = {PERSON} and state = 'delivered'
             """
+        )
+        world.warehouse.execute(
+            f"insert into {MESSAGES} select * replace ('id-{state}' as webhook_id) from {MESSAGES}"
+            f" where webhook_id in (select webhook_id from {OUTBOX}"
+            f" where user_id = {PERSON} and state = 'delivered')"
         )
     return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
 
@@ -160,7 +165,7 @@ def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) 
     """Neither by state nor by id, nor what was suppressed for another reason before."""
     ids = list(one_in_each_state(world).values())
     world.warehouse.execute(
-        f"update {OUTBOX} set frozen_at = null, state_reason = 'before_activation'"
+        f"update {OUTBOX} set build_id = null, state_reason = 'before_activation'"
         " where state in ('awaiting', 'suppressed')"
     )
     carry_out(world)
@@ -228,6 +233,7 @@ class Cut(Warehouse):
     [
         "update ANALYTICS.SYNC.WEBHOOK_ATTEMPTS",
         "update ANALYTICS.SYNC.WEBHOOK_OUTBOX",
+        "update ANALYTICS.SYNC.WEBHOOK_MESSAGES",
         "delete from ANALYTICS.MARTS",
         "update ANALYTICS.SYNC.ERASURES",
     ],

@@ -72,6 +72,131 @@ def test_a_ledger_of_an_earlier_version_gets_what_is_new_and_keeps_its_rows(
     assert len(ledger_ids(warehouse)) == 1
 
 
+OLD_COLUMNS = (
+    "webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key, occurred_at,"
+    " recorded_at, state, body, frozen_at, enrichment_outcome, learning_time_seconds,"
+    " next_attempt_at, replay_id, body_removed_at, attempt_count, fence, updated_at"
+)
+OLD_ROWS: dict[str, tuple[str, str | None, str | None, str | None, str | None, str | None]] = {
+    # state, body, frozen, next attempt, replay, removed
+    "awaiting": ("awaiting", None, None, None, None, None),
+    "pending": ("pending", '{"n": 1}', "2026-03-01", "2026-03-02", None, None),
+    "held and built": ("held", '{"n": 2}', "2026-03-01", "2026-03-02", None, None),
+    "held and not built": ("held", None, None, None, None, None),
+    "delivered": ("delivered", '{"n": 3}', "2026-02-01", None, None, None),
+    "replayed": ("delivered", '{"n": 4}', "2026-02-01", "2026-03-02", "again", None),
+    "replayed once": ("delivered", '{"n": 5}', "2026-02-01", "2026-03-02", None, None),
+    "emptied": ("dead", None, "2026-01-01", None, None, "2026-02-01"),
+    "suppressed": ("suppressed", None, None, None, None, None),
+}
+OPEN = {"awaiting", "pending", "held and built", "held and not built", "replayed"}
+
+
+def filled(warehouse: Warehouse, version: int, patch: pytest.MonkeyPatch) -> None:
+    """A ledger of an earlier version with a row of each kind."""
+    older = tuple(one for one in MIGRATIONS if one.version <= version)
+    with patch.context() as patched:
+        patched.setattr("sync.ledger.tables.MIGRATIONS", older)
+        ensure_ledger(warehouse)
+    for name, (state, body, frozen_at, due_at, replay_id, removed_at) in OLD_ROWS.items():
+        warehouse.execute(
+            f"insert into {OUTBOX} ({OLD_COLUMNS}) select ?, 'course_completion', 'e', 1, 'c',"
+            " sysdate(), cast('2026-01-01' as timestamp_ntz), ?, ?, cast(? as timestamp_ntz),"
+            " iff(? is null, null, 'found'), iff(? is null, null, 600),"
+            " cast(? as timestamp_ntz), ?, cast(? as timestamp_ntz), 0, 0, sysdate()",
+            *(name, state, body, frozen_at, frozen_at, frozen_at, due_at, replay_id, removed_at),
+        )
+
+
+def assert_moved(warehouse: Warehouse) -> None:
+    """Every row keeps its id, state and bytes; the outbox holds no bytes any more."""
+    rows = {
+        row["webhook_id"]: row
+        for row in warehouse.rows(
+            f"select outbox.*, messages.* exclude (webhook_id, build_id) from {OUTBOX} as outbox"
+            " left join analytics.sync.webhook_messages as messages"
+            " on outbox.webhook_id = messages.webhook_id and outbox.build_id = messages.build_id"
+        )
+    }
+    assert {
+        name: (row["state"], row["body"], row["frozen_at"] is not None, row["replay_id"])
+        for name, row in rows.items()
+    } == {name: (one[0], one[1], one[2] is not None, one[4]) for name, one in OLD_ROWS.items()}
+    assert {name for name, row in rows.items() if row["learning_time_seconds"] == 600} == {
+        name for name, one in OLD_ROWS.items() if one[2] is not None
+    }
+    assert {name for name, row in rows.items() if row["next_attempt_at"] is not None} == OPEN
+    assert {name for name, row in rows.items() if row["build_id"] is None} == {
+        "awaiting",
+        "held and not built",
+        "suppressed",
+    }
+    assert not {"body", "frozen_at", "facts"} & warehouse.rows(f"select * from {OUTBOX}")[0].keys()
+
+
+@pytest.mark.parametrize("version", range(1, 7))
+def test_a_filled_ledger_of_each_version_keeps_ids_and_bytes_and_its_rows_get_slim(
+    warehouse: Warehouse, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(warehouse, version, monkeypatch)
+    assert ensure_ledger(warehouse) == NEWEST
+    assert_moved(warehouse)
+
+
+def test_the_move_of_messages_can_be_broken_off_at_every_statement(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(warehouse, 6, monkeypatch)
+    execute = Warehouse.execute
+    left = breaks = 0
+
+    def until_broken(self: Warehouse, sql: str, *binds: object) -> int:
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return execute(self, sql, *binds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Warehouse, "execute", until_broken)
+        while True:
+            left = breaks
+            try:
+                ensure_ledger(warehouse)
+            except KeyboardInterrupt:
+                breaks += 1
+            else:
+                break
+    assert breaks >= 5
+    assert_moved(warehouse)
+
+
+def test_a_body_that_an_older_run_builds_during_the_move_is_kept(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(warehouse, 6, monkeypatch)
+    execute = Warehouse.execute
+
+    def and_build(self: Warehouse, sql: str, *binds: object) -> int:
+        changed = execute(self, sql, *binds)
+        if sql.lower().startswith("create table analytics.sync.webhook_messages"):
+            execute(
+                self,
+                f"update {OUTBOX} set body = 'late', frozen_at = sysdate(), state = 'pending'"
+                " where webhook_id = 'awaiting'",
+            )
+        return changed
+
+    monkeypatch.setattr(Warehouse, "execute", and_build)
+    ensure_ledger(warehouse)
+    (found,) = warehouse.rows(
+        "select messages.body from analytics.sync.webhook_outbox as outbox inner join"
+        " analytics.sync.webhook_messages as messages using (webhook_id, build_id)"
+        " where outbox.webhook_id = 'awaiting'"
+    )
+    assert found["body"] == "late"
+
+
 def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(warehouse: Warehouse) -> None:
     ensure_ledger(warehouse)
     before = ledger_ids(warehouse)

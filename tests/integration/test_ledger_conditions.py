@@ -27,11 +27,11 @@ from sync.ledger.attempts import settle, settle_logged
 from sync.ledger.claims import Claims
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import begin_erasure, erase_from_ledger, finish_erasure, person_key
-from sync.ledger.outbox import Outbox
+from sync.ledger.outbox import Outbox, open_work
 from sync.ledger.recording_lease import Granted, TakenBy, recording_lease
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
-from sync.ledger.tables import ACTIVATIONS, ensure_ledger, fill_row_ids
+from sync.ledger.tables import ACTIVATIONS, MESSAGES, ensure_ledger, fill_row_ids
 from sync.operations import operation
 from sync.operations.backfill import Backfill
 from sync.operations.erase import _empty, _empty_excerpts, _that_name
@@ -206,7 +206,7 @@ def test_a_logged_success_settles_the_row_that_its_dead_run_has_left(ledger: War
     ]
     logged = [attempt(row) for row in rows[:3]] + [attempt(rows[3], outcome="retry")]
     write_ledger(ledger, webhooks=rows, attempts=logged)
-    settle_logged(ledger, clock=lambda: NOW)
+    settle_logged(ledger, leased_since=NOW - timedelta(hours=2), clock=lambda: NOW)
     assert {user: row["state"] for user, row in changed(ledger).items()} == {1: "delivered"}
 
 
@@ -341,7 +341,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
         twin(rows[4], 25, event_type=OTHER),
     ]
     write_ledger(ledger, webhooks=rows)
-    check_held(ledger, clock=lambda: NOW)
+    check_held(ledger, open_work(ledger).held_types, clock=lambda: NOW)
     assert {user: row["state_reason"] for user, row in changed(ledger).items()} == {
         1: None,
         **dict.fromkeys((3, 5, 6), Reason.NO_LONGER_REPORTABLE),
@@ -395,11 +395,13 @@ def test_only_held_messages_of_a_usable_endpoint_are_freed(ledger: Warehouse) ->
 
 
 class Counts(Warehouse):
-    """A session that remembers how many rows each statement has changed."""
+    """A session that remembers how many rows each statement has changed that runs could wait for:
+    to ``webhook_messages`` they only add."""
 
     def execute(self, sql: str, *binds: object) -> int:
         changed = super().execute(sql, *binds)
-        self.counts = [*getattr(self, "counts", ()), changed]
+        if MESSAGES not in sql.split("set", 1)[0].lower():
+            self.counts = [*getattr(self, "counts", ()), changed]
         return changed
 
 
@@ -700,7 +702,7 @@ def test_a_replay_moves_what_meets_all_its_conditions_once(
     assert set(changed(ledger)) == moved
 
 
-@pytest.mark.parametrize(("is_release", "moved"), [(False, {1, 2, 3, 4}), (True, {21, 22})])
+@pytest.mark.parametrize(("is_release", "moved"), [(False, {1, 2, 3}), (True, {21, 22})])
 def test_a_replay_refuses_what_is_due_anyway_and_what_has_no_message(
     ledger: Warehouse, *, is_release: bool, moved: set[int]
 ) -> None:
@@ -709,7 +711,6 @@ def test_a_replay_refuses_what_is_due_anyway_and_what_has_no_message(
         pending(1, state="dead"),
         pending(2, state="dead", state_reason="endpoint_missing", replay_id="again"),
         pending(3, state="delivered"),
-        pending(4, state="dead", body_removed_at=PAST, frozen_at=None),
         pending(11, state="dead", body=None),
         pending(12, state="awaiting", body=None),
         pending(13, state="held"),

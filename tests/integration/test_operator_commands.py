@@ -11,7 +11,7 @@ from sync.operations.replay import Replay
 from tests.support.command_line import Command
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, SECRET, enterprise
-from tests.support.operator import OUTBOX, World
+from tests.support.operator import MESSAGES, OUTBOX, World
 
 JANUARY = ["--since", "2026-01-01", "--until", "2026-02-01"]
 PERSONAL = ("learner_", "@example.com", "Example Industries")
@@ -66,7 +66,7 @@ def test_a_large_replay_needs_a_yes(
 def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> None:
     (one,) = world.complete(2)
     world.deliver()
-    world.warehouse.execute(f"update {OUTBOX} set body = null, body_removed_at = sysdate()")
+    world.warehouse.execute(f"update {OUTBOX} set body_removed_at = sysdate()")
     said = ltw("replay", one, "no-such-id")
     assert said.code == 1
     assert "retention has removed the body" in said.text
@@ -111,6 +111,7 @@ def test_retention_counts_and_empties(world: World, ltw: Command) -> None:
     world.complete(2, 4)
     world.deliver()
     world.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
+    world.warehouse.execute(f"update {MESSAGES} set frozen_at = '2026-01-01'")
     assert ltw("retention", "--days", "30", "--dry-run", "--json").document["bodies"] == 2
     assert len(world.rows(where="body is not null")) == 2
     said = ltw("retention", "--days", "30")

@@ -26,10 +26,10 @@ def one_of_each_state(world: World) -> None:
     world.deliver()
     for user_id, change in {
         4: "state = 'dead', state_reason = 'attempts_exhausted'",
-        6: "state = 'suppressed', state_reason = 'no_endpoint', body = null",
-        8: "state = 'awaiting', body = null",
+        6: "state = 'suppressed', state_reason = 'no_endpoint', build_id = null",
+        8: "state = 'awaiting', build_id = null, next_attempt_at = sysdate()",
         10: "state = 'pending', next_attempt_at = sysdate()",
-        12: "state = 'held', state_reason = 'endpoint_disabled'",
+        12: "state = 'held', state_reason = 'endpoint_disabled', next_attempt_at = sysdate()",
     }.items():
         world.warehouse.execute(f"update {OUTBOX} set {change} where user_id = {user_id}")
 

@@ -16,6 +16,7 @@ from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import PASSED_AT, learning_time
 
@@ -65,17 +66,15 @@ def frozen(warehouse: Warehouse) -> dict[int, tuple[str, dict[str, object]]]:
     """Outcome and body by learner."""
     return {
         int(row["user_id"]): (row["enrichment_outcome"], json.loads(row["body"]))
-        for row in warehouse.rows(
-            "select user_id, enrichment_outcome, body from analytics.sync.webhook_outbox"
-        )
+        for row in warehouse.rows(f"select user_id, enrichment_outcome, body from {WITH_MESSAGES}")
     }
 
 
 def everything(warehouse: Warehouse) -> list[dict[str, object]]:
     """What stands in the ledger, but for the times of the run."""
     return warehouse.rows(
-        "select * exclude (updated_at, recorded_at, frozen_at, next_attempt_at)"
-        " from analytics.sync.webhook_outbox order by webhook_id"
+        "select * exclude (updated_at, recorded_at, frozen_at, next_attempt_at, build_id)"
+        f" from {WITH_MESSAGES} order by webhook_id"
     )
 
 
@@ -166,8 +165,8 @@ def test_the_shadow_changes_no_byte_of_the_ledger(recorded: Warehouse) -> None:
     run(recorded, SHADOW)
     with_shadow = everything(recorded)
     recorded.execute(
-        "update analytics.sync.webhook_outbox set state = 'awaiting', body = null, region = null,"
-        " endpoint_id = null, payload_format = null, enrichment_outcome = null"
+        "update analytics.sync.webhook_outbox set state = 'awaiting', build_id = null,"
+        " region = null, endpoint_id = null, payload_format = null"
     )
     run(recorded, OFF)
     assert everything(recorded) == with_shadow

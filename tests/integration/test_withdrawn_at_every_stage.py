@@ -101,7 +101,8 @@ def endpoint_disabled(pipeline: Pipeline) -> Then:
     built(pipeline)
     pipeline.send(batch_size=1)
     pipeline.warehouse.execute(
-        f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_disabled'"
+        f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_disabled',"
+        " next_attempt_at = sysdate()"
     )
     pipeline.target.answers.clear()
     return lambda: switch(pipeline, "null")

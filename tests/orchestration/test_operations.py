@@ -14,10 +14,9 @@ from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import add_completions, completion
 from tests.support.definitions import ACTIVATED, everything_said, failure_texts, run
-from tests.support.operator import everything_in
+from tests.support.operator import MESSAGES, OUTBOX, everything_in
 from tests.support.receiver import Receiver
 
-OUTBOX = "analytics.sync.webhook_outbox"
 DELIVERED = {"state": "delivered"}
 ENDPOINTS = "analytics.marts.webhook_endpoints"
 JANUARY = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
@@ -188,11 +187,12 @@ def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
 
 def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
     desk.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
+    desk.warehouse.execute(f"update {MESSAGES} set frozen_at = '2026-01-01'")
     before = desk.everything()
     assert facts(desk.start("retention"))["bodies"] == 3
     assert desk.everything() == before
     assert facts(desk.start("retention", dry_run=False))["bodies"] == 3
-    assert desk.warehouse.rows(f"select count(body) as n from {OUTBOX}") == [{"n": 0}]
+    assert desk.warehouse.rows(f"select count(body) as n from {MESSAGES}") == [{"n": 0}]
 
 
 def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definitions) -> None:

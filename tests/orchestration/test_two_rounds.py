@@ -15,6 +15,7 @@ import pytest
 
 from sync.warehouse import open_warehouse
 from tests.support.definitions import metadata_of
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.scenarios import Scenarios
 from tests.support.world import Round, World, run_world
 
@@ -44,7 +45,7 @@ def bodies(one: Round) -> list[dict[str, Any]]:
 
 def outbox(world: World, one: Round, columns: str = "*") -> list[dict[str, Any]]:
     return world.warehouse.rows(
-        f"select {columns} from analytics.sync.webhook_outbox where recorded_run_id = ?",
+        f"select {columns} from {WITH_MESSAGES} where recorded_run_id = ?",
         one.webhooks.run_id,
     )
 

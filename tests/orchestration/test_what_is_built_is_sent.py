@@ -73,8 +73,8 @@ def due(site: Site) -> Site:
     """Two of the completions are built and due, and the third cannot be built for now."""
     site.run(*STEPS[:2])
     site.warehouse.execute(
-        f"update {OUTBOX} set body = null, frozen_at = null, state = 'held',"
-        " state_reason = 'payload_invalid', endpoint_id = null, next_attempt_at = null"
+        f"update {OUTBOX} set build_id = null, state = 'held',"
+        " state_reason = 'payload_invalid', endpoint_id = null"
         " where user_id = 3"
     )
     assert site.states() == {"course_completion pending": 2, "course_completion held": 1}

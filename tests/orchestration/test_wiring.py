@@ -155,6 +155,7 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     def send_due(*given: object, on_batch: Callable[[Sequence[Attempt]], None]) -> SendReport:
         on_batch([])
         return SendReport(
+            began_at=datetime(2026, 3, 10),
             recovered=21,
             foreign_journals=[ForeignJournal(Path("other.journal"), None, 4)],
             unchecked=["a mart cannot be read"],

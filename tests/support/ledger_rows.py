@@ -6,11 +6,20 @@ import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sync.ledger.tables import ATTEMPTS, ENDPOINT_STATE, MIGRATIONS, OUTBOX
+from sync.domain.states import UNFINISHED
+from sync.ledger.tables import (
+    ATTEMPTS,
+    ENDPOINT_STATE,
+    MESSAGE_COLUMNS,
+    MESSAGES,
+    MIGRATIONS,
+    OUTBOX,
+)
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 
 DROPPED = {one for migration in MIGRATIONS for one in migration.dropped}
+DROPPED |= {(OUTBOX, name) for name in MESSAGE_COLUMNS}
 COLUMNS = {
     name: {
         column: kind
@@ -31,8 +40,24 @@ for table in (table for migration in MIGRATIONS for table in migration.row_ids):
     COLUMNS[table]["row_id"] = " varchar(36)"
 
 
+WITH_MESSAGES = (
+    "analytics.sync.webhook_outbox"
+    " left join analytics.sync.webhook_messages using (webhook_id, build_id)"
+)
+"""Rows of the outbox with the columns of their messages, to select from."""
+COLUMNS[MESSAGES] = {
+    "webhook_id": "varchar(36)",
+    "build_id": "varchar(40)",
+    **MESSAGE_COLUMNS,
+}
+
+
 def webhook(user_id: int, at: datetime, **changes: object) -> dict[str, object]:
-    """A delivered completion without learning time; ``at`` (UTC) is when everything happened."""
+    """A delivered completion without learning time; ``at`` (UTC) is when everything happened.
+
+    It has the columns of its message as well. There is no message without ``frozen_at``, or where
+    ``body`` is None and was not removed.
+    """
     moment = at.isoformat()
     return {
         "webhook_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{user_id}.example.com")),
@@ -94,9 +119,11 @@ def write_ledger(
     attempts: Iterable[Mapping[str, object]] = (),
     endpoint_states: Iterable[Mapping[str, object]] = (),
 ) -> None:
-    """Replace all rows of the three tables."""
+    """Replace all rows of the ledger: webhooks with their messages, attempts, endpoint states."""
+    split = [_with_message(row) for row in webhooks]
     for table, rows in (
-        (OUTBOX, webhooks),
+        (OUTBOX, split),
+        (MESSAGES, [row for row in split if row.get("build_id") is not None]),
         (ATTEMPTS, attempts),
         (ENDPOINT_STATE, endpoint_states),
     ):
@@ -111,6 +138,17 @@ def write_ledger(
             """,
             rows,
         )
+
+
+def _with_message(row: Mapping[str, object]) -> Mapping[str, object]:
+    """A row that names its build, and has a time while it is open."""
+    at = row["recorded_at"] if row["state"] in UNFINISHED else None
+    is_built = row.get("body", "") is not None or row.get("body_removed_at") is not None
+    return {
+        **row,
+        "build_id": row.get("build_id") or (row.get("frozen_at") if is_built else None),
+        "next_attempt_at": row.get("next_attempt_at") or at,
+    }
 
 
 def _picked(name: str, kind: str) -> str:

@@ -15,11 +15,14 @@ from sync.delivery.send import SendReport
 from sync.operations.operation import Change, Done
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, all_steps, complete, seed
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.receiver import Received, Receiver, receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"
+MESSAGES = "analytics.sync.webhook_messages"
 TABLES = (
     "sync.webhook_outbox",
+    "sync.webhook_messages",
     "sync.webhook_attempts",
     "sync.endpoint_state",
     "sync.endpoint_settings",
@@ -67,7 +70,9 @@ class World:
 
     def rows(self, columns: str = "*", where: str = "true") -> list[dict[str, Any]]:
         """Rows of the outbox, by learner."""
-        return self.warehouse.rows(f"select {columns} from {OUTBOX} where {where} order by user_id")
+        return self.warehouse.rows(
+            f"select {columns} from {WITH_MESSAGES} where {where} order by user_id"
+        )
 
     def row(self, webhook_id: str) -> Mapping[str, Any]:
         """One row of the outbox."""

@@ -21,6 +21,7 @@ from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.receiver import Receiver
 
 PASSED_AT = "2026-03-10T17:42:31"
@@ -70,9 +71,7 @@ class Pipeline:
         return Outbox(self.warehouse, self.clock, "run-1")
 
     def rows(self, columns: str) -> list[dict[str, object]]:
-        return self.warehouse.rows(
-            f"select {columns} from analytics.sync.webhook_outbox order by user_id"
-        )
+        return self.warehouse.rows(f"select {columns} from {WITH_MESSAGES} order by user_id")
 
     def later(self, span: timedelta) -> None:
         now = self.clock

@@ -55,6 +55,7 @@ def detect(
     ):
         _note_sources(context, session)
         clock = warehouse_clock(session)
+        began = clock()
         for what, source in config.sources().items():
             try:
                 found[what] = record(
@@ -88,7 +89,7 @@ def detect(
                 ),
                 allow_retries=False,
             ) from next(iter(problems.values()))
-        facts = metadata.detection(session, found["completions"], run_id=run_id)
+        facts = metadata.detection(session, found["completions"], run_id=run_id, since=began)
     facts |= metadata.enrollment_detection(found.get("enrollments"))
     _note_detected(context, found.values())
     return found, facts
@@ -139,7 +140,7 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
             on_batch=lambda attempts: _say_sent(context, watch, attempts),
         )
         watch.delivered(session, report)
-        facts = metadata.delivery(report, states=Outbox(session, clock, run_id).counts())
+        facts = metadata.delivery(report)
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
     if report.next_due_at is not None:
         context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")

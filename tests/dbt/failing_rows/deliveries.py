@@ -96,6 +96,18 @@ PROOFS: dict[str, Proof] = {
             "none": {"state": None},
         },
     ),
+    "stg_sync__webhooks_open_rows_have_a_time": each_row(
+        "stg_sync__webhooks",
+        {"state": "pending", "next_attempt_at": NOW},
+        passes={
+            name: {"state": name, "next_attempt_at": None}
+            for name in ("delivered", "dead", "suppressed")
+        },
+        fails={
+            name: {"state": name, "next_attempt_at": None}
+            for name in ("awaiting", "pending", "held")
+        },
+    ),
     "delivery_reconciliation_balances": each_row(
         "delivery_reconciliation",
         {"is_balanced": True},

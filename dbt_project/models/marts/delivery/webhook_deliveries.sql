@@ -4,6 +4,10 @@ webhooks as (
     select * from {{ ref('stg_sync__webhooks') }}
 ),
 
+messages as (
+    select * from {{ ref('stg_sync__messages') }}
+),
+
 last_attempts as (
     select * from {{ ref('stg_sync__attempts') }}
     qualify row_number() over (
@@ -26,10 +30,10 @@ final as (
         webhooks.region,
         webhooks.endpoint_id,
         webhooks.payload_format,
-        webhooks.enrichment_outcome,
-        webhooks.learning_time_seconds,
-        webhooks.learning_time_computed_through,
-        webhooks.frozen_at,
+        messages.enrichment_outcome,
+        messages.learning_time_seconds,
+        messages.learning_time_computed_through,
+        messages.frozen_at,
         webhooks.attempt_count,
         last_attempts.started_at as last_attempt_at,
         last_attempts.outcome as last_outcome,
@@ -42,6 +46,10 @@ final as (
         datediff(second, webhooks.recorded_at, webhooks.delivered_at)::number(38, 0)
             as delivery_seconds
     from webhooks
+    left join messages
+        on
+            webhooks.webhook_id = messages.webhook_id
+            and webhooks.build_id = messages.build_id
     left join last_attempts
         on webhooks.webhook_id = last_attempts.webhook_id
 )

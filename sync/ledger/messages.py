@@ -1,0 +1,103 @@
+"""Messages: the bytes that were built for an event, in rows that are written once.
+
+They stand apart from the outbox, whose rows change several times each: an UPDATE rewrites whole
+micro-partitions, so rows that change are few bytes (docs.snowflake.com/en/user-guide/
+tables-clustering-micropartitions).
+
+A build writes its messages first, under an id of its own, and then points the outbox at them with
+one conditional UPDATE. A message counts if and only if its row of the outbox names its build. So
+of two builds of one event one counts, and what no row points at was sent to nobody.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sync.ledger.due import IS_OPEN
+from sync.ledger.tables import MESSAGES, OUTBOX
+from sync.warehouse import Warehouse
+
+OF_ROW = """
+    {row}.webhook_id = messages.webhook_id and {row}.build_id = messages.build_id
+"""
+"""The condition that ``messages`` is the message of a row of the outbox."""
+
+
+def new_build_id(now: datetime) -> str:
+    """An id that no other build has. Ids grow with time, so a range of them is few partitions."""
+    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
+
+
+def write_messages(
+    warehouse: Warehouse, build_id: str, rows: Iterable[Mapping[str, object]], *, now: datetime
+) -> None:
+    """Store what a build has made, before any row of the outbox names it. Repeating is harmless.
+
+    Rows have ``webhook_id`` and the columns below as JSON. What was decided or erased meanwhile is
+    left out.
+    """
+    messages = warehouse.relation("sync", MESSAGES)
+    warehouse.bulk(
+        f"""
+        insert into {messages} (
+            webhook_id, build_id, body, frozen_at, enrichment_outcome, learning_time_seconds,
+            learning_time_computed_through
+        )
+        select made.*
+        from (
+            select
+                value:webhook_id::varchar as webhook_id,
+                cast(? as varchar) as build_id,
+                value:body::varchar as body,
+                cast(? as timestamp_ntz) as frozen_at,
+                value:enrichment_outcome::varchar as enrichment_outcome,
+                value:learning_time_seconds::number(38, 0) as learning_time_seconds,
+                value:learning_time_computed_through::varchar::timestamp_ntz
+                    as learning_time_computed_through
+            from table(flatten(input => parse_json(?)))
+        ) as made
+        where exists (
+            select 1 from {warehouse.relation("sync", OUTBOX)} as outbox
+            where outbox.webhook_id = made.webhook_id and {IS_OPEN.format(row="outbox")}
+        )
+        and not exists (
+            select 1 from {messages} as known
+            where known.webhook_id = made.webhook_id
+                and known.build_id = made.build_id
+                and known.build_id >= ?
+        )
+        """,
+        rows,
+        before=(build_id, now.isoformat()),
+        after=(build_id,),
+    )
+
+
+def bodies_of(
+    warehouse: Warehouse, owner: str, rows: Iterable[Mapping[str, object]]
+) -> dict[str, bytes]:
+    """The bodies of the rows that are leased by ``owner``, by webhook id; one statement.
+
+    ``rows`` are these rows with their ``build_id``.
+    """
+    builds = sorted(str(row["build_id"]) for row in rows if row["build_id"] is not None)
+    if not builds:
+        return {}
+    found = warehouse.rows(
+        f"""
+        select messages.webhook_id, messages.body
+        from {warehouse.relation("sync", MESSAGES)} as messages
+        inner join {warehouse.relation("sync", OUTBOX)} as outbox
+            on {OF_ROW.format(row="outbox")}
+        where outbox.lease_owner = ?
+            and messages.body is not null
+            and messages.build_id >= ?
+            and messages.build_id <= ?
+        """,
+        owner,
+        builds[0],
+        builds[-1],
+    )
+    return {row["webhook_id"]: row["body"].encode("utf-8") for row in found}

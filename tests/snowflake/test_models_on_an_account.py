@@ -57,7 +57,7 @@ def test_full_incremental_and_empty_builds_are_those_of_the_embedded_engine(
             prepare(session)
         prepare(here)
         build("there")
-        assert {name: len(rows) for name, rows in marts(there).items() if rows} == {}
+        assert [name for name, rows in marts(there).items() if rows] == ["learning_time_watermark"]
         for n, wave in enumerate(data.waves):
             files = write_files(tmp_path / str(n), wave)
             at = LOADED_AT + timedelta(hours=n)

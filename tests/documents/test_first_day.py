@@ -1,0 +1,70 @@
+"""``docs/first-day.md``: its vars are those that everything reads, its names are the doctor's.
+
+Its commands are walked through in ``test_tutorial.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sync import settings as settings_module
+from sync.local.embedded.lifecycle import free_port
+from sync.local.raw_tables import create_raw_tables
+from sync.operations.doctor import compiled, rights
+from sync.operations.doctor.check import Verdict, examine
+from sync.operations.doctor.doctor import CHECKS
+from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.warehouse import open_warehouse
+from tests.documents.test_tutorial import FIRST_DAY, edit_vars
+from tests.support.dbt import Dbt
+from tests.support.document_blocks import blocks_of
+from tests.support.scenarios import running_server
+
+TEXT = FIRST_DAY.read_text(encoding="utf-8")
+
+
+def test_the_vars_are_those_that_models_commands_and_the_doctor_read(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warehouse_settings: EmbeddedWarehouse,
+    dbt: Dbt,
+) -> None:
+    (block,) = (yaml.safe_load(one.text) for one in blocks_of(FIRST_DAY) if one.language == "yaml")
+    edited = tmp_path / "dbt_project.yml"
+    shutil.copy(PROJECT_ROOT / "dbt_project.yml", edited)
+    edit_vars(edited, block)
+    variables = yaml.safe_load(edited.read_text(encoding="utf-8"))["vars"]["learning_time_webhooks"]
+    own = EmbeddedWarehouse(port=free_port(), home=tmp_path)
+    monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(own.port))
+    environ = {"LTW_WAREHOUSE_PORT": str(own.port), "LTW_HOME": str(tmp_path)}
+    checks = (*rights.CHECKS[:2], compiled.CHECKS[0])
+    monkeypatch.setattr(settings_module, "dbt_vars", lambda: variables)
+    with running_server(own), open_warehouse(own, purpose="tests") as session:
+        session.execute("create database if not exists lake")
+        before, _ = examine(checks, environ)
+        create_raw_tables(session)
+        after, _ = examine(checks, environ)
+        given = block["vars"]["learning_time_webhooks"]
+        dbt("build", "--select", "stg_lms__users", "--vars", json.dumps(given))
+        assert session.rows("select count(*) as n from analytics.staging.stg_lms__users")
+    assert before[0].finding.verdict is Verdict.FAILED
+    assert "LAKE.OPENEDX_EVENTS.TRACKING_LOGS" in before[0].finding.detail
+    assert {one.finding.verdict for one in after} == {Verdict.OK}
+
+
+def test_the_minutes_of_the_steps_are_an_hour() -> None:
+    assert sum(int(one) for one in re.findall(r"^- \[\d.*?: (\d+) minutes", TEXT, re.M)) == 60
+
+
+def test_it_names_the_sections_and_the_checks_of_the_doctor() -> None:
+    sections = list(dict.fromkeys(one.section for one in CHECKS))
+    assert re.findall(r"^\| ([A-Z]\w+) \|", TEXT, re.M) == sections
+    shown = re.findall(r"^([a-z ]+) … ok …$", TEXT, re.M)
+    assert len(shown) > 8
+    assert set(shown) <= {one.name for one in CHECKS}

@@ -15,6 +15,8 @@ wanted. The assumptions, each on the side of more partitions where nothing is do
   column is handed on unchanged and no LIMIT, window or aggregate without that column is between.
 * Least and greatest values and row counts of a whole table are metadata. LIMIT without conditions
   reads one partition (both: Zimmerer et al., "Pruning in Snowflake", arxiv.org/abs/2504.11540).
+* A partition in which a column is NULL throughout has None for its least and greatest value. No
+  comparison holds there, nor does IS NOT NULL: null counts are metadata, too (same paper).
 * UPDATE, DELETE and MERGE write each partition anew that has a row of theirs: at most those that
   they do not skip, and at most one for each row that they change.
 """
@@ -112,7 +114,7 @@ class Account:
 
     def run(self, sql: str, binds: Sequence[object] = (), *, rows: int | None = None) -> Touched:
         """What one statement touches; ``rows`` are how many it changes, if that is known."""
-        statement = _with_binds(_parsed(sql), binds)
+        statement = _parsed(_with_binds(sql, binds))
         scanned: dict[str, set[int]] = {}
         for table, numbers in self._scans(statement, {}, []):
             scanned.setdefault(table, set()).update(numbers)
@@ -236,13 +238,18 @@ def _parsed(sql: str) -> exp.Expr:
     return _parse(sql).copy()
 
 
-def _with_binds(statement: exp.Expr, binds: Sequence[object]) -> exp.Expr:
+def _with_binds(sql: str, binds: Sequence[object]) -> str:
+    """In the order of the text, which is not that of the parsed statement."""
     values = iter(binds)
-    for place in list(statement.find_all(exp.Placeholder)):
-        value = next(values, None)
-        is_text = isinstance(value, str | datetime | date)
-        place.replace(exp.Literal.string(str(value)) if is_text else exp.convert(value))
-    return statement
+    parts, at = [], 0
+    for token in sqlglot.tokenize(sql, read="snowflake") if binds else ():
+        if token.token_type.name == "PLACEHOLDER":
+            value = next(values, None)
+            is_text = isinstance(value, str | datetime | date)
+            literal = exp.Literal.string(str(value)) if is_text else exp.convert(value)
+            parts += [sql[at : token.start], literal.sql("snowflake")]
+            at = token.end + 1
+    return "".join([*parts, sql[at:]])
 
 
 def _target(statement: exp.Expr) -> str:
@@ -431,6 +438,9 @@ def _test(condition: exp.Expr) -> Test:
     if isinstance(condition, exp.In) and condition.expressions:
         tests = [_within(condition.this, one, one) for one in condition.expressions]
         return lambda ranges: any(test(ranges) for test in tests)
+    if isinstance(condition, exp.Not) and isinstance(condition.this, exp.Is):
+        column = _same_column(condition.this.this) or ""
+        return lambda ranges: column not in ranges or ranges[column][0] is not None
     if isinstance(condition, exp.EQ):
         sides = (condition.left, condition.right)
         column, other = sides if isinstance(sides[0], exp.Column | exp.Cast) else sides[::-1]
@@ -460,6 +470,8 @@ def _beyond(column: exp.Expr, bound: object, *, is_less: bool, is_strict: bool) 
     def test(ranges: Mapping[str, Range]) -> bool:
         if name not in ranges:
             return True
+        if ranges[name][0] is None:
+            return False
         value, limit = _comparable(ranges[name][0 if is_less else 1], bound)
         if value is None:
             return True

@@ -16,7 +16,7 @@ TEN_DAYS = in_order_of_arrival(
     last=datetime(2026, 3, 11),
     follow={"event_at": timedelta(days=1), "loaded_at": timedelta()},
     days={"event_date": timedelta()},
-    constant={"rule": "a"},
+    constant={"rule": "a", "gone_at": None},
 )
 ACCOUNT = Account([TEN_DAYS], {"all_events": "events", "v": "select event_at as t from events"})
 LATE = "'2026-03-10 12:00:00'::timestamp_ntz"
@@ -40,6 +40,10 @@ MATCHED = "when matched then update set n = 1"
         ("rule in ('a', 'b')", 10),
         ("rule <> 'a'", 10),
         ("false", 0),
+        ("gone_at is not null", 0),
+        ("gone_at is null", 10),
+        ("rule is not null", 10),
+        (f"gone_at <= {LATE}", 0),
         ("user_id = 7", 10),
         ("year(loaded_at) = 2027", 10),
         (f"loaded_at > (select max(t) from small) and event_at < {LATE}", 10),

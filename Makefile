@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Without bytecode every process of every test would compile each module it imports.
+unexport PYTHONDONTWRITEBYTECODE
 # A checkout without a network sends no telemetry.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := 1
@@ -32,7 +34,7 @@ dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops a
 	@$(BIN)/learning-time-webhooks dev
 
 test: install ## The whole test suite with coverage
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term -q
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term -q
 
 lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, sqlfluff
 	@$(BIN)/ruff check .

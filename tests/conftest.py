@@ -61,9 +61,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 10, 10)
 
 
-def pytest_unconfigure() -> None:
-    """Else DuckDB takes what was frozen for leaks, and says so at length."""
-    gc.unfreeze()
+def pytest_sessionfinish() -> None:
+    """For pytest's clean-up, which collects five times."""
+    gc.freeze()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """After that, else DuckDB takes what was frozen for leaks, and says so at length."""
+    config.add_cleanup(gc.unfreeze)
 
 
 @pytest.fixture(scope="module", params=ZONES)

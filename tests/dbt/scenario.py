@@ -11,14 +11,12 @@ from typing import Any
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
-from tests.support.dbt import Dbt
+from tests.support.dbt import ONLY_TABLES, Dbt
 from tests.support.scenarios import Scenarios
 
 RUN = "course-v1:ExampleX+DATA101+2026_T1"
 ENTERPRISE = "5b0c2f7e9d314c8aa6e4f1d203b7c95e"
 ENTERPRISE_UUID = "5b0c2f7e-9d31-4c8a-a6e4-f1d203b7c95e"
-ONLY_TABLES = ("--resource-type", "model", "--resource-type", "seed")
-"""For a build whose data tests are not the point: they take most of its time."""
 LEARNING_TIME = ("build", "--select", "+marts.learning_time")
 WITHOUT_TESTS = ("--exclude", "tag:delivery", "--indirect-selection", "empty")
 """The tests that are named still run, where they stop what is below them."""

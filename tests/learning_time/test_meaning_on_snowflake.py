@@ -6,15 +6,11 @@ the pin, or say below why none is needed.
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlglot
-import yaml
 from sqlglot import exp
 
 from sync.domain.event_types import EVENT_TYPES
@@ -22,6 +18,7 @@ from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
+from tests.support.dbt import EVERY_OPTION, Dbt
 from tests.support.replicas import EVERY_READING
 from tests.support.replicas import compiled as replica_sql
 from tests.support.scenarios import Scenarios
@@ -38,46 +35,23 @@ NEVER_NULL = {f"{column} desc" for column in ("started_at", "attempt_number")} |
     f"{key}_id desc" for key in ("course_enrollment", "course_grade", "consent", "sso_account")
 }
 """Orders that need no word on NULL: the columns are keys, or are always written."""
-OPTIONS = {
-    "long_video_option": True,
-    "long_gap_rule": "cap",
-    "course_from_url": True,
-    "event_selection": "denylist",
-    "timezone": "America/New_York",
-    "tail_seconds": 5,
-}
-"""Every option switched on, for the functions that only they bring in."""
 
 
 @pytest.fixture(scope="module")
 def compiled(
     scenarios: Scenarios,
-    dbt: Callable[..., object],
-    dbt_target_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    dbt: Dbt,
 ) -> list[str]:
-    """All statements as they are compiled for Snowflake: with the defaults, and with OPTIONS.
-
-    dbt asks for a connection, so the target of that name leads to the embedded engine.
-    """
-    directory = tmp_path_factory.mktemp("snowflake")
-    profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
-    outputs = profiles["learning_time_webhooks"]["outputs"]
-    outputs["snowflake"] = outputs["embedded"]
-    (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
+    """All statements as they are compiled for Snowflake: with the defaults, and with options."""
     # Tables of one rule stop a compilation under another
     scenarios.stand("nothing")
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
-    found = []
-    for options in ({}, OPTIONS):
-        shutil.rmtree(dbt_target_path / "compiled", ignore_errors=True)
-        dbt(
-            *("compile", "--target", "snowflake", "--profiles-dir", str(directory)),
-            *("--vars", json.dumps(options)),
-        )
-        paths = sorted((dbt_target_path / "compiled").rglob("*.sql"))
-        found += [path.read_text("utf-8") for path in paths]
+    found = [
+        path.read_text("utf-8")
+        for options in ({}, EVERY_OPTION)
+        for path in dbt.compiled("snowflake", **options)
+    ]
     # The sample replicas have the types of the LMS; those of a tool bring in other functions.
     found.append(replica_sql(dbt, EVERY_READING))
     assert len(found) > 120

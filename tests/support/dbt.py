@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,18 @@ PARSES_BY = ("--target", "--profiles-dir")
 """Options that change what parsing finds; of the vars, those that ``read_by_parsing`` names."""
 PARSED_FOR = ("DBT_TARGET", "SNOWFLAKE_")
 """Prefixes of settings that do so."""
+ONLY_TABLES = ("--resource-type", "model", "--resource-type", "seed")
+"""For a build whose data tests are not the point: they take most of its time."""
+EVERY_OPTION = {
+    "long_video_option": True,
+    "long_gap_rule": "cap",
+    "course_from_url": True,
+    "event_selection": "denylist",
+    "emit_zero_rows": True,
+    "timezone": "America/New_York",
+    "tail_seconds": 5,
+}
+"""Every option switched on, for the SQL that only they bring in."""
 FAILED = ("error", "fail", "runtime error")
 
 
@@ -58,7 +71,8 @@ class Dbt:
         if "parse" not in arguments:
             manifest = Manifest()
             vars(manifest).update(pickle.loads(self._contents(arguments)))  # noqa: S301
-        files = ["--no-write-json"] if WITHOUT_FILES.intersection(arguments) else []
+        files = ["--log-level-file", "none"]
+        files += ["--no-write-json"] if WITHOUT_FILES.intersection(arguments) else []
         result = untraced(dbtRunner(manifest=manifest).invoke)(
             ["--quiet", *files, *arguments, *self._places(self.target_path)]
         )
@@ -74,6 +88,29 @@ class Dbt:
         """The files of ``dbt parse`` with the default target and vars; not to be changed."""
         return self._parsed(())
 
+    def compiled(self, target: str, **variables: object) -> list[Path]:
+        """All statements as they are compiled for a target, once for all workers.
+
+        The target's name chooses the branch of macros. dbt asks for a connection too, and every
+        name leads to the embedded warehouse, which must have the tables of the ledger.
+        """
+
+        def write(directory: Path) -> None:
+            profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
+            outputs = profiles["learning_time_webhooks"]["outputs"]
+            outputs["snowflake"] = outputs["embedded"]
+            (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), "utf-8")
+
+        def compile_all(directory: Path) -> None:
+            where = str(made_once(self.parsed / "profiles", write))
+            chosen = ("--target", target, "--profiles-dir", where, "--vars", given)
+            replace(self, target_path=directory)("compile", *chosen)
+
+        given = json.dumps(variables)
+        key = hashlib.sha256(given.encode()).hexdigest()[:12]
+        directory = made_once(self.parsed / f"{target}-{key}", compile_all)
+        return sorted((directory / "compiled").rglob("*.sql"))
+
     def prepare(self, target_path: Path) -> Path:
         """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse."""
         target_path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +122,7 @@ class Dbt:
         given = dict(pairwise(arguments))
         options = [part for name in PARSES_BY if name in given for part in (name, given[name])]
         values = yaml.safe_load(given.get("--vars", "{}"))
-        if read_by_parsing().intersection(values):
+        if read_by_parsing(only_tables=set(ONLY_TABLES) <= set(arguments)).intersection(values):
             options += ["--vars", given["--vars"]]
         return (self._parsed(tuple(options)) / "manifest.pickle").read_bytes()
 
@@ -96,7 +133,8 @@ class Dbt:
         def parse(directory: Path) -> None:
             from dbt.cli.main import dbtRunner
 
-            command = ["--quiet", "parse", *options, *self._places(directory)]
+            files = ["--no-write-json"] if options else []
+            command = ["--quiet", *files, "parse", *options, *self._places(directory)]
             done = untraced(dbtRunner().invoke)(command)
             assert done.success, done.exception
             # Without its indexes, which do not survive pickling; it makes them when it needs them.
@@ -112,11 +150,13 @@ class Dbt:
 
 
 @cache
-def read_by_parsing() -> frozenset[str]:
-    """Vars that stand in YAML or in the configuration of a singular test; models read the rest
-    anew when they run."""
+def read_by_parsing(*, only_tables: bool) -> frozenset[str]:
+    """Vars that stand in YAML or in the configuration of a singular test; what runs reads the rest
+    anew. Without a test to run, those of the sources."""
     project = PROJECT_ROOT / "dbt_project"
-    files = [*project.rglob("*.yml"), *(project / "tests").rglob("*.sql")]
-    return frozenset(
-        name for path in files for name in re.findall(r"\bvar\('(\w+)'", path.read_text("utf-8"))
-    )
+    read = [path.read_text("utf-8") for path in project.rglob("_*__sources.yml")]
+    if not only_tables:
+        read += [path.read_text("utf-8") for path in project.rglob("*.yml")]
+        for path in (project / "tests").rglob("*.sql"):
+            read += re.findall(r"\{\{ *config\(.*?\) *\}\}", path.read_text("utf-8"), re.DOTALL)
+    return frozenset(name for text in read for name in re.findall(r"\bvar\('(\w+)'", text))

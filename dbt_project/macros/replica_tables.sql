@@ -37,6 +37,12 @@
             },
             'in_doubt': 'kept',
         },
+        'course_overviews_courseoverview': {
+            'source': 'lms',
+            'key': 'id',
+            'columns': {'id': 'text', 'display_name': 'text'},
+            'optional': ['display_name'],
+        },
         'grades_persistentcoursegrade': {
             'source': 'lms',
             'key': 'id',

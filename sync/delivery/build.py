@@ -20,7 +20,7 @@ from sync.delivery.learning_time import (
     NotYet,
     Unavailable,
 )
-from sync.domain.bodies import PayloadError
+from sync.domain.bodies import Content, IdentityMissing, PayloadError
 from sync.domain.event_types import EVENT_TYPES
 from sync.domain.facts import FactsError, LearningTime
 from sync.domain.formats import FORMATS
@@ -334,11 +334,17 @@ def _build(
     )
     try:
         facts = EVENT_TYPES[event.event_type].facts.read(event.facts)
-        body_format = FORMATS[route.endpoint.payload_format]
-        if unknown := body_format.missing_identity(facts):
-            lacking = f"the learner's single sign-on account lacks {' and '.join(unknown)}"
-            return Hold(route=route, reason=Reason.IDENTITY_MISSING, problem=lacking)
-        body = body_format.body(facts, recorded_at=event.recorded_at, learning_time=found)
+        body = FORMATS[route.endpoint.payload_format].body(
+            Content(
+                webhook_id=event.webhook_id,
+                facts=facts,
+                recorded_at=event.recorded_at,
+                settings=route.endpoint,
+                learning_time=found,
+            )
+        )
+    except IdentityMissing as error:
+        return Hold(route=route, reason=Reason.IDENTITY_MISSING, problem=str(error))
     except (FactsError, PayloadError) as error:
         return Hold(route=route, reason=Reason.PAYLOAD_INVALID, problem=str(error))
     name = _enrichment(event, route, outcome, policy)

@@ -328,6 +328,7 @@ class _Run:
                 webhook_id=claim.webhook_id,
                 attempt_number=claim.attempt_number,
                 now=self._clock(),
+                success_statuses=endpoint.successes_with(claim.payload_format),
                 final_statuses=endpoint.final_status_codes,
             ),
             started_at=started_at,

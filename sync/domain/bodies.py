@@ -6,10 +6,10 @@ UTC to the second.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -18,13 +18,37 @@ from sync.domain.facts import Facts, LearningTime, as_utc
 from sync.domain.model import Model, problems
 from sync.errors import SyncError
 
+if TYPE_CHECKING:
+    from sync.domain.endpoint import EndpointSettings
+
 Timestamp = Annotated[
-    str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")
+    str,
+    Field(
+        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
 ]
 
 
 class PayloadError(SyncError):
     """A body cannot be built; the text names the place in it, never a value."""
+
+
+class IdentityMissing(PayloadError):
+    """The format needs an id of the learner's that is not known; the text names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """All that a body may say of an event."""
+
+    webhook_id: str
+    facts: Any
+    """Of the class that the body's event type has."""
+    recorded_at: datetime
+    settings: EndpointSettings
+    """Those of the endpoint that gets it."""
+    learning_time: LearningTime | None = None
 
 
 class Part(Model, frozen=True):
@@ -37,8 +61,12 @@ class Body(Part, frozen=True):
     """The body of one event type in one format."""
 
     @classmethod
-    def of(cls, facts: Any, recorded_at: datetime, learning_time: LearningTime | None) -> Self:
-        """The body of an event with these facts; ``recorded_at`` is when the event was recorded."""
+    def of(cls, content: Content) -> Self:
+        """The body of an event.
+
+        Raises:
+            PayloadError: the format cannot carry it.
+        """
         raise NotImplementedError
 
     def to_bytes(self) -> bytes:
@@ -48,6 +76,30 @@ class Body(Part, frozen=True):
         ).encode()
 
 
+def optional(**details: Any) -> Any:
+    """A field whose key is absent, never null, when there is nothing to say."""
+    return Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        json_schema_extra=_without_default,
+        **details,
+    )
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """The default is an absent key, which JSON Schema cannot say."""
+    del schema["default"]
+
+
+def no_setting(settings: EndpointSettings) -> None:
+    """A format that needs no setting."""
+
+
+def whole_number(value: object) -> int | None:
+    """The value if it is one."""
+    return value if type(value) is int else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class BodyFormat:
     """What an endpoint can ask for. A format is one file of ``sync.domain.formats``."""
@@ -55,42 +107,50 @@ class BodyFormat:
     bodies: Mapping[type[Facts], type[Body]]
     """By the facts of the event type; a format need not have one for each."""
     seconds: tuple[str, ...]
-    """Where in a body the learning time stands, in seconds."""
-    identity: Mapping[str, str] = field(default_factory=dict)
-    """Keys of the body that must not be unknown, each with its fact."""
-
-    def missing_identity(self, facts: Facts) -> tuple[str, ...]:
-        """The keys that a receiver needs to book the event, and that are unknown."""
-        return tuple(key for key, fact in self.identity.items() if getattr(facts, fact) is None)
+    """Where in a body the learning time stands."""
+    read_seconds: Callable[[object], int | None] = whole_number
+    """The seconds that stand there; None for anything else."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that its requests carry beside ours."""
+    success_statuses: frozenset[int] = frozenset()
+    """Responses beside 2xx by which its receivers say that they have the event."""
+    lacking: Callable[[EndpointSettings], str | None] = no_setting
+    """The setting of an endpoint without which it can make no body, and why."""
 
     def seconds_in(self, body: object) -> int | None:
         """The learning time in a body that was parsed; None when it has none."""
         for key in self.seconds:
             body = body.get(key) if isinstance(body, dict) else None
-        return body if isinstance(body, int) else None
+        return self.read_seconds(body)
 
-    def body(
-        self, facts: Facts, *, recorded_at: datetime, learning_time: LearningTime | None = None
-    ) -> bytes:
+    def body(self, content: Content) -> bytes:
         """The bytes to send, for ever. Without learning time they say nothing of it.
 
         Raises:
+            IdentityMissing: the learner lacks an id that the format needs.
             PayloadError: the format has no such event, or cannot carry these facts.
         """
-        body = self.bodies.get(type(facts))
+        body = self.bodies.get(type(content.facts))
         if body is None:
-            raise PayloadError(f"the endpoint's format has no body for {type(facts).__name__}")
+            kind = type(content.facts).__name__
+            raise PayloadError(f"the endpoint's format has no body for {kind}")
         try:
-            return body.of(facts, recorded_at, learning_time).to_bytes()
+            return body.of(content).to_bytes()
         except ValidationError as error:
             raise PayloadError(f"{error.title}: {problems(error)}") from None
 
 
 class PublishedSchema(GenerateJsonSchema):
-    """JSON Schema without a title for each field, which would only repeat its key."""
+    """JSON Schema without a title for each field, which would only repeat its key, and open:
+    a receiver that generates its code from it must take the keys that come later."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
+
+    def model_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().model_schema(schema)
+        made.pop("additionalProperties", None)
+        return made
 
 
 def timestamp(time: datetime) -> str:

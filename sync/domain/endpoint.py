@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from sync.domain.facts import AnyText, Text
 from sync.domain.formats import DEFAULT_FORMAT, FORMATS
+from sync.domain.formats.percipio import PercipioSettings
+from sync.domain.formats.xapi import XapiSettings
 from sync.domain.model import Model, known, problems
 from sync.errors import SyncError
 
@@ -24,6 +27,20 @@ class Region(StrEnum):
     US = "US"
     EU = "EU"
     OTHER = "OTHER"
+
+
+class Authentication(StrEnum):
+    """How a request says who sends it, beside its signature."""
+
+    AUTO = "auto"
+    """``oauth`` where the LMS has a client id, else ``none``."""
+    NONE = "none"
+    OAUTH = "oauth"
+    """A bearer token by OAuth client credentials."""
+    BASIC = "basic"
+    """HTTP Basic; the secret ``webhook-basic-<endpoint id>`` is ``user:password``."""
+    HEADER = "header"
+    """A fixed header; the secret ``webhook-header-<endpoint id>`` is its value."""
 
 
 def _known_format(name: str) -> str:
@@ -42,20 +59,62 @@ def _statuses(value: object) -> object:
     return frozenset(int(word) for word in words)
 
 
+def _free_header(name: str) -> str:
+    """HTTP's own headers and those of ours would make another request of it."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("a header's name is 1 to 64 letters, digits and hyphens")
+    if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
+        raise ValueError(f"the header {name} is set by the sender")
+    return name
+
+
+def _auth_header(name: str) -> str:
+    return name if name.lower() == "authorization" else _free_header(name)
+
+
+def _headers(value: object) -> object:
+    """From ``X-Tenant: acme | X-Source: lms``, as it is stored and typed."""
+    if not isinstance(value, str):
+        return value
+    found: list[tuple[str, str]] = []
+    for text in value.split("|"):
+        name, colon, content = text.partition(":")
+        name, content = name.strip(), content.strip()
+        if not colon or not _HEADER_VALUE.fullmatch(content):
+            raise ValueError("must look like 'X-Tenant: acme | X-Source: lms', in ASCII")
+        if _SOUNDS_SECRET.search(name):
+            raise ValueError(
+                f"the header {name} sounds like a secret, and this setting is stored in the "
+                "warehouse: use --authentication header"
+            )
+        if any(name.lower() == other.lower() for other, _ in found):
+            raise ValueError(f"the header {name} is given twice")
+        found.append((_free_header(name), content))
+    return tuple(found)
+
+
 def _within_a_lease(seconds: int) -> int:
     """The LMS's own form takes 5 to 300; a lease leaves room for no more, and 0 for no request."""
     return min(max(seconds, SHORTEST_TIMEOUT_SECONDS), LONGEST_TIMEOUT_SECONDS)
 
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,510}[\x21-\x7e])?")
+_SOUNDS_SECRET = re.compile(r"auth|cookie|key|passw|secret|token", re.IGNORECASE)
+_OUR_HEADERS = frozenset(
+    {
+        "accept-encoding", "authorization", "connection", "content-encoding", "content-length",
+        "content-type", "expect", "host", "keep-alive", "proxy-authorization", "te", "trailer",
+        "transfer-encoding", "upgrade", "user-agent",
+    }
+)  # fmt: skip
+DEFAULT_AUTH_HEADER = "X-API-Key"
 SHORTEST_TIMEOUT_SECONDS = 1
 LONGEST_TIMEOUT_SECONDS = 300
 
 
-class EndpointSettings(Model, frozen=True):
-    """What the operator sets for an endpoint by ``ltw endpoints set``; the LMS knows none of it.
-
-    A field is a column of ``sync.endpoint_settings`` and an option of that command.
-    """
+class GeneralSettings(Model, frozen=True):
+    """What the operator sets for an endpoint of any format."""
 
     payload_format: Annotated[str, AfterValidator(_known_format)] = Field(
         default=DEFAULT_FORMAT,
@@ -79,6 +138,58 @@ class EndpointSettings(Model, frozen=True):
         description="Responses after which it wants no retry, 300 to 599, such as 404,422.",
         json_schema_extra={"option": "--final-status-codes"},
     )
+    success_status_codes: Annotated[
+        frozenset[Annotated[int, Field(ge=300, le=599)]], BeforeValidator(_statuses)
+    ] = Field(
+        default=frozenset(),
+        description="Responses beside 2xx that say it has the event, 300 to 599, such as 409.",
+        json_schema_extra={"option": "--success-status-codes"},
+    )
+    authentication: Authentication = Field(
+        default=Authentication.AUTO,
+        strict=False,
+        description="auto, none, oauth, basic or header; auto: oauth if it has a client id.",
+        json_schema_extra={"option": "--authentication"},
+    )
+    oauth_scope: AnyText = Field(
+        default="api",
+        description="The scope that its token requests ask for.",
+        json_schema_extra={"option": "--oauth-scope"},
+    )
+    oauth_audience: AnyText = Field(
+        default="",
+        description="The audience that its token requests name, if any.",
+        json_schema_extra={"option": "--oauth-audience"},
+    )
+    is_oauth_form: bool = Field(
+        default=False,
+        description="Whether its token requests are a form, as in RFC 6749, and not JSON.",
+        json_schema_extra={"option": "--oauth-form/--oauth-json"},
+    )
+    auth_header: Annotated[AnyText, AfterValidator(_auth_header)] = Field(
+        default=DEFAULT_AUTH_HEADER,
+        description="The header that carries its secret, with authentication header.",
+        json_schema_extra={"option": "--auth-header"},
+    )
+    extra_headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_headers)] = Field(
+        default=(),
+        description="Headers without secrets that it wants, as X-Tenant: acme; a bar between two.",
+        json_schema_extra={"option": "--extra-headers"},
+    )
+
+
+class EndpointSettings(XapiSettings, PercipioSettings, GeneralSettings, frozen=True):
+    """What the operator sets for an endpoint by ``ltw endpoints set``; the LMS knows none of it.
+
+    A field is a column of ``sync.endpoint_settings`` and an option of that command.
+    """
+
+    @model_validator(mode="after")
+    def _has_what_its_format_needs(self) -> Self:
+        problem = FORMATS[self.payload_format].lacking(self)
+        if problem is not None:
+            raise ValueError(problem)
+        return self
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> Self:
@@ -96,9 +207,18 @@ class EndpointSettings(Model, frozen=True):
 
     def stored(self) -> dict[str, str | bool]:
         """The settings as the ledger has them, which stores an empty text as NULL."""
-        values = self.model_dump(include=set(EndpointSettings.model_fields))
-        codes = ",".join(str(code) for code in sorted(self.final_status_codes))
-        return values | {"final_status_codes": codes}
+        return {name: _stored(getattr(self, name)) for name in EndpointSettings.model_fields}
+
+
+def _stored(value: object) -> str | bool:
+    match value:
+        case bool():
+            return value
+        case frozenset():
+            return ",".join(str(code) for code in sorted(value))
+        case tuple():
+            return " | ".join(f"{name}: {content}" for name, content in value)
+    return str(value)
 
 
 class Endpoint(EndpointSettings, frozen=True):
@@ -114,3 +234,21 @@ class Endpoint(EndpointSettings, frozen=True):
     is_active: bool
     is_enrollment_events_enabled: bool
     oauth_client_id: AnyText | None = None
+
+    @property
+    def scheme(self) -> Authentication:
+        """How its requests are authorized; never ``auto``."""
+        if self.authentication is not Authentication.AUTO:
+            return self.authentication
+        return Authentication.OAUTH if self.oauth_client_id else Authentication.NONE
+
+    def headers_with(self, payload_format: str) -> Mapping[str, str]:
+        """The fixed headers of a message that was built in this format: the endpoint's own, and the
+        format's."""
+        made = FORMATS.get(payload_format)
+        return dict(self.extra_headers) | dict(made.headers if made else {})
+
+    def successes_with(self, payload_format: str) -> frozenset[int]:
+        """The statuses beside 2xx by which it says that it has such a message."""
+        made = FORMATS.get(payload_format)
+        return self.success_status_codes | (made.success_statuses if made else frozenset())

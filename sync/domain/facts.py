@@ -80,6 +80,7 @@ class Facts(Model, frozen=True):
     email: AnyText = Field(default="", repr=False)
     """Empty for an account without an address; its completion is one like any other."""
     courserun_key: Text
+    course_name: AnyText = ""
     learner_country: OptionalText = None
     enterprise_country: OptionalText = None
     percipio_user_id: OptionalText = Field(default=None, repr=False)

@@ -72,6 +72,10 @@ class Response:
     """Facts about the body, at most 1,000 characters, by ``sync.http.excerpts``."""
     duration_ms: int = 0
 
+    def is_success(self, others: frozenset[int] = frozenset()) -> bool:
+        """Whether the receiver says that it has the event: by a 2xx, or by one of ``others``."""
+        return 200 <= self.status <= 299 or self.status in others
+
 
 @dataclass(frozen=True)
 class ResponseWithBody:

@@ -70,17 +70,19 @@ def follow_up(
     webhook_id: str,
     attempt_number: int,
     now: datetime,
+    success_statuses: frozenset[int] = frozenset(),
     final_statuses: frozenset[int] = frozenset(),
 ) -> FollowUp:
     """What follows a result. ``attempt_number`` counts charged attempts from 1, this one included.
 
     ``now`` is when the attempt ended, with or without a zone; times in the result are alike.
-    ``final_statuses`` are those after which the endpoint wants no retry.
+    ``success_statuses`` say as much as a 2xx: that the receiver has the event. After
+    ``final_statuses`` the endpoint wants no retry.
     """
     schedule = _Schedule(webhook_id, attempt_number, now)
     if isinstance(result, Failure):
         return _after_failure(result, schedule)
-    if 200 <= result.status <= 299:
+    if result.is_success(success_statuses):
         return FollowUp(state=State.DELIVERED)
     if result.status == 410:
         return _dead(Reason.ENDPOINT_GONE, ErrorKind.HTTP)

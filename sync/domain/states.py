@@ -94,8 +94,9 @@ class Reason(StrEnum):
     IDENTITY_MISSING = (
         "identity_missing",
         State.HELD,
-        "not built: the learner's single sign-on account lacks ids that Percipio needs",
-        "have the customer send `user` and `orgid` at single sign-on",
+        "not built: the learner lacks an id that the endpoint's format needs",
+        "for Percipio have the customer send `user` and `orgid` at single sign-on; for xAPI the "
+        "account needs an e-mail address, or the endpoint the actor `account`",
     )
     ENDPOINT_MISSING = (
         "endpoint_missing",
@@ -130,8 +131,8 @@ class Reason(StrEnum):
     OAUTH_INCOMPLETE = (
         "oauth_incomplete",
         State.HELD,
-        "built; the endpoint's OAuth settings or secret are incomplete",
-        "add the setting that the run's `problems` name",
+        "built; the credentials of the endpoint are incomplete: OAuth, Basic or header",
+        "add the setting or the secret that the run's `problems` name",
     )
     INVALID_TARGET = (
         "invalid_target",

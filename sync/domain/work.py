@@ -74,6 +74,8 @@ class Claim:
     fence: int
     replay_id: str | None = None
     """The operator's request that this try responds to, if any."""
+    payload_format: str = ""
+    """The format of the message; not known of a result that a journal has kept."""
 
     @property
     def attempt_number(self) -> int:

@@ -9,14 +9,15 @@ from typing import Protocol
 
 from sync.clock import Clock
 from sync.domain.destination import NotReady, Ready
-from sync.domain.endpoint import Endpoint
+from sync.domain.endpoint import Authentication, Endpoint
 from sync.domain.responses import Failure, Response
 from sync.domain.states import Reason
 from sync.domain.work import Claim
 from sync.http.addresses import AddressPolicy
+from sync.http.authorization import Authorizer, WebhookPoster, post_authorized
 from sync.http.headers import REPLAY_HEADER, request_headers
 from sync.http.network import refusal_of
-from sync.http.oauth import TokenPoster, TokenSource, WebhookPoster, post_authorized
+from sync.http.oauth import TokenPoster, TokenSource
 from sync.http.resolver import SystemResolver
 from sync.http.secrets import SecretError, SecretStore
 from sync.http.signing import SigningKey
@@ -35,17 +36,17 @@ class HttpDestination:
     poster: Poster
     resolver: SystemResolver = field(default_factory=SystemResolver)
     """Its canary is asked before our own network is blamed for silence."""
-    tokens: TokenSource = field(init=False)
+    authorizer: Authorizer = field(init=False)
     _keys: dict[int, tuple[SigningKey, ...]] = field(init=False, default_factory=dict)
     """As ``readiness`` has read them, by endpoint."""
 
     def __post_init__(self) -> None:
-        self.tokens = TokenSource(self.poster, self.secrets)
+        self.authorizer = Authorizer(TokenSource(self.poster, self.secrets), self.secrets)
 
     def readiness(self, endpoint: Endpoint) -> Ready | NotReady:
-        """Look at URL, signing keys and OAuth settings, without a request and without a look-up."""
+        """Look at URL, signing keys and credentials, without a request and without a look-up."""
         urls = {"webhook_url": endpoint.url}
-        if endpoint.oauth_client_id and endpoint.token_url:
+        if endpoint.scheme is Authentication.OAUTH and endpoint.token_url:
             urls["webhook_token_url"] = endpoint.token_url
         for setting, url in urls.items():
             refusal = refusal_of(url, self.policy)
@@ -55,7 +56,7 @@ class HttpDestination:
             keys = self.secrets.signing_keys(endpoint.endpoint_id)
         except SecretError as error:
             return NotReady(Reason.SIGNING_KEY_MISSING, str(error))
-        lacking = self.tokens.problem_of(endpoint)
+        lacking = self.authorizer.problem_of(endpoint)
         if lacking is not None:
             return NotReady(Reason.OAUTH_INCOMPLETE, lacking.problem)
         self._keys[endpoint.endpoint_id] = keys
@@ -65,7 +66,7 @@ class HttpDestination:
         """One request, signed at the last possible time, with the timestamp of this attempt."""
         return post_authorized(
             self.poster,
-            self.tokens,
+            self.authorizer,
             endpoint,
             body=claim.body,
             # Called anew for the second try after a 401, so that its signature is of that time.
@@ -75,6 +76,7 @@ class HttpDestination:
                 keys=self._keys[endpoint.endpoint_id],
                 clock=clock,
                 markers=[REPLAY_HEADER] if claim.replay_id is not None else [],
+                extra=endpoint.headers_with(claim.payload_format),
             ),
             deadline_seconds=endpoint.timeout_seconds,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 
 from sync.clock import Clock
@@ -23,14 +23,17 @@ def request_headers(
     keys: Sequence[SigningKey],
     clock: Clock,
     markers: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Content type, signature at the time of this call, and the markers that apply.
+    """Content type, signature at the time of this call, the markers that apply, and ``extra``
+    ones of the endpoint's, which replace none of ours.
 
     Raises:
         SigningError: as for ``sync.http.signing.sign``.
     """
     now = clock().replace(tzinfo=UTC)
     return {
+        **(extra or {}),
         "Content-Type": "application/json",
         **headers_for(msg_id=webhook_id, timestamp=int(now.timestamp()), body=body, keys=keys),
         **dict.fromkeys(markers, MARKED),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Protocol
+from urllib.parse import urlencode
 
 from sync.domain.endpoint import Endpoint
 from sync.domain.responses import (
@@ -23,7 +24,6 @@ from sync.domain.responses import (
     ErrorKind,
     Failure,
     Reached,
-    Response,
     ResponseWithBody,
 )
 from sync.http.secrets import SecretError, SecretStore
@@ -37,8 +37,6 @@ EARLY_SECONDS = 120.0
 """Renewal begins in the last tenth of a token's use, at most two minutes before its end."""
 RENEWAL_PAUSE_SECONDS = 10.0
 """After a renewal failed while the old token still works."""
-SECOND_TRY_SECONDS = 1.0
-"""With less time left after a 401, the next scheduled attempt is the better second try."""
 DEFAULT_LIFE_SECONDS = 300.0
 """Of a token whose server does not say: RFC 6749, section 5.1, only recommends ``expires_in``.
 Short, since a new token costs one request; a shorter life yet shows in a 401, which fetches one."""
@@ -62,12 +60,8 @@ _KNOWN_ERRORS = frozenset(
 # What a header can carry, and no more than a receiver will take.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")
-_HEADERS = {"Accept": "application/json", "Content-Type": "application/json"}
-
-
-@dataclass(frozen=True)
-class NoAuth:
-    """The endpoint is configured without a client id: it takes no bearer token."""
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -79,10 +73,10 @@ class Bearer:
 
 @dataclass(frozen=True)
 class Misconfigured:
-    """The endpoint has a client id but not all that goes with it: hold its webhooks.
+    """The endpoint lacks a part of its credentials: hold its webhooks.
 
-    Sent without a token they would only be refused. ``problem`` names what is missing and is for
-    an operator.
+    Sent without them they would only be refused. ``problem`` names what is missing and is for an
+    operator.
     """
 
     endpoint_id: int
@@ -95,14 +89,6 @@ class TokenPoster(Protocol):
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
     ) -> ResponseWithBody | Failure: ...
-
-
-class WebhookPoster(Protocol):
-    """Sends webhooks; ``sync.http.transport.Transport`` is one."""
-
-    def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Response | Failure: ...
 
 
 class TokenSource:
@@ -132,8 +118,8 @@ class TokenSource:
 
     def authorization(
         self, endpoint: Endpoint, deadline_seconds: float = TOKEN_SECONDS
-    ) -> NoAuth | Bearer | Misconfigured | Failure:
-        """What to authorize a request with. At most one request per endpoint is under way.
+    ) -> Bearer | Misconfigured | Failure:
+        """The token of an endpoint. At most one request per endpoint is under way.
 
         A ``Failure`` is that of the token request and to be treated as one of the webhook's own.
         ``deadline_seconds`` above ``TOKEN_SECONDS`` count as that.
@@ -203,7 +189,10 @@ class TokenSource:
         response = self._poster.post_for_body(
             credentials.token_url,
             body=credentials.body(),
-            headers=_HEADERS,
+            headers={
+                "Accept": _JSON,
+                "Content-Type": _FORM if credentials.is_form else _JSON,
+            },
             deadline_seconds=seconds,
         )
         if isinstance(response, Failure):
@@ -219,53 +208,6 @@ class TokenSource:
         )
 
 
-def post_authorized(
-    poster: WebhookPoster,
-    tokens: TokenSource,
-    endpoint: Endpoint,
-    *,
-    body: bytes,
-    headers: Callable[[], Mapping[str, str]],
-    deadline_seconds: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> Response | Failure:
-    """One attempt at a webhook: one request, or two when the token of the first was refused.
-
-    ``headers`` is called right before each request, so that the signed time is that of the
-    request. The requests share ``deadline_seconds``, and waiting for tokens ``TOKEN_SECONDS``;
-    the call takes no longer than both together. A failed token request is the attempt's failure.
-    """
-    post_seconds, token_seconds = deadline_seconds, TOKEN_SECONDS
-    for is_last in (False, True):
-        started = clock()
-        authorization = tokens.authorization(endpoint, token_seconds)
-        token_seconds -= clock() - started
-        if isinstance(authorization, Failure):
-            return authorization
-        if isinstance(authorization, Misconfigured):
-            # Changed since the run looked: nothing was sent, and its webhooks are held.
-            text = "the OAuth settings of the endpoint are incomplete"
-            return Failure(
-                ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_CONFIGURED
-            )
-        extra = {"Authorization": authorization.header} if isinstance(authorization, Bearer) else {}
-        started = clock()
-        result = poster.post(
-            endpoint.url,
-            body=body,
-            headers={**headers(), **extra},
-            deadline_seconds=post_seconds,
-        )
-        post_seconds -= clock() - started
-        is_refused = isinstance(result, Response) and result.status == 401
-        if is_last or not is_refused or not isinstance(authorization, Bearer):
-            return result
-        tokens.invalidate(endpoint, authorization)
-        if min(post_seconds, token_seconds) < SECOND_TRY_SECONDS:
-            return result
-    raise AssertionError("unreachable: the last round returns")
-
-
 def client_secret_name(endpoint_id: int) -> str:
     """The secret that holds the OAuth client secret of an endpoint."""
     return f"oauth-client-{endpoint_id}"
@@ -278,22 +220,25 @@ class _Credentials:
     client_id: str
     token_url: str = field(repr=False)
     client_secret: str = field(repr=False)
+    scope: str
+    audience: str
+    is_form: bool
 
     @property
     def fingerprint(self) -> bytes:
-        text = json.dumps([self.client_id, self.token_url, self.client_secret])
-        return hashlib.sha256(text.encode()).digest()
+        return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).digest()
 
     def body(self) -> bytes:
-        """The request, as JSON and not as the form that RFC 6749 has: the partner's API."""
-        return json.dumps(
-            {
-                "client_id": self.client_id,
-                "client_secret": self.client_secret,
-                "grant_type": "client_credentials",
-                "scope": "api",
-            }
-        ).encode()
+        """The request, as the partner's API takes it, or as the form of RFC 6749, section 4.4."""
+        asked = {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "grant_type": "client_credentials",
+            "scope": self.scope,
+            "audience": self.audience,
+        }
+        given = {name: value for name, value in asked.items() if value}
+        return (urlencode(given) if self.is_form else json.dumps(given)).encode()
 
 
 @dataclass(frozen=True)
@@ -318,20 +263,27 @@ class _Slot:
         self.fetch: _Fetch | None = None
 
 
-def _credentials(endpoint: Endpoint, secrets: SecretStore) -> _Credentials | NoAuth | Misconfigured:
-    if endpoint.oauth_client_id is None:
-        return NoAuth()
+def _credentials(endpoint: Endpoint, secrets: SecretStore) -> _Credentials | Misconfigured:
     problems = [] if endpoint.token_url else ["webhook_token_url is empty"]
+    if endpoint.oauth_client_id is None:
+        problems.append("client_id is empty")
     secret = ""
     try:
         secret = secrets.get(client_secret_name(endpoint.endpoint_id))
     except SecretError as error:
         problems.append(str(error))
-    if endpoint.token_url and secret:
-        return _Credentials(endpoint.oauth_client_id, endpoint.token_url, secret)
+    if endpoint.oauth_client_id and endpoint.token_url and secret:
+        return _Credentials(
+            endpoint.oauth_client_id,
+            endpoint.token_url,
+            secret,
+            endpoint.oauth_scope,
+            endpoint.oauth_audience,
+            endpoint.is_oauth_form,
+        )
     return Misconfigured(
         endpoint.endpoint_id,
-        f"endpoint {endpoint.endpoint_id} has a client_id, but {'; and '.join(problems)}",
+        f"endpoint {endpoint.endpoint_id} takes a bearer token, but {'; and '.join(problems)}",
     )
 
 

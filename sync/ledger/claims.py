@@ -232,7 +232,8 @@ class Claims:
         """
         rows = self._warehouse.rows(
             f"""
-            select webhook_id, build_id, endpoint_id, attempt_count, fence, replay_id
+            select
+                webhook_id, build_id, endpoint_id, payload_format, attempt_count, fence, replay_id
             from {self._outbox}
             where lease_owner = ?
             order by iff(replay_id is null, 0, 1), attempt_count, webhook_id
@@ -256,6 +257,7 @@ class Claims:
                 attempt_count=int(row["attempt_count"]),
                 fence=int(row["fence"]),
                 replay_id=row["replay_id"],
+                payload_format=row["payload_format"],
             )
             for row in rows
             if row["webhook_id"] in bodies

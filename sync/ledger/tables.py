@@ -197,6 +197,22 @@ MIGRATIONS = (
     ),
     # Rows that change are slim: what was built stands apart and is written once.
     Migration(version=7, columns=((OUTBOX, "build_id varchar(40)"),), moves_messages=True),
+    Migration(
+        version=8,
+        columns=(
+            (ENDPOINT_SETTINGS, "success_status_codes varchar(200)"),
+            (ENDPOINT_SETTINGS, "authentication varchar(16)"),
+            (ENDPOINT_SETTINGS, "oauth_scope varchar(1000)"),
+            (ENDPOINT_SETTINGS, "oauth_audience varchar(1000)"),
+            (ENDPOINT_SETTINGS, "is_oauth_form boolean"),
+            (ENDPOINT_SETTINGS, "auth_header varchar(64)"),
+            (ENDPOINT_SETTINGS, "extra_headers varchar(4000)"),
+            (ENDPOINT_SETTINGS, "duration_unit varchar(16)"),
+            (ENDPOINT_SETTINGS, "xapi_course_iri varchar(1000)"),
+            (ENDPOINT_SETTINGS, "xapi_actor varchar(16)"),
+            (ENDPOINT_SETTINGS, "xapi_home_page varchar(1000)"),
+        ),
+    ),
 )
 MESSAGE_COLUMNS = {
     "frozen_at": "timestamp_ntz",

@@ -65,6 +65,13 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "course_id": TEXT,
             "role": TEXT,
         },
+        ("lms", "course_overviews_courseoverview"): {
+            "id": TEXT,
+            "created": TIMESTAMP,
+            "modified": TIMESTAMP,
+            "org": TEXT,
+            "display_name": TEXT,
+        },
         ("lms", "grades_persistentcoursegrade"): {
             "id": NUMBER,
             "created": TIMESTAMP,

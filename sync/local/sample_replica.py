@@ -314,6 +314,15 @@ def build_replica(
     who.add_all(customers)
     builder = _Builder(rows=rows, rng=rng, start=start, days=days, customers=who.customers)
     runs = course_runs(courses)
+    for run in runs:
+        rows.add_keyed(
+            "course_overviews_courseoverview",
+            id=run,
+            created=who.created,
+            modified=who.created,
+            org=ORG,
+            display_name=f"Example course {run.split('+')[1]}",
+        )
     working = [one for one in who.customers if one.kind == "working"]
     for index in range(learners):
         # Three of eight finish in each wave, two of eight never do.

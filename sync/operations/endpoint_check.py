@@ -15,8 +15,9 @@ from sync.clock import Clock
 from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import vet
+from sync.http.authorization import Authorization
 from sync.http.destination import HttpDestination
-from sync.http.oauth import Bearer, Misconfigured, NoAuth
+from sync.http.oauth import Misconfigured
 from sync.http.resolver import ResolutionFailed
 from sync.http.secrets import SecretError
 from sync.http.urls import InvalidTarget
@@ -37,7 +38,7 @@ class Stage(StrEnum):
     SIGNING_KEY = "signing_key"
     """At least one usable key is there."""
     AUTH = "auth"
-    """The token endpoint gives a token."""
+    """Its credentials are there; the token endpoint gives a token."""
     CONNECT = "connect"
     """A connection comes about."""
     TLS = "tls"
@@ -153,13 +154,13 @@ def _address(endpoint: Endpoint, tools: HttpDestination, found: Check) -> None:
 
 
 def _auth(endpoint: Endpoint, tools: HttpDestination, found: Check) -> None:
-    match tools.tokens.authorization(endpoint):
-        case NoAuth():
-            found.skipped[Stage.AUTH] = "no client_id is configured"
-        case Bearer():
+    match tools.authorizer.authorization(endpoint):
+        case Authorization(headers=headers) if not headers:
+            found.skipped[Stage.AUTH] = "it takes no credentials"
+        case Authorization():
             found.passed.append(Stage.AUTH)
         case Misconfigured(problem=problem):
-            raise Problem(Stage.AUTH, problem, "complete the OAuth settings")
+            raise Problem(Stage.AUTH, problem, "provide what is named here")
         case Failure(detail=detail):
             raise Problem(
                 Stage.AUTH, detail, "check webhook_token_url, client_id and client secret"

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from sync.domain.bodies import Body, PublishedSchema
+from sync.domain.endpoint import DEFAULT_AUTH_HEADER
 from sync.domain.formats import FORMATS
 from sync.http.headers import REPLAY_HEADER, TEST_HEADER
 from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -30,7 +31,8 @@ BODIES = {
 }
 """Each webhook by its name in the document, with its body format and body."""
 _RESPONSES: Mapping[str, str] = {
-    "2XX": "Delivered. Respond once the event is stored, not processed. The body is ignored.",
+    "2XX": "Delivered, as is a status that we have agreed on, such as 409. Respond once the event "
+    "is stored, not processed. The body is ignored.",
     "3XX": "A failure: redirects are never followed.",
     "410": "The endpoint is disabled, and this event is not sent again.",
     "429": "Slow down. The event is sent again; `Retry-After` is honored, the rate is halved.",
@@ -63,7 +65,18 @@ def document() -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "By OAuth client credentials, where the endpoint has a client.",
-                }
+                },
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Where the endpoint has a user name and a password.",
+                },
+                "header": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": DEFAULT_AUTH_HEADER,
+                    "description": "Where the endpoint has a secret header; its name is agreed on.",
+                },
             },
             "parameters": _parameters(),
         },
@@ -85,8 +98,8 @@ def _operation(name: str, body_format: str, body: type[Body]) -> dict[str, Any]:
         "operationId": name,
         "summary": inspect.getdoc(body),
         "description": f"Body format `{body_format}`.",
-        # An endpoint without an OAuth client gets no token; the signature is always there.
-        "security": [{"bearer": []}, {}],
+        # Whatever the endpoint wants, or nothing; the signature is always there.
+        "security": [{"bearer": []}, {"basic": []}, {"header": []}, {}],
         "parameters": [{"$ref": f"#/components/parameters/{key}"} for key in _parameters()],
         "requestBody": {
             "required": True,

@@ -17,14 +17,15 @@ from pydantic import Field
 from sync.clock import Clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
+from sync.domain.bodies import Content
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import CompletionFacts
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
+from sync.http.authorization import post_authorized
 from sync.http.destination import HttpDestination
 from sync.http.headers import TEST_HEADER, request_headers
-from sync.http.oauth import post_authorized
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
 from sync.warehouse import Warehouse
@@ -54,11 +55,13 @@ class Sample:
     webhook_id: str
     result: Response | Failure
     signing_key_ids: tuple[str, ...]
+    success_statuses: frozenset[int] = frozenset()
+    """Those of the endpoint, beside 2xx."""
 
     @property
     def has_passed(self) -> bool:
-        """Whether the endpoint took it: any 2xx."""
-        return isinstance(self.result, Response) and 200 <= self.result.status <= 299
+        """Whether the endpoint took it."""
+        return isinstance(self.result, Response) and self.result.is_success(self.success_statuses)
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; the excerpt holds facts only."""
@@ -90,7 +93,7 @@ class SendTest(Action):
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """Send it and say what came back; any response but a 2xx has failed.
+        """Send it and say what came back; any response but a success has failed.
 
         Raises:
             ConfigurationError: there is no such endpoint.
@@ -134,15 +137,21 @@ def send_sample(
     if flavour is not Flavour.AS_CONFIGURED:
         wanted = flavour is Flavour.WITH_LEARNING_TIME
         endpoint = endpoint.model_copy(update={"is_learning_time_enabled": wanted})
-    webhook_id = f"{ID_PREFIX}{uuid.uuid4()}"
-    body = sample_body(endpoint, at=clock())
+    event_id = str(uuid.uuid4())
+    webhook_id = f"{ID_PREFIX}{event_id}"
+    body = sample_body(endpoint, event_id, at=clock())
     result = post_authorized(
         tools.poster,
-        tools.tokens,
+        tools.authorizer,
         endpoint,
         body=body,
         headers=lambda: request_headers(
-            webhook_id=webhook_id, body=body, keys=keys, clock=clock, markers=[TEST_HEADER]
+            webhook_id=webhook_id,
+            body=body,
+            keys=keys,
+            clock=clock,
+            markers=[TEST_HEADER],
+            extra=endpoint.headers_with(endpoint.payload_format),
         ),
         deadline_seconds=endpoint.timeout_seconds,
     )
@@ -151,10 +160,11 @@ def send_sample(
         webhook_id=webhook_id,
         result=result,
         signing_key_ids=tuple(key.key_id for key in keys),
+        success_statuses=endpoint.successes_with(endpoint.payload_format),
     )
 
 
-def sample_body(endpoint: Endpoint, *, at: datetime) -> bytes:
+def sample_body(endpoint: Endpoint, event_id: str, *, at: datetime) -> bytes:
     """A completion of nobody, of the endpoint's own customer, with an hour of learning time."""
     now = at.replace(tzinfo=UTC)
     facts = CompletionFacts(
@@ -164,6 +174,7 @@ def sample_body(endpoint: Endpoint, *, at: datetime) -> bytes:
         username=SAMPLE_USERNAME,
         email="test.event@example.com",
         courserun_key=SAMPLE_COURSE_RUN,
+        course_name="Test event",
         percipio_user_id=SAMPLE_PERCIPIO_ID,
         percipio_organization_id=SAMPLE_PERCIPIO_ID,
         passed_at=now,
@@ -171,9 +182,13 @@ def sample_body(endpoint: Endpoint, *, at: datetime) -> bytes:
         letter_grade="Pass",
     )
     return FORMATS[endpoint.payload_format].body(
-        facts,
-        recorded_at=now,
-        learning_time=(
-            LearningTime(SAMPLE_SECONDS, now) if endpoint.is_learning_time_enabled else None
-        ),
+        Content(
+            webhook_id=event_id,
+            facts=facts,
+            recorded_at=now,
+            settings=endpoint,
+            learning_time=(
+                LearningTime(SAMPLE_SECONDS, now) if endpoint.is_learning_time_enabled else None
+            ),
+        )
     )

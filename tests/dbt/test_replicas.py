@@ -122,6 +122,7 @@ APPENDED = {
         *("_airbyte_emitted_at", "varchar"),
         *("'2026-03-04T09:00:00+02:00'", "'2026-03-04T08:00:00Z'"),
     ),
+    "course_overviews_courseoverview": ("updated_at", "timestamp_ntz", ONE, TWO),
     "grades_persistentcoursegrade": ("_sdc_sequence", "varchar", "'999'", "'1000'"),
     "social_auth_usersocialauth": (
         *("__source_ts_ms", "number(38, 0)", "1772600767000", "1772600767001"),
@@ -145,6 +146,7 @@ CHANGED = {
     "auth_user": ("username", "'older'", "'newer'"),
     "student_courseenrollment": ("mode", "'audit'", "'verified'"),
     "student_courseaccessrole": ("role", "'staff'", "'instructor'"),
+    "course_overviews_courseoverview": ("display_name", "'older'", "'newer'"),
     "grades_persistentcoursegrade": ("letter_grade", "'B'", "'A'"),
     "social_auth_usersocialauth": ("uid", "'older'", "'newer'"),
     "enterprise_enterprisecustomer": ("name", "'older'", "'newer'"),

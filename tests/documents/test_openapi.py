@@ -18,6 +18,9 @@ KINDS = {
     "percipio completion with learning time": "percipioCompletion",
     "percipio completion without learning time": "percipioCompletion",
     "percipio enrollment": "percipioEnrollment",
+    "xapi completion with learning time": "xapiCompletion",
+    "xapi completion without learning time": "xapiCompletion",
+    "xapi enrollment": "xapiEnrollment",
     "test event": "courseCompletion",
 }
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sync.domain.responses import Response
-from sync.http.oauth import TokenSource, post_authorized
+from sync.http.authorization import Authorizer, post_authorized
+from sync.http.oauth import TokenSource
 from sync.http.transport import Transport
 from tests.support.hostile import Conversation, Endpoint, response
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
@@ -29,7 +30,7 @@ def refusing(refused: set[str], received: list[str]):
     return script
 
 
-def deliver(server: TokenServer, receiver: Endpoint, source: TokenSource, transport: Transport):
+def deliver(server: TokenServer, receiver: Endpoint, source: Authorizer, transport: Transport):
     return post_authorized(
         transport,
         source,
@@ -55,7 +56,7 @@ def test_a_401_costs_one_new_token_and_one_more_try_and_no_more(
     with Endpoint(refusing(refused, received)) as receiver:
         ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
         with transport_to(*ports) as transport:
-            source = TokenSource(transport, secrets_for(7))
+            source = Authorizer(TokenSource(transport, secrets_for(7)), secrets_for(7))
             result = deliver(server, receiver, source, transport)
     assert isinstance(result, Response)
     assert result.status == status
@@ -69,7 +70,7 @@ def test_many_401s_of_one_token_fetch_one_new_token(server: TokenServer):
     with Endpoint(refusing({"token-1"}, received)) as receiver:
         ports = [("127.0.0.1", server.port), ("127.0.0.1", receiver.port)]
         with transport_to(*ports) as transport, ThreadPoolExecutor(8) as pool:
-            source = TokenSource(transport, secrets_for(7))
+            source = Authorizer(TokenSource(transport, secrets_for(7)), secrets_for(7))
             sends = [pool.submit(deliver, server, receiver, source, transport) for _ in range(16)]
             results = [one.result(30) for one in sends]
     assert [one.status for one in results if isinstance(one, Response)] == [200] * 16

@@ -102,9 +102,9 @@ def test_a_test_event_is_signed_and_marked_in_three_places(
 
 def test_a_test_event_carries_learning_time_only_where_the_endpoint_wants_it() -> None:
     now = datetime(2026, 3, 10)
-    wanted = sample_body(configured("https://x.example.com"), at=now)
+    wanted = sample_body(configured("https://x.example.com"), "1", at=now)
     unwanted = sample_body(
-        configured("https://x.example.com", is_learning_time_enabled=False), at=now
+        configured("https://x.example.com", is_learning_time_enabled=False), "1", at=now
     )
     assert "learning_time" in json.loads(wanted)
     assert "learning_time" not in json.loads(unwanted)

@@ -12,7 +12,7 @@ import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure
 from sync.domain.routing import Endpoint as Configuration
-from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.http.oauth import Bearer, Misconfigured, TokenSource
 from sync.http.secrets import environment_variable
 from sync.http.transport import MAX_BODY_BYTES, Transport
 from tests.support.hostile import Conversation, Endpoint, answering, response
@@ -39,7 +39,7 @@ def tokens(transport: Transport) -> TokenSource:
     return TokenSource(transport, secrets_for(7))
 
 
-def header(authorization: NoAuth | Bearer | Misconfigured | Failure) -> str:
+def header(authorization: Bearer | Misconfigured | Failure) -> str:
     assert isinstance(authorization, Bearer), authorization
     return authorization.header
 

@@ -29,6 +29,7 @@ SOURCES_THAT_MATTER = (
     "lms/auth_user",
     "lms/student_courseenrollment",
     "lms/student_courseaccessrole",
+    "lms/course_overviews_courseoverview",
     "lms/grades_persistentcoursegrade",
     "lms/social_auth_usersocialauth",
     "enterprise/enterprise_enterprisecustomer",

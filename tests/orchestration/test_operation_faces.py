@@ -135,15 +135,22 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
                 "is_learning_time_enabled": False,
                 "is_eu_fallback_allowed": True,
                 "final_status_codes": "404,422",
+                "authentication": "header",
+                "is_oauth_form": True,
+                "extra_headers": "X-Tenant:acme",
             }
         ),
-        "1 --format percipio --no-learning-time --eu-fallback --final-status-codes 404,422",
+        "1 --format percipio --no-learning-time --eu-fallback --final-status-codes 404,422"
+        " --authentication header --oauth-form --extra-headers X-Tenant:acme",
         {
             "endpoint_id": 1,
             "payload_format": "percipio",
             "is_learning_time_enabled": False,
             "is_eu_fallback_allowed": True,
             "final_status_codes": " 404,422",
+            "authentication": "header",
+            "is_oauth_form": True,
+            "extra_headers": "X-Tenant:acme",
         },
     ),
 ]

@@ -1,8 +1,18 @@
-"""One invented completion and one enrollment, as the outbox holds their facts."""
+"""One invented completion and one enrollment, as their marts have them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+
+from sync.domain.bodies import Content
+from sync.domain.endpoint import EndpointSettings
+from sync.domain.facts import Facts, LearningTime
+
+WEBHOOK_ID = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
+RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
+XAPI = {"xapi_course_iri": "https://lms.example.com/courses/{courserun_key}"}
+"""What an endpoint of format ``xapi`` must have."""
 
 LEARNER: dict[str, Any] = {
     "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
@@ -11,6 +21,7 @@ LEARNER: dict[str, Any] = {
     "username": "learner_90417",
     "email": "learner@example.com",
     "courserun_key": "course-v1:ExampleX+DATA101+2026_T1",
+    "course_name": "Data for Everybody",
     "learner_country": "DE",
     "enterprise_country": "US",
     "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
@@ -26,3 +37,14 @@ ENROLLMENT: dict[str, Any] = LEARNER | {
     "is_enrolled": True,
     "enrolled_at": "2026-01-19T08:59:58",
 }
+
+
+def content(facts: Facts, learning_time: LearningTime | None = None, **settings: Any) -> Content:
+    """What a body may say of an event, for an endpoint with these settings."""
+    return Content(
+        webhook_id=WEBHOOK_ID,
+        facts=facts,
+        recorded_at=RECORDED_AT,
+        settings=EndpointSettings.from_row(XAPI | settings),
+        learning_time=learning_time,
+    )

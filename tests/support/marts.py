@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sync.domain.endpoint import EndpointSettings
 from sync.ledger.endpoint_settings import COLUMNS
 from sync.ledger.tables import ENDPOINT_SETTINGS, ensure_ledger
 from sync.warehouse import Warehouse, json_chunks
@@ -21,7 +22,10 @@ ENDPOINT_COLUMNS = {
     "is_enrollment_events_enabled": "boolean",
     "oauth_client_id": "varchar",
 }
-SETTING_TYPES = {"payload_format": "varchar", "final_status_codes": "varchar"}
+SETTING_TYPES = {
+    name: "boolean" if field.annotation is bool else "varchar"
+    for name, field in EndpointSettings.model_fields.items()
+}
 LEARNING_TIME_COLUMNS = {
     "enterprise_customer_uuid": "varchar(36)",
     "user_id": "number(38, 0)",
@@ -36,6 +40,7 @@ ENROLLMENT_COLUMNS = {
     "enterprise_customer_uuid": "varchar(36)",
     "user_id": "number(38, 0)",
     "courserun_key": "varchar(255)",
+    "course_name": "varchar",
     "enrolled_at": "timestamp_ntz",
     "enrollment_mode": "varchar",
     "is_enrolled": "boolean",
@@ -105,7 +110,7 @@ def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, obje
         f"""
         insert into {settings} (endpoint_id, {names}, updated_at)
         select value:endpoint_id::number(38, 0),
-            {", ".join(f"value:{name}::{SETTING_TYPES.get(name, 'boolean')}" for name in COLUMNS)},
+            {", ".join(f"value:{name}::{SETTING_TYPES[name]}" for name in COLUMNS)},
             sysdate()
         from table(flatten(input => parse_json(?)))
         """,

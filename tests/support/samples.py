@@ -16,31 +16,14 @@ from sync.http.headers import request_headers
 from sync.http.signing import parse_key
 from sync.operations.test_send import sample_body
 from sync.settings import PROJECT_ROOT
+from tests.support.events import COMPLETION, ENROLLMENT, WEBHOOK_ID, content
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint
 
 RECEIVING = PROJECT_ROOT / "docs" / "receiving.md"
 EXAMPLE_SECRET = "whsec_" + base64.b64encode(b"an example, never a real secret!").decode()
-WEBHOOK_ID = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
-RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7)
 SIGNED_AT = datetime(2026, 3, 12, 4, 10, 9)
-LEARNER = {
-    "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
-    "enterprise_customer_name": "Example Industries",
-    "user_id": 90417,
-    "username": "learner_90417",
-    "email": "learner@example.com",
-    "courserun_key": "course-v1:ExampleX+DATA101+2026_T1",
-    "learner_country": "US",
-    "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
-    "percipio_organization_id": "e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902",
-}
-PASSED = CompletionFacts.read(
-    LEARNER | {"passed_at": "2026-03-10T17:42:31", "percent_grade": 0.88, "letter_grade": "B"}
-)
-ENROLLED = EnrollmentFacts.read(
-    LEARNER
-    | {"enrolled_at": "2026-01-19T08:59:58", "enrollment_mode": "verified", "is_enrolled": True}
-)
+PASSED = CompletionFacts.read(COMPLETION)
+ENROLLED = EnrollmentFacts.read(ENROLLMENT)
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
 
 
@@ -48,10 +31,10 @@ def bodies() -> dict[str, bytes]:
     """Every kind of body, by the name that the document gives it."""
 
     def completion(name: str, learning_time: LearningTime | None) -> bytes:
-        return FORMATS[name].body(PASSED, recorded_at=RECORDED_AT, learning_time=learning_time)
+        return FORMATS[name].body(content(PASSED, learning_time))
 
     def enrollment(name: str) -> bytes:
-        return FORMATS[name].body(ENROLLED, recorded_at=RECORDED_AT)
+        return FORMATS[name].body(content(ENROLLED))
 
     row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/in")
     tested = Endpoint.from_row(row)
@@ -62,7 +45,10 @@ def bodies() -> dict[str, bytes]:
         "percipio completion with learning time": completion("percipio", STUDIED),
         "percipio completion without learning time": completion("percipio", None),
         "percipio enrollment": enrollment("percipio"),
-        "test event": sample_body(tested, at=SIGNED_AT),
+        "xapi completion with learning time": completion("xapi", STUDIED),
+        "xapi completion without learning time": completion("xapi", None),
+        "xapi enrollment": enrollment("xapi"),
+        "test event": sample_body(tested, WEBHOOK_ID, at=SIGNED_AT),
     }
 
 

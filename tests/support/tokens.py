@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
+from sync.http.authorization import Authorizer
 from sync.http.oauth import Bearer, TokenSource
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
@@ -22,11 +23,14 @@ class Tokens:
     expires_in: object = 3600
     failure: Failure | None = None
     deadlines: list[float] = field(default_factory=list)
+    asked: list[tuple[str, bytes]] = field(default_factory=list, repr=False)
+    """The content type and the body of each request."""
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
     ) -> ResponseWithBody | Failure:
         self.deadlines.append(deadline_seconds)
+        self.asked.append((headers["Content-Type"], body))
         if self.failure is not None:
             return self.failure
         content = {"access_token": f"token-{len(self.deadlines)}", "expires_in": self.expires_in}
@@ -36,6 +40,11 @@ class Tokens:
 def source(tokens: Tokens, clock: HandClock | None = None) -> TokenSource:
     """Tokens of endpoint 7, whose secret is there."""
     return TokenSource(tokens, secrets_for(7), clock or HandClock())
+
+
+def authorizer(tokens: Tokens) -> Authorizer:
+    """The same, as an attempt takes them."""
+    return Authorizer(source(tokens), secrets_for(7))
 
 
 def header(authorization: object) -> str:

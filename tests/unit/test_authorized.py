@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached, Response
-from sync.http.oauth import TokenSource, post_authorized
+from sync.http.authorization import Authorization, Authorizer, post_authorized
+from sync.http.oauth import TokenSource
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import oauth_endpoint, secrets_for
-from tests.support.tokens import DOWN, ENDPOINT, Tokens, header, source
+from tests.support.tokens import DOWN, ENDPOINT, Tokens, authorizer
 
 
 @dataclass
@@ -31,10 +32,10 @@ class Webhooks:
         return Response(self.statuses[len(self.sent) - 1], None, "")
 
 
-def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Response | Failure:
+def send(webhooks: Webhooks, credentials: Authorizer, endpoint=ENDPOINT) -> Response | Failure:
     return post_authorized(
         webhooks,
-        tokens,
+        credentials,
         endpoint,
         body=b"{}",
         headers=lambda: {"webhook-id": "1"},
@@ -56,7 +57,7 @@ def send(webhooks: Webhooks, tokens: TokenSource, endpoint=ENDPOINT) -> Response
 )
 def test_only_a_401_brings_one_new_token_and_one_more_try(statuses: list[int], sent: list[str]):
     webhooks = Webhooks(statuses)
-    result = send(webhooks, source(Tokens()))
+    result = send(webhooks, authorizer(Tokens()))
     assert isinstance(result, Response)
     assert result.status == statuses[-1]
     assert [value for value, _ in webhooks.sent] == [f"Bearer {one}" for one in sent]
@@ -64,35 +65,37 @@ def test_only_a_401_brings_one_new_token_and_one_more_try(statuses: list[int], s
 
 def test_a_401_to_an_endpoint_without_tokens_is_a_response_like_others():
     webhooks = Webhooks([401])
-    result = send(webhooks, source(Tokens()), oauth_endpoint(client_id=None))
+    result = send(webhooks, authorizer(Tokens()), oauth_endpoint(client_id=None))
     assert isinstance(result, Response)
     assert webhooks.sent == [(None, 20)]
 
 
 def test_the_second_try_has_what_the_first_left_of_the_deadline():
     webhooks = Webhooks([401, 200], seconds=8)
-    send(webhooks, source(Tokens()))
+    send(webhooks, authorizer(Tokens()))
     assert [deadline for _, deadline in webhooks.sent] == [20, 12]
 
 
 def test_a_401_at_the_end_of_the_deadline_leaves_the_new_token_to_the_next_attempt():
     webhooks = Webhooks([401, 200], seconds=19.5)
-    tokens = source(Tokens())
+    tokens = authorizer(Tokens())
     result = send(webhooks, tokens)
     assert isinstance(result, Response)
     assert result.status == 401
-    assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
+    found = tokens.authorization(ENDPOINT)
+    assert isinstance(found, Authorization)
+    assert found.headers == {"Authorization": "Bearer token-2"}
 
 
 def test_without_a_token_nothing_is_sent():
     webhooks = Webhooks([200])
-    assert isinstance(send(webhooks, source(Tokens(failure=DOWN))), Failure)
+    assert isinstance(send(webhooks, authorizer(Tokens(failure=DOWN))), Failure)
     assert not webhooks.sent
 
 
 def test_a_secret_lost_during_a_run_charges_nobody():
     webhooks = Webhooks([200])
-    result = send(webhooks, TokenSource(Tokens(), secrets_for()))
+    result = send(webhooks, Authorizer(TokenSource(Tokens(), secrets_for()), secrets_for()))
     assert isinstance(result, Failure)
     assert (result.error_kind, result.attribution) == (ErrorKind.INTERNAL, Attribution.SENDER)
     assert result.reached is Reached.NOT_CONFIGURED, "no attempt, so none is logged"
@@ -108,7 +111,7 @@ def test_headers_are_made_anew_for_each_request():
 
     post_authorized(
         Webhooks([401, 200]),
-        source(Tokens()),
+        authorizer(Tokens()),
         ENDPOINT,
         body=b"{}",
         headers=headers,

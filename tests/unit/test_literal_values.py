@@ -29,6 +29,9 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 
 LITERALS = {
     # What a receiver sees.
+    "sync.domain.formats.xapi:CONFLICT": 409,
+    "sync.http.authorization:SECOND_TRY_SECONDS": 1.0,
+    "sync.http.authorization:MOST_CREDENTIALS": 2,
     "sync.http.headers:MARKED": "true",
     "sync.http.headers:REPLAY_HEADER": "webhook-replay",
     "sync.http.headers:TEST_HEADER": "webhook-test",
@@ -117,7 +120,6 @@ RULES = {
     "sync.http.oauth:EARLY_SHARE": 0.1,
     "sync.http.oauth:EARLY_SECONDS": 120.0,
     "sync.http.oauth:RENEWAL_PAUSE_SECONDS": 10.0,
-    "sync.http.oauth:SECOND_TRY_SECONDS": 1.0,
     "sync.http.oauth:DEFAULT_LIFE_SECONDS": 300.0,
     "sync.http.oauth:LONGEST_LIFE_SECONDS": 86400.0,
     "sync.http.resolver:MAX_LOOKUPS": 64,

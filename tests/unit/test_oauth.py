@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sync.domain.responses import Attribution, ErrorKind, Failure, ResponseWithBody
-from sync.http.oauth import Bearer, Misconfigured, NoAuth, TokenSource
+from sync.http.oauth import Bearer, Misconfigured, TokenSource
 from sync.http.secrets import SecretStore
 from tests.support.hand_clock import HandClock
 from tests.support.oauth_endpoints import CLIENT_SECRET, oauth_endpoint, secrets_for
@@ -151,13 +151,6 @@ def test_every_part_of_the_configuration_has_its_own_token(tmp_path: Path):
     assert header(tokens.authorization(other_client)) == "Bearer token-4"
 
 
-def test_an_endpoint_without_a_client_id_takes_no_token():
-    tokens = source(Tokens())
-    endpoint = oauth_endpoint(client_id=None)
-    assert tokens.authorization(endpoint) == NoAuth()
-    assert tokens.problem_of(endpoint) is None
-
-
 @pytest.mark.parametrize(
     ("token_url", "has_secret", "named"),
     [
@@ -199,3 +192,36 @@ def test_no_repr_shows_a_token_or_a_secret():
     assert "token-1" not in shown
     assert "canary" not in shown
     assert CLIENT_SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    ("settings", "content_type", "body"),
+    [
+        (
+            {},
+            "application/json",
+            b'{"client_id": "client-a", "client_secret": "canary-client-secret", '
+            b'"grant_type": "client_credentials", "scope": "api"}',
+        ),
+        (
+            {"is_oauth_form": True, "oauth_scope": "a b", "oauth_audience": "https://lrs.example"},
+            "application/x-www-form-urlencoded",
+            b"client_id=client-a&client_secret=canary-client-secret&grant_type=client_credentials"
+            b"&scope=a+b&audience=https%3A%2F%2Flrs.example",
+        ),
+    ],
+)
+def test_a_token_is_asked_for_as_the_endpoint_s_server_takes_it(
+    settings: dict[str, object], content_type: str, body: bytes
+):
+    tokens = Tokens()
+    endpoint = ENDPOINT.model_copy(update=settings)
+    source(tokens).authorization(endpoint)
+    assert tokens.asked == [(content_type, body)]
+
+
+def test_another_scope_is_another_token():
+    tokens = source(Tokens())
+    wider = ENDPOINT.model_copy(update={"oauth_scope": "api.write"})
+    assert header(tokens.authorization(ENDPOINT)) == "Bearer token-1"
+    assert header(tokens.authorization(wider)) == "Bearer token-2"

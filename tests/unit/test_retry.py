@@ -23,6 +23,7 @@ def after(
     result: Response | Failure,
     attempt_number: int = 1,
     *,
+    success_statuses: frozenset[int] = frozenset(),
     final_statuses: frozenset[int] = frozenset(),
     now: datetime = NOW,
     webhook_id: str = WEBHOOK_ID,
@@ -32,6 +33,7 @@ def after(
         webhook_id=webhook_id,
         attempt_number=attempt_number,
         now=now,
+        success_statuses=success_statuses,
         final_statuses=final_statuses,
     )
 
@@ -88,6 +90,15 @@ def test_a_final_status_kills_the_row_only_where_the_endpoint_lists_it():
     assert not found.is_endpoint_gone
     assert after(response(422)).state is State.PENDING
     assert after(response(400), final_statuses=final).state is State.PENDING
+
+
+def test_a_409_delivers_only_where_the_endpoint_says_so():
+    conflict = frozenset({409})
+    assert after(response(409), success_statuses=conflict).state is State.DELIVERED
+    assert after(response(409)).state is State.PENDING
+    assert after(response(408), success_statuses=conflict).state is State.PENDING
+    both = after(response(409), success_statuses=conflict, final_statuses=conflict)
+    assert both.state is State.DELIVERED, "it has the event, so nothing is given up"
 
 
 @pytest.mark.parametrize("status", [429, 502, 504])

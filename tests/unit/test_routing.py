@@ -190,11 +190,36 @@ def test_a_row_is_read_and_its_urls_do_not_show():
         ("token_url", 5),
         ("final_status_codes", "200"),
         ("final_status_codes", "gone"),
+        ("success_status_codes", "200"),
+        ("authentication", "digest"),
+        ("auth_header", "Webhook-Signature"),
+        ("auth_header", "X Key"),
+        ("auth_header", "Host"),
+        ("extra_headers", "X-Tenant"),
+        ("extra_headers", "X-Tenant: a\r\nX-Other: b"),
+        ("extra_headers", "X-Tenant: a | x-tenant: b"),
+        ("extra_headers", "X-Tenant: \u00fc"),
+        ("extra_headers", "Content-Length: 3"),
+        ("extra_headers", "webhook-id: 3"),
+        ("extra_headers", "X-API-Key: canary"),
+        ("extra_headers", "Authorization: canary"),
     ],
 )
 def test_an_unusable_row_is_refused_by_endpoint_and_column(column: str, value: object):
-    with pytest.raises(EndpointError, match=f"^endpoint 1: {column}"):
+    with pytest.raises(EndpointError, match=f"^endpoint 1: {column}") as refused:
         Endpoint.from_row(ROW | {column: value})
+    assert "canary" not in str(refused.value)
+
+
+def test_headers_and_statuses_are_read_as_they_are_stored():
+    settings = Endpoint.from_row(
+        ROW
+        | {"success_status_codes": "409", "extra_headers": "X-Tenant: acme|X-Source: a:b; c"}
+        | {"authentication": "header", "auth_header": "Authorization"}
+    )
+    assert settings.extra_headers == (("X-Tenant", "acme"), ("X-Source", "a:b; c"))
+    assert settings.stored()["extra_headers"] == "X-Tenant: acme | X-Source: a:b; c"
+    assert Endpoint.from_row(ROW | settings.stored()) == settings
 
 
 def test_a_row_without_a_column_is_refused():

@@ -1,19 +1,47 @@
-"""Percipio Track: the partner's flat form, always the same seven keys, null where unknown."""
+"""Percipio Track: the partner's flat form, always the same seven keys."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from sync.domain.bodies import Body, BodyFormat, PayloadError, Timestamp, timestamp
+from sync.domain.bodies import (
+    Body,
+    BodyFormat,
+    Content,
+    IdentityMissing,
+    PayloadError,
+    Timestamp,
+    timestamp,
+)
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
-from sync.domain.facts import Facts, LearningTime
+from sync.domain.facts import Facts
+from sync.domain.model import Model
 
 _NEW_STYLE_RUN = re.compile(r"(?:course|ccx)-v1:([^+/]+)\+([^+/]+)\+.+")
 _OLD_STYLE_RUN = re.compile(r"([^+/:]+)/([^+/:]+)/[^+/:]+")
+
+
+class Unit(StrEnum):
+    """Of ``duration_spent``."""
+
+    SECONDS = "seconds"
+    MINUTES = "minutes"
+
+
+class PercipioSettings(Model, frozen=True):
+    """What the operator sets for an endpoint that takes this format."""
+
+    duration_unit: Unit = Field(
+        default=Unit.SECONDS,
+        strict=False,
+        description="percipio: the unit of duration_spent, seconds or minutes; ask the customer.",
+        json_schema_extra={"option": "--duration-unit"},
+    )
 
 
 class _Track(Body, frozen=True):
@@ -24,8 +52,8 @@ class _Track(Body, frozen=True):
         pattern=r"^course:[^+/]+\+[^+/]+$",
         examples=["course:ExampleX+DATA101"],
     )
-    user: str | None = Field(
-        description="The partner's id of the learner; null when unknown.",
+    user: str = Field(
+        description="The partner's id of the learner.",
         min_length=1,
         examples=["3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64"],
     )
@@ -35,10 +63,13 @@ class _Track(Body, frozen=True):
     )
     completion_percentage: int
     duration_spent: int | None = Field(
-        description="Learning time in seconds; null when it is not known.", ge=0, examples=[26964]
+        description="Learning time in the unit that is agreed on, seconds unless it is minutes; "
+        "null when it is not known.",
+        ge=0,
+        examples=[26964],
     )
-    orgid: str | None = Field(
-        description="The partner's id of the organization; null when unknown.",
+    orgid: str = Field(
+        description="The partner's id of the organization.",
         min_length=1,
         examples=["e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902"],
     )
@@ -51,14 +82,13 @@ class PercipioCompletion(_Track, frozen=True):
     completion_percentage: Literal[100]
 
     @classmethod
-    def of(
-        cls, facts: CompletionFacts, recorded_at: datetime, learning_time: LearningTime | None
-    ) -> Self:
+    def of(cls, content: Content) -> Self:
+        facts: CompletionFacts = content.facts
         return cls(
             **_track(facts, facts.passed_at),
             status="completed",
             completion_percentage=100,
-            duration_spent=learning_time and learning_time.total_seconds,
+            duration_spent=_duration(content),
         )
 
 
@@ -70,9 +100,8 @@ class PercipioEnrollment(_Track, frozen=True):
     duration_spent: None
 
     @classmethod
-    def of(
-        cls, facts: EnrollmentFacts, recorded_at: datetime, learning_time: LearningTime | None
-    ) -> Self:
+    def of(cls, content: Content) -> Self:
+        facts: EnrollmentFacts = content.facts
         return cls(
             **_track(facts, facts.enrolled_at),
             status="started",
@@ -93,7 +122,25 @@ def content_id(courserun_key: str) -> str:
     return f"course:{run[1]}+{run[2]}"
 
 
+def _duration(content: Content) -> int | None:
+    if content.learning_time is None:
+        return None
+    seconds = content.learning_time.total_seconds
+    return round(seconds / 60) if content.settings.duration_unit is Unit.MINUTES else seconds
+
+
 def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
+    # Without them the partner cannot book the event.
+    lacking = [
+        key
+        for key, known in (
+            ("user", facts.percipio_user_id),
+            ("orgid", facts.percipio_organization_id),
+        )
+        if known is None
+    ]
+    if lacking:
+        raise IdentityMissing(f"the learner's single sign-on account lacks {' and '.join(lacking)}")
     return {
         "content_id": content_id(facts.courserun_key),
         "user": facts.percipio_user_id,
@@ -105,6 +152,4 @@ def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
 FORMAT = BodyFormat(
     bodies={CompletionFacts: PercipioCompletion, EnrollmentFacts: PercipioEnrollment},
     seconds=("duration_spent",),
-    # Without them the partner cannot book the event.
-    identity={"user": "percipio_user_id", "orgid": "percipio_organization_id"},
 )

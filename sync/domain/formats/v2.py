@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from sync.domain import facts as known
-from sync.domain.bodies import Body, BodyFormat, Part, Timestamp, timestamp
+from sync.domain.bodies import Body, BodyFormat, Content, Part, Timestamp, optional, timestamp
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import Facts
 
@@ -21,6 +19,7 @@ class EnterpriseCustomer(Part, frozen=True):
 
     uuid: str = Field(
         pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        json_schema_extra={"format": "uuid"},
         examples=["7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"],
     )
     name: str = Field(min_length=1, examples=["Example Industries"])
@@ -101,32 +100,20 @@ class Envelope(Body, frozen=True):
     course: Course
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    """The default is an absent key, which JSON Schema cannot say."""
-    del schema["default"]
-
-
 class CourseCompletion(Envelope, frozen=True):
     """A learner of an enterprise customer has passed a course run."""
 
     event_type: Literal["course_completion"] = Field(description="What happened.")
     completion: Completion
-    learning_time: LearningTime | SkipJsonSchema[None] = Field(
-        default=None,
-        exclude_if=lambda value: value is None,
-        json_schema_extra=_without_default,
-    )
+    learning_time: LearningTime | SkipJsonSchema[None] = optional()
 
     @classmethod
-    def of(
-        cls,
-        facts: CompletionFacts,
-        recorded_at: datetime,
-        learning_time: known.LearningTime | None,
-    ) -> Self:
+    def of(cls, content: Content) -> Self:
+        facts: CompletionFacts = content.facts
+        learning_time = content.learning_time
         return cls(
             event_type="course_completion",
-            **_envelope(facts, recorded_at),
+            **_envelope(content),
             completion=Completion(
                 completed=True,
                 completion_date=timestamp(facts.passed_at),
@@ -150,15 +137,11 @@ class CourseEnrollment(Envelope, frozen=True):
     enrollment: Enrollment
 
     @classmethod
-    def of(
-        cls,
-        facts: EnrollmentFacts,
-        recorded_at: datetime,
-        learning_time: known.LearningTime | None,
-    ) -> Self:
+    def of(cls, content: Content) -> Self:
+        facts: EnrollmentFacts = content.facts
         return cls(
             event_type="course_enrollment",
-            **_envelope(facts, recorded_at),
+            **_envelope(content),
             enrollment=Enrollment(
                 mode=facts.enrollment_mode,
                 is_active=facts.is_enrolled,
@@ -167,11 +150,12 @@ class CourseEnrollment(Envelope, frozen=True):
         )
 
 
-def _envelope(facts: Facts, recorded_at: datetime) -> dict[str, Any]:
+def _envelope(content: Content) -> dict[str, Any]:
+    facts: Facts = content.facts
     return {
         "event_version": "2.0",
         "event_source": "openedx_events",
-        "timestamp": timestamp(recorded_at),
+        "timestamp": timestamp(content.recorded_at),
         "enterprise_customer": EnterpriseCustomer(
             uuid=facts.enterprise_customer_uuid, name=facts.enterprise_customer_name
         ),

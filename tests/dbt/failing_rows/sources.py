@@ -107,6 +107,9 @@ REPLICAS: dict[str, tuple[str, str, Row, Row]] = {
     "stg_lms__course_access_roles_student_courseaccessrole": (
         *("student_courseaccessrole", "id", {"role": "staff"}, {"id": None}),
     ),
+    "stg_lms__course_overviews_course_overviews_courseoverview": (
+        *("course_overviews_courseoverview", "id", {"display_name": "b"}, {"id": None}),
+    ),
     "stg_lms__course_grades_grades_persistentcoursegrade": (
         *("grades_persistentcoursegrade", "id", {"letter_grade": "B"}, {"percent_grade": 88.0}),
     ),

@@ -13,11 +13,16 @@ customers as (
     select * from {{ ref('stg_enterprise__customers') }}
 ),
 
+courses as (
+    select * from {{ ref('stg_lms__course_overviews') }}
+),
+
 final as (
     select
         enrollments.enterprise_customer_uuid,
         enrollments.user_id,
         enrollments.courserun_key,
+        courses.course_name,
         enrollments.enrolled_at,
         enrollments.enrollment_mode,
         enrollments.is_enrolled,
@@ -36,6 +41,8 @@ final as (
         on enrollments.user_id = users.user_id
     inner join customers
         on enrollments.enterprise_customer_uuid = customers.enterprise_customer_uuid
+    left join courses
+        on enrollments.courserun_key = courses.courserun_key
 )
 
 select * from final

@@ -9,6 +9,7 @@ final as (
         enterprise_customer_uuid::varchar(36) as enterprise_customer_uuid,
         user_id,
         courserun_key::varchar(255) as courserun_key,
+        course_name,
         enrolled_at,
         enrollment_mode,
         is_enrolled,

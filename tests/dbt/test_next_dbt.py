@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import BUILD_DAYS, Batch, line, load, prepare
 from tests.support.dbt import Dbt
+from tests.support.environments import environment
 
 pytestmark = pytest.mark.prove
 
@@ -33,18 +33,7 @@ DAYS = """
 def next_dbt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program ``dbt`` of that version."""
     directory = tmp_path_factory.mktemp("next_dbt")
-    (directory / "overrides.txt").write_text(LEFT_OUT, encoding="utf-8")
-    uv = str(Path(sys.executable).with_name("uv"))
-    python = directory / "environment" / "bin" / "python"
-    install = [uv, "pip", "install", "--quiet", "--python", str(python), *NEXT]
-    for command in (
-        [uv, "venv", "--quiet", "--python", sys.executable, str(python.parent.parent)],
-        [*install, "--override", str(directory / "overrides.txt")],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"cannot be installed here: {done.stderr[-200:]}")
-    return python.with_name("dbt")
+    return environment(directory, *NEXT, overrides=LEFT_OUT) / "dbt"
 
 
 def run(dbt: Path, directory: Path, *arguments: str, **settings: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -45,9 +45,10 @@ def enterprise(number: int) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"customer-{number}.example.com"))
 
 
-def secrets(endpoint_ids: Iterable[int]) -> SecretStore:
-    """One signing key for each endpoint."""
-    return SecretStore({f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in endpoint_ids}, None)
+def secrets(endpoint_ids: Iterable[int], others: Mapping[str, str] | None = None) -> SecretStore:
+    """One signing key for each endpoint, and others by their variables."""
+    keys = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in endpoint_ids}
+    return SecretStore(keys | dict(others or {}), None)
 
 
 def seed(warehouse: Warehouse, urls: Sequence[str], **endpoint_changes: object) -> None:
@@ -94,6 +95,8 @@ class Run:
     endpoints: int
     run_id: str = "run-1"
     limits: Limits = field(default_factory=Limits)
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    """Secrets beside the signing keys, by their variables."""
     ahead: timedelta = timedelta(0)
     """How far its clock is ahead of the warehouse's."""
 
@@ -128,7 +131,7 @@ class Run:
         """What ``send_due`` takes."""
         destination = HttpDestination(
             policy=self.policy,
-            secrets=secrets(range(1, self.endpoints + 1)),
+            secrets=secrets(range(1, self.endpoints + 1), self.credentials),
             poster=poster,
             resolver=Resolver(canary),
         )

@@ -30,6 +30,7 @@
         'before_activation': 'before_activation',
         'no_endpoint': 'no_endpoint',
         'enrollment_events_off': 'enrollment_events_off',
+        'filtered': 'filtered',
         'erased': 'erased',
         'attempts_exhausted': 'attempts_exhausted',
         'endpoint_gone': 'endpoint_gone',

@@ -145,7 +145,7 @@ def decide(
             # As for a message that is built: what is switched off can be switched on again.
             problem = "the customer's endpoint is switched off"
             return Hold(route=route, reason=reason, problem=problem)
-        case NotRouted() if _had_endpoint(event):
+        case NotRouted(reason=Reason.NO_ENDPOINT) if _had_endpoint(event):
             # It is deleted, perhaps to be made anew.
             problem = "the customer's endpoint was deleted"
             return Hold(route=route, reason=Reason.ENDPOINT_MISSING, problem=problem)
@@ -287,9 +287,11 @@ def key_of(event: Event) -> CompletionKey:
 def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
     """Where it goes, by the learner's country, or why nowhere."""
     return choose_endpoint(
-        region_of(_country(event, "learner_country"), _country(event, "enterprise_country")),
+        region_of(_text(event, "learner_country"), _text(event, "enterprise_country")),
         endpoints.by_enterprise.get(event.enterprise_customer_uuid, ()),
         event_type=EVENT_TYPES[event.event_type],
+        courserun_key=event.courserun_key,
+        enrollment_mode=_text(event, "enrollment_mode"),
     )
 
 
@@ -379,7 +381,7 @@ def _enrichment(
     return NOT_IN_ROLLOUT if wants_learning_time(event, route) else "endpoint_opted_out"
 
 
-def _country(event: Event, fact: str) -> str | None:
+def _text(event: Event, fact: str) -> str | None:
     value = event.facts.get(fact)
     return value if isinstance(value, str) else None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from sync.domain.course_runs import organization_of
 from sync.domain.facts import AnyText, Text
 from sync.domain.formats import DEFAULT_FORMAT, FORMATS
 from sync.domain.formats.percipio import PercipioSettings
@@ -57,6 +58,13 @@ def _statuses(value: object) -> object:
     if not all(word.isascii() and word.isdigit() for word in words):
         raise ValueError("must list statuses such as 404,422")
     return frozenset(int(word) for word in words)
+
+
+def _words(value: object) -> object:
+    """From a list such as ``audit, verified``, as it is stored and typed."""
+    if not isinstance(value, str):
+        return value
+    return frozenset(word.strip() for word in value.split(",") if word.strip())
 
 
 def _free_header(name: str) -> str:
@@ -178,7 +186,44 @@ class GeneralSettings(Model, frozen=True):
     )
 
 
-class EndpointSettings(XapiSettings, PercipioSettings, GeneralSettings, frozen=True):
+class CompletionFilters(Model, frozen=True):
+    """Which completions an endpoint gets; without a filter all of its customer's."""
+
+    only_organizations: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
+        default=frozenset(),
+        description="Only completions of courses of these organizations, such as ExampleX.",
+        json_schema_extra={"option": "--only-organizations"},
+    )
+    only_courserun_keys: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
+        default=frozenset(),
+        description="Only completions of these course runs; * is any text.",
+        json_schema_extra={"option": "--only-courserun-keys"},
+    )
+    only_enrollment_modes: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
+        default=frozenset(),
+        description="Only completions of enrollments in these modes, such as verified.",
+        json_schema_extra={"option": "--only-enrollment-modes"},
+    )
+
+    def takes(self, courserun_key: str, enrollment_mode: str | None) -> bool:
+        """Whether a completion passes every filter that is set."""
+        organization = organization_of(courserun_key)
+        modes, keys = self.only_enrollment_modes, self.only_courserun_keys
+        return (
+            (not self.only_organizations or organization in self.only_organizations)
+            and (not modes or enrollment_mode in modes)
+            and (not keys or any(_matches(courserun_key, one) for one in keys))
+        )
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """``*`` is any text; brackets and question marks, which keys may have, are themselves."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
+
+
+class EndpointSettings(
+    XapiSettings, PercipioSettings, CompletionFilters, GeneralSettings, frozen=True
+):
     """What the operator sets for an endpoint by ``ltw endpoints set``; the LMS knows none of it.
 
     A field is a column of ``sync.endpoint_settings`` and an option of that command.
@@ -215,7 +260,7 @@ def _stored(value: object) -> str | bool:
         case bool():
             return value
         case frozenset():
-            return ",".join(str(code) for code in sorted(value))
+            return ",".join(str(one) for one in sorted(value))
         case tuple():
             return " | ".join(f"{name}: {content}" for name, content in value)
     return str(value)

@@ -16,6 +16,8 @@ class CompletionFacts(Facts, frozen=True):
     passed_at: Time
     percent_grade: float = Field(ge=0, le=1, allow_inf_nan=False)
     letter_grade: AnyText = ""
+    enrollment_mode: AnyText = ""
+    """No body has it: an endpoint may filter by it."""
 
 
 class EnrollmentFacts(Facts, frozen=True):

@@ -57,12 +57,14 @@ def choose_endpoint(
     endpoints: Iterable[Endpoint],
     *,
     event_type: EventType = COMPLETIONS,
+    courserun_key: str = "",
+    enrollment_mode: str | None = None,
 ) -> Routed | NotRouted:
     """The endpoint for a region among those of one enterprise.
 
     The active endpoint of the region itself, else the active one of OTHER; a learner of the EU
     goes to OTHER only where that endpoint allows it. Of several alike, the lowest id wins. An event
-    whose endpoint has such events switched off goes nowhere: no fallback.
+    whose endpoint has such events switched off or filters it out goes nowhere: no fallback.
 
     Raises:
         ValueError: the endpoints belong to more than one enterprise.
@@ -83,6 +85,8 @@ def choose_endpoint(
         return NotRouted(Reason.NO_ENDPOINT, region)
     if event_type.endpoint_switch and not getattr(chosen, event_type.endpoint_switch):
         return NotRouted(Reason.ENROLLMENT_EVENTS_OFF, region)
+    if event_type is COMPLETIONS and not chosen.takes(courserun_key, enrollment_mode):
+        return NotRouted(Reason.FILTERED, region)
     return Routed(chosen, region)
 
 

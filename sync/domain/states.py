@@ -171,6 +171,12 @@ class Reason(StrEnum):
         "the endpoint takes no enrollment events",
         "none; the customer has not asked for it",
     )
+    FILTERED = (
+        "filtered",
+        State.SUPPRESSED,
+        "the endpoint takes only other completions: its `only_...` settings",
+        "none; after a change of the settings, `replay --state suppressed`",
+    )
     ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it stays so")
     ATTEMPTS_EXHAUSTED = (
         "attempts_exhausted",

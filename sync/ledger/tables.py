@@ -211,6 +211,9 @@ MIGRATIONS = (
             (ENDPOINT_SETTINGS, "xapi_course_iri varchar(1000)"),
             (ENDPOINT_SETTINGS, "xapi_actor varchar(16)"),
             (ENDPOINT_SETTINGS, "xapi_home_page varchar(1000)"),
+            (ENDPOINT_SETTINGS, "only_organizations varchar(4000)"),
+            (ENDPOINT_SETTINGS, "only_courserun_keys varchar(4000)"),
+            (ENDPOINT_SETTINGS, "only_enrollment_modes varchar(1000)"),
         ),
     ),
 )

@@ -119,6 +119,51 @@ def test_what_nobody_asked_for_is_suppressed():
     assert isinstance(decided(again), Suppress), "it never had an endpoint"
 
 
+FILTERS = {
+    "only_organizations": ("ExampleX", "Other, exampleX"),
+    "only_courserun_keys": ("a, course-v1:*+DATA101+*", "course-v1:ExampleX+DATA101"),
+    "only_enrollment_modes": ("audit,verified", "audit"),
+}
+"""Each filter, with a setting that takes the completion and one that does not."""
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_completion_that_its_endpoint_filters_out_is_suppressed(name: str):
+    taken, not_taken = FILTERS[name]
+    assert isinstance(decided(event(), OPEN | {name: taken}), Build)
+    elsewhere = endpoint(2, URL)
+    found = decided(event(), OPEN | {name: not_taken, "region": "US"}, elsewhere)
+    assert isinstance(found, Suppress), "and goes to no other endpoint"
+    assert found.reason is Reason.FILTERED
+
+
+def test_every_filter_of_an_endpoint_has_to_pass():
+    passing = {name: taken for name, (taken, _) in FILTERS.items()}
+    assert isinstance(decided(event(), OPEN | passing), Build)
+    for name, (_, not_taken) in FILTERS.items():
+        assert isinstance(decided(event(), OPEN | passing | {name: not_taken}), Suppress)
+
+
+def test_a_pattern_is_a_key_but_for_its_stars():
+    odd = event(courserun_key="course-v1:X+a[1]?+r")
+    assert isinstance(decided(odd, OPEN | {"only_courserun_keys": "course-v1:X+a[1]?+*"}), Build)
+    assert isinstance(decided(odd, OPEN | {"only_courserun_keys": "course-v1:X+a1b+*"}), Suppress)
+
+
+def test_filters_are_for_completions_and_enrollments_go_by_their_switch():
+    facts = {"enrolled_at": "2026-03-05T08:00:00", "is_enrolled": True}
+    row = event(event_type="course_enrollment", facts=facts)
+    filtered = OPEN | {"only_organizations": "Other", "is_enrollment_events_enabled": True}
+    assert isinstance(decided(row, filtered), Build)
+
+
+def test_a_held_completion_that_a_filter_leaves_out_now_is_not_said_to_lack_its_endpoint():
+    held = event(state=State.HELD, state_reason=Reason.PAYLOAD_INVALID)
+    found = decided(held, OPEN | {"only_organizations": "Other"})
+    assert isinstance(found, Suppress)
+    assert found.reason is Reason.FILTERED
+
+
 def test_a_broken_row_that_names_no_customer_holds_those_it_may_belong_to():
     broken = endpoint(9, URL, region="US", enterprise_customer_uuid=None)
     found = decided(event(), OPEN, broken)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Self
@@ -18,12 +17,10 @@ from sync.domain.bodies import (
     Timestamp,
     timestamp,
 )
+from sync.domain.course_runs import course_of
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import Facts
 from sync.domain.model import Model
-
-_NEW_STYLE_RUN = re.compile(r"(?:course|ccx)-v1:([^+/]+)\+([^+/]+)\+.+")
-_OLD_STYLE_RUN = re.compile(r"([^+/:]+)/([^+/:]+)/[^+/:]+")
 
 
 class Unit(StrEnum):
@@ -116,10 +113,10 @@ def content_id(courserun_key: str) -> str:
     Raises:
         PayloadError: the key is no course run key.
     """
-    run = _NEW_STYLE_RUN.fullmatch(courserun_key) or _OLD_STYLE_RUN.fullmatch(courserun_key)
-    if run is None:
+    course = course_of(courserun_key)
+    if course is None:
         raise PayloadError("the course run key names no organization, course and run")
-    return f"course:{run[1]}+{run[2]}"
+    return f"course:{course.organization}+{course.number}"
 
 
 def _duration(content: Content) -> int | None:

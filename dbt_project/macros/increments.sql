@@ -22,30 +22,44 @@
 {%- endmacro %}
 
 {#
-    What has arrived since a table was built, as SQL: `is_new`, a condition on the rows of `arrived`,
-    and `is_near`, one on event_at that holds for all that decides about the days they touch.
+    What has arrived since a table was built, as SQL: `is_new`, a condition on the rows of `arrived`;
+    `newest`, the stamp of the last of them; and `is_near`, a condition on event_at that holds for
+    all that decides about the days they touch.
 #}
 {% macro increment_of(arrived, built, condition='true') -%}
-    {%- set since = run_query(
-        "select " ~ timestamp_text('max(processed_at)') ~ " from " ~ built
-    ).rows[0][0] or '1970-01-01' -%}
-    {%- set is_new = condition ~ " and processed_at > '" ~ since ~ "'::timestamp_ntz" -%}
-    {%- if not follows_time() -%}
-        {{ return({'is_new': is_new, 'is_near': 'true'}) }}
-    {%- endif -%}
-    {%- set timeout = var('session_timeout_seconds') | int -%}
-    {%- set days = run_query(
+    {%- set since = newest_stamp(built) -%}
+    {%- set is_new = condition ~ " and processed_at > " ~ since -%}
+    {{ return({
+        'is_new': is_new,
+        'newest': newest_stamp(arrived),
+        'is_near': near_days(
+            'activity_date',
+            touched_days("(select * from " ~ arrived ~ " where " ~ is_new ~ ")"),
+            var('session_timeout_seconds') | int,
+        ) if follows_time() else 'true',
+    }) }}
+{%- endmacro %}
+
+{# Literal of the newest processed_at in a table. #}
+{% macro newest_stamp(relation) -%}
+    {%- set newest = run_query(
+        "select " ~ timestamp_text('max(processed_at)') ~ " from " ~ relation
+    ).rows[0][0] -%}
+    {{ return("'" ~ (newest or '1970-01-01') ~ "'::timestamp_ntz") }}
+{%- endmacro %}
+
+{# Condition that event_at is on one of the days that a query finds, or so near to one. #}
+{% macro near_days(day, query, seconds) -%}
+    {%- set bounds = run_query(
         "select "
-        ~ timestamp_text("dateadd(second, -" ~ timeout ~ ", " ~ day_start('activity_date') ~ ")")
+        ~ timestamp_text("dateadd(second, -" ~ seconds ~ ", " ~ day_start(day) ~ ")")
         ~ ", "
         ~ timestamp_text(
-            "dateadd(second, " ~ timeout ~ ", " ~ day_start("dateadd(day, 1, activity_date)") ~ ")"
+            "dateadd(second, " ~ seconds ~ ", " ~ day_start("dateadd(day, 1, " ~ day ~ ")") ~ ")"
         )
-        ~ " from (select distinct activity_date from ("
-        ~ touched_days("(select * from " ~ arrived ~ " where " ~ is_new ~ ")")
-        ~ ")) order by 1"
-    ).rows -%}
-    {{ return({'is_new': is_new, 'is_near': within_ranges('event_at', days)}) }}
+        ~ " from (select distinct " ~ day ~ " from (" ~ query ~ ")) order by 1"
+    ) -%}
+    {{ return(within_ranges('event_at', bounds.rows)) }}
 {%- endmacro %}
 
 {# SELECT of learner, course run and the days that events reach with a timeout on either side. #}
@@ -139,10 +153,28 @@
         "select distinct to_varchar(" ~ column ~ ", 'YYYY-MM-DD') from " ~ relation ~ " order by 1"
     ).columns[0].values() -%}
     {%- if not days -%}
-        false
+        {{ return('false') }}
     {%- elif days | length > most_literals() -%}
-        {{ column }} between '{{ days[0] }}'::date and '{{ days[-1] }}'::date
-    {%- else -%}
-        {{ column }} in ('{{ days | join("'::date, '") }}'::date)
+        {{ return(column ~ " between '" ~ days[0] ~ "'::date and '" ~ days[-1] ~ "'::date") }}
     {%- endif -%}
+    {{ return(column ~ " in ('" ~ days | join("'::date, '") ~ "'::date)") }}
+{%- endmacro %}
+
+{#
+    The rows that a data test looks at. With `where: changed_lately` they are those of all days with
+    a row processed in the last `late_arrival_days`: an increment writes no others, and a fault stays
+    in sight for so long.
+#}
+{% macro snowflake__get_where_subquery(relation) -%}
+    {%- if config.get('where') != 'changed_lately' or not execute -%}
+        {{ return(dbt.default__get_where_subquery(relation)) }}
+    {%- endif -%}
+    {%- set lately = "processed_at > dateadd(day, -" ~ var('late_arrival_days') ~ ", "
+        ~ newest_stamp(relation) ~ ")" -%}
+    {%- set changed = among_days(
+        'activity_date', "(select * from " ~ relation ~ " where " ~ lately ~ ")"
+    ) -%}
+    {#- An empty table has no days to name. -#}
+    {{ return(relation if changed == 'false'
+        else "(select * from " ~ relation ~ " where " ~ changed ~ ") as changed_lately") }}
 {%- endmacro %}

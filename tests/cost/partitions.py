@@ -107,6 +107,7 @@ class Account:
         """``views`` maps names to the SELECT behind them, or to the table whose columns they hand
         on."""
         self.tables = {one.name: one for one in tables}
+        self._known: dict[object, Touched] = {}
         self._views = {
             name: _parsed(sql) if " " in sql else exp.select("*").from_(sql)
             for name, sql in (views or {}).items()
@@ -114,6 +115,12 @@ class Account:
 
     def run(self, sql: str, binds: Sequence[object] = (), *, rows: int | None = None) -> Touched:
         """What one statement touches; ``rows`` are how many it changes, if that is known."""
+        key = (sql, repr(binds), rows)
+        if key not in self._known:
+            self._known[key] = self._run(sql, binds, rows)
+        return self._known[key]
+
+    def _run(self, sql: str, binds: Sequence[object], rows: int | None) -> Touched:
         statement = _parsed(_with_binds(sql, binds))
         scanned: dict[str, set[int]] = {}
         for table, numbers in self._scans(statement, {}, []):

@@ -18,6 +18,8 @@ DAYS = 365
 END = datetime(2026, 12, 31, 21)
 """When the year's last increment runs, naive UTC."""
 INCREMENT = timedelta(minutes=30)
+LATE = timedelta(days=200)
+"""How late one line may be, far beyond the usual."""
 RAW, LINES, GAPS, DAILY = (
     "tracking_logs",
     "int_tracking_events",
@@ -54,11 +56,6 @@ DATES: Mapping[str, Mapping[str, timedelta]] = {
 }
 
 
-def year_of_learning_time() -> Account:
-    """Everything up to ``END`` is built, but for the raw lines of the last half hour."""
-    return Account([_table(name) for name in ROWS_A_DAY], VIEWS)
-
-
 def with_new_rows(account: Account, name: str) -> Account:
     """The same after the increment wrote its rows to one of the tables."""
     table = account.tables[name]
@@ -78,3 +75,7 @@ def _table(name: str) -> Table:
         follow=FOLLOW[name],
         days=DATES.get(name),
     )
+
+
+YEAR = Account([_table(name) for name in ROWS_A_DAY], VIEWS)
+"""Everything up to ``END`` is built, but for the raw lines of the last half hour."""

@@ -33,7 +33,7 @@ class Models:
     def forget(self) -> None:
         """No line, and no table of the incremental models."""
         self.warehouse.execute("delete from raw.tracking.tracking_logs")
-        for model in INCREMENTAL:
+        for model in (*INCREMENTAL, "int_learning_time_to_completion"):
             self.warehouse.execute(f"drop table if exists analytics.intermediate.{model}")
 
     def load(self, *batches: Batch) -> None:

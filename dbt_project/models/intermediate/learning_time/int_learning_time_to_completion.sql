@@ -1,10 +1,20 @@
 {#
     Days before the completion are the rounded days of the daily model, so that they add up with the
     mart `learning_time`; the day of the completion is measured again up to it and rounded once.
-#}
-with
 
-completions as (
+    Watermark   processed_at: the newest one of int_learning_gaps when the row was computed.
+    Touched     completions without a row, and those that an event processed since then precedes or,
+                as it ends the gap that runs across them, follows within the session timeout.
+    Invalid     a change of the rule needs --full-refresh once; without it this model stops. The row
+                of a completion that is gone stays, and nothing reads it.
+    Backfill    follows int_learning_gaps by itself.
+#}
+{{ config(
+    materialized='incremental',
+    unique_key=['user_id', 'courserun_key', 'passed_at'],
+) }}
+
+{% set all_completions %}
     select distinct
         user_id,
         courserun_key,
@@ -12,6 +22,44 @@ completions as (
         {{ local_date('passed_at') }} as completion_date
     from {{ ref('int_reportable_enrollments') }}
     where passed_at is not null
+{% endset %}
+
+{% if is_incremental() %}
+{{ stop_unless_one_rule(this) }}
+{% set increment = increment_of(ref('int_learning_gaps'), this) %}
+{% set touched_completions %}
+    select completions.*
+    from ({{ all_completions }}) as completions
+    left join {{ this }} as built
+        on
+            completions.user_id = built.user_id
+            and completions.courserun_key = built.courserun_key
+            and completions.passed_at = built.passed_at
+    left join (
+        select
+            user_id,
+            courserun_key,
+            min(event_at) as first_event_at
+        from {{ ref('int_learning_gaps') }}
+        where {{ increment.is_new }}
+        group by user_id, courserun_key
+    ) as arrived
+        on
+            completions.user_id = arrived.user_id
+            and completions.courserun_key = arrived.courserun_key
+            {%- if follows_time() %}
+            and dateadd(
+                second, {{ var('session_timeout_seconds') | int }}, completions.passed_at
+            ) >= arrived.first_event_at
+            {%- endif %}
+    where built.user_id is null or arrived.user_id is not null
+{% endset %}
+{% endif %}
+
+with
+
+completions as (
+    {{ touched_completions if is_incremental() else all_completions }}
 ),
 
 daily as (
@@ -20,6 +68,9 @@ daily as (
 
 gaps as (
     select * from {{ ref('int_learning_gaps') }}
+    {% if is_incremental() %}
+    where {{ near_days('completion_date', touched_completions, longest_credit_seconds()) }}
+    {% endif %}
 ),
 
 days_before as (
@@ -93,15 +144,23 @@ days as (
 
 final as (
     select
-        user_id,
-        courserun_key,
-        passed_at,
-        sum(learning_time_seconds)::number(38, 0) as learning_time_seconds,
-        sum(event_count)::number(38, 0) as event_count,
-        min(first_activity_at) as first_activity_at,
-        max(last_activity_at) as last_activity_at
-    from days
-    group by user_id, courserun_key, passed_at
+        completions.user_id,
+        completions.courserun_key,
+        completions.passed_at,
+        coalesce(sum(days.learning_time_seconds), 0)::number(38, 0) as learning_time_seconds,
+        coalesce(sum(days.event_count), 0)::number(38, 0) as event_count,
+        min(days.first_activity_at) as first_activity_at,
+        max(days.last_activity_at) as last_activity_at,
+        {{ increment.newest if is_incremental() else '(select max(processed_at) from gaps)' }}
+            as processed_at,
+        {{ rule_version() }} as rule_version
+    from completions
+    left join days
+        on
+            completions.user_id = days.user_id
+            and completions.courserun_key = days.courserun_key
+            and completions.passed_at = days.passed_at
+    group by completions.user_id, completions.courserun_key, completions.passed_at
 )
 
 select * from final

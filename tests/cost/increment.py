@@ -1,0 +1,97 @@
+"""The last half hour of a year of ten million lines a day, as dbt builds it.
+
+The statements are those that dbt sends over a few lines in the embedded warehouse; the tables that
+they meet in the model of partitions have the whole year.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from sync.warehouse import open_warehouse
+from tests.cost.partitions import Account, Touched
+from tests.cost.recording import Sent, recorded
+from tests.cost.year import DAILY, END, GAPS, INCREMENT, LINES, RAW, YEAR, with_new_rows
+from tests.dbt.scenario import Batch, enroll, line, pass_course, stand_models
+from tests.learning_time.models import Models
+from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
+
+TABLES = (RAW, LINES, GAPS, DAILY)
+TO_COMPLETION = "int_learning_time_to_completion"
+MARTS = (
+    "completion_learning_time",
+    "learning_time",
+    "learning_time_watermark",
+    "quarantined_lines",
+    "tracking_line_counts",
+    "unknown_event_types",
+)
+LEARNER, LATE_LEARNER = 1, 2
+
+
+@dataclass(frozen=True)
+class Build:
+    """Statements by the model that sent them, and the tables as each model meets them."""
+
+    sent: Mapping[str, Sent]
+    account: Mapping[str, Account]
+
+    def touched(self, table: str, models: Iterable[str] = (LINES, GAPS, DAILY)) -> Touched:
+        """What all statements of these models touch of a table."""
+        parts = [self.account[one].run_all(self.sent[one]) for one in models]
+        return Touched(
+            {table: frozenset().union(*(one.scanned.get(table, ()) for one in parts))},
+            {table: sum(one.rewritten.get(table, 0) for one in parts)},
+        )
+
+    def with_old_key(self, table: str) -> Touched:
+        """What the table's DELETE touches without the days that it names."""
+        (delete,) = (sql for sql, _ in self.sent[table] if sql.lower().startswith("delete"))
+        bounded, days, _ = delete.partition("and activity_date in (")
+        assert days, delete
+        return self.account[table].run(bounded)
+
+
+def build_last_half_hour(
+    scenarios: Scenarios,
+    dbt: Dbt,
+    lateness: timedelta = timedelta(),
+    models: Iterable[str] = (LINES, GAPS, DAILY),
+) -> Build:
+    """One line of one learner, one of another that comes as late as wanted, and a completion each
+    before and in this half hour."""
+    logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
+    stand_models(scenarios, dbt)
+    end = END.replace(tzinfo=UTC)
+    before, now = end - INCREMENT, end - timedelta(minutes=5)
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
+        enroll(warehouse, [LEARNER, LATE_LEARNER])
+        pass_course(warehouse, LATE_LEARNER, before)
+        log = Models(warehouse, dbt)
+        log.forget()
+        log.load(Batch("before", before, (line(LEARNER, before.isoformat()),)))
+        dbt("run", "--select", LINES, GAPS, DAILY, TO_COMPLETION)
+        ((stamp,),) = (
+            row.values()
+            for row in warehouse.rows(
+                f"select max(processed_at)::varchar from analytics.intermediate.{GAPS}"
+            )
+        )
+        late = line(LATE_LEARNER, (now - lateness).isoformat())
+        log.load(Batch("now", end, (line(LEARNER, now.isoformat()), late)))
+        pass_course(warehouse, LEARNER, now)
+        sent = {}
+        for model in models:
+            with recorded() as statements:
+                dbt("run", "--select", model)
+            # The year's tables were built by a clock that ends with the year.
+            sent[model] = [(sql.replace(stamp, str(END - INCREMENT)), b) for sql, b in statements]
+    with_lines = with_new_rows(YEAR, LINES)
+    with_gaps = with_new_rows(with_lines, GAPS)
+    with_days = with_new_rows(with_gaps, DAILY)
+    accounts = {LINES: YEAR, GAPS: with_lines, DAILY: with_gaps}
+    return Build(sent, {one: accounts.get(one, with_days) for one in sent})

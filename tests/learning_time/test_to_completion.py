@@ -1,0 +1,65 @@
+"""Time up to a completion follows the lines that decide about it, whenever they arrive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from tests.dbt.scenario import Batch, enroll, pass_course
+from tests.learning_time.models import INCREMENTAL, Models
+from tests.learning_time.timelines import SECOND, Unit, at
+from tests.reference import learning_time
+
+MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
+LOADED_AT = datetime(2026, 3, 9, 6, tzinfo=UTC)
+TO_COMPLETION = "int_learning_time_to_completion"
+PASSED = at(DAY - 5 * MINUTE)
+TIMES = (
+    # Two days before, the gap that runs across the completion and over midnight, and a day later.
+    *(-DAY, 20 * MINUTE - DAY),
+    *(DAY - 10 * MINUTE, DAY + 10 * MINUTE),
+    *(2 * DAY, 2 * DAY + MINUTE),
+)
+
+
+def test_lines_before_across_and_after_a_completion_end_in_the_full_refresh(
+    models: Models,
+) -> None:
+    """The completion comes first, then the event before it, what ends its gap, a day past and one
+    to come; a second learner passes after all lines were there."""
+    enroll(models.warehouse, [1, 2])
+    models.forget()
+    pass_course(models.warehouse, 1, PASSED)
+    unit = Unit(1, TIMES)
+    seen = []
+    for number, indexes in enumerate([(), (2,), (3,), (0, 1), (4, 5)]):
+        lines = tuple(unit.lines()[one] for one in indexes)
+        loaded_at = LOADED_AT + timedelta(hours=number)
+        models.load(Batch(f"part-{number}", loaded_at, lines))
+        if number == 4:
+            other = tuple(unit.renamed(2).lines())
+            models.load(Batch("other", loaded_at, other))
+        seen.append(build(models)[1])
+    assert [one[0] for one in seen] == [0, 0, 300, 1500, 1500]
+    expected = learning_time.seconds_to_completion(iter(unit.events()), PASSED)
+    assert seen[-1][0] == expected
+    pass_course(models.warehouse, 2, PASSED)
+    found = build(models)
+    assert found[2] == found[1]
+
+    assert build(models, "--full-refresh") == found
+
+
+def build(models: Models, *flags: str) -> dict[int, tuple[object, ...]]:
+    """Everything but the stamp of a completion, by learner."""
+    models.invoke("run", "--select", *INCREMENTAL, TO_COMPLETION, *flags)
+    rows = models.warehouse.rows(f"select * from analytics.intermediate.{TO_COMPLETION}")
+    return {
+        int(row["user_id"]): (
+            int(row["learning_time_seconds"]),
+            int(row["event_count"]),
+            row["first_activity_at"],
+            row["last_activity_at"],
+        )
+        for row in rows
+    }

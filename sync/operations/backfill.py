@@ -56,11 +56,7 @@ class Backfill(Change):
         return self
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """What ``apply`` would do now; three statements, all of them read only.
-
-        Raises:
-            StatementFailed: the ledger or the mart does not exist, or the warehouse refused.
-        """
+        """Of the window: how many, whose, from when to when; three statements."""
         condition, binds = self._condition()
         chosen = self._chosen(warehouse)
         suppressed = warehouse.rows(
@@ -98,6 +94,7 @@ class Backfill(Change):
         beyond_limit, gone = in_window - matched, int(suppressed) - in_window
         first_at = rows[0]["occurred_at"] if rows else None
         last_at = rows[0]["last_at"] if rows else None
+        sample = [{name: row[name] for name in row if name != "last_at"} for row in rows]
         lines = []
         if first_at and last_at:
             lines.append(f"passed from {first_at:%Y-%m-%d %H:%M} to {last_at:%Y-%m-%d %H:%M} UTC")
@@ -113,7 +110,7 @@ class Backfill(Change):
                 "by_enterprise": by_enterprise,
                 "first_at": first_at,
                 "last_at": last_at,
-                "sample": [{name: row[name] for name in row if name != "last_at"} for row in rows],
+                "sample": sample,
             },
             lines=lines,
             tables={
@@ -121,14 +118,7 @@ class Backfill(Change):
                     {"enterprise": enterprise, "completions": count}
                     for enterprise, count in by_enterprise.items()
                 ],
-                "sample": [
-                    {
-                        "webhook_id": row["webhook_id"],
-                        "passed_at": f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}",
-                        "course_run": row["courserun_key"],
-                    }
-                    for row in rows
-                ],
+                "sample": sample,
             },
         )
 

@@ -17,7 +17,7 @@ from sync.operations.preview import Preview
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
-from sync.operations.test_send import SendTest
+from sync.operations.send_test import SendTest
 
 OPERATIONS: Sequence[Kind] = (
     Doctor,

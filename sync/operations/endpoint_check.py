@@ -22,7 +22,7 @@ from sync.http.resolver import ResolutionFailed
 from sync.http.secrets import SecretError
 from sync.http.urls import InvalidTarget
 from sync.operations.endpoints import host_of
-from sync.operations.test_send import Sample, send_sample
+from sync.operations.send_test import Sample, send_sample
 
 LOOKUP_SECONDS = 5.0
 THREADS = 8

@@ -16,7 +16,7 @@ from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
-from sync.operations.test_send import sample_report, send_sample
+from sync.operations.send_test import sample_report, send_sample
 from sync.warehouse import Warehouse
 
 MAX_REASON = 64

@@ -109,11 +109,7 @@ class Erase(Change):
     )
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """What ``apply`` would do now: rows in all, of the ledger and of the models.
-
-        Raises:
-            StatementFailed: the ledger cannot be read.
-        """
+        """Rows of the ledger and of the models, by table."""
         ledger = in_ledger(warehouse, self.person_key, now=clock())
         models = {
             table: n

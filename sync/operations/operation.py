@@ -53,7 +53,7 @@ ARGUMENT = CommandLine(is_argument=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What an operation found or did, for every face; no personal data."""
+    """What an operation found or did, for every face; no personal data but what was asked for."""
 
     document: Mapping[str, Any]
     """For machines: what ``--json`` prints."""

@@ -105,7 +105,7 @@ class Replay(Change):
         return self
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """What ``apply`` would do now; reads only.
+        """By endpoint, and why the others are refused.
 
         Raises:
             MartUnreadable: the mart that says whether an event may still be reported cannot be
@@ -168,17 +168,7 @@ class Replay(Change):
                     {"endpoint": "none yet" if key is None else str(key), "webhooks": count}
                     for key, count in by_endpoint.items()
                 ],
-                "sample": [
-                    {
-                        "webhook_id": row["webhook_id"],
-                        "state": row["state"],
-                        "reason": row["state_reason"] or "",
-                        "endpoint": "" if row["endpoint_id"] is None else str(row["endpoint_id"]),
-                        "recorded_or_delivered": f"{at:%Y-%m-%d %H:%M:%S}",
-                    }
-                    for row in sample
-                    for at in [row["delivered_at"] or row["recorded_at"]]
-                ],
+                "sample": sample,
             },
         )
 

@@ -59,11 +59,7 @@ class Reroute(Change):
     )
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """What ``apply`` would do now; two statements, both read only.
-
-        Raises:
-            StatementFailed: the ledger or the mart of endpoints cannot be read.
-        """
+        """From where to where, and what stays; two statements."""
         moves: Counter[tuple[int, int]] = Counter()
         stays: Counter[Refusal] = Counter()
         for row, target in self._groups(warehouse, clock()):

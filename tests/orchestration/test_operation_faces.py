@@ -37,7 +37,7 @@ from sync.operations.preview import Preview
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
-from sync.operations.test_send import Flavour, SendTest
+from sync.operations.send_test import Flavour, SendTest
 from sync.settings import EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse
 from tests.support.command_line import command_line

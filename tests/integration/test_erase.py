@@ -64,8 +64,7 @@ def traces(warehouse: Warehouse) -> set[str]:
 
 def one_in_each_state(world: World) -> dict[str, str]:
     """Six events of the person; their ids by state. The other learner has one that is delivered."""
-    world.complete(PERSON, OTHER)
-    world.deliver()
+    world.delivered(PERSON, OTHER)
     states = ("awaiting", "pending", "held", "dead", "suppressed")
     for number, state in enumerate(states):
         build = "null" if state in ("awaiting", "suppressed") else "build_id"
@@ -122,8 +121,7 @@ def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: Wo
 def test_learners_with_similar_ids_keep_everything(world: World) -> None:
     """A prefix, a suffix, ten times as much: the key is of the whole id."""
     others = (9041, 418, 904180, 190418, 90419)
-    world.complete(PERSON, *others)
-    world.deliver()
+    world.delivered(PERSON, *others)
     mine = f"user_id <> {PERSON}"
     before = world.rows(where=mine)
     carry_out(world)
@@ -144,17 +142,14 @@ def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(world: 
 
 
 def test_two_learners_of_one_course_run_do_not_become_one(world: World) -> None:
-    world.complete(PERSON, OTHER)
-    world.deliver()
+    world.delivered(PERSON, OTHER)
     carry_out(world)
     carry_out(world, request=Erase(person_key=person_key(OTHER)))
     assert len({row["user_id"] for row in world.rows("user_id")}) == 2
 
 
 def test_a_replay_that_waits_is_taken_back(world: World) -> None:
-    world.complete(PERSON)
-    world.deliver()
-    world.take()
+    world.delivered(PERSON)
     ask(world, DELIVERED)
     carry_out(world)
     world.send()

@@ -28,9 +28,7 @@ def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_replay_shows_first_and_sends_with_the_next_run(world: World, ltw: Command) -> None:
-    (delivered,) = world.complete(2)
-    world.deliver()
-    world.take()
+    (delivered,) = world.delivered(2)
     before = world.everything()
     dry = ltw("replay", delivered, "--dry-run")
     assert (dry.code, "1 webhooks match" in dry.text, delivered in dry.text) == (0, True, True)
@@ -49,8 +47,7 @@ def test_a_large_replay_needs_a_yes(
     world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Replay, "ask_above", 1)
-    world.complete(2, 4)
-    world.deliver()
+    world.delivered(2, 4)
     before = world.everything()
     refused = ltw("replay", "--state", "delivered")
     assert refused.code == 2
@@ -65,8 +62,7 @@ def test_a_large_replay_needs_a_yes(
 
 
 def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> None:
-    (one,) = world.complete(2)
-    world.deliver()
+    (one,) = world.delivered(2)
     world.warehouse.execute(f"update {OUTBOX} set body_removed_at = sysdate()")
     said = ltw("replay", one, "no-such-id")
     assert said.code == 1
@@ -107,18 +103,6 @@ def test_bad_usage_ends_with_2_and_names_the_option(
     said = ltw(*arguments)
     assert said.code == 2
     assert names in said.text
-
-
-def test_retention_counts_and_empties(world: World, ltw: Command) -> None:
-    world.complete(2, 4)
-    world.deliver()
-    world.warehouse.execute(f"update {OUTBOX} set updated_at = '2026-01-01'")
-    world.warehouse.execute(f"update {MESSAGES} set frozen_at = '2026-01-01'")
-    assert ltw("retention", "--days", "30", "--dry-run", "--json").document["bodies"] == 2
-    assert len(world.rows(where="body is not null")) == 2
-    said = ltw("retention", "--days", "30")
-    assert (said.code, "bodies emptied: 2" in said.text) == (0, True)
-    assert world.rows(where="body is not null") == []
 
 
 def test_preview_lists_counts_and_writes_nothing(world: World, ltw: Command) -> None:
@@ -215,8 +199,7 @@ def test_an_endpoint_that_the_lms_switched_off_is_not_enabled_here(
 
 def test_status_says_what_is_due_and_for_how_long(world: World, ltw: Command) -> None:
     world.target.answers["/hooks/one"] = (500, {})
-    world.complete(2)
-    world.deliver()
+    world.delivered(2)
     world.run = world.run.later(timedelta(days=1))
     world.warehouse.execute(f"update {OUTBOX} set next_attempt_at = dateadd(hour, -1, sysdate())")
     document = ltw("status", "--json").document
@@ -273,9 +256,3 @@ def test_preview_goes_by_the_flag_s_environment(
     assert "not_in_rollout" in said.text
     assert "learning_time_not_yet" in ltw("preview", "--rollout-percentage", 100).text
     assert "feature flag: off" in ltw("preview", "--no-enrich").text
-
-
-def test_a_test_event_can_be_had_without_learning_time(world: World, ltw: Command) -> None:
-    assert ltw("test-send", 1, "--flavour", "without_learning_time").code == 0
-    (sent,) = world.take()
-    assert b"learning_time" not in sent.body

@@ -212,8 +212,7 @@ def test_a_built_row_that_the_marts_no_longer_hold_would_stay_too(world: World) 
 def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
     world.target.answers["/hooks/two"] = (500, {})
     (delivered,) = world.complete(2)
-    (failed,) = world.complete(3)
-    world.deliver()
+    (failed,) = world.delivered(3)
     assert verdicts(look(world)) == {}
     ask(world, DELIVERED)
     assert verdicts(look(world)) == {delivered: ("built", "send", None)}
@@ -224,8 +223,7 @@ def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: Wor
 
 
 def test_an_endpoint_that_is_off_or_paused_is_told_apart(world: World) -> None:
-    (one,) = world.complete(2)
-    world.deliver()
+    (one,) = world.delivered(2)
     (two,) = world.complete(4)
     change = "update analytics.sync.endpoint_state set"
     world.warehouse.execute(f"{change} paused_until = dateadd(hour, 1, sysdate())")
@@ -276,8 +274,7 @@ def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
 ) -> None:
     """A broken replica may make millions new; to decide them all would take hours and memory."""
     monkeypatch.setattr("sync.operations.next_run.OVER_LIMIT_LISTED", 2)
-    world.complete(2)
-    world.deliver()
+    world.delivered(2)
     world.complete(3, 4, 5)
     guarded = look(world, mass_send_limit=2)
     assert [one.fate.reason for one in guarded.lines] == ["mass_send_limit"] * 2

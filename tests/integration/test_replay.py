@@ -93,9 +93,7 @@ def test_a_failed_replay_of_a_delivered_webhook_changes_nothing_but_the_log(worl
 
 
 def test_a_sender_error_does_not_use_up_a_replay(world: World) -> None:
-    (delivered,) = world.complete(2)
-    world.deliver()
-    world.take()
+    (delivered,) = world.delivered(2)
     ask(world, DELIVERED)
     failure = Failure(ErrorKind.INTERNAL, Attribution.SENDER, "no network")
     claim = _claim(world, delivered, attempt_count=1)
@@ -178,8 +176,7 @@ def test_what_was_built_is_not_replayed_once_the_marts_no_longer_hold_it(
 
 
 def test_without_the_look_into_the_mart_nothing_is_replayed(world: World) -> None:
-    (one,) = world.complete(2)
-    world.deliver()
+    (one,) = world.delivered(2)
     world.warehouse.execute(f"alter table {MART} rename to {MART}_away")
     before = world.row(one)
     for call in (lambda: plan(world, DELIVERED), lambda: ask(world, DELIVERED)):
@@ -189,9 +186,7 @@ def test_without_the_look_into_the_mart_nothing_is_replayed(world: World) -> Non
 
 
 def test_a_replay_waits_for_an_endpoint_that_is_disabled(world: World) -> None:
-    (delivered,) = world.complete(2)
-    world.deliver()
-    world.take()
+    (delivered,) = world.delivered(2)
     ask(world, DELIVERED)
     states = "update analytics.sync.endpoint_state set disabled_at = "
     world.warehouse.execute(f"{states} sysdate(), disabled_reason = 'by hand'")

@@ -35,8 +35,7 @@ def test_a_selection_takes_what_meets_all_its_conditions(
     world: World, selection: Replay, expected: set[int]
 ) -> None:
     dead_letters(world, 5)
-    world.complete(2, 4)
-    world.deliver()
+    world.delivered(2, 4)
     assert plan(world, selection).matched == len(expected)
     ask(world, selection)
     marked = world.rows("user_id", "replay_id is not null")
@@ -44,8 +43,7 @@ def test_a_selection_takes_what_meets_all_its_conditions(
 
 
 def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
-    world.complete(2)
-    world.deliver()
+    world.delivered(2)
     delivered_at = world.rows("delivered_at")[0]["delivered_at"]
     world.warehouse.execute(f"update {OUTBOX} set recorded_at = '2026-01-01'")
     around = {"since": delivered_at, "until": delivered_at + timedelta(seconds=1)}
@@ -99,9 +97,7 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
 
 
 def test_asking_twice_before_the_run_sends_once(world: World) -> None:
-    world.complete(2)
-    world.deliver()
-    world.take()
+    world.delivered(2)
     assert ask(world, DELIVERED).changed == 1
     assert ask(world, DELIVERED).changed == 0
     assert plan(world, DELIVERED).document["refused"] == {Refusal.ALREADY_DUE: 1}
@@ -121,8 +117,7 @@ def test_a_request_with_an_id_of_the_callers_counts_once(world: World) -> None:
 
 
 def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
-    world.complete(2, 4)
-    world.deliver()
+    world.delivered(2, 4)
     before = world.everything()
     with pytest.raises(NotConfirmed, match="confirm_count is 1, but 2 webhooks match now"):
         ask(world, DELIVERED, confirmed=1)
@@ -131,8 +126,7 @@ def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
 
 
 def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> None:
-    world.complete(2)
-    world.deliver()
+    world.delivered(2)
     before = world.everything()
 
     class Lost(Exception):
@@ -151,8 +145,7 @@ def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> 
 
 
 def test_the_request_is_recorded_with_who_asked_for_what(world: World) -> None:
-    world.complete(2, 4)
-    world.deliver()
+    world.delivered(2, 4)
     made = ask(world, Replay(state=ReplayState.DELIVERED, endpoint_id=1))
     (row,) = world.warehouse.rows(
         "select replay_id, requested_by, matched, to_json(selection) as selection"
@@ -179,8 +172,7 @@ def test_a_selection_of_everything_is_refused() -> None:
 
 
 def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: World) -> None:
-    world.complete(2, 3)
-    world.deliver()
+    world.delivered(2, 3)
     before = world.everything()
     found = plan(world, DELIVERED)
     assert found.document["by_endpoint"] == {"1": 1, "2": 1}

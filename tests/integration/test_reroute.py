@@ -10,7 +10,7 @@ import pytest
 from sync.delivery.endpoints import load_endpoints
 from sync.errors import ConfigurationError
 from sync.operations.endpoints import find_endpoint
-from sync.operations.operation import Done, NotConfirmed, Plan
+from sync.operations.operation import Done, Plan
 from sync.operations.refusals import Refusal
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
@@ -76,12 +76,8 @@ def plan(pipeline: Pipeline) -> Plan:
     return Reroute().plan(pipeline.warehouse, pipeline.clock)
 
 
-def move(
-    pipeline: Pipeline, *, confirmed: int | None = None, request_id: str | None = None
-) -> Done:
-    return carry_out(
-        pipeline.warehouse, pipeline.clock, Reroute(), confirmed=confirmed, request_id=request_id
-    )
+def move(pipeline: Pipeline) -> Done:
+    return carry_out(pipeline.warehouse, pipeline.clock, Reroute())
 
 
 def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
@@ -261,19 +257,6 @@ def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) ->
     own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, own, new(pipeline))
     assert plan(pipeline).matched == 0
-
-
-def test_more_than_was_agreed_to_changes_nothing_and_a_repeated_request_counts_once(
-    pipeline: Pipeline,
-) -> None:
-    tried_then_deleted(pipeline)
-    endpoints(pipeline, new(pipeline))
-    before = everything_in(pipeline.warehouse)
-    with pytest.raises(NotConfirmed, match="confirm_count is 1, but 2 webhooks match now"):
-        move(pipeline, confirmed=1)
-    assert everything_in(pipeline.warehouse) == before
-    assert move(pipeline, confirmed=2, request_id="run-7") == Done("run-7", 2)
-    assert move(pipeline, request_id="run-7") == Done("run-7", 2)
 
 
 def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:

@@ -51,6 +51,13 @@ class World:
         """Record, build and send."""
         return all_steps(self.warehouse, self.run)
 
+    def delivered(self, *users: int) -> set[str]:
+        """Completions of these learners that the receiver has; their ids."""
+        ids = self.complete(*users)
+        self.deliver()
+        self.take()
+        return ids
+
     def send(self) -> SendReport:
         """Send what is due."""
         return self.run.send(self.warehouse)

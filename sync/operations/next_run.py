@@ -45,6 +45,9 @@ from sync.warehouse import RelationMissing, Warehouse
 
 Verdict = Literal["send", "wait", "hold", "suppress"]
 Origin = Literal["new", "recorded", "held", "built"]
+AtEndpoint = Callable[[int, str], tuple[Verdict, str | None]]
+"""What a message of a customer meets at an endpoint."""
+KEY = ("webhook_id", "event_type", "enterprise_customer_uuid", "courserun_key")
 MESSAGES_LISTED = 1_000
 """Messages built before that are listed; all are counted."""
 OVER_LIMIT = "mass_send_limit"
@@ -213,7 +216,6 @@ def next_run(
                 return ("wait", "endpoint_blocked") if is_blocked else ("send", None)
 
     def at_endpoint(endpoint_id: int, enterprise: str) -> tuple[Verdict, str | None]:
-        """What a message of this customer meets there."""
         verdict, reason = standing_of(endpoint_id)
         # A run holds first what cannot be sent to at all.
         if verdict != "hold" and (
@@ -256,12 +258,11 @@ def next_run(
         for page in undecided(session, source, page=PAGE):
             for event, decision in decided(page):
                 add("recorded" if event.state is State.AWAITING else "held", event, decision)
-    _add_messages(found, session, at_endpoint, now)
+    fates, lines = _messages(session, at_endpoint, now)
+    found.fates += fates
+    found.lines += lines
     found.problems += found.events.problems
     return found
-
-
-AtEndpoint = Callable[[int, str], tuple[Verdict, str | None]]
 
 
 def _fate(origin: Origin, event: Event, decision: Decision, at_endpoint: AtEndpoint) -> Fate:
@@ -285,21 +286,18 @@ def _fate(origin: Origin, event: Event, decision: Decision, at_endpoint: AtEndpo
 def _line(event: Event, decision: Decision, fate: Fate) -> Line:
     message = decision.message if isinstance(decision, Build) else None
     return Line(
-        webhook_id=event.webhook_id,
-        event_type=event.event_type,
-        enterprise_customer_uuid=event.enterprise_customer_uuid,
-        courserun_key=event.courserun_key,
+        **{name: getattr(event, name) for name in KEY},
         region=decision.route.region,
         fate=fate,
-        learning_time_seconds=message.learning_time_seconds if message else None,
-        body=message.body if message else None,
+        learning_time_seconds=message and message.learning_time_seconds,
+        body=message and message.body,
     )
 
 
-def _add_messages(
-    found: NextRun, session: ReadOnly, at_endpoint: AtEndpoint, now: datetime
-) -> None:
-    """Count the messages that are due or could be released, and list the first of them."""
+def _messages(
+    session: ReadOnly, at_endpoint: AtEndpoint, now: datetime
+) -> tuple[Counter[Fate], list[Line]]:
+    """The messages that are due or could be released: all counted, the first of them listed."""
 
     def fate(row: Mapping[str, Any]) -> Fate:
         endpoint_id = int(row["endpoint_id"])
@@ -312,23 +310,25 @@ def _add_messages(
 
     query, binds = due_messages(session, now=now)
     columns = "endpoint_id, enterprise_customer_uuid, payload_format, enrichment_outcome, is_gone"
+    fates: Counter[Fate] = Counter()
     for row in session.rows(
         f"select {columns}, count(*) as n from ({query}) as due group by {columns}", *binds
     ):
-        found.fates[fate(row)] += int(row["n"])
-    names = ("webhook_id", "event_type", "enterprise_customer_uuid", "courserun_key", "region")
-    found.lines += [
+        fates[fate(row)] += int(row["n"])
+    first = session.rows(
+        f"select * from ({query}) as due order by next_attempt_at, webhook_id"
+        f" limit {MESSAGES_LISTED}",
+        *binds,
+    )
+    return fates, [
         Line(
-            **{name: row[name] for name in names},
+            **{name: row[name] for name in KEY},
+            region=row["region"],
             fate=fate(row),
             learning_time_seconds=None if seconds is None else int(seconds),
             is_replay=row["replay_id"] is not None,
             body=row["body"].encode("utf-8"),
         )
-        for row in session.rows(
-            f"select * from ({query}) as due order by next_attempt_at, webhook_id"
-            f" limit {MESSAGES_LISTED}",
-            *binds,
-        )
+        for row in first
         for seconds in [row["learning_time_seconds"]]
     ]

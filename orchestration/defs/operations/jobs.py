@@ -81,7 +81,10 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
         facts = shown(report, said)
         if report.has_failed:
             raise dg.Failure(said, metadata=facts, allow_retries=False)
-        yield result(context, config, facts)
+        if said:
+            context.log.info(said)
+        settings = settings_table(config, given_config(context.run.run_config, name))
+        yield dg.Output(None, metadata=facts | {"settings": settings})
 
     @dg.job(
         name=f"{name}_job",
@@ -190,16 +193,6 @@ def shown(report: Report, said: str) -> dict[str, Any]:
     # Dagster stores plain values only, and the words of the ledger are enums here.
     facts["as_json"] = dg.MetadataValue.json(json.loads(json.dumps(report.document, default=str)))
     return facts | ({"next": dg.MetadataValue.text(said)} if said else {})
-
-
-def result(
-    context: dg.OpExecutionContext, config: dg.Config, facts: dict[str, Any]
-) -> dg.Output[None]:
-    """What an op found, with the settings that it used."""
-    if "next" in facts:
-        context.log.info(facts["next"].value)
-    given = given_config(context.run.run_config, context.op.name)
-    return dg.Output(None, metadata=facts | {"settings": settings_table(config, given)})
 
 
 def _next(request: Change, matched: int) -> str:

@@ -12,7 +12,7 @@ from sync.operations.replay import Replay
 from tests.support.command_line import Command
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, SECRET, enterprise
-from tests.support.operator import MESSAGES, OUTBOX, World
+from tests.support.operator import OUTBOX, World
 
 JANUARY = ["--since", "2026-01-01", "--until", "2026-02-01"]
 PERSONAL = ("learner_", "@example.com", "Example Industries")

@@ -137,6 +137,28 @@ def test_lines_without_a_file_name_are_read_once(warehouse: Warehouse, dbt: Dbt)
     assert rows == [{"n": len(LINES)}]
 
 
+def test_a_copied_row_is_seen_while_its_day_was_changed_lately(
+    warehouse: Warehouse, dbt: Dbt
+) -> None:
+    """Data tests of single rows do not read a year of them at each build."""
+    prepare(warehouse)
+    load(warehouse, Batch("one", MONDAY, LINES))
+    dbt(*BUILD_DAYS)
+    tests = ("test", "--select", "int_learning_gaps,test_type:generic")
+    gaps = "analytics.intermediate.int_learning_gaps"
+    last_day = "activity_date = '2026-03-05'::date"
+    warehouse.execute(f"insert into {gaps} select * from {gaps} where {last_day}")
+
+    with pytest.raises(AssertionError, match="unique_combination_of_columns_int_learning_gaps"):
+        dbt(*tests)
+
+    # Longer ago than `late_arrival_days` before the newest line.
+    warehouse.execute(
+        f"update {gaps} set processed_at = dateadd(day, -4, processed_at) where {last_day}"
+    )
+    dbt(*tests)
+
+
 def _stamps(warehouse: Warehouse) -> dict[int, datetime]:
     return {
         int(row["user_id"]): row["stamp"]

@@ -47,11 +47,11 @@
         on
             completions.user_id = arrived.user_id
             and completions.courserun_key = arrived.courserun_key
-            {%- if follows_time() %}
+            {% if follows_time() %}
             and dateadd(
                 second, {{ var('session_timeout_seconds') | int }}, completions.passed_at
             ) >= arrived.first_event_at
-            {%- endif %}
+            {% endif %}
     where built.user_id is null or arrived.user_id is not null
 {% endset %}
 {% endif %}

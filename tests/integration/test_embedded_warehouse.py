@@ -15,6 +15,7 @@ import pytest
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.dialect import parse_one
 from fakesnow.instance import FakeSnow
+from sqlglot.dialects.duckdb import DuckDB
 
 from sync.errors import ConfigurationError
 from sync.local.embedded.lifecycle import (
@@ -105,15 +106,21 @@ def test_only_the_newest_results_are_kept() -> None:
     assert "5" in results
 
 
-def test_a_repeated_statement_is_translated_once() -> None:
+def test_a_repeated_statement_is_translated_and_written_once() -> None:
     texts: list[str] = []
-    known = Translations(FakeSnowflakeCursor, lambda text: texts.append(text) or parse_one(text))
+    known = Translations(
+        FakeSnowflakeCursor,
+        lambda text: texts.append(text) or parse_one(text),
+        lambda dialect, tree, copy: texts.append(tree) or "anew",
+    )
     cursor = FakeSnow().connect("ANALYTICS").cursor()
     (first,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
     (second,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
     assert second is first
     assert known.translated(cursor, second, ["2026-03-04"]) is first
     assert len(texts) == 1
+    assert known.written(DuckDB(), first) == first.sql(dialect="duckdb")
+    assert known.written(DuckDB(), first.copy()) == "anew", "a copy may be changed"
 
 
 def test_a_statement_that_is_repeated_sees_the_tables_and_binds_of_its_time(

@@ -63,8 +63,8 @@ class Translations:
     second for a model. The trees kept here are shared: nothing may change one.
     """
 
-    def __init__(self, cursor: Any, parse: Callable[[str], Any]) -> None:
-        self._parse = parse
+    def __init__(self, cursor: Any, parse: Callable[[str], Any], write: Callable[..., str]) -> None:
+        self._parse, self._write = parse, write
         self._split, self._transform = cursor._transform_explode, cursor._transform
         self._parsed = Newest(KEPT_TRANSLATIONS)
         self._translated = Newest(KEPT_TRANSLATIONS)
@@ -90,6 +90,8 @@ class Translations:
             translated = [self._transform(cursor, part, None) for part in parts]
             for part in translated:
                 part.meta["translated"] = True
+                # With whose text it is: a copy of the tree may be changed, and copies this too.
+                part.meta["written"] = (id(part), part.sql(dialect="duckdb"))
             self._translated[key] = translated
         return translated
 
@@ -98,6 +100,13 @@ class Translations:
         if statement.meta.get("translated"):
             return statement
         return self._transform(cursor, statement, params)
+
+    def written(self, dialect: Any, statement: Any, copy: bool = True, **options: Any) -> str:
+        """The text of a part for DuckDB; writing it anew takes as long as running a short one."""
+        owner, text = statement.meta.get("written", (None, ""))
+        if owner == id(statement) and not options:
+            return text
+        return self._write(dialect, statement, copy=copy, **options)
 
     def _explained(self, cursor: Any, statement: Any) -> list[Any]:
         """EXPLAIN of what DuckDB would run; the parser takes what stands behind it for a text."""
@@ -231,6 +240,7 @@ def application(directory: Path) -> Any:
     import fakesnow.arrow
     import fakesnow.cursor
     import fakesnow.server
+    import sqlglot.dialects.duckdb
     from fakesnow.instance import FakeSnow
     from starlette.responses import JSONResponse
     from starlette.routing import Route, request_response
@@ -247,7 +257,10 @@ def application(directory: Path) -> Any:
 
     fakesnow.arrow.timestamp_to_sf_struct = null_safe(fakesnow.arrow.timestamp_to_sf_struct)
     cursor = cursors.FakeSnowflakeCursor
-    known, columns = Translations(cursor, server.parse_one), Columns(cursor)
+    duckdb: Any = sqlglot.dialects.duckdb.DuckDB
+    known = Translations(cursor, server.parse_one, duckdb.generate)
+    columns = Columns(cursor)
+    duckdb.generate = lambda dialect, *given, **options: known.written(dialect, *given, **options)
     server.parse_one = final(known.parsed)
     server.describe_as_rowtype = final(server.describe_as_rowtype)
     server.to_sf = final(server.to_sf)

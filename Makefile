@@ -33,6 +33,7 @@ demo: install ## Sample data to delivered webhooks, flag off and on, in under a 
 dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops all three
 	@$(BIN)/learning-time-webhooks dev
 
+# Three workers for two cores: some test always waits for a server or a process.
 test: install ## The whole test suite with coverage
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term -q
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sync.settings import PROJECT_ROOT
+from tests.support.dbt import Dbt
 from tests.support.processes import LTW, PROC, processes_of
 
 BUDGET_SECONDS = 900
@@ -34,7 +35,7 @@ class Demo:
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(tmp_path_factory: pytest.TempPathFactory, dbt: Dbt) -> Demo:
     """Run it once, from a shell that holds settings of another life."""
     scratch = tmp_path_factory.mktemp("demo")
     hostile = {
@@ -43,6 +44,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         "LTW_WAREHOUSE_PORT": "1",
         "ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT": "true",
         "WEBHOOKS_ACTIVATED_AT": "2001-01-01T00:00:00Z",
+        # The clean clone, `make clone`, parses the project itself.
+        "DBT_TARGET_PATH": str(dbt.prepare(tmp_path_factory.mktemp("demo_dbt"))),
     }
     process = subprocess.Popen(
         [*LTW, "demo", "--json"],

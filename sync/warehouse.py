@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sync.engine_errors import safe_text
 from sync.errors import ConfigurationError, SyncError
@@ -207,6 +207,17 @@ def _completed(sql: str, call: Callable[[], Any], *, columns: Sequence[Any] = ()
     raise failure
 
 
+def _what_makes_it(sql: str) -> str:
+    """How what a statement did not find comes to be."""
+    asked = sql.lower()
+    if any(raw_relation(schema, "").lower() in asked for schema in get_args(RawSchema)):
+        return (
+            "If it is a raw table, look at the replication of the LMS, at the names in the vars of "
+            "dbt_project.yml, and at the role's rights; on a laptop run `ltw warehouse start`"
+        )
+    return "If it is a mart, build the models first: run learning_time_job, or `dbt build`"
+
+
 def _failed(sql: str, error: Error, columns: Sequence[Any]) -> StatementFailed:
     said = safe_text(str(error.msg), code=error.errno, state=error.sqlstate, sql=sql)
     text = f"statement '{sql.strip().splitlines()[0][:80]}…' failed: {said}"
@@ -218,9 +229,7 @@ def _failed(sql: str, error: Error, columns: Sequence[Any]) -> StatementFailed:
             "correct or delete it"
         )
     if error.errno == DOES_NOT_EXIST:
-        return RelationMissing(
-            f"{text} If it is a mart, build the models first: run learning_time_job, or `dbt build`"
-        )
+        return RelationMissing(f"{text} {_what_makes_it(sql)}")
     if error.errno in CANCELED:
         return StatementTimedOut(text)
     if error.errno in LOCKED:

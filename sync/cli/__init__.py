@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -20,12 +22,31 @@ from sync.cli.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
 from sync.operations.catalog import OPERATIONS
 
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        print(metadata.version("learning-time-webhooks"))
+        raise typer.Exit
+
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Course-completion webhooks with learning time: preview, send, send again, operate.",
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Course-completion webhooks with learning time: preview, send, send again, operate."""
+
+
 app.command("load-logs")(laptop.load_logs)
 app.command()(status.status)
 app.command()(report.report)

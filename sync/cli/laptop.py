@@ -14,6 +14,9 @@ from sync.warehouse import open_warehouse
 
 def load_logs(
     files: Annotated[list[Path], typer.Argument(help="Tracking-log files, plain or .gz.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Load files that do not look like tracking logs, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Load Open edX tracking-log files, in the given order. A file loaded before is skipped."""
@@ -21,7 +24,9 @@ def load_logs(
 
     settings = ready_settings()
     with open_warehouse(settings, purpose="load-logs") as warehouse:
-        outcomes = load_with_progress(warehouse, files, console=err, is_quiet=as_json)
+        outcomes = load_with_progress(
+            warehouse, files, console=err, is_quiet=as_json, is_any_text_taken=force
+        )
     if as_json:
         print_json({"files": [summary(outcome) for outcome in outcomes]})
 

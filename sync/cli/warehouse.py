@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -14,12 +15,24 @@ from sync.cli.common import (
     print_table,
     ready_settings,
 )
+from sync.errors import ConfigurationError
 from sync.warehouse import open_warehouse
 
 warehouse_app = typer.Typer(
     no_args_is_help=True,
     help="The embedded warehouse of this machine; sql works on Snowflake too.",
 )
+
+
+READING = frozenset({"describe", "explain", "list", "select", "show", "values", "with"})
+"""How a statement begins that changes nothing: Snowflake has no ``with`` before a change."""
+_LEADING = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([a-z]*)", re.DOTALL | re.IGNORECASE)
+
+
+def only_reads(statement: str) -> bool:
+    """Whether a statement changes nothing, by the word that it begins with."""
+    found = _LEADING.match(statement)
+    return found is not None and found[1].lower() in READING
 
 
 @warehouse_app.command()
@@ -81,9 +94,17 @@ def info(as_json: Json = False) -> None:
 @warehouse_app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One statement, such as: select 1")],
+    write: Annotated[
+        bool, typer.Option("--write", help="Run it even if it may change something.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run one statement on the configured warehouse, embedded or Snowflake, and show its rows."""
+    if not (write or only_reads(statement)):
+        raise ConfigurationError(
+            "this statement may change something, and only "
+            f"{', '.join(sorted(READING))} run as they are; to run it, repeat with --write"
+        )
     with open_warehouse(ready_settings(), purpose="sql") as warehouse:
         rows = warehouse.rows(statement)
     if as_json:

@@ -13,7 +13,12 @@ from sync.warehouse import Warehouse
 
 
 def load_with_progress(
-    warehouse: Warehouse, files: Iterable[Path], *, console: Console, is_quiet: bool
+    warehouse: Warehouse,
+    files: Iterable[Path],
+    *,
+    console: Console,
+    is_quiet: bool,
+    is_any_text_taken: bool,
 ) -> list[Outcome]:
     """Load files and show it.
 
@@ -45,12 +50,17 @@ def load_with_progress(
                 case Loaded(file=file, lines=lines, seconds=seconds):
                     rate = f"{lines / seconds:,.0f} lines/s" if seconds else ""
                     tell(f"loaded   {file}: {lines:,} lines  {rate}")
+                    if (first := seen.sample).events < first.lines:
+                        tell(
+                            f"         {first.events:,} of its first {first.lines:,} lines look "
+                            "like tracking events"
+                        )
                     if seen.cut_lines:
                         tell(f"         {seen.cut_lines} lines were too long and are cut")
                 case Skipped(file=file, reason=reason):
                     tell(f"skipped  {file}: {reason}")
 
-        return load_logs(warehouse, files, progress=show)
+        return load_logs(warehouse, files, progress=show, is_any_text_taken=is_any_text_taken)
 
 
 def summary(outcome: Outcome) -> dict[str, object]:

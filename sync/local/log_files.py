@@ -35,6 +35,9 @@ MAX_LINE_BYTES = 1_048_576
 PART_BYTES = 128 * 1_048_576
 """Uncompressed size of a part: bounds memory and disk, and lets Snowflake load in parallel."""
 
+SAMPLE_BYTES = 1_048_576
+EVENT_FIELD = b"event_source"
+
 _BLOCK_BYTES = 1_048_576
 _SEPARATORS = b" \t\r,[]"
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
@@ -113,6 +116,39 @@ def identify(path: Path) -> LogFile:
     except OSError as error:
         raise _unreadable(path, error) from error
     return LogFile(path=path, size_bytes=size, sha256=digest, compression=compression)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first lines of a file."""
+
+    lines: int
+    events: int
+    """Those that have the field which every tracking event has, whatever is put around it."""
+
+    @property
+    def is_a_log(self) -> bool:
+        """Whether it looks like a tracking log: half of its lines at least."""
+        return self.events * 2 >= self.lines
+
+
+def sample(log_file: LogFile) -> Sample:
+    """Look at up to ``SAMPLE_BYTES`` of a file.
+
+    Raises:
+        LogFileError: it cannot be read.
+    """
+    path = log_file.path
+    opened = gzip.open if log_file.compression == "gzip" else open
+    try:
+        with opened(path, "rb") as file:
+            lines = [line for line in file.read(SAMPLE_BYTES).splitlines() if line.strip()]
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        # Whoever reads the whole file says what is wrong with it.
+        return Sample(0, 0)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return Sample(len(lines), sum(EVENT_FIELD in line for line in lines))
 
 
 def write_parts(log_file: LogFile, directory: Path, *, advance: Advance) -> Iterator[Part]:

@@ -23,12 +23,15 @@ from pathlib import Path
 from sync.clock import Clock, warehouse_clock
 from sync.errors import SyncError
 from sync.local.log_files import (
+    EVENT_FIELD,
     FIELD_DELIMITER,
     LINE_MARK,
     LogFile,
     LogFileError,
+    Sample,
     check_readable,
     identify,
+    sample,
     write_parts,
 )
 from sync.local.raw_tables import create_raw_tables
@@ -58,6 +61,7 @@ class Loaded:
     cut_lines: int
     """Lines cut at ``sync.local.log_files.MAX_LINE_BYTES``; the models will quarantine them."""
     seconds: float
+    sample: Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +86,18 @@ def load_logs(
     *,
     progress: Progress,
     clock: Clock | None = None,
+    is_any_text_taken: bool = True,
 ) -> list[Outcome]:
     """Load files, plain or gzip, in the given order; one outcome per path.
 
     ``progress`` is called for every block read and for every outcome as it happens. All rows of a
     file carry one ``loaded_at``, read just before they become visible from ``clock``, by default
-    the warehouse's own.
+    the warehouse's own. Unless ``is_any_text_taken``, a file of whose first lines less than half
+    look like tracking events is refused.
 
     Raises:
         LogFileError: a path is missing, a directory or unreadable (found before anything is
-            loaded), or files are damaged (raised at the end; all others are loaded).
+            loaded), or files are damaged or refused (raised at the end; all others are loaded).
         LoadFailed: the warehouse refused a statement.
     """
     listed = list(paths)
@@ -103,7 +109,7 @@ def load_logs(
     damaged: list[LogFileError] = []
     for path in listed:
         try:
-            outcome = _load_file(warehouse, path, progress, now)
+            outcome = _load_file(warehouse, path, progress, now, is_any_text_taken)
         except LogFileError as error:
             damaged.append(error)
             continue
@@ -119,7 +125,9 @@ def load_logs(
     return outcomes
 
 
-def _load_file(warehouse: Warehouse, path: Path, progress: Progress, now: Clock) -> Outcome:
+def _load_file(
+    warehouse: Warehouse, path: Path, progress: Progress, now: Clock, is_any_text_taken: bool
+) -> Outcome:
     started = time.monotonic()
     log_file = identify(path)
     loaded_before = warehouse.rows(
@@ -128,6 +136,14 @@ def _load_file(warehouse: Warehouse, path: Path, progress: Progress, now: Clock)
     )[0]["loaded_at"]
     if loaded_before is not None:
         return Skipped(file=path, reason=f"already loaded at {loaded_before:%Y-%m-%d %H:%M:%S} UTC")
+
+    seen = sample(log_file)
+    if not (seen.is_a_log or is_any_text_taken):
+        raise LogFileError(
+            f"{path}: {seen.events} of its first {seen.lines} lines look like tracking events, "
+            f"which have {EVENT_FIELD.decode()}. Nothing of it was loaded; if it is a tracking log "
+            "all the same, repeat with --force"
+        )
 
     def advance(bytes_read: int) -> None:
         progress(Reading(file=path, bytes_read=bytes_read, bytes_total=log_file.size_bytes))
@@ -148,6 +164,7 @@ def _load_file(warehouse: Warehouse, path: Path, progress: Progress, now: Clock)
         bytes=byte_count,
         cut_lines=cut_lines,
         seconds=time.monotonic() - started,
+        sample=seen,
     )
 
 

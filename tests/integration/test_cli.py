@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,51 @@ def test_sql_shows_rows_as_a_table_or_as_json(ltw: Command, warehouse: Warehouse
     assert "no rows" in ltw("warehouse", "sql", "select 1 where false").out
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from analytics.sync.webhook_outbox",
+        "/* select */ -- select\n(update a set b = 1)",
+        "",
+        "execute immediate 'select 1'",
+        "selection",
+    ],
+)
+def test_sql_changes_something_only_when_it_is_asked_to(ltw: Command, statement: str) -> None:
+    ended = ltw("warehouse", "sql", statement)
+    assert ended.code == 2
+    assert "--write" in ended.text
+
+
+def test_sql_writes_with_write(ltw: Command, warehouse: Warehouse) -> None:
+    assert (
+        ltw("warehouse", "sql", "--write", "create table analytics.public.made (n int)").code == 0
+    )
+    assert ltw("warehouse", "sql", " (SELECT n FROM analytics.public.made)").code == 0
+
+
+def test_a_missing_raw_table_is_not_said_to_be_a_mart(ltw: Command, warehouse: Warehouse) -> None:
+    asked = ("warehouse", "sql", "select * from {}")
+    raw = ltw(*asked[:2], asked[2].format("raw.lms.nowhere")).text
+    mart = ltw(*asked[:2], asked[2].format("analytics.marts.nowhere")).text
+    assert ("replication of the LMS" in raw, "build the models" in raw) == (True, False)
+    assert ("replication of the LMS" in mart, "build the models" in mart) == (False, True)
+
+
+def test_what_is_no_tracking_log_is_loaded_only_by_force(
+    ltw: Command, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    other = write(tmp_path / "README.md", "# A project\n\nof text\n" + LINE)
+    half = write(tmp_path / "half.log.gz", "a traceback\n" + LINE)
+    refused = ltw("load-logs", other, half)
+    assert refused.code == 1
+    assert "1 of its first 3 lines look like tracking events" in refused.text
+    assert f"{half}: 2 lines" in refused.text, "half of them is enough"
+    assert "1 of its first 2 lines look like tracking events" in refused.text
+    assert ltw("load-logs", "--force", other).code == 0
+    assert ltw("load-logs", write(tmp_path / "clean.log", LINE * 2)).text.count("look like") == 0
+
+
 def test_a_refused_statement_ends_with_1_and_the_engine_s_words(
     ltw: Command, warehouse: Warehouse
 ) -> None:
@@ -162,6 +208,10 @@ def test_an_interrupted_command_ends_with_130(
 
     monkeypatch.setattr("sync.operations.status.read_status", interrupted)
     assert ltw("status").code == 130
+
+
+def test_the_program_tells_its_version(ltw: Command) -> None:
+    assert re.fullmatch(r"\d+\.\d+\S*\n", ltw("--version").out)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 LITERALS = {
     # What a receiver sees.
     "sync.domain.formats.xapi:CONFLICT": 409,
+    "sync.local.log_files:SAMPLE_BYTES": 1_048_576,
     "sync.http.authorization:SECOND_TRY_SECONDS": 1.0,
     "sync.http.authorization:MOST_CREDENTIALS": 2,
     "sync.http.headers:MARKED": "true",

@@ -16,6 +16,31 @@
     case when json_valid({{ text }}) then {{ text }} end
 {%- endmacro %}
 
+{% macro embedded__parsed_json(text) -%}
+    try_parse_json({{ text }}, 'd')
+{%- endmacro %}
+
+{#
+    Of two values of one key the engine reads the first. A document in which a name of the paths
+    stands twice is parsed anew; that for every line would cost four times all that is done with it.
+#}
+{% macro embedded__with_last_values(document, paths) -%}
+    {%- set patterns = [] -%}
+    {%- for path in paths + ['context'] -%}
+        {%- set name = path.split('.')[-1] -%}
+        {#- In lists of keys: [[time, event, time], [path]] -#}
+        {%- do patterns.append('[[ ]' ~ name ~ ',[^[]* ' ~ name ~ '[],]') -%}
+    {%- endfor -%}
+    case
+        when
+            regexp_matches(
+                json_keys({{ document }}, ['$', '$.context'])::varchar, '{{ patterns | join("|") }}'
+            )
+            then {{ embedded__parsed_json(document) }}::varchar
+        else {{ document }}
+    end
+{%- endmacro %}
+
 {% macro embedded__json_texts(document, paths) -%}
     json_extract_string({{ document }}, ['$.{{ paths | join("', '$.") }}'])
 {%- endmacro %}

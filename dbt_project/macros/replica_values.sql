@@ -110,7 +110,7 @@
 {# VARCHAR with the text of a JSON document; NULL for text that is none. #}
 {% macro read_json(column, kind) -%}
     {%- if kind in ['text', 'variant'] -%}
-        case when try_parse_json({{ column }}) is not null then {{ column }} end
+        case when {{ parsed_json(column) }} is not null then {{ column }} end
     {%- else -%}
         null::varchar
     {%- endif -%}

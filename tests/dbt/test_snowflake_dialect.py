@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,6 +84,9 @@ def test_both_branches_read_every_sample_line_alike(
 
     for row in (one for reading in readings for one in reading):
         del row["raw_line"]  # of a record in a list it is as the engine writes JSON
+        # Snowflake's object has sorted keys
+        with suppress(TypeError, ValueError):
+            row["payload_text"] = json.dumps(json.loads(row["payload_text"]), sort_keys=True)
     fast, portable = (sorted(map(repr, one)) for one in readings)
     assert len(fast) > 500
     assert fast == portable

@@ -139,6 +139,21 @@ def test_no_event_beside_another_in_an_envelope_is_left_out(read: Read, text: st
     assert [one["is_line_start"] for one in read(text)].count(True) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVENT.replace('"time"', '"time": "soon", "time"'),
+        EVENT.replace('"user_id"', '"user_id": 12, "user_id"'),
+        EVENT.replace('"context"', '"context": {"user_id": 12}, "context"'),
+        wrapped(message=EVENT.replace('"time"', '"time": "soon", "time"')),
+    ],
+)
+def test_of_a_key_that_stands_twice_the_last_counts(read: Read, text: str) -> None:
+    """On Snowflake by the parameter 'd': without it the line would not be read at all."""
+    assert text != EVENT
+    assert read(text) == read(EVENT)
+
+
 def test_a_copy_cut_short_beside_the_event_is_no_record(read: Read) -> None:
     short = EVENT[: EVENT.index('"event_source"') + 30]
     for text in (short, f"lms: {short}...", json.dumps(short)):
@@ -353,13 +368,6 @@ def test_a_course_key_in_another_letter_case_is_another_run(read: Read) -> None:
     context = {"user_id": 7, "course_id": RUN.lower()}
     (row,) = read(line(7, AT, context=context))
     assert (row["screening"], row["courserun_key"]) == ("learning", RUN.lower())
-
-
-def test_of_one_key_twice_in_an_object_the_embedded_engine_reads_the_first(read: Read) -> None:
-    """TRY_PARSE_JSON of Snowflake makes NULL of such a text, which is line_unreadable."""
-    text = line(7, AT).replace('"user_id": 7', '"user_id": 7, "user_id": 8')
-    (row,) = read(text)
-    assert (row["screening"], row["user_id"]) == ("learning", 7)
 
 
 def test_what_try_parse_json_refuses_is_unreadable(read: Read) -> None:

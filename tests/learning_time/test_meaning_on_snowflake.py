@@ -6,12 +6,16 @@ the pin, or say below why none is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 import sqlglot
-from sqlglot import exp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlglot import TokenType, exp
 
 from sync.domain.event_types import EVENT_TYPES
 from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
@@ -19,6 +23,7 @@ from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
 from tests.dbt.scenario import prepare
 from tests.support.dbt import EVERY_OPTION, Dbt
+from tests.support.examples import examples
 from tests.support.replicas import EVERY_READING
 from tests.support.replicas import compiled as replica_sql
 from tests.support.scenarios import Scenarios
@@ -92,6 +97,13 @@ def test_the_verdict_on_a_pin_is_still_true(engine: Warehouse, pin: Pin) -> None
     assert is_same == (pin.on_embedded in (OnEmbedded.SAME, OnEmbedded.CURED)), row
 
 
+def test_each_documented_difference_stands_on_the_page_of_the_architecture() -> None:
+    page = (PROJECT_ROOT / "docs" / "architecture.md").read_text("utf-8")
+    differences = page.split("## The embedded warehouse")[1].split("\n## ")[0]
+    documented = {one.subject for one in PINS if one.on_embedded is OnEmbedded.DOCUMENTED}
+    assert {one for one in documented if f"`{one.lower()}`" not in differences} == set()
+
+
 def test_all_pins_are_asked_in_one_statement(engine: Warehouse) -> None:
     pins = [one for one in PINS if one.on_embedded is OnEmbedded.SAME]
     (row,) = engine.rows(question(pins))
@@ -157,3 +169,78 @@ def test_json_null_counts_as_no_value_in_every_coalesce(compiled: list[str]) -> 
         if any(isinstance(each, exp.JSONExtract) for each in (one.this, *one.expressions))
     }
     assert uncast == set()
+
+
+def test_every_json_text_is_parsed_with_its_last_value_of_a_key(compiled: list[str]) -> None:
+    """Without the parameter Snowflake refuses a text in which a key stands twice."""
+    ends = Counter(end for statement in compiled for end in ends_of_calls(statement))
+    assert ends.keys() == {", 'd'"}
+
+
+def ends_of_calls(statement: str, name: str = "TRY_PARSE_JSON") -> Iterator[str]:
+    """The last two tokens within each call of a function."""
+    tokens = sqlglot.Dialect.get_or_raise("snowflake").tokenize(statement)
+    for at, token in enumerate(tokens):
+        if token.text.upper() == name:
+            depth = 0
+            for end in range(at + 1, len(tokens)):
+                kind = tokens[end].token_type
+                depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+                if depth == 0:
+                    yield statement[tokens[end - 2].start : tokens[end - 1].end + 1]
+                    break
+
+
+STRICT = r"""
+{} [] [1] {"a":1} {"a":{"b":[1,-0.5,2e+10,{"c":null}],"d":[]},"e":{}} {"a":NaN,"b":-Infinity}
+{"a":"x\"y\\"} {"a":"\u00e9\ud83d\ude00","b":"\/\b\f\n\r\t"} [{"a":1},[2,[3]],"[{,:"] {"a":1,} [1,]
+"""
+LENIENT = r"""
+{a:1} {'a':1} {"a":True} {"a":undefined} [1,,2] [,] [,1] {"a":,"b":1} {,} {"a":01} {"a":.5}
+{"a":1.} {"a":+1} {"a":0x10} {"a":"\d"} {"a":"\'"} {"a":"\ud83d"} {"a":"\ude00x"} {"a":/**/1}
+{"a":1;} {"a":$1} {"a":nul} {"a":"b} {"a":1,,}
+"""
+
+
+@pytest.fixture(scope="module")
+def strictly(engine: Warehouse, dbt: Dbt) -> Callable[[Sequence[str]], list[tuple[bool, bool]]]:
+    """Of each text: whether the pattern takes it, and whether the embedded engine reads it."""
+    pattern = replica_sql(dbt, "{{ strict_json() }}")
+
+    def ask(texts: Sequence[str]) -> list[tuple[bool, bool]]:
+        rows = engine.rows(
+            f"select regexp_like(replace(given, chr(127), ''), '{pattern}') as taken, "
+            "json_valid(given) as is_read from (select index as n, value::varchar as given "
+            "from table(flatten(input => parse_json(?)))) order by n",
+            json.dumps(list(texts)),
+        )
+        return [(row["taken"], row["is_read"]) for row in rows]
+
+    return ask
+
+
+def test_what_only_snowflake_would_read_as_json_is_read_on_neither_engine(
+    strictly: Callable[[Sequence[str]], list[tuple[bool, bool]]],
+) -> None:
+    strict = STRICT.split()
+    lenient = [*LENIENT.split(), "", " ", '{"a":"\t"}', '{"a":"\n"}']
+    assert strictly(strict) == [(True, True)] * len(strict)
+    assert strictly(lenient) == [(False, False)] * len(lenient)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@settings(max_examples=examples(3, 100))
+@given(st.lists(JSON, min_size=20), st.booleans())
+def test_all_that_python_writes_as_json_is_read(
+    strictly: Callable[[Sequence[str]], list[tuple[bool, bool]]], values: list[Any], is_ascii: bool
+) -> None:
+    texts = [json.dumps([value], ensure_ascii=is_ascii) for value in values]
+    # The embedded engine's text has no NUL
+    texts = [text for text in texts if "\0" not in text]
+    for text, (taken, is_read) in zip(texts, strictly(texts), strict=True):
+        assert taken == is_read, text

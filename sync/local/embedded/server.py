@@ -4,10 +4,10 @@ The stock server (0.12.1) returns a NULL timestamp as 1970, responds to an unsup
 with HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps
 every result for ever, gives up on the first update conflict, is silent until a statement ends, so
 that the connector sends one of more than a minute again, translates a repeated statement anew,
-plans each statement a second time to name its columns, and gives no UUID for a name that is NULL,
-where Snowflake gives all such rows one (``sync.operations.doctor.pins`` has the others). Each fix
-has a test in ``tests/integration/test_embedded_warehouse.py``; the version is pinned because the
-fixes lean on its internals.
+plans each statement a second time to name its columns, and reads two functions otherwise than
+Snowflake (``mean_as_snowflake``). Each fix has a test in
+``tests/integration/test_embedded_warehouse.py``, or a pin that says so; the version is pinned
+because the fixes lean on its internals.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Translations:
         """The tree of a Snowflake statement."""
         if (statement := self._parsed.get(text)) is None:
             statement = self._parse(text)
-            name_ids_as_snowflake(statement)
+            mean_as_snowflake(statement)
             statement.meta["text"] = text
             self._parsed[text] = statement
         return statement
@@ -135,8 +135,12 @@ class Translations:
         return isinstance(statement, kinds) and "identifier(" not in statement.meta["text"].lower()
 
 
-def name_ids_as_snowflake(statement: Any) -> None:
-    """``uuid_string`` reads a name that is NULL as the empty one, and a number as its text."""
+def mean_as_snowflake(statement: Any) -> None:
+    """Have functions mean what they mean there; each has a pin that says ``CURED``.
+
+    ``uuid_string`` reads a name that is NULL as the empty one, and a number as its text. Of two
+    values of one key ``try_parse_json(…, 'd')`` keeps the last, and sorts the keys.
+    """
     import sqlglot.expressions
 
     exp: Any = sqlglot.expressions
@@ -144,6 +148,13 @@ def name_ids_as_snowflake(statement: Any) -> None:
         if name := call.args.get("name"):
             text = exp.cast(name, "varchar")
             call.set("name", exp.Coalesce(this=text, expressions=[exp.Literal.string("")]))
+    # By its name: the type itself would become JSON, which the engine keeps as text.
+    variant = exp.DataType(this=exp.DataType.Type.USERDEFINED, kind="VARIANT")
+    for call in list(statement.find_all(exp.ParseJSON)):
+        if call.args.get("safe"):
+            document = exp.TryCast(this=call.this, to=exp.DataType.build("json"))
+            whole = exp.Cast(this=document, to=variant.copy())
+            call.replace(exp.Cast(this=whole, to=exp.DataType.build("json")))
 
 
 class Columns:

@@ -78,14 +78,14 @@ new_lines as (
 played as (
     select
         *,
-        try_parse_json(case
+        case
             when outcome = 'learning' and event_name in ('{{ plays | join("', '") }}')
-                then payload_text
-        end) as played,
-        try_parse_json(case
+                then {{ parsed_json('payload_text') }}
+        end as played,
+        case
             when outcome = 'learning' and event_name in ('{{ stops | join("', '") }}')
-                then payload_text
-        end) as stopped
+                then {{ parsed_json('payload_text') }}
+        end as stopped
     from new_lines
 ),
 

@@ -7,9 +7,9 @@ with
 parsed as (
     select
         *,
-        try_parse_json(
-            try_parse_json('[' || extra_data || ']')[0]::varchar
-        ) as document
+        {{ parsed_json(
+            parsed_json("'[' || extra_data || ']'") ~ "[0]::varchar"
+        ) }} as document
     from replica
 ),
 

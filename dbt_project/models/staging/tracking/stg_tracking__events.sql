@@ -42,14 +42,20 @@ parsed as (
     from lines
 ),
 
-picked as (
+whole as (
     select
         raw_line,
         file_name,
         loaded_at,
-        document,
-        {{ json_texts('document', paths) }} as fields
+        {{ with_last_values('document', paths) }} as document
     from parsed
+),
+
+picked as (
+    select
+        *,
+        {{ json_texts('document', paths) }} as fields
+    from whole
 ),
 
 -- Nearly every line is an event by now; only the others are looked into, one step at a time.
@@ -76,6 +82,19 @@ step_0 as (
 {{ step_into_envelopes(loop.index, kind) }}
 {% endfor %}
 
+inner_events as (
+    select
+        raw_line,
+        file_name,
+        loaded_at,
+        is_line_start,
+        is_bare,
+        fields,
+        case when is_bare then document else {{ with_last_values('document', paths) }} end
+            as document
+    from step_{{ steps | length }}
+),
+
 opened as (
     select
         raw_line,
@@ -86,7 +105,7 @@ opened as (
         case when is_bare then true else {{ is_tracking_event('document') }} end as is_event,
         document,
         case when is_bare then fields else {{ json_texts('document', paths) }} end as fields
-    from step_{{ steps | length }}
+    from inner_events
 ),
 
 extracted as (

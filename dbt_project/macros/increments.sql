@@ -166,7 +166,8 @@
     in sight for so long.
 #}
 {% macro snowflake__get_where_subquery(relation) -%}
-    {%- if config.get('where') != 'changed_lately' or not execute -%}
+    {#- Compiled before the first build there is no table to ask. -#}
+    {%- if config.get('where') != 'changed_lately' or not execute or not load_relation(relation) -%}
         {{ return(dbt.default__get_where_subquery(relation)) }}
     {%- endif -%}
     {%- set lately = "processed_at > dateadd(day, -" ~ var('late_arrival_days') ~ ", "

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,17 @@ with open_warehouse(settings, purpose="tests") as session:
 print(json.dumps({"logs": logs, "endpoints": {x.endpoint_id: x.name for x in data.endpoints}}))
 """
 """What replication would have put into the account: run in the copy, so that its vars count."""
+
+
+QUICK_LOOK = """.venv/bin/python -c '
+import sys
+from sync import cli
+from sync.operations.doctor import doctor
+doctor.CHECKS = [one for one in doctor.CHECKS if one.name not in ("models", "statements")]
+sys.argv = ["ltw", "doctor"]
+cli.main()
+'"""
+"""The doctor without the two checks that take most of its time."""
 
 
 @dataclass
@@ -237,6 +248,12 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
             assert loaded["logs"] == "LAKE.OPENEDX_EVENTS.TRACKING_LOGS"
             names.update({int(key): name for key, name in loaded["endpoints"].items()})
 
+        def look(block: Block) -> None:
+            # What reads the models is compiled once, when they are there.
+            text = block.text if names else block.text.replace(".venv/bin/ltw doctor", QUICK_LOOK)
+            # It has failed checks before there are raw tables, as the text says.
+            account.run(replace(block, text=text), codes=(0, 1))
+
         def make_key(block: Block) -> None:
             account.run(block)
             # Its owner gets the same text.
@@ -259,8 +276,8 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
             {
                 "alter user": is_snowflakes,
                 # Before there are raw tables it fails, as the text says.
-                ".venv/bin/ltw doctor": lambda block: account.run(block, codes=(0, 1)),
-                ".venv/bin/dbt debug": lambda block: account.run(block, codes=(0, 1)),
+                ".venv/bin/ltw doctor": look,
+                ".venv/bin/dbt debug": look,
                 "cat > deploy/secrets/settings.sh": settle,
                 "vars:": map_tables,
                 'echo "whsec_': make_key,

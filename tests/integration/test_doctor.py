@@ -34,7 +34,7 @@ from sync.operations.doctor.pins import PINS
 from sync.operations.doctor.replicas import KIND_OF_TYPE, READ_FROM, replicas
 from sync.operations.operation import Report
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, SnowflakeWarehouse, build_settings
-from sync.warehouse import StatementFailed, Warehouse, open_warehouse
+from sync.warehouse import RelationMissing, StatementFailed, Warehouse, open_warehouse
 from tests.dbt.scenario import prepare, stand_models
 from tests.support.command_line import command_line
 from tests.support.dbt import Dbt
@@ -470,6 +470,23 @@ def test_secondary_roles_are_named() -> None:
     for others, verdict in (("", Verdict.OK), ("SYSADMIN", Verdict.WARNING)):
         row = {"role": "LEARNING_TIME_DELIVERY", "others": others}
         assert on_account(connect.CHECKS, "roles", select=[row]).verdict is verdict
+
+
+def test_marts_that_dbt_sees_and_delivery_does_not_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost = {"select 1": RelationMissing("ANALYTICS.MARTS.X does not exist or not authorized")}
+    monkeypatch.setattr(compiled, "rehearse", lambda *_, **__: lost)
+    before = on_account(compiled.CHECKS, "statements", select=[])
+    assert before.verdict is Verdict.SKIPPED
+    built = on_account(compiled.CHECKS, "statements", select=[{"table_name": "WEBHOOK_DELIVERIES"}])
+    assert built.verdict is Verdict.FAILED
+    assert "in schema ANALYTICS.MARTS" in built.repair
+
+
+def test_a_rehearsal_runs_nothing(built: Warehouse) -> None:
+    with pytest.raises(StatementFailed, match="runs nothing"):
+        Warehouse.execute(rehearsal.Rehearsal(built), "select 1")
 
 
 def test_the_sensor_must_respond_where_nothing_could_be_billed() -> None:

@@ -36,6 +36,7 @@ from sync.local.sample_data import SampleSize, generate, write_files
 from sync.local.tracking_logs import Loaded, load_logs
 from sync.operations.doctor import rehearsal
 from sync.operations.operation import NotConfirmed
+from sync.operations.status import read_status
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse
 from tests.snowflake.conftest import Place
 from tests.support.attempts import made
@@ -67,7 +68,7 @@ def ledger(place: Place) -> Iterator[Place]:
         policy = EnrichmentPolicy(enabled=False, max_wait=timedelta(0))
         outbox = Outbox(session, clock, "first")
         build(session, outbox, LearningTimeClient(session), policy=policy, clock=clock)
-        assert outbox.counts() == {"pending": COMPLETIONS}
+        assert read_status(session).states == {"pending": COMPLETIONS}
         yield place
 
 
@@ -82,7 +83,7 @@ def test_ddl_may_be_sent_twice_and_a_migration_again(there: Warehouse, ledger: P
     history = there.relation("sync", MIGRATIONS_TABLE)
     there.execute(f"delete from {history} where version = ?", newest)
     assert ensure_ledger(there) == newest
-    assert Outbox(there, warehouse_clock(there), "x").counts() == {"pending": COMPLETIONS}
+    assert read_status(there).states == {"pending": COMPLETIONS}
 
 
 def test_a_claim_that_waited_for_another_takes_other_rows(
@@ -129,9 +130,8 @@ def test_what_is_claimed_is_settled_by_its_fence(there: Warehouse, ledger: Place
     ]
     for _ in range(2):
         settle(there, attempts, clock=clock)
-    assert settle_logged(there, clock=clock) == 0
-    outbox = Outbox(there, clock, "third")
-    assert outbox.counts() == {"dead": 1, "delivered": 1, "pending": COMPLETIONS - 2}
+    assert settle_logged(there, leased_since=SINCE, clock=clock) == 0
+    assert read_status(there).states == {"dead": 1, "delivered": 1, "pending": COMPLETIONS - 2}
 
 
 def test_every_statement_runs_in_the_order_of_the_protocol(

@@ -95,14 +95,8 @@ class Dbt:
         name leads to the embedded warehouse, which must have the tables of the ledger.
         """
 
-        def write(directory: Path) -> None:
-            profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
-            outputs = profiles["learning_time_webhooks"]["outputs"]
-            outputs["snowflake"] = outputs["embedded"]
-            (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), "utf-8")
-
         def compile_all(directory: Path) -> None:
-            where = str(made_once(self.parsed / "profiles", write))
+            where = str(self.profiles())
             chosen = ("--target", target, "--profiles-dir", where, "--vars", given)
             replace(self, target_path=directory)("compile", *chosen)
 
@@ -110,6 +104,17 @@ class Dbt:
         key = hashlib.sha256(given.encode()).hexdigest()[:12]
         directory = made_once(self.parsed / f"{target}-{key}", compile_all)
         return sorted((directory / "compiled").rglob("*.sql"))
+
+    def profiles(self) -> Path:
+        """The folder of a profile whose target ``snowflake`` leads to the embedded warehouse."""
+
+        def write(directory: Path) -> None:
+            profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
+            outputs = profiles["learning_time_webhooks"]["outputs"]
+            outputs["snowflake"] = outputs["embedded"]
+            (directory / "profiles.yml").write_text(yaml.safe_dump(profiles), "utf-8")
+
+        return made_once(self.parsed / "profiles", write)
 
     def prepare(self, target_path: Path) -> Path:
         """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse."""

@@ -1,5 +1,4 @@
-"""What Snowflake would refuse in a statement that the embedded warehouse runs without a word, and
-what it would read otherwise."""
+"""Statements of the product while tests run: rules of Snowflake, and functions without a pin."""
 
 from __future__ import annotations
 
@@ -15,17 +14,15 @@ from typing import Any
 
 import pytest
 import sqlglot
-from sqlglot import TokenType, exp
-from sqlglot.errors import ParseError
+from sqlglot import TokenType
 
 from sync import warehouse
 from sync.operations.doctor.pins import PINS
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
+from tests.support.snowflake_rules import broken_rules
 from tests.support.untraced import untraced
 
-FUNCTIONS = frozenset({"SYSDATE", "SYSTEM$LAST_CHANGE_COMMIT_TIME", "UUID_STRING"})
-"""Functions that exist in Snowflake and that the parser has no name for."""
 WORDS = frozenset(
     {
         *("ALL", "AND", "AS", "BETWEEN", "BY", "CAST", "CHECK", "ELSE", "EXCLUDE", "EXISTS"),
@@ -80,31 +77,10 @@ def _sender(frame: FrameType) -> str:
 @cache
 @untraced
 def problems_of(sql: str) -> tuple[str, ...]:
-    """What is wrong with one statement for Snowflake; empty when nothing is known to be.
-
-    Snowflake takes a correlated subquery in a WHERE clause only, and gives up on most whose outer
-    columns are compared otherwise than by ``=`` ("Unsupported subquery type cannot be evaluated").
-    """
-    try:
-        # What is explained is what Snowflake has to take.
-        statements = sqlglot.parse(sql.removeprefix("explain "), dialect="snowflake")
-    except ParseError as error:
-        return (f"does not parse: {error}",)
-    if len(statements) != 1 or statements[0] is None:
-        return ("one statement at a time",)
-    (statement,) = statements
-    assert statement is not None
-    problems = [f"not understood: {statement.name}"] if isinstance(statement, exp.Command) else []
-    problems += [
-        f"no function of Snowflake: {one.name}"
-        for one in statement.find_all(exp.Anonymous)
-        if one.name.upper() not in FUNCTIONS
-    ]
-    problems += [f"no pin for {name}" for name in sorted(unpinned_functions(sql))]
-    for query in statement.find_all(exp.Select):
-        problems += _subquery_problems(query)
-    problems += _unguarded_names(statement)
-    return tuple(problems)
+    """What is wrong with one statement for Snowflake; empty when nothing is known to be."""
+    unpinned = [f"no pin for {name}" for name in sorted(unpinned_functions(sql))]
+    # What is explained is what Snowflake has to take.
+    return (*broken_rules(sql.removeprefix("explain ")), *unpinned)
 
 
 def unpinned_functions(sql: str) -> frozenset[str]:
@@ -143,51 +119,3 @@ def problems_of_binds(sql: str, binds: tuple[object, ...]) -> list[str]:
         for text in texts
         if isinstance(text, str) and OFFSET_TIME.fullmatch(text)
     ]
-
-
-def _unguarded_names(statement: exp.Expr) -> Iterator[str]:
-    """With a NULL in its name every row gets one and the same id; recorded, and pinned."""
-    guarded = {
-        test.this.this.sql()
-        for test in statement.find_all(exp.Not)
-        if isinstance(test.this, exp.Is) and isinstance(test.this.expression, exp.Null)
-    }
-    for call in statement.find_all(exp.Uuid):
-        for column in call.args["name"].find_all(exp.Column) if call.args.get("name") else ():
-            if column.sql() not in guarded:
-                yield f"{column.sql()} in the name of uuid_string may be NULL"
-
-
-def _subquery_problems(query: exp.Select) -> Iterator[str]:
-    if isinstance(query.parent, exp.Subquery) and isinstance(
-        query.parent.parent, exp.From | exp.Join | exp.Lateral
-    ):
-        return
-    own = {source.alias_or_name for source in _sources(query)}
-    outer = [
-        column
-        for column in query.find_all(exp.Column)
-        if column.table and column.table not in own and column.parent_select is query
-    ]
-    if not outer or not _is_nested(query):
-        return
-    if query.find_ancestor(exp.Where, exp.Select) is None or isinstance(
-        query.find_ancestor(exp.Where, exp.Select), exp.Select
-    ):
-        yield f"a correlated subquery outside WHERE: {query.sql()}"
-    for column in outer:
-        if not isinstance(column.parent, exp.EQ) or isinstance(column.parent.parent, exp.Or):
-            yield f"{column.sql()} of the outer query is not compared by '=': {query.sql()}"
-
-
-def _is_nested(query: exp.Select) -> bool:
-    return isinstance(query.parent, exp.Exists | exp.Subquery | exp.In)
-
-
-def _sources(query: exp.Select) -> Iterator[Any]:
-    first = query.args.get("from_") or query.args.get("from")
-    if first is not None:
-        yield first.this
-    for join in query.args.get("joins") or ():
-        yield join.this
-    yield from query.args.get("laterals") or ()

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from sync.settings import EmbeddedWarehouse
+from sync.warehouse import MEANING, connect_arguments
+from tests.support.snowflake_rules import RULES, SESSION_PARAMETERS, Rule, broken_rules
 from tests.support.snowflake_statements import problems_of
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_a_statement_that_breaks_a_rule_is_found_by_it_and_by_no_other(rule: Rule) -> None:
+    found = [one for one in broken_rules(rule.example) if "cannot read it" not in one]
+    assert len(found) == 1
+    assert found[0].endswith(f": {rule.name} ({rule.source})")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +49,19 @@ def test_what_snowflake_refuses_is_found(sql: str) -> None:
         "select * from a where a.id in (select b.id from b) and a.x = (select max(x) from b)",
         "update t as a set x = b.x from (select id, x from b) as b where a.id = b.id",
         "delete from t as a using (select id from b) as b where a.id = b.id",
+        "select uuid_string(?, 'a|' || seen.k) from seen where seen.k is not null",
         "select * from a qualify row_number() over (partition by id order by x) = 1",
         "put 'file:///x.log' @stage auto_compress = false",
     ],
 )
 def test_what_snowflake_takes_is_let_by(sql: str) -> None:
     assert problems_of(sql) == ()
+
+
+def test_our_sessions_set_what_decides_a_meaning_and_only_what_snowflake_documents() -> None:
+    """Those of dbt: ``test_all_that_dbt_sends_for_snowflake_keeps_its_rules``."""
+    settings = EmbeddedWarehouse(port=1, home=Path("/srv"))
+    parameters = connect_arguments(settings, purpose="test")["session_parameters"]
+    assert parameters.keys() <= SESSION_PARAMETERS
+    assert MEANING.items() <= parameters.items()
+    assert "CLIENT_TELEMETRY_ENABLED" not in SESSION_PARAMETERS

@@ -17,6 +17,9 @@ from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
+WIDEST = 10_000
+"""No table has as many columns of text."""
+
 # No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -61,16 +64,30 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(json.dumps(document, indent=2, default=str))
 
 
-def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table, where there are rows. Ids stay whole, so that they can be copied."""
+def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> None:
+    """The rows as a table; as records, a value a line, on a terminal that is too narrow for it.
+
+    Nothing is cut or broken, so that ids can be copied. What is no terminal gets the full width.
+    """
     if not rows:
         return
-    table = Table(box=None)
-    for name in rows[0]:
-        table.add_column(name, no_wrap=name == "webhook_id", overflow="fold")
+    table = Table(*rows[0], box=None)
     for row in rows:
         table.add_row(*("" if value is None else plain(value) for value in row.values()))
-    out.print(table)
+    for column in table.columns:
+        column.no_wrap = True
+    wanted = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    if not console.is_terminal:
+        console = Console(file=console.file, width=wanted)
+    if wanted <= console.width:
+        console.print(table)
+        return
+    margin = max(map(len, rows[0]))
+    for row in rows:
+        for name, value in row.items():
+            if value is not None:
+                console.print(f"[bold]{name:<{margin}}[/]  {plain(value)}", soft_wrap=True)
+        console.print()
 
 
 def plain(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,22 +23,27 @@ endpoints_app = typer.Typer(
 @endpoints_app.command("list")
 def list_all(as_json: Json = False) -> None:
     """Every endpoint, its health, and what waits for it."""
+    from sync.delivery.destinations import open_destination
+    from sync.delivery.endpoints import load_endpoints
     from sync.ledger.tables import ensure_ledger
     from sync.operations.endpoints import list_endpoints
 
-    with open_warehouse(ready_settings(), purpose="endpoints") as warehouse:
+    settings = ready_settings()
+    with (
+        open_warehouse(settings, purpose="endpoints") as warehouse,
+        open_destination(os.environ, settings) as tools,
+    ):
         ensure_ledger(warehouse)
-        found = list_endpoints(warehouse, clock=warehouse_clock(warehouse))
+        unreadable = sorted(load_endpoints(warehouse).unreadable.values())
+        found = list_endpoints(
+            warehouse, clock=warehouse_clock(warehouse), readiness=tools.readiness
+        )
     if as_json:
-        print_json({"endpoints": [one.as_dict() for one in found]})
+        print_json({"endpoints": [one.as_dict() for one in found], "unreadable": unreadable})
         return
-    shown = ("endpoint_id", "host", "region", "payload_format", "condition", "due", "held")
-    print_table(
-        [
-            {name: one.as_dict()[name] for name in shown} | {"why": one.state.disabled_reason}
-            for one in found
-        ]
-    )
+    shown = ("endpoint_id", "host", "region", "payload_format", "condition", "due", "held", "why")
+    print_table([{name: one.as_dict()[name] for name in shown} for one in found])
+    print_unreadable(unreadable)
 
 
 @endpoints_app.command()
@@ -71,10 +77,15 @@ def check(
         print_json({"endpoints": [one.as_dict() for one in checks], "unreadable": unreadable})
     else:
         print_table([_row(one) for one in checks])
-        for text in unreadable:
-            out.print(f"{plain(text)}; fix it in the LMS, or in sync.endpoint_settings")
+        print_unreadable(unreadable)
     if unreadable or any(one.problem for one in checks):
         raise typer.Exit(1)
+
+
+def print_unreadable(texts: Sequence[str]) -> None:
+    """The rows that no endpoint could be made of: all webhooks of their customers are held."""
+    for text in texts:
+        out.print(f"{plain(text)}; fix it in the LMS, or in sync.endpoint_settings", soft_wrap=True)
 
 
 def _row(one: Check) -> dict[str, object]:

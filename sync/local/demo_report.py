@@ -21,6 +21,8 @@ from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 
 SHOWN_ROWS = 8
+WIDE = 100
+"""Columns for everything."""
 STYLES: dict[str, str] = {
     State.DELIVERED: "green",
     State.PENDING: "yellow",
@@ -110,11 +112,13 @@ def read_round(session: Warehouse, run: JobRun, *, flag: bool, lines: int) -> Ro
 def print_report(
     console: Console, rounds: Sequence[Round], *, seconds: float, kept: Path | None
 ) -> None:
-    """Print it all for a person."""
+    """Print it all for a person; a column less where the terminal is narrow."""
+    if not console.is_terminal:
+        console = Console(file=console.file, width=WIDE)
     for one in rounds:
         word = "on" if one.is_enriching else "off"
         console.rule(f"learning-time enrichment {word}")
-        console.print(_sent_table(one))
+        console.print(_sent_table(one, is_wide=console.width >= WIDE))
         if len(one.rows) > SHOWN_ROWS:
             console.print(f"[dim]and {len(one.rows) - SHOWN_ROWS} more[/]")
         console.print(_outcome_table(one))
@@ -135,18 +139,18 @@ def print_report(
     console.print(f"[dim]{seconds:.0f} s in all; nothing was left running[/]")
 
 
-def _sent_table(one: Round) -> Table:
+def _sent_table(one: Round, *, is_wide: bool) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"{len(one.rows)} completions detected",
         title_justify="left",
         pad_edge=False,
+        collapse_padding=True,
     )
-    for name in ("passed (UTC)", "learner", "course run"):
+    for name in ("passed (UTC)", "learner", "course run", *(["sent to"] if is_wide else [])):
         table.add_column(name, no_wrap=True)
-    table.add_column("sent to", overflow="ellipsis", no_wrap=True, max_width=20)
     table.add_column("hours", justify="right", no_wrap=True)
-    table.add_column("outcome", overflow="fold", min_width=12)
+    table.add_column("outcome", no_wrap=True)
     for row in _varied(one.rows):
         seconds = row["learning_time_seconds"]
         style = STYLES.get(row["state"], "")
@@ -155,7 +159,7 @@ def _sent_table(one: Round) -> Table:
             f"{row['occurred_at']:%m-%d %H:%M}",
             str(row["user_id"]),
             row["courserun_key"].partition("+")[2],
-            (row["url"] or "").rsplit("/", 1)[-1],
+            *([(row["url"] or "").rsplit("/", 1)[-1]] if is_wide else []),
             "" if seconds is None else f"{seconds / 3600:.2f}",
             f"[{style}]{row['state']}{reason}[/]",
         )

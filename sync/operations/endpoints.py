@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
-from sync.domain.states import State
+from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.http.urls import InvalidTarget, parse_url
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
+
+Readiness = Callable[[Endpoint], Ready | NotReady | None]
+
+_CONDITIONS = {
+    Reason.ENDPOINT_INVALID: "invalid",
+    Reason.SIGNING_KEY_MISSING: "no key",
+    Reason.OAUTH_INCOMPLETE: "no credentials",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +38,28 @@ class Listed:
     due: int
     """Webhooks that a run would claim now; none while it is blocked."""
     held: int
+    not_ready: NotReady | None = None
+    """What a run would hold its webhooks for."""
 
     @property
     def condition(self) -> str:
-        """One word for people."""
+        """A word or two for people; ``why`` has the rest."""
         if not self.endpoint.is_active:
             return "inactive"
         if self.state.disabled_at is not None:
             return "disabled"
+        if self.not_ready is not None:
+            return _CONDITIONS[self.not_ready.reason]
         if self.state.breaker_state is Breaker.CLOSED:
             return "paused" if self.is_blocked else "ready"
         return "breaker open" if self.is_blocked else "breaker half-open"
+
+    @property
+    def why(self) -> str | None:
+        """Why it gets nothing, where that is known in words."""
+        if self.condition == "disabled":
+            return self.state.disabled_reason
+        return self.not_ready and self.not_ready.problem
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; no path of a URL, since it may hold a token."""
@@ -49,6 +70,7 @@ class Listed:
             "host": host_of(self.endpoint.url),
             **self.endpoint.stored(),
             "condition": self.condition,
+            "why": self.why,
             "breaker_state": self.state.breaker_state,
             "failing_since": self.state.failing_since,
             "paused_until": self.state.paused_until,
@@ -80,8 +102,10 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
     )
 
 
-def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
-    """Every readable endpoint, by id; three statements."""
+def list_endpoints(
+    warehouse: Warehouse, *, clock: Clock, readiness: Readiness = lambda _: None
+) -> list[Listed]:
+    """Every readable endpoint, by id; three statements. ``readiness`` is that of a delivery run."""
     endpoints = load_endpoints(warehouse).by_id
     states = EndpointStates(warehouse).load(endpoints)
     now = clock()
@@ -116,6 +140,7 @@ def list_endpoints(warehouse: Warehouse, *, clock: Clock) -> list[Listed]:
             is_blocked=states[key].is_blocked_at(now),
             due=int(loads[key]["due"]) if key in loads else 0,
             held=int(loads[key]["held"]) if key in loads else 0,
+            not_ready=found if isinstance(found := readiness(endpoint), NotReady) else None,
         )
         for key, endpoint in sorted(endpoints.items())
     ]

@@ -70,6 +70,29 @@ def test_what_is_refused_is_said_and_ends_with_1(world: World, ltw: Command) -> 
     assert "1 ids are not in the outbox" in said.text
 
 
+def test_the_list_of_endpoints_says_what_holds_everything(
+    world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed() -> tuple[str, bool]:
+        first, *_ = ltw("endpoints", "list", "--json").document["endpoints"]
+        return first["condition"], bool(first["why"])
+
+    assert listed() == ("ready", False)
+    ltw("endpoints", "set", 1, "--authentication", "basic")
+    assert listed() == ("no credentials", True)
+    monkeypatch.delenv("LTW_SECRET_WEBHOOK_SIGNING_1")
+    assert listed() == ("no key", True)
+    monkeypatch.delenv(DEVELOPMENT_SETTING)
+    assert listed() == ("invalid", True)
+    ltw("endpoints", "disable", 1, "--reason", "certificate expired")
+    assert listed() == ("disabled", True)
+    assert "certificate expired" in ltw("endpoints", "list").text
+    world.warehouse.execute(
+        "update analytics.marts.webhook_endpoints set region = 'UK' where endpoint_id = 1"
+    )
+    assert "endpoint 1: region" in ltw("endpoints", "list").text
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

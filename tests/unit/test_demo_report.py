@@ -8,8 +8,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
+from sync.domain.states import Reason
 from sync.local.demo_report import Round, print_report
 
 
@@ -70,3 +72,17 @@ def test_it_says_where_to_look_next_and_what_was_kept(tmp_path: Path) -> None:
     assert "make dev" in printed(one)
     assert str(tmp_path) not in printed(one)
     assert tmp_path.name in printed(one, kept=tmp_path)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_nothing_is_cut_however_narrow_the_terminal(width: int) -> None:
+    rows = [
+        row(n, reason.state, state_reason=reason, body=None, url="http://x.example.com/hooks/a" * 2)
+        for n, reason in enumerate(Reason)
+    ]
+    one = Round(is_enriching=False, lines=10, run_id="run-1", rows=rows[:7])
+    paper = StringIO()
+    console = Console(width=width, file=paper, force_terminal=True, color_system=None)
+    print_report(console, [one], seconds=1, kept=None)
+    for shown in rows[:7]:
+        assert paper.getvalue().count(f"{shown['state']}: {shown['state_reason']}") == 2

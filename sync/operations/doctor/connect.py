@@ -20,6 +20,7 @@ from sync.operations.doctor.check import (
     failed,
     ok,
     skipped,
+    some,
     warning,
 )
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, build_settings
@@ -137,26 +138,31 @@ def _role(visit: Visit, kind: Session) -> tuple[str, str]:
 
 
 def _warehouses(visit: Visit) -> Finding:
-    """SHOW WAREHOUSES lists those that the role may use, and needs none that runs."""
+    """SHOW WAREHOUSES lists those that the role may use, and needs none that runs.
+
+    That of deliveries is tried by the pins, so that it wakes once.
+    """
     visit.account("has no virtual warehouses")
-    problems = []
-    for kind in (Session.DELIVERY, Session.BUILD):
-        name = _warehouse_of(visit, kind)
-        if not any(row["name"] == name for row in warehouses(visit, kind)):
-            problems.append(f"{name} does not exist or {kind} may not use it")
-            continue
+    names = {kind: _warehouse_of(visit, kind) for kind in (Session.DELIVERY, Session.BUILD)}
+    problems = [
+        f"{name} does not exist, or {kind} may not use it"
+        for kind, name in names.items()
+        if not any(row["name"] == name for row in warehouses(visit, kind))
+    ]
+    if not problems:
         try:
-            visit.session(kind).rows("select count(*) as n from table(generator(rowcount => 1))")
+            visit.session(Session.BUILD).rows(
+                "select count(*) as n from table(generator(rowcount => 1))"
+            )
         except StatementFailed as error:
-            problems.append(f"{name} runs nothing for {kind}: {error}")
-    names = sorted({_warehouse_of(visit, kind) for kind in (Session.DELIVERY, Session.BUILD)})
+            problems.append(f"{names[Session.BUILD]} runs nothing: {error}")
     if problems:
         return failed(
             "; ".join(problems),
             "grant usage on the warehouse to the role; where its monitor suspended it, raise the "
             "quota",
         )
-    return ok(f"{', '.join(names)} run queries")
+    return ok(f"{some(sorted(set(names.values())))} may be used")
 
 
 def _edition(visit: Visit) -> Finding:

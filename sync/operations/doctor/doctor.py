@@ -18,8 +18,9 @@ CHECKS: Sequence[Check] = (
     *sensor.CHECKS,
     *setup.CHECKS,
 )
-"""What needs a running warehouse is a matter of seconds: one wake of each warehouse, billed for a
-minute and the minute after which it suspends (2 × 120 s of X-Small, 0.067 credits)."""
+"""What needs a running warehouse stands together: that of dbt wakes for *Connect* and the types of
+columns, that of deliveries for the pins, once each. With the minute until they suspend that is
+2 × 75 s of X-Small, 0.042 credits; the rest is metadata and EXPLAIN."""
 
 
 class Doctor(Look):

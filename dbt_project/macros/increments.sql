@@ -62,7 +62,10 @@
     {{ return(within_ranges('event_at', bounds.rows)) }}
 {%- endmacro %}
 
-{# SELECT of learner, course run and the days that events reach with a timeout on either side. #}
+{#
+    SELECT of learner, course run and the days that events reach with a timeout on either side. In
+    halves, since a timeout may be a day, and the day on which clocks go forward is shorter.
+#}
 {% macro touched_days(events) -%}
     {%- set timeout = var('session_timeout_seconds') | int -%}
     select distinct
@@ -71,11 +74,10 @@
         {{ local_date('dateadd(second, reach.seconds, events.event_at)') }} as activity_date
     from {{ events }} as events
     cross join (
-        select -{{ timeout }} as seconds
-        union all
-        select 0 as seconds
-        union all
-        select {{ timeout }} as seconds
+        {% for seconds in [-timeout, -timeout // 2, 0, timeout // 2, timeout] -%}
+        select {{ seconds }} as seconds
+        {{ 'union all' if not loop.last }}
+        {% endfor %}
     ) as reach
 {%- endmacro %}
 

@@ -7,6 +7,7 @@ they meet in the model of partitions have the whole year.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -31,6 +32,8 @@ MARTS = (
     "unknown_event_types",
 )
 LEARNER, LATE_LEARNER = 1, 2
+OF_MODEL = re.compile(r'"node_id": "model\.learning_time_webhooks\.(\w+)"')
+"""In the comment that dbt appends to a statement."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,14 @@ def build_last_half_hour(
         late = line(LATE_LEARNER, (now - lateness).isoformat())
         log.load(Batch("now", end, (line(LEARNER, now.isoformat()), late)))
         pass_course(warehouse, LEARNER, now)
-        sent = {}
-        for model in models:
-            with recorded() as statements:
-                dbt("run", "--select", model)
+        with recorded() as statements:
+            dbt("run", "--select", *models)
+    sent: dict[str, Sent] = {}
+    for sql, binds in statements:
+        if model := OF_MODEL.search(sql):
             # The year's tables were built by a clock that ends with the year.
-            sent[model] = [(sql.replace(stamp, str(END - INCREMENT)), b) for sql, b in statements]
+            of_year = sql.replace(stamp, str(END - INCREMENT))
+            sent.setdefault(model[1], []).append((of_year, binds))
     with_lines = with_new_rows(YEAR, LINES)
     with_gaps = with_new_rows(with_lines, GAPS)
     with_days = with_new_rows(with_gaps, DAILY)

@@ -237,12 +237,9 @@ def credits_awake(
 
 
 @cache
-def _parse(sql: str) -> exp.Expr:
-    return sqlglot.parse_one(sql, read="snowflake")
-
-
 def _parsed(sql: str) -> exp.Expr:
-    return _parse(sql).copy()
+    """Never to be changed."""
+    return sqlglot.parse_one(sql, read="snowflake")
 
 
 def _with_binds(sql: str, binds: Sequence[object]) -> str:

@@ -90,6 +90,12 @@ FAR_APART: dict[str, tuple[dict[str, object], list[tuple[int, str, str]]]] = {
         {"long_gap_rule": "cap", "tail_seconds": 60},
         [(0, "play_video", "{}"), (72 * HOUR, "play_video", "{}"), (24 * HOUR, "page_close", "{}")],
     ),
+    # Noon of the day that has 23 hours in New York, and soon after the midnight that ends it: a
+    # timeout before is the day before that.
+    "clocks": (
+        {"session_timeout_seconds": 86_400, "timezone": "America/New_York"},
+        [(112 * HOUR, "play_video", "{}"), (124 * HOUR + HOUR // 2, "page_close", "{}")],
+    ),
     # Five hours of video run over midnight, and are stopped a day later; then a line between shows
     # that they were not watched, and the day that only they reached has nothing left.
     "video": (
@@ -105,7 +111,7 @@ FAR_APART: dict[str, tuple[dict[str, object], list[tuple[int, str, str]]]] = {
 
 @pytest.mark.parametrize("case", FAR_APART)
 def test_events_that_matter_from_afar_end_in_the_full_refresh_too(built: Models, case: str) -> None:
-    """They change days that no timeout reaches."""
+    """They change days that lie beyond the ends of a timeout, or between them."""
     parameters, arrivals = FAR_APART[case]
     built.forget()
     seen = []

@@ -92,6 +92,9 @@ create resource monitor if not exists learning_time_delivery
         on 100 percent do notify;
 alter warehouse learning_time_build set resource_monitor = learning_time_build;
 alter warehouse learning_time_delivery set resource_monitor = learning_time_delivery;
+-- So that `ltw doctor` can hold the quotas against the schedules.
+grant monitor on resource monitor learning_time_build to role learning_time_delivery;
+grant monitor on resource monitor learning_time_delivery to role learning_time_delivery;
 
 -- ------------------------------------------------------------------------------------------ grants
 use role securityadmin;

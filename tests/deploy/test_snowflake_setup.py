@@ -24,7 +24,7 @@ KINDS = (
 (https://docs.snowflake.com/en/sql-reference/sql/grant-privilege)."""
 GRANT = re.compile(
     r"grant (?P<rights>[\w, ]+) on (?P<kind>(?:(?:all|future) [\w ]+? in )?(?:schema|database)"
-    r"|warehouse|view|table) (?P<name>[\w.]+) to role (?P<role>\w+)"
+    r"|warehouse|resource monitor|view|table) (?P<name>[\w.]+) to role (?P<role>\w+)"
 )
 PERSONAL = {"username", "email", "percipio_user_id", "body", "line"}
 HEADS = {"use", "grant", "create", "alter"}
@@ -149,7 +149,8 @@ def test_delivery_may_make_the_ledger_read_the_marts_and_ask_the_replicas() -> N
 
 def test_no_role_may_more_than_it_needs() -> None:
     rights = {one.right for one in GRANTS}
-    assert rights == {"usage", "select", "insert", "create table", "create view", "create stage"}
+    creating = {"create table", "create view", "create stage"}
+    assert rights == {"usage", "monitor", "select", "insert"} | creating
     writers = {(one.role, one.name) for one in GRANTS if one.right.startswith(("create", "insert"))}
     assert writers == {
         (BUILD, "analytics.staging"),
@@ -214,6 +215,7 @@ def test_no_monitor_ever_stops_deliveries_and_one_stops_builds() -> None:
     assert "on 100 percent do suspend" in monitor("learning_time_build")
     for warehouse in ("learning_time_build", "learning_time_delivery"):
         assert "on 80 percent do notify" in monitor(warehouse)
+        assert may(DELIVERY, "monitor", "resource monitor", monitor(warehouse).split()[6])
 
 
 def test_every_session_of_the_user_reads_times_and_names_alike() -> None:

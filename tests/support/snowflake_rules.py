@@ -323,6 +323,7 @@ UNREAD = (
     Unread(GLOT, r"grant role \w+ to ", "sql/grant-role"),
     Unread(ALL, r"grant (select|select, insert) on (all|future) [\w ]+ in ", "sql/grant-privilege"),
     Unread(OXIDE, r"grant usage, create \w+", "sql/grant-privilege"),
+    Unread(GLOT | POLYGLOT, r"grant monitor on resource monitor ", "sql/grant-privilege"),
     Unread(GLOT | OXIDE, r"create role if not exists \w+ comment = ", "sql/create-role"),
     Unread(ALL, r"create schema if not exists \S+ with managed access", "sql/create-schema"),
     Unread(GLOT, r"create user if not exists \w+ type = service", "sql/create-user"),

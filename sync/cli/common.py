@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -88,6 +89,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> No
             if value is not None:
                 console.print(f"[bold]{name:<{margin}}[/]  {plain(value)}", soft_wrap=True)
         console.print()
+
+
+def age(span: timedelta) -> str:
+    """A span as people say it: ``40 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
+    seconds = max(0, span // timedelta(seconds=1))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if hours < 1:
+        return f"{minutes} min"
+    return f"{days} days" if days > 2 else f"{hours} h {minutes % 60} min"
 
 
 def plain(value: object) -> str:

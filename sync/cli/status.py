@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sync.cli.common import (
     Json,
+    age,
     out,
     plain,
     print_json,
@@ -35,14 +36,24 @@ def status(as_json: Json = False) -> None:
     for state, count in found.states.items():
         table.add_row(state, f"{count:,}")
     out.print(table)
-    out.print(f"oldest due: {found.oldest_due_at or 'none'}")
     _print_work(found)
-    out.print(f"learning time computed through: {found.computed_through or 'never built'}")
+    through = found.computed_through
+    out.print(
+        "learning time: never built; run learning_time_job"
+        if through is None
+        else f"learning time: computed through {through:%Y-%m-%d %H:%M} UTC, "
+        f"{age(found.now - through)} ago"
+    )
 
 
 def _print_work(found: Status) -> None:
-    age = found.oldest_due_age_seconds
-    out.print(f"due now: {found.due_now:,}" + ("" if age is None else f", oldest for {age:,} s"))
+    due_at = found.oldest_due_at
+    if due_at is None:
+        out.print("due: none")
+    elif found.due_now:
+        out.print(f"due now: {found.due_now:,}, the oldest for {age(found.now - due_at)}")
+    else:
+        out.print(f"due now: 0, the next in {age(due_at - found.now)}")
     if found.replays_waiting:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():

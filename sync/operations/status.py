@@ -22,6 +22,8 @@ from sync.warehouse import StatementFailed, Warehouse
 class Status:
     """Counts of webhooks by state; times are naive UTC."""
 
+    now: datetime
+    """The warehouse's."""
     states: dict[str, int]
     oldest_due_at: datetime | None
     """Of those that can be sent; where none can, when the first of them will be."""
@@ -89,6 +91,7 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
         """
     )
     return Status(
+        now=now,
         states={row["state"]: int(row["n"]) for row in states},
         oldest_due_at=due["first_at"] if since is None else since,
         due_now=int(due["n"]),
@@ -132,10 +135,10 @@ def _blocked(warehouse: Warehouse, now: datetime) -> dict[int, str]:
 
 def _why(state: EndpointState, now: datetime) -> str:
     if state.disabled_at is not None:
-        return f"disabled since {state.disabled_at:%Y-%m-%d %H:%M} ({state.disabled_reason})"
+        return f"disabled since {state.disabled_at:%Y-%m-%d %H:%M} UTC ({state.disabled_reason})"
     if state.paused_until is not None and state.paused_until > now:
-        return f"paused by its own Retry-After until {state.paused_until:%Y-%m-%d %H:%M:%S}"
-    return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S}"
+        return f"paused by its own Retry-After until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC"
+    return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _computed_through(warehouse: Warehouse) -> datetime | None:

@@ -228,7 +228,7 @@ def test_status_says_what_is_due_and_for_how_long(world: World, ltw: Command) ->
     document = ltw("status", "--json").document
     assert (document["due_now"], document["dead"]) == (1, 0)
     assert 3_600 <= document["oldest_due_age_seconds"] < 3_700
-    assert "due now: 1, oldest for 3,6" in ltw("status").text
+    assert "due now: 1, the oldest for 1 h" in ltw("status").text
 
 
 def test_backfill_shows_first_and_sends_with_the_number(world: World, ltw: Command) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from sync.cli.common import print_table
+from sync.cli.common import age, print_table
 
 WEBHOOK = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
@@ -58,3 +60,19 @@ def test_what_is_no_terminal_gets_the_full_width():
 
 def test_no_rows_are_nothing():
     assert shown([], width=80, is_terminal=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3_599, "59 min"),
+        (12_000, "3 h 20 min"),
+        (200_000, "55 h 33 min"),
+        (300_000, "3 days"),
+    ],
+)
+def test_a_span_is_said_as_people_say_it(seconds: float, said: str):
+    assert age(timedelta(seconds=seconds)) == said

@@ -18,7 +18,7 @@ import yaml
 
 from sync.settings import PROJECT_ROOT
 from tests.support.shared import made_once
-from tests.support.untraced import untraced
+from tests.support.untraced import untraced_with_its_threads
 
 WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls"})
 """Commands that need not write the manifest and their results: no test reads those."""
@@ -73,7 +73,7 @@ class Dbt:
             vars(manifest).update(pickle.loads(self._contents(arguments)))  # noqa: S301
         files = ["--log-level-file", "none"]
         files += ["--no-write-json"] if WITHOUT_FILES.intersection(arguments) else []
-        result = untraced(dbtRunner(manifest=manifest).invoke)(
+        result = untraced_with_its_threads(dbtRunner(manifest=manifest).invoke)(
             ["--quiet", *files, *arguments, *self._places(self.target_path)]
         )
         failures = [
@@ -140,7 +140,7 @@ class Dbt:
 
             files = ["--no-write-json"] if options else []
             command = ["--quiet", *files, "parse", *options, *self._places(directory)]
-            done = untraced(dbtRunner().invoke)(command)
+            done = untraced_with_its_threads(dbtRunner().invoke)(command)
             assert done.success, done.exception
             # Without its indexes, which do not survive pickling; it makes them when it needs them.
             contents = {k: v for k, v in vars(done.result).items() if not k.startswith("_")}

@@ -20,19 +20,32 @@ R = TypeVar("R")
 
 
 def untraced(call: Callable[P, R]) -> Callable[P, R]:
-    """The call, out of sight of coverage; threads that it starts too."""
+    """The call, out of sight of coverage."""
 
     # Not a context manager: tracing must end and begin again in one frame, or coverage loses count.
     @wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        here, in_threads = sys.gettrace(), threading.gettrace()
+        tracer = sys.gettrace()
         sys.settrace(None)
-        threading.settrace(None)  # pyright: ignore[reportArgumentType]
         try:
             return call(*args, **kwargs)
         finally:
-            threading.settrace(in_threads)  # pyright: ignore[reportArgumentType]
-            sys.settrace(here)
+            sys.settrace(tracer)
+
+    return called
+
+
+def untraced_with_its_threads(call: Callable[P, R]) -> Callable[P, R]:
+    """The same, for a call that starts threads; no other thread may do so meanwhile."""
+
+    @wraps(call)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        tracer = threading.gettrace()
+        threading.settrace(None)  # pyright: ignore[reportArgumentType]
+        try:
+            return untraced(call)(*args, **kwargs)
+        finally:
+            threading.settrace(tracer)  # pyright: ignore[reportArgumentType]
 
     return called
 

@@ -20,6 +20,7 @@ from sync.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+PORT_SETTING = "LTW_WAREHOUSE_PORT"
 DEFAULT_WAREHOUSE_PORT = 8754
 EMBEDDED_DATABASE = "ANALYTICS"
 PLAIN_SCHEMA = "PUBLIC"
@@ -128,10 +129,10 @@ def report_path(environ: Mapping[str, str]) -> Path:
 
 
 def _embedded(environ: Mapping[str, str]) -> EmbeddedWarehouse:
-    text = environ.get("LTW_WAREHOUSE_PORT", str(DEFAULT_WAREHOUSE_PORT))
+    text = environ.get(PORT_SETTING, str(DEFAULT_WAREHOUSE_PORT))
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise ConfigurationError(
-            f"LTW_WAREHOUSE_PORT is {text!r}; it must be a port number from 1 to 65535"
+            f"{PORT_SETTING} is {text!r}; it must be a port number from 1 to 65535"
         )
     return EmbeddedWarehouse(port=int(text), home=home(environ))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from typing import Annotated
 
@@ -20,7 +21,11 @@ from sync.cli.common import err, plain
 from sync.cli.operations import add_operations
 from sync.cli.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
+from sync.local.dev_settings import adopt
 from sync.operations.catalog import OPERATIONS
+
+BRING_THEIR_OWN = frozenset({"dev", "demo"})
+"""Commands that set everything themselves."""
 
 
 def _version(is_asked: bool) -> None:
@@ -57,9 +62,16 @@ app.add_typer(endpoints.endpoints_app, name="endpoints")
 app.add_typer(warehouse_app, name="warehouse")
 
 
+def _say(adopted: Mapping[str, str]) -> None:
+    if adopted:
+        err.print(f"[dim]settings of the running make dev: {', '.join(adopted)}[/]", soft_wrap=True)
+
+
 def main() -> None:
     """Run a command; turn the errors of this package into a line and an exit code."""
     try:
+        if not BRING_THEIR_OWN & set(sys.argv[1:2]):
+            _say(adopt(os.environ))
         logs.configure(os.environ, stream=sys.stderr)
         with logs.command_logged(sys.argv[1:]):
             app()

@@ -17,6 +17,7 @@ from sync.errors import ConfigurationError
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.ledger.tables import ensure_ledger
+from sync.local.dev_settings import published
 from sync.local.embedded.lifecycle import ensure_running, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import running_receiver
@@ -29,7 +30,7 @@ from sync.local.sample_data import (
     write_secrets,
 )
 from sync.local.tracking_logs import load_logs
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse, load_settings
+from sync.settings import PORT_SETTING, PROJECT_ROOT, EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse, open_warehouse
 
 SEED = 2026
@@ -65,7 +66,9 @@ def run_dev(console: Console) -> int:
             console.print(f"received webhooks   {receiver.url}")
             console.print(f"Dagster UI          http://127.0.0.1:{dagster_port}  (half a minute)")
             console.print("Ctrl-C stops all three")
-            return _dagster(_environment(settings, receiver.url, activated_at), dagster_port)
+            own = _own_settings(settings, receiver.url, activated_at)
+            with published(settings.home, own):
+                return _dagster(os.environ | own, dagster_port)
     finally:
         stop(settings)
 
@@ -124,17 +127,18 @@ def _follow_the_receiver(warehouse: Warehouse, data: SampleData) -> None:
     )
 
 
-def _environment(
+def _own_settings(
     settings: EmbeddedWarehouse, receiver_url: str, activated_at: datetime
 ) -> dict[str, str]:
     dagster_home = settings.home / "dagster"
     dagster_home.mkdir(exist_ok=True)
     shutil.copy(PROJECT_ROOT / "deploy" / "dagster.local.yaml", dagster_home / "dagster.yaml")
-    return os.environ | {
+    return {
         "DAGSTER_HOME": os.environ.get("DAGSTER_HOME", str(dagster_home)),
         DEVELOPMENT_SETTING: receiver_url.removeprefix("http://"),
         DIRECTORY_SETTING: str(settings.home / "secrets"),
         "WEBHOOKS_ACTIVATED_AT": activated_at.isoformat(),
+        PORT_SETTING: str(settings.port),
     }
 
 

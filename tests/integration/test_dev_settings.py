@@ -1,0 +1,62 @@
+"""Commands in a second terminal while ``make dev`` runs in the first."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sync.http.network import DEVELOPMENT_SETTING
+from sync.local.dev_settings import FILE, adopt, published
+from tests.support.command_line import Command
+
+OWN = {DEVELOPMENT_SETTING: "127.0.0.1:8755", "WEBHOOKS_ACTIVATED_AT": "2026-03-01T00:00:00"}
+
+
+def test_they_have_its_settings_while_it_runs_and_not_afterwards(tmp_path: Path) -> None:
+    environ = {"LTW_HOME": str(tmp_path), "WEBHOOKS_ACTIVATED_AT": "2026-04-01T00:00:00"}
+    with published(tmp_path, OWN):
+        second = dict(environ)
+        assert adopt(second) == {DEVELOPMENT_SETTING: "127.0.0.1:8755"}, "one's own count first"
+        assert second == environ | {DEVELOPMENT_SETTING: "127.0.0.1:8755"}
+        elsewhere = {"LTW_HOME": str(tmp_path / "other")}
+        assert adopt(elsewhere) == {}
+        assert adopt(snowflake() | {"LTW_HOME": str(tmp_path)}) == {}
+    assert adopt(dict(environ)) == {}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "no JSON", '{"pid": "1", "settings": {}}'])
+def test_a_file_that_is_none_of_ours_changes_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    assert adopt({"LTW_HOME": str(tmp_path)}) == {}
+
+
+def test_a_killed_one_leaves_a_file_that_nobody_believes(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / FILE).write_text(json.dumps({"pid": ended.pid, "settings": OWN}))
+    assert adopt({"LTW_HOME": str(tmp_path)}) == {}
+
+
+def test_a_command_says_whose_settings_it_has(
+    ltw: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTW_HOME", str(tmp_path))
+    monkeypatch.delenv(DEVELOPMENT_SETTING, raising=False)
+    # Restored with the test: the command sets it in this process.
+    monkeypatch.setenv("WEBHOOKS_ACTIVATED_AT", "")
+    with published(tmp_path, OWN):
+        said = ltw("warehouse", "info", "--json")
+        assert said.document["files"]
+        assert f"settings of the running make dev: {DEVELOPMENT_SETTING}" in said.text
+        assert os.environ[DEVELOPMENT_SETTING] == OWN[DEVELOPMENT_SETTING]
+    monkeypatch.delenv(DEVELOPMENT_SETTING)
+
+
+def snowflake() -> dict[str, str]:
+    parts = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "PRIVATE_KEY")
+    return {f"SNOWFLAKE_{part}": "x" for part in parts}

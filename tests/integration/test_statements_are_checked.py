@@ -41,7 +41,7 @@ def test_statements_of_a_test_are_its_own_affair(warehouse: Warehouse) -> None:
 
 def test_a_function_without_a_pin_is_found() -> None:
     assert problems_of("insert into a.t (k) select initcap(k) from table(flatten(input => ?))") == (
-        "no pin for INITCAP",
+        "no pin for INITCAP in sync.operations.doctor.pins",
     )
 
 

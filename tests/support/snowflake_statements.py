@@ -78,7 +78,10 @@ def _sender(frame: FrameType) -> str:
 @untraced
 def problems_of(sql: str) -> tuple[str, ...]:
     """What is wrong with one statement for Snowflake; empty when nothing is known to be."""
-    unpinned = [f"no pin for {name}" for name in sorted(unpinned_functions(sql))]
+    unpinned = [
+        f"no pin for {name} in sync.operations.doctor.pins"
+        for name in sorted(unpinned_functions(sql))
+    ]
     # What is explained is what Snowflake has to take.
     return (*broken_rules(sql.removeprefix("explain ")), *unpinned)
 

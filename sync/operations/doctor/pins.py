@@ -76,7 +76,7 @@ PINS: tuple[Pin, ...] = (
     ]),
     *_pins("REPLACE", "dbt_project/macros/normalize.sql", f"{DOCS}functions/replace", [
         ("replace('a%3Ab%3A', '%3A', ':')", "a:b:"),
-        ("replace(null, 'a', 'b')", None),
+        ("replace(null::varchar, 'a', 'b')", None),
     ]),
     *_pins("REGEXP_LIKE", "dbt_project/macros/normalize.sql", f"{DOCS}functions/regexp_like", [
         ("regexp_like('abc', 'b')", "false"),
@@ -89,7 +89,7 @@ PINS: tuple[Pin, ...] = (
         ("regexp_like('a' || chr(10) || 'b', 'a.b', 's')", "true"),
         ("regexp_like('a' || chr(10), 'a')", "false"),
         ("regexp_like('a' || chr(9) || chr(10) || chr(13), 'a[[:space:]]+')", "true"),
-        ("regexp_like(null, 'a')", None),
+        ("regexp_like(null::varchar, 'a')", None),
     ]),
     *_pins("REGEXP_LIKE", "dbt_project/macros/normalize.sql", f"{RECORDED}functions-regexp", [
         ("REGEXP_LIKE('hello123', '[a-z]+[0-9]+')", "true"),
@@ -102,7 +102,7 @@ PINS: tuple[Pin, ...] = (
         ("regexp_replace(' a b ' || chr(10), '^[[:space:]]+|[[:space:]]+$')", "a b"),
         ("regexp_replace('0123abcd', '(.{4})(.{4})', '\\\\1-\\\\2')", "0123-abcd"),
         ("regexp_replace('.1234567', '([.][0-9]{6})[0-9]+', '\\\\1')", ".123456"),
-        ("regexp_replace(null, 'a')", None),
+        ("regexp_replace(null::varchar, 'a')", None),
     ]),
     *_pins("REGEXP_REPLACE", "dbt_project/macros/normalize.sql", f"{RECORDED}functions-regexp", [
         ("REGEXP_REPLACE('hello', 'el+', 'XXX')", "hXXXo"),
@@ -117,7 +117,7 @@ PINS: tuple[Pin, ...] = (
         ("regexp_substr('/x/(a)+b', '/x/([^+]+)[+]', 1, 1, 'e', 1)", "(a)"),
         ("regexp_substr('/x/ccx-v1:a', '/x/((c|ccx)-v1:[a-z]+)', 1, 1, 'e', 1)", "ccx-v1:a"),
         ("regexp_substr('/y/a', '/x/([^+]+)', 1, 1, 'e', 1)", None),
-        ("regexp_substr(null, '[0-9]')", None),
+        ("regexp_substr(null::varchar, '[0-9]')", None),
     ]),
     *_pins("REGEXP_SUBSTR", "dbt_project/macros/courserun_in_url.sql", f"{RECORDED}functions-regexp", [
         ("REGEXP_SUBSTR('abc123def', '[0-9]+')", "123"),
@@ -171,7 +171,7 @@ PINS: tuple[Pin, ...] = (
     *_pins("LEFT", "dbt_project/macros/line_facts.sql", f"{DOCS}functions/left", [
         ("left('é12', 2)", "é1"),
         ("left('a', 5)", "a"),
-        ("left(null, 1)", None),
+        ("left(null::varchar, 1)", None),
     ]),
     *_pins("RIGHT", "dbt_project/macros/line_facts.sql", f"{DOCS}functions/right", [
         ("right('12é', 2)", "2é"),
@@ -179,7 +179,7 @@ PINS: tuple[Pin, ...] = (
     ]),
     *_pins("LENGTH", "dbt_project/macros/parse_utc_timestamp.sql", f"{DOCS}functions/length", [
         ("length('é€')", "2"),
-        ("length(null)", None),
+        ("length(null::varchar)", None),
     ]),
     *_pins("SUBSTR", "dbt_project/macros/activity_kinds.sql", f"{DOCS}functions/substr", [
         ("substr('', 2)", ""),
@@ -199,17 +199,17 @@ PINS: tuple[Pin, ...] = (
         ("split_part('a:b:c', ':', -1)", "c"),
         ("split_part('a', ':', -1)", "a"),
         ("split_part('a', '+', 2)", ""),
-        ("split_part(null, '+', 1)", None),
+        ("split_part(null::varchar, '+', 1)", None),
     ]),
     *_pins("STARTSWITH", "dbt_project/macros/tracking_envelopes.sql", f"{DOCS}functions/startswith", [
         ("startswith('/x', '/')", "true"),
         ("startswith('Abc', 'a')", "false"),
-        ("startswith(null, 'a')", None),
+        ("startswith(null::varchar, 'a')", None),
     ]),
     *_pins("POSITION", "dbt_project/macros/normalize.sql", f"{DOCS}functions/position", [
         ("position('{' in 'a{')", "2"),
         ("position('{' in 'a')", "0"),
-        ("position('{' in null)", None),
+        ("position('{' in null::varchar)", None),
     ]),
     *_pins("DATEADD", "dbt_project/macros/changed_batches.sql", f"{DOCS}functions/dateadd", [
         ("to_varchar(dateadd('microsecond', 1, '2026-03-04 23:59:59.999999'::timestamp_ntz), 'YYYY-MM-DD HH24:MI:SS.FF6')", "2026-03-05 00:00:00.000000"),
@@ -241,7 +241,7 @@ PINS: tuple[Pin, ...] = (
     *_pins("TRY_PARSE_JSON", "dbt_project/macros/json_texts.sql", f"{DOCS}functions/try_parse_json", [
         ("try_parse_json('{cut') is null", "true"),
         ("try_parse_json('') is null", "true"),
-        ("try_parse_json(null) is null", "true"),
+        ("try_parse_json(null::varchar) is null", "true"),
         ("try_parse_json('{\"a\": \"x\"}'):a::varchar", "x"),
         ("try_parse_json('{\"a\": 12}'):a::varchar", "12"),
         ("try_parse_json('{\"a\": null}'):a::varchar", None),
@@ -287,7 +287,7 @@ PINS: tuple[Pin, ...] = (
     *_pins("CONTAINS", "dbt_project/macros/line_facts.sql", f"{DOCS}functions/contains", [
         ("contains('abc', 'b')", "true"),
         ("contains('abc', '.')", "false"),
-        ("contains(null, 'a')", None),
+        ("contains(null::varchar, 'a')", None),
     ]),
     *_pins("OBJECT_KEYS", "dbt_project/macros/tracking_envelopes.sql", f"{DOCS}functions/object_keys", [
         ("object_keys(parse_json('{\"a\": 1}'))[0]::varchar", "a"),
@@ -298,12 +298,12 @@ PINS: tuple[Pin, ...] = (
     ]),
     *_pins("GET", "dbt_project/macros/tracking_envelopes.sql", f"{DOCS}functions/get", [
         ("get(parse_json('{\"a\": {\"b\": 1}}'), 'a')::varchar", "{\"b\":1}"),
-        ("get(parse_json('{\"a\": 1}'), null)::varchar", None),
+        ("get(parse_json('{\"a\": 1}'), null::varchar)::varchar", None),
     ]),
     *_pins("ARRAY_SIZE", "dbt_project/macros/tracking_envelopes.sql", f"{DOCS}functions/array_size", [
         ("array_size(parse_json('[1, 2]'))", "2"),
         ("array_size(parse_json('{\"a\": 1}'))", None),
-        ("array_size(try_parse_json(null))", None),
+        ("array_size(try_parse_json(null::varchar))", None),
     ]),
     *_pins("ARRAY_SIZE", "dbt_project/macros/tracking_envelopes.sql", f"{STATED}docs/functions.md", [
         ("ARRAY_SIZE(PARSE_JSON('[1,2,]'))", "3", AVOIDED),
@@ -313,18 +313,18 @@ PINS: tuple[Pin, ...] = (
         ("array_size(array_generate_range(0, 0))", "0"),
     ]),
     *_pins("FLATTEN", "dbt_project/macros/tracking_envelopes.sql", f"{DOCS}functions/flatten", [
-        ("(select listagg(child.index || ':' || child.value::varchar, ',') within group (order by child.index) from lateral flatten(input => parse_json('[\"a\", {\"b\": 1}]')) as child)", "0:a,1:{\"b\":1}"),
+        ("(select listagg(child.index || ':' || child.value::varchar, ',') within group (order by child.index) from table(flatten(input => parse_json('[\"a\", {\"b\": 1}]'))) as child)", "0:a,1:{\"b\":1}"),
     ]),
     *_pins("FLATTEN", "dbt_project/macros/tracking_envelopes.sql", f"{STATED}docs/functions.md", [
         ("(SELECT SUM(value::number(38,0)) FROM TABLE(FLATTEN(input => PARSE_JSON('[1,2,3]'))))", "6"),
         ("(SELECT COUNT(*) FROM TABLE(FLATTEN(input => PARSE_JSON('5'))))", "0", AVOIDED),
     ]),
     *_pins("LEAST", "dbt_project/macros/credited_microseconds.sql", f"{DOCS}functions/least", [
-        ("least(1, null)", None),
+        ("least(1, null::number)", None),
         ("least('2026-03-04'::timestamp_ntz, null::timestamp_ntz)", None),
     ]),
     *_pins("GREATEST", "dbt_project/models/intermediate/learning_time/int_learning_time_to_completion.sql", f"{DOCS}functions/greatest", [
-        ("greatest(1, null)", None),
+        ("greatest(1, null::number)", None),
         ("greatest(-5, 0)", "0"),
     ]),
     *_pins("GREATEST", "dbt_project/models/intermediate/learning_time/int_learning_time_to_completion.sql", f"{RECORDED}functions-conditional", [
@@ -340,14 +340,14 @@ PINS: tuple[Pin, ...] = (
     ]),
     *_pins("HEX_ENCODE", "dbt_project/macros/replica_values.sql", f"{DOCS}functions/hex_encode", [
         ("hex_encode(to_binary('0aff', 'HEX'))", "0AFF"),
-        ("hex_encode(null)", None),
+        ("hex_encode(null::varchar)", None),
     ]),
     *_pins("HEX_DECODE_STRING", "dbt_project/macros/replica_values.sql", f"{DOCS}functions/hex_decode_string", [
         ("hex_decode_string('48454C4C4F')", "HELLO"),
     ]),
     *_pins("ABS", "dbt_project/macros/replica_values.sql", f"{DOCS}functions/abs", [
         ("abs(-3)", "3"),
-        ("abs(null)", None),
+        ("abs(null::number)", None),
     ]),
     *_pins("SYSDATE", "sync/ledger/tables.py", f"{DOCS}functions/sysdate", [
         ("abs(datediff('second', sysdate(), convert_timezone('UTC', current_timestamp())::timestamp_ntz)) <= 1", "true"),
@@ -361,7 +361,7 @@ PINS: tuple[Pin, ...] = (
         ("ceil(1000 * 1 / 99)::number(38, 0)", "11"),
         ("ceil(135.135)::number(38, 0)", "136"),
         ("ceil(-975.975)::number(38, 0)", "-975"),
-        ("ceil(null)", None),
+        ("ceil(null::number)", None),
     ]),
     *_pins("CHR", "dbt_project/macros/replica_values.sql", f"{DOCS}functions/chr", [
         ("chr(31)", "\x1f"),
@@ -370,7 +370,7 @@ PINS: tuple[Pin, ...] = (
     *_pins("SHA2", "dbt_project/macros/person_key.sql", f"{DOCS}functions/sha2", [
         ("sha2('', 256)", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
         ("sha2('é', 256)", "4a99557e4033c3539de2eb65472017cad5f9557f7a0625a09f1c3f6e2ba69c4c"),
-        ("sha2(null, 256)", None),
+        ("sha2(null::varchar, 256)", None),
     ]),
     *_pins("MD5", "dbt_project/models/intermediate/learning_time/int_tracking_events.sql", f"{DOCS}functions/md5", [
         ("md5('')", "d41d8cd98f00b204e9800998ecf8427e"),
@@ -387,7 +387,7 @@ PINS: tuple[Pin, ...] = (
         ("to_varchar(convert_timezone('UTC', 'America/New_York', '2026-03-08 06:59:59'::timestamp_ntz), 'YYYY-MM-DD HH24:MI:SS.FF6')", "2026-03-08 01:59:59.000000"),
         ("to_varchar(convert_timezone('UTC', 'America/New_York', '2026-03-08 07:00:00'::timestamp_ntz), 'YYYY-MM-DD HH24:MI:SS.FF6')", "2026-03-08 03:00:00.000000"),
         ("to_varchar(convert_timezone('America/New_York', 'UTC', '2026-03-09'::date::timestamp_ntz), 'YYYY-MM-DD HH24:MI:SS.FF6')", "2026-03-09 04:00:00.000000"),
-        ("convert_timezone('UTC', try_cast(null as timestamp_tz))::timestamp_ntz", None),
+        ("convert_timezone('UTC', try_cast(null::varchar as timestamp_tz))::timestamp_ntz", None),
     ]),
     *_pins("::VARCHAR", "dbt_project/macros/json_texts.sql", f"{DOCS}data-type-conversion", [
         ("12::number(38, 0)::varchar", "12"),
@@ -421,10 +421,10 @@ PINS: tuple[Pin, ...] = (
         ("array_generate_range(0, 2)::variant[1]::int", "1"),
     ]),
     *_pins("||", "dbt_project/macros/normalize.sql", f"{DOCS}functions/concat", [
-        ("'a' || null", None),
+        ("'a' || null::varchar", None),
     ]),
     *_pins("<>", "dbt_project/macros/changed_batches.sql", f"{DOCS}operators-comparison", [
-        ("1 <> null", None),
+        ("1 <> null::number", None),
     ]),
     *_pins("/", "dbt_project/macros/calendar.sql", f"{DOCS}operators-arithmetic", [
         ("round(1 / 2, 1)", "0.5"),

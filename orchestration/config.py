@@ -236,15 +236,3 @@ class ModelsConfig(dg.Config):
             "warehouse for the columns of each model and of those above it."
         ),
     )
-
-
-class DeliveryModelsConfig(dg.Config):
-    """How the delivery models are built."""
-
-    with_column_lineage: bool = Field(
-        default=False,
-        description=(
-            "Show the columns of each model and which columns they come from. Off, because these "
-            "models are built every five minutes and their columns change with a release only."
-        ),
-    )

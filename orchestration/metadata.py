@@ -164,7 +164,7 @@ def build_sentence(report: BuildReport) -> str:
     )
 
 
-def delivery(report: SendReport) -> dict[str, Any]:
+def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]:
     """Metadata of ``completion_webhooks``."""
     outcomes, durations = report.outcomes, report.durations_ms
     percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
@@ -181,11 +181,9 @@ def delivery(report: SendReport) -> dict[str, Any]:
         ),
         "endpoint_p50_ms": float(percentiles[9]),
         "endpoint_p95_ms": float(percentiles[18]),
-        **{f"outbox_{state}": report.states.get(state, 0) for state in UNFINISHED},
+        **{f"outbox_{state}": states.get(state, 0) for state in UNFINISHED},
         "outcomes": dg.MetadataValue.md(bar_chart(outcomes)),
-        "outbox": dg.MetadataValue.md(
-            bar_chart({one: report.states.get(one, 0) for one in UNFINISHED})
-        ),
+        "outbox": dg.MetadataValue.md(bar_chart({one: states.get(one, 0) for one in UNFINISHED})),
         "sample": _attempt_table(report.sample),
         "held_endpoints": bullets(
             f"endpoint {key}: {reason} {report.problems.get(key, '')}"

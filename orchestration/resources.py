@@ -16,6 +16,12 @@ from pydantic import Field
 
 from sync.ledger.tables import ensure_ledger
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING, send_alert
+from sync.operations.dial import (
+    DEFAULT_MINUTES,
+    LONGEST_MINUTES,
+    SETTING,
+    at_most_every_minutes,
+)
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 from sync.warehouse import Warehouse, open_warehouse
 
@@ -104,6 +110,29 @@ class WarehouseResource(EnvironmentResource):
         """
         _start_if_embedded(load_settings(self.environ))
         return self.environ
+
+
+class DialResource(EnvironmentResource):
+    """The cost dial: how often a warehouse may be woken."""
+
+    VARIABLES: ClassVar[Mapping[str, str]] = {"at_most_every_minutes": SETTING}
+    at_most_every_minutes: str = Field(
+        default="",
+        description=(
+            f"At most one delivery run starts in so many minutes, 1 to {LONGEST_MINUTES}; empty is "
+            f"{DEFAULT_MINUTES}. A webhook waits so long at most, and each run costs about 0.02 "
+            "credits. Above 30 the models are built hourly, too."
+        ),
+    )
+
+    @property
+    def minutes(self) -> int:
+        """The dial.
+
+        Raises:
+            ConfigurationError: it is no number of minutes within its bounds.
+        """
+        return at_most_every_minutes(self.environ)
 
 
 class AlertsResource(EnvironmentResource):

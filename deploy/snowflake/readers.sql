@@ -1,5 +1,5 @@
--- What operators may read. Run it once, after the first dbt build and the first run of
--- completion_webhooks_job; dbt keeps these grants when it builds the models anew (copy_grants).
+-- What operators may read. Run it once, after the first run of learning_time_job; dbt keeps these
+-- grants when it builds the models anew (copy_grants).
 -- Left out on purpose: marts with names and addresses of learners, raw lines, and the ledger, whose
 -- outbox holds the bodies.
 use role securityadmin;

@@ -74,7 +74,7 @@ create warehouse if not exists learning_time_delivery
 use role accountadmin;
 
 -- A month of both warehouses together takes about 150 credits at the default cost dial, on a busy
--- site (docs/performance.md). Set the quotas to what yours takes. Only builds are ever suspended:
+-- site (docs/operations.md). Set the quotas to what yours takes. Only builds are ever suspended:
 -- completions then go out without learning time, while a suspended delivery would stop them.
 create resource monitor if not exists learning_time_build
     with credit_quota = 100
@@ -83,8 +83,10 @@ create resource monitor if not exists learning_time_build
     triggers
         on 80 percent do notify
         on 100 percent do suspend;
+-- What the cost dial allows at most, at its default of 5 minutes: a wake in every slot of a month.
+-- 75 at 15 minutes, 19 at 60 (monthly_credits in sync/operations/dial.py).
 create resource monitor if not exists learning_time_delivery
-    with credit_quota = 100
+    with credit_quota = 224
     frequency = monthly
     start_timestamp = immediately
     triggers

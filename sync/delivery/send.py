@@ -89,8 +89,8 @@ class SendReport:
     """Why held messages of some kinds were not released: their mart cannot be read."""
     next_due_at: datetime | None = None
     """When there is something to send again; None when nothing waits to be sent."""
-    states: Mapping[str, int] = field(default_factory=dict)
-    """Webhooks that are open when the run ends, by state."""
+    was_idle: bool = False
+    """Nothing was open when it began, so it has left nothing."""
     is_own_network_down: bool = False
     """No endpoint could be reached: a sender error, nothing was charged, the run stopped."""
 
@@ -134,9 +134,8 @@ def send_due(
             run = _Run(warehouse, sender, recovered.work, journal, stop, on_batch)
             run.report.recovered = recovered.attempts
             run.report.foreign_journals = recovered.foreign
+            run.report.was_idle = not recovered.work.states
             run.send()
-            if recovered.work.states:
-                run.report.states = open_work(warehouse).states
     return run.report
 
 

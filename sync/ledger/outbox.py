@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync.clock import Clock
+from sync.domain.circuit_breaker import CHECK_AGAIN_AFTER
 from sync.domain.endpoint import Endpoint
 from sync.domain.states import FINISHED, Reason, State, sql_list
 from sync.domain.work import Claim
@@ -80,6 +81,64 @@ def open_work(warehouse: Warehouse) -> OpenWork:
         ),
         leased_since=min(leases, default=None),
         states=states,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remaining:
+    """What a run leaves open; times are naive UTC."""
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    """Webhooks by state; replays of delivered ones among them."""
+    sendable_at: datetime | None = None
+    """When a message can next be sent, or a held one is looked at again."""
+    awaiting_since: datetime | None = None
+    """When the oldest completion was recorded that waits for its learning time."""
+
+
+def remaining(warehouse: Warehouse) -> Remaining:
+    """What is open, and when a run will first have something to do with it; one statement.
+
+    A pending row also waits for its lease and for its endpoint; a run before that would find
+    nothing. A row held for an endpoint that was enabled again is due at once, and one whose target
+    was refused when that is checked again.
+    """
+    rows = warehouse.rows(
+        f"""
+        select
+            outbox.state,
+            -- Distinct, since an endpoint may have two rows of state for a while.
+            count(distinct outbox.webhook_id) as n,
+            min(outbox.recorded_at) as recorded_at,
+            min(case
+                when outbox.state = '{State.AWAITING}' or endpoint.disabled_at is not null
+                    then null
+                when outbox.state <> '{State.HELD}'
+                    then {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
+                when outbox.build_id is null then null
+                when outbox.state_reason = '{Reason.ENDPOINT_DISABLED}'
+                    then outbox.next_attempt_at
+                when outbox.state_reason = '{Reason.INVALID_TARGET}' then coalesce(
+                    dateadd(
+                        'second', {int(CHECK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at
+                    ),
+                    outbox.next_attempt_at
+                )
+            end) as sendable_at
+        from {warehouse.relation("sync", OUTBOX)} as outbox
+        left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
+            on outbox.endpoint_id = endpoint.endpoint_id
+        where {IS_OPEN.format(row="outbox")}
+        group by outbox.state
+        """
+    )
+    times = [row["sendable_at"] for row in rows if row["sendable_at"] is not None]
+    return Remaining(
+        states={row["state"]: int(row["n"]) for row in rows},
+        sendable_at=min(times, default=None),
+        awaiting_since=next(
+            (row["recorded_at"] for row in rows if row["state"] == State.AWAITING), None
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,12 +31,6 @@ BARE_MODELS = {
     }
 }
 """Row counts and column lineage are for the Dagster UI, which the demo does not show."""
-
-WEBHOOK_ASSETS = (
-    "sync/newly_completed_enrollments",
-    "sync/enriched_completions",
-    "sync/completion_webhooks",
-)
 
 
 def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
@@ -96,14 +90,13 @@ def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
             with steps("learning_time_job: dbt built and tested the models"):
                 jobs.run("learning_time_job", BARE_MODELS)
             with steps(f"completion_webhooks_job: enrichment {word}"):
-                # The views of the deliveries need dbt once more, so only the last round has them.
-                run = _send(jobs, sandbox, flag=flag, assets=() if flag else WEBHOOK_ASSETS)
+                run = _send(jobs, sandbox, flag=flag)
             with sandbox.warehouse() as session:
                 rounds.append(read_round(session, run, flag=flag, lines=lines))
     return rounds
 
 
-def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool, assets: Sequence[str]) -> JobRun:
+def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool) -> JobRun:
     activated_at = sandbox.data.waves[0].begin.isoformat()
     return jobs.run(
         "completion_webhooks_job",
@@ -117,7 +110,6 @@ def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool, assets: Sequence[str
                 "sync__completion_webhooks": {"config": {"linger_seconds": 0}},
             }
         },
-        assets=assets,
     )
 
 

@@ -1,11 +1,12 @@
 """Is there anything to do? Asked every 30 seconds, so a no must cost nothing.
 
-On Snowflake only metadata is read, so a suspended warehouse stays suspended. The ledger itself is
-read only after it has changed, once, for the time when the next row comes due.
+On Snowflake only metadata is read, so a suspended warehouse stays suspended. What is next in the
+ledger a run tells when it ends (``HandOver``); the ledger itself is never read here.
 
 A change is handled by a run that has seen it and done all of its work, and by nothing else: a run
 may be canceled, dry, deleted, or leave the recording to another. So the sources are compared with
-what such a run noted that it had seen, never with what the last poll saw.
+what such a run noted that it had seen, never with what the last poll saw. How often a run may start
+is one number, the dial (``dial``).
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from sync.domain.circuit_breaker import CHECK_AGAIN_AFTER
-from sync.domain.states import Reason, State
-from sync.ledger.due import IS_OPEN, SENDABLE_AT
 from sync.ledger.identity import place_of
+from sync.ledger.outbox import Remaining
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
+from sync.operations.dial import DEFAULT_MINUTES, next_slot
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
-from sync.warehouse import NoResponse, StatementFailed, Warehouse
+from sync.warehouse import NoResponse, RelationMissing, StatementFailed, Warehouse
 
 SOURCES: Sequence[tuple[RawSchema, str, str]] = (
     ("lms", "grades_persistentcoursegrade", "modified"),
@@ -37,16 +38,51 @@ SOURCES: Sequence[tuple[RawSchema, str, str]] = (
 their newest time.
 """
 MART = ("completion_learning_time", "computed_through")
-"""Its change can end the wait of a completion."""
+"""Its change can end the wait of a completion, and is nothing while none waits."""
 REPEAT_AFTER = timedelta(minutes=5)
-"""After a run that failed or changed nothing: as often as the schedule, not twice a minute."""
+"""After a run that left the recording to another one, which is mostly over by then."""
 SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
 """A table that the operator writes; its change can make an endpoint usable."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandOver:
+    """What a run tells the sensor when it ends, so that no look has to read the ledger."""
+
+    ledger: str
+    """As ``ledger_token`` has it: where it differs, somebody has changed the ledger since then."""
+    sendable_at: datetime | None
+    """When a message can next be sent, or a held one is looked at again; naive UTC."""
+    awaiting_since: datetime | None
+    """When the oldest completion was recorded that waits for its learning time; naive UTC."""
+    mart: str | None = None
+    """While one waits: differs when the mart of learning time has changed, which may end the wait.
+    """
+
+    @classmethod
+    def from_text(cls, text: str | None) -> HandOver | None:
+        """None without one, or with one of another version."""
+        try:
+            ledger, mart, *times = json.loads(text or "")
+            sendable_at, since = (one and datetime.fromisoformat(one) for one in times)
+        except (TypeError, ValueError):
+            return None
+        return cls(ledger=ledger, mart=mart, sendable_at=sendable_at, awaiting_since=since)
+
+    def text(self) -> str:
+        """For a note of the run."""
+        times = (self.sendable_at, self.awaiting_since)
+        return json.dumps([self.ledger, self.mart, *(one and one.isoformat() for one in times)])
+
+    def due_at(self, max_wait: timedelta) -> datetime | None:
+        """When a run has something to do, if a completion may wait so long."""
+        awaited = None if self.awaiting_since is None else self.awaiting_since + max_wait
+        return min((one for one in (self.sendable_at, awaited) if one), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the last poll saw; kept as the sensor's cursor. Losing it costs one read of the ledger.
+    """What the last poll saw; kept as the sensor's cursor. Losing it costs nothing.
 
     A cursor without all of these fields but ``tables`` is from another version of this code and is
     ignored.
@@ -55,11 +91,7 @@ class Seen:
     sources: str
     """As ``sources_token`` has it; empty when the sources could not be read."""
     ledger: str
-    """Opaque: differs when the outbox has changed."""
-    due_at: str | None
-    """When the next outbox row comes due, ISO 8601 in UTC."""
-    max_wait_seconds: int
-    """``due_at`` depends on it."""
+    """As ``ledger_token`` has it."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """``schema/table`` of each raw table to a token that differs when it has changed."""
 
@@ -76,7 +108,7 @@ class Seen:
         return json.dumps(asdict(self))
 
 
-NOTHING_SEEN = Seen(sources="", ledger="", due_at=None, max_wait_seconds=0)
+NOTHING_SEEN = Seen(sources="", ledger="")
 
 
 @dataclass(frozen=True)
@@ -86,42 +118,71 @@ class Poll:
     seen: Seen
     due: str | None = None
     """Why a run is needed whether or not a source has changed; None when nothing is due."""
+    due_at: datetime | None = None
+    """When the next webhook comes due, as far as a run has told; naive UTC."""
     problem: StatementFailed | None = None
     """Why the sources could not be read."""
 
 
-def poll(warehouse: Warehouse, before: Seen, *, now: datetime, max_wait: timedelta) -> Poll:
-    """Read tokens, and what is due. One statement when nothing has changed, two otherwise.
+def poll(
+    warehouse: Warehouse,
+    before: Seen,
+    *,
+    told: HandOver | None,
+    now: datetime,
+    max_wait: timedelta,
+) -> Poll:
+    """Read tokens: one statement, which on Snowflake needs no warehouse.
 
-    ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
-    off. ``now`` is naive UTC. Sources that cannot be read stop no retry: then only the ledger is
-    read.
+    ``told`` is what the last run has handed over, if one has. ``max_wait`` is how long a completion
+    may wait for its learning time: nothing while the flag is off. ``now`` is naive UTC. Sources
+    that cannot be read stop no retry: then only the ledger's token is read.
 
     Raises:
         StatementFailed: the ledger does not exist or may not be read.
     """
     problem = None
     try:
-        tables, sources, ledger = _tokens(warehouse)
+        tables, sources, ledger, mart = _tokens(warehouse)
     except NoResponse:
         raise
     except StatementFailed as error:
         problem = error
-        tables, sources, ledger = before.tables, "", _ledger_token(warehouse)
-    due_at, seconds = before.due_at, int(max_wait.total_seconds())
-    if (ledger, seconds) != (before.ledger, before.max_wait_seconds):
-        due = _due_at(warehouse, max_wait)
-        due_at = due.isoformat() if due is not None else None
-    seen = Seen(
-        sources=sources, ledger=ledger, due_at=due_at, max_wait_seconds=seconds, tables=tables
+        tables, sources, ledger, mart = before.tables, "", ledger_token(warehouse), None
+    seen = Seen(sources=sources, ledger=ledger, tables=tables)
+    due_at = None if told is None else told.due_at(max_wait)
+    due = None
+    if told is not None and told.ledger != ledger:
+        due = "the ledger has changed since the last run"
+    elif told is not None and told.mart is not None and mart not in (None, told.mart):
+        due = "the mart has changed that a completion waits for"
+    elif due_at is not None and due_at <= now:
+        due = f"a webhook came due at {due_at} UTC"
+    return Poll(seen, due, due_at, problem)
+
+
+def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
+    """What a run hands over that leaves this behind; a statement only while a completion waits.
+
+    ``ledger`` is the token of before ``left`` was read, so that what others change is a change.
+    """
+    mart = None
+    if left.awaiting_since is not None:
+        with suppress(RelationMissing):
+            mart = warehouse.rows(f"select {_mart_change(warehouse)} as mart")[0]["mart"]
+    return HandOver(
+        ledger=ledger, mart=mart, sendable_at=left.sendable_at, awaiting_since=left.awaiting_since
     )
-    if due_at is not None and datetime.fromisoformat(due_at) <= now:
-        return Poll(seen, f"a webhook came due at {due_at} UTC", problem)
-    return Poll(seen, problem=problem)
+
+
+def ledger_token(warehouse: Warehouse) -> str:
+    """Opaque: differs when the outbox or the state of an endpoint has changed. One statement, which
+    on Snowflake needs no warehouse."""
+    return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
 
 
 def sources_token(warehouse: Warehouse) -> str:
-    """What a run sees of replicas and marts: opaque, differs when one of them has changed.
+    """What a run sees of the replicas: opaque, differs when one of them has changed.
 
     To be read before the run reads them: what changes later is a new change. It holds the name of
     the warehouse, so that the token of a staging copy never stands for production.
@@ -137,7 +198,7 @@ class LastRun:
     """The newest delivery run that has ended; dry runs that people start do not count."""
 
     run_id: str
-    ended_at: datetime
+    began_at: datetime
     """Naive UTC."""
     has_failed: bool
     """It failed, was canceled, or never started."""
@@ -171,9 +232,10 @@ def decide(
     is_handled: bool,
     last: LastRun | None,
     now: datetime,
+    dial: int = DEFAULT_MINUTES,
     stuck: str | None = None,
 ) -> Start | Skip:
-    """Whether to start a run. A run that failed, or achieved nothing, is repeated after a while.
+    """Whether to start a run: there is something to do, and none began in this slot of the dial.
 
     ``is_handled``: a run has noted these very sources, and that it did all of its work. ``stuck``
     is the newest run that has been running for too long to be waited for.
@@ -182,21 +244,21 @@ def decide(
         return Skip(f"not set up yet: {found.problem}", found.seen)
     has_failed = last is not None and last.has_failed
     has_left = last is not None and last.left_until is not None
-    is_again = has_failed or found.seen == before
-    soonest = now if last is None else last.ended_at + REPEAT_AFTER
     # What was left waits until it can be done; what has changed since then does not.
     waits = last.left_until if last is not None and last.saw == found.seen.sources else None
     wanted = []
     if found.due is not None:
-        wanted.append((found.due, soonest if is_again else now))
+        wanted.append((found.due, now))
     if not is_handled or has_failed or has_left:
         reason = _reason(before, found, is_handled=is_handled, has_failed=has_failed)
-        wanted.append((reason, waits or (soonest if is_again else now)))
+        wanted.append((reason, waits or now))
     if not wanted:
-        return Skip(f"nothing has changed; next due: {found.seen.due_at}", found.seen)
+        return Skip(f"nothing has changed; next due: {found.due_at}", found.seen)
     reason, at = min(wanted, key=lambda one: one[1])
+    if last is not None:
+        at = max(at, next_slot(last.began_at, dial))
     if at > now:
-        return Skip(f"{reason}, and a run has just ended; again after {at} UTC", found.seen)
+        return Skip(f"{reason}, and a run has just begun; again after {at} UTC", found.seen)
     # Under the key of a stuck run Dagster would start none.
     text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
     return Start(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
@@ -209,30 +271,33 @@ def _reason(before: Seen, found: Poll, *, is_handled: bool, has_failed: bool) ->
         return "the last run failed"
     if is_handled or found.seen.sources == before.sources:
         return "what has changed is not detected yet"
-    return "the replicas or the mart have changed"
+    return "the replicas have changed"
 
 
-def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str]:
-    """Of each raw table, of all sources together, of the ledger; one statement."""
-    (mart, covered), (settings, updated) = MART, SETTINGS_UPDATED
+def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str, str]:
+    """Of each raw table, of all sources together, of ledger and mart; one statement."""
+    settings, updated = SETTINGS_UPDATED
     asked = [
         *((warehouse.raw_relation(schema, name), column) for schema, name, column in SOURCES),
-        (warehouse.relation("marts", mart), covered),
         (warehouse.relation("sync", settings), updated),
     ]
     columns = ", ".join(
         f"{_change(warehouse, *one)} as token_{number}" for number, one in enumerate(asked)
     )
-    row = warehouse.rows(f"select {columns}, {_ledger_change(warehouse)} as ledger")[0]
+    row = warehouse.rows(
+        f"select {columns}, {_ledger_change(warehouse)} as ledger,"
+        f" {_mart_change(warehouse)} as mart"
+    )[0]
     tokens = [row[f"token_{number}"] for number in range(len(asked))]
     text = f"{place_of(warehouse.settings)} {tokens}"
     names = (f"{schema}/{name}" for schema, name, _ in SOURCES)
     tables = dict(zip(names, tokens, strict=False))
-    return tables, hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"]
+    return tables, hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"], row["mart"]
 
 
-def _ledger_token(warehouse: Warehouse) -> str:
-    return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
+def _mart_change(warehouse: Warehouse) -> str:
+    mart, covered = MART
+    return _change(warehouse, warehouse.relation("marts", mart), covered)
 
 
 def _ledger_change(warehouse: Warehouse) -> str:
@@ -253,41 +318,3 @@ def _change(warehouse: Warehouse, table: str, column: str) -> str:
             return f"coalesce(system$last_change_commit_time('{table}')::varchar, '')"
         case EmbeddedWarehouse():
             return f"(select count(*) || '/' || coalesce(max({column})::varchar, '') from {table})"
-
-
-def _due_at(warehouse: Warehouse, max_wait: timedelta) -> datetime | None:
-    """When a run will first have something to do.
-
-    A pending row also waits for its lease and for its endpoint; a run before that would find
-    nothing. A row held for an endpoint that was enabled again is due at once, and one whose target
-    was refused when that is checked again.
-    """
-    rows = warehouse.rows(
-        f"""
-        select min(case
-            when outbox.state = '{State.AWAITING}' then dateadd('second', ?, outbox.recorded_at)
-            when outbox.state_reason = '{Reason.INVALID_TARGET}' then coalesce(
-                dateadd('second', {int(CHECK_AGAIN_AFTER.total_seconds())}, endpoint.refused_at),
-                outbox.next_attempt_at
-            )
-            when outbox.state = '{State.HELD}' then outbox.next_attempt_at
-            else {SENDABLE_AT.format(row="outbox", endpoint="endpoint")}
-        end) as due_at
-        from {warehouse.relation("sync", OUTBOX)} as outbox
-        left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
-            on outbox.endpoint_id = endpoint.endpoint_id
-        where {IS_OPEN.format(row="outbox")}
-            and endpoint.disabled_at is null
-            and (
-                outbox.state in ('{State.AWAITING}', '{State.PENDING}')
-                or outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null
-                or outbox.state = '{State.HELD}'
-                    and outbox.state_reason in (
-                        '{Reason.ENDPOINT_DISABLED}', '{Reason.INVALID_TARGET}'
-                    )
-                    and outbox.build_id is not null
-            )
-        """,
-        int(max_wait.total_seconds()),
-    )
-    return rows[0]["due_at"]

@@ -114,7 +114,7 @@ def switch_on(dev: Dev) -> None:
     """The sensor and the schedules, which are off until somebody starts them."""
     sensor = SELECTOR | {"sensorName": "completions_arrived"}
     assert dev.graphql(START_SENSOR, selector=sensor)["startSensor"]["__typename"] == "Sensor"
-    for name in ("completion_webhooks_every_5_minutes", "learning_time_every_30_minutes"):
+    for name in ("completion_webhooks_hourly", "learning_time_every_30_minutes"):
         answer = dev.graphql(START_SCHEDULE, selector=SELECTOR | {"scheduleName": name})
         assert answer["startSchedule"]["__typename"] == "ScheduleStateResult", answer
 

@@ -12,6 +12,8 @@ import pytest
 from sync.domain.work import Claim
 from sync.ledger.attempts import settle
 from sync.ledger.checks import bodies_that_differ, recorded_twice, successes_not_settled
+from sync.ledger.outbox import remaining
+from sync.operations.changes import hand_over, ledger_token
 from sync.warehouse import Warehouse, open_warehouse
 from tests.cost.partitions import Account, Partition, Table, Touched, in_order_of_arrival
 from tests.cost.recording import Sent, recorded
@@ -76,7 +78,9 @@ def a_run(session: Warehouse, run: Run) -> None:
     """Everything that completion_webhooks_job asks of the ledger."""
     recorded_twice(session)
     run.record_and_build(session)
-    run.send(session)
+    report = run.send(session)
+    if not report.was_idle:
+        hand_over(session, ledger_token(session), remaining(session))
     for check in (bodies_that_differ, successes_not_settled):
         check(session)
 

@@ -19,7 +19,7 @@ import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from orchestration.defs.webhooks.sensor import completions_arrived
-from orchestration.resources import WarehouseResource
+from orchestration.resources import DialResource, WarehouseResource
 from sync.local.raw_tables import create_raw_tables
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.dbt import Dbt
@@ -223,11 +223,14 @@ def test_a_run_that_is_terminated_in_the_ui_leaves_no_lease_and_the_sensor_does_
 
 
 def tick(production: Production) -> SensorExecutionData:
-    """What the sensor says that has lost its cursor."""
+    """What the sensor says that has lost its cursor, in the next slot of the dial."""
     context = dg.build_sensor_context(
-        instance=production.dagster.instance, resources={"warehouse": WarehouseResource()}
+        instance=production.dagster.instance,
+        resources={"warehouse": WarehouseResource(), "dial": DialResource()},
     )
-    return completions_arrived.evaluate_tick(context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
+        return completions_arrived.evaluate_tick(context)
 
 
 def process_of(production: Production, run_id: str) -> int:

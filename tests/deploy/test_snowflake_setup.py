@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sync.operations.changes import SOURCES
+from sync.operations.dial import DEFAULT_MINUTES, monthly_credits
 from sync.settings import raw_relation
 from sync.warehouse import MEANING
 from tests.support.compose import DEPLOY
@@ -216,6 +217,8 @@ def test_no_monitor_ever_stops_deliveries_and_one_stops_builds() -> None:
     for warehouse in ("learning_time_build", "learning_time_delivery"):
         assert "on 80 percent do notify" in monitor(warehouse)
         assert may(DELIVERY, "monitor", "resource monitor", monitor(warehouse).split()[6])
+    quota = f"credit_quota = {monthly_credits(DEFAULT_MINUTES)} "
+    assert quota in monitor("learning_time_delivery"), "what the cost dial allows at most"
 
 
 def test_every_session_of_the_user_reads_times_and_names_alike() -> None:

@@ -101,7 +101,7 @@ def test_that_would_notice_a_setting_that_does_not_exist(wrong: str, defs: dg.De
 def test_the_schedule_in_code_gives_its_job_a_config_that_it_takes(defs: dg.Definitions) -> None:
     (block,) = blocks(FLAG, "python")
     schedule = eval(block, {"dg": dg})  # noqa: S307
-    assert schedule.cron_schedule == "*/5 * * * *"
+    assert schedule.cron_schedule == "12 * * * *"
     tick = schedule.evaluate_tick(dg.build_schedule_context())
     (request,) = tick.run_requests
     job = defs.resolve_job_def(schedule.job_name)

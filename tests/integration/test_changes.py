@@ -8,16 +8,21 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from sync.domain.states import FINISHED
+from sync.ledger.outbox import remaining
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.operations.changes import (
     NOTHING_SEEN,
+    HandOver,
     LastRun,
     Poll,
     Seen,
     Skip,
     Start,
     decide,
+    hand_over,
+    ledger_token,
     poll,
     sources_token,
 )
@@ -40,8 +45,14 @@ def ready(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def ask(warehouse: Warehouse, before: Seen = NOTHING_SEEN, now: datetime = NOW) -> Poll:
-    return poll(warehouse, before, now=now, max_wait=HOUR)
+def ask(
+    warehouse: Warehouse, told: HandOver | None, now: datetime = NOW, before: Seen = NOTHING_SEEN
+) -> Poll:
+    return poll(warehouse, before, told=told, now=now, max_wait=HOUR)
+
+
+def told_by_a_run(warehouse: Warehouse) -> HandOver:
+    return hand_over(warehouse, ledger_token(warehouse), remaining(warehouse))
 
 
 def write(
@@ -59,9 +70,10 @@ def write(
 
 
 def test_an_idle_look_is_one_statement_and_sees_the_same(ready: Warehouse) -> None:
-    seen = ask(ready).seen
+    told = told_by_a_run(ready)
+    seen = ask(ready, told).seen
     before = ready.statements
-    assert ask(ready, seen) == Poll(seen)
+    assert ask(ready, told, before=seen) == Poll(seen)
     assert ready.statements - before == 1
 
 
@@ -104,37 +116,54 @@ def test_another_warehouse_gives_another_token(ready: Warehouse) -> None:
 
 def test_a_source_that_cannot_be_asked_hides_no_retry(ready: Warehouse) -> None:
     write(ready, DUE)
+    told = told_by_a_run(ready)
     ready.execute(
         "alter table raw.lms.grades_persistentcoursegrade rename column modified to changed"
     )
-    found = ask(ready)
+    found = ask(ready, told)
     assert found.due is not None
     assert "modified" in str(found.problem).lower()
 
 
 def test_a_retry_is_noticed_when_it_comes_due_and_not_before(ready: Warehouse) -> None:
     write(ready, {"next_attempt_at": (NOW + timedelta(minutes=5)).isoformat()})
-    seen = ask(ready).seen
-    assert ask(ready, seen, NOW + timedelta(minutes=4)).due is None
-    due = ask(ready, seen, NOW + timedelta(minutes=5)).due
+    told = told_by_a_run(ready)
+    assert ask(ready, told, NOW + timedelta(minutes=4)).due is None
+    due = ask(ready, told, NOW + timedelta(minutes=5)).due
     assert due is not None
     assert "came due" in due
 
 
 def test_a_completion_that_has_waited_long_enough_is_noticed(ready: Warehouse) -> None:
     write(ready, {"state": "awaiting"})
-    seen = ask(ready).seen
-    assert ask(ready, seen, NOW + HOUR - timedelta(seconds=1)).due is None
-    assert ask(ready, seen, NOW + HOUR).due is not None
+    told = told_by_a_run(ready)
+    assert ask(ready, told, NOW + HOUR - timedelta(seconds=1)).due is None
+    assert ask(ready, told, NOW + HOUR).due is not None
+    now = poll(ready, NOTHING_SEEN, told=told, now=NOW, max_wait=timedelta(0))
+    assert now.due is not None, "at once when the flag is turned off"
 
 
-def test_the_due_time_is_read_only_after_the_ledger_changed(ready: Warehouse) -> None:
-    seen = ask(ready).seen
-    write(ready, DUE)
+def test_a_ledger_that_somebody_changed_starts_a_run_and_no_look_reads_it(
+    ready: Warehouse,
+) -> None:
+    told = told_by_a_run(ready)
+    assert told == HandOver(ledger=told.ledger, sendable_at=None, awaiting_since=None)
+    write(ready, {"next_attempt_at": (NOW + HOUR).isoformat()})
     before = ready.statements
-    found = ask(ready, seen)
-    assert ready.statements - before == 2
-    assert found.due is not None
+    found = ask(ready, told)
+    assert ready.statements - before == 1
+    assert found.due == "the ledger has changed since the last run"
+    assert ask(ready, told_by_a_run(ready)).due is None
+
+
+def test_what_a_run_tells_survives_its_tag_and_nothing_else_is_taken_for_it() -> None:
+    for told in (HandOver(ledger="l", sendable_at=NOW, awaiting_since=None), *UNTOLD):
+        assert HandOver.from_text(told.text() if told else None) == told
+    for text in ("", "nonsense", "[]", '["l"]', '["l", null, 5, null]', "{}"):
+        assert HandOver.from_text(text) is None
+
+
+UNTOLD = (HandOver(ledger="l", sendable_at=None, awaiting_since=NOW), None)
 
 
 LATER = (NOW + timedelta(minutes=7)).isoformat()
@@ -172,9 +201,9 @@ def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
 ) -> None:
     """Else a blocked endpoint would start an empty run every half minute, or none afterwards."""
     write(ready, DUE | row, endpoint)
-    seen = ask(ready).seen
-    assert ask(ready, seen, NOW + timedelta(minutes=6)).due is None
-    assert ask(ready, seen, NOW + timedelta(minutes=7)).due is not None
+    told = told_by_a_run(ready)
+    assert ask(ready, told, NOW + timedelta(minutes=6)).due is None
+    assert ask(ready, told, NOW + timedelta(minutes=7)).due is not None
 
 
 @pytest.mark.parametrize(
@@ -187,24 +216,25 @@ def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     ],
 )
 def test_rows_that_no_run_would_send_wake_nobody(ready: Warehouse, row: dict[str, object]) -> None:
-    write(ready, DUE | {"body": "{}"} | row)
-    assert ask(ready).seen.due_at is None
+    at = None if row["state"] in FINISHED else NOW.isoformat()
+    write(ready, {"next_attempt_at": at, "body": "{}"} | row)
+    assert told_by_a_run(ready).due_at(HOUR) is None
 
 
 def test_what_was_held_for_a_disabled_endpoint_wakes_when_it_is_enabled(ready: Warehouse) -> None:
     held = DUE | {"state": "held", "state_reason": "endpoint_disabled", "body": "{}"}
     write(ready, held, {"disabled_at": NOW.isoformat()})
-    seen = ask(ready).seen
-    assert ask(ready, seen).due is None
+    assert ask(ready, told_by_a_run(ready)).due is None
     write(ready, held, {"updated_at": LATER})
-    assert ask(ready, seen).due is not None
+    assert ask(ready, told_by_a_run(ready)).due is not None
 
 
-A = Seen(sources="a", ledger="l", due_at=None, max_wait_seconds=0)
+A = Seen(sources="a", ledger="l")
 B = replace(A, sources="b")
-PAUSE = timedelta(minutes=5)
-RESTED = LastRun("run-1", NOW - PAUSE, has_failed=False)
-RECENT = LastRun("run-1", NOW - timedelta(minutes=4), has_failed=False)
+SLOT = timedelta(minutes=5)
+RESTED = LastRun("run-1", NOW - timedelta(seconds=1), has_failed=False)
+"""It began in the slot before this one."""
+RECENT = LastRun("run-1", NOW, has_failed=False)
 NEWS, QUIET = Poll(B), Poll(A)
 DUE_NOW = Poll(A, "a webhook came due")
 
@@ -216,13 +246,29 @@ def decided(
     before: Seen = A,
     is_handled: bool = True,
     now: datetime = NOW,
+    dial: int = 5,
 ) -> Start | Skip:
-    return decide(before, found, is_handled=is_handled, last=last, now=now)
+    return decide(before, found, is_handled=is_handled, last=last, now=now, dial=dial)
 
 
-@pytest.mark.parametrize("last", [None, RESTED, RECENT])
-def test_news_start_a_run_at_once(last: LastRun | None) -> None:
-    assert isinstance(decided(NEWS, last, is_handled=False), Start)
+@pytest.mark.parametrize("found", [NEWS, DUE_NOW])
+@pytest.mark.parametrize("last", [RESTED, RECENT, replace(RECENT, has_failed=True)])
+def test_one_run_starts_in_a_slot_of_the_dial_whatever_there_is_to_do(
+    found: Poll, last: LastRun
+) -> None:
+    """A busy replica does not mean a run back to back, and nothing waits longer than a slot."""
+    is_handled = found is DUE_NOW
+    at_once = decided(found, last, is_handled=is_handled)
+    assert isinstance(at_once, Start if last is RESTED else Skip)
+    for dial, wait in ((5, SLOT), (60, timedelta(minutes=12))):
+        for now, expected in ((NOW + wait - timedelta(seconds=1), Skip), (NOW + wait, Start)):
+            began = replace(last, began_at=NOW)
+            said = decided(found, began, is_handled=is_handled, now=now, dial=dial)
+            assert isinstance(said, expected)
+
+
+def test_the_first_news_start_a_run_at_once() -> None:
+    assert isinstance(decided(NEWS, None, is_handled=False), Start)
 
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
@@ -234,42 +280,28 @@ def test_what_a_run_has_used_up_starts_none(last: LastRun | None) -> None:
         assert "nothing has changed" in found.reason
 
 
-def test_old_news_that_no_run_has_used_up_start_one_after_a_pause() -> None:
-    assert isinstance(decided(QUIET, RECENT, is_handled=False), Skip)
+def test_old_news_that_no_run_has_used_up_start_one() -> None:
     assert isinstance(decided(QUIET, RESTED, is_handled=False), Start)
     assert isinstance(decided(QUIET, None, is_handled=False), Start)
 
 
-def test_a_failed_run_is_repeated_after_a_pause_even_when_nothing_has_changed() -> None:
-    assert isinstance(decided(QUIET, replace(RECENT, has_failed=True)), Skip)
+def test_a_failed_run_is_repeated_even_when_nothing_has_changed() -> None:
     after = decided(QUIET, replace(RESTED, has_failed=True))
     assert isinstance(after, Start)
     assert after.reason == "the last run failed"
 
 
-def test_news_during_that_pause_wait_for_its_end() -> None:
-    failed = replace(RECENT, has_failed=True)
-    assert isinstance(decided(NEWS, failed, is_handled=False), Skip)
-    assert isinstance(decided(NEWS, failed, is_handled=False, now=NOW + PAUSE), Start)
-
-
-def test_what_a_run_could_not_bring_on_is_tried_again_after_a_pause() -> None:
-    assert isinstance(decided(DUE_NOW, RECENT), Skip)
-    assert isinstance(decided(DUE_NOW, RESTED), Start)
-    assert isinstance(decided(DUE_NOW, RECENT, before=replace(A, ledger="k")), Start)
-
-
-LEFT = replace(RECENT, left_until=NOW + timedelta(hours=1), saw="a")
+LEFT = replace(RECENT, left_until=NOW + HOUR, saw="a")
 
 
 def test_what_a_run_has_left_waits_for_the_time_that_it_named() -> None:
-    for now, expected in ((NOW + PAUSE, Skip), (NOW + timedelta(hours=1), Start)):
+    for now, expected in ((NOW + SLOT, Skip), (NOW + HOUR, Start)):
         assert isinstance(decided(QUIET, LEFT, is_handled=False, now=now), expected)
 
 
 def test_that_wait_is_not_for_retries_nor_for_newer_news() -> None:
-    assert isinstance(decided(DUE_NOW, LEFT, is_handled=False, now=NOW + PAUSE), Start)
-    assert isinstance(decided(NEWS, LEFT, is_handled=False), Start)
+    assert isinstance(decided(DUE_NOW, LEFT, is_handled=False, now=NOW + SLOT), Start)
+    assert isinstance(decided(NEWS, LEFT, is_handled=False, now=NOW + SLOT), Start)
 
 
 def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
@@ -301,10 +333,10 @@ def test_an_unusable_cursor_or_one_of_an_earlier_version_is_like_none(cursor: st
 
 
 def test_a_cursor_survives_the_round_trip() -> None:
-    seen = replace(A, due_at=NOW.isoformat(), max_wait_seconds=60)
+    seen = replace(A, tables={"lms/auth_user": "1"})
     assert Seen.from_cursor(seen.cursor()) == seen
 
 
 def test_before_the_first_build_it_says_what_is_missing(warehouse: Warehouse) -> None:
     with pytest.raises(RelationMissing):
-        ask(warehouse)
+        ask(warehouse, None)

@@ -490,7 +490,7 @@ def test_a_rehearsal_runs_nothing(built: Warehouse) -> None:
 
 
 def test_the_sensor_must_respond_where_nothing_could_be_billed() -> None:
-    tokens = [{"ledger": "x"} | {f"token_{n}": "1" for n in range(9)}]
+    tokens = [{"ledger": "x", "mart": "x"} | {f"token_{n}": "1" for n in range(9)}]
     for name, response, verdict in (
         (None, tokens, Verdict.OK),
         (None, "000606: No active warehouse selected in the current session", Verdict.FAILED),

@@ -19,6 +19,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from orchestration.resources import DialResource
 from sync.settings import PROJECT_ROOT
 from tests.support.definitions import STEPS
 
@@ -173,11 +174,12 @@ def test_every_schedule_asks_for_one_run_of_its_job(
 ) -> None:
     repository = defs.get_repository_def()
     assert repository.schedule_defs
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         for schedule in repository.schedule_defs:
             context = dg.build_schedule_context(
                 instance=instance,
                 repository_def=repository,
+                resources={"dial": DialResource()},
                 scheduled_execution_time=datetime(2026, 3, 10, 12, 10, tzinfo=UTC),
             )
             tick = schedule.evaluate_tick(context)

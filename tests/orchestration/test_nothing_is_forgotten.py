@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.config import EnrichmentConfig
 from orchestration.defs.webhooks.run_notes import DONE
-from orchestration.resources import WarehouseResource
+from orchestration.resources import DialResource, WarehouseResource
 from sync.clock import warehouse_clock
 from sync.domain.event_types import COMPLETIONS
 from sync.ledger.recording_lease import recording_lease
@@ -44,7 +44,7 @@ class Daemon:
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
-            resources={"warehouse": WarehouseResource()},
+            resources={"warehouse": WarehouseResource(), "dial": DialResource()},
         )
         found = self._sensor.evaluate_tick(context)
         self.cursor = found.cursor or self.cursor
@@ -84,7 +84,7 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Three completions, the flag off, nothing done yet; a pause is over as soon as it begins."""
     create_raw_tables(marts)
-    monkeypatch.setattr("sync.operations.changes.REPEAT_AFTER", timedelta(0))
+    monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
     with dg.instance_for_test() as instance:
         yield Daemon(defs, instance, marts)
 
@@ -229,12 +229,12 @@ def test_turning_the_flag_off_sends_what_waits_for_the_number(
 ) -> None:
     """Nothing waits while it is off, and no table tells of the setting."""
     flag = {"enable_webhook_learning_time_enrichment": True}
-    monkeypatch.setattr(
-        "orchestration.defs.webhooks.sensor.EnrichmentConfig",
-        lambda: EnrichmentConfig.model_validate(flag),
-    )
-    daemon.by_hand(detection=ACTIVATED, enrichment=flag)
-    assert daemon.tick() is None, daemon.said
-    assert target.received == []
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "orchestration.defs.webhooks.sensor.EnrichmentConfig",
+            lambda: EnrichmentConfig.model_validate(flag),
+        )
+        daemon.by_hand(detection=ACTIVATED, enrichment=flag)
+        assert daemon.tick() is None, daemon.said
+        assert target.received == []
     assert daemon.tick() is not None, daemon.said

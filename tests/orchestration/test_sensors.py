@@ -12,9 +12,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.resources import WarehouseResource
+from orchestration.defs.webhooks.run_notes import DONE, NEXT
+from orchestration.resources import DialResource, WarehouseResource
+from sync.ledger.outbox import remaining
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.operations.changes import hand_over, ledger_token
 from sync.warehouse import Warehouse
 from tests.support.definitions import ACTIVATED, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger
@@ -25,7 +28,9 @@ from tests.support.receiver import Receiver, receiver
 def tick(defs: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None):
     sensor = defs.get_sensor_def("completions_arrived")
     context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"warehouse": WarehouseResource()}
+        instance=instance,
+        cursor=cursor,
+        resources={"warehouse": WarehouseResource(), "dial": DialResource()},
     )
     return sensor.evaluate_tick(context)
 
@@ -76,7 +81,12 @@ def test_a_raw_table_is_observed_when_it_changes_and_not_before(
     indirect=["local_zone"],
 )
 def test_what_is_due_is_so_by_utc_wherever_the_daemon_lives(
-    defs: dg.Definitions, warehouse: Warehouse, local_zone: str, minutes: int, is_due: bool
+    defs: dg.Definitions,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    local_zone: str,
+    minutes: int,
+    is_due: bool,
 ) -> None:
     ensure_ledger(warehouse)
     create_raw_tables(warehouse)
@@ -85,7 +95,12 @@ def test_what_is_due_is_so_by_utc_wherever_the_daemon_lives(
     due_at = (now + timedelta(minutes=minutes)).isoformat()
     row = webhook(1, now, state="pending", delivered_at=None, next_attempt_at=due_at)
     write_ledger(warehouse, webhooks=[row])
+    told = hand_over(warehouse, ledger_token(warehouse), remaining(warehouse)).text()
     with dg.instance_for_test() as instance:
+        job = defs.resolve_job_def("completion_webhooks_job")
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
+        instance.add_run_tags(run.run_id, {NEXT: f"{run.run_id} {told}"})
+        monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
         found = tick(defs, instance, None)
         assert found.run_requests
         assert ("came due" in found.run_requests[0].tags["reason"]) == is_due
@@ -213,6 +228,48 @@ def test_a_run_that_failed_is_started_again_though_nothing_has_changed(
         assert first.skip_message is not None
         assert "the last run failed" in first.skip_message
         assert not first.run_requests
+
+
+def test_the_hourly_net_starts_a_run_only_where_none_has_done_its_work(
+    defs: dg.Definitions, warehouse: Warehouse
+) -> None:
+    """A run that crashed has told nobody what is next."""
+    job = defs.resolve_job_def("completion_webhooks_job")
+    schedule = defs.get_schedule_def("completion_webhooks_hourly")
+
+    def starts(hours: float = 0) -> bool:
+        at = datetime.now(UTC) + timedelta(hours=hours)
+        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+        return bool(schedule.evaluate_tick(context).run_requests)
+
+    with dg.instance_for_test() as instance:
+        assert starts()
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
+        assert starts(), "it has done nothing"
+        instance.add_run_tags(run.run_id, dict.fromkeys(DONE.values(), f"{run.run_id} yes"))
+        assert not starts(0.5)
+        assert starts(1.1)
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)
+        assert starts(0.5), "the newest one has failed"
+        instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        assert not starts()
+        assert starts(0.5), "it has died without a word"
+
+
+@pytest.mark.parametrize(("dial", "minutes"), [("", [10, 40]), ("60", [10])])
+def test_the_models_are_built_as_often_as_the_dial_allows(
+    defs: dg.Definitions, dial: str, minutes: list[int]
+) -> None:
+    schedule = defs.get_schedule_def("learning_time_every_30_minutes")
+    started = []
+    for minute in (10, 40):
+        context = dg.build_schedule_context(
+            scheduled_execution_time=datetime(2026, 3, 10, 12, minute, tzinfo=UTC),
+            resources={"dial": DialResource(at_most_every_minutes=dial)},
+        )
+        if schedule.evaluate_tick(context).run_requests:
+            started.append(minute)
+    assert started == minutes
 
 
 def test_every_sensor_starts_stopped(defs: dg.Definitions) -> None:

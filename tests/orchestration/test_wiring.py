@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.resources import WarehouseResource
+from orchestration.resources import DialResource, WarehouseResource
 from sync.delivery.build import BuildReport, EnrichmentPolicy
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import SendReport
@@ -239,7 +239,7 @@ def test_the_sensor_goes_by_the_wait_of_the_flag(
     )
     poll = stopped(monkeypatch, "orchestration.defs.webhooks.sensor.poll")
     context = dg.build_sensor_context(
-        instance=instance, resources={"warehouse": WarehouseResource()}
+        instance=instance, resources={"warehouse": WarehouseResource(), "dial": DialResource()}
     )
     tick: Callable[[Any], Any] = defs.get_sensor_def("completions_arrived").evaluate_tick
     with pytest.raises(Exception, match="reached"):

@@ -44,7 +44,7 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Two rounds, the flag off and then on; the second with the delivery models.
+    """Two rounds, the flag off and then on.
 
     The job of the models runs in the second. In the first, ``make demo`` shows it.
     """

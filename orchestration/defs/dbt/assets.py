@@ -1,32 +1,33 @@
-"""The dbt models as assets, their tests as checks, in two groups: the number and the deliveries."""
+"""The dbt models as assets, their tests as checks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource, dbt_assets
 from dagster_dbt.core.dbt_event_iterator import DbtEventIterator
 
-from orchestration.config import DeliveryModelsConfig, ModelsConfig
+from orchestration.config import ModelsConfig
 from orchestration.defs.dbt.project import artifacts_directory, dbt_project
 from orchestration.defs.dbt.translator import TRANSLATOR
 from orchestration.resources import WarehouseResource
 
-DELIVERY_TAG = "tag:delivery"
 WAREHOUSE_POOL = "warehouse_models"
 """One dbt build at a time: two would write the same incremental tables."""
 
 
 @dg.definitions
 def dbt_models() -> dg.Definitions:
-    """Two sets of assets, because the webhooks stand between them."""
+    """Every model and its tests, built together: the number, and the views of the deliveries.
+
+    The webhooks stand between the two, so a run of everything builds them in two steps.
+    """
     project = dbt_project()
 
     @dbt_assets(
         name="learning_time_models",
         manifest=project.manifest_path,
         project=project,
-        exclude=DELIVERY_TAG,
         dagster_dbt_translator=TRANSLATOR,
         pool=WAREHOUSE_POOL,
     )
@@ -36,43 +37,22 @@ def dbt_models() -> dg.Definitions:
         warehouse: WarehouseResource,
         config: ModelsConfig,
     ) -> Iterator[Any]:
-        yield from _build(
-            context,
-            dbt,
-            warehouse,
-            full_refresh=config.full_refresh,
-            # A run of a part of the graph drops the exclusion above, and dbt would then run the
-            # tests that also read the delivery models, which do not exist before the first run.
-            exclude=[DELIVERY_TAG],
-            row_counts=config.with_row_counts,
-            column_lineage=config.with_column_lineage,
-        )
+        with warehouse.session(purpose="prepare"):
+            pass
+        # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        arguments += ["--full-refresh"] if config.full_refresh else []
+        op_name = context.op_execution_context.op.name
+        with artifacts_directory(project, context.run.run_id, op_name) as directory:
+            invocation = dbt.cli(arguments, context=context, target_path=directory)
+            events = ModelEvents(invocation.stream(), dbt_cli_invocation=invocation)
+            if config.with_column_lineage:
+                events = events.fetch_column_metadata()
+            if config.with_row_counts:
+                events = events.fetch_row_counts()
+            yield from events
 
-    @dbt_assets(
-        name="delivery_models",
-        manifest=project.manifest_path,
-        project=project,
-        select=DELIVERY_TAG,
-        dagster_dbt_translator=TRANSLATOR,
-        pool=WAREHOUSE_POOL,
-    )
-    def delivery_models(
-        context: dg.AssetExecutionContext,
-        dbt: DbtCliResource,
-        warehouse: WarehouseResource,
-        config: DeliveryModelsConfig,
-    ) -> Iterator[Any]:
-        yield from _build(
-            context,
-            dbt,
-            warehouse,
-            full_refresh=False,
-            # They are views: there are no rows of theirs to count.
-            row_counts=False,
-            column_lineage=config.with_column_lineage,
-        )
-
-    return dg.Definitions(assets=[learning_time_models, delivery_models])
+    return dg.Definitions(assets=[learning_time_models])
 
 
 class ModelEvents(DbtEventIterator[Any]):
@@ -89,31 +69,3 @@ class ModelEvents(DbtEventIterator[Any]):
             return fn(invocation, event) if isinstance(event, dg.Output) else None
 
         return super()._attach_metadata(of_models)
-
-
-def _build(
-    context: dg.AssetExecutionContext,
-    dbt: DbtCliResource,
-    warehouse: WarehouseResource,
-    *,
-    full_refresh: bool,
-    row_counts: bool,
-    column_lineage: bool,
-    exclude: Sequence[str] = (),
-) -> Iterator[Any]:
-    with warehouse.session(purpose="prepare"):
-        pass
-    # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
-    arguments += ["--full-refresh"] if full_refresh else []
-    for one in exclude:
-        arguments += ["--exclude", one]
-    op_name = context.op_execution_context.op.name
-    with artifacts_directory(dbt_project(), context.run.run_id, op_name) as directory:
-        invocation = dbt.cli(arguments, context=context, target_path=directory)
-        events = ModelEvents(invocation.stream(), dbt_cli_invocation=invocation)
-        if column_lineage:
-            events = events.fetch_column_metadata()
-        if row_counts:
-            events = events.fetch_row_counts()
-        yield from events

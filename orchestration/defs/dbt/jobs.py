@@ -1,23 +1,35 @@
-"""The job that builds the number, and when it runs. Schedules start stopped."""
+"""The job that builds the models, and when it runs. Schedules start stopped."""
 
 import dagster as dg
 
+from orchestration.resources import DialResource
+from sync.operations.dial import is_build_due
+
 learning_time_job = dg.define_asset_job(
     "learning_time_job",
-    selection=dg.AssetSelection.groups("seeds", "staging", "intermediate", "marts"),
+    selection=dg.AssetSelection.groups("seeds", "staging", "intermediate", "marts", "delivery"),
     # dbt is a subprocess already.
     executor_def=dg.in_process_executor,
     tags={"dagster/max_retries": "1"},
-    description="Rebuild the learning_time mart from new tracking-log lines and test it.",
+    description="Build and test the models: learning time from new lines of the log, deliveries.",
 )
 
-learning_time_every_30_minutes = dg.ScheduleDefinition(
+
+@dg.schedule(
     name="learning_time_every_30_minutes",
-    job_name=learning_time_job.name,
+    job=learning_time_job,
     cron_schedule="10,40 * * * *",
     execution_timezone="UTC",
     description=(
         "Every 30 minutes: with the watermark delay of 10, a completion's learning time is there "
-        "after 40 minutes at most, within the 60 that it may wait."
+        "after 40 minutes at most, within the 60 that it may wait. Every hour where the resource "
+        "`dial` says more than 30."
     ),
 )
+def learning_time_every_30_minutes(
+    context: dg.ScheduleEvaluationContext, dial: DialResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Build, unless the dial leaves this tick out."""
+    if is_build_due(context.scheduled_execution_time, dial.minutes):
+        return dg.RunRequest()
+    return dg.SkipReason(f"a warehouse may be woken every {dial.minutes} minutes only")

@@ -1,4 +1,4 @@
-"""The job that sends webhooks, and when it runs. Schedules start stopped."""
+"""The job that sends webhooks."""
 
 import hashlib
 import os
@@ -23,17 +23,10 @@ def webhooks_job() -> dg.Definitions:
     """The tags of the job follow from the environment, so it is made when Dagster loads."""
     job = dg.define_asset_job(
         WEBHOOKS_JOB,
-        selection=dg.AssetSelection.groups("webhooks", "delivery"),
+        selection=dg.AssetSelection.groups("webhooks"),
         # Sending waits on I/O in threads of its own.
         executor_def=dg.in_process_executor,
         tags={"dagster/max_retries": "1"} | warehouse_tags(),
-        description="Detect new completions, send their webhooks, report on deliveries.",
+        description="Detect new completions and send their webhooks.",
     )
-    schedule = dg.ScheduleDefinition(
-        name="completion_webhooks_every_5_minutes",
-        job_name=WEBHOOKS_JOB,
-        cron_schedule="*/5 * * * *",
-        execution_timezone="UTC",
-        description="Every five minutes: new completions, and retries that are due.",
-    )
-    return dg.Definitions(jobs=[job], schedules=[schedule])
+    return dg.Definitions(jobs=[job])

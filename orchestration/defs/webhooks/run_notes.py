@@ -22,6 +22,8 @@ promise by itself, so it needs no run id, and runs can be found by it.
 DRY = f"{PREFIX}dry_run"
 REPEAT_AT = f"{PREFIX}repeat_at"
 """When what the run had to leave can be done, ISO 8601 in UTC."""
+NEXT = f"{PREFIX}next"
+"""What comes next in the ledger (``HandOver``), so that nobody has to look."""
 DONE = {key: f"{PREFIX}{name}" for key, name in ((NEW, "detected"), (ENRICHED, "built"))} | {
     WEBHOOKS: f"{PREFIX}sent"
 }

@@ -1,4 +1,5 @@
-"""Low latency at no cost while idle. The sensor starts stopped."""
+"""When deliveries start: soon after something happens, as often as the cost dial allows, and each
+hour in any case. Sensor and schedule start stopped."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,14 +7,23 @@ import dagster as dg
 
 from orchestration.config import EnrichmentConfig
 from orchestration.defs.webhooks.jobs import WEBHOOKS_JOB, warehouse_tags
-from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, is_of, noted, repeat_at
-from orchestration.resources import WarehouseResource
-from sync.operations.changes import LastRun, Seen, Skip, Start, decide, poll
+from orchestration.defs.webhooks.run_notes import (
+    DRY,
+    NEXT,
+    SEEN,
+    is_done,
+    is_of,
+    noted,
+    repeat_at,
+)
+from orchestration.resources import DialResource, WarehouseResource
+from sync.operations.changes import HandOver, LastRun, Seen, Skip, Start, decide, poll
 from sync.warehouse import RelationMissing
 
 LOOK_EVERY_SECONDS = 30
 LONGEST_RUN = timedelta(minutes=20)
 """A run that is older has died without a word, and must not keep the next one from starting."""
+NET = timedelta(hours=1)
 SENSOR_TAG = "dagster/sensor_name"
 """Dagster marks the runs with it that a sensor has started."""
 DRY_REPEAT = timedelta(hours=1)
@@ -33,13 +43,13 @@ ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *AT_WORK]
     job_name=WEBHOOKS_JOB,
     minimum_interval_seconds=LOOK_EVERY_SECONDS,
     description=(
-        "Starts a delivery run when the replicas have changed or a webhook comes due. On Snowflake "
-        "it asks for metadata only, so an idle warehouse stays suspended. What it sees change is "
-        "observed on the raw tables."
+        "Starts a delivery run when the replicas have changed or a webhook comes due, at most one "
+        "in the minutes of the resource `dial`. On Snowflake it asks for metadata only, so an idle "
+        "warehouse stays suspended. What it sees change is observed on the raw tables."
     ),
 )
 def completions_arrived(
-    context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+    context: dg.SensorEvaluationContext, warehouse: WarehouseResource, dial: DialResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask whether there is anything to do."""
     since = datetime.now(UTC) - LONGEST_RUN
@@ -53,7 +63,7 @@ def completions_arrived(
     max_wait = policy.max_wait if policy.enabled else timedelta(0)
     try:
         with warehouse.metadata_session(purpose="sensor") as session:
-            found = poll(session, before, now=now, max_wait=max_wait)
+            found = poll(session, before, told=_told(context.instance), now=now, max_wait=max_wait)
     except RelationMissing as error:
         return dg.SkipReason(f"not set up yet: {error}")
     decision = decide(
@@ -61,6 +71,7 @@ def completions_arrived(
         found,
         is_handled=_is_handled(context.instance, found.seen.sources),
         last=_last_run(context.instance),
+        dial=dial.minutes,
         stuck=stuck[0].dagster_run.run_id if stuck else None,
         now=now,
     )
@@ -79,6 +90,29 @@ def completions_arrived(
             )
 
 
+@dg.schedule(
+    name="completion_webhooks_hourly",
+    job_name=WEBHOOKS_JOB,
+    cron_schedule="12 * * * *",
+    execution_timezone="UTC",
+    description=(
+        "A net below the sensor: a delivery run each hour, unless the last one began within the "
+        "hour and has done all of its work. Just after a build, while the warehouse is awake."
+    ),
+)
+def completion_webhooks_hourly(
+    context: dg.ScheduleEvaluationContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """Start a run where none has done its work for an hour."""
+    now = context.scheduled_execution_time
+    for record in _own_runs(context.instance, None, created_after=now - NET)[:1]:
+        run = record.dagster_run
+        is_young = record.create_timestamp > now - LONGEST_RUN
+        if is_done(run) or (run.status in ACTIVE and is_young):
+            return dg.SkipReason(f"run {run.run_id} sees to it")
+    return dg.RunRequest()
+
+
 def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
     """The raw tables that have changed since the last poll, for their pages in Dagster."""
     return [
@@ -94,7 +128,7 @@ def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
 
 def _own_runs(
     instance: dg.DagsterInstance,
-    statuses: list[dg.DagsterRunStatus],
+    statuses: list[dg.DagsterRunStatus] | None,
     *,
     created_after: datetime | None = None,
 ) -> list[dg.RunRecord]:
@@ -114,6 +148,12 @@ def _is_handled(instance: dg.DagsterInstance, sources: str) -> bool:
     return any(is_done(one.dagster_run) for one in records)
 
 
+def _told(instance: dg.DagsterInstance) -> HandOver | None:
+    """What the newest run that has come to its end says is next."""
+    texts = (noted(one.dagster_run, NEXT) for one in _own_runs(instance, ENDED))
+    return HandOver.from_text(next((text for text in texts if text is not None), None))
+
+
 def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
     """The newest run that has ended. A person's dry run is none: it neither did the work of the run
     before it nor failed to."""
@@ -122,15 +162,18 @@ def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
         is_dry = noted(run, DRY) is not None
         if is_dry and SENSOR_TAG not in run.tags:
             continue
-        ended_at = datetime.fromtimestamp(
-            record.end_time or record.update_timestamp.timestamp(), UTC
-        ).replace(tzinfo=None)
+        began_at = _naive(record.start_time or record.create_timestamp.timestamp())
+        ended_at = _naive(record.end_time or record.update_timestamp.timestamp())
         return LastRun(
             run_id=run.run_id,
-            ended_at=ended_at,
+            began_at=began_at,
             has_failed=run.status is not dg.DagsterRunStatus.SUCCESS,
             # Runs of a deployment where everything is dry would follow each other all day.
             left_until=ended_at + DRY_REPEAT if is_dry else repeat_at(run),
             saw=run.tags.get(SEEN),
         )
     return None
+
+
+def _naive(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None)

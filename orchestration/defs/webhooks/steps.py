@@ -10,7 +10,7 @@ import dagster as dg
 from orchestration import metadata
 from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
 from orchestration.defs.webhooks.dry_run import is_dry_run
-from orchestration.defs.webhooks.run_notes import DONE, REPEAT_AT, note, note_seen
+from orchestration.defs.webhooks.run_notes import DONE, NEXT, REPEAT_AT, note, note_seen
 from orchestration.effective import config_of, given_config, settings_table
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
 from orchestration.resources import WarehouseResource
@@ -23,8 +23,8 @@ from sync.delivery.send import Sender, send_due
 from sync.domain.event_types import COMPLETIONS
 from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
-from sync.ledger.outbox import Outbox
-from sync.operations.changes import REPEAT_AFTER, sources_token
+from sync.ledger.outbox import Outbox, Remaining, remaining
+from sync.operations.changes import REPEAT_AFTER, hand_over, ledger_token, sources_token
 from sync.operations.watching import Watch, watching
 from sync.settings import journal_directory, load_settings
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, WarehouseUnavailable
@@ -128,6 +128,7 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         open_destination(os.environ, load_settings(os.environ)) as destination,
     ):
         clock = warehouse_clock(session)
+        token, left = ledger_token(session), Remaining()
         report = send_due(
             session,
             Sender(
@@ -140,7 +141,10 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
             on_batch=lambda attempts: _say_sent(context, watch, attempts),
         )
         watch.delivered(session, report)
-        facts = metadata.delivery(report)
+        if not report.was_idle:
+            token, left = ledger_token(session), remaining(session)
+        note(context, NEXT, hand_over(session, token, left).text())
+        facts = metadata.delivery(report, states=left.states)
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
     if report.next_due_at is not None:
         context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")

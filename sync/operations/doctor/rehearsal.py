@@ -42,11 +42,12 @@ from sync.ledger.erasures import (
     person_key,
 )
 from sync.ledger.identity import ledger_identity
-from sync.ledger.outbox import Outbox, open_work
+from sync.ledger.messages import bodies_of
+from sync.ledger.outbox import Outbox, Remaining, open_work, remaining
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.operations.backfill import Backfill
-from sync.operations.changes import NOTHING_SEEN, poll
+from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.replay import Replay, ReplayState
@@ -282,14 +283,18 @@ STEPS: Steps = (
     lambda w: _outbox(w).hold_and_release({2: "x"}, [ENDPOINT]),
     lambda w: check_held(w, EVENT_TYPES, clock=_clock),
     _claim,
+    lambda w: bodies_of(w, "x", [{"build_id": "x"}]),
     lambda w: settle(w, [ATTEMPT], clock=_clock),
     lambda w: leased_here(w, [ATTEMPT]),
     lambda w: EndpointStates(w).change([1], _count_failure),
     lambda w: _outbox(w).release([CLAIM]),
     lambda w: _outbox(w).release_all(),
     lambda w: _outbox(w).next_due_at([1]),
+    remaining,
+    ledger_token,
+    lambda w: hand_over(w, "x", Remaining(awaiting_since=NOW)),
     # What looks at it.
-    lambda w: poll(w, NOTHING_SEEN, now=NOW, max_wait=timedelta(hours=1)),
+    lambda w: poll(w, NOTHING_SEEN, told=None, now=NOW, max_wait=timedelta(hours=1)),
     read_status,
     lambda w: list_endpoints(w, clock=_clock),
     recorded_twice,

@@ -1,0 +1,71 @@
+"""The cost dial: how often a warehouse may be woken, and what follows from that.
+
+On Snowflake a resume is billed for at least 60 seconds and the warehouse stays awake for as long as
+its auto-suspension says (docs.snowflake.com/en/user-guide/cost-understanding-compute), so cost is
+the number of wakes. Between them a webhook waits: at most one slot of the dial and a look of the
+sensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from math import ceil
+
+from sync.errors import ConfigurationError
+
+SETTING = "LTW_AT_MOST_EVERY_MINUTES"
+DEFAULT_MINUTES = 5
+LONGEST_MINUTES = 60
+"""The schedule starts a run each hour in any case."""
+BUILDS_EVERY = 30
+"""Minutes between two builds of the models, unless the dial is longer."""
+BUILDS_AT = timedelta(minutes=10)
+"""Past the hour."""
+BUILD_TAKES = timedelta(minutes=2)
+"""An increment, with the start of dbt."""
+AUTO_SUSPEND = timedelta(seconds=60)
+"""As deploy/snowflake/setup.sql sets it."""
+RUN_TAKES = timedelta(seconds=30)
+"""Of a delivery run, what keeps the warehouse awake."""
+EPOCH = datetime(2000, 1, 1)
+
+
+def at_most_every_minutes(environ: Mapping[str, str]) -> int:
+    """The dial of an environment.
+
+    Raises:
+        ConfigurationError: it is no number of minutes within its bounds.
+    """
+    text = environ.get(SETTING) or str(DEFAULT_MINUTES)
+    if not text.isdecimal() or not 1 <= int(text) <= LONGEST_MINUTES:
+        raise ConfigurationError(
+            f"{SETTING} is {text!r}; it must be a number of minutes from 1 to {LONGEST_MINUTES}"
+        )
+    return int(text)
+
+
+def next_slot(at: datetime, dial: int) -> datetime:
+    """When the slot of the dial after that of ``at`` begins.
+
+    Slots lie on the clock, so that runs meet what else keeps the warehouse awake: short ones begin
+    with a build of the models, long ones after it, since they would miss what it finds.
+    """
+    length = timedelta(minutes=dial)
+    first = EPOCH + BUILDS_AT + (BUILD_TAKES if dial >= BUILDS_EVERY else timedelta(0))
+    return at - (at - first) % length + length
+
+
+def is_build_due(at: datetime, dial: int) -> bool:
+    """Whether the models are built at this tick of their half-hourly schedule."""
+    return dial <= BUILDS_EVERY or at.minute < BUILDS_EVERY
+
+
+def monthly_credits(dial: int) -> int:
+    """What deliveries can cost in a month of 31 days at most: a wake in every slot.
+
+    For a resource monitor of the warehouse that delivers, X-Small, which notifies at this quota.
+    """
+    awake = max(RUN_TAKES + AUTO_SUSPEND, timedelta(seconds=60))
+    wakes = 31 * 24 * 60 / dial
+    return ceil(wakes * min(awake / timedelta(hours=1), dial / 60))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -284,6 +285,8 @@ def open_warehouse(
     arguments = connect_arguments(
         settings, purpose=purpose, statement_timeout_seconds=statement_timeout_seconds
     )
+    if isinstance(settings, EmbeddedWarehouse):
+        keep_loopback_direct(os.environ)
     silence = arguments["socket_timeout"]
     # A login is confirmed at once or never; its own limit does not end a wait for a response.
     arguments["socket_timeout"] = min(silence, arguments["login_timeout"])
@@ -296,6 +299,17 @@ def open_warehouse(
         yield Warehouse(settings, connection)
     finally:
         connection.close()
+
+
+def keep_loopback_direct(environ: MutableMapping[str, str]) -> None:
+    """Except loopback from the proxy of this environment, for the connector, and for dbt and
+    Dagster, which inherit it. No proxy reaches this machine's own ports."""
+    spelled = {name.lower(): value for name, value in environ.items() if value}
+    if not spelled.keys() & {"http_proxy", "all_proxy"}:
+        return
+    known = [one.strip() for one in spelled.get("no_proxy", "").split(",") if one.strip()]
+    excepted = ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"]))
+    environ["NO_PROXY"] = environ["no_proxy"] = excepted
 
 
 def connect_arguments(

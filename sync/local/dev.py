@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from sync.errors import ConfigurationError
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.ledger.tables import ensure_ledger
-from sync.local.dev_settings import published
+from sync.local.dev_settings import published, running_process
 from sync.local.embedded.lifecycle import ensure_running, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import running_receiver
@@ -38,6 +39,7 @@ SIZE = SampleSize()
 RECEIVER_PORT_SETTING = "LTW_RECEIVER_PORT"
 DAGSTER_PORT_SETTING = "LTW_DAGSTER_PORT"
 PORTS = {RECEIVER_PORT_SETTING: "8755", DAGSTER_PORT_SETTING: "3000"}
+HOST = "127.0.0.1"
 PATIENCE_SECONDS = 15
 """How long Dagster may take to end its children before it is killed."""
 
@@ -46,14 +48,20 @@ def run_dev(console: Console) -> int:
     """Start all three, wait, stop all three; the exit code.
 
     Raises:
-        ConfigurationError: Snowflake settings are there, or a port setting is no port.
-        ReceiverError: the receiver's port is in use; names it.
+        ConfigurationError: Snowflake settings are there, a port setting is no port or in use, or
+            another one of this home directory runs.
     """
     settings = load_settings(os.environ)
     if not isinstance(settings, EmbeddedWarehouse):
         raise ConfigurationError(
             "make dev uses the embedded warehouse, but SNOWFLAKE_* settings select Snowflake; "
             "unset them, or run `dagster dev` to work against Snowflake"
+        )
+    # Before anything starts: what is stopped in the end would be the other one's.
+    if (other := running_process(settings.home)) is not None:
+        raise ConfigurationError(
+            f"make dev of {settings.home} runs already, as process {other}: stop it with Ctrl-C. "
+            f"For a second one set LTW_HOME, {PORT_SETTING}, {' and '.join(PORTS)} to others"
         )
     receiver_port = _port(RECEIVER_PORT_SETTING)
     dagster_port = _port(DAGSTER_PORT_SETTING)
@@ -181,4 +189,13 @@ def _port(setting: str) -> int:
     text = os.environ.get(setting, PORTS[setting])
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise ConfigurationError(f"{setting} is {text!r}; it must be a port number")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, int(text)))
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {text} cannot be listened on ({error.strerror}): set {setting} to another, "
+                "or stop what listens there"
+            ) from None
     return int(text)

@@ -38,19 +38,22 @@ def adopt(environ: MutableMapping[str, str]) -> Mapping[str, str]:
     if not isinstance(load_settings(environ), EmbeddedWarehouse):
         return {}
     missing = {
-        name: value
-        for name, value in _running(home(environ) / FILE).items()
-        if not environ.get(name)
+        name: value for name, value in _running(home(environ))[1].items() if not environ.get(name)
     }
     environ.update(missing)
     return missing
 
 
-def _running(path: Path) -> Mapping[str, str]:
-    """The settings of a process that is alive; none where there is no such process."""
+def running_process(directory: Path) -> int | None:
+    """The process of the ``make dev`` of this home directory; None when none runs."""
+    return _running(directory)[0]
+
+
+def _running(directory: Path) -> tuple[int | None, Mapping[str, str]]:
+    """A process that is alive and its settings; none where there is no such process."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((directory / FILE).read_text(encoding="utf-8"))
         os.kill(found["pid"], 0)
     except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found["settings"]
+        return None, {}
+    return found["pid"], found["settings"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.local.dev_settings import FILE, adopt, published
+from sync.local.embedded.lifecycle import free_port
 from tests.support.command_line import Command
 
 OWN = {DEVELOPMENT_SETTING: "127.0.0.1:8755", "WEBHOOKS_ACTIVATED_AT": "2026-03-01T00:00:00"}
@@ -55,6 +57,34 @@ def test_a_command_says_whose_settings_it_has(
         assert f"settings of the running make dev: {DEVELOPMENT_SETTING}" in said.text
         assert os.environ[DEVELOPMENT_SETTING] == OWN[DEVELOPMENT_SETTING]
     monkeypatch.delenv(DEVELOPMENT_SETTING)
+
+
+def test_a_second_make_dev_of_one_home_is_refused_and_stops_nothing(
+    ltw: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTW_HOME", str(tmp_path))
+    with published(tmp_path, {}):
+        said = ltw("dev")
+    assert said.code == 2
+    assert f"runs already, as process {os.getpid()}" in said.text
+    assert "LTW_RECEIVER_PORT and LTW_DAGSTER_PORT" in said.text
+
+
+@pytest.mark.parametrize("setting", ["LTW_RECEIVER_PORT", "LTW_DAGSTER_PORT"])
+def test_a_port_that_is_taken_is_named_with_its_setting(
+    ltw: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        monkeypatch.setenv("LTW_HOME", str(tmp_path))
+        monkeypatch.setenv("LTW_RECEIVER_PORT", str(free_port()))
+        monkeypatch.setenv(setting, port)
+        said = ltw("dev")
+    assert said.code == 2
+    assert f"port {port} cannot be listened on" in said.text
+    assert f"set {setting} to another" in said.text
 
 
 def snowflake() -> dict[str, str]:

@@ -247,3 +247,22 @@ def test_a_port_that_takes_connections_and_never_responds_is_given_up_soon(
         with pytest.raises(WarehouseUnavailable), open_warehouse(silent, purpose="tests"):
             pass
         assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_never_asked_for_loopback(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        # Restored with the test: opening a session sets them.
+        monkeypatch.setenv(name, "intranet.example.com")
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
+    with open_warehouse(warehouse.settings, purpose="test") as session:
+        assert session.rows("select 1 as n") == [{"n": 1}]
+    assert os.environ["NO_PROXY"] == "intranet.example.com,127.0.0.1,localhost"
+
+
+def test_a_home_that_cannot_be_written_is_named() -> None:
+    settings = EmbeddedWarehouse(port=free_port(), home=Path("/proc/nowhere"))
+    with pytest.raises(ConfigurationError, match="LTW_HOME, /proc/nowhere, cannot be written"):
+        ensure_running(settings)

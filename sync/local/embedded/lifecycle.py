@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -72,7 +73,15 @@ def ensure_running(settings: EmbeddedWarehouse) -> Running:
         ConfigurationError: the port belongs to another program or another home directory.
         EmbeddedWarehouseFailed: the server ended before it responded; names its log file.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.home) as probe:
+            probe.write(b"x")
+    except OSError as error:
+        raise ConfigurationError(
+            f"LTW_HOME, {settings.home}, cannot be written ({error.strerror}): set it to a "
+            "directory of yours with room"
+        ) from None
     with (settings.home / "warehouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         match status(settings.port):

@@ -441,6 +441,7 @@ PINS: tuple[Pin, ...] = (
     *_pins("UUID_STRING", "sync/delivery/record.py", f"{RECORDED}functions-uuid-string", [
         ("UUID_STRING('fe971b24-9572-4005-b22f-351e9c09274d', 'foo')", "dc0b6f65-fca6-5b4b-9d37-ccc3fde1f3e2"),
         ("UUID_STRING('fe971b24-9572-4005-b22f-351e9c09274d', 42) = UUID_STRING('fe971b24-9572-4005-b22f-351e9c09274d', '42')", "true", CURED),
+        ("(SELECT COUNT(DISTINCT UUID_STRING()) FROM TABLE(GENERATOR(ROWCOUNT => 50)))", "50"),
         ("UUID_STRING('fe971b24-9572-4005-b22f-351e9c09274d', NULL)", "5218e289-d8a6-5159-a111-bdcf3110899a", CURED),
         ("IFF(UUID_STRING() <> UUID_STRING(), 'differ', 'same')", "differ"),
     ]),

@@ -30,9 +30,16 @@ def ready_settings() -> WarehouseSettings:
     """The settings of this environment, with the embedded warehouse up when it is the one."""
     settings = load_settings(os.environ)
     if isinstance(settings, EmbeddedWarehouse):
-        from sync.local.embedded.lifecycle import ensure_running
+        from sync.local.embedded.lifecycle import Running, ensure_running, status
 
+        was_running = isinstance(status(settings.port), Running)
         ensure_running(settings)
+        if not was_running:
+            err.print(
+                f"[dim]started the embedded warehouse of {plain(settings.home)}; "
+                "`ltw warehouse stop` stops it[/]",
+                soft_wrap=True,
+            )
     return settings
 
 

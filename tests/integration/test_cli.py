@@ -196,6 +196,8 @@ def test_the_embedded_warehouse_starts_tells_its_parameters_and_stops(
         assert str(settings.port) in ltw("warehouse", "info").text
         assert "stopped" in ltw("warehouse", "stop").text
         assert isinstance(status(settings.port), Stopped)
+        assert "started the embedded warehouse" in ltw("status").err, "it stays when this ends"
+        assert "started the embedded warehouse" not in ltw("status").err
     finally:
         stop(settings)
 

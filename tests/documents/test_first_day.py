@@ -65,6 +65,6 @@ def test_the_minutes_of_the_steps_are_an_hour() -> None:
 def test_it_names_the_sections_and_the_checks_of_the_doctor() -> None:
     sections = list(dict.fromkeys(one.section for one in CHECKS))
     assert re.findall(r"^\| ([A-Z]\w+) \|", TEXT, re.M) == sections
-    shown = re.findall(r"^([a-z ]+) … ok …$", TEXT, re.M)
+    shown = re.findall(r"^ok … ([a-z ]+): …$", TEXT, re.M)
     assert len(shown) > 8
     assert set(shown) <= {one.name for one in CHECKS}

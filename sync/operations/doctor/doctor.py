@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from sync.operations.doctor import compiled, connect, meaning, rights, sensor, setup
 from sync.operations.doctor.check import Check, Result, Verdict, examine
-from sync.operations.operation import Look, Report, Rows
+from sync.operations.operation import Look, Report
 
+WIDTH = 79
+INDENT = " " * 11
 CHECKS: Sequence[Check] = (
     *connect.CHECKS,
     *rights.CHECKS,
@@ -48,10 +51,7 @@ class Doctor(Look):
                 "statements": visit.statements,
                 "seconds": round(visit.seconds, 1),
             },
-            tables={
-                section: _rows(section, results)
-                for section in dict.fromkeys(one.check.section for one in results)
-            },
+            lines=list(_lines(results)),
             outcome=(
                 f"{len(results)} checks: {said}; {visit.statements} statements, "
                 f"{visit.seconds:.0f} s"
@@ -60,15 +60,25 @@ class Doctor(Look):
         )
 
 
-def _rows(section: str, results: Sequence[Result]) -> Rows:
-    return [
-        {
-            section: one.check.name,
-            "verdict": one.finding.verdict.value,
-            "what was found": ". To do: ".join(
-                filter(None, (one.finding.detail, one.finding.repair))
-            ),
-        }
-        for one in results
-        if one.check.section == section
-    ]
+def _lines(results: Sequence[Result]) -> Iterator[str]:
+    """A text for each check, and one that is the name of its section before the first of them."""
+    section = ""
+    for one in results:
+        if one.check.section != section:
+            section = one.check.section
+            yield section
+        found = one.finding
+        yield "\n".join(
+            textwrap.fill(
+                text,
+                WIDTH,
+                initial_indent=first,
+                subsequent_indent=INDENT,
+                break_on_hyphens=False,
+            )
+            for first, text in (
+                (f"  {found.verdict:<9}", f"{one.check.name}: {found.detail}"),
+                (INDENT, f"To do: {found.repair}" if found.repair else ""),
+            )
+            if text
+        )

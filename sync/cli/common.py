@@ -73,9 +73,10 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> None:
-    """The rows as a table; as records, a value a line, on a terminal that is too narrow for it.
+    """The rows as a table. On a terminal that is too narrow the last column is wrapped between
+    words, and where that is not enough each row is a record, a value a line.
 
-    Nothing is cut or broken, so that ids can be copied. What is no terminal gets the full width.
+    No id is cut or broken, so that it can be copied. What is no terminal gets the full width.
     """
     if not rows:
         return
@@ -84,10 +85,13 @@ def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> No
         table.add_row(*("" if value is None else plain(value) for value in row.values()))
     for column in table.columns:
         column.no_wrap = True
-    wanted = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    whole = console.options.update(max_width=WIDEST)
+    wanted = console.measure(table, options=whole).maximum
     if not console.is_terminal:
         console = Console(file=console.file, width=wanted)
-    if wanted <= console.width:
+    last = table.columns[-1]
+    last.no_wrap = wanted <= console.width
+    if console.measure(table, options=whole).minimum <= console.width:
         console.print(table)
         return
     margin = max(map(len, rows[0]))

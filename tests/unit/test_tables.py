@@ -54,6 +54,15 @@ def test_one_that_does_not_is_records_and_nothing_is_cut():
     assert shown(ROWS, width=80, is_terminal=True) == RECORDS
 
 
+def test_a_text_in_the_last_column_is_wrapped_between_words():
+    row = {"check": "pins", "found": f"{WEBHOOK} is one of a few words that take more than a line"}
+    assert shown([row], width=60, is_terminal=True) == (
+        " check  found\n"
+        f" pins   {WEBHOOK} is one of a\n"
+        "        few words that take more than a line\n"
+    )
+
+
 def test_what_is_no_terminal_gets_the_full_width():
     assert shown(ROWS, width=80, is_terminal=False) == TABLE
 

@@ -162,11 +162,6 @@ def test_what_is_compiled_is_not_run_and_what_cannot_be_is_refused(built: Wareho
     assert rehearsal.is_missing(missing)
 
 
-def test_the_embedded_engine_explains_what_it_would_run(built: Warehouse) -> None:
-    text = "select value:a::varchar as a from table(flatten(input => parse_json('[]')))"
-    assert built.rows(f"explain {text}")
-
-
 def test_a_replica_of_another_shape_is_named_before_anything_is_built(
     warehouse: Warehouse,
 ) -> None:

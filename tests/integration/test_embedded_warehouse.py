@@ -266,3 +266,8 @@ def test_a_home_that_cannot_be_written_is_named() -> None:
     settings = EmbeddedWarehouse(port=free_port(), home=Path("/proc/nowhere"))
     with pytest.raises(ConfigurationError, match="LTW_HOME, /proc/nowhere, cannot be written"):
         ensure_running(settings)
+
+
+def test_the_embedded_engine_explains_what_it_would_run(warehouse: Warehouse) -> None:
+    text = "select value:a::varchar as a from table(flatten(input => parse_json('[]')))"
+    assert warehouse.rows(f"explain {text}")

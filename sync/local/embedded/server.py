@@ -1,11 +1,11 @@
-"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with nine of its traps fixed.
+"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with ten of its traps fixed.
 
 The stock server (0.12.1) returns a NULL timestamp as 1970, responds to an unsupported expression
 with HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps
 every result for ever, gives up on the first update conflict, is silent until a statement ends, so
 that the connector sends one of more than a minute again, translates a repeated statement anew,
-plans each statement a second time to name its columns, and reads two functions otherwise than
-Snowflake (``mean_as_snowflake``). Each fix has a test in
+plans each statement a second time to name its columns, explains what it has not translated, and
+reads two functions otherwise than Snowflake (``mean_as_snowflake``). Each fix has a test in
 ``tests/integration/test_embedded_warehouse.py``, or a pin that says so; the version is pinned
 because the fixes lean on its internals.
 """

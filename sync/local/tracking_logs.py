@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
+from sync.domain.facts import as_utc
 from sync.errors import SyncError
 from sync.local.log_files import (
     EVENT_FIELD,
@@ -222,7 +223,7 @@ def _copy(warehouse: Warehouse, log_file: LogFile) -> None:
 def _publish(
     warehouse: Warehouse, log_file: LogFile, lines: int, byte_count: int, now: Clock
 ) -> None:
-    loaded_at = now().isoformat(sep=" ")
+    loaded_at = as_utc(now()).replace(tzinfo=None).isoformat(sep=" ")
     with warehouse.transaction():
         inserted = warehouse.execute(
             f"insert into {warehouse.raw_relation('tracking', 'tracking_logs')} "

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from snowflake.connector.connection import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 
 P = ParamSpec("P")
 R = TypeVar("R")
+PATIENCE = 1_000
 
 
 def untraced(call: Callable[P, R]) -> Callable[P, R]:
@@ -26,13 +28,26 @@ def untraced(call: Callable[P, R]) -> Callable[P, R]:
     @wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         tracer = sys.gettrace()
-        sys.settrace(None)
+        if tracer is None:
+            return call(*args, **kwargs)
+        _trace_by(None)
         try:
             return call(*args, **kwargs)
         finally:
-            sys.settrace(tracer)
+            _trace_by(tracer)
 
     return called
+
+
+def _trace_by(tracer: Any) -> None:
+    """Python 3.11 refuses this while another thread is in the middle of the same."""
+    for _ in range(PATIENCE):
+        try:
+            sys.settrace(tracer)
+            return
+        except RuntimeError:
+            time.sleep(0.001)
+    sys.settrace(tracer)
 
 
 def untraced_with_its_threads(call: Callable[P, R]) -> Callable[P, R]:

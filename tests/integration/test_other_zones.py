@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from sync.ledger.outbox import remaining
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
-from sync.operations.changes import NOTHING_SEEN, poll
+from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.completions import completion
@@ -98,6 +99,9 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
     assert abs(tried["recorded_at"] - now()) < A_MINUTE
     assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
     # The sensor looks: nothing is due yet, and something is later.
+    told = hand_over(abroad.warehouse, ledger_token(abroad.warehouse), remaining(abroad.warehouse))
     for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
-        found = poll(abroad.warehouse, NOTHING_SEEN, now=now() + later, max_wait=timedelta(0))
+        found = poll(
+            abroad.warehouse, NOTHING_SEEN, told=told, now=now() + later, max_wait=timedelta(0)
+        )
         assert (found.due is not None) == is_due

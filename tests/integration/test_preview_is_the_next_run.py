@@ -26,7 +26,7 @@ MART = "analytics.marts.completed_enrollments"
 SOON = "dateadd(hour, 1, sysdate())"
 STAGES = {
     "new": None,
-    "recorded": "state = 'awaiting', body = null, endpoint_id = null",
+    "recorded": "state = 'awaiting', build_id = null, endpoint_id = null",
     "due": "state = 'pending'",
     "tried": "state = 'pending', fence = 1, attempt_count = 1",
     "held": "state = 'held', state_reason = 'endpoint_inactive', fence = 1",

@@ -45,6 +45,8 @@ HARMLESS = {
 ABOUT_THE_ACCOUNT = ("CURRENT_", "SYSTEM$")
 """Beginnings of functions whose value no pin can know."""
 OFFSET_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*([+-]\d\d:?\d\d|Z)")
+NOT_OURS = ("/doctor/meaning.py:", "/cli/warehouse.py:sql")
+"""Senders of pins, which are about what no statement of ours may do, and of the operator's SQL."""
 PRODUCT = tuple(str(PROJECT_ROOT / folder) for folder in ("sync", "orchestration"))
 
 
@@ -59,8 +61,7 @@ def checked_statements() -> Iterator[list[str]]:
 
     def run(self: Warehouse, sql: str, binds: tuple[object, ...]) -> Any:
         sender = _sender(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
-        # The pins are about what no statement of ours may do.
-        if sender.startswith(PRODUCT) and "/doctor/meaning.py:" not in sender:
+        if sender.startswith(PRODUCT) and not any(one in sender for one in NOT_OURS):
             found = (*problems_of(sql), *problems_of_binds(sql, binds))
             problems.extend(f"{sender}: {problem}" for problem in found)
         return send(self, sql, binds)

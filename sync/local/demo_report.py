@@ -21,7 +21,7 @@ from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 
 SHOWN_ROWS = 8
-WIDE = 100
+WIDE = 120
 """Columns for everything."""
 STYLES: dict[str, str] = {
     State.DELIVERED: "green",
@@ -147,7 +147,7 @@ def _sent_table(one: Round, *, is_wide: bool) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
-    for name in ("passed (UTC)", "learner", "course run", *(["sent to"] if is_wide else [])):
+    for name in ("passed, UTC", "user", "course run", *(["sent to"] if is_wide else [])):
         table.add_column(name, no_wrap=True)
     table.add_column("hours", justify="right", no_wrap=True)
     table.add_column("outcome", no_wrap=True)

@@ -21,6 +21,8 @@ from sync.local.job_runner import JobRun
 from sync.warehouse import Warehouse
 
 SHOWN_ROWS = 8
+BAR = 20
+"""Characters of the longest bar."""
 WIDE = 120
 """Columns for everything."""
 STYLES: dict[str, str] = {
@@ -171,7 +173,7 @@ def _outcome_table(one: Round) -> Table:
     most = max(one.counts.values(), default=1)
     for outcome, count in one.counts.items():
         style = STYLES.get(outcome.split(":")[0], "")
-        bar = "█" * max(1, round(30 * count / most))
+        bar = "█" * max(1, round(BAR * count / most))
         table.add_row(f"[{style}]{outcome}[/]", str(count), f"[{style}]{bar}[/]")
     return table
 

@@ -77,6 +77,9 @@ def check(
         print_json({"endpoints": [one.as_dict() for one in checks], "unreadable": unreadable})
     else:
         print_table([_row(one) for one in checks])
+        for one in checks:
+            if one.assumption is not None:
+                out.print(f"endpoint {one.endpoint_id}: {one.assumption}", soft_wrap=True)
         print_unreadable(unreadable)
     if unreadable or any(one.problem for one in checks):
         raise typer.Exit(1)

@@ -116,6 +116,8 @@ class BodyFormat:
     """Responses beside 2xx by which its receivers say that they have the event."""
     lacking: Callable[[EndpointSettings], str | None] = no_setting
     """The setting of an endpoint without which it can make no body, and why."""
+    assumption: Callable[[EndpointSettings], str | None] = no_setting
+    """What its receivers have not documented, with the setting that changes it."""
 
     def seconds_in(self, body: object) -> int | None:
         """The learning time in a body that was parsed; None when it has none."""

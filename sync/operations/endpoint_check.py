@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from sync.clock import Clock
 from sync.domain.endpoint import Endpoint
+from sync.domain.formats import FORMATS
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import vet
 from sync.http.authorization import Authorization
@@ -72,6 +73,8 @@ class Check:
     problem: Problem | None = None
     sample: Sample | None = None
     """The ping, where it came to one."""
+    assumption: str | None = None
+    """What about its bodies nobody has documented."""
 
     @property
     def verdict(self) -> str:
@@ -89,6 +92,7 @@ class Check:
             "problem": self.problem and self.problem.what,
             "fix": self.problem and self.problem.fix,
             "ping": self.sample and self.sample.as_dict(),
+            "assumption": self.assumption,
         }
 
 
@@ -110,7 +114,11 @@ def check(
     endpoint: Endpoint, tools: HttpDestination, clock: Clock, *, is_ping_sent: bool = True
 ) -> Check:
     """One endpoint; whatever is wrong with it is a value."""
-    found = Check(endpoint_id=endpoint.endpoint_id, host=host_of(endpoint.url))
+    found = Check(
+        endpoint_id=endpoint.endpoint_id,
+        host=host_of(endpoint.url),
+        assumption=FORMATS[endpoint.payload_format].assumption(endpoint),
+    )
     try:
         _address(endpoint, tools, found)
         try:

@@ -100,6 +100,15 @@ def test_a_test_event_is_signed_and_marked_in_three_places(
         assert body["user"] == "00000000-0000-4000-8000-000000000000"
 
 
+def test_what_nobody_has_documented_of_a_format_is_said(target: Receiver) -> None:
+    settings = {"payload_format": "percipio", "duration_unit": "minutes"}
+    found = check(configured(f"{target.url}/hooks/x", **settings), local(target))
+    assert found.assumption is not None
+    assert "duration_spent is sent in minutes" in found.assumption
+    assert "--duration-unit" in found.assumption
+    assert check(configured(f"{target.url}/hooks/x"), local(target)).assumption is None
+
+
 def test_a_test_event_carries_learning_time_only_where_the_endpoint_wants_it() -> None:
     now = datetime(2026, 3, 10)
     wanted = sample_body(configured("https://x.example.com"), "1", at=now)

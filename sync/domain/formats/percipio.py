@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ from sync.domain.course_runs import course_of
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import Facts
 from sync.domain.model import Model
+
+if TYPE_CHECKING:
+    from sync.domain.endpoint import EndpointSettings
 
 
 class Unit(StrEnum):
@@ -126,6 +129,14 @@ def _duration(content: Content) -> int | None:
     return round(seconds / 60) if content.settings.duration_unit is Unit.MINUTES else seconds
 
 
+def assumption(settings: EndpointSettings) -> str:
+    """No public source for the unit was found."""
+    return (
+        f"duration_spent is sent in {settings.duration_unit}, which the partner does not document: "
+        "ask the customer, and set --duration-unit"
+    )
+
+
 def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
     # Without them the partner cannot book the event.
     lacking = [
@@ -149,4 +160,5 @@ def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
 FORMAT = BodyFormat(
     bodies={CompletionFacts: PercipioCompletion, EnrollmentFacts: PercipioEnrollment},
     seconds=("duration_spent",),
+    assumption=assumption,
 )

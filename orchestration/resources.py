@@ -17,10 +17,12 @@ from pydantic import Field
 from sync.ledger.tables import ensure_ledger
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING, send_alert
 from sync.operations.dial import (
+    BUDGET_SETTING,
     DEFAULT_MINUTES,
     LONGEST_MINUTES,
     SETTING,
     at_most_every_minutes,
+    credits_a_month,
 )
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 from sync.warehouse import Warehouse, open_warehouse
@@ -113,15 +115,25 @@ class WarehouseResource(EnvironmentResource):
 
 
 class DialResource(EnvironmentResource):
-    """The cost dial: how often a warehouse may be woken."""
+    """The cost dial: how often a warehouse may be woken, and the budget."""
 
-    VARIABLES: ClassVar[Mapping[str, str]] = {"at_most_every_minutes": SETTING}
+    VARIABLES: ClassVar[Mapping[str, str]] = {
+        "at_most_every_minutes": SETTING,
+        "credits_a_month": BUDGET_SETTING,
+    }
     at_most_every_minutes: str = Field(
         default="",
         description=(
             f"At most one delivery run starts in so many minutes, 1 to {LONGEST_MINUTES}; empty is "
             f"{DEFAULT_MINUTES}. A webhook waits so long at most, and each run costs about 0.02 "
             "credits. Above 30 the models are built hourly, too."
+        ),
+    )
+    credits_a_month: str = Field(
+        default="",
+        description=(
+            "More than that is a warning of the delivery report; empty is what the dial lets "
+            "deliveries cost at most."
         ),
     )
 
@@ -133,6 +145,15 @@ class DialResource(EnvironmentResource):
             ConfigurationError: it is no number of minutes within its bounds.
         """
         return at_most_every_minutes(self.environ)
+
+    @property
+    def budget(self) -> int:
+        """Credits a month.
+
+        Raises:
+            ConfigurationError: it is no whole number above 0, or the dial is none.
+        """
+        return credits_a_month(self.environ)
 
 
 class AlertsResource(EnvironmentResource):

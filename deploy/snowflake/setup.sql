@@ -205,3 +205,6 @@ grant select, insert on all tables in schema raw.tracking to role learning_time_
 --    create network policy learning_time_webhooks allowed_ip_list = ('203.0.113.0/24');
 --    alter user learning_time_webhooks set network_policy = learning_time_webhooks;
 -- 3. grant role learning_time_reader to the people on call.
+-- 4. If the report shall say what it all costs, with is_cost_history_read in dbt_project.yml, as
+--    ACCOUNTADMIN. It opens the usage history of the whole account to the role, not only ours:
+--    grant database role snowflake.usage_viewer to role learning_time_build;

@@ -23,6 +23,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Charts of the deliveries as one HTML file that any browser opens, from the marts."""
+    from sync.operations.report.costs import NOT_MEASURED, as_document
     from sync.operations.report.figures import read_figures
     from sync.operations.report.page import write
 
@@ -34,6 +35,14 @@ def report(
     except OSError as error:
         raise ConfigurationError(f"--to: cannot write {path}: {error.strerror}") from error
     if as_json:
-        print_json({"path": str(written), "days": days, "states": figures.states})
+        costs = figures.costs
+        print_json(
+            {
+                "path": str(written),
+                "days": days,
+                "states": figures.states,
+                "costs": as_document(costs) if costs else {"not_measured": NOT_MEASURED},
+            }
+        )
     else:
         out.print(f"written: {plain(str(written))}", soft_wrap=True)

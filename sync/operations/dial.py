@@ -15,6 +15,7 @@ from math import ceil
 from sync.errors import ConfigurationError
 
 SETTING = "LTW_AT_MOST_EVERY_MINUTES"
+BUDGET_SETTING = "LTW_CREDITS_A_MONTH"
 DEFAULT_MINUTES = 5
 LONGEST_MINUTES = 60
 """The schedule starts a run each hour in any case."""
@@ -29,6 +30,8 @@ AUTO_SUSPEND = timedelta(seconds=60)
 RUN_TAKES = timedelta(seconds=30)
 """Of a delivery run, what keeps the warehouse awake."""
 EPOCH = datetime(2000, 1, 1)
+DAYS_OF_A_MONTH = 31
+"""The longest."""
 
 
 def at_most_every_minutes(environ: Mapping[str, str]) -> int:
@@ -67,5 +70,19 @@ def monthly_credits(dial: int) -> int:
     For a resource monitor of the warehouse that delivers, X-Small, which notifies at this quota.
     """
     awake = max(RUN_TAKES + AUTO_SUSPEND, timedelta(seconds=60))
-    wakes = 31 * 24 * 60 / dial
+    wakes = DAYS_OF_A_MONTH * 24 * 60 / dial
     return ceil(wakes * min(awake / timedelta(hours=1), dial / 60))
+
+
+def credits_a_month(environ: Mapping[str, str]) -> int:
+    """The budget of an environment: where none is set, what the dial lets deliveries cost at most.
+
+    Raises:
+        ConfigurationError: it is no whole number above 0, or the dial is none.
+    """
+    text = environ.get(BUDGET_SETTING) or str(monthly_credits(at_most_every_minutes(environ)))
+    if not text.isdecimal() or not int(text):
+        raise ConfigurationError(
+            f"{BUDGET_SETTING} is {text!r}; it must be a whole number of credits, 1 or more"
+        )
+    return int(text)

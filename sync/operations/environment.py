@@ -13,7 +13,7 @@ from sync.delivery.flag import flag_settings
 from sync.errors import ConfigurationError
 from sync.http.network import canary, network_policy, refusal_of
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING
-from sync.operations.dial import at_most_every_minutes
+from sync.operations.dial import credits_a_month
 from sync.operations.operation import as_timestamp
 from sync.settings import load_settings
 
@@ -36,7 +36,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
     canary(settings, environ)
     flag_settings(environ)
     activated_at(environ)
-    at_most_every_minutes(environ)
+    credits_a_month(environ)
     logs.format_and_level(environ)
     for name in telemetry.ENDPOINT_SETTINGS:
         value = environ.get(name, "")

@@ -18,7 +18,7 @@ Manifest = dict[str, Any]
 Node = dict[str, Any]
 
 NAMES = {
-    "staging": r"stg_(tracking|lms|enterprise|sync)__[a-z_]+",
+    "staging": r"stg_(tracking|lms|enterprise|sync|snowflake)__[a-z_]+",
     "intermediate": r"int_[a-z_]+",
     "marts": r"(?!stg_|int_)[a-z_]+",
 }
@@ -315,3 +315,18 @@ def test_a_completion_reads_each_intermediate_view_on_one_path(manifest: Manifes
     read = {name: number for name, number in found.items() if number}
     assert "int_enterprise_enrollments" in read
     assert {name: number for name, number in read.items() if number > 1} == {}
+
+
+def test_every_purpose_that_costs_are_told_apart_by_is_one_of_a_session(manifest: Manifest) -> None:
+    """A purpose that is renamed would silently become an operator's."""
+    macro = manifest["macros"]["macro.learning_time_webhooks.cost_parts"]["macro_sql"]
+    parts = dict(re.findall(r"'(\w+)': \[(.*?)\]", macro))
+    named = {part: re.findall(r"[\w-]+", purposes) for part, purposes in parts.items()}
+    files = [PROJECT_ROOT / "profiles.yml", *(PROJECT_ROOT / "orchestration").rglob("*.py")]
+    files += (PROJECT_ROOT / "sync").rglob("*.py")
+    code = "".join(one.read_text(encoding="utf-8") for one in files)
+    used = set(re.findall(r'(?:purpose="|query_tag: learning-time-webhooks:)([\w-]+)', code))
+    assert {one for purposes in named.values() for one in purposes} - used == set()
+    document = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(\w+)` \| ((?:`[\w-]+`(?:, )?)+) \|$", document, re.MULTILINE)
+    assert {part: re.findall(r"[\w-]+", purposes) for part, purposes in table} == named

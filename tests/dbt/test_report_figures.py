@@ -6,11 +6,13 @@ import re
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from sync.local.raw_tables import insert_rows
+from sync.operations.report.costs import Costs, PartCost, read_costs
 from sync.operations.report.figures import EndpointFigures, Figures, read_figures
 from sync.operations.report.page import render, write
 from sync.settings import PROJECT_ROOT
@@ -24,6 +26,21 @@ from tests.support.scenarios import Scenarios
 NOW = datetime.now(UTC).replace(tzinfo=None, hour=12)
 YESTERDAY = NOW - timedelta(days=1)
 USER_ID = 987_654_321
+HISTORY = (
+    # query tag, days before today at noon, credits, credits of query acceleration
+    ("learning-time-webhooks:dbt", 8, 0.75, 0.25),
+    ("learning-time-webhooks:prepare", 1, 0.5, None),
+    ("learning-time-webhooks:check", 1, 0.125, None),
+    ("learning-time-webhooks:deliver", 1, 0.125, None),
+    ("learning-time-webhooks:replay", 1, 0.0625, None),
+    ("learning-time-webhooks:deliver", 0, 9, None),
+    ("learning-time-webhooks:deliver", 40, 9, None),
+    ("learning-time-webhooks:deliver", 93, 9, None),
+    ("learning-time-webhooks-2:deliver", 1, 9, None),
+    ("", 1, 9, None),
+    (None, 1, 9, None),
+)
+"""Of the account: some of it is older than the report or the mart, or somebody else's."""
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +50,20 @@ def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
         fill(opened)
-        dbt("run", "--select", "+webhook_deliveries", "+endpoint_health")
+        write_history(opened)
+        marts = ("+webhook_deliveries", "+endpoint_health", "+warehouse_costs")
+        dbt("run", "--select", *marts, "--vars", "{is_cost_history_read: true}")
         opened.execute(
             "create table analytics.marts.learning_time_watermark (computed_through timestamp_ntz)"
+        )
+        opened.execute(
+            f"""
+            create table analytics.marts.tracking_line_counts as
+            select
+                dateadd(day, -days_ago, '{NOW.date()}'::date)::date as loaded_date,
+                line_count::number(38, 0) as line_count
+            from (values (0, 7), (8, 400000), (8, 100000), (9, 7)) as made (days_ago, line_count)
+            """
         )
         yield opened
 
@@ -94,6 +122,23 @@ def fill(warehouse: Warehouse) -> None:
     )
 
 
+def write_history(warehouse: Warehouse) -> None:
+    """As far as the models read it."""
+    warehouse.execute("create database if not exists snowflake")
+    warehouse.execute("create schema if not exists snowflake.account_usage")
+    warehouse.execute(
+        "create or replace table snowflake.account_usage.query_attribution_history"
+        " (query_id varchar, query_tag varchar, start_time timestamp_ltz,"
+        " credits_attributed_compute float, credits_used_query_acceleration float)"
+    )
+    for tag, days_ago, credits, accelerated in HISTORY:
+        warehouse.execute(
+            "insert into snowflake.account_usage.query_attribution_history"
+            " select uuid_string(), ?, cast(? as timestamp_tz), ?, ?",
+            *(tag, f"{NOW - timedelta(days=days_ago)}+00:00", credits, accelerated),
+        )
+
+
 def delivered(user_id: int, seconds: int) -> dict[str, object]:
     at = NOW + timedelta(seconds=seconds)
     return webhook(user_id, NOW, delivered_at=at.isoformat())
@@ -136,6 +181,31 @@ def test_an_endpoint_has_its_condition_and_its_speed(figures: Figures) -> None:
     assert [one.endpoint_id for one in figures.endpoints] == [2, 5, 1, 3, 4]
 
 
+def test_costs_are_those_of_whole_days_of_the_period(built: Warehouse) -> None:
+    """Of today the history knows nothing yet; so does it of yesterday until 8 in the morning."""
+    noon = read_costs(built, now=NOW, days=30)
+    early = read_costs(built, now=NOW.replace(hour=7), days=30)
+    assert noon is not None
+    assert early is not None
+    models = PartCost(part="models", credits=1.5, query_count=2)
+    delivery = PartCost(part="delivery", credits=0.25, query_count=2)
+    operator = PartCost(part="operator", credits=0.0625, query_count=1)
+    assert noon == Costs(days=8, parts=[models, delivery, operator], delivered=1, lines=500_000)
+    assert (noon.per_thousand_webhooks, noon.per_million_lines) == (250, 3)
+    assert noon.credits_a_month == 1.8125 / 8 * 31
+    assert (early.days, [one.credits for one in early.parts]) == (7, [1])
+
+
+def test_the_mart_has_our_queries_of_ninety_days(built: Warehouse) -> None:
+    rows = built.rows("select credits, query_count from analytics.marts.warehouse_costs")
+    assert sum(row["query_count"] for row in rows) == 7
+    assert sum(row["credits"] for row in rows) == Decimal("19.8125")
+
+
+def test_without_a_row_of_the_period_costs_are_not_measured(built: Warehouse) -> None:
+    assert read_costs(built, now=NOW - timedelta(days=9), days=7) is None
+
+
 def test_the_report_names_hosts_and_no_learner_url_or_secret(figures: Figures) -> None:
     html = render(figures)
     assert "hooks-1.example.com" in html
@@ -148,7 +218,7 @@ def test_the_number_of_statements_does_not_grow_with_the_ledger(
 ) -> None:
     before = built.statements
     read_figures(built, days=90)
-    assert built.statements - before == 7
+    assert built.statements - before == 10
 
 
 def test_the_command_writes_the_page(
@@ -163,6 +233,18 @@ def test_the_command_writes_the_page(
     assert done.document["states"] == {"delivered": 10, "dead": 1, "held": 1, "awaiting": 1}
     assert "What became of webhooks" in target.read_text(encoding="utf-8")
     assert [one.name for one in target.parent.iterdir()] == ["report.html"]
+
+
+def test_the_command_has_the_costs_as_numbers(
+    built: Warehouse,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    done = command_line(monkeypatch, capfd)("report", "--to", str(tmp_path / "a.html"), "--json")
+    costs = done.document["costs"]
+    assert costs["lines"] == 500_000
+    assert costs["parts"][0]["part"] == "models"
 
 
 def test_the_commands_of_the_document_work(

@@ -137,6 +137,14 @@ def test_dbt_may_read_every_source_and_build_every_model(manifest: dict[str, Any
         assert may(BUILD, "usage", "database", database)
 
 
+def test_who_reads_the_history_of_costs_is_granted_it_by_hand() -> None:
+    """It shows the usage of the whole account. USAGE_VIEWER is the least that may:
+    https://docs.snowflake.com/en/sql-reference/snowflake-db-roles."""
+    text = (DEPLOY / "snowflake" / "setup.sql").read_text(encoding="utf-8")
+    assert f"--    grant database role snowflake.usage_viewer to role {BUILD};\n" in text
+    assert not any("database role" in one for one in ALL)
+
+
 def test_delivery_may_make_the_ledger_read_the_marts_and_ask_the_replicas() -> None:
     for right in ("usage", "create table"):
         assert may(DELIVERY, right, "schema", "analytics.sync")

@@ -7,11 +7,13 @@ import dagster as dg
 import pytest
 
 from orchestration.check_texts import OWNER
+from orchestration.defs.report.report import within_budget
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.definitions import STEPS, alert, run_config
 from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.receiver import Receiver
+from tests.support.report_figures import COSTS
 
 LONG_AGO = datetime(2026, 3, 1)
 
@@ -100,6 +102,20 @@ def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions)
     own = {key for key in graph.asset_check_keys if key.asset_key.path[0] == "sync"}
     assert {key.name for key in own if graph.get(key).blocking} == {"no_event_is_recorded_twice"}
     assert len(own) == 4
+
+
+@pytest.mark.parametrize(("budget", "is_within"), [(61, False), (62, True)])
+def test_a_month_above_the_budget_is_a_warning(budget: int, is_within: bool) -> None:
+    """2 credits a day are 62 in a month."""
+    found = within_budget(COSTS, budget=budget)
+    assert (found.passed, found.severity) == (is_within, dg.AssetCheckSeverity.WARN)
+    assert found.metadata["credits_a_month"].value == 62
+
+
+def test_what_is_not_measured_is_within_the_budget_and_says_so() -> None:
+    found = within_budget(None, budget=1)
+    assert found.passed
+    assert "Not measured" in str(found.metadata["costs"].value)
 
 
 @dg.asset

@@ -5,13 +5,18 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from orchestration.resources import AlertsResource, EnvironmentResource, WarehouseResource
+from orchestration.resources import (
+    AlertsResource,
+    DialResource,
+    EnvironmentResource,
+    WarehouseResource,
+)
 from sync.settings import SnowflakeWarehouse, load_settings
 
 SECRET = "-----BEGIN PRIVATE KEY-----"
 
 
-@pytest.mark.parametrize("resource", [WarehouseResource, AlertsResource])
+@pytest.mark.parametrize("resource", [WarehouseResource, DialResource, AlertsResource])
 def test_each_field_is_described_and_stands_for_a_variable(
     resource: type[EnvironmentResource],
 ) -> None:

@@ -213,6 +213,9 @@ def test_the_report_is_a_file_with_pictures_that_the_ui_can_show(
     shown = metadata_of(result)["delivery_report"]
     page = Path(shown["report"]).read_text(encoding="utf-8")
     assert "What became of webhooks" in page
+    assert "is_cost_history_read" in page, "off, as the embedded warehouse costs nothing"
+    (budget,) = result.get_asset_check_evaluations()
+    assert (budget.check_name, budget.passed) == ("warehouse_costs_are_within_budget", True)
     delivered = world.warehouse.rows(
         "select count(*) as n from analytics.sync.webhook_outbox where state = 'delivered'"
     )[0]["n"]

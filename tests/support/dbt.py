@@ -36,6 +36,7 @@ EVERY_OPTION = {
     "emit_zero_rows": True,
     "timezone": "America/New_York",
     "tail_seconds": 5,
+    "is_cost_history_read": True,
 }
 """Every option switched on, for the SQL that only they bring in."""
 FAILED = ("error", "fail", "runtime error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
+from sync.operations.report.costs import Costs, PartCost
 from sync.operations.report.figures import (
     DELIVERY_BUCKETS,
     STUDY_BUCKETS,
@@ -13,6 +14,16 @@ from sync.operations.report.figures import (
 )
 
 TODAY = datetime(2026, 3, 31, 12, 0)
+COSTS = Costs(
+    days=30,
+    parts=[
+        PartCost(part="models", credits=45.0, query_count=90_000),
+        PartCost(part="delivery", credits=15.0, query_count=30_000),
+    ],
+    delivered=5_000,
+    lines=90_000_000,
+)
+"""2 credits a day."""
 
 
 def endpoint_figures(number: int, **changes: object) -> EndpointFigures:
@@ -53,4 +64,5 @@ def figures(*, counts: list[int], endpoints: int = 3) -> Figures:
         study_counts=[3] * (len(STUDY_BUCKETS) + 1),
         reasons={"found": 20, "not_in_rollout": 9, "no_data": 1},
         computed_through=TODAY,
+        costs=None,
     )

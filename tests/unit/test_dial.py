@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from sync.errors import ConfigurationError
 from sync.operations.dial import (
+    BUDGET_SETTING,
     LONGEST_MINUTES,
     SETTING,
     at_most_every_minutes,
+    credits_a_month,
     is_build_due,
     monthly_credits,
     next_slot,
@@ -55,3 +57,12 @@ def test_the_dial_is_read_from_its_variable_and_refused_by_name() -> None:
     for text in ("0", "61", "-5", "5.0", "often"):
         with pytest.raises(ConfigurationError, match=SETTING):
             at_most_every_minutes({SETTING: text})
+
+
+def test_the_budget_is_what_the_dial_allows_until_somebody_sets_one() -> None:
+    assert credits_a_month({}) == 224
+    assert credits_a_month({SETTING: "60"}) == 19
+    assert credits_a_month({SETTING: "60", BUDGET_SETTING: "150"}) == 150
+    for text in ("0", "-1", "1.5", "much"):
+        with pytest.raises(ConfigurationError, match=BUDGET_SETTING):
+            credits_a_month({BUDGET_SETTING: text})

@@ -23,6 +23,8 @@ WRONG = {
     "LTW_WEBHOOK_PORTS": ("https", "0", "443 70000"),
     "LTW_DEVELOPMENT_TARGETS": ("localhost",),
     "LTW_NETWORK_CANARY": ("example.com:port",),
+    "LTW_AT_MOST_EVERY_MINUTES": ("often",),
+    "LTW_CREDITS_A_MONTH": ("0",),
     "LTW_LOG_FORMAT": ("yaml",),
     "LTW_LOG_LEVEL": ("LOUD",),
     "LTW_ALERT_URL": ("hooks.example.com/x", "http://hooks.example.com/x"),

@@ -73,6 +73,7 @@ LITERALS = {
     "sync.operations.dial:BUILDS_AT": timedelta(seconds=600),
     "sync.operations.dial:BUILDS_EVERY": 30,
     "sync.operations.dial:BUILD_TAKES": timedelta(seconds=120),
+    "sync.operations.dial:DAYS_OF_A_MONTH": 31,
     "sync.operations.dial:DEFAULT_MINUTES": 5,
     "sync.operations.dial:LONGEST_MINUTES": 60,
     "sync.operations.dial:RUN_TAKES": timedelta(seconds=30),
@@ -187,6 +188,7 @@ RULES = {
     "sync.operations.next_run:OVER_LIMIT_LISTED": 100,
     "sync.operations.preview:SHOWN": 20,
     "sync.operations.replay:MAX_IDS": 10_000,
+    "sync.operations.report.costs:HISTORY_LAG": timedelta(hours=8),
     "sync.operations.report.figures:DEFAULT_DAYS": 30,
     "sync.operations.report.figures:DELIVERY_BUCKETS": (10, 60, 300, 1_800, 7_200, 43_200),
     "sync.operations.report.figures:STUDY_BUCKETS": (

@@ -27,7 +27,7 @@ from sync.operations.report.charts import (
 )
 from sync.operations.report.figures import STUDY_BUCKETS
 from sync.operations.report.page import MOST_ENDPOINTS, MOST_ROWS, charts, render
-from tests.support.report_figures import endpoint_figures, figures
+from tests.support.report_figures import COSTS, endpoint_figures, figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "br"}
@@ -105,6 +105,36 @@ def test_without_a_webhook_the_page_says_so(counts: list[int]) -> None:
 def test_a_first_installation_without_endpoints_and_marts_still_has_a_page() -> None:
     nothing = replace(figures(counts=[0], endpoints=0), computed_through=None)
     assert "Learning time is computed up to –" in " ".join(render(nothing).split())
+
+
+def test_costs_are_a_table_and_stand_for_a_webhook_and_a_line() -> None:
+    html = render(replace(figures(counts=MONTH), costs=COSTS))
+    assert Reader(html).count("table") == 8
+    assert "2.00 credits a day over 30 whole days" in html
+    assert "3.000 for a thousand webhooks delivered" in html
+    assert "0.500 for a million tracking lines" in html
+    assert re.findall(r"<td[^>]*>(\S+)</td>", html.partition("Warehouse costs")[2]) == [
+        *("models", "45.000", "1.500", "90,000"),
+        *("delivery", "15.000", "0.500", "30,000"),
+    ]
+
+
+def test_costs_of_nothing_are_no_number() -> None:
+    idle = replace(COSTS, parts=[], delivered=0, lines=0)
+    assert (idle.credits_a_day, idle.per_thousand_webhooks, idle.per_million_lines) == (
+        0,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("counts", [MONTH, [0]], ids=["with webhooks", "without"])
+def test_where_costs_are_not_measured_the_page_says_how_to_turn_them_on(counts: list[int]) -> None:
+    text = render(figures(counts=counts)).partition("Warehouse costs")[2]
+    assert "Not measured" in text
+    for step in ("is_cost_history_read", "snowflake.usage_viewer", "learning_time_job"):
+        assert step in text
+    assert "<table" not in text
 
 
 def test_hundreds_of_endpoints_stay_readable() -> None:

@@ -8,14 +8,26 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from orchestration.resources import WarehouseResource
+from orchestration.check_texts import CheckText
+from orchestration.resources import DialResource, WarehouseResource
 from sync.domain.states import State
 from sync.operations.report.charts import standalone
+from sync.operations.report.costs import NOT_MEASURED, Costs, as_document
 from sync.operations.report.figures import DEFAULT_DAYS, Figures, read_figures
 from sync.operations.report.page import Chart, charts, write
 from sync.settings import report_path
 
 REPORT = dg.AssetKey(["reports", "delivery_report"])
+
+WITHIN_BUDGET = CheckText(
+    "A month like the days of the report takes at most the credits of `LTW_CREDITS_A_MONTH`, idle "
+    "time of warehouses apart. Passes as well where costs are not measured, and says so.",
+    "Integrations",
+    "The report says which part took them. Fewer wakes cost less, so turn the cost dial up; a part "
+    "that grew by itself has more rows or a slower statement, which Snowflake's query history "
+    "finds by its tag. If the site simply grew, raise the budget.",
+).spec("warehouse_costs_are_within_budget", REPORT)
+"""Evaluated with the report, so that the slow history is read once a day."""
 
 
 class ReportConfig(dg.Config):
@@ -36,14 +48,19 @@ class ReportConfig(dg.Config):
             "endpoint_health",
             "webhook_endpoints",
             "learning_time_watermark",
+            "warehouse_costs",
+            "tracking_line_counts",
         )
     ],
+    check_specs=[WITHIN_BUDGET],
     description=(
         "One HTML file with charts of the deliveries: what became of webhooks, how long they took, "
-        "learning time, endpoints. It needs no network to open and names no learner."
+        "learning time, endpoints, costs. It needs no network to open and names no learner."
     ),
 )
-def delivery_report(warehouse: WarehouseResource, config: ReportConfig) -> dg.MaterializeResult:
+def delivery_report(
+    warehouse: WarehouseResource, dial: DialResource, config: ReportConfig
+) -> dg.MaterializeResult:
     """Read the marts, draw, write the page."""
     with warehouse.session(purpose="report") as session:
         figures = read_figures(session, days=config.days)
@@ -53,7 +70,20 @@ def delivery_report(warehouse: WarehouseResource, config: ReportConfig) -> dg.Ma
             "report": dg.MetadataValue.path(str(path)),
             **_numbers(figures),
             **({} if figures.is_empty else {"charts": _pictures(charts(figures))}),
-        }
+        },
+        check_results=[within_budget(figures.costs, budget=dial.budget)],
+    )
+
+
+def within_budget(costs: Costs | None, *, budget: int) -> dg.AssetCheckResult:
+    """A warning above the budget, in credits a month."""
+    measured = as_document(costs) if costs else {"costs": NOT_MEASURED}
+    return dg.AssetCheckResult(
+        check_name=WITHIN_BUDGET.name,
+        passed=costs is None or costs.credits_a_month <= budget,
+        # Nothing is held up by it, and credits are spent already.
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"budget": budget, **measured},
     )
 
 
@@ -70,6 +100,7 @@ def _numbers(figures: Figures) -> dict[str, Any]:
         "endpoints_in_trouble": sum(
             one.condition in ("failing", "paused", "held", "disabled") for one in figures.endpoints
         ),
+        **({"credits_a_day": round(figures.costs.credits_a_day, 3)} if figures.costs else {}),
     }
 
 

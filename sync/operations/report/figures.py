@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sync.clock import warehouse_clock
 from sync.domain.states import State
+from sync.operations.report.costs import Costs, read_costs
 from sync.warehouse import Warehouse
 
 DEFAULT_DAYS = 30
@@ -72,6 +73,8 @@ class Figures:
     reasons: Mapping[str, int]
     """Frozen completions of the period by outcome of the look-up."""
     computed_through: datetime | None
+    costs: Costs | None
+    """None where they are not measured."""
 
     @property
     def states(self) -> dict[str, int]:
@@ -109,7 +112,7 @@ class Figures:
 
 
 def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
-    """Read the marts: seven statements, whatever the number of webhooks.
+    """Read the marts: eight to ten statements, whatever the number of webhooks.
 
     Raises:
         RelationMissing: the marts were never built; the text says how to build them.
@@ -160,6 +163,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         ),
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
         computed_through=watermark[0]["through"],
+        costs=read_costs(warehouse, now=now, days=days),
     )
 
 

@@ -20,6 +20,7 @@ from sync.operations.report.charts import (
     span_labels,
     spans,
 )
+from sync.operations.report.costs import NOT_MEASURED, Costs
 from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, EndpointFigures, Figures
 
 STATES = (State.DELIVERED, State.PENDING, State.AWAITING, State.HELD, State.DEAD)
@@ -212,6 +213,7 @@ HEAD = (
     "state", "endpoint", "host", "region", "delivered", "open", "held", "given up", "2xx",
     "half in", "95 % in", "oldest open", "last delivery",
 )  # fmt: skip
+COSTS_HEAD = ("part", "credits", "a day", "share", "queries")
 
 
 def render(figures: Figures) -> str:
@@ -234,6 +236,9 @@ def render(figures: Figures) -> str:
         endpoints_head=HEAD,
         endpoints=[_row(one) for one in figures.endpoints[:MOST_ROWS]],
         endpoints_text=_endpoints_text(figures.endpoints),
+        costs_head=COSTS_HEAD,
+        costs=_cost_rows(figures.costs) if figures.costs else [],
+        costs_text=costs_text(figures.costs) if figures.costs else NOT_MEASURED,
     )
 
 
@@ -287,3 +292,32 @@ def _row(one: EndpointFigures) -> list[str]:
         day_and_time(one.oldest_open_at),
         day_and_time(one.last_delivered_at),
     ]
+
+
+def costs_text(costs: Costs) -> str:
+    """What the product costs, and what of it the history knows."""
+    webhooks, lines = costs.per_thousand_webhooks, costs.per_million_lines
+    return (
+        f"{costs.credits_a_day:,.2f} credits a day over {costs.days} whole days; "
+        f"{_credits(webhooks)} for a thousand webhooks delivered (delivery), "
+        f"{_credits(lines)} for a million tracking lines (models). Without the time that a "
+        "warehouse is awake and idle, and without the shortest queries: the bill is higher."
+    )
+
+
+def _cost_rows(costs: Costs) -> list[list[str]]:
+    whole = sum(one.credits for one in costs.parts)
+    return [
+        [
+            one.part,
+            _credits(one.credits),
+            _credits(one.credits / costs.days),
+            share(one.credits / whole if whole else None),
+            f"{one.query_count:,}",
+        ]
+        for one in costs.parts
+    ]
+
+
+def _credits(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3f}"

@@ -42,6 +42,7 @@ KEYS: dict[str, dict[str, object]] = {
         "reason": "user_missing",
     },
     "unknown_event_types": {"event_name": "a"},
+    "warehouse_costs": {"used_date": date(2026, 3, 9), "part": "models"},
     "webhook_deliveries": {"webhook_id": "a"},
     "webhook_endpoints": {"endpoint_id": 1},
 }

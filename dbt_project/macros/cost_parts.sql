@@ -1,0 +1,13 @@
+{#
+    Part of the product to the purposes that name it in our query tags: `learning-time-webhooks:` and
+    the purpose of the session. Any other is an operator's command.
+#}
+{% macro cost_parts() -%}
+    {{ return({
+        'models': ['dbt', 'prepare'],
+        'delivery': ['detect', 'build', 'deliver', 'learning-time', 'check'],
+        'sensor': ['sensor'],
+        'report': ['report'],
+        'loading': ['load-logs'],
+    }) }}
+{%- endmacro %}

@@ -1,0 +1,130 @@
+"""What the product's queries cost on Snowflake, and what for: the mart ``warehouse_costs``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sync.operations.dial import DAYS_OF_A_MONTH
+from sync.warehouse import Warehouse
+
+HISTORY_LAG = timedelta(hours=8)
+"""docs.snowflake.com/en/sql-reference/account-usage/query_attribution_history, usage notes."""
+NOT_MEASURED = (
+    "Not measured: the mart warehouse_costs is empty. On Snowflake set is_cost_history_read in "
+    "dbt_project.yml, grant the database role snowflake.usage_viewer to the role that builds the "
+    "models (the end of deploy/snowflake/setup.sql), and run learning_time_job."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartCost:
+    """One part of the product, by its query tags."""
+
+    part: str
+    credits: float
+    query_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Credits of the whole days of a period, from the first with a query of ours."""
+
+    days: int
+    parts: Sequence[PartCost]
+    """The dearest first."""
+    delivered: int
+    """Webhooks delivered on these days."""
+    lines: int
+    """Tracking lines loaded on these days."""
+
+    @property
+    def credits_a_day(self) -> float:
+        """On average."""
+        return sum(one.credits for one in self.parts) / self.days
+
+    @property
+    def credits_a_month(self) -> float:
+        """What a month of 31 such days takes."""
+        return self.credits_a_day * DAYS_OF_A_MONTH
+
+    @property
+    def per_thousand_webhooks(self) -> float | None:
+        """Credits of the part delivery; None without a webhook."""
+        return self._of("delivery") * 1_000 / self.delivered if self.delivered else None
+
+    @property
+    def per_million_lines(self) -> float | None:
+        """Credits of the part models; None without a line."""
+        return self._of("models") * 1_000_000 / self.lines if self.lines else None
+
+    def _of(self, part: str) -> float:
+        return sum(one.credits for one in self.parts if one.part == part)
+
+
+def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | None:
+    """Costs of the last ``days`` days before ``now`` (naive UTC) that the history has whole.
+
+    One statement where nothing is measured, which is None, and three where something is.
+
+    Raises:
+        RelationMissing: the marts were never built; the text says how to build them.
+        StatementFailed: they cannot be read.
+    """
+    until = (now - HISTORY_LAG).date()
+    since = (now - timedelta(days=days - 1)).date()
+    rows = warehouse.rows(
+        f"""
+        select
+            part,
+            min(used_date) as first_date,
+            sum(credits) as credits,
+            sum(query_count) as query_count
+        from {warehouse.relation("marts", "warehouse_costs")}
+        where used_date >= cast(? as date) and used_date < cast(? as date)
+        group by part
+        """,
+        since.isoformat(),
+        until.isoformat(),
+    )
+    if not rows:
+        return None
+    first = min(row["first_date"] for row in rows)
+
+    def amount(what: str, mart: str, day: str) -> int:
+        (row,) = warehouse.rows(
+            f"select {what} as n from {warehouse.relation('marts', mart)} "
+            f"where {day} >= cast(? as date) and {day} < cast(? as date)",
+            first.isoformat(),
+            until.isoformat(),
+        )
+        return int(row["n"] or 0)
+
+    found = [
+        PartCost(
+            part=row["part"], credits=float(row["credits"]), query_count=int(row["query_count"])
+        )
+        for row in rows
+    ]
+    return Costs(
+        days=(until - first).days,
+        parts=sorted(found, key=lambda one: -one.credits),
+        delivered=amount("count(*)", "webhook_deliveries", "delivered_at"),
+        lines=amount("sum(line_count)", "tracking_line_counts", "loaded_date"),
+    )
+
+
+def as_document(costs: Costs) -> dict[str, Any]:
+    """All of it for JSON; amounts in credits."""
+    return {
+        "days": costs.days,
+        "delivered": costs.delivered,
+        "lines": costs.lines,
+        "credits_a_day": costs.credits_a_day,
+        "credits_a_month": costs.credits_a_month,
+        "per_thousand_webhooks": costs.per_thousand_webhooks,
+        "per_million_lines": costs.per_million_lines,
+        "parts": [asdict(one) for one in costs.parts],
+    }

@@ -28,7 +28,15 @@ from sync.settings import PROJECT_ROOT
 from tests.mutations.catalogue import MUTATIONS
 from tests.mutations.mutation import Mutation, StaleMutation, apply
 
-COPIED = ("dbt_project.yml", "pyproject.toml", "dbt_project", "sync", "orchestration", "tests")
+COPIED = (
+    "dbt_project.yml",
+    "profiles.yml",
+    "pyproject.toml",
+    "dbt_project",
+    "sync",
+    "orchestration",
+    "tests",
+)
 LIMIT_SECONDS = 600
 NOT_A_CATCH = ("Database Error", "Compilation Error", "Parsing Error")
 """dbt refused the SQL: the mutation is a typing mistake, and nothing has been shown."""

@@ -124,9 +124,9 @@ class DialResource(EnvironmentResource):
     at_most_every_minutes: str = Field(
         default="",
         description=(
-            f"At most one delivery run starts in so many minutes, 1 to {LONGEST_MINUTES}; empty is "
-            f"{DEFAULT_MINUTES}. A webhook waits so long at most, and each run costs about 0.02 "
-            "credits. Above 30 the models are built hourly, too."
+            f"Minutes between the starts of two delivery runs, at least: 1 to {LONGEST_MINUTES}; "
+            f"empty is {DEFAULT_MINUTES}. A webhook waits that long at most, and each run costs "
+            "about 0.02 credits. Above 30 the models are built hourly, too."
         ),
     )
     credits_a_month: str = Field(

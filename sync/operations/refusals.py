@@ -62,5 +62,5 @@ class Refusal(StrEnum):
 
 
 def refusal_lines(refused: Mapping[Refusal, int], *, verb: str) -> list[str]:
-    """A sentence for each; ``verb`` is what was not done to so many."""
+    """A sentence for each; ``verb`` is what was not done to that number of them."""
     return [f"{n:,} not {verb} ({one}): {one.text}" for one, n in refused.items()]

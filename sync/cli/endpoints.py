@@ -34,10 +34,11 @@ def list_all(as_json: Json = False) -> None:
         open_destination(os.environ, settings) as tools,
     ):
         ensure_ledger(warehouse)
-        unreadable = sorted(load_endpoints(warehouse).unreadable.values())
+        loaded = load_endpoints(warehouse)
         found = list_endpoints(
-            warehouse, clock=warehouse_clock(warehouse), readiness=tools.readiness
+            warehouse, loaded, clock=warehouse_clock(warehouse), readiness=tools.readiness
         )
+    unreadable = sorted(loaded.unreadable.values())
     if as_json:
         print_json({"endpoints": [one.as_dict() for one in found], "unreadable": unreadable})
         return

@@ -6,6 +6,7 @@ UTC to the second.
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,13 +62,13 @@ class Body(Part, frozen=True):
     """The body of one event type in one format."""
 
     @classmethod
+    @abstractmethod
     def of(cls, content: Content) -> Self:
         """The body of an event.
 
         Raises:
             PayloadError: the format cannot carry it.
         """
-        raise NotImplementedError
 
     def to_bytes(self) -> bytes:
         """As it goes over the wire."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sync.clock import Clock
-from sync.delivery.endpoints import Endpoints, load_endpoints
+from sync.delivery.endpoints import Endpoints
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
@@ -103,10 +103,14 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
 
 
 def list_endpoints(
-    warehouse: Warehouse, *, clock: Clock, readiness: Readiness = lambda _: None
+    warehouse: Warehouse,
+    loaded: Endpoints,
+    *,
+    clock: Clock,
+    readiness: Readiness = lambda _: None,
 ) -> list[Listed]:
-    """Every readable endpoint, by id; three statements. ``readiness`` is that of a delivery run."""
-    endpoints = load_endpoints(warehouse).by_id
+    """Every readable one, by id; two statements. ``readiness`` is that of a delivery run."""
+    endpoints = loaded.by_id
     states = EndpointStates(warehouse).load(endpoints)
     now = clock()
     loads = {

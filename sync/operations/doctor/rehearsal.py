@@ -51,6 +51,7 @@ from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.replay import Replay, ReplayState
+from sync.operations.report.costs import delivered_between, lines_between
 from sync.operations.report.figures import read_figures
 from sync.operations.reroute import Reroute
 from sync.operations.status import read_status
@@ -296,13 +297,15 @@ STEPS: Steps = (
     # What looks at it.
     lambda w: poll(w, NOTHING_SEEN, told=None, now=NOW, max_wait=timedelta(hours=1)),
     read_status,
-    lambda w: list_endpoints(w, clock=_clock),
+    lambda w: list_endpoints(w, load_endpoints(w), clock=_clock),
     recorded_twice,
     bodies_that_differ,
     successes_not_settled,
     ledger_identity,
     lambda w: latencies(w, "doctor", since=NOW),
     read_figures,
+    lambda w: delivered_between(w, NOW.date(), NOW.date()),
+    lambda w: lines_between(w, NOW.date(), NOW.date()),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),
     lambda w: REPLAY.move(w, "x", NOW),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sync.operations.dial import DAYS_OF_A_MONTH
@@ -92,16 +92,6 @@ def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | Non
     if not rows:
         return None
     first = min(row["first_date"] for row in rows)
-
-    def amount(what: str, mart: str, day: str) -> int:
-        (row,) = warehouse.rows(
-            f"select {what} as n from {warehouse.relation('marts', mart)} "
-            f"where {day} >= cast(? as date) and {day} < cast(? as date)",
-            first.isoformat(),
-            until.isoformat(),
-        )
-        return int(row["n"] or 0)
-
     found = [
         PartCost(
             part=row["part"], credits=float(row["credits"]), query_count=int(row["query_count"])
@@ -111,9 +101,35 @@ def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | Non
     return Costs(
         days=(until - first).days,
         parts=sorted(found, key=lambda one: -one.credits),
-        delivered=amount("count(*)", "webhook_deliveries", "delivered_at"),
-        lines=amount("sum(line_count)", "tracking_line_counts", "loaded_date"),
+        delivered=delivered_between(warehouse, first, until),
+        lines=lines_between(warehouse, first, until),
     )
+
+
+def delivered_between(warehouse: Warehouse, first: date, until: date) -> int:
+    """Webhooks delivered from the first day on, before the last."""
+    rows = warehouse.rows(
+        f"""
+        select count(*) as n from {warehouse.relation("marts", "webhook_deliveries")}
+        where delivered_at >= cast(? as date) and delivered_at < cast(? as date)
+        """,
+        first.isoformat(),
+        until.isoformat(),
+    )
+    return int(rows[0]["n"])
+
+
+def lines_between(warehouse: Warehouse, first: date, until: date) -> int:
+    """Tracking lines loaded from the first day on, before the last."""
+    rows = warehouse.rows(
+        f"""
+        select sum(line_count) as n from {warehouse.relation("marts", "tracking_line_counts")}
+        where loaded_date >= cast(? as date) and loaded_date < cast(? as date)
+        """,
+        first.isoformat(),
+        until.isoformat(),
+    )
+    return int(rows[0]["n"] or 0)
 
 
 def as_document(costs: Costs) -> dict[str, Any]:

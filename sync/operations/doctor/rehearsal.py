@@ -304,8 +304,6 @@ STEPS: Steps = (
     ledger_identity,
     lambda w: latencies(w, "doctor", since=NOW),
     read_figures,
-    lambda w: delivered_between(w, NOW.date(), NOW.date()),
-    lambda w: lines_between(w, NOW.date(), NOW.date()),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),
     lambda w: REPLAY.move(w, "x", NOW),
@@ -327,5 +325,9 @@ STEPS: Steps = (
     lambda w: finish_erasure(w, KEY, counts={}, now=NOW),
 )
 """In the order of the protocol."""
-BUILD_STEPS: Steps = (_erase_from_models,)
+BUILD_STEPS: Steps = (
+    _erase_from_models,
+    lambda w: delivered_between(w, NOW.date(), NOW.date()),
+    lambda w: lines_between(w, NOW.date(), NOW.date()),
+)
 """What takes the rights of dbt."""

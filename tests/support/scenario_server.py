@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fakesnow.server
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,12 +35,16 @@ def put_back(request: Request) -> Response:
 def _swap(request: Request, copy: Any) -> Response:
     engine: Any = fakesnow.server.shared_fs
     connection = engine.duck_conn.cursor()
-    for database in DATABASES:
-        file = Path(engine.db_path) / f"{database}.db"
-        connection.execute(f"detach {database}")
-        file.with_suffix(".db.wal").unlink(missing_ok=True)
-        copy(file, Path(request.query_params["directory"]) / file.name)
-        connection.execute(f"attach '{file}' as {database}")
+    try:
+        for database in DATABASES:
+            file = Path(engine.db_path) / f"{database}.db"
+            # One swap that failed halfway must not fail all that come after it.
+            connection.execute(f"detach database if exists {database}")
+            file.with_suffix(".db.wal").unlink(missing_ok=True)
+            copy(file, Path(request.query_params["directory"]) / file.name)
+            connection.execute(f"attach '{file}' as {database}")
+    except (duckdb.Error, OSError) as error:
+        return Response(str(error), status_code=503)
     return Response()
 
 

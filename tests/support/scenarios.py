@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +47,17 @@ class Scenarios:
     def _ask(self, what: str, directory: Path) -> None:
         url = f"http://{HOST}:{self.settings.port}/{what}?directory={quote(str(directory))}"
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(urllib.request.Request(url, method="POST"), timeout=60).close()
+
+        def swapped() -> bool:
+            try:
+                opener.open(urllib.request.Request(url, method="POST"), timeout=60).close()
+            except urllib.error.HTTPError as refused:
+                # Somebody of the test before still has a transaction open.
+                print(f"{what}: {refused.read().decode()}", file=sys.stderr)
+                return False
+            return True
+
+        wait_until(swapped)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ history as (
         query_id,
         start_time,
         query_tag,
-        credits_attributed_compute,
-        credits_used_query_acceleration
+        credits_attributed_compute::number(18, 9) as credits_attributed_compute,
+        credits_used_query_acceleration::number(18, 9) as credits_used_query_acceleration
     from snowflake.account_usage.query_attribution_history
     -- As far back as the report looks, and a day more.
     where start_time >= dateadd(day, -91, sysdate())
@@ -21,8 +21,8 @@ history as (
         null::varchar as query_id,
         null::timestamp_tz as start_time,
         null::varchar as query_tag,
-        null::float as credits_attributed_compute,
-        null::float as credits_used_query_acceleration
+        null::number(18, 9) as credits_attributed_compute,
+        null::number(18, 9) as credits_used_query_acceleration
     where false
     {% endif %}
 ),

@@ -339,6 +339,7 @@ def _build(
         body = FORMATS[route.endpoint.payload_format].body(
             Content(
                 webhook_id=event.webhook_id,
+                event_type=event.event_type,
                 facts=facts,
                 recorded_at=event.recorded_at,
                 settings=route.endpoint,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from sync.domain.facts import Facts, LearningTime, as_utc
+from sync.domain.facts import LearningTime, as_utc
 from sync.domain.model import Model, problems
 from sync.errors import SyncError
 
@@ -44,8 +44,9 @@ class Content:
     """All that a body may say of an event."""
 
     webhook_id: str
+    event_type: str
     facts: Any
-    """Of the class that the body's event type has."""
+    """Of the class that the event type has."""
     recorded_at: datetime
     settings: EndpointSettings
     """Those of the endpoint that gets it."""
@@ -105,8 +106,8 @@ def whole_number(value: object) -> int | None:
 class BodyFormat:
     """What an endpoint can ask for. A format is one file of ``sync.domain.formats``."""
 
-    bodies: Mapping[type[Facts], type[Body]]
-    """By the facts of the event type; a format need not have one for each."""
+    bodies: Mapping[str, type[Body]]
+    """By the name of the event type; a format need not have one for each."""
     seconds: tuple[str, ...]
     """Where in a body the learning time stands."""
     read_seconds: Callable[[object], int | None] = whole_number
@@ -133,10 +134,9 @@ class BodyFormat:
             IdentityMissing: the learner lacks an id that the format needs.
             PayloadError: the format has no such event, or cannot carry these facts.
         """
-        body = self.bodies.get(type(content.facts))
+        body = self.bodies.get(content.event_type)
         if body is None:
-            kind = type(content.facts).__name__
-            raise PayloadError(f"the endpoint's format has no body for {kind}")
+            raise PayloadError(f"the endpoint's format has no body for {content.event_type}")
         try:
             return body.of(content).to_bytes()
         except ValidationError as error:

@@ -19,7 +19,7 @@ from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
 from sync.domain.bodies import Content
 from sync.domain.endpoint import Endpoint
-from sync.domain.event_types import CompletionFacts
+from sync.domain.event_types import COMPLETIONS, CompletionFacts
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
@@ -184,6 +184,7 @@ def sample_body(endpoint: Endpoint, event_id: str, *, at: datetime) -> bytes:
     return FORMATS[endpoint.payload_format].body(
         Content(
             webhook_id=event_id,
+            event_type=COMPLETIONS.name,
             facts=facts,
             recorded_at=now,
             settings=endpoint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -248,7 +249,7 @@ def test_bodies_are_stable_valid_and_differ_by_learning_time_only(
     assert completion(name, learning_time, **changes) == enriched
     stripped = json.loads(enriched)
     assert FORMATS[name].seconds_in(stripped) == seconds
-    validator(FORMATS[name].bodies[CompletionFacts]).validate(stripped)
+    validator(FORMATS[name].bodies["course_completion"]).validate(stripped)
     match name:
         case "v2":
             del stripped["learning_time"]
@@ -317,3 +318,9 @@ def test_the_schema_refuses_learning_time_of_an_enrollment():
     started = body | {"status": "started", "completion_percentage": 0}
     assert not validator(PercipioEnrollment).is_valid(started)
     assert validator(PercipioEnrollment).is_valid(started | {"duration_spent": None})
+
+
+def test_a_format_says_which_event_type_it_has_no_body_for():
+    other = replace(content(CompletionFacts.read(COMPLETION)), event_type="certificate_awarded")
+    with pytest.raises(PayloadError, match=r"no body for certificate_awarded$"):
+        FORMATS["v2"].body(other)

@@ -18,7 +18,7 @@ from sync.domain.bodies import (
     timestamp,
 )
 from sync.domain.course_runs import course_of
-from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, CompletionFacts, EnrollmentFacts
 from sync.domain.facts import Facts
 from sync.domain.model import Model
 
@@ -158,7 +158,7 @@ def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
 
 
 FORMAT = BodyFormat(
-    bodies={CompletionFacts: PercipioCompletion, EnrollmentFacts: PercipioEnrollment},
+    bodies={COMPLETIONS.name: PercipioCompletion, ENROLLMENTS.name: PercipioEnrollment},
     seconds=("duration_spent",),
     assumption=assumption,
 )

@@ -27,7 +27,7 @@ from sync.domain.bodies import (
     optional,
     timestamp,
 )
-from sync.domain.event_types import CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, CompletionFacts, EnrollmentFacts
 from sync.domain.facts import AnyText, Facts
 from sync.domain.model import Model
 
@@ -263,7 +263,7 @@ def _agent(facts: Facts, settings: EndpointSettings) -> Agent:
 
 
 FORMAT = BodyFormat(
-    bodies={CompletionFacts: XapiCompletion, EnrollmentFacts: XapiEnrollment},
+    bodies={COMPLETIONS.name: XapiCompletion, ENROLLMENTS.name: XapiEnrollment},
     seconds=("result", "duration"),
     read_seconds=seconds_of,
     headers={"X-Experience-API-Version": VERSION},

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sync.domain.states import State
 from sync.operations.report.charts import (
-    DARK,
-    LIGHT,
     Series,
     Span,
     columns,
@@ -22,6 +20,7 @@ from sync.operations.report.charts import (
 )
 from sync.operations.report.costs import NOT_MEASURED, Costs
 from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, EndpointFigures, Figures
+from sync.operations.report.look import html, write_whole
 
 STATES = (State.DELIVERED, State.PENDING, State.AWAITING, State.HELD, State.DEAD)
 MOST_ENDPOINTS = 8
@@ -218,15 +217,9 @@ COSTS_HEAD = ("part", "credits", "a day", "share", "queries")
 
 def render(figures: Figures) -> str:
     """The page. It names endpoints by id and host, and nobody else."""
-    from jinja2 import Environment, FileSystemLoader
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
-    )
     drawn = [] if figures.is_empty else charts(figures)
-    return environment.get_template("page.html.j2").render(
-        light=LIGHT,
-        dark=DARK,
+    return html(
+        "page.html.j2",
         made_at=minute(figures.made_at),
         period=f"The last {len(figures.days)} days",
         computed_through=minute(figures.computed_through),
@@ -243,15 +236,12 @@ def render(figures: Figures) -> str:
 
 
 def write(figures: Figures, path: Path) -> Path:
-    """Write the page in one step, so that a reader never meets half of it; its absolute path.
+    """Write the page; its absolute path.
 
     Raises:
         OSError: the directory cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(render(figures), encoding="utf-8")
-    return unfinished.replace(path).resolve()
+    return write_whole(render(figures), path)
 
 
 def _counts(figures: Figures) -> list[tuple[str, str]]:

@@ -1,0 +1,29 @@
+"""The look that every page shares: self-contained HTML, light and dark, and written whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sync.operations.report.charts import DARK, LIGHT
+
+
+def html(template: str, **facts: object) -> str:
+    """A page of one of the templates beside this file; every fact is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
+    )
+    return environment.get_template(template).render(light=LIGHT, dark=DARK, **facts)
+
+
+def write_whole(text: str, path: Path) -> Path:
+    """Write a file in one step, so that a reader never meets half of it; its absolute path.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    return unfinished.replace(path).resolve()

@@ -150,7 +150,7 @@ def test_every_day_of_the_period_is_there_with_what_became_of_its_webhooks(
     assert len(figures.days) == 7
     *before, yesterday, today = figures.days
     assert (today.date, today.states) == (NOW.date(), {"delivered": 10, "dead": 1})
-    assert yesterday.states == {"held": 1, "awaiting": 1}
+    assert yesterday.states == {"held": 1, "awaiting": 1, "suppressed": 1}
     assert [day.states for day in before] == [{}] * 5
 
 
@@ -230,7 +230,13 @@ def test_the_command_writes_the_page(
     ltw = command_line(monkeypatch, capfd)
     target = tmp_path / "new" / "report.html"
     done = ltw("report", "--to", str(target), "--days", "7", "--json")
-    assert done.document["states"] == {"delivered": 10, "dead": 1, "held": 1, "awaiting": 1}
+    assert done.document["states"] == {
+        "delivered": 10,
+        "dead": 1,
+        "held": 1,
+        "awaiting": 1,
+        "suppressed": 1,
+    }
     assert "What became of webhooks" in target.read_text(encoding="utf-8")
     assert [one.name for one in target.parent.iterdir()] == ["report.html"]
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,7 @@ from sync.operations.report.charts import (
     DARK,
     LIGHT,
     NEUTRAL,
+    PHONE_CHARACTER,
     WIDTH,
     Series,
     Span,
@@ -25,9 +27,9 @@ from sync.operations.report.charts import (
     spans,
     standalone,
 )
-from sync.operations.report.figures import STUDY_BUCKETS
+from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, Day
 from sync.operations.report.page import MOST_ENDPOINTS, MOST_ROWS, charts, render
-from tests.support.report_figures import COSTS, endpoint_figures, figures
+from tests.support.report_figures import COSTS, TODAY, endpoint_figures, figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "br"}
@@ -94,6 +96,45 @@ def test_the_page_follows_the_readers_light_or_dark_setting() -> None:
     assert used <= set(LIGHT) | {"page", "card"}
 
 
+def test_what_was_recorded_is_said_with_what_of_it_is_never_sent() -> None:
+    day = Day(date=TODAY.date(), states={"delivered": 27, "held": 9, "suppressed": 2}, built=0)
+    found = replace(figures(counts=[1]), days=[day])
+    html = render(found)
+    for tile in ("<b>38</b><span>recorded", "<b>2</b><span>suppressed", "<b>75 %"):
+        assert tile in html
+    assert "27 of 36 are delivered" in html
+    assert "2 suppressed" in charts(found)[0].text
+    assert charts(found)[0].rows[0][-1] == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "why"),
+    [
+        ("what_became_of_webhooks", {"states": {"suppressed": 2}}, "None of those recorded"),
+        ("not_delivered", {"states": {"delivered": 2}}, "every webhook that is to be sent"),
+        ("completions_with_learning_time", {"built": 0}, "no message of a completion was built"),
+        ("completions_with_learning_time", {"built": 9}, "none of 9 carries it: 9 flag off"),
+        ("learning_time_sent", {}, "no message carries it: 9 flag off"),
+        ("time_to_delivery", {}, "nothing was delivered"),
+        ("time_to_delivery_by_endpoint", {}, "nothing was delivered"),
+    ],
+)
+def test_a_chart_with_nothing_to_draw_says_why_in_its_place(
+    name: str, changes: dict[str, Any], why: str
+) -> None:
+    bare = replace(
+        figures(counts=[1], endpoints=0),
+        days=[Day(**{"date": TODAY.date(), "states": {"held": 1}, "built": 0} | changes)],
+        reasons={"flag_off": 9},
+        delivery_counts=[0] * (len(DELIVERY_BUCKETS) + 1),
+        study_counts=[0] * (len(STUDY_BUCKETS) + 1),
+    )
+    (chart,) = (one for one in charts(bare) if one.name == name)
+    assert chart.svg == ""
+    assert why in chart.text
+    assert render(bare).count("<svg") == sum(bool(one.svg) for one in charts(bare))
+
+
 @pytest.mark.parametrize("counts", [[0] * 30, [0]], ids=["a quiet month", "one day"])
 def test_without_a_webhook_the_page_says_so(counts: list[int]) -> None:
     html = render(figures(counts=counts))
@@ -146,7 +187,7 @@ def test_hundreds_of_endpoints_stay_readable() -> None:
         for one in charts(figures(counts=MONTH, endpoints=5_000))
         if one.name == "time_to_delivery_by_endpoint"
     ]
-    assert chart.svg.count("<circle") == 2 * MOST_ENDPOINTS
+    assert chart.svg.count("<title>") == 2 * MOST_ENDPOINTS
     assert f"{MOST_ENDPOINTS} slowest of 5000" in chart.text
 
 
@@ -172,14 +213,21 @@ def test_a_chart_as_a_file_is_well_formed_and_brings_its_own_colors() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30, 90])
-def test_labels_of_columns_never_overlap_and_the_newest_is_there(count: int) -> None:
+@pytest.mark.parametrize("character", [CHARACTER, PHONE_CHARACTER], ids=["wide", "phone"])
+def test_labels_of_columns_never_overlap_and_the_newest_is_there(
+    count: int, character: float
+) -> None:
     labels = [f"{n % 28 + 1} Nov" for n in range(count)]
     svg = columns([Series("webhooks", "dead", [1] * count)], labels, title="t", text="x")
-    shown = [(float(one.get("x", "")), one.text or "") for one in texts(svg, "middle")]
+    shown = [
+        (float(one.get("x", "")), one.text or "")
+        for one in texts(svg, "middle")
+        if character == CHARACTER or one.get("class") != "crowded"
+    ]
     assert shown[-1][1] == labels[-1]
     for (left, one), (right, other) in pairwise(shown):
-        assert right - left >= (len(one) + len(other)) / 2 * CHARACTER
-    assert shown[-1][0] + len(labels[-1]) / 2 * CHARACTER <= WIDTH
+        assert right - left >= (len(one) + len(other)) / 2 * character
+    assert shown[-1][0] + len(labels[-1]) / 2 * character <= WIDTH
 
 
 def test_every_span_of_the_distributions_has_its_label() -> None:
@@ -204,7 +252,7 @@ def test_columns_stand_on_each_other_and_are_as_high_as_their_values() -> None:
     assert [one.findtext(f"{SVG}title") for one in (good, bad)] == ["a, good: 30", "a, bad: 10"]
 
 
-@pytest.mark.parametrize("highest", [0, 1, 2, 3, 7, 10, 99, 1_001, 123_456, 1_000_000])
+@pytest.mark.parametrize("highest", [1, 2, 3, 7, 10, 99, 1_001, 123_456, 1_000_000])
 def test_the_scale_reaches_the_highest_value_in_few_whole_steps(highest: int) -> None:
     svg = columns([Series("webhooks", "dead", [highest])], ["a"], title="t", text="x")
     ticks = [int((one.text or "").replace(",", "")) for one in texts(svg, "end")]
@@ -227,12 +275,19 @@ def test_a_share_is_drawn_against_a_hundred_percent() -> None:
         pytest.param([Span("a", 3, 90), Span("b", 4_000, 900_000)], id="seconds to ten days"),
     ],
 )
-def test_the_dots_of_a_span_lie_within_the_chart_in_order(rows: list[Span]) -> None:
+def test_the_marks_of_a_span_lie_within_the_chart_in_order_and_hide_neither(
+    rows: list[Span],
+) -> None:
     svg = spans(rows, title="t", text="x", names=("half", "95 %"))
-    dots = [float(one.get("cx", "")) for one in elements(svg, "circle")]
-    assert len(dots) == 2 * len(rows)
-    assert all(low <= high for low, high in zip(dots[::2], dots[1::2], strict=True))
-    assert all(0 < one <= WIDTH for one in dots)
+    marks = elements(svg, "circle")
+    rings, dots = marks[::2], marks[1::2]
+    assert len(dots) == len(rings) == len(rows)
+    for ring, dot in zip(rings, dots, strict=True):
+        assert 0 < float(dot.get("cx", "")) <= float(ring.get("cx", "")) <= WIDTH
+        assert ring.get("fill") == "none"
+        assert float(ring.get("r", "")) > float(dot.get("r", "")) + 1
+    ends = [one.text for one in texts(svg, "end")]
+    assert ends == [f"{duration(one.low)} – {duration(one.high)}" for one in rows]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def _numbers(figures: Figures) -> dict[str, Any]:
     delivered = figures.delivered_share
     return {
         "recorded": figures.recorded,
+        "suppressed": figures.suppressed,
         "delivered_share": 1.0 if delivered is None else round(delivered, 3),
         "held": states.get(State.HELD, 0),
         "dead": states.get(State.DEAD, 0),
@@ -108,11 +109,10 @@ def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
     """All charts behind one click, as data URIs: the only images that the UI lets through."""
     parts = []
     for chart in drawn:
-        data = base64.b64encode(standalone(chart.svg).encode("utf-8")).decode("ascii")
-        parts.append(
-            f"### {chart.title}\n\n{chart.text}\n\n"
-            f"![{chart.title}](data:image/svg+xml;base64,{data})"
-        )
+        parts.append(f"### {chart.title}\n\n{chart.text}")
+        if chart.svg:
+            data = base64.b64encode(standalone(chart.svg).encode("utf-8")).decode("ascii")
+            parts.append(f"![{chart.title}](data:image/svg+xml;base64,{data})")
     return dg.MetadataValue.md("\n\n".join(parts))
 
 

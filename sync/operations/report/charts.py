@@ -65,13 +65,12 @@ WIDTH = 540
 IMAGE_WIDTH = 640
 """Of a chart as a file; without it a viewer stretches it to its own width."""
 PLOT_HEIGHT = 170
-LEFT, RIGHT, TOP, BOTTOM = 52, 18, 14, 26
-ROW_HEIGHT = 22
-LABEL_WIDTH = 200
+LEFT, RIGHT, TOP, BOTTOM = 56, 20, 14, 26
+ROW_HEIGHT = 38
 CHARACTER = 5.8
 """Width of an average character at 11 px in a wide font."""
-WIDE_CHARACTER = 6.6
-"""The same of a text of many wide ones, where none may be cut off."""
+PHONE_CHARACTER = 9.0
+"""The same at the 17 px that a narrow page sets (``base.html.j2``)."""
 SCALE = (1, 10, 60, 600, 3_600, 36_000, 86_400, 604_800)
 """Ticks of the scale of durations, in seconds."""
 
@@ -112,10 +111,15 @@ class Span:
 def columns(
     series: Sequence[Series], labels: Sequence[str], *, title: str, text: str, unit: str = ""
 ) -> str:
-    """Stacked columns, one per label, from 0. ``unit`` follows each value, such as `` %``."""
+    """Stacked columns, one per label, from 0; empty where no column is above it.
+
+    ``unit`` follows each value, such as `` %``.
+    """
     highest = max(
         (sum(one.values[n] or 0 for one in series) for n in range(len(labels))), default=0
     )
+    if not highest:
+        return ""
     ticks = _ticks(100.0 if unit == " %" else highest)
     parts: list[str] = []
     top = TOP + (22 if len(series) > 1 else 0)
@@ -128,7 +132,9 @@ def columns(
         parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick)))
         parts.append(_text(LEFT - 8, y(tick) + 4, _count(tick) + unit, anchor="end"))
     slot = (WIDTH - LEFT - RIGHT) / max(len(labels), 1)
-    shown_every = math.ceil((max(map(len, labels), default=1) * CHARACTER + 5) / slot)
+    longest = max(map(len, labels), default=1)
+    apart = math.ceil((longest * CHARACTER + 5) / slot)
+    apart_on_a_phone = apart * math.ceil((longest * PHONE_CHARACTER + 5) / slot / apart)
     for n, label in enumerate(labels):
         x, below = LEFT + slot * n, 0.0
         for one in series:
@@ -143,15 +149,29 @@ def columns(
                 )
                 below += value
         # Counted from the end: the newest day is the one that people look for.
-        if (len(labels) - 1 - n) % shown_every == 0:
-            parts.append(_text(x + slot / 2, base + 18, label, anchor="middle"))
+        older = len(labels) - 1 - n
+        if older % apart == 0:
+            is_crowded = older % apart_on_a_phone > 0
+            at = x + slot / 2, base + 18
+            parts.append(_text(*at, label, anchor="middle", is_crowded=is_crowded))
     if len(series) > 1:
-        parts += _legend(series)
+        parts += _legend(
+            [
+                (one.name, f'<rect width="10" height="10" rx="2" fill="var(--{one.tone})"/>')
+                for one in series
+            ]
+        )
     return _svg(parts, height=base + BOTTOM, title=title, text=text)
 
 
 def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]) -> str:
-    """A row per label with a dot at either end, on a logarithmic scale of durations."""
+    """A row per label on a logarithmic scale of durations: a dot at one end, a ring at the other.
+
+    Where both ends are alike the dot lies within the ring, so neither hides the other. Empty
+    without a row.
+    """
+    if not rows:
+        return ""
     ticks = _duration_ticks(rows)
     first, last = math.log10(ticks[0]), math.log10(ticks[-1])
     top = TOP + 22
@@ -159,29 +179,33 @@ def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]
 
     def x(seconds: float) -> float:
         part = (math.log10(max(seconds, ticks[0])) - first) / (last - first)
-        return LABEL_WIDTH + part * (WIDTH - LABEL_WIDTH - 24)
+        return RIGHT + part * (WIDTH - 2 * RIGHT)
 
     parts = []
     for tick in ticks:
         parts.append(_line(x(tick), top - 4, x(tick), base))
         parts.append(_text(x(tick), base + 18, duration(tick), anchor="middle"))
     for n, row in enumerate(rows):
-        y = top + ROW_HEIGHT * (n + 0.5)
-        parts.append(_text(LABEL_WIDTH - 12, y + 4, _cut(row.label), anchor="end", tone="ink"))
+        y = top + ROW_HEIGHT * n
+        both = f"{duration(row.low)} – {duration(row.high)}"
+        parts.append(_text(0, y + 13, _cut(row.label, len(both)), anchor="start", tone="ink"))
+        parts.append(_text(WIDTH, y + 13, both, anchor="end"))
+        y += 26
         parts.append(
             f'<line x1="{x(row.low):.1f}" y1="{y}" x2="{x(row.high):.1f}" y2="{y}" '
             f'stroke="var(--{State.PENDING})" stroke-width="3" opacity="0.45"/>'
         )
-        for value, tone, name in (
-            (row.low, State.PENDING, names[0]),
-            (row.high, "accent", names[1]),
+        for value, name, drawn in (
+            (row.high, names[1], _ring("accent")),
+            (row.low, names[0], _dot(State.PENDING)),
         ):
             tip = f"{row.label}, {name}: {duration(value)}"
             parts.append(
-                f'<circle cx="{x(value):.1f}" cy="{y}" r="4.5" fill="var(--{tone})">'
+                f'<circle cx="{x(value):.1f}" cy="{y}" {drawn}>'
                 f"<title>{escape(tip)}</title></circle>"
             )
-    parts += _legend([Series(names[0], State.PENDING, ()), Series(names[1], "accent", ())])
+    marks = [(names[0], _dot(State.PENDING)), (names[1], _ring("accent"))]
+    parts += _legend([(name, f'<circle cx="5" cy="5" {drawn}/>') for name, drawn in marks])
     return _svg(parts, height=base + BOTTOM, title=title, text=text)
 
 
@@ -207,28 +231,37 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, *, anchor: str, tone: str = "soft") -> str:
+def _text(
+    x: float, y: float, text: str, *, anchor: str, tone: str = "soft", is_crowded: bool = False
+) -> str:
+    """``is_crowded`` is what has no room on a phone."""
+    crowded = ' class="crowded"' if is_crowded else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{tone})">'
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{tone})"{crowded}>'
         f"{escape(text)}</text>"
     )
 
 
-def _legend(series: Sequence[Series]) -> list[str]:
-    parts, x = [], float(LEFT)
-    for one in series:
-        parts.append(
-            f'<rect x="{x:.1f}" y="6" width="10" height="10" rx="2" fill="var(--{one.tone})"/>'
-        )
-        parts.append(_text(x + 15, 15, one.name, anchor="start"))
-        x += 15 + len(one.name) * CHARACTER + 18
+def _dot(tone: str) -> str:
+    return f'r="3.5" fill="var(--{tone})"'
+
+
+def _ring(tone: str) -> str:
+    return f'r="6" fill="none" stroke="var(--{tone})" stroke-width="2.5"'
+
+
+def _legend(marks: Sequence[tuple[str, str]]) -> list[str]:
+    """Names with their marks, which are 10 by 10."""
+    parts, x = [], 8.0
+    for name, mark in marks:
+        parts.append(f'<g transform="translate({x:.1f} 6)">{mark}</g>')
+        parts.append(_text(x + 15, 15, name, anchor="start"))
+        x += 15 + len(name) * PHONE_CHARACTER + 14
     return parts
 
 
 def _ticks(highest: float) -> list[float]:
     """From 0 to at least the highest value, in four to six round steps; whole ones below 5."""
-    if highest <= 0:
-        return [0, 1]
     rough = highest / 5
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(one * size for one in (1, 2, 5, 10) if one * size >= rough)
@@ -248,6 +281,7 @@ def _count(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 10 else f"{value:.1f}"
 
 
-def _cut(text: str) -> str:
-    most = int((LABEL_WIDTH - 12) / WIDE_CHARACTER)
+def _cut(text: str, beside: int) -> str:
+    """What fits on a phone beside so many characters."""
+    most = int(WIDTH / PHONE_CHARACTER) - beside - 2
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -26,10 +26,10 @@ class Day:
 
     date: date
     states: Mapping[str, int]
-    """How many are in each state now, suppressed ones apart."""
+    """How many are in each state now."""
     built: int
     """Completions whose message is fixed."""
-    enriched: int
+    enriched: int = 0
     """Those of them that carry learning time."""
 
 
@@ -87,8 +87,18 @@ class Figures:
 
     @property
     def recorded(self) -> int:
-        """Webhooks of the period."""
+        """Webhooks of the period, suppressed ones included."""
         return sum(self.states.values())
+
+    @property
+    def suppressed(self) -> int:
+        """Those of them that are never to be sent."""
+        return self.states.get(State.SUPPRESSED, 0)
+
+    @property
+    def to_send(self) -> int:
+        """All the others."""
+        return self.recorded - self.suppressed
 
     @property
     def is_empty(self) -> bool:
@@ -97,8 +107,8 @@ class Figures:
 
     @property
     def delivered_share(self) -> float | None:
-        """Of the period's webhooks; None without any."""
-        return self.states.get(State.DELIVERED, 0) / self.recorded if self.recorded else None
+        """Of those to be sent; None without any."""
+        return self.states.get(State.DELIVERED, 0) / self.to_send if self.to_send else None
 
     @property
     def built(self) -> int:
@@ -126,7 +136,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         f"""
         select recorded_at::date as recorded_on, state, count(*) as n
         from {deliveries}
-        where recorded_at >= cast(? as timestamp_ntz) and state <> '{State.SUPPRESSED}'
+        where recorded_at >= cast(? as timestamp_ntz)
         group by recorded_on, state
         """,
         since,

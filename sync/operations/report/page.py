@@ -38,21 +38,21 @@ class Chart:
     title: str
     text: str
     svg: str
+    """Empty where there is nothing to draw; the text then says why."""
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
 def charts(figures: Figures) -> list[Chart]:
     """The pictures of a period in which something was recorded."""
-    found = [
+    return [
         outcomes(figures),
         undelivered(figures),
         enrichment(figures),
         study(figures),
         latency(figures),
+        endpoint_latency([one for one in figures.endpoints if one.p95_seconds is not None]),
     ]
-    timed = [one for one in figures.endpoints if one.p95_seconds is not None]
-    return [*found, endpoint_latency(timed)] if timed else found
 
 
 def outcomes(figures: Figures) -> Chart:
@@ -60,9 +60,13 @@ def outcomes(figures: Figures) -> Chart:
     title = "What became of webhooks"
     delivered = figures.states.get(State.DELIVERED, 0)
     text = (
-        f"By the day on which they were recorded: {delivered:,} of {figures.recorded:,} are "
+        f"By the day on which they were recorded: {delivered:,} of {figures.to_send:,} are "
         f"delivered, {share(figures.delivered_share)}."
+        if figures.to_send
+        else "None of those recorded is to be sent."
     )
+    if figures.suppressed:
+        text += f" Not drawn: {figures.suppressed:,} suppressed, which are never to be sent."
     return _by_day(figures, STATES, name="what_became_of_webhooks", title=title, text=text)
 
 
@@ -71,20 +75,22 @@ def undelivered(figures: Figures) -> Chart:
     title = "Not delivered"
     counts = {name: figures.states.get(name, 0) for name in STATES[1:]}
     listed = _listing({name: count for name, count in counts.items() if count})
-    text = f"Of the same days: {listed}." if listed else "Every webhook of these days is delivered."
+    nothing = "Nothing to draw: every webhook that is to be sent is delivered."
+    text = f"Of the same days: {listed}." if listed else nothing
     return _by_day(figures, STATES[1:], name="not_delivered", title=title, text=text)
 
 
 def _by_day(figures: Figures, states: Sequence[str], *, name: str, title: str, text: str) -> Chart:
     series = [Series(one, one, [day.states.get(one, 0) for day in figures.days]) for one in states]
+    listed = [*states, State.SUPPRESSED]
     return Chart(
         name=name,
         title=title,
         text=text,
         svg=columns(series, _labels(figures), title=title, text=text),
-        head=["day", *states],
+        head=["day", *listed],
         rows=[
-            [f"{day.date}", *(f"{day.states.get(one, 0):,}" for one in states)]
+            [f"{day.date}", *(f"{day.states.get(one, 0):,}" for one in listed)]
             for day in reversed(figures.days)
         ],
     )
@@ -93,11 +99,14 @@ def _by_day(figures: Figures, states: Sequence[str], *, name: str, title: str, t
 def enrichment(figures: Figures) -> Chart:
     """The share of completions that carry learning time, day by day."""
     title = "Completions with learning time"
-    others = {name: count for name, count in figures.reasons.items() if name != "found"}
-    part = share(figures.enriched_share)
-    text = f"Share of each day: {part} of {figures.built:,} carry it. " + (
-        f"The others: {_listing(others)}." if others else "None goes without."
-    )
+    without = _without_learning_time(figures)
+    if not figures.built:
+        text = "Nothing to draw: no message of a completion was built on these days."
+    elif not figures.enriched_share:
+        text = f"Nothing to draw: none of {figures.built:,} carries it: {without}."
+    else:
+        text = f"Share of each day: {share(figures.enriched_share)} of {figures.built:,} carry it. "
+        text += f"The others: {without}." if without else "None goes without."
     shares = [day.enriched / day.built if day.built else None for day in figures.days]
     percents = [None if one is None else one * 100 for one in shares]
     return Chart(
@@ -125,6 +134,7 @@ def latency(figures: Figures) -> Chart:
         name="time_to_delivery",
         title="Time to delivery",
         what="webhooks arrived within",
+        why_none="nothing was delivered on these days",
         counts=figures.delivery_counts,
         bounds=DELIVERY_BUCKETS,
         tone=State.DELIVERED,
@@ -133,10 +143,12 @@ def latency(figures: Figures) -> Chart:
 
 def study(figures: Figures) -> Chart:
     """How long learners studied up to the completion, as it was sent."""
+    without = _without_learning_time(figures)
     return _distribution(
         name="learning_time_sent",
         title="Learning time sent",
         what="learners studied less than",
+        why_none=f"no message carries it: {without}" if without else "no message was built",
         counts=figures.study_counts,
         bounds=STUDY_BUCKETS,
         tone="accent",
@@ -149,7 +161,11 @@ def endpoint_latency(endpoints: Sequence[EndpointFigures]) -> Chart:
     shown = slowest[:MOST_ENDPOINTS]
     title = "Time to delivery by endpoint"
     which = f"The {len(shown)} slowest of {len(slowest)}" if len(slowest) > len(shown) else "All"
-    text = f"{which}: half of the webhooks within the first dot, 95 % within the second."
+    text = (
+        f"{which}: half of the webhooks arrived by the dot, 95 % by the ring."
+        if shown
+        else "Nothing to draw: nothing was delivered on these days."
+    )
     rows = [
         Span(f"{one.endpoint_id} · {one.host}", one.p50_seconds or 0, one.p95_seconds or 0)
         for one in shown
@@ -172,11 +188,24 @@ def endpoint_latency(endpoints: Sequence[EndpointFigures]) -> Chart:
     )
 
 
+def _without_learning_time(figures: Figures) -> str:
+    return _listing({name: count for name, count in figures.reasons.items() if name != "found"})
+
+
 def _distribution(
-    *, name: str, title: str, what: str, counts: Sequence[int], bounds: tuple[int, ...], tone: str
+    *,
+    name: str,
+    title: str,
+    what: str,
+    why_none: str,
+    counts: Sequence[int],
+    bounds: tuple[int, ...],
+    tone: str,
 ) -> Chart:
     labels, total = span_labels(bounds), sum(counts)
-    text = f"{total:,} in all." + (f" {_half(counts, bounds, what)}" if total else "")
+    text = f"Nothing to draw: {why_none}."
+    if total:
+        text = f"{total:,} in all. {_half(counts, bounds, what)}"
     return Chart(
         name=name,
         title=title,
@@ -221,7 +250,7 @@ def render(figures: Figures) -> str:
     return html(
         "page.html.j2",
         made_at=minute(figures.made_at),
-        period=f"The last {len(figures.days)} days",
+        period=f"The last {len(figures.days)} days" if len(figures.days) > 1 else "Today",
         computed_through=minute(figures.computed_through),
         is_empty=figures.is_empty,
         counts=_counts(figures),
@@ -249,6 +278,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
     waiting = states.get(State.PENDING, 0) + states.get(State.AWAITING, 0)
     return [
         ("recorded", f"{figures.recorded:,}"),
+        ("suppressed", f"{figures.suppressed:,}"),
         ("delivered", share(figures.delivered_share)),
         ("on their way", f"{waiting:,}"),
         ("held", f"{states.get(State.HELD, 0):,}"),

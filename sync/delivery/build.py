@@ -23,7 +23,6 @@ from sync.delivery.learning_time import (
 from sync.domain.bodies import Content, IdentityMissing, PayloadError
 from sync.domain.event_types import EVENT_TYPES
 from sync.domain.facts import FactsError, LearningTime
-from sync.domain.formats import FORMATS
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
 from sync.domain.routing import NotRouted, Routed, choose_endpoint, region_of
 from sync.domain.states import Reason, State
@@ -336,7 +335,7 @@ def _build(
     )
     try:
         facts = EVENT_TYPES[event.event_type].facts.read(event.facts)
-        body = FORMATS[route.endpoint.payload_format].body(
+        body = route.endpoint.format.body(
             Content(
                 webhook_id=event.webhook_id,
                 event_type=event.event_type,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sync.delivery.formats import known_formats
 from sync.domain.circuit_breaker import EndpointState
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint, EndpointError, Region
+from sync.domain.formats import Formats
 from sync.domain.routing import NotRouted, Routed
 from sync.domain.states import Reason
 from sync.ledger.endpoint_settings import endpoints_with_settings
@@ -30,6 +33,8 @@ class Endpoints:
     broken_regions: frozenset[tuple[str | None, str | None]] = frozenset()
     """Enterprise and region of those rows that are on: no other endpoint stands in for them. None
     is any, where the row does not say."""
+    formats: Formats = field(default_factory=Formats)
+    """Those that they were read with: all that this process knows."""
 
     @property
     def by_id(self) -> dict[int, Endpoint]:
@@ -61,17 +66,19 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
     Raises:
         StatementFailed: the mart was never built.
     """
-    return read_endpoints(endpoints_with_settings(warehouse))
+    return read_endpoints(endpoints_with_settings(warehouse), known_formats(os.environ))
 
 
-def read_endpoints(rows: Iterable[Mapping[str, Any]]) -> Endpoints:
-    """Read rows of the mart with the operator's settings."""
+def read_endpoints(rows: Iterable[Mapping[str, Any]], formats: Formats | None = None) -> Endpoints:
+    """Read rows of the mart with the operator's settings; without ``formats`` with the built-in
+    ones."""
+    formats = formats or Formats()
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
     broken: set[tuple[str | None, str | None]] = set()
     for row in rows:
         try:
-            endpoint = Endpoint.from_row(row)
+            endpoint = Endpoint.from_row(row, formats)
         except EndpointError as error:
             enterprise = str(row["enterprise_customer_uuid"] or NOBODY)
             unreadable[enterprise] = str(error)
@@ -85,7 +92,7 @@ def read_endpoints(rows: Iterable[Mapping[str, Any]]) -> Endpoints:
                 )
         else:
             endpoints.setdefault(endpoint.enterprise_customer_uuid, []).append(endpoint)
-    return Endpoints(endpoints, unreadable, frozenset(broken))
+    return Endpoints(endpoints, unreadable, frozenset(broken), formats)
 
 
 def standing(

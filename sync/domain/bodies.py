@@ -5,12 +5,13 @@ UTC to the second.
 
 from __future__ import annotations
 
+import inspect
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
@@ -22,10 +23,11 @@ from sync.errors import SyncError
 if TYPE_CHECKING:
     from sync.domain.endpoint import EndpointSettings
 
+TIMESTAMP_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"
 Timestamp = Annotated[
     str,
     Field(
-        pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$",
+        pattern=TIMESTAMP_PATTERN,
         json_schema_extra={"format": "date-time"},
     ),
 ]
@@ -59,8 +61,33 @@ class Part(Model, frozen=True):
     model_config = ConfigDict(extra="forbid")
 
 
+class BodyMaker(Protocol):
+    """Makes the bodies of one event type in one format: a ``Body`` class, or what was made of a
+    file."""
+
+    def bytes_of(self, content: Content, /) -> bytes:
+        """The body as it goes over the wire.
+
+        Raises:
+            PayloadError: the format cannot carry it.
+        """
+        ...
+
+    def title(self) -> str:
+        """Its name in a document."""
+        ...
+
+    def summary(self) -> str:
+        """What it says, in a sentence."""
+        ...
+
+    def published_schema(self) -> dict[str, Any]:
+        """Its JSON Schema, which is open and stands for itself."""
+        ...
+
+
 class Body(Part, frozen=True):
-    """The body of one event type in one format."""
+    """The body of one event type in one format, written in Python."""
 
     @classmethod
     @abstractmethod
@@ -71,11 +98,38 @@ class Body(Part, frozen=True):
             PayloadError: the format cannot carry it.
         """
 
-    def to_bytes(self) -> bytes:
-        """As it goes over the wire."""
-        return json.dumps(
-            self.model_dump(), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
+    @classmethod
+    def bytes_of(cls, content: Content, /) -> bytes:
+        """As in ``BodyMaker``."""
+        try:
+            return to_bytes(cls.of(content).model_dump())
+        except ValidationError as error:
+            raise PayloadError(f"{error.title}: {problems(error)}") from None
+
+    @classmethod
+    def title(cls) -> str:
+        """As in ``BodyMaker``."""
+        return cls.__name__
+
+    @classmethod
+    def summary(cls) -> str:
+        """As in ``BodyMaker``."""
+        return inspect.getdoc(cls) or ""
+
+    @classmethod
+    def published_schema(cls) -> dict[str, Any]:
+        """As in ``BodyMaker``."""
+        return cls.model_json_schema(schema_generator=PublishedSchema)
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+)
+
+
+def to_bytes(document: object) -> bytes:
+    """JSON as it goes over the wire."""
+    return _ENCODER.encode(document).encode()
 
 
 def optional(**details: Any) -> Any:
@@ -104,9 +158,10 @@ def whole_number(value: object) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class BodyFormat:
-    """What an endpoint can ask for. A format is one file of ``sync.domain.formats``."""
+    """What an endpoint can ask for: one file of ``sync.domain.formats``, or a mapping of the
+    operator's (``sync.domain.mapping``)."""
 
-    bodies: Mapping[str, type[Body]]
+    bodies: Mapping[str, BodyMaker]
     """By the name of the event type; a format need not have one for each."""
     seconds: tuple[str, ...]
     """Where in a body the learning time stands."""
@@ -137,10 +192,7 @@ class BodyFormat:
         body = self.bodies.get(content.event_type)
         if body is None:
             raise PayloadError(f"the endpoint's format has no body for {content.event_type}")
-        try:
-            return body.of(content).to_bytes()
-        except ValidationError as error:
-            raise PayloadError(f"{error.title}: {problems(error)}") from None
+        return body.bytes_of(content)
 
 
 class PublishedSchema(GenerateJsonSchema):

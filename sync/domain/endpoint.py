@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from sync.domain.bodies import BodyFormat
 from sync.domain.course_runs import organization_of
 from sync.domain.facts import AnyText, Text
-from sync.domain.formats import DEFAULT_FORMAT, FORMATS
+from sync.domain.formats import DEFAULT_FORMAT, Formats
 from sync.domain.formats.percipio import PercipioSettings
 from sync.domain.formats.xapi import XapiSettings
 from sync.domain.model import Model, known, problems
@@ -44,10 +53,16 @@ class Authentication(StrEnum):
     """A fixed header; the secret ``webhook-header-<endpoint id>`` is its value."""
 
 
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"must be one of {', '.join(FORMATS)}")
+def _known_format(name: str, info: ValidationInfo) -> str:
+    problem = _formats(info.context).problem_of(name)
+    if problem is not None:
+        raise ValueError(problem)
     return name
+
+
+def _formats(context: object) -> Formats:
+    """Those that a model was read with."""
+    return context if isinstance(context, Formats) else Formats()
 
 
 def _statuses(value: object) -> object:
@@ -86,19 +101,29 @@ def _headers(value: object) -> object:
         return value
     found: list[tuple[str, str]] = []
     for text in value.split("|"):
-        name, colon, content = text.partition(":")
+        name, _, content = text.partition(":")
         name, content = name.strip(), content.strip()
-        if not colon or not _HEADER_VALUE.fullmatch(content):
-            raise ValueError("must look like 'X-Tenant: acme | X-Source: lms', in ASCII")
-        if _SOUNDS_SECRET.search(name):
-            raise ValueError(
-                f"the header {name} sounds like a secret, and this setting is stored in the "
-                "warehouse: use --authentication header"
-            )
+        fixed_header(name, content)
         if any(name.lower() == other.lower() for other, _ in found):
             raise ValueError(f"the header {name} is given twice")
-        found.append((_free_header(name), content))
+        found.append((name, content))
     return tuple(found)
+
+
+def fixed_header(name: str, content: str) -> None:
+    """Refuse what is no header that may stand in the open and that we do not set ourselves.
+
+    Raises:
+        ValueError: says why.
+    """
+    if not _HEADER_VALUE.fullmatch(content):
+        raise ValueError("must look like 'X-Tenant: acme', in ASCII")
+    _free_header(name)
+    if _SOUNDS_SECRET.search(name):
+        raise ValueError(
+            f"the header {name} sounds like a secret, and a fixed header is stored in the open: "
+            "use --authentication header"
+        )
 
 
 def _within_a_lease(seconds: int) -> int:
@@ -229,26 +254,37 @@ class EndpointSettings(
     A field is a column of ``sync.endpoint_settings`` and an option of that command.
     """
 
+    _formats: Formats = PrivateAttr(default_factory=Formats)
+
     @model_validator(mode="after")
-    def _has_what_its_format_needs(self) -> Self:
-        problem = FORMATS[self.payload_format].lacking(self)
+    def _has_what_its_format_needs(self, info: ValidationInfo) -> Self:
+        # Private, so it is not frozen.
+        self._formats = _formats(info.context)  # pyright: ignore[reportAttributeAccessIssue]
+        problem = self.format.lacking(self)
         if problem is not None:
             raise ValueError(problem)
         return self
 
     @classmethod
-    def from_row(cls, row: Mapping[str, object]) -> Self:
+    def from_row(cls, row: Mapping[str, object], formats: Formats | None = None) -> Self:
         """Read a row, keys in lower case; NULL and an empty text are the same as no column.
+
+        ``formats`` are those that there are; without them the built-in ones.
 
         Raises:
             EndpointError: a column is missing or holds a value that no code path knows.
         """
         try:
-            return cls.model_validate(known(row))
+            return cls.model_validate(known(row), context=formats)
         except ValidationError as error:
             endpoint_id = row.get("endpoint_id")
             of = f"endpoint {endpoint_id}: " if isinstance(endpoint_id, int) else ""
             raise EndpointError(f"{of}{problems(error)}") from None
+
+    @property
+    def format(self) -> BodyFormat:
+        """That of the bodies it gets from now on."""
+        return self._formats.known[self.payload_format]
 
     def stored(self) -> dict[str, str | bool]:
         """The settings as the ledger has them, which stores an empty text as NULL."""
@@ -290,10 +326,10 @@ class Endpoint(EndpointSettings, frozen=True):
     def headers_with(self, payload_format: str) -> Mapping[str, str]:
         """The fixed headers of a message that was built in this format: the endpoint's own, and the
         format's."""
-        made = FORMATS.get(payload_format)
+        made = self._formats.known.get(payload_format)
         return dict(self.extra_headers) | dict(made.headers if made else {})
 
     def successes_with(self, payload_format: str) -> frozenset[int]:
         """The statuses beside 2xx by which it says that it has such a message."""
-        made = FORMATS.get(payload_format)
+        made = self._formats.known.get(payload_format)
         return self.success_status_codes | (made.success_statuses if made else frozenset())

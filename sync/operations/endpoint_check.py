@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from sync.clock import Clock
 from sync.domain.endpoint import Endpoint
-from sync.domain.formats import FORMATS
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import vet
 from sync.http.authorization import Authorization
@@ -117,7 +116,7 @@ def check(
     found = Check(
         endpoint_id=endpoint.endpoint_id,
         host=host_of(endpoint.url),
-        assumption=FORMATS[endpoint.payload_format].assumption(endpoint),
+        assumption=endpoint.format.assumption(endpoint),
     )
     try:
         _address(endpoint, tools, found)

@@ -6,6 +6,7 @@ ones say what was set before, and when.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -14,7 +15,9 @@ from pydantic import Field, create_model
 
 from sync.clock import Clock
 from sync.delivery.endpoints import load_endpoints
+from sync.delivery.formats import known_formats
 from sync.domain.endpoint import EndpointError, EndpointSettings
+from sync.domain.formats import Formats
 from sync.errors import ConfigurationError, SyncError
 from sync.ledger.endpoint_settings import COLUMNS, add_settings, settings_rows
 from sync.operations.endpoints import find_endpoint
@@ -112,11 +115,11 @@ def change_settings(
         SettingsContention: others changed them each time, too.
     """
     given = {name: value for name, value in wanted.items() if value is not None}
-    known = settings_rows(warehouse, endpoint_id)
-    first = current = _settings(endpoint_id, known[0]) if known else EndpointSettings()
+    known, formats = settings_rows(warehouse, endpoint_id), known_formats(os.environ)
+    first = current = _settings(endpoint_id, known[0], formats) if known else EndpointSettings()
     for _ in range(TRIES):
         try:
-            after = EndpointSettings.from_row(current.stored() | given)
+            after = EndpointSettings.from_row(current.stored() | given, formats)
         except EndpointError as error:
             raise ConfigurationError(str(error)) from None
         if after == current:
@@ -127,16 +130,16 @@ def change_settings(
         others = [row for row in found if row["row_id"] not in seen]
         if not others and found[0]["row_id"] == own:
             return Changed(first, after)
-        known, current = found, _settings(endpoint_id, (others or found)[0])
+        known, current = found, _settings(endpoint_id, (others or found)[0], formats)
     raise SettingsContention(
         f"the settings of endpoint {endpoint_id} are being changed by others all the time; look at "
         "the newest rows of sync.endpoint_settings and repeat"
     )
 
 
-def _settings(endpoint_id: int, row: Mapping[str, Any]) -> EndpointSettings:
+def _settings(endpoint_id: int, row: Mapping[str, Any], formats: Formats) -> EndpointSettings:
     try:
-        return EndpointSettings.from_row(row)
+        return EndpointSettings.from_row(row, formats)
     except EndpointError as error:
         raise ConfigurationError(
             f"endpoint {endpoint_id}: its row of sync.endpoint_settings is not usable ({error}); "

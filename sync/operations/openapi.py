@@ -6,15 +6,14 @@ words.
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from sync.domain.bodies import Body, PublishedSchema
+from sync.domain.bodies import BodyFormat, BodyMaker, PublishedSchema
 from sync.domain.endpoint import DEFAULT_AUTH_HEADER
 from sync.domain.formats import FORMATS
 from sync.http.headers import REPLAY_HEADER, TEST_HEADER
@@ -24,12 +23,6 @@ from sync.settings import PROJECT_ROOT
 PATH = PROJECT_ROOT / "docs" / "openapi.json"
 
 VERSION = "2.0"
-BODIES = {
-    f"{body.__name__[0].lower()}{body.__name__[1:]}": (name, body)
-    for name, body_format in FORMATS.items()
-    for body in body_format.bodies.values()
-}
-"""Each webhook by its name in the document, with its body format and body."""
 _RESPONSES: Mapping[str, str] = {
     "2XX": "Delivered, as is a status that we have agreed on, such as 409. Respond once the event "
     "is stored, not processed. The body is ignored.",
@@ -41,8 +34,9 @@ _RESPONSES: Mapping[str, str] = {
 }
 
 
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(formats: Mapping[str, BodyFormat] = FORMATS) -> dict[str, Any]:
+    """The whole document, of these formats."""
+    webhooks = [(name, body) for name, one in formats.items() for body in one.bodies.values()]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -54,12 +48,9 @@ def document() -> dict[str, Any]:
             ),
         },
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "webhooks": {
-            name: {"post": _operation(name, body_format, body)}
-            for name, (body_format, body) in BODIES.items()
-        },
+        "webhooks": {_name(body): {"post": _operation(name, body)} for name, body in webhooks},
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas([body for _, body in webhooks]),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -93,10 +84,16 @@ def write(path: Path = PATH) -> None:
     path.write_text(rendered(), encoding="utf-8")
 
 
-def _operation(name: str, body_format: str, body: type[Body]) -> dict[str, Any]:
+def _name(body: BodyMaker) -> str:
+    """Of its webhook."""
+    title = body.title()
+    return f"{title[0].lower()}{title[1:]}"
+
+
+def _operation(body_format: str, body: BodyMaker) -> dict[str, Any]:
     return {
-        "operationId": name,
-        "summary": inspect.getdoc(body),
+        "operationId": _name(body),
+        "summary": body.summary(),
         "description": f"Body format `{body_format}`.",
         # Whatever the endpoint wants, or nothing; the signature is always there.
         "security": [{"bearer": []}, {"basic": []}, {"header": []}, {}],
@@ -104,20 +101,23 @@ def _operation(name: str, body_format: str, body: type[Body]) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.title()}"}}
             },
         },
         "responses": {status: {"description": text} for status, text in _RESPONSES.items()},
     }
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas(bodies: Sequence[BodyMaker]) -> dict[str, Any]:
+    """By title. Those in Python share their parts; what was made of a file stands for itself."""
+    models: list[Any] = [one for one in bodies if isinstance(one, type)]
     _, made = models_json_schema(
-        [(body, "validation") for _, body in BODIES.values()],
+        [(one, "validation") for one in models],
         schema_generator=PublishedSchema,
         ref_template="#/components/schemas/{model}",
     )
-    return made["$defs"]
+    mapped = {one.title(): one.published_schema() for one in bodies if one not in models}
+    return made["$defs"] | mapped
 
 
 def _parameters() -> dict[str, dict[str, Any]]:

@@ -21,7 +21,6 @@ from sync.domain.bodies import Content
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import COMPLETIONS, CompletionFacts
 from sync.domain.facts import LearningTime
-from sync.domain.formats import FORMATS
 from sync.domain.responses import Failure, Response
 from sync.http.authorization import post_authorized
 from sync.http.destination import HttpDestination
@@ -181,7 +180,7 @@ def sample_body(endpoint: Endpoint, event_id: str, *, at: datetime) -> bytes:
         percent_grade=1.0,
         letter_grade="Pass",
     )
-    return FORMATS[endpoint.payload_format].body(
+    return endpoint.format.body(
         Content(
             webhook_id=event_id,
             event_type=COMPLETIONS.name,

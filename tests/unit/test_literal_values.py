@@ -30,6 +30,15 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 LITERALS = {
     # What a receiver sees.
     "sync.domain.formats.xapi:CONFLICT": 409,
+    # What the files of formats are held to.
+    "sync.delivery.formats:MOST_FILES": 200,
+    "sync.domain.formats:DEFAULT_FORMAT": "v2",
+    "sync.domain.formats:FOLDER_SETTING": "LTW_FORMATS_DIR",
+    "sync.domain.formats:SUFFIX": ".yml",
+    "sync.domain.mapping:MOST_DIGITS": 9,
+    "sync.domain.mapping:LONGEST_SHOWN": 60,
+    "sync.strict_yaml:MAX_BYTES": 65_536,
+    "sync.strict_yaml:MAX_DEPTH": 24,
     "sync.local.log_files:SAMPLE_BYTES": 1_048_576,
     "sync.http.authorization:SECOND_TRY_SECONDS": 1.0,
     "sync.http.authorization:MOST_CREDENTIALS": 2,

@@ -1,8 +1,10 @@
-"""The body formats. Each is one file here with a ``FORMAT``; its name is the file's."""
+"""The body formats. A built-in one is a file here with a ``FORMAT``; its name is the file's."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -12,5 +14,29 @@ FORMATS: Mapping[str, BodyFormat] = {
     module.name: import_module(f"{__name__}.{module.name}").FORMAT
     for module in sorted(iter_modules(__path__), key=lambda one: one.name)
 }
-"""By the name that ``endpoint_settings`` and the outbox have."""
+"""The built-in ones, by the name that ``endpoint_settings`` and the outbox have."""
 DEFAULT_FORMAT = "v2"
+FOLDER_SETTING = "LTW_FORMATS_DIR"
+SUFFIX = ".yml"
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
+"""Of a format. The outbox has 16 characters for it."""
+
+
+@dataclass(frozen=True)
+class Formats:
+    """The formats that this process knows: the built-in ones, and those of the operator's files."""
+
+    known: Mapping[str, BodyFormat] = field(default_factory=lambda: FORMATS)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong, by the name of a file, or by ``FOLDER_SETTING`` where it is the folder."""
+
+    def problem_of(self, name: str) -> str | None:
+        """Why there is no format of this name, with the file to look at; None if there is one."""
+        if name in self.known:
+            return None
+        there_are = f"must be one of {', '.join(self.known)}"
+        if not NAME.fullmatch(name):
+            return there_are
+        file = f"{name}{SUFFIX}"
+        problem = self.problems.get(file) or self.problems.get(FOLDER_SETTING)
+        return problem or f"{there_are}; {FOLDER_SETTING} has no file {file}"

@@ -45,7 +45,7 @@ LANGUAGE = "en"
 _ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
 _PARTS = re.compile(r"PT(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?")
 # RFC 3986 allows them in a path, and the LMS's own addresses have them as they are.
-_AS_THEY_ARE = ":+@/"
+AS_THEY_ARE = ":+@/"
 
 
 class Actor(StrEnum):
@@ -232,7 +232,7 @@ def lacking(settings: EndpointSettings) -> str | None:
 
 def _statement(content: Content, verb: str, at: datetime) -> dict[str, Any]:
     facts: Facts = content.facts
-    key = quote(facts.courserun_key, safe=_AS_THEY_ARE)
+    key = quote(facts.courserun_key, safe=AS_THEY_ARE)
     return {
         "id": content.webhook_id,
         "actor": _agent(facts, content.settings),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sync.operations.backfill import Backfill
+from sync.operations.customer_report import CustomerReport
 from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
@@ -23,6 +24,7 @@ OPERATIONS: Sequence[Kind] = (
     Doctor,
     Preview,
     SendTest,
+    CustomerReport,
     Replay,
     Reroute,
     Backfill,

@@ -15,6 +15,7 @@ from sync.http.network import canary, network_policy, refusal_of
 from sync.operations.alerts import HOOK_SETTING, URL_SETTING
 from sync.operations.dial import credits_a_month
 from sync.operations.operation import as_timestamp
+from sync.operations.sender import sender
 from sync.settings import load_settings
 
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
@@ -37,6 +38,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
     flag_settings(environ)
     activated_at(environ)
     credits_a_month(environ)
+    sender(environ)
     logs.format_and_level(environ)
     for name in telemetry.ENDPOINT_SETTINGS:
         value = environ.get(name, "")

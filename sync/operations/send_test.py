@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -17,25 +16,18 @@ from pydantic import Field
 from sync.clock import Clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
-from sync.domain.bodies import Content
 from sync.domain.endpoint import Endpoint
-from sync.domain.event_types import COMPLETIONS, CompletionFacts
-from sync.domain.facts import LearningTime
 from sync.domain.responses import Failure, Response
 from sync.http.authorization import post_authorized
 from sync.http.destination import HttpDestination
 from sync.http.headers import TEST_HEADER, request_headers
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
+from sync.operations.samples import sample_body
 from sync.warehouse import Warehouse
 
 ID_PREFIX = "test-"
 """An id of a real event is a bare UUID, so this one cannot be taken for one."""
-SAMPLE_USER_ID = 0
-SAMPLE_USERNAME = "test_event"
-SAMPLE_COURSE_RUN = "course-v1:TestEvent+TEST+2026"
-SAMPLE_PERCIPIO_ID = "00000000-0000-4000-8000-000000000000"
-SAMPLE_SECONDS = 3_600
 
 
 class Flavour(StrEnum):
@@ -160,35 +152,4 @@ def send_sample(
         result=result,
         signing_key_ids=tuple(key.key_id for key in keys),
         success_statuses=endpoint.successes_with(endpoint.payload_format),
-    )
-
-
-def sample_body(endpoint: Endpoint, event_id: str, *, at: datetime) -> bytes:
-    """A completion of nobody, of the endpoint's own customer, with an hour of learning time."""
-    now = at.replace(tzinfo=UTC)
-    facts = CompletionFacts(
-        enterprise_customer_uuid=endpoint.enterprise_customer_uuid,
-        enterprise_customer_name="Test event",
-        user_id=SAMPLE_USER_ID,
-        username=SAMPLE_USERNAME,
-        email="test.event@example.com",
-        courserun_key=SAMPLE_COURSE_RUN,
-        course_name="Test event",
-        percipio_user_id=SAMPLE_PERCIPIO_ID,
-        percipio_organization_id=SAMPLE_PERCIPIO_ID,
-        passed_at=now,
-        percent_grade=1.0,
-        letter_grade="Pass",
-    )
-    return endpoint.format.body(
-        Content(
-            webhook_id=event_id,
-            event_type=COMPLETIONS.name,
-            facts=facts,
-            recorded_at=now,
-            settings=endpoint,
-            learning_time=(
-                LearningTime(SAMPLE_SECONDS, now) if endpoint.is_learning_time_enabled else None
-            ),
-        )
     )

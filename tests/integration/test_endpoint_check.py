@@ -22,7 +22,8 @@ from sync.local.embedded.lifecycle import free_port
 from sync.operations.endpoint_check import Check, Stage
 from sync.operations.endpoint_check import check as check_endpoint
 from sync.operations.endpoints import host_of
-from sync.operations.send_test import ID_PREFIX, Sample, sample_body, send_sample
+from sync.operations.samples import sample_body
+from sync.operations.send_test import ID_PREFIX, Sample, send_sample
 from tests.support.delivery import SECRET
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.marts import ENDPOINT_COLUMNS

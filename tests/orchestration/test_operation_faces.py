@@ -19,6 +19,7 @@ from sync.errors import SyncError
 from sync.ledger.erasures import person_key
 from sync.operations.backfill import Backfill
 from sync.operations.catalog import OPERATIONS
+from sync.operations.customer_report import CustomerReport
 from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
@@ -113,6 +114,11 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         {"person_key": person_key(7), "reason": "ticket-9"},
     ),
     (Doctor(), "", {}),
+    (
+        CustomerReport(enterprise=ENTERPRISE, days=7),
+        f"--enterprise {ENTERPRISE} --days 7",
+        {"enterprise": ENTERPRISE.upper(), "days": 7},
+    ),
     (Retention(days=31), "--days 31", {"days": 31, "dry_run": False}),
     (Retention(dry_run=True), "--dry-run", {}),
     (

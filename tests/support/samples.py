@@ -14,7 +14,7 @@ from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
 from sync.http.headers import request_headers
 from sync.http.signing import parse_key
-from sync.operations.send_test import sample_body
+from sync.operations.samples import sample_body
 from sync.settings import PROJECT_ROOT
 from tests.support.events import COMPLETION, ENROLLMENT, WEBHOOK_ID, content
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint

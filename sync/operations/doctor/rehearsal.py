@@ -48,6 +48,7 @@ from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.operations.backfill import Backfill
 from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
+from sync.operations.customer_report import read_customer
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.replay import Replay, ReplayState
@@ -304,6 +305,8 @@ STEPS: Steps = (
     ledger_identity,
     lambda w: latencies(w, "doctor", since=NOW),
     read_figures,
+    lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW),
+    lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW, is_personal=True),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),
     lambda w: REPLAY.move(w, "x", NOW),

@@ -1,0 +1,94 @@
+"""Events of nobody, for test events and for whoever wants to see what an endpoint gets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from sync.domain.bodies import Content
+from sync.domain.endpoint import Endpoint
+from sync.domain.event_types import COMPLETIONS, EVENT_TYPES, EventType
+from sync.domain.facts import Facts, LearningTime
+from sync.domain.routing import NotRouted, choose_endpoint
+from sync.domain.states import Reason
+
+SAMPLE_USER_ID = 0
+SAMPLE_PERCIPIO_ID = "00000000-0000-4000-8000-000000000000"
+SAMPLE_TEXT = "Test event"
+SAMPLE_SECONDS = 3_600
+LEARNER: Mapping[str, object] = {
+    "enterprise_customer_name": SAMPLE_TEXT,
+    "user_id": SAMPLE_USER_ID,
+    "username": "test_event",
+    "email": "test.event@example.com",
+    "courserun_key": "course-v1:TestEvent+TEST+2026",
+    "course_name": SAMPLE_TEXT,
+    "learner_country": "US",
+    "enterprise_country": "US",
+    "percipio_user_id": SAMPLE_PERCIPIO_ID,
+    "percipio_organization_id": SAMPLE_PERCIPIO_ID,
+    "letter_grade": "Pass",
+    "enrollment_mode": "verified",
+}
+
+
+def sample_body(
+    endpoint: Endpoint, event_id: str, *, at: datetime, event_type: EventType = COMPLETIONS
+) -> bytes:
+    """An event of nobody, of the endpoint's own customer, with an hour of learning time where the
+    type has it and the endpoint wants it.
+
+    Raises:
+        PayloadError: the endpoint's format has no such event.
+    """
+    now = at.replace(tzinfo=UTC)
+    has_learning_time = event_type.has_learning_time and endpoint.is_learning_time_enabled
+    return endpoint.format.body(
+        Content(
+            webhook_id=event_id,
+            event_type=event_type.name,
+            facts=_facts(event_type, endpoint.enterprise_customer_uuid, now),
+            recorded_at=now,
+            settings=endpoint,
+            learning_time=LearningTime(SAMPLE_SECONDS, now) if has_learning_time else None,
+        )
+    )
+
+
+def samples(endpoint: Endpoint, *, at: datetime) -> dict[str, bytes]:
+    """A body of each type of event that the endpoint gets, by the type's name."""
+    return {
+        name: sample_body(endpoint, _event_id(name), at=at, event_type=one)
+        for name, one in EVENT_TYPES.items()
+        if name in endpoint.format.bodies and _is_wanted(endpoint, one)
+    }
+
+
+def _is_wanted(endpoint: Endpoint, event_type: EventType) -> bool:
+    """Whether it gets such events, a filter by their course apart."""
+    on = endpoint.model_copy(update={"is_active": True})
+    route = choose_endpoint(on.region, [on], event_type=event_type)
+    return not isinstance(route, NotRouted) or route.reason is Reason.FILTERED
+
+
+def _event_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.example.com"))
+
+
+def _facts(event_type: EventType, enterprise: str, at: datetime) -> Facts:
+    known = {**LEARNER, "enterprise_customer_uuid": enterprise}
+    return event_type.facts.model_validate(
+        {
+            name: known[name] if name in known else _example(field.annotation, at)
+            for name, field in event_type.facts.model_fields.items()
+        }
+    )
+
+
+def _example(annotation: Any, at: datetime) -> object:
+    """A value for a fact of any type that a fact can have."""
+    kinds = get_args(annotation) or (annotation,)
+    values = ((datetime, at), (bool, True), (int, 1), (float, 1.0))
+    return next((value for kind, value in values if kind in kinds), SAMPLE_TEXT)

@@ -35,6 +35,8 @@ class Endpoints:
     is any, where the row does not say."""
     formats: Formats = field(default_factory=Formats)
     """Those that they were read with: all that this process knows."""
+    problems: Mapping[int, str] = field(default_factory=dict)
+    """What is wrong, by the id of an endpoint whose row cannot be read."""
 
     @property
     def by_id(self) -> dict[int, Endpoint]:
@@ -76,12 +78,13 @@ def read_endpoints(rows: Iterable[Mapping[str, Any]], formats: Formats | None = 
     endpoints: dict[str, list[Endpoint]] = {}
     unreadable: dict[str, str] = {}
     broken: set[tuple[str | None, str | None]] = set()
+    problems: dict[int, str] = {}
     for row in rows:
         try:
             endpoint = Endpoint.from_row(row, formats)
         except EndpointError as error:
             enterprise = str(row["enterprise_customer_uuid"] or NOBODY)
-            unreadable[enterprise] = str(error)
+            unreadable[enterprise] = problems[row["endpoint_id"]] = str(error)
             if row.get("is_active") is not False:
                 region = row.get("region")
                 broken.add(
@@ -92,7 +95,7 @@ def read_endpoints(rows: Iterable[Mapping[str, Any]], formats: Formats | None = 
                 )
         else:
             endpoints.setdefault(endpoint.enterprise_customer_uuid, []).append(endpoint)
-    return Endpoints(endpoints, unreadable, frozenset(broken), formats)
+    return Endpoints(endpoints, unreadable, frozenset(broken), formats, problems)
 
 
 def standing(
@@ -101,12 +104,15 @@ def standing(
     *,
     readiness_of: Callable[[Endpoint], Ready | NotReady],
     now: datetime,
+    problem: str | None = None,
 ) -> Ready | NotReady:
     """Whether the messages of an endpoint can be sent to it, or are held and why.
 
-    An ``endpoint`` of None exists no more. ``readiness_of`` looks at what lies outside the
-    warehouse: addresses and secrets.
+    An ``endpoint`` of None exists no more, or has a ``problem`` that keeps it from being read.
+    ``readiness_of`` looks at what lies outside the warehouse: addresses and secrets.
     """
+    if endpoint is None and problem is not None:
+        return NotReady(Reason.ENDPOINT_ROW_INVALID, problem)
     if endpoint is None:
         return NotReady(Reason.ENDPOINT_MISSING, "it is not in marts.webhook_endpoints")
     if not endpoint.is_active:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sync.clock import Clock
 from sync.delivery.attribution import attribute, network_worked_at
-from sync.delivery.endpoints import load_endpoints, standing
+from sync.delivery.endpoints import Endpoints, load_endpoints, standing
 from sync.delivery.events import check_held
 from sync.delivery.scheduler import Limits, Scheduler
 from sync.delivery.stop import Stop, stop_on_signals
@@ -86,7 +86,8 @@ class SendReport:
     problems: dict[int, str] = field(default_factory=dict)
     """For each of those that has one, the setting to fix."""
     unchecked: list[str] = field(default_factory=list)
-    """Why held messages of some kinds were not released: their mart cannot be read."""
+    """Why messages are held or not released, where that is not their endpoint: a mart that cannot
+    be read, a format whose file is gone."""
     next_due_at: datetime | None = None
     """When there is something to send again; None when nothing waits to be sent."""
     was_idle: bool = False
@@ -214,7 +215,8 @@ class _Run:
         self._postponed: set[int] = set()
         """Endpoints that sender errors keep from being tried again in this run."""
         self.report = SendReport(sender.clock())
-        configured = load_endpoints(warehouse).by_id if work.endpoint_ids else {}
+        loaded = load_endpoints(warehouse) if work.endpoint_ids else Endpoints({}, {})
+        configured = loaded.by_id
         states = self._states.load(work.endpoint_ids)
         for key in sorted(work.endpoint_ids):
             found = standing(
@@ -222,6 +224,7 @@ class _Run:
                 states[key],
                 readiness_of=sender.destination.readiness,
                 now=sender.clock(),
+                problem=loaded.problems.get(key),
             )
             match found:
                 case Ready():
@@ -232,8 +235,17 @@ class _Run:
         self._endpoints = {key: configured[key] for key in self._ready}
         unchecked = check_held(warehouse, work.held_types, clock=sender.clock)
         self.report.unchecked = [str(one) for one in unchecked.values()]
+        unknown = {
+            one: problem
+            for one in sorted(work.payload_formats)
+            if one[0] in self._ready and (problem := loaded.formats.problem_of(one[1]))
+        }
+        self.report.unchecked += [f"endpoint {key}: {one}" for (key, _), one in unknown.items()]
         self._outbox.hold_and_release(
-            self.report.unusable, self._endpoints.values(), unchecked=unchecked
+            self.report.unusable,
+            self._endpoints.values(),
+            unchecked=unchecked,
+            unknown_formats=unknown,
         )
         self._claims = Claims(
             warehouse, sender.clock, sender.run_id, self._endpoints.values(), sender.hook

@@ -70,8 +70,8 @@ class Reason(StrEnum):
     ENDPOINT_ROW_INVALID = (
         "endpoint_row_invalid",
         State.HELD,
-        "not built: the customer's endpoint or its settings cannot be read",
-        "fix the column that the run's `problems` name",
+        "the customer's endpoint, its settings or the file of its format cannot be read",
+        "fix the column or the file that the run's `problems` name",
     )
     NO_ACTIVE_ENDPOINT = (
         "no_active_endpoint",

@@ -44,6 +44,8 @@ class OpenWork:
     """Endpoints that messages yet to be sent point at, whether they still exist or not."""
     held_types: frozenset[str] = frozenset()
     """Types of the events whose built messages are held."""
+    payload_formats: frozenset[tuple[int, str]] = frozenset()
+    """Endpoints that built messages point at, with the formats that those are in."""
     leased_since: datetime | None = None
     """When the oldest lease began, expired ones included; None without any."""
     states: Mapping[str, int] = field(default_factory=dict)
@@ -57,13 +59,14 @@ def open_work(warehouse: Warehouse) -> OpenWork:
         select
             event_type,
             endpoint_id,
+            payload_format,
             state,
             build_id is not null as is_built,
             count(*) as n,
             min(iff(lease_owner is not null, updated_at, null)) as leased_since
         from {warehouse.relation("sync", OUTBOX)} as outbox
         where {IS_OPEN.format(row="outbox")}
-        group by event_type, endpoint_id, state, is_built
+        group by event_type, endpoint_id, payload_format, state, is_built
         """
     )
     states: Counter[str] = Counter()
@@ -78,6 +81,9 @@ def open_work(warehouse: Warehouse) -> OpenWork:
         ),
         held_types=frozenset(
             row["event_type"] for row in rows if row["state"] == State.HELD and row["is_built"]
+        ),
+        payload_formats=frozenset(
+            (int(row["endpoint_id"]), row["payload_format"]) for row in rows if row["is_built"]
         ),
         leased_since=min(leases, default=None),
         states=states,
@@ -250,13 +256,15 @@ class Outbox:
         usable: Iterable[Endpoint],
         *,
         unchecked: Collection[str] = (),
+        unknown_formats: Collection[tuple[int, str]] = (),
     ) -> None:
         """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
 
         ``unusable`` maps endpoint ids to the reason. Where the id of a usable endpoint is another
         customer's by now, the endpoint of a row is missing. Both are one statement, whatever the
         number of rows. Nothing is freed of the event types in ``unchecked``: nobody knows whether
-        it may still be reported.
+        it may still be reported. What was built in one of the ``unknown_formats`` of an endpoint is
+        held: its headers and the responses that mean success are not known.
         """
         owned = [
             {"endpoint_id": one.endpoint_id, "customer": one.enterprise_customer_uuid}
@@ -276,11 +284,13 @@ class Outbox:
                 select
                     value:endpoint_id::number(38, 0) as endpoint_id,
                     value:reason::varchar as reason,
-                    value:customer::varchar as customer
+                    value:customer::varchar as customer,
+                    value:payload_format::varchar as payload_format
                 from table(flatten(input => parse_json(?)))
             ) as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and coalesce(outbox.enterprise_customer_uuid <> endpoint.customer, true)
+                and coalesce(outbox.payload_format = endpoint.payload_format, true)
                 and {IS_OPEN.format(row="outbox")}
                 and outbox.build_id is not null
                 and outbox.state in ('{State.PENDING}', '{State.HELD}')
@@ -292,6 +302,14 @@ class Outbox:
             [
                 *({"endpoint_id": key, "reason": reason} for key, reason in unusable.items()),
                 *({**row, "reason": Reason.ENDPOINT_MISSING} for row in owned),
+                *(
+                    {
+                        "endpoint_id": key,
+                        "payload_format": name,
+                        "reason": Reason.ENDPOINT_ROW_INVALID,
+                    }
+                    for key, name in unknown_formats
+                ),
             ],
             before=(self._now(),),
             after=(self._now(),),
@@ -318,10 +336,17 @@ class Outbox:
                 and outbox.event_type not in (
                     select value::varchar from table(flatten(input => parse_json(?)))
                 )
+                and outbox.payload_format not in (
+                    select value::varchar from table(flatten(input => parse_json(?)))
+                )
             """,
             owned,
             before=(self._now(),),
-            after=(self._now(), json.dumps(sorted(unchecked))),
+            after=(
+                self._now(),
+                json.dumps(sorted(unchecked)),
+                json.dumps(sorted({name for _, name in unknown_formats})),
+            ),
         )
 
     def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:

@@ -45,8 +45,8 @@ from sync.warehouse import RelationMissing, Warehouse
 
 Verdict = Literal["send", "wait", "hold", "suppress"]
 Origin = Literal["new", "recorded", "held", "built"]
-AtEndpoint = Callable[[int, str], tuple[Verdict, str | None]]
-"""What a message of a customer meets at an endpoint."""
+AtEndpoint = Callable[[int, str, str], tuple[Verdict, str | None]]
+"""What a message of a customer, in a format, meets at an endpoint."""
 KEY = ("webhook_id", "event_type", "enterprise_customer_uuid", "courserun_key")
 MESSAGES_LISTED = 1_000
 """Messages built before that are listed; all are counted."""
@@ -199,15 +199,15 @@ def next_run(
         ) from error
     found = NextRun(mass_send_limit=mass_send_limit, is_activated=is_activated)
     endpoints, client, now = load_endpoints(session), LearningTimeClient(session), clock()
-    states = EndpointStates(session).load(endpoints.by_id)
+    states = EndpointStates(session).load({*endpoints.by_id, *endpoints.problems})
 
     @cache
     def standing_of(endpoint_id: int) -> tuple[Verdict, str | None]:
-        endpoint = endpoints.by_id.get(endpoint_id)
-        if endpoint is None:
+        endpoint, problem = endpoints.by_id.get(endpoint_id), endpoints.problems.get(endpoint_id)
+        if endpoint is None and problem is None:
             return "hold", Reason.ENDPOINT_MISSING
         state = states[endpoint_id]
-        match standing(endpoint, state, readiness_of=readiness_of, now=now):
+        match standing(endpoint, state, readiness_of=readiness_of, now=now, problem=problem):
             case NotReady(reason, problem):
                 found.problems[f"endpoint {endpoint_id}: {problem}"] += 1
                 return "hold", reason
@@ -215,13 +215,19 @@ def next_run(
                 is_blocked = state.is_blocked_at(now)
                 return ("wait", "endpoint_blocked") if is_blocked else ("send", None)
 
-    def at_endpoint(endpoint_id: int, enterprise: str) -> tuple[Verdict, str | None]:
+    def at_endpoint(
+        endpoint_id: int, enterprise: str, payload_format: str
+    ) -> tuple[Verdict, str | None]:
         verdict, reason = standing_of(endpoint_id)
         # A run holds first what cannot be sent to at all.
         if verdict != "hold" and (
             endpoints.by_id[endpoint_id].enterprise_customer_uuid != enterprise
         ):
             return "hold", Reason.ENDPOINT_MISSING
+        problem = endpoints.formats.problem_of(payload_format)
+        if verdict != "hold" and problem is not None:
+            found.problems[f"endpoint {endpoint_id}: payload_format: {problem}"] = 1
+            return "hold", Reason.ENDPOINT_ROW_INVALID
         return verdict, reason
 
     def decided(events: Sequence[Event]) -> Iterator[tuple[Event, Decision]]:
@@ -269,7 +275,9 @@ def _fate(origin: Origin, event: Event, decision: Decision, at_endpoint: AtEndpo
     outcome, reason = None, None
     match decision:
         case Build(message=message):
-            verdict, reason = at_endpoint(message.endpoint_id, event.enterprise_customer_uuid)
+            verdict, reason = at_endpoint(
+                message.endpoint_id, event.enterprise_customer_uuid, message.payload_format
+            )
             outcome = message.enrichment_outcome
         case Hold(reason=reason):
             verdict = "hold"
@@ -301,7 +309,9 @@ def _messages(
 
     def fate(row: Mapping[str, Any]) -> Fate:
         endpoint_id = int(row["endpoint_id"])
-        verdict, reason = at_endpoint(endpoint_id, row["enterprise_customer_uuid"])
+        verdict, reason = at_endpoint(
+            endpoint_id, row["enterprise_customer_uuid"], row["payload_format"]
+        )
         if row["is_gone"]:
             verdict, reason = "hold", Reason.NO_LONGER_REPORTABLE
         return Fate(

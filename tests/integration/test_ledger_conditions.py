@@ -394,6 +394,23 @@ def test_only_held_messages_of_a_usable_endpoint_are_freed(ledger: Warehouse) ->
     assert found == {1: ("pending", None), 17: ("held", "endpoint_missing")}
 
 
+def test_a_message_in_a_format_that_nobody_knows_is_held_and_not_freed(ledger: Warehouse) -> None:
+    held = {"state": "held", "state_reason": "endpoint_disabled"}
+    rows = [
+        pending(1, payload_format="acme"),
+        pending(2, payload_format="acme", **held),
+        pending(3, **held),
+        pending(11),
+        pending(12, payload_format="acme", endpoint_id=2),
+    ]
+    write_ledger(ledger, webhooks=rows)
+    usable = Endpoint.from_row(endpoint(1, "https://hooks.example.com/"))
+    outbox(ledger).hold_and_release({}, [usable], unknown_formats=[(1, "acme")])
+    found = {user: (row["state"], row["state_reason"]) for user, row in changed(ledger).items()}
+    invalid = "held", "endpoint_row_invalid"
+    assert found == {1: invalid, 2: invalid, 3: ("pending", None)}
+
+
 class Counts(Warehouse):
     """A session that remembers how many rows each statement has changed that runs could wait for:
     to ``webhook_messages`` they only add."""

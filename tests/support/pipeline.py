@@ -12,6 +12,8 @@ from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import record
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
+from sync.domain.destination import NotReady, Ready
+from sync.domain.endpoint import Endpoint
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
@@ -65,6 +67,12 @@ class Pipeline:
                     limits=Limits(**limits),  # pyright: ignore[reportArgumentType]
                 ),
             )
+
+    def readiness(self, endpoint: Endpoint) -> Ready | NotReady:
+        policy = AddressPolicy(development_targets=parse_development_targets(self.target.host_port))
+        store = SecretStore(self.secrets, None)
+        with Transport(policy=policy) as transport:
+            return HttpDestination(policy, store, transport).readiness(endpoint)
 
     @property
     def outbox(self) -> Outbox:

@@ -137,7 +137,7 @@
 {% macro snowflake__get_delete_insert_merge_sql(
     target, source, unique_key, dest_columns, incremental_predicates
 ) -%}
-    {%- set key = unique_key if follows_time()
+    {%- set key = unique_key if follows_time() or 'user_id' not in unique_key
         else unique_key | reject('equalto', 'activity_date') | list -%}
     {%- set predicates = (incremental_predicates or []) | list -%}
     {%- if 'activity_date' in key -%}

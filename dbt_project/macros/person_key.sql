@@ -12,12 +12,7 @@
 #}
 {% macro when_erased(user_id) -%}
     {%- if execute -%}
-        {%- set plain = target.schema | lower == 'public' -%}
-        {%- set erasures = adapter.get_relation(
-            database=target.database,
-            schema='sync' if plain else target.schema ~ '_sync',
-            identifier='erasures'
-        ) -%}
+        {%- set erasures = erasures_relation() -%}
         {%- if erasures -%}
             {%- set keys = run_query('select distinct person_key from ' ~ erasures).rows -%}
             {%- if keys | length > 0 -%}
@@ -29,4 +24,14 @@
             {%- endif -%}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{# The ledger's table of erasures; none before the ledger is of version 5. #}
+{% macro erasures_relation() -%}
+    {%- set plain = target.schema | lower == 'public' -%}
+    {{ return(adapter.get_relation(
+        database=target.database,
+        schema='sync' if plain else target.schema ~ '_sync',
+        identifier='erasures'
+    )) }}
 {%- endmacro %}

@@ -36,12 +36,17 @@ from sync.operations.operation import (
     Plan,
     require_confirmation,
 )
-from sync.settings import SnowflakeWarehouse, build_settings, journal_directory
+from sync.settings import ModelSchema, SnowflakeWarehouse, build_settings, journal_directory
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse, open_warehouse
 
 KEY = re.compile(r"[0-9a-f]{64}")
 EVENTS = "int_tracking_events"
-QUARANTINE = "quarantined_lines"
+WITH_EXCERPTS: tuple[tuple[ModelSchema, str], ...] = (
+    ("intermediate", EVENTS),
+    ("intermediate", "int_tracking_line_counts"),
+    ("marts", "quarantined_lines"),
+)
+"""Schemas and tables that keep facts of lines which nobody could read."""
 SHORTEST_NAME = 4
 """A shorter user name is part of too many words to be looked for in a line."""
 
@@ -189,10 +194,7 @@ class Erase(Change):
         with build_session(warehouse, environ) as session:
             for table in _tables_of_learners(session):
                 counts[_name(table)] += _empty(session, table, key)
-            for table in (
-                session.relation("intermediate", EVENTS),
-                session.relation("marts", QUARANTINE),
-            ):
+            for table in (session.relation(*one) for one in WITH_EXCERPTS):
                 counts[_name(table)] += _empty_excerpts(session, table, named, binds)
         finish_erasure(warehouse, key, counts=counts, now=clock())
         outcome = f"erased: {counts.total():,} rows, as {erasure_id}"

@@ -36,8 +36,8 @@ SHARES = (0.001, 0.01, 0.1)
 LEARNING_TIME = "dbt_project/models/intermediate/learning_time"
 MODELS = (
     *("stg_tracking__lines", "stg_tracking__events"),
-    *("int_tracking_events_screened", "int_tracking_events", "int_learning_gaps"),
-    "int_learning_time_daily",
+    *("int_tracking_events_screened", "int_tracking_events", "int_tracking_line_counts"),
+    *("int_learning_gaps", "int_learning_time_daily"),
     *("learning_time", "learning_time_watermark"),
 )
 BEFORE = ("learning_event_patterns", "+int_enterprise_enrollments_with_team")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sync.local.embedded.lifecycle import free_port
 from sync.settings import EmbeddedWarehouse
-from tests.cost.increment import LINES, MARTS, TO_COMPLETION, build_last_half_hour
+from tests.cost.increment import EVERYTHING, build_last_half_hour
 from tests.cost.report import increment_table, readers_table
-from tests.cost.year import DAILY, GAPS, LATE
+from tests.cost.year import LATE
 from tests.support.dbt import Dbt
 from tests.support.scenarios import Scenarios, running_server
 
@@ -23,8 +23,7 @@ def main() -> None:
         with running_server(settings):
             scenarios = Scenarios(settings, home / "scenarios")
             dbt = Dbt(home / "target", home / "parsed")
-            everything = (LINES, GAPS, DAILY, TO_COMPLETION, *MARTS)
-            usual = build_last_half_hour(scenarios, dbt, models=everything)
+            usual = build_last_half_hour(scenarios, dbt, models=EVERYTHING)
             late = build_last_half_hour(scenarios, dbt, LATE)
     print(increment_table(usual, late), readers_table(usual), sep="\n\n")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sync.settings import PROJECT_ROOT
-from tests.cost.increment import MARTS, TABLES, TO_COMPLETION, Build, build_last_half_hour
+from tests.cost.increment import EVERYTHING, TABLES, TO_COMPLETION, Build, build_last_half_hour
 from tests.cost.report import increment_table, readers_table
 from tests.cost.year import DAILY, DAYS, GAPS, LATE, LATENESS, LINES, YEAR
 from tests.support.dbt import Dbt
@@ -14,8 +14,7 @@ from tests.support.scenarios import Scenarios
 
 @pytest.fixture(scope="module")
 def usual(scenarios: Scenarios, dbt: Dbt) -> Build:
-    everything = (LINES, GAPS, DAILY, TO_COMPLETION, *MARTS)
-    return build_last_half_hour(scenarios, dbt, models=everything)
+    return build_last_half_hour(scenarios, dbt, models=EVERYTHING)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +47,15 @@ def test_a_late_line_costs_the_partitions_of_its_day(usual: Build, late: Build, 
     assert 0 < more <= (LATENESS.days + 2) * partitions(table) / DAYS
 
 
+@pytest.mark.parametrize("model", [one for one in EVERYTHING if one not in TABLES])
+def test_no_model_after_the_increment_reads_all_lines_or_gaps(usual: Build, model: str) -> None:
+    for table in (LINES, GAPS):
+        scanned = usual.touched(table, [model]).scanned[table]
+        assert len(scanned) <= 0.01 * partitions(table)
+
+
 def test_a_completion_reads_the_gaps_of_its_own_day(usual: Build) -> None:
-    touched = usual.touched(GAPS, [TO_COMPLETION])
-    assert 0 < len(touched.scanned[GAPS]) <= 0.01 * partitions(GAPS)
+    assert usual.touched(GAPS, [TO_COMPLETION]).scanned[GAPS]
 
 
 def test_the_page_shows_what_was_counted(usual: Build, late: Build) -> None:

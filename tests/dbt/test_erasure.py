@@ -195,13 +195,20 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
     assert "analytics.marts.completed_enrollments" not in found(warehouse, "analytics")
     assert {row["webhook_id"]: row["state"] for row in sent.rows("webhook_id, state")} == ids
 
+    counts = []
     for arguments in (WHOLE, (*TABLES, "--full-refresh")):
         # The raw rows are still there.
         dbt(*arguments)
+        counts.append(line_counts(warehouse))
         assert found(warehouse, "analytics", views=False) == set()
         assert seconds(warehouse) == {KEPT: 600}
         sent.detect()
         assert len(sent.rows("webhook_id")) == 2
+    # Their lines, the unusable one only when it is read again, count as lines of nobody.
+    for erased, after in zip((2, 3), counts, strict=True):
+        assert after["user_erased"] == erased
+        assert after["learning"] == 2
+        assert after["duplicate"] == 0
 
     for statement in statements_for(PERSON):
         warehouse.execute(statement)
@@ -210,6 +217,14 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
     assert seconds(warehouse) == {KEPT: 600}
     for file in sent.journals.rglob("*"):
         assert not file.is_file() or str(PERSON).encode() not in file.read_bytes()
+
+
+def line_counts(warehouse: Warehouse) -> dict[str, int]:
+    rows = warehouse.rows(
+        "select reason, sum(line_count) as n"
+        " from analytics.marts.tracking_line_counts group by reason"
+    )
+    return {row["reason"]: int(row["n"]) for row in rows}
 
 
 def erase_learner(pipeline: Pipeline) -> None:

@@ -220,7 +220,7 @@ def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest
     incremental = [
         one for one in models(manifest) if one["config"]["materialized"] == "incremental"
     ]
-    assert len(incremental) == 4
+    assert len(incremental) == 6
     wrong = [
         one
         for one in incremental

@@ -100,9 +100,7 @@ def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(warehouse: Warehouse, 
     prepare(warehouse)
     select = (
         "--select",
-        "+int_learning_time_daily",
-        "tracking_line_counts",
-        "learning_time_watermark",
+        *("+int_learning_time_daily", "+tracking_line_counts", "learning_time_watermark"),
     )
     target = ("--target", "snowflake", "--profiles-dir", str(dbt.profiles()))
     with sent_for_snowflake() as sent:

@@ -11,9 +11,12 @@ from typing import Any
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import Batch, load
 
-INCREMENTAL = ("int_tracking_events", "int_learning_gaps", "int_learning_time_daily")
+INCREMENTAL = (
+    *("int_tracking_events", "int_tracking_line_counts", "int_learning_gaps"),
+    *("int_learning_event_counts", "int_learning_time_daily"),
+)
 MART = "learning_time"
-STAMPS = {"processed_at"}
+STAMPS = {"processed_at", "counted_at"}
 """Columns that say when a row was computed, and so differ between two ways to the same row."""
 
 Row = tuple[tuple[str, object], ...]

@@ -10,16 +10,16 @@
     before it. A broken day is an error for as long as it is in the window, so
     that it cannot become what is usual; `learning_share_accepted_through` starts anew after a day.
 #}
-{{ config(meta={'dagster': {'ref': {'name': 'int_tracking_events'}}}) }}
+{{ config(meta={'dagster': {'ref': {'name': 'int_tracking_line_counts'}}}) }}
 
 with
 
 days as (
     select
         loaded_at::date as loaded_date,
-        sum(iff(screening = 'bot', 0, 1)) as line_count,
-        sum(iff(outcome = 'learning', 1, 0)) as learning_count
-    from {{ ref('int_tracking_events') }}
+        sum(iff(screening = 'bot', 0, line_count)) as line_count,
+        sum(iff(outcome = 'learning', line_count, 0)) as learning_count
+    from {{ ref('int_tracking_line_counts') }}
     where loaded_at::date > '{{ var("learning_share_accepted_through") }}'::date
     group by loaded_at::date
 ),

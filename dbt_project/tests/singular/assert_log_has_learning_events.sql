@@ -4,20 +4,20 @@
 #}
 {{ config(
     severity='warn',
-    meta={'dagster': {'ref': {'name': 'int_tracking_events'}}},
+    meta={'dagster': {'ref': {'name': 'int_tracking_line_counts'}}},
 ) }}
 
 with
 
 lines as (
-    select * from {{ ref('int_tracking_events') }}
+    select * from {{ ref('int_tracking_line_counts') }}
 ),
 
 days as (
     select
         loaded_at::date as loaded_date,
-        count(*) as line_count,
-        sum(iff(outcome = 'learning', 1, 0)) as learning_count
+        sum(line_count) as line_count,
+        sum(iff(outcome = 'learning', line_count, 0)) as learning_count
     from lines
     group by loaded_at::date
 ),

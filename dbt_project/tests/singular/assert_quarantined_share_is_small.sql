@@ -7,21 +7,21 @@
     fail_calc='coalesce(max(quarantined_per_thousand), 0)',
     warn_if='> ' ~ (var('quarantine_warn_share') * 1000) | round | int,
     error_if='> ' ~ (var('quarantine_error_share') * 1000) | round | int,
-    meta={'dagster': {'ref': {'name': 'int_tracking_events'}}},
+    meta={'dagster': {'ref': {'name': 'int_tracking_line_counts'}}},
 ) }}
 
 with
 
 newest as (
-    select max(loaded_at) as loaded_at from {{ ref('int_tracking_events') }}
+    select max(loaded_at) as loaded_at from {{ ref('int_tracking_line_counts') }}
 ),
 
 days as (
     select
         lines.loaded_at::date as loaded_date,
-        count(*) as line_count,
-        sum(iff(lines.outcome = 'quarantined', 1, 0)) as quarantined_count
-    from {{ ref('int_tracking_events') }} as lines
+        sum(lines.line_count) as line_count,
+        sum(iff(lines.outcome = 'quarantined', lines.line_count, 0)) as quarantined_count
+    from {{ ref('int_tracking_line_counts') }} as lines
     cross join newest
     where lines.loaded_at >= dateadd(day, -{{ var('late_arrival_days') }}, newest.loaded_at)
     group by lines.loaded_at::date

@@ -83,17 +83,19 @@ LONG_KNOWN = {
 
 def day_of_load(lines: int, bad: int, **changes: object) -> list[Row]:
     """Lines that were loaded together, and the number of them quarantined."""
-    return [
-        *copies(lines - bad, {**LINE, **changes}),
-        *copies(bad, {**BAD_LINE, **changes}),
-    ]
+    return [counted(lines - bad, {**LINE, **changes}), counted(bad, {**BAD_LINE, **changes})]
 
 
 def share(learning: int, lines: int, *, days: int = 0) -> list[Row]:
     """Lines that were loaded some days ago, and the number of them learning."""
     at = {"loaded_at": ago(days=days)}
     other = {**LINE, "outcome": "dropped", "screening": "user_missing"}
-    return [*copies(learning, {**LINE, **at}), *copies(lines - learning, {**other, **at})]
+    return [counted(learning, {**LINE, **at}), counted(lines - learning, {**other, **at})]
+
+
+def counted(lines: int, line: Row) -> Row:
+    """Lines that have all in common."""
+    return {**line, "line_count": lines}
 
 
 PROOFS: dict[str, Proof] = {
@@ -199,56 +201,60 @@ PROOFS: dict[str, Proof] = {
     ),
     # 1,000 lines at least; more than 20 of them warn, more than 200 fail.
     "assert_quarantined_share_is_small": Proof(
-        {"int_tracking_events": day_of_load(1_000, 20)},
+        {"int_tracking_line_counts": day_of_load(1_000, 20)},
         passes={
-            "a small day": {"int_tracking_events": copies(999, BAD_LINE)},
+            "a small day": {"int_tracking_line_counts": [counted(999, BAD_LINE)]},
             "days before the lookback": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *day_of_load(1_000, 1_000, loaded_at=ago(days=3, microseconds=1)),
-                    LINE,
+                    counted(1, LINE),
                 ]
             },
             "an outcome of another release": {
-                "int_tracking_events": copies(1_000, {**LINE, "outcome": "skipped"})
+                "int_tracking_line_counts": [counted(1_000, {**LINE, "outcome": "skipped"})]
             },
             "neither day has enough": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *day_of_load(999, 999),
                     *day_of_load(999, 999, loaded_at=ago(days=1)),
                 ]
             },
         },
         warns={
-            "one more": {"int_tracking_events": day_of_load(1_000, 21)},
-            "less than a line in a thousand more": {"int_tracking_events": day_of_load(1_049, 21)},
+            "one more": {"int_tracking_line_counts": day_of_load(1_000, 21)},
+            "less than a line in a thousand more": {
+                "int_tracking_line_counts": day_of_load(1_049, 21)
+            },
             "two loads of one day": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *day_of_load(500, 21),
                     *day_of_load(500, 0, loaded_at=ago(hours=1)),
                 ]
             },
             "a good day beside it": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *day_of_load(1_000, 0),
                     *day_of_load(1_000, 21, loaded_at=ago(days=3)),
                 ]
             },
-            "as many as may be": {"int_tracking_events": day_of_load(1_000, 200)},
+            "as many as may be": {"int_tracking_line_counts": day_of_load(1_000, 200)},
         },
         fails={
-            "too many": {"int_tracking_events": day_of_load(1_000, 201)},
-            "hardly too many": {"int_tracking_events": day_of_load(1_004, 201)},
-            "nothing else": {"int_tracking_events": copies(1_000, BAD_LINE)},
+            "too many": {"int_tracking_line_counts": day_of_load(1_000, 201)},
+            "hardly too many": {"int_tracking_line_counts": day_of_load(1_004, 201)},
+            "nothing else": {"int_tracking_line_counts": [counted(1_000, BAD_LINE)]},
         },
     ),
     # Half of what is expected, from a hundred expected lines on, within 28 days.
     "assert_learning_share_holds": Proof(
-        {"int_tracking_events": [*share(100, 200, days=1), *share(51, 200)]},
+        {"int_tracking_line_counts": [*share(100, 200, days=1), *share(51, 200)]},
         passes={
-            "the first day": {"int_tracking_events": share(0, 500)},
-            "small numbers": {"int_tracking_events": [*share(99, 200, days=1), *share(0, 200)]},
+            "the first day": {"int_tracking_line_counts": share(0, 500)},
+            "small numbers": {
+                "int_tracking_line_counts": [*share(99, 200, days=1), *share(0, 200)]
+            },
             "a weekend": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *share(400, 800, days=3),
                     *share(60, 160, days=2),
                     *share(70, 170, days=1),
@@ -256,31 +262,31 @@ PROOFS: dict[str, Proof] = {
                 ]
             },
             "robots on one day": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *share(100, 200, days=1),
                     *share(100, 200),
-                    *copies(900, {**LINE, "outcome": "dropped", "screening": "bot"}),
+                    counted(900, {**LINE, "outcome": "dropped", "screening": "bot"}),
                 ]
             },
             "days before the window": {
-                "int_tracking_events": [*share(100, 200, days=30), *share(0, 200, days=1)]
+                "int_tracking_line_counts": [*share(100, 200, days=30), *share(0, 200, days=1)]
             },
         },
         fails={
-            "half of it": {"int_tracking_events": [*share(100, 200, days=1), *share(50, 200)]},
-            "all of it": {"int_tracking_events": [*share(200, 200, days=1), *share(0, 200)]},
+            "half of it": {"int_tracking_line_counts": [*share(100, 200, days=1), *share(50, 200)]},
+            "all of it": {"int_tracking_line_counts": [*share(200, 200, days=1), *share(0, 200)]},
             "from a small day to a large one": {
-                "int_tracking_events": [*share(9, 10, days=1), *share(80, 200)]
+                "int_tracking_line_counts": [*share(9, 10, days=1), *share(80, 200)]
             },
             "days ago, and nobody did anything": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *share(300, 300, days=20),
                     *share(0, 300, days=9),
                     *share(300, 300, days=1),
                 ]
             },
             "it cannot become what is usual": {
-                "int_tracking_events": [
+                "int_tracking_line_counts": [
                     *share(900, 900, days=5),
                     *(one for day in range(5) for one in share(0, 300, days=day)),
                 ]
@@ -288,15 +294,15 @@ PROOFS: dict[str, Proof] = {
         },
     ),
     "assert_log_has_learning_events": Proof(
-        {"int_tracking_events": share(1, 3)},
+        {"int_tracking_line_counts": share(1, 3)},
         passes={
             "days before the lookback": {
-                "int_tracking_events": [*share(0, 3, days=4), *share(1, 3)]
+                "int_tracking_line_counts": [*share(0, 3, days=4), *share(1, 3)]
             },
         },
         warns={
-            "one other line": {"int_tracking_events": share(0, 1)},
-            "yesterday": {"int_tracking_events": [*share(0, 2, days=1), *share(1, 3)]},
+            "one other line": {"int_tracking_line_counts": share(0, 1)},
+            "yesterday": {"int_tracking_line_counts": [*share(0, 2, days=1), *share(1, 3)]},
         },
         on_nothing="warn",
     ),

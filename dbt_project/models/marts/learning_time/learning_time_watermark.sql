@@ -9,7 +9,7 @@
 with
 
 lines as (
-    select * from {{ ref('int_tracking_events') }}
+    select * from {{ ref('int_tracking_line_counts') }}
 ),
 
 computed as (
@@ -28,12 +28,12 @@ pending as (
 
 proven as (
     select
-        max(least(lines.logged_at, lines.loaded_at)) as newest_line_at,
+        max(least(lines.last_logged_at, lines.loaded_at)) as newest_line_at,
         max(lines.loaded_at) as newest_loaded_at
     from lines
     cross join pending
     where
-        lines.logged_at is not null
+        lines.last_logged_at is not null
         and (pending.pending_from is null or lines.processed_at < pending.pending_from)
 ),
 

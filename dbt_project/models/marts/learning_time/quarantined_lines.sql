@@ -1,7 +1,7 @@
 with
 
 lines as (
-    select * from {{ ref('int_tracking_events') }}
+    select * from {{ ref('int_tracking_line_counts') }}
     where outcome = 'quarantined'
 ),
 
@@ -11,7 +11,7 @@ final as (
         loaded_at,
         screening as reason,
         coalesce(line_excerpt, '') as line_excerpt,
-        count(*)::number(38, 0) as line_count
+        sum(line_count)::number(38, 0) as line_count
     from lines
     group by file_name, loaded_at, screening, coalesce(line_excerpt, '')
 )

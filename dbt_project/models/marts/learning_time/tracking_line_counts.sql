@@ -6,18 +6,18 @@ lines as (
         loaded_at::date as loaded_date,
         outcome,
         screening,
-        count(*) as line_count
-    from {{ ref('int_tracking_events') }}
+        sum(line_count) as line_count
+    from {{ ref('int_tracking_line_counts') }}
     group by loaded_at::date, outcome, screening
 ),
 
 -- An event counts on the day its first line was loaded; every further line is a duplicate.
 events as (
     select
-        first_loaded_at::date as loaded_date,
-        count(*) as event_count
-    from {{ ref('int_learning_gaps') }}
-    group by first_loaded_at::date
+        first_loaded_date as loaded_date,
+        sum(event_count) as event_count
+    from {{ ref('int_learning_event_counts') }}
+    group by first_loaded_date
 ),
 
 learning as (

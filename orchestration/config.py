@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import dagster as dg
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, field_validator
 
 from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.flag import (
@@ -24,13 +23,12 @@ from sync.delivery.flag import (
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
 from sync.delivery.scheduler import Limits
-from sync.domain.event_types import EVENT_TYPES, EventType
 from sync.domain.rollout import enterprise_uuids
 from sync.errors import ConfigurationError
 from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
 
 DRY_RUN = (
-    "Decide and report everything; write and send nothing. True on any of the three webhook "
+    "Decide and report everything; write and send nothing. True on any of the webhook "
     f"assets makes the whole run dry. Default from {DRY_RUN_VARIABLE}, else false."
 )
 VARIABLES = {
@@ -49,26 +47,28 @@ ACTIVATED_AT = activated_at(os.environ)
 """The same for the time of activation."""
 
 
-class _EventTypesConfig(dg.Config):
-    def sources(self) -> dict[str, EventType]:
-        """The types of events to record, by what texts call them."""
-        return {
-            one.plural: one
-            for one in EVENT_TYPES.values()
-            if one.run_switch is None or getattr(self, one.run_switch[0])
-        }
+class RecordingConfig(dg.Config):
+    """Which events enter the outbox."""
+
+    mass_send_limit: int = Field(
+        default=DEFAULT_MASS_SEND_LIMIT,
+        ge=1,
+        description=(
+            "With more new events than this, nothing is recorded and the asset check fails: "
+            "such a number is more often a broken replica than a busy day."
+        ),
+    )
+    allow_mass_send: bool = Field(
+        default=False, description="Let a batch above mass_send_limit through, this once."
+    )
+    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
+
+    def activation(self) -> datetime | None:
+        """Events before this time are old, if it is given; else the time of the first run."""
+        return None
 
 
-_SWITCHES: dict[str, Any] = {
-    one.run_switch[0]: (bool, Field(default=False, description=one.run_switch[1]))
-    for one in EVENT_TYPES.values()
-    if one.run_switch is not None
-}
-EventTypesConfig = create_model("EventTypesConfig", __base__=_EventTypesConfig, **_SWITCHES)
-"""A switch for each type of event that not every run records."""
-
-
-class DetectionConfig(EventTypesConfig):
+class DetectionConfig(RecordingConfig):
     """Which completions enter the outbox."""
 
     activated_at: str = Field(
@@ -79,18 +79,6 @@ class DetectionConfig(EventTypesConfig):
             f"{ACTIVATED_AT_SETTING}."
         ),
     )
-    mass_send_limit: int = Field(
-        default=DEFAULT_MASS_SEND_LIMIT,
-        ge=1,
-        description=(
-            "With more new completions than this, nothing is recorded and the asset check fails: "
-            "such a number is more often a broken replica than a busy day."
-        ),
-    )
-    allow_mass_send: bool = Field(
-        default=False, description="Let a batch above mass_send_limit through, this once."
-    )
-    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
 
     @field_validator("activated_at")
     @classmethod

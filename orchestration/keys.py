@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
+
+from sync.domain.event_types import EventType, event_types
 
 NEW = dg.AssetKey(["sync", "newly_completed_enrollments"])
 ENRICHED = dg.AssetKey(["sync", "enriched_completions"])
 WEBHOOKS = dg.AssetKey(["sync", "completion_webhooks"])
 STEPS = (NEW, ENRICHED, WEBHOOKS)
+
+
+def record_key(source: EventType) -> dg.AssetKey:
+    """The asset that records events of a type."""
+    return dg.AssetKey(["sync", source.asset])
+
+
+def recorded_types() -> Sequence[EventType]:
+    """The event types that are switched on: each has an asset of its own."""
+    return [one for one in event_types().values() if one.enabled]
 
 
 def op_name(key: dg.AssetKey) -> str:

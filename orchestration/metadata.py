@@ -14,6 +14,7 @@ import dagster as dg
 from sync.delivery.build import NOT_IN_ROLLOUT, BuildReport, EnrichmentPolicy
 from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded
 from sync.delivery.send import SendReport
+from sync.domain.event_types import EventType
 from sync.domain.rollout import LeftOut
 from sync.domain.states import UNFINISHED, State
 from sync.domain.work import Attempt
@@ -30,7 +31,7 @@ OUTCOME_TEXTS = {
     "no_data": "the mart covers the completion and knows no learning event",
     "not_yet": "the mart did not cover the completion when the wait was over",
     "unavailable": "the mart could not be read until the wait was over",
-    "not_a_completion": "an enrollment, which has no learning time",
+    "not_a_completion": "an event of a type that has no learning time",
     LeftOut.ENTERPRISE: "the customer is not in enterprise_allowlist",
     LeftOut.SHARE: "outside rollout_percentage",
 }
@@ -44,14 +45,14 @@ OUTCOMES = (State.DELIVERED.value, "retry", State.HELD.value, State.DEAD.value)
 
 
 def detection(
-    warehouse: Warehouse, outcome: Detected, *, run_id: str, since: datetime
+    warehouse: Warehouse, source: EventType, outcome: Detected, *, run_id: str, since: datetime
 ) -> dict[str, Any]:
-    """Metadata of ``newly_completed_enrollments``; ``since`` is when the run began to record."""
+    """Metadata of an asset that records; ``since`` is when the run began to."""
     shared: dict[str, Any] = {
         "activated_at": _time(outcome.activated_at),
         "ledger_rows_of_this_run": dg.MetadataValue.md(
             f"```sql\nselect * from {warehouse.relation('sync', OUTBOX)}"
-            f" where recorded_run_id = '{run_id}'\n```"
+            f" where recorded_run_id = '{run_id}' and event_type = '{source.name}'\n```"
         ),
     }
     match outcome:
@@ -64,24 +65,9 @@ def detection(
                 "recorded": awaiting,
                 "suppressed_before_activation": suppressed,
                 "held_back": 0,
-                "sample": _sample(warehouse, run_id, since) if outcome.events else table([]),
-            }
-
-
-def enrollment_detection(outcome: Detected | None) -> dict[str, Any]:
-    """What became of enrollment events; None when the run was not asked for them."""
-    match outcome:
-        case None:
-            return {"enrollment_events": "off"}
-        case OverLimit(found=found):
-            return {"enrollment_events": "held back", "enrollments_held_back": found}
-        case LeftToAnother():
-            return {"enrollment_events": "on", "enrollments_recorded": 0}
-        case Recorded(awaiting=awaiting, suppressed=suppressed):
-            return {
-                "enrollment_events": "on",
-                "enrollments_recorded": awaiting,
-                "enrollments_suppressed": suppressed,
+                "sample": _sample(warehouse, source, run_id, since)
+                if outcome.events
+                else table([]),
             }
 
 
@@ -221,20 +207,24 @@ def bar_chart(counts: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
-def _sample(warehouse: Warehouse, run_id: str, since: datetime) -> dg.TableMetadataValue:
+def _sample(
+    warehouse: Warehouse, source: EventType, run_id: str, since: datetime
+) -> dg.TableMetadataValue:
     return table(
         warehouse.rows(
             f"""
             select
                 webhook_id, enterprise_customer_uuid as enterprise, courserun_key as course_run,
-                occurred_at as passed_at, state, state_reason as reason
+                occurred_at as {source.occurred_at}, state, state_reason as reason
             from {warehouse.relation("sync", OUTBOX)}
             where recorded_run_id = ? and recorded_at >= cast(? as timestamp_ntz)
+                and event_type = ?
             order by state, webhook_id
             limit {SAMPLE_ROWS}
             """,
             run_id,
             since.isoformat(),
+            source.name,
         )
     )
 

@@ -30,6 +30,7 @@
         'before_activation': 'before_activation',
         'no_endpoint': 'no_endpoint',
         'enrollment_events_off': 'enrollment_events_off',
+        'not_asked_for': 'not_asked_for',
         'filtered': 'filtered',
         'erased': 'erased',
         'attempts_exhausted': 'attempts_exhausted',

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, load_endpoints
-from sync.delivery.events import MartUnreadable, undecided, undecided_sources
+from sync.delivery.events import MartUnreadable, undecided, undecided_types
 from sync.delivery.learning_time import (
     LOOKUP_BATCH,
     CompletionKey,
@@ -21,7 +21,7 @@ from sync.delivery.learning_time import (
     Unavailable,
 )
 from sync.domain.bodies import Content, IdentityMissing, PayloadError
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import event_types
 from sync.domain.facts import FactsError, LearningTime
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
 from sync.domain.routing import NotRouted, Routed, choose_endpoint, region_of
@@ -288,7 +288,7 @@ def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
     return choose_endpoint(
         region_of(_text(event, "learner_country"), _text(event, "enterprise_country")),
         endpoints.by_enterprise.get(event.enterprise_customer_uuid, ()),
-        event_type=EVENT_TYPES[event.event_type],
+        event_type=event_types()[event.event_type],
         courserun_key=event.courserun_key,
         enrollment_mode=_text(event, "enrollment_mode"),
     )
@@ -297,7 +297,7 @@ def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
 def wants_learning_time(event: Event, route: Routed | NotRouted) -> bool:
     """Whether learning time belongs in the message: where the event and the endpoint have it."""
     return (
-        EVENT_TYPES[event.event_type].has_learning_time
+        event_types()[event.event_type].has_learning_time
         and isinstance(route, Routed)
         and route.endpoint.is_learning_time_enabled
     )
@@ -334,7 +334,7 @@ def _build(
         else None
     )
     try:
-        facts = EVENT_TYPES[event.event_type].facts.read(event.facts)
+        facts = event_types()[event.event_type].facts_class.read(event.facts)
         body = route.endpoint.format.body(
             Content(
                 webhook_id=event.webhook_id,
@@ -372,7 +372,7 @@ def _enrichment(
     event: Event, route: Routed, outcome: LearningTimeOutcome | None, policy: EnrichmentPolicy
 ) -> str:
     """Why the message has learning time or has none, as the ledger names it."""
-    if not EVENT_TYPES[event.event_type].has_learning_time:
+    if not event_types()[event.event_type].has_learning_time:
         return "not_a_completion"
     if outcome is not None:
         return outcome_name(outcome)
@@ -394,8 +394,8 @@ def _had_endpoint(event: Event) -> bool:
 
 def _pages(warehouse: Warehouse, unreadable: list[MartUnreadable]) -> Iterator[Sequence[Event]]:
     """Undecided events of all kinds; a kind whose mart cannot be read ends up in ``unreadable``."""
-    for source in undecided_sources(warehouse):
+    for event_type in undecided_types(warehouse):
         try:
-            yield from undecided(warehouse, source, page=PAGE)
+            yield from undecided(warehouse, event_type, page=PAGE)
         except MartUnreadable as error:
             unreadable.append(error)

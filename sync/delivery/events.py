@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.domain.event_types import EVENT_TYPES, EventType
+from sync.domain.event_types import EventType, event_types
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
 from sync.ledger.claims import DUE
@@ -54,16 +54,40 @@ class MartUnreadable(StatementFailed):
         )
 
 
-def undecided_sources(warehouse: Warehouse) -> list[EventType]:
-    """The kinds of events that have rows without a message, completions first; one statement."""
+class EventTypeUnknown(MartUnreadable):
+    """No file describes an event type of which the outbox has rows."""
+
+    def __init__(self, name: str) -> None:
+        StatementFailed.__init__(
+            self,
+            f"no file describes the event type {name}, so none of its messages is built and none "
+            "that is held is released; nothing is lost. Put its defs.yaml back, switched off if "
+            "no more of them are wanted",
+        )
+
+
+def described(event_type: str) -> EventType:
+    """The event type that rows of the outbox are of.
+
+    Raises:
+        EventTypeUnknown: its file is gone.
+    """
+    source = event_types().get(event_type)
+    if source is None:
+        raise EventTypeUnknown(event_type)
+    return source
+
+
+def undecided_types(warehouse: Warehouse) -> list[str]:
+    """The event types that have rows without a message, completions first; one statement."""
     rows = warehouse.rows(
         f"select distinct outbox.event_type from {outbox_and_endpoints(warehouse)}"
         f" where {UNDECIDED.format(row='outbox')}"
     )
-    return [EVENT_TYPES[one] for one in sorted(row["event_type"] for row in rows)]
+    return sorted(row["event_type"] for row in rows)
 
 
-def undecided(warehouse: Warehouse, source: EventType, *, page: int) -> Iterator[Sequence[Event]]:
+def undecided(warehouse: Warehouse, event_type: str, *, page: int) -> Iterator[Sequence[Event]]:
     """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
 
     A row that is decided meanwhile does not come again.
@@ -72,6 +96,7 @@ def undecided(warehouse: Warehouse, source: EventType, *, page: int) -> Iterator
         MartUnreadable: names the mart, with what the engine says.
         NoResponse: the warehouse is away.
     """
+    source = described(event_type)
     after = ""
     while rows := read_with_facts(
         warehouse,
@@ -121,7 +146,7 @@ def read_with_facts(
                 events.courserun_key,
                 events.{source.occurred_at} as occurred_at,
                 object_construct({source.fact_pairs})::variant as facts
-            from {warehouse.relation("marts", source.mart)} as events
+            from {events_of(warehouse, source)} as events
         ) as seen
             on page.enterprise_customer_uuid = seen.enterprise_customer_uuid
             and page.user_id = seen.user_id
@@ -138,6 +163,11 @@ def read_with_facts(
     except StatementFailed as error:
         raise MartUnreadable(source, error) from error
     return [Event.from_row(row) for row in found]
+
+
+def events_of(warehouse: Warehouse, source: EventType) -> str:
+    """The mart of a kind of events, its key by the names of the ledger; for ``from``."""
+    return source.rows_of(warehouse.relation("marts", source.mart))
 
 
 def outbox_and_endpoints(warehouse: Warehouse) -> str:
@@ -171,7 +201,11 @@ def check_held(
     outbox = warehouse.relation("sync", OUTBOX)
     failed: dict[str, MartUnreadable] = {}
     for event_type in sorted(event_types):
-        source = EVENT_TYPES[event_type]
+        try:
+            source = described(event_type)
+        except EventTypeUnknown as error:
+            failed[event_type] = error
+            continue
         try:
             warehouse.execute(
                 f"""
@@ -207,7 +241,7 @@ def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
     return f"""
         select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
         from {warehouse.relation("sync", OUTBOX)} as old
-        left join {warehouse.relation("marts", source.mart)} as events
+        left join {events_of(warehouse, source)} as events
             on old.enterprise_customer_uuid = events.enterprise_customer_uuid
             and old.user_id = events.user_id
             and old.courserun_key = events.courserun_key
@@ -227,7 +261,7 @@ def due_messages(warehouse: Warehouse, *, now: datetime) -> tuple[str, tuple[str
         f" where {BUILT_AND_HELD.format(row='outbox')}"
     )
     seen = " union all ".join(
-        built_and_held(warehouse, EVENT_TYPES[row["event_type"]]) for row in held
+        built_and_held(warehouse, described(row["event_type"])) for row in held
     )
     is_gone = "coalesce(seen.is_gone, false)" if held else "false"
     query = f"""

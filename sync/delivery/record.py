@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.delivery.events import read_with_facts
-from sync.domain.event_types import COMPLETIONS, EventType
+from sync.delivery.events import events_of, read_with_facts
+from sync.domain.event_types import EventType, completions
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
 from sync.ledger.activation import STANDING, activate, recorded_activation
+from sync.ledger.endpoint_settings import newest_settings
 from sync.ledger.erasures import not_erased
 from sync.ledger.recording_lease import Granted, TakenBy, holder, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
@@ -80,7 +81,7 @@ def record(
     *,
     run_id: str,
     clock: Clock,
-    source: EventType = COMPLETIONS,
+    source: EventType | None = None,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
@@ -91,10 +92,13 @@ def record(
     Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
     and late links are found like any other. One run at a time does this, by a lease.
 
+    ``source`` is completions where none is given.
+
     Raises:
         StatementFailed: the mart was never built, or the warehouse refused.
     """
-    since = activate(warehouse, clock=clock, activated_at=activated_at, source=source)
+    source = source or completions()
+    since = activate(warehouse, clock=clock, activated_at=activated_at, event_type=source.name)
     limit = None if allow_mass_send else mass_send_limit
     found = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(found, OverLimit) or not found.events:
@@ -172,7 +176,7 @@ def plan_record(
     warehouse: Warehouse,
     *,
     clock: Clock,
-    source: EventType = COMPLETIONS,
+    source: EventType | None = None,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
@@ -182,7 +186,8 @@ def plan_record(
     Raises:
         StatementFailed: as for ``record``, or the ledger does not exist yet.
     """
-    since = recorded_activation(warehouse, source=source) or activated_at or clock()
+    source = source or completions()
+    since = recorded_activation(warehouse, event_type=source.name) or activated_at or clock()
     limit = None if allow_mass_send else mass_send_limit
     return _count_new(warehouse, source, since=since, limit=limit)
 
@@ -195,7 +200,7 @@ def _count_new(
         select
             coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
             coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
-        from {warehouse.relation("marts", source.mart)} as events
+        from {events_of(warehouse, source)} as events
         where {_is_new(warehouse, source)}
         """,
         since.isoformat(),
@@ -233,12 +238,13 @@ def select_new(
     since: datetime,
     now: datetime,
     run_id: str,
-    source: EventType = COMPLETIONS,
+    source: EventType | None = None,
 ) -> tuple[str, tuple[object, ...]]:
     """The rows that ``record`` inserts, as a query and its binds.
 
     One statement from view to outbox, however many rows: the client never holds them.
     """
+    source = source or completions()
     happened = f"events.{source.occurred_at}"
     query = f"""
         with
@@ -250,7 +256,7 @@ def select_new(
                 cast(? as timestamp_ntz) as activated_at
         ),
         events as (
-            select * from {warehouse.relation("marts", source.mart)} as events
+            select * from {events_of(warehouse, source)} as events
             where {_is_new(warehouse, source)}
             qualify row_number() over (
                 partition by
@@ -304,7 +310,7 @@ def _is_new(warehouse: Warehouse, source: EventType) -> str:
     """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
     endpoints = warehouse.relation("marts", "webhook_endpoints")
     return f"""
-        {source.wanted.format(endpoints=endpoints)}
+        {source.wanted.format(endpoints=endpoints, settings=newest_settings(warehouse))}
         -- Without all three there is no id: UUID_STRING would give such rows one and the same.
         and events.enterprise_customer_uuid is not null
         and events.user_id is not null

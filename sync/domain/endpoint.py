@@ -199,6 +199,11 @@ class GeneralSettings(Model, frozen=True):
         description="Whether its token requests are a form, as in RFC 6749, and not JSON.",
         json_schema_extra={"option": "--oauth-form/--oauth-json"},
     )
+    event_types: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
+        default=frozenset(),
+        description="Events that only endpoints get that ask for them, as certificate_awarded.",
+        json_schema_extra={"option": "--event-types"},
+    )
     auth_header: Annotated[AnyText, AfterValidator(_auth_header)] = Field(
         default=DEFAULT_AUTH_HEADER,
         description="The header that carries its secret, with authentication header.",

@@ -1,13 +1,36 @@
-"""The events that become webhooks. Whatever differs between them is here or in a body format."""
+"""The events that become webhooks. Whatever differs between them is in a YAML file, a facts class
+or a body format.
+
+The files are those of the Dagster component ``WebhookEventComponent``: ``defs.yaml`` in a folder of
+``orchestration/defs``. They are read here without Dagster, so that the command line, a preview and
+a run know the same types.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+import yaml
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 
 from sync.domain.facts import AnyText, Facts, Text, Time
+from sync.domain.model import Model, problems
+from sync.errors import ConfigurationError
+from sync.settings import PROJECT_ROOT, RawSchema
+
+COURSE_COMPLETION = "course_completion"
+COURSE_ENROLLMENT = "course_enrollment"
+CERTIFICATE_AWARDED = "certificate_awarded"
+
+FOLDER = PROJECT_ROOT / "orchestration" / "defs"
+COMPONENT = "WebhookEventComponent"
+SETTING = "LTW_EVENT_TYPES"
+"""Event types to switch on beside those that are in their files, separated by commas."""
 
 
 class CompletionFacts(Facts, frozen=True):
@@ -28,73 +51,258 @@ class EnrollmentFacts(Facts, frozen=True):
     is_enrolled: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class EventType:
-    """A kind of event. Its mart has a row per enterprise, learner and course run; statements call
-    the mart ``events``."""
+OWN_FACTS: Mapping[str, type[Facts]] = {
+    COURSE_COMPLETION: CompletionFacts,
+    COURSE_ENROLLMENT: EnrollmentFacts,
+}
+"""Facts whose bodies are written in Python, by the event type's name."""
 
-    name: str
-    """As the outbox, the bodies and the commands have it."""
-    plural: str
-    """What texts call such events."""
-    mart: str
-    occurred_at: str
-    """The mart's column that says when it happened."""
-    facts: type[Facts]
-    """What its messages say."""
-    has_learning_time: bool = False
-    endpoint_switch: str | None = None
-    """The column of ``webhook_endpoints`` by which an endpoint asks for such events, if it must."""
-    run_switch: tuple[str, str] | None = None
-    """The field of a run's config that has such events recorded, and its text; off by default.
-    None: every run records them."""
+FactType = Literal[
+    "text", "number", "time", "boolean",
+    "optional text", "optional number", "optional time", "optional boolean",
+]  # fmt: skip
+_PYTHON: Mapping[str, Any] = {
+    "text": Text,
+    "number": Annotated[int | float, Field(allow_inf_nan=False)],
+    "time": Time,
+    "boolean": bool,
+}
+
+Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
+"""As long as the column ``event_type`` of the ledger."""
+Identifier = Annotated[str, Field(pattern="^[a-z_][a-z0-9_]{0,254}$")]
+"""A table, a column or an asset, in lower case."""
+
+
+class Key(Model, frozen=True):
+    """The columns of a mart that the ledger knows an event by. Together they are unique."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enterprise: Identifier = Field(
+        default="enterprise_customer_uuid", description="Column with the customer's UUID."
+    )
+    learner: Identifier = Field(
+        default="user_id", description="Column with the LMS's id of the learner, a whole number."
+    )
+    subject: Identifier = Field(
+        default="courserun_key", description="Column with what happened: a text of 255 at most."
+    )
+
+    def renamed(self) -> dict[str, str]:
+        """Columns that the ledger calls otherwise, by the ledger's name."""
+        names = ("enterprise_customer_uuid", "user_id", "courserun_key")
+        own = (self.enterprise, self.learner, self.subject)
+        return {name: column for name, column in zip(names, own, strict=True) if name != column}
+
+
+class Replica(Model, frozen=True):
+    """A raw table whose change can make an event new."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: RawSchema = Field(description="lms, enterprise or tracking.")
+    table: Identifier
+    changed_at: Identifier = Field(description="Column with the newest time of a row.")
+
+
+class EventType(Model, frozen=True):
+    """A kind of event: the attributes of its ``defs.yaml``, which are also its JSON Schema."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = Field(description="As the outbox, the bodies and the commands have it.")
+    plural: Identifier = Field(description="What texts call such events, such as certificates.")
+    asset: Identifier = Field(
+        default="", description="The asset that records them; newly_recorded_<plural> if left out."
+    )
+    mart: Identifier = Field(
+        description="The dbt model in the schema marts: a row per event that may be sent."
+    )
+    key: Key = Field(default=Key(), description="The columns of the mart that name an event.")
+    occurred_at: Identifier = Field(
+        description="The column of the mart that says when it happened, UTC."
+    )
+    facts: dict[Identifier, FactType] = Field(
+        default={},
+        description="Columns of the mart that bodies use beside who and which course run.",
+    )
+    formats: list[str] = Field(
+        min_length=1, description="The formats that have a body for it; each is checked."
+    )
+    endpoints: Literal["all", "enrollment_events_on", "asked"] = Field(
+        default="asked",
+        description="Which endpoints get it: all, those with the LMS's switch for enrollment "
+        "events, or those that ask for it by `ltw endpoints set --event-types`.",
+    )
+    replicas: list[Replica] = Field(
+        default=[],
+        description="Raw tables beside the usual ones whose change starts a run.",
+    )
+    pool: str = Field(
+        default="webhook_outbox", description="The pool of the asset that records them."
+    )
+    schedule: str = Field(
+        default="",
+        description="Cron, UTC: a job of its own records them then. Left out: each delivery run.",
+    )
+    enabled: bool = Field(
+        default=False, description=f"Whether they are recorded. {SETTING} can say so, too."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_asset(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and not given.get("asset"):
+            return {**given, "asset": f"newly_recorded_{given.get('plural', '')}"}
+        return given
+
+    @model_validator(mode="after")
+    def _has_facts_of_its_own(self) -> EventType:
+        taken = [name for name in self.facts if name in Facts.model_fields]
+        if taken:
+            raise ValueError(f"facts: {', '.join(taken)} is known of every event: leave it out")
+        if self.facts and self.name in OWN_FACTS:
+            raise ValueError(f"facts: those of {self.name} are written in Python: leave them out")
+        return self
+
+    @property
+    def has_learning_time(self) -> bool:
+        """Whether its messages may have learning time."""
+        return self.name == COURSE_COMPLETION
+
+    @cached_property
+    def facts_class(self) -> type[Facts]:
+        """What its messages say: columns of the mart, those of every event first."""
+        if self.name in OWN_FACTS:
+            return OWN_FACTS[self.name]
+        fields: dict[str, Any] = {
+            name: (_PYTHON[kind.removeprefix("optional ")], None if " " in kind else ...)
+            for name, kind in self.facts.items()
+        }
+        title = "".join(word.title() for word in self.name.split("_"))
+        return create_model(f"{title}Facts", __base__=Facts, **fields)
 
     @property
     def fact_pairs(self) -> str:
         """The facts in SQL, as pairs for ``object_construct``; a NULL leaves its key out."""
         return ", ".join(
             f"'{name}', to_varchar(events.{name}, 'YYYY-MM-DD HH24:MI:SS')"
-            if field.annotation is datetime
+            if field.annotation is get_args(Time)[0]
             else f"'{name}', events.{name}"
-            for name, field in self.facts.model_fields.items()
+            for name, field in self.facts_class.model_fields.items()
         )
+
+    def rows_of(self, mart: str) -> str:
+        """A relation in SQL: the mart with the ledger's names for the columns of its key."""
+        renamed = self.key.renamed()
+        if not renamed:
+            return mart
+        named = ", ".join(f"mart.{column} as {name}" for name, column in renamed.items())
+        return f"(select mart.*, {named} from {mart} as mart)"
 
     @property
     def wanted(self) -> str:
-        """Which events anybody wants, in SQL; ``{endpoints}`` is the mart of endpoints."""
-        if self.endpoint_switch is None:
+        """Which events anybody wants, in SQL; ``{endpoints}`` is the mart of endpoints, and
+        ``{settings}`` the newest row of settings of each."""
+        if self.endpoints == "all":
             return "true"
+        settings, asked = "", "endpoints.is_enrollment_events_enabled"
+        if self.endpoints == "asked":
+            settings = """
+                inner join {settings} as settings
+                    on endpoints.endpoint_id = settings.endpoint_id"""
+            # An underscore stands for any character here; routing compares the names themselves.
+            asked = f"',' || settings.event_types || ',' like '%,{self.name},%'"
         return f"""
             exists (
-                select 1 from {{endpoints}} as endpoints
+                select 1 from {{endpoints}} as endpoints{settings}
                 where endpoints.enterprise_customer_uuid = events.enterprise_customer_uuid
                     and endpoints.is_active
-                    and endpoints.{self.endpoint_switch}
+                    and {asked}
             )
         """
 
 
-COMPLETIONS = EventType(
-    name="course_completion",
-    plural="completions",
-    mart="completed_enrollments",
-    occurred_at="passed_at",
-    facts=CompletionFacts,
-    has_learning_time=True,
-)
-ENROLLMENTS = EventType(
-    name="course_enrollment",
-    plural="enrollments",
-    mart="enterprise_enrollments",
-    occurred_at="enrolled_at",
-    facts=EnrollmentFacts,
-    # Most customers want completions only; their enrollments would fill the outbox for nothing.
-    endpoint_switch="is_enrollment_events_enabled",
-    run_switch=(
-        "send_enrollment_events",
-        "Also record course_enrollment events, for endpoints that have enrollment events on. "
-        "At its first run, enrollments from before that run are recorded and never sent.",
-    ),
-)
+def read_event_types(folder: Path, switched_on: Iterable[str] = ()) -> dict[str, EventType]:
+    """The event types of the files below a folder by name, in the order of their names.
 
-EVENT_TYPES = {one.name: one for one in (COMPLETIONS, ENROLLMENTS)}
+    ``switched_on`` are names that are enabled whatever their files say.
+
+    Raises:
+        ConfigurationError: a file cannot be used; names it, the key and what is wrong.
+    """
+    found: dict[str, EventType] = {}
+    files: dict[str, Path] = {}
+    assets: dict[str, str] = {}
+    wanted = set(switched_on)
+    for path in sorted(folder.rglob("defs.yaml")):
+        for attributes in _documents(path):
+            one = event_type_of(attributes, path)
+            if one.name in found:
+                raise ConfigurationError(
+                    f"{path}: name: {one.name} is already that of {files[one.name]}; "
+                    "each event type has one file"
+                )
+            if one.asset in assets:
+                raise ConfigurationError(
+                    f"{path}: asset: {one.asset} is already that of {assets[one.asset]}; "
+                    "choose another plural or asset"
+                )
+            if one.name in wanted:
+                one = one.model_copy(update={"enabled": True})
+            found[one.name], files[one.name], assets[one.asset] = one, path, one.name
+    if unknown := sorted(wanted - found.keys()):
+        raise ConfigurationError(
+            f"{SETTING} names {', '.join(unknown)}, which no file describes; known: "
+            f"{', '.join(sorted(found))}"
+        )
+    return dict(sorted(found.items()))
+
+
+def event_type_of(attributes: object, path: Path) -> EventType:
+    """An event type of the attributes that a file gives it.
+
+    Raises:
+        ConfigurationError: names the file, the key and what is wrong with it.
+    """
+    try:
+        return EventType.model_validate(attributes)
+    except ValidationError as error:
+        raise ConfigurationError(f"{path}: {problems(error)}") from None
+
+
+def switched_on(environ: Mapping[str, str]) -> frozenset[str]:
+    """The names in ``LTW_EVENT_TYPES``."""
+    return frozenset(re.findall(r"[^\s,]+", environ.get(SETTING, "")))
+
+
+@cache
+def event_types() -> Mapping[str, EventType]:
+    """The event types of this process by name, read once; those that are off are among them,
+    since the outbox may hold events of theirs.
+
+    Raises:
+        ConfigurationError: as for ``read_event_types``.
+    """
+    return read_event_types(FOLDER, switched_on(os.environ))
+
+
+def completions() -> EventType:
+    """The event type whose messages may have learning time."""
+    return event_types()[COURSE_COMPLETION]
+
+
+def _documents(path: Path) -> Iterable[object]:
+    """The attributes of each document of a file that is of the component."""
+    text = path.read_text(encoding="utf-8")
+    if COMPONENT not in text:
+        return
+    try:
+        # The parser in C is ten times as fast; a hundred files are a second.
+        documents = list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is no YAML: {error}") from None
+    for one in documents:
+        if isinstance(one, Mapping) and str(one.get("type", "")).endswith(f".{COMPONENT}"):
+            yield one.get("attributes")

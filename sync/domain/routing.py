@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync.domain.endpoint import Endpoint, Region
-from sync.domain.event_types import COMPLETIONS, EventType
+from sync.domain.event_types import COURSE_COMPLETION, EventType
 from sync.domain.states import Reason
 
 # fmt: off
@@ -56,7 +56,7 @@ def choose_endpoint(
     region: Region,
     endpoints: Iterable[Endpoint],
     *,
-    event_type: EventType = COMPLETIONS,
+    event_type: EventType | None = None,
     courserun_key: str = "",
     enrollment_mode: str | None = None,
 ) -> Routed | NotRouted:
@@ -64,7 +64,8 @@ def choose_endpoint(
 
     The active endpoint of the region itself, else the active one of OTHER; a learner of the EU
     goes to OTHER only where that endpoint allows it. Of several alike, the lowest id wins. An event
-    whose endpoint has such events switched off or filters it out goes nowhere: no fallback.
+    whose endpoint has such events switched off, has not asked for them or filters it out goes
+    nowhere: no fallback. Without ``event_type`` only the region counts.
 
     Raises:
         ValueError: the endpoints belong to more than one enterprise.
@@ -83,11 +84,22 @@ def choose_endpoint(
         if usable:
             return NotRouted(Reason.NO_ACTIVE_ENDPOINT, region)
         return NotRouted(Reason.NO_ENDPOINT, region)
-    if event_type.endpoint_switch and not getattr(chosen, event_type.endpoint_switch):
-        return NotRouted(Reason.ENROLLMENT_EVENTS_OFF, region)
-    if event_type is COMPLETIONS and not chosen.takes(courserun_key, enrollment_mode):
-        return NotRouted(Reason.FILTERED, region)
-    return Routed(chosen, region)
+    reason = event_type and _unwanted(event_type, chosen, courserun_key, enrollment_mode)
+    return NotRouted(reason, region) if reason else Routed(chosen, region)
+
+
+def _unwanted(
+    event_type: EventType, endpoint: Endpoint, courserun_key: str, enrollment_mode: str | None
+) -> Reason | None:
+    match event_type.endpoints:
+        case "enrollment_events_on" if not endpoint.is_enrollment_events_enabled:
+            return Reason.ENROLLMENT_EVENTS_OFF
+        case "asked" if event_type.name not in endpoint.event_types:
+            return Reason.NOT_ASKED_FOR
+    is_completion = event_type.name == COURSE_COMPLETION
+    if is_completion and not endpoint.takes(courserun_key, enrollment_mode):
+        return Reason.FILTERED
+    return None
 
 
 def _region_of_code(code: str) -> Region:

@@ -171,6 +171,12 @@ class Reason(StrEnum):
         "the endpoint takes no enrollment events",
         "none; the customer has not asked for it",
     )
+    NOT_ASKED_FOR = (
+        "not_asked_for",
+        State.SUPPRESSED,
+        "the endpoint has not asked for events of this type",
+        "none; `endpoints set --event-types`, then `replay --state suppressed`, if it wants them",
+    )
     FILTERED = (
         "filtered",
         State.SUPPRESSED,

@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 
 from sync.clock import Clock
-from sync.domain.event_types import COMPLETIONS, EventType
+from sync.domain.event_types import COURSE_COMPLETION
 from sync.ledger.tables import ACTIVATIONS
 from sync.warehouse import Warehouse
 
@@ -24,7 +24,7 @@ def activate(
     *,
     clock: Clock,
     activated_at: datetime | None,
-    source: EventType = COMPLETIONS,
+    event_type: str = COURSE_COMPLETION,
 ) -> datetime:
     """When deliveries began: the recorded time, or ``activated_at``, or now at the first call.
 
@@ -32,7 +32,7 @@ def activate(
     that a run with a forgotten setting cannot resurrect the past. Of two first calls at the same
     time one counts for both, see ``STANDING``.
     """
-    found = recorded_activation(warehouse, source=source)
+    found = recorded_activation(warehouse, event_type=event_type)
     if found is not None:
         return found
     now = clock()
@@ -52,22 +52,22 @@ def activate(
             select 1 from {activations} as known where known.event_type = new.event_type
         )
         """,
-        source.name,
+        event_type,
         (activated_at or now).isoformat(),
         now.isoformat(),
         str(uuid.uuid4()),
     )
     # Another run's, where that was first.
-    return recorded_activation(warehouse, source=source) or activated_at or now
+    return recorded_activation(warehouse, event_type=event_type) or activated_at or now
 
 
 def recorded_activation(
-    warehouse: Warehouse, *, source: EventType = COMPLETIONS
+    warehouse: Warehouse, *, event_type: str = COURSE_COMPLETION
 ) -> datetime | None:
     """When deliveries began; None before the first run."""
     rows = warehouse.rows(
         f"select activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
         f" where event_type = ? order by {STANDING} limit 1",
-        source.name,
+        event_type,
     )
     return rows[0]["activated_at"] if rows else None

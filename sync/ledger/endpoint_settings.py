@@ -27,14 +27,19 @@ def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
         f"""
         select endpoints.*, {", ".join(f"settings.{name}" for name in COLUMNS)}
         from {warehouse.relation("marts", "webhook_endpoints")} as endpoints
-        left join (
-            select endpoint_id, {", ".join(COLUMNS)}
-            from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
-            qualify row_number() over (partition by endpoint_id order by {NEWEST}) = 1
-        ) as settings
+        left join {newest_settings(warehouse)} as settings
             on endpoints.endpoint_id = settings.endpoint_id
         """
     )
+
+
+def newest_settings(warehouse: Warehouse) -> str:
+    """The row of each endpoint that counts, as a query in brackets."""
+    return f"""(
+            select endpoint_id, {", ".join(COLUMNS)}
+            from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
+            qualify row_number() over (partition by endpoint_id order by {NEWEST}) = 1
+        )"""
 
 
 def settings_rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:

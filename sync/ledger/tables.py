@@ -216,6 +216,7 @@ MIGRATIONS = (
             (ENDPOINT_SETTINGS, "only_enrollment_modes varchar(1000)"),
         ),
     ),
+    Migration(version=9, columns=((ENDPOINT_SETTINGS, "event_types varchar(4000)"),)),
 )
 MESSAGE_COLUMNS = {
     "frozen_at": "timestamp_ntz",

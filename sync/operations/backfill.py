@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from sync.clock import Clock
-from sync.domain.event_types import COMPLETIONS
+from sync.domain.event_types import COURSE_COMPLETION, completions
 from sync.domain.states import Reason, State
 from sync.ledger.tables import OUTBOX
 from sync.operations.operation import (
@@ -163,7 +163,7 @@ class Backfill(Change):
             outbox.state = '{State.SUPPRESSED}'
             and outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'
             and outbox.build_id is null
-            and outbox.event_type = '{COMPLETIONS.name}'
+            and outbox.event_type = '{COURSE_COMPLETION}'
             and outbox.occurred_at >= cast(? as timestamp_ntz)
             and outbox.occurred_at < cast(? as timestamp_ntz)
             and coalesce(outbox.enterprise_customer_uuid = ?, true)
@@ -181,7 +181,7 @@ class Backfill(Change):
                 outbox.webhook_id, outbox.enterprise_customer_uuid, outbox.courserun_key,
                 outbox.occurred_at
             from {warehouse.relation("sync", OUTBOX)} as outbox
-            inner join {warehouse.relation("marts", COMPLETIONS.mart)} as seen
+            inner join {warehouse.relation("marts", completions().mart)} as seen
                 on outbox.enterprise_customer_uuid = seen.enterprise_customer_uuid
                 and outbox.user_id = seen.user_id
                 and outbox.courserun_key = seen.courserun_key

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
+from sync.domain.event_types import EventType, completions, event_types
 from sync.ledger.identity import place_of
 from sync.ledger.outbox import Remaining
 from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
@@ -25,7 +26,8 @@ from sync.operations.dial import DEFAULT_MINUTES, next_slot
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
 from sync.warehouse import NoResponse, RelationMissing, StatementFailed, Warehouse
 
-SOURCES: Sequence[tuple[RawSchema, str, str]] = (
+Source = tuple[RawSchema, str, str]
+SOURCES: Sequence[Source] = (
     ("lms", "grades_persistentcoursegrade", "modified"),
     ("lms", "student_courseenrollment", "created"),
     ("enterprise", "enterprise_enterprisecourseenrollment", "modified"),
@@ -34,8 +36,8 @@ SOURCES: Sequence[tuple[RawSchema, str, str]] = (
     ("enterprise", "consent_datasharingconsent", "modified"),
     ("enterprise", "channel_integration_enterprisewebhookconfiguration", "modified"),
 )
-"""Replicas whose change can make a completion new or an endpoint usable, with the column of
-their newest time.
+"""Replicas whose change can make an event new or an endpoint usable, with the column of
+their newest time. An event type may name more.
 """
 MART = ("completion_learning_time", "computed_through")
 """Its change can end the wait of a completion, and is nothing while none waits."""
@@ -143,7 +145,7 @@ def poll(
     """
     problem = None
     try:
-        tables, sources, ledger, mart = _tokens(warehouse)
+        tables, sources, ledger, mart = _tokens(warehouse, watched_with(completions()))
     except NoResponse:
         raise
     except StatementFailed as error:
@@ -181,16 +183,32 @@ def ledger_token(warehouse: Warehouse) -> str:
     return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
 
 
-def sources_token(warehouse: Warehouse) -> str:
+def watched(types: Iterable[EventType]) -> Sequence[Source]:
+    """The replicas whose change can make an event of these types new, or an endpoint usable."""
+    named: list[Source] = [
+        (one.source, one.table, one.changed_at) for each in types for one in each.replicas
+    ]
+    return list(dict.fromkeys((*SOURCES, *named)))
+
+
+def watched_with(source: EventType) -> Sequence[Source]:
+    """What a run looks at that records events of this type: those of a type with a schedule of its
+    own are recorded alone, and all others together."""
+    others = [one for one in event_types().values() if one.enabled and not one.schedule]
+    return watched([source] if source.schedule else others)
+
+
+def sources_token(warehouse: Warehouse, sources: Sequence[Source] | None = None) -> str:
     """What a run sees of the replicas: opaque, differs when one of them has changed.
 
     To be read before the run reads them: what changes later is a new change. It holds the name of
-    the warehouse, so that the token of a staging copy never stands for production.
+    the warehouse, so that the token of a staging copy never stands for production. ``sources`` are
+    those of a delivery run where none are given.
 
     Raises:
         StatementFailed: a source does not exist or may not be read.
     """
-    return _tokens(warehouse)[1]
+    return _tokens(warehouse, sources or watched_with(completions()))[1]
 
 
 @dataclass(frozen=True)
@@ -274,11 +292,13 @@ def _reason(before: Seen, found: Poll, *, is_handled: bool, has_failed: bool) ->
     return "the replicas have changed"
 
 
-def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str, str]:
+def _tokens(
+    warehouse: Warehouse, sources: Sequence[Source]
+) -> tuple[dict[str, str], str, str, str]:
     """Of each raw table, of all sources together, of ledger and mart; one statement."""
     settings, updated = SETTINGS_UPDATED
     asked = [
-        *((warehouse.raw_relation(schema, name), column) for schema, name, column in SOURCES),
+        *((warehouse.raw_relation(schema, name), column) for schema, name, column in sources),
         (warehouse.relation("sync", settings), updated),
     ]
     columns = ", ".join(
@@ -290,7 +310,7 @@ def _tokens(warehouse: Warehouse) -> tuple[dict[str, str], str, str, str]:
     )[0]
     tokens = [row[f"token_{number}"] for number in range(len(asked))]
     text = f"{place_of(warehouse.settings)} {tokens}"
-    names = (f"{schema}/{name}" for schema, name, _ in SOURCES)
+    names = (f"{schema}/{name}" for schema, name, _ in sources)
     tables = dict(zip(names, tokens, strict=False))
     return tables, hashlib.sha256(text.encode()).hexdigest()[:32], row["ledger"], row["mart"]
 

@@ -23,7 +23,7 @@ from sync.delivery.build import (
     decide_all,
 )
 from sync.delivery.endpoints import load_endpoints, standing
-from sync.delivery.events import due_messages, undecided, undecided_sources
+from sync.delivery.events import due_messages, undecided, undecided_types
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import (
     DEFAULT_MASS_SEND_LIMIT,
@@ -34,7 +34,7 @@ from sync.delivery.record import (
 )
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
-from sync.domain.event_types import COMPLETIONS, EventType
+from sync.domain.event_types import COURSE_COMPLETION, EventType, completions
 from sync.domain.routing import Routed
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
@@ -174,15 +174,15 @@ def next_run(
     policy: EnrichmentPolicy,
     clock: Clock,
     readiness_of: Callable[[Endpoint], Ready | NotReady],
-    sources: Sequence[EventType] = (COMPLETIONS,),
+    sources: Sequence[EventType] | None = None,
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
 ) -> NextRun:
     """Decide everything as the next run would, and write nothing.
 
-    ``sources`` are those that a run would look for new events in; ``activated_at`` is for
-    completions and counts before the first run only, as it does for ``record``. Of new events
-    beyond the limit, which no run would record, only the first are read.
+    ``sources`` are those that a run would look for new events in, completions if not given;
+    ``activated_at`` is for completions and counts before the first run only, as it does for
+    ``record``. Of new events beyond the limit, which no run would record, only the first are read.
 
     Raises:
         RelationMissing: the ledger or a mart does not exist yet; says what creates it.
@@ -241,12 +241,12 @@ def next_run(
         found.fates[fate] += 1
         found.lines.append(_line(event, decision, fate))
 
-    for source in sources:
+    for source in (completions(),) if sources is None else sources:
         plan = plan_record(
             session,
             clock=clock,
             source=source,
-            activated_at=activated_at if source is COMPLETIONS else None,
+            activated_at=activated_at if source.name == COURSE_COMPLETION else None,
             mass_send_limit=mass_send_limit,
         )
         limit = mass_send_limit if isinstance(plan, Recorded) else OVER_LIMIT_LISTED
@@ -260,8 +260,8 @@ def next_run(
                 found.held_back += number
                 fate = Fate("new", "wait", OVER_LIMIT)
                 found.lines += [_line(*one, fate) for one in decided(new)]
-    for source in undecided_sources(session):
-        for page in undecided(session, source, page=PAGE):
+    for event_type in undecided_types(session):
+        for page in undecided(session, event_type, page=PAGE):
             for event, decision in decided(page):
                 add("recorded" if event.state is State.AWAITING else "held", event, decision)
     fates, lines = _messages(session, at_endpoint, now)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, Field
 
 from sync.clock import Clock
 from sync.delivery.destinations import open_destination
@@ -22,7 +22,7 @@ from sync.delivery.flag import (
     flag_settings,
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import event_types
 from sync.domain.rollout import EVERYBODY_PERCENTAGE
 from sync.errors import ConfigurationError
 from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
@@ -47,7 +47,17 @@ def _is_activation(text: str) -> str:
     return text
 
 
-class _Preview(Action):
+def _switched_on() -> list[str]:
+    return [one.name for one in event_types().values() if one.enabled]
+
+
+def _is_event_type(name: str) -> str:
+    if name not in event_types():
+        raise ValueError(f"{name} is no event type; known: {', '.join(event_types())}")
+    return name
+
+
+class Preview(Action):
     """What the next run would send: where, with which learning time, or why not. Writes nothing.
 
     It decides as that run does; the settings are those that the run would have.
@@ -92,6 +102,13 @@ class _Preview(Action):
         ge=1,
         description="More new completions than this would not be recorded.",
     )
+    event_types: Annotated[
+        list[Annotated[str, AfterValidator(_is_event_type)]], CommandLine("--event-type")
+    ] = Field(
+        default_factory=_switched_on,
+        description="Look for new events of these types, whether they are switched on or not. "
+        "Default: those that are.",
+    )
     show: Annotated[int, CommandLine("--limit")] = Field(
         default=SHOWN, ge=0, description="Webhooks to list; all are counted."
     )
@@ -119,26 +136,11 @@ class _Preview(Action):
                 policy=flag.policy(),
                 clock=clock,
                 readiness_of=tools.readiness,
-                sources=[
-                    one
-                    for one in EVENT_TYPES.values()
-                    if one.run_switch is None or getattr(self, one.run_switch[0])
-                ],
+                sources=[event_types()[name] for name in self.event_types],
                 activated_at=as_activation(since, setting="activated_at") if since else None,
                 mass_send_limit=self.mass_send_limit,
             )
         return preview_report(found, flag=flag, show=self.show, with_bodies=self.bodies)
-
-
-_SWITCHES: dict[str, Any] = {
-    one.run_switch[0]: (
-        Annotated[bool, CommandLine(f"--{one.plural}")],
-        Field(default=False, description=one.run_switch[1]),
-    )
-    for one in EVENT_TYPES.values()
-    if one.run_switch is not None
-}
-Preview = create_model("Preview", __base__=_Preview, __doc__=_Preview.__doc__, **_SWITCHES)
 
 
 def preview_report(

@@ -15,8 +15,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from sync.clock import Clock
-from sync.delivery.events import MartUnreadable, seen_now
-from sync.domain.event_types import EVENT_TYPES
+from sync.delivery.events import MartUnreadable, described, seen_now
 from sync.domain.states import Reason, State
 from sync.ledger.erasures import IS_ERASED
 from sync.ledger.tables import OUTBOX
@@ -274,7 +273,7 @@ class Replay(Change):
         )
         queries = [f"select webhook_id from {outbox} where false"]
         for event_type in sorted(row["event_type"] for row in kinds):
-            source = EVENT_TYPES[event_type]
+            source = described(event_type)
             query = f"""
                 select seen.webhook_id from ({seen_now(warehouse, source, _WAS_BUILT)}) as seen
                 where seen.is_gone

@@ -19,7 +19,7 @@ from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.delivery.events import NEVER_SENT_AND_LOST, outbox_and_endpoints
 from sync.domain.endpoint import Region
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import event_types
 from sync.domain.routing import NotRouted, choose_endpoint
 from sync.domain.states import Reason, State
 from sync.ledger.tables import OUTBOX
@@ -181,7 +181,7 @@ def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Refusal:
     route = choose_endpoint(
         Region(row["region"]),
         endpoints.by_enterprise.get(enterprise, ()),
-        event_type=EVENT_TYPES[row["event_type"]],
+        event_type=event_types().get(row["event_type"]),
     )
     if isinstance(route, NotRouted) or endpoints.is_own_broken(enterprise, route):
         return Refusal.NO_ENDPOINT

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sync.delivery.record import Recorded
-from sync.domain.event_types import ENROLLMENTS
 from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.event_types import ENROLLMENTS
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
     LEARNING_TIME_COLUMNS,

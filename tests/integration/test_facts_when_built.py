@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from sync.delivery.events import MartUnreadable
-from sync.domain.event_types import ENROLLMENTS
 from sync.operations.backfill import Backfill
 from sync.operations.replay import Replay, ReplayState
 from tests.support.completions import add_completions, completion
+from tests.support.event_types import ENROLLMENTS
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
     create_endpoints,

@@ -17,7 +17,7 @@ import pytest
 from sync.delivery.events import check_held
 from sync.delivery.record import Recorded, _record, record
 from sync.domain.endpoint import Endpoint
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
+from sync.domain.event_types import EventType
 from sync.domain.pacing import Grant
 from sync.domain.responses import Response
 from sync.domain.states import Reason, State
@@ -41,6 +41,7 @@ from sync.operations.reroute import Reroute
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.attempts import made
 from tests.support.completions import ENTERPRISE, add_completions, completion
+from tests.support.event_types import COMPLETIONS, ENROLLMENTS
 from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import (
     ENDPOINT_COLUMNS,

@@ -11,7 +11,7 @@ from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.events import MartUnreadable
 from sync.delivery.flag import FlagSettings
 from sync.delivery.record import record
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EventType
+from sync.domain.event_types import EventType
 from sync.domain.rollout import Rollout
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination
@@ -22,6 +22,7 @@ from sync.warehouse import RelationMissing, Warehouse
 from tests.support.completions import ENTERPRISE
 from tests.support.delivery import ACTIVATED_AT, enterprise, secrets
 from tests.support.doubles import Reached, stopped
+from tests.support.event_types import COMPLETIONS, ENROLLMENTS
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
     LEARNING_TIME_COLUMNS,
@@ -313,7 +314,7 @@ def test_the_request_goes_by_each_of_its_settings(
             "max_enrichment_wait_minutes": 11,
             "activated_at": "2026-03-01T02:00:00+02:00",
             "mass_send_limit": 17,
-            "send_enrollment_events": True,
+            "event_types": ["course_completion", "course_enrollment"],
         }
     )
     clock = lambda: datetime(2026, 3, 10)  # noqa: E731 - compared below

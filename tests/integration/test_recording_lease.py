@@ -11,13 +11,13 @@ import pytest
 
 from sync.clock import warehouse_clock
 from sync.delivery.record import Detected, LeftToAnother, Recorded, record
-from sync.domain.event_types import COMPLETIONS
 from sync.ledger.activation import activate
 from sync.ledger.recording_lease import LEASE, Granted, TakenBy, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
 from tests.support.completions import add_completions, completion
+from tests.support.event_types import COMPLETIONS
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
 
 TYPE = COMPLETIONS.name

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from sync.domain.event_types import ENROLLMENTS
 from sync.operations.backfill import Backfill
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
+from tests.support.event_types import ENROLLMENTS
 from tests.support.marts import (
     ENROLLMENT_COLUMNS,
     create_endpoints,

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import TokenType, exp
 
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import event_types
 from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse, open_warehouse
@@ -212,9 +212,9 @@ def test_no_statement_of_a_model_makes_a_float(compiled: list[str]) -> None:
 
 
 def test_no_fact_of_a_message_is_a_float(manifest: dict[str, Any]) -> None:
-    for source in EVENT_TYPES.values():
+    for source in event_types().values():
         columns = manifest["nodes"][f"model.learning_time_webhooks.{source.mart}"]["columns"]
-        types = {name: columns[name]["data_type"] for name in source.facts.model_fields}
+        types = {name: columns[name]["data_type"] for name in source.facts_class.model_fields}
         assert "float" not in types.values(), types
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from sync.domain.event_types import COURSE_ENROLLMENT
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import completion
 from tests.support.dbt import Dbt
-from tests.support.definitions import load_definitions
+from tests.support.definitions import event_types_on, load_definitions
 from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import SECRET
 from tests.support.receiver import Receiver, receiver
@@ -25,6 +26,13 @@ PASSED_AT = "2026-03-10T17:42:31"
 def defs(dbt: Dbt) -> dg.Definitions:
     """What Dagster loads."""
     return load_definitions(dbt)
+
+
+@pytest.fixture
+def job_with_enrollments(dbt: Dbt) -> Iterator[dg.JobDefinition]:
+    """The same job in a process that has enrollment events switched on."""
+    with event_types_on(COURSE_ENROLLMENT):
+        yield load_definitions(dbt, COURSE_ENROLLMENT).resolve_job_def("completion_webhooks_job")
 
 
 @pytest.fixture

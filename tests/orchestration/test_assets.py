@@ -11,7 +11,6 @@ import pytest
 
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.domain.event_types import COMPLETIONS
 from sync.ledger.recording_lease import recording_lease
 from sync.local.embedded.lifecycle import free_port, stop
 from sync.settings import EmbeddedWarehouse
@@ -26,6 +25,7 @@ from tests.support.definitions import (
     run,
     run_config,
 )
+from tests.support.event_types import COMPLETIONS
 from tests.support.receiver import Receiver
 
 

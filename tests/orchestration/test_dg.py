@@ -22,7 +22,9 @@ from orchestration.definitions import defs as load
 from sync.settings import PROJECT_ROOT
 
 Dg = Callable[..., str]
-SUBJECTS = {"alerts", "dbt", "operations", "report", "webhooks"}
+SUBJECTS = {
+    "alerts", "course_completion", "course_enrollment", "dbt", "operations", "report", "webhooks",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from orchestration.config import EnrichmentConfig
 from orchestration.defs.webhooks.run_notes import DONE
 from orchestration.resources import DialResource, WarehouseResource
 from sync.clock import warehouse_clock
-from sync.domain.event_types import COMPLETIONS
 from sync.ledger.recording_lease import recording_lease
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import add_completions, completion
 from tests.support.definitions import ACTIVATED, STEPS, run_config
+from tests.support.event_types import COMPLETIONS
 from tests.support.receiver import Receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"

@@ -55,14 +55,15 @@ PREVIEWED = {
     "max_enrichment_wait_minutes": 11,
     "activated_at": "2026-03-01T02:00:00+02:00",
     "mass_send_limit": 17,
-    "send_enrollment_events": True,
+    "event_types": ["course_enrollment"],
     "show": 3,
 }
 GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
     (
         Preview.read(PREVIEWED),
         f"--enrich --rollout-percentage 37 --enterprise {ENTERPRISE} --max-wait-minutes 11 "
-        "--activated-at 2026-03-01T02:00:00+02:00 --mass-send-limit 17 --enrollments --limit 3",
+        "--activated-at 2026-03-01T02:00:00+02:00 --mass-send-limit 17 --limit 3 "
+        "--event-type course_enrollment",
         PREVIEWED,
     ),
     (

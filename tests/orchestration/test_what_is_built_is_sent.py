@@ -10,14 +10,20 @@ import pytest
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import COLUMNS, add_completions, completion
-from tests.support.definitions import ACTIVATED, STEPS, failure_texts, metadata_of, run_config
+from tests.support.definitions import (
+    ACTIVATED,
+    ENROLLMENTS_ASSET,
+    STEPS,
+    failure_texts,
+    metadata_of,
+    run_config,
+)
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table, enrollment
 from tests.support.receiver import Receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"
 MARTS = "analytics.marts"
 NEW, ENRICHED, WEBHOOKS = (key.path[-1] for key in STEPS)
-WITH_ENROLLMENTS = ACTIVATED | {"send_enrollment_events": True}
 
 
 class Site:
@@ -28,7 +34,7 @@ class Site:
     ) -> None:
         self.warehouse = warehouse
         self.instance = instance
-        self._job = job
+        self.job = job
         for mart, columns in (
             ("completed_enrollments", COLUMNS),
             ("enterprise_enrollments", ENROLLMENT_COLUMNS),
@@ -46,7 +52,7 @@ class Site:
         )
 
     def run(self, *keys: dg.AssetKey, **config: Any) -> dg.ExecuteInProcessResult:
-        return self._job.execute_in_process(
+        return self.job.execute_in_process(
             instance=self.instance,
             asset_selection=list(keys or STEPS),
             run_config=run_config(**({"detection": ACTIVATED} | config)),
@@ -66,6 +72,13 @@ def site(marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterI
     create_table(marts, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(9)])
     marts.execute(f"update {MARTS}.webhook_endpoints set is_enrollment_events_enabled = true")
     return Site(marts, webhooks_job, instance)
+
+
+@pytest.fixture
+def with_enrollments(site: Site, job_with_enrollments: dg.JobDefinition) -> Site:
+    """The same with enrollment events switched on."""
+    site.job = job_with_enrollments
+    return site
 
 
 @pytest.fixture
@@ -109,22 +122,22 @@ def test_a_failure_while_messages_are_built_stops_no_retry_either(
 
 
 def test_a_broken_source_of_one_kind_of_event_stops_no_other_kind(
-    site: Site, target: Receiver
+    with_enrollments: Site, target: Receiver
 ) -> None:
-    site.rename("enterprise_enrollments", "enrolled_at")
-    result = site.run(detection=WITH_ENROLLMENTS)
+    with_enrollments.rename("enterprise_enrollments", "enrolled_at")
+    result = with_enrollments.run(*STEPS, ENROLLMENTS_ASSET)
     assert not result.success
     (text,) = failure_texts(result)
     assert "enterprise_enrollments" in text
     assert "enrolled_at" in text.lower()
-    assert site.states() == {"course_completion delivered": 3}
+    assert with_enrollments.states() == {"course_completion delivered": 3}
     assert len(target.received) == 3
 
 
-def test_and_the_other_way_round(site: Site, target: Receiver) -> None:
-    site.rename("completed_enrollments", "passed_at")
-    assert not site.run(detection=WITH_ENROLLMENTS).success
-    assert site.states() == {"course_enrollment suppressed": 1}
+def test_and_the_other_way_round(with_enrollments: Site, target: Receiver) -> None:
+    with_enrollments.rename("completed_enrollments", "passed_at")
+    assert not with_enrollments.run(*STEPS, ENROLLMENTS_ASSET).success
+    assert with_enrollments.states() == {"course_enrollment suppressed": 1}
 
 
 @pytest.mark.parametrize(

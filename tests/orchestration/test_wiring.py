@@ -18,7 +18,6 @@ from orchestration.resources import DialResource, WarehouseResource
 from sync.delivery.build import BuildReport, EnrichmentPolicy
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import SendReport
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS
 from sync.domain.rollout import Rollout
 from sync.domain.states import Reason
 from sync.domain.work import Attempt
@@ -26,8 +25,9 @@ from sync.ledger.journal import ForeignJournal, needed_bytes
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
 from tests.support.completions import ENTERPRISE
-from tests.support.definitions import everything_said, run
+from tests.support.definitions import ENROLLMENTS_ASSET, everything_said, run
 from tests.support.doubles import recorded, returning, stopped
+from tests.support.event_types import COMPLETIONS, ENROLLMENTS
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
 STEPS, DRY = "orchestration.defs.webhooks.steps", "orchestration.defs.webhooks.dry_run"
@@ -36,8 +36,9 @@ DETECTION = {
     "activated_at": "2026-03-01T02:00:00+02:00",
     "mass_send_limit": 17,
     "allow_mass_send": True,
-    "send_enrollment_events": True,
 }
+SWITCHED_ON = ENROLLMENTS.model_copy(update={"enabled": True})
+ENROLLMENTS_TOO = {"mass_send_limit": 19, "allow_mass_send": True}
 ENRICHMENT = {
     "enable_webhook_learning_time_enrichment": True,
     "rollout_percentage": 37,
@@ -92,7 +93,7 @@ def site(
 
 def test_each_asset_hands_on_each_of_its_settings(
     site: Warehouse,
-    webhooks_job: dg.JobDefinition,
+    job_with_enrollments: dg.JobDefinition,
     instance: dg.DagsterInstance,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -103,19 +104,20 @@ def test_each_asset_hands_on_each_of_its_settings(
     )
     journal = recorded(monkeypatch, "sync.delivery.send.open_journal")
     result = run(
-        webhooks_job, instance, detection=DETECTION, enrichment=ENRICHMENT, delivery=DELIVERY
+        job_with_enrollments,
+        instance,
+        others=[ENROLLMENTS_ASSET],
+        detection=DETECTION,
+        enrollments=ENROLLMENTS_TOO,
+        enrichment=ENRICHMENT,
+        delivery=DELIVERY,
     )
     assert result.success
-    shared = {
-        "run_id": result.run_id,
-        "clock": clock,
-        "mass_send_limit": 17,
-        "allow_mass_send": True,
-    }
+    shared = {"run_id": result.run_id, "clock": clock, "allow_mass_send": True}
     assert [one.kwargs for one in record.call_args_list] == [
-        shared | {"source": COMPLETIONS, "activated_at": MARCH},
+        shared | {"source": COMPLETIONS, "activated_at": MARCH, "mass_send_limit": 17},
         # Those of before its own first run are old, whatever is said of completions.
-        shared | {"source": ENROLLMENTS, "activated_at": None},
+        shared | {"source": SWITCHED_ON, "activated_at": None, "mass_send_limit": 19},
     ]
     (built,) = build.call_args_list
     session, outbox, client = built.args
@@ -139,7 +141,7 @@ def test_each_asset_hands_on_each_of_its_settings(
 
 def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     site: Warehouse,
-    webhooks_job: dg.JobDefinition,
+    job_with_enrollments: dg.JobDefinition,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -166,7 +168,14 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
 
     monkeypatch.setattr(f"{STEPS}.send_due", send_due)
     later = DETECTION | {"activated_at": "2026-03-21"}
-    result = run(webhooks_job, instance, detection=later, enrichment=ENRICHMENT, delivery=DELIVERY)
+    result = run(
+        job_with_enrollments,
+        instance,
+        others=[ENROLLMENTS_ASSET],
+        detection=later,
+        enrichment=ENRICHMENT,
+        delivery=DELIVERY,
+    )
     assert result.success
     assert counted == ["detected", "detected", "built", "batch", "delivered"]
     said = everything_said(instance, result.run_id)
@@ -185,7 +194,7 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
 
 def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
     site: Warehouse,
-    webhooks_job: dg.JobDefinition,
+    job_with_enrollments: dg.JobDefinition,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -198,19 +207,37 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
     dry = DELIVERY | {"dry_run": True}
     limited = DETECTION | {"allow_mass_send": False}
     assert run(
-        webhooks_job, instance, detection=limited, enrichment=ENRICHMENT, delivery=dry
+        job_with_enrollments,
+        instance,
+        others=[ENROLLMENTS_ASSET],
+        detection=limited,
+        enrollments=ENROLLMENTS_TOO,
+        enrichment=ENRICHMENT,
+        delivery=dry,
     ).success
-    shared = {"clock": clock, "mass_send_limit": 17, "allow_mass_send": False}
+    shared = {"clock": clock}
     assert [one.kwargs for one in planned.call_args_list] == [
-        shared | {"source": COMPLETIONS, "activated_at": MARCH},
-        shared | {"source": ENROLLMENTS, "activated_at": None},
+        shared
+        | {
+            "source": COMPLETIONS,
+            "activated_at": MARCH,
+            "mass_send_limit": 17,
+            "allow_mass_send": False,
+        },
+        shared
+        | {
+            "source": SWITCHED_ON,
+            "activated_at": None,
+            "mass_send_limit": 19,
+            "allow_mass_send": True,
+        },
     ]
     for call in previewed.call_args_list:
         own = {name: value for name, value in call.kwargs.items() if name != "readiness_of"}
         assert own == {
             "policy": POLICY,
             "clock": clock,
-            "sources": (COMPLETIONS, ENROLLMENTS),
+            "sources": [COMPLETIONS, SWITCHED_ON],
             "activated_at": MARCH,
             "mass_send_limit": 17,
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -11,28 +12,43 @@ import pytest
 from dagster._serdes import serialize_value
 
 from orchestration.resources import AlertsResource
+from sync.domain.event_types import SETTING, event_types
 from tests.support.dbt import Dbt
 
 NEW = "sync__newly_completed_enrollments"
+ENROLLED = "sync__newly_enrolled_learners"
 ENRICHED = "sync__enriched_completions"
 WEBHOOKS = "sync__completion_webhooks"
 STEPS = tuple(
     dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS)
 )
 """The three assets that a run of webhooks needs; the delivery models are left out."""
+ENROLLMENTS_ASSET = dg.AssetKey(ENROLLED.split("__"))
+"""Beside them where enrollment events are switched on."""
 ACTIVATED = {"activated_at": "2026-03-01T00:00:00Z"}
 """Detection config: the completions of the fixture ``marts`` are newer."""
 
 
 @cache
-def load_definitions(dbt: Dbt) -> dg.Definitions:
-    """The definitions that Dagster loads, on the manifest of this session's dbt."""
+def load_definitions(dbt: Dbt, switched_on: str = "") -> dg.Definitions:
+    """The definitions that Dagster loads, on the manifest of this session's dbt; with these event
+    types beside those that are on in their files."""
     own = dbt.prepare(dbt.target_path / "dagster")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, event_types_on(switched_on):
         patch.setenv("DBT_TARGET_PATH", str(own))
         from orchestration.definitions import defs
 
         return defs()
+
+
+@contextmanager
+def event_types_on(names: str) -> Iterator[None]:
+    """A process whose environment switches these event types on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(SETTING, names)
+        event_types.cache_clear()
+        yield
+    event_types.cache_clear()
 
 
 BARE_MODELS = {
@@ -46,21 +62,32 @@ BARE_MODELS = {
 def run_config(
     *,
     detection: Mapping[str, Any] | None = None,
+    enrollments: Mapping[str, Any] | None = None,
     enrichment: Mapping[str, Any] | None = None,
     delivery: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Run config as the launchpad takes it."""
-    given = {NEW: detection, ENRICHED: enrichment, WEBHOOKS: delivery}
+    given = {
+        NEW: detection,
+        ENROLLED: enrollments,
+        ENRICHED: enrichment,
+        WEBHOOKS: delivery,
+    }
     return {"ops": {name: {"config": dict(values)} for name, values in given.items() if values}}
 
 
 def run(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, *, steps: int = 3, **config: Any
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    *,
+    steps: int = 3,
+    others: Sequence[dg.AssetKey] = (),
+    **config: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Run the first ``steps`` of the three assets, whatever comes of it."""
+    """Run the first ``steps`` of the three assets, and others, whatever comes of it."""
     return job.execute_in_process(
         instance=instance,
-        asset_selection=list(STEPS[:steps]),
+        asset_selection=[*STEPS[:steps], *others],
         run_config=run_config(**config),
         raise_on_error=False,
     )

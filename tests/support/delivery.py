@@ -18,7 +18,6 @@ from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import record, webhook_id
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
-from sync.domain.event_types import COMPLETIONS
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination, Poster
 from sync.http.resolver import SystemResolver
@@ -31,6 +30,7 @@ from sync.ledger.steps import Hook, nothing
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, add_completions, completion
+from tests.support.event_types import COMPLETIONS
 from tests.support.marts import create_marts, endpoint
 
 PASSED_AT = "2026-03-10T17:42:31"

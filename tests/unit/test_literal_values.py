@@ -272,6 +272,7 @@ BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     "DeliveryConfig.time_budget_seconds": (240, 5, 3_600),
     "DetectionConfig.mass_send_limit": (5_000, 1, None),
     "CustomerReport.days": (30, 1, 90),
+    "RecordingConfig.mass_send_limit": (5_000, 1, None),
     "Preview.mass_send_limit": (5_000, 1, None),
     "Preview.show": (20, 0, None),
     "ReportConfig.days": (30, 1, 90),
@@ -284,7 +285,7 @@ NUMBERS_OF_THE_FLAG = {
 }
 UNLISTED = ("sync/local/", "sync/operations/report/charts.py", "sync/operations/report/pictures.py")
 """Sample data, and sizes of drawings: another value there breaks no promise."""
-SWITCHES = {"allow_mass_send", "full_refresh", "send_enrollment_events"}
+SWITCHES = {"allow_mass_send", "full_refresh"}
 
 
 @pytest.mark.parametrize("name", sorted(LITERALS | RULES))

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.domain.endpoint import Endpoint, EndpointError, Region
-from sync.domain.event_types import ENROLLMENTS
 from sync.domain.routing import NotRouted, Routed, choose_endpoint, region_of
 from sync.domain.states import Reason
+from tests.support.event_types import ENROLLMENTS
 
 ROW: dict[str, Any] = {
     "endpoint_id": 1,

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.check_texts import CheckText
-from orchestration.keys import ENRICHED, NEW, WEBHOOKS
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
+from sync.domain.event_types import EventType
 from sync.ledger.checks import (
     Findings,
     bodies_that_differ,
@@ -25,14 +26,6 @@ RECORDED_ONCE = CheckText(
     "run completion_webhooks_job again.",
 ).spec("no_event_is_recorded_twice", NEW, blocking=True)
 
-USUAL_NUMBER = CheckText(
-    "No more completions are new than `mass_send_limit`. Otherwise none of them is recorded.",
-    INTEGRATIONS,
-    "Look at `marts.completed_enrollments`. If the number is right, run once with "
-    "`allow_mass_send: true`; if not, repair the replica.",
-).spec("no_unusual_number_of_completions", NEW)
-"""Evaluated by the asset itself."""
-
 RECORDED_NUMBER = CheckText(
     "Body equals mart: every message built within 7 days carries the learning time that was "
     "read from the mart, and no other message carries any.",
@@ -47,6 +40,17 @@ SUCCESS_SETTLED = CheckText(
     "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
     "a defect with the ids.",
 ).spec("logged_success_is_delivered", WEBHOOKS)
+
+
+def usual_number(source: EventType) -> dg.AssetCheckSpec:
+    """The check of the mass-send guard, which the asset that records evaluates itself."""
+    return CheckText(
+        f"No more {source.plural} are new than `mass_send_limit`. Otherwise none of them is "
+        "recorded.",
+        INTEGRATIONS,
+        f"Look at `marts.{source.mart}`. If the number is right, run once with "
+        "`allow_mass_send: true`; if not, repair the replica.",
+    ).spec(f"no_unusual_number_of_{source.plural}", record_key(source))
 
 
 @dg.multi_asset_check(name="before_the_send", specs=[RECORDED_ONCE])

@@ -9,15 +9,15 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.config import FLAG, DetectionConfig, EnrichmentConfig
+from orchestration.config import FLAG, DetectionConfig, EnrichmentConfig, RecordingConfig
 from orchestration.effective import config_of, given_config, is_true
-from orchestration.keys import ENRICHED, NEW, STEPS, op_name
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name, record_key, recorded_types
 from orchestration.metadata import built, outcomes, problems, table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.record import OverLimit, Recorded, plan_record
-from sync.domain.event_types import COMPLETIONS
+from sync.domain.event_types import EventType
 from sync.operations.next_run import NextRun, ReadOnly, next_run
 
 UNLIMITED = 2**31
@@ -32,7 +32,7 @@ def is_dry_run(context: dg.AssetExecutionContext) -> bool:
     selected = context.run.asset_selection
     given = [
         given_config(context.run.run_config, op_name(key))
-        for key in STEPS
+        for key in (*(record_key(one) for one in recorded_types()), ENRICHED, WEBHOOKS)
         # Empty, not None, where a whole job runs in process.
         if not selected or key in selected
     ]
@@ -40,38 +40,35 @@ def is_dry_run(context: dg.AssetExecutionContext) -> bool:
 
 
 def would_detect(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, config: DetectionConfig
-) -> tuple[dict[str, Recorded | OverLimit], dict[str, Any]]:
-    """What detection would record, by kind of event, and the metadata that says so."""
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    source: EventType,
+    config: RecordingConfig,
+) -> tuple[Recorded | OverLimit, dict[str, Any]]:
+    """What would be recorded of a type of events, and the metadata that says so."""
     with _read_only(warehouse) as session:
-        clock = warehouse_clock(session)
-        found = {
-            what: plan_record(
-                session,
-                clock=clock,
-                source=source,
-                activated_at=config.activation() if source is COMPLETIONS else None,
-                mass_send_limit=config.mass_send_limit,
-                allow_mass_send=config.allow_mass_send,
-            )
-            for what, source in config.sources().items()
-        }
+        found = plan_record(
+            session,
+            clock=warehouse_clock(session),
+            source=source,
+            activated_at=config.activation(),
+            mass_send_limit=config.mass_send_limit,
+            allow_mass_send=config.allow_mass_send,
+        )
     context.log.info(NOTE)
     facts: dict[str, Any] = {"dry_run": True, "note": NOTE}
-    for what, outcome in found.items():
-        match outcome:
-            case OverLimit(found=count, limit=limit):
-                facts |= {
-                    f"would_record_{what}": 0,
-                    f"would_hold_back_{what}": count,
-                    "mass_send_limit": limit,
-                }
-            case Recorded(awaiting=awaiting, suppressed=suppressed):
-                facts |= {
-                    f"would_record_{what}": awaiting,
-                    f"would_suppress_{what}_before_activation": suppressed,
-                }
-    return found, facts
+    match found:
+        case OverLimit(found=count, limit=limit):
+            return found, facts | {
+                f"would_record_{source.plural}": 0,
+                f"would_hold_back_{source.plural}": count,
+                "mass_send_limit": limit,
+            }
+        case Recorded(awaiting=awaiting, suppressed=suppressed):
+            return found, facts | {
+                f"would_record_{source.plural}": awaiting,
+                f"would_suppress_{source.plural}_before_activation": suppressed,
+            }
 
 
 def would_build(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
@@ -117,7 +114,7 @@ def _plan(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Ne
             policy=enrichment.policy(),
             clock=warehouse_clock(session),
             readiness_of=tools.readiness,
-            sources=tuple(detection.sources().values()),
+            sources=recorded_types(),
             activated_at=detection.activation(),
             mass_send_limit=UNLIMITED if detection.allow_mass_send else detection.mass_send_limit,
         )

@@ -7,7 +7,7 @@ again takes over the tags of the first one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import dagster as dg
@@ -24,10 +24,14 @@ REPEAT_AT = f"{PREFIX}repeat_at"
 """When what the run had to leave can be done, ISO 8601 in UTC."""
 NEXT = f"{PREFIX}next"
 """What comes next in the ledger (``HandOver``), so that nobody has to look."""
-DONE = {key: f"{PREFIX}{name}" for key, name in ((NEW, "detected"), (ENRICHED, "built"))} | {
-    WEBHOOKS: f"{PREFIX}sent"
-}
-"""For each asset the note that it has done all of its work, really."""
+LOOKED = f"{PREFIX}looked"
+"""The run has noted what it saw; what it sees later is no longer all that it went by."""
+
+
+def done(key: dg.AssetKey) -> str:
+    """The note that an asset has done all of its work, really."""
+    own = {NEW: "detected", ENRICHED: "built", WEBHOOKS: "sent"}
+    return PREFIX + (own.get(key) or f"detected/{key.path[-1]}")
 
 
 def note(context: dg.AssetExecutionContext, name: str, value: str = "yes") -> None:
@@ -37,8 +41,18 @@ def note(context: dg.AssetExecutionContext, name: str, value: str = "yes") -> No
 
 
 def note_seen(context: dg.AssetExecutionContext, token: str) -> None:
-    """Say what this run looks at, before it looks."""
-    context.instance.add_run_tags(context.run.run_id, {SEEN: token})
+    """Say what this run looks at, before it looks. Of several assets that look the first counts."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    if run is None or noted(run, LOOKED) is None:
+        note(context, LOOKED)
+        context.instance.add_run_tags(context.run.run_id, {SEEN: token})
+
+
+def note_repeat(context: dg.AssetExecutionContext, at: datetime) -> None:
+    """Say when what this run leaves can be done; of several times the earliest counts."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    known = None if run is None else repeat_at(run)
+    note(context, REPEAT_AT, min(at, known or at).isoformat())
 
 
 def noted(run: dg.DagsterRun, name: str) -> str | None:
@@ -47,9 +61,9 @@ def noted(run: dg.DagsterRun, name: str) -> str | None:
     return value if run_id == run.run_id else None
 
 
-def is_done(run: dg.DagsterRun) -> bool:
-    """Whether the run has detected, built and sent, and none of it dry."""
-    return all(noted(run, name) is not None for name in DONE.values())
+def is_done(run: dg.DagsterRun, recorded: Iterable[dg.AssetKey]) -> bool:
+    """Whether the run has recorded by these assets, built and sent, and none of it dry."""
+    return all(noted(run, done(key)) is not None for key in (*recorded, ENRICHED, WEBHOOKS))
 
 
 def repeat_at(run: dg.DagsterRun) -> datetime | None:

@@ -16,6 +16,7 @@ from orchestration.defs.webhooks.run_notes import (
     noted,
     repeat_at,
 )
+from orchestration.keys import record_key, recorded_types
 from orchestration.resources import DialResource, WarehouseResource
 from sync.operations.changes import HandOver, LastRun, Seen, Skip, Start, decide, poll
 from sync.warehouse import RelationMissing
@@ -108,9 +109,15 @@ def completion_webhooks_hourly(
     for record in _own_runs(context.instance, None, created_after=now - NET)[:1]:
         run = record.dagster_run
         is_young = record.create_timestamp > now - LONGEST_RUN
-        if is_done(run) or (run.status in ACTIVE and is_young):
+        if is_done(run, _recorded()) or (run.status in ACTIVE and is_young):
             return dg.SkipReason(f"run {run.run_id} sees to it")
     return dg.RunRequest()
+
+
+def _recorded() -> list[dg.AssetKey]:
+    """The assets by which a delivery run records; event types with a schedule of their own have
+    runs of their own."""
+    return [record_key(one) for one in recorded_types() if not one.schedule]
 
 
 def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
@@ -145,7 +152,7 @@ def _own_runs(
 def _is_handled(instance: dg.DagsterInstance, sources: str) -> bool:
     """Whether a run that saw these very sources has done all of its work."""
     records = instance.get_run_records(dg.RunsFilter(tags={SEEN: sources}), limit=MOST_LOOKED_AT)
-    return any(is_done(one.dagster_run) for one in records)
+    return any(is_done(one.dagster_run, _recorded()) for one in records)
 
 
 def _told(instance: dg.DagsterInstance) -> HandOver | None:

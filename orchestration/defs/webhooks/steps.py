@@ -1,18 +1,18 @@
 """What the webhook assets do: detect, build, send; and what goes on when one of them fails."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import dagster as dg
 
 from orchestration import metadata
-from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
+from orchestration.config import DeliveryConfig, EnrichmentConfig, RecordingConfig
 from orchestration.defs.webhooks.dry_run import is_dry_run
-from orchestration.defs.webhooks.run_notes import DONE, NEXT, REPEAT_AT, note, note_seen
+from orchestration.defs.webhooks.run_notes import NEXT, done, note, note_repeat, note_seen
 from orchestration.effective import config_of, given_config, settings_table
-from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name
+from orchestration.keys import ENRICHED, WEBHOOKS, op_name, record_key, recorded_types
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.build import build as build_messages
@@ -20,11 +20,17 @@ from sync.delivery.destinations import open_destination
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded, record
 from sync.delivery.send import Sender, send_due
-from sync.domain.event_types import COMPLETIONS
+from sync.domain.event_types import EventType
 from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox, Remaining, remaining
-from sync.operations.changes import REPEAT_AFTER, hand_over, ledger_token, sources_token
+from sync.operations.changes import (
+    REPEAT_AFTER,
+    hand_over,
+    ledger_token,
+    sources_token,
+    watched_with,
+)
 from sync.operations.watching import Watch, watching
 from sync.settings import journal_directory, load_settings
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, WarehouseUnavailable
@@ -38,60 +44,49 @@ T = TypeVar("T")
 
 
 def detect(
-    context: Context, warehouse: WarehouseResource, config: DetectionConfig
-) -> tuple[dict[str, Detected], Metadata]:
-    """Record what the outbox does not know yet, each kind of event for itself; say what was found.
+    context: Context, warehouse: WarehouseResource, source: EventType, config: RecordingConfig
+) -> tuple[Detected, Metadata]:
+    """Record the events of a type that the outbox does not know yet; say what was found.
 
     Raises:
-        dagster.Failure: a mart of events cannot be read; names it. The other kind was recorded.
+        dagster.Failure: the mart of the events cannot be read; names it.
         NoResponse, WarehouseUnavailable: the warehouse is away.
     """
-    run_id = context.run.run_id
-    found: dict[str, Detected] = {}
-    problems: dict[str, StatementFailed] = {}
+    run_id, what = context.run.run_id, source.plural
     with (
         watching("detect", run_id) as watch,
         warehouse.session(purpose="detect") as session,
     ):
-        _note_sources(context, session)
+        _note_sources(context, session, source)
         clock = warehouse_clock(session)
         began = clock()
-        for what, source in config.sources().items():
-            try:
-                found[what] = record(
-                    session,
-                    run_id=run_id,
-                    clock=clock,
-                    source=source,
-                    activated_at=config.activation() if source is COMPLETIONS else None,
-                    mass_send_limit=config.mass_send_limit,
-                    allow_mass_send=config.allow_mass_send,
-                )
-            except NoResponse:
-                raise
-            except StatementFailed as error:
-                problems[what] = error
-            else:
-                watch.detected(what, found[what])
-                say_found(context, what, found[what], verb="recorded")
-        for what, one in found.items():
-            if one.activated_at > clock():
-                context.log.warning(
-                    f"{what} from before {one.activated_at} UTC, which is still to come, are "
-                    "recorded and never sent"
-                )
-        if problems:
+        try:
+            found = record(
+                session,
+                run_id=run_id,
+                clock=clock,
+                source=source,
+                activated_at=config.activation(),
+                mass_send_limit=config.mass_send_limit,
+                allow_mass_send=config.allow_mass_send,
+            )
+        except NoResponse:
+            raise
+        except StatementFailed as error:
             raise dg.Failure(
-                "; ".join(
-                    f"no {what} can be detected, since marts.{config.sources()[what].mart} or what "
-                    f"it reads cannot be read: {error}"
-                    for what, error in problems.items()
-                ),
+                f"no {what} can be detected, since marts.{source.mart} or what it reads cannot be "
+                f"read: {error}",
                 allow_retries=False,
-            ) from next(iter(problems.values()))
-        facts = metadata.detection(session, found["completions"], run_id=run_id, since=began)
-    facts |= metadata.enrollment_detection(found.get("enrollments"))
-    _note_detected(context, found.values())
+            ) from error
+        watch.detected(what, found)
+        say_found(context, what, found, verb="recorded")
+        if found.activated_at > clock():
+            context.log.warning(
+                f"{what} from before {found.activated_at} UTC, which is still to come, are "
+                "recorded and never sent"
+            )
+        facts = metadata.detection(session, source, found, run_id=run_id, since=began)
+    _note_detected(context, record_key(source), found)
     return found, facts
 
 
@@ -110,7 +105,7 @@ def build(context: Context, warehouse: WarehouseResource, config: EnrichmentConf
     for problem, count in sorted(report.problems.items()):
         context.log.warning(f"{count} completions: {problem}")
     context.log.info(metadata.build_sentence(report))
-    note(context, DONE[ENRICHED])
+    note(context, done(ENRICHED))
     settings = settings_of(context, ENRICHED, config)
     return metadata.building(report, policy) | {"settings": settings}
 
@@ -172,15 +167,13 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
     for endpoint_id, reason in sorted(report.unusable.items()):
         problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")
         context.log.warning(f"endpoint {endpoint_id} is held ({reason}): {problem}")
-    note(context, DONE[WEBHOOKS])
+    note(context, done(WEBHOOKS))
     return facts
 
 
 Below = tuple[dg.AssetKey, type[Any], Callable[[Context, WarehouseResource, Any], Metadata]]
-BELOW: Mapping[dg.AssetKey, Sequence[Below]] = {
-    NEW: ((ENRICHED, EnrichmentConfig, build), (WEBHOOKS, DeliveryConfig, send)),
-    ENRICHED: ((WEBHOOKS, DeliveryConfig, send),),
-}
+SEND: Below = (WEBHOOKS, DeliveryConfig, send)
+BUILD_AND_SEND: Sequence[Below] = ((ENRICHED, EnrichmentConfig, build), SEND)
 
 
 def or_go_on_below(
@@ -189,23 +182,42 @@ def or_go_on_below(
     """Do the work of an asset; where it fails do that of the assets below, and then fail.
 
     Dagster runs no step below a failed one. But what is recorded and built does not depend on what
-    went wrong above it: a renamed column of one replica must not stop the retries of yesterday.
-    Yields what was done below, for the record of this run.
+    went wrong above it: a renamed column of one replica must not stop the retries of yesterday, nor
+    an event type another one. So of several assets that record, the last one to end goes on where
+    any of them has failed. Yields what was done below, for the record of this run.
     """
+    below = [SEND] if key == ENRICHED else BUILD_AND_SEND
     try:
-        return work()
+        made = work()
     except (NoResponse, WarehouseUnavailable):
         # Nothing below could do anything either.
         raise
     except Exception:
-        yield from _work_below(context, warehouse, key)
+        if None not in _peers(context, key):
+            yield from _work_below(context, warehouse, below, failed=key)
         raise
+    peers = _peers(context, key)
+    if "FAILURE" in peers and None not in peers:
+        yield from _work_below(context, warehouse, below, failed=key)
+    return made
+
+
+def _peers(context: Context, key: dg.AssetKey) -> set[str | None]:
+    """How the other assets of this run that record have ended: SUCCESS or FAILURE, and None where
+    one has not. Nothing where there are none."""
+    keys = [record_key(one) for one in recorded_types()]
+    names = [op_name(one) for one in keys if one != key and _is_to_run(context, one)]
+    if key not in keys or not names:
+        return set()
+    stats = context.instance.get_run_step_stats(context.run.run_id, names)
+    ended = {one.step_key: one.status.value for one in stats if one.status and one.end_time}
+    return {ended.get(name) for name in names}
 
 
 def _work_below(
-    context: Context, warehouse: WarehouseResource, failed: dg.AssetKey
+    context: Context, warehouse: WarehouseResource, steps: Sequence[Below], *, failed: dg.AssetKey
 ) -> Iterator[dg.AssetMaterialization]:
-    below = [one for one in BELOW[failed] if _is_to_run(context, one[0])]
+    below = [one for one in steps if _is_to_run(context, one[0])]
     if not below:
         return
     try:
@@ -223,7 +235,7 @@ def _work_below(
         return
     for key, config_type, do in below:
         name = op_name(key)
-        context.log.warning(f"{op_name(failed)} has failed; {name} is done all the same")
+        context.log.warning(f"an asset above has failed; {op_name(failed)} does {name} as well")
         try:
             config = config_of(config_type, given_config(context.run.run_config, name))
             facts = do(context, warehouse, config)
@@ -244,7 +256,7 @@ def _is_to_run(context: Context, key: dg.AssetKey) -> bool:
 def settings_of(
     context: Context,
     key: dg.AssetKey,
-    config: DetectionConfig | EnrichmentConfig | DeliveryConfig,
+    config: RecordingConfig | EnrichmentConfig | DeliveryConfig,
 ) -> dg.TableMetadataValue:
     """The settings that an asset goes by in this run."""
     given = given_config(context.run.run_config, op_name(key))
@@ -252,9 +264,9 @@ def settings_of(
     return settings_table(config, given, is_made_dry=is_made_dry)
 
 
-def _note_sources(context: Context, session: Warehouse) -> None:
+def _note_sources(context: Context, session: Warehouse, source: EventType) -> None:
     try:
-        note_seen(context, sources_token(session))
+        note_seen(context, sources_token(session, watched_with(source)))
     except NoResponse:
         raise
     except StatementFailed as error:
@@ -262,20 +274,16 @@ def _note_sources(context: Context, session: Warehouse) -> None:
         context.log.warning(f"this run cannot tell what it has seen: {error}")
 
 
-def _note_detected(context: Context, found: Iterable[Detected]) -> None:
+def _note_detected(context: Context, key: dg.AssetKey, found: Detected) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
-    waits = []
-    for one in found:
-        match one:
-            case LeftToAnother(until=until):
-                # Most such runs are alive, and have long ended by then.
-                waits.append(min(until, now + REPEAT_AFTER))
-            case OverLimit():
-                waits.append(now + GUARD_REPEAT)
-    if waits:
-        note(context, REPEAT_AT, min(waits).isoformat())
-    else:
-        note(context, DONE[NEW])
+    match found:
+        case LeftToAnother(until=until):
+            # Most such runs are alive, and have long ended by then.
+            note_repeat(context, min(until, now + REPEAT_AFTER))
+        case OverLimit():
+            note_repeat(context, now + GUARD_REPEAT)
+        case Recorded():
+            note(context, done(key))
 
 
 def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> None:

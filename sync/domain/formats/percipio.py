@@ -18,7 +18,12 @@ from sync.domain.bodies import (
     timestamp,
 )
 from sync.domain.course_runs import course_of
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import (
+    COURSE_COMPLETION,
+    COURSE_ENROLLMENT,
+    CompletionFacts,
+    EnrollmentFacts,
+)
 from sync.domain.facts import Facts
 from sync.domain.model import Model
 
@@ -158,7 +163,7 @@ def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
 
 
 FORMAT = BodyFormat(
-    bodies={COMPLETIONS.name: PercipioCompletion, ENROLLMENTS.name: PercipioEnrollment},
+    bodies={COURSE_COMPLETION: PercipioCompletion, COURSE_ENROLLMENT: PercipioEnrollment},
     seconds=("duration_spent",),
     assumption=assumption,
 )

@@ -8,7 +8,12 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from sync.domain.bodies import Body, BodyFormat, Content, Part, Timestamp, optional, timestamp
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import (
+    COURSE_COMPLETION,
+    COURSE_ENROLLMENT,
+    CompletionFacts,
+    EnrollmentFacts,
+)
 from sync.domain.facts import Facts
 
 SECONDS_PER_HOUR = 3600
@@ -165,6 +170,6 @@ def _envelope(content: Content) -> dict[str, Any]:
 
 
 FORMAT = BodyFormat(
-    bodies={COMPLETIONS.name: CourseCompletion, ENROLLMENTS.name: CourseEnrollment},
+    bodies={COURSE_COMPLETION: CourseCompletion, COURSE_ENROLLMENT: CourseEnrollment},
     seconds=("learning_time", "total_seconds"),
 )

@@ -27,7 +27,12 @@ from sync.domain.bodies import (
     optional,
     timestamp,
 )
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import (
+    COURSE_COMPLETION,
+    COURSE_ENROLLMENT,
+    CompletionFacts,
+    EnrollmentFacts,
+)
 from sync.domain.facts import AnyText, Facts
 from sync.domain.model import Model
 
@@ -263,7 +268,7 @@ def _agent(facts: Facts, settings: EndpointSettings) -> Agent:
 
 
 FORMAT = BodyFormat(
-    bodies={COMPLETIONS.name: XapiCompletion, ENROLLMENTS.name: XapiEnrollment},
+    bodies={COURSE_COMPLETION: XapiCompletion, COURSE_ENROLLMENT: XapiEnrollment},
     seconds=("result", "duration"),
     read_seconds=seconds_of,
     headers={"X-Experience-API-Version": VERSION},

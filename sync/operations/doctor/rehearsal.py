@@ -22,7 +22,7 @@ from sync.delivery.learning_time import CompletionKey, LearningTimeClient
 from sync.delivery.record import new_events, record
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.endpoint import Endpoint, EndpointSettings, Region
-from sync.domain.event_types import COMPLETIONS, ENROLLMENTS, EVENT_TYPES
+from sync.domain.event_types import COURSE_COMPLETION, EventType, completions, event_types
 from sync.domain.formats import DEFAULT_FORMAT
 from sync.domain.responses import Response
 from sync.domain.retry import follow_up
@@ -72,7 +72,7 @@ VALUES: Mapping[str, object] = {
     **dict.fromkeys(EndpointSettings.model_fields),
     "breaker_state": Breaker.CLOSED.value,
     "enterprise_customer_uuid": CUSTOMER,
-    "event_type": COMPLETIONS.name,
+    "event_type": COURSE_COMPLETION,
     "disabled_at": None,
     "facts": "{}",
     "is_active": True,
@@ -271,11 +271,14 @@ def _count_failure(state: EndpointState) -> EndpointState:
     return replace(state, consecutive_failures=state.consecutive_failures + 1)
 
 
+def _switched_on() -> list[EventType]:
+    return [one for one in event_types().values() if one.enabled]
+
+
 STEPS: Steps = (
     # A delivery run.
-    lambda w: record(w, run_id="doctor", clock=_clock),
-    lambda w: record(w, run_id="doctor", clock=_clock, source=ENROLLMENTS),
-    lambda w: new_events(w, COMPLETIONS, since=NOW, now=NOW, limit=1),
+    lambda w: [record(w, run_id="doctor", clock=_clock, source=one) for one in _switched_on()],
+    lambda w: new_events(w, completions(), since=NOW, now=NOW, limit=1),
     load_endpoints,
     _build,
     lambda w: _outbox(w).decide([{"webhook_id": "x", "state": State.PENDING, "body": "{}"}]),
@@ -283,7 +286,7 @@ STEPS: Steps = (
     open_work,
     lambda w: settle_logged(w, leased_since=NOW, clock=_clock),
     lambda w: _outbox(w).hold_and_release({2: "x"}, [ENDPOINT]),
-    lambda w: check_held(w, EVENT_TYPES, clock=_clock),
+    lambda w: check_held(w, [one.name for one in _switched_on()], clock=_clock),
     _claim,
     lambda w: bodies_of(w, "x", [{"build_id": "x"}]),
     lambda w: settle(w, [ATTEMPT], clock=_clock),

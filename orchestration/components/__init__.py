@@ -1,0 +1,1 @@
+"""Components of this project: what a folder of ``defs`` can be made of by YAML alone."""

@@ -1,0 +1,8 @@
+"""The event types of the project's own files."""
+
+from __future__ import annotations
+
+from sync.domain.event_types import COURSE_COMPLETION, COURSE_ENROLLMENT, event_types
+
+COMPLETIONS = event_types()[COURSE_COMPLETION]
+ENROLLMENTS = event_types()[COURSE_ENROLLMENT]

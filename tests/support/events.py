@@ -7,7 +7,7 @@ from typing import Any
 
 from sync.domain.bodies import Content
 from sync.domain.endpoint import EndpointSettings
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import OWN_FACTS
 from sync.domain.facts import Facts, LearningTime
 
 WEBHOOK_ID = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
@@ -44,7 +44,7 @@ def content(facts: Facts, learning_time: LearningTime | None = None, **settings:
     """What a body may say of an event, for an endpoint with these settings."""
     return Content(
         webhook_id=WEBHOOK_ID,
-        event_type=next(one.name for one in EVENT_TYPES.values() if type(facts) is one.facts),
+        event_type=next(name for name, made in OWN_FACTS.items() if type(facts) is made),
         facts=facts,
         recorded_at=RECORDED_AT,
         settings=EndpointSettings.from_row(XAPI | settings),

@@ -10,7 +10,6 @@ import dagster as dg
 import pytest
 
 from orchestration.config import EnrichmentConfig
-from orchestration.defs.webhooks.run_notes import DONE
 from orchestration.resources import DialResource, WarehouseResource
 from sync.clock import warehouse_clock
 from sync.ledger.recording_lease import recording_lease
@@ -18,7 +17,7 @@ from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import add_completions, completion
-from tests.support.definitions import ACTIVATED, STEPS, run_config
+from tests.support.definitions import ACTIVATED, DONE_NOTES, STEPS, run_config
 from tests.support.event_types import COMPLETIONS
 from tests.support.receiver import Receiver
 
@@ -102,7 +101,7 @@ def the_guard_holds_it_back(daemon: Daemon, request: dg.RunRequest) -> None:
 
 def copied(daemon: Daemon, request: dg.RunRequest) -> None:
     """Dagster gives a run that is started again the tags of the first one."""
-    done = dict.fromkeys(DONE.values(), "11111111-1111-1111-1111-111111111111 yes")
+    done = dict.fromkeys(DONE_NOTES, "11111111-1111-1111-1111-111111111111 yes")
     daemon.ended(dg.DagsterRunStatus.SUCCESS, {**request.tags, **done})
 
 

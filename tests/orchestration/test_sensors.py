@@ -12,14 +12,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.defs.webhooks.run_notes import DONE, NEXT
+from orchestration.defs.webhooks.run_notes import NEXT
 from orchestration.resources import DialResource, WarehouseResource
 from sync.ledger.outbox import remaining
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.operations.changes import hand_over, ledger_token
 from sync.warehouse import Warehouse
-from tests.support.definitions import ACTIVATED, STEPS, alert, run
+from tests.support.definitions import ACTIVATED, DONE_NOTES, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.marts import create_marts
 from tests.support.receiver import Receiver, receiver
@@ -246,7 +246,7 @@ def test_the_hourly_net_starts_a_run_only_where_none_has_done_its_work(
         assert starts()
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
         assert starts(), "it has done nothing"
-        instance.add_run_tags(run.run_id, dict.fromkeys(DONE.values(), f"{run.run_id} yes"))
+        instance.add_run_tags(run.run_id, dict.fromkeys(DONE_NOTES, f"{run.run_id} yes"))
         assert not starts(0.5)
         assert starts(1.1)
         instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE)

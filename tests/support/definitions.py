@@ -23,6 +23,8 @@ STEPS = tuple(
     dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS)
 )
 """The three assets that a run of webhooks needs; the delivery models are left out."""
+DONE_NOTES = ("webhooks/detected", "webhooks/built", "webhooks/sent")
+"""The tags by which a run says that it has done all of its work."""
 ENROLLMENTS_ASSET = dg.AssetKey(ENROLLED.split("__"))
 """Beside them where enrollment events are switched on."""
 ACTIVATED = {"activated_at": "2026-03-01T00:00:00Z"}

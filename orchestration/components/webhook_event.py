@@ -24,9 +24,9 @@ from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, note
 from orchestration.defs.webhooks.steps import detect, or_go_on_below, say_found, settings_of
 from orchestration.keys import ENRICHED, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
+from sync.delivery.formats import known_formats
 from sync.delivery.record import OverLimit
 from sync.domain.event_types import COURSE_COMPLETION, EventType, switched_on
-from sync.domain.formats import FORMATS
 from sync.errors import ConfigurationError
 from sync.operations.changes import sources_token, watched_with
 
@@ -115,10 +115,11 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
 
 def problems_of_formats(source: EventType) -> Iterator[str]:
     """Formats that the file names and that have no body for such events."""
+    formats = known_formats(os.environ)
     for name in source.formats:
-        if name not in FORMATS:
-            yield f"formats: {name} is no format; known: {', '.join(FORMATS)}"
-        elif source.name not in FORMATS[name].bodies:
+        if problem := formats.problem_of(name):
+            yield f"formats: {name}: {problem}"
+        elif source.name not in formats.known[name].bodies:
             yield f"formats: {name} has no body for {source.name}; see docs/events.md"
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from sync.domain.bodies import BodyFormat
-from sync.domain.event_types import EVENT_TYPES
+from sync.domain.event_types import event_types
 from sync.domain.formats import FOLDER_SETTING, FORMATS, NAME, SUFFIX, Formats
 from sync.domain.mapped import extended, mapped_bodies, mapped_format
 from sync.domain.mapping import FormatFile, MappingError, read_format
@@ -74,12 +74,12 @@ def _add(name: str, file: FormatFile, known: dict[str, BodyFormat]) -> None:
     if file.extends is None:
         if name in FORMATS:
             raise MappingError(f"{name} is a built-in format; give the file another name")
-        known[name] = mapped_format(name, file, EVENT_TYPES)
+        known[name] = mapped_format(name, file, event_types())
         return
     of = file.extends
     if of not in FORMATS:
         raise MappingError(f"extends: must be one of {', '.join(FORMATS)}")
-    bodies = mapped_bodies(of, file, EVENT_TYPES)
+    bodies = mapped_bodies(of, file, event_types())
     taken = next((kind for kind in bodies if kind in known[of].bodies), None)
     if taken is not None:
         raise MappingError(f"bodies.{taken}: {of} has a body for it already; remove this one")

@@ -63,7 +63,7 @@ FactType = Literal[
 ]  # fmt: skip
 _PYTHON: Mapping[str, Any] = {
     "text": Text,
-    "number": Annotated[int | float, Field(allow_inf_nan=False)],
+    "number": Annotated[float, Field(allow_inf_nan=False)],
     "time": Time,
     "boolean": bool,
 }

@@ -213,7 +213,10 @@ def mapped_bodies(
 
 def facts_of(event_type: EventType) -> Mapping[str, type]:
     """What a body of this event type may name, with the type of its value."""
-    own = {name: _plain(field.annotation) for name, field in event_type.facts.model_fields.items()}
+    own = {
+        name: _plain(field.annotation)
+        for name, field in event_type.facts_class.model_fields.items()
+    }
     learning_time = OF_LEARNING_TIME if event_type.has_learning_time else {}
     return {**own, **OF_EVERY_EVENT, **learning_time}
 
@@ -224,7 +227,7 @@ class _Compiler:
     def __init__(self, event_type: EventType) -> None:
         self._event_type = event_type
         self._facts = facts_of(event_type)
-        fields = event_type.facts.model_fields
+        fields = event_type.facts_class.model_fields
         self._certain = {name for name, field in fields.items() if field.is_required()}
         self._certain |= OF_EVERY_EVENT.keys() - {"course"}
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from sync.domain.bodies import Content
 from sync.domain.endpoint import Endpoint
-from sync.domain.event_types import COMPLETIONS, EVENT_TYPES, EventType
+from sync.domain.event_types import EventType, completions, event_types
 from sync.domain.facts import Facts, LearningTime
 from sync.domain.routing import NotRouted, choose_endpoint
 from sync.domain.states import Reason
@@ -35,14 +35,15 @@ LEARNER: Mapping[str, object] = {
 
 
 def sample_body(
-    endpoint: Endpoint, event_id: str, *, at: datetime, event_type: EventType = COMPLETIONS
+    endpoint: Endpoint, event_id: str, *, at: datetime, event_type: EventType | None = None
 ) -> bytes:
-    """An event of nobody, of the endpoint's own customer, with an hour of learning time where the
-    type has it and the endpoint wants it.
+    """An event of nobody, a completion if not said otherwise, of the endpoint's own customer, with
+    an hour of learning time where the type has it and the endpoint wants it.
 
     Raises:
         PayloadError: the endpoint's format has no such event.
     """
+    event_type = event_type or completions()
     now = at.replace(tzinfo=UTC)
     has_learning_time = event_type.has_learning_time and endpoint.is_learning_time_enabled
     return endpoint.format.body(
@@ -61,7 +62,7 @@ def samples(endpoint: Endpoint, *, at: datetime) -> dict[str, bytes]:
     """A body of each type of event that the endpoint gets, by the type's name."""
     return {
         name: sample_body(endpoint, _event_id(name), at=at, event_type=one)
-        for name, one in EVENT_TYPES.items()
+        for name, one in event_types().items()
         if name in endpoint.format.bodies and _is_wanted(endpoint, one)
     }
 
@@ -79,10 +80,10 @@ def _event_id(name: str) -> str:
 
 def _facts(event_type: EventType, enterprise: str, at: datetime) -> Facts:
     known = {**LEARNER, "enterprise_customer_uuid": enterprise}
-    return event_type.facts.model_validate(
+    return event_type.facts_class.model_validate(
         {
             name: known[name] if name in known else _example(field.annotation, at)
-            for name, field in event_type.facts.model_fields.items()
+            for name, field in event_type.facts_class.model_fields.items()
         }
     )
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from sync.delivery.formats import known_formats, read_folder
 from sync.domain.bodies import Content
 from sync.domain.endpoint import EndpointError, EndpointSettings
-from sync.domain.event_types import EVENT_TYPES, CompletionFacts, EnrollmentFacts
+from sync.domain.event_types import CompletionFacts, EnrollmentFacts, EventType, event_types
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS, Formats
 from sync.domain.mapped import MappedBody, facts_of
@@ -276,29 +276,33 @@ def test_the_folder_is_read_once_and_a_changed_file_counts_for_the_next_process(
 def test_a_file_may_give_a_built_in_format_the_body_of_one_more_event_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = replace(EVENT_TYPES["course_enrollment"], name="certificate_awarded")
-    monkeypatch.setitem(EVENT_TYPES, "certificate_awarded", other)
-    body = (
-        "bodies: {certificate_awarded: {event_type: {fact: event_type}, at: {fact: enrolled_at}}}"
+    other = EventType(
+        name="badge_awarded",
+        plural="badges",
+        mart="awarded_badges",
+        occurred_at="enrolled_at",
+        facts={"enrolled_at": "time"},
+        formats=["v2"],
     )
+    types = {**event_types(), other.name: other}
+    monkeypatch.setattr("sync.delivery.formats.event_types", lambda: types)
+    body = "bodies: {badge_awarded: {event_type: {fact: event_type}, at: {fact: enrolled_at}}}"
     found = folder(tmp_path, certificates=f"extends: v2\n{body}")
     assert not found.problems
     assert found.known.keys() == FORMATS.keys()
-    event: Content = replace(
-        content(EnrollmentFacts.read(ENROLLMENT)), event_type="certificate_awarded"
-    )
+    event: Content = replace(content(EnrollmentFacts.read(ENROLLMENT)), event_type="badge_awarded")
     assert json.loads(found.known["v2"].body(event)) == {
-        "event_type": "certificate_awarded",
+        "event_type": "badge_awarded",
         "at": "2026-01-19T08:59:58Z",
     }
     completion = content(CompletionFacts.read(COMPLETION), STUDIED)
     assert found.known["v2"].body(completion) == FORMATS["v2"].body(completion)
-    assert isinstance(found.known["v2"].bodies["certificate_awarded"], MappedBody)
+    assert isinstance(found.known["v2"].bodies["badge_awarded"], MappedBody)
 
 
 def test_the_schema_for_editors_takes_the_examples_and_names_what_there_is() -> None:
-    facts = {fact for one in EVENT_TYPES.values() for fact in facts_of(one)}
-    schema = editor_schema(facts, EVENT_TYPES)
+    facts = {fact for one in event_types().values() for fact in facts_of(one)}
+    schema = editor_schema(facts, event_types())
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     for path in (PROJECT_ROOT / "docs" / "formats").glob("*.yml"):

@@ -590,7 +590,7 @@ def recorded(
     limit: int | None = None,
 ) -> set[int]:
     """Learners of the rows that a run records after others acted, its lease being taken."""
-    since = activate(ledger, clock=lambda: NOW, activated_at=None, source=source)
+    since = activate(ledger, clock=lambda: NOW, activated_at=None, event_type=source.name)
     with recording_lease(ledger, source.name, run_id="run-1", clock=lambda: NOW) as lease:
         assert isinstance(lease, Granted)
         meanwhile()

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from sync import logs
-from sync.cli import endpoints, laptop, report, status
+from sync.cli import endpoints, formats, laptop, report, status
 from sync.cli.common import err, plain
 from sync.cli.operations import add_operations
 from sync.cli.warehouse import warehouse_app
@@ -59,6 +59,7 @@ add_operations(app, {"endpoints": endpoints.endpoints_app}, OPERATIONS)
 app.command()(laptop.demo)
 app.command()(laptop.dev)
 app.add_typer(endpoints.endpoints_app, name="endpoints")
+app.add_typer(formats.formats_app, name="formats")
 app.add_typer(warehouse_app, name="warehouse")
 
 

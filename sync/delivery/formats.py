@@ -22,12 +22,59 @@ def known_formats(environ: Mapping[str, str]) -> Formats:
     return _read(environ.get(FOLDER_SETTING, "").strip())
 
 
-def read_file(path: Path) -> FormatFile:
-    """A file as it is now, checked for itself.
+def read_one(
+    path: Path, known: Mapping[str, BodyFormat] = FORMATS
+) -> tuple[str, BodyFormat, FormatFile]:
+    """The format that a file makes, or gives more bodies to, by its name; and what the file says.
 
     Raises:
-        MappingError: it is no format; one line with the place and the fix.
+        MappingError: it makes none; one line with the place and the fix.
     """
+    name, file = path.stem, _read_file(path)
+    of = file.extends
+    if of is None:
+        if name in FORMATS:
+            raise MappingError(f"{name} is a built-in format; give the file another name")
+        return name, mapped_format(name, file, event_types()), file
+    if of not in FORMATS:
+        raise MappingError(f"extends: must be one of {', '.join(FORMATS)}")
+    bodies = mapped_bodies(of, file, event_types())
+    taken = next((kind for kind in bodies if kind in known[of].bodies), None)
+    if taken is not None:
+        raise MappingError(f"bodies.{taken}: {of} has a body for it already; remove this one")
+    return of, extended(of, known[of], bodies), file
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that are meant to be formats, by name.
+
+    Raises:
+        OSError: it is no folder that can be read.
+    """
+    return sorted(one for one in folder.iterdir() if one.suffix in (SUFFIX, ".yaml"))
+
+
+def read_folder(folder: Path) -> Formats:
+    """The built-in formats and those of a folder. A file that is no format spoils no other one."""
+    try:
+        paths = files_in(folder)
+    except OSError as error:
+        return Formats(problems={FOLDER_SETTING: f"{FOLDER_SETTING}: {folder}: {error.strerror}"})
+    if len(paths) > MOST_FILES:
+        what = f"{FOLDER_SETTING}: {folder} has more than {MOST_FILES} files; name another folder"
+        return Formats(problems={FOLDER_SETTING: what})
+    known: dict[str, BodyFormat] = dict(FORMATS)
+    problems: dict[str, str] = {}
+    for path in paths:
+        try:
+            name, made, _ = read_one(path, known)
+            known[name] = made
+        except MappingError as error:
+            problems[path.name] = f"{path.name}: {error}"
+    return Formats(known, problems)
+
+
+def _read_file(path: Path) -> FormatFile:
     if path.suffix != SUFFIX:
         raise MappingError(f"name it {path.stem}{SUFFIX}")
     if not NAME.fullmatch(path.stem):
@@ -45,42 +92,6 @@ def read_file(path: Path) -> FormatFile:
         raise MappingError(str(error)) from None
 
 
-def read_folder(folder: Path) -> Formats:
-    """The built-in formats and those of a folder. A file that is no format spoils no other one."""
-    try:
-        paths = sorted(one for one in folder.iterdir() if one.suffix in (SUFFIX, ".yaml"))
-    except OSError as error:
-        return Formats(problems={FOLDER_SETTING: f"{FOLDER_SETTING}: {folder}: {error.strerror}"})
-    if len(paths) > MOST_FILES:
-        what = f"{FOLDER_SETTING}: {folder} has more than {MOST_FILES} files; name another folder"
-        return Formats(problems={FOLDER_SETTING: what})
-    known: dict[str, BodyFormat] = dict(FORMATS)
-    problems: dict[str, str] = {}
-    for path in paths:
-        try:
-            _add(path.stem, read_file(path), known)
-        except MappingError as error:
-            problems[path.name] = f"{path.name}: {error}"
-    return Formats(known, problems)
-
-
 @cache
 def _read(folder: str) -> Formats:
     return read_folder(Path(folder)) if folder else Formats()
-
-
-def _add(name: str, file: FormatFile, known: dict[str, BodyFormat]) -> None:
-    """Make the file's format, or give its bodies to the built-in one that it extends."""
-    if file.extends is None:
-        if name in FORMATS:
-            raise MappingError(f"{name} is a built-in format; give the file another name")
-        known[name] = mapped_format(name, file, event_types())
-        return
-    of = file.extends
-    if of not in FORMATS:
-        raise MappingError(f"extends: must be one of {', '.join(FORMATS)}")
-    bodies = mapped_bodies(of, file, event_types())
-    taken = next((kind for kind in bodies if kind in known[of].bodies), None)
-    if taken is not None:
-        raise MappingError(f"bodies.{taken}: {of} has a body for it already; remove this one")
-    known[of] = extended(of, known[of], bodies)

@@ -51,6 +51,7 @@ from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.customer_report import read_customer
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
+from sync.operations.formats import events_of
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.costs import delivered_between, lines_between
 from sync.operations.report.figures import read_figures
@@ -310,6 +311,7 @@ STEPS: Steps = (
     read_figures,
     lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW),
     lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW, is_personal=True),
+    lambda w: events_of(w, completions(), user_id=1, now=NOW),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),
     lambda w: REPLAY.move(w, "x", NOW),

@@ -1,0 +1,122 @@
+"""``formats``: what the bodies of webhooks can look like, and what a file of one's own makes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sync.cli.common import Json, out, plain, print_json, print_table, ready_settings
+from sync.delivery.formats import known_formats
+from sync.domain.formats import FOLDER_SETTING
+
+formats_app = typer.Typer(
+    no_args_is_help=True,
+    help="Body formats: list, check files of your own, preview a body, schemas.",
+)
+
+
+@formats_app.command("list")
+def list_all(as_json: Json = False) -> None:
+    """Every format that an endpoint can have, and the files that are none."""
+    from sync.operations.formats import listed
+
+    formats = known_formats(os.environ)
+    rows, problems = listed(formats), list(formats.problems.values())
+    if as_json:
+        print_json({"formats": rows, "problems": problems})
+        return
+    print_table(rows)
+    for problem in problems:
+        out.print(plain(problem), soft_wrap=True)
+
+
+@formats_app.command()
+def check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help=f"Files; without any, those in {FOLDER_SETTING}.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read files of formats as they are now, and build a sample event of each; one verdict each."""
+    from sync.operations.formats import checked, checked_folder
+
+    folder = os.environ.get(FOLDER_SETTING, "").strip()
+    rows = [checked(path) for path in files] if files else checked_folder(folder)
+    if as_json:
+        print_json({"files": rows})
+    else:
+        print_table(rows)
+    if any(row["problem"] for row in rows):
+        raise typer.Exit(1)
+
+
+@formats_app.command()
+def preview(
+    name: Annotated[str, typer.Argument(help="A format, or the path of a file that ends in .yml.")],
+    user: Annotated[
+        int | None,
+        typer.Option("--user", help="The LMS's id of a learner; without it a sample event."),
+    ] = None,
+    course: Annotated[
+        str, typer.Option("--course", help="Only events of this course run, by its key.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """What a format makes of a sample event, or of a learner's events. Sends and writes nothing.
+
+    With ``--user`` it shows personal data.
+    """
+    from sync.operations.formats import chosen, sample_bodies
+
+    name, formats = chosen(name, known_formats(os.environ))
+    if user is None:
+        events: list[dict[str, Any]] = sample_bodies(name, formats)
+    else:
+        from sync.clock import warehouse_clock
+        from sync.ledger.tables import ensure_ledger
+        from sync.operations.formats import bodies_of_learner
+        from sync.warehouse import open_warehouse
+
+        with open_warehouse(ready_settings(), purpose="formats") as warehouse:
+            ensure_ledger(warehouse)
+            events = bodies_of_learner(
+                warehouse,
+                formats.known[name],
+                user_id=user,
+                courserun_key=course,
+                clock=warehouse_clock(warehouse),
+            )
+    if as_json:
+        print_json({"format": name, "events": events})
+    else:
+        for event in events:
+            said = ", ".join(
+                f"{key}: {value}" for key, value in event.items() if key != "body" and value
+            )
+            out.print(f"[bold]{plain(said)}[/]", soft_wrap=True)
+            if event["body"] is not None:
+                out.print(plain(json.dumps(event["body"], indent=2, ensure_ascii=False)))
+        if not events:
+            out.print("no event of this learner that the format has a body for", soft_wrap=True)
+    if not events or any(event.get("problem") for event in events):
+        raise typer.Exit(1)
+
+
+@formats_app.command()
+def schema() -> None:
+    """The JSON Schema of a file, for editors that complete and check what is typed."""
+    from sync.operations.formats import schema_for_editors
+
+    print_json(schema_for_editors())
+
+
+@formats_app.command()
+def openapi() -> None:
+    """The OpenAPI document of the webhooks in every format, files of your own included."""
+    from sync.operations.openapi import document
+
+    print_json(document(known_formats(os.environ).known))

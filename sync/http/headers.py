@@ -14,6 +14,8 @@ REPLAY_HEADER = "webhook-replay"
 TEST_HEADER = "webhook-test"
 """``true`` on a sample event about no learner."""
 MARKED = "true"
+USER_AGENT = "LearningTimeWebhooks/1.0"
+"""Of each request, token requests included."""
 
 
 def request_headers(

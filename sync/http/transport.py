@@ -26,6 +26,7 @@ from sync.http.addresses import AddressPolicy, Resolver, VettedTarget, vet
 from sync.http.connections import READ_BYTES, Deadline, Exchange, PinnedAdapter, PinnedRequest
 from sync.http.excerpts import excerpt
 from sync.http.failures import classify, reached
+from sync.http.headers import USER_AGENT
 from sync.http.resolver import ResolutionFailed, SystemResolver
 from sync.http.urls import InvalidTarget
 
@@ -44,7 +45,7 @@ _DEFAULT_HEADERS = {
     # A compressed body could outgrow the cap once unpacked; nothing is ever unpacked.
     "Accept-Encoding": "identity",
     "Content-Type": "application/json",
-    "User-Agent": "LearningTimeWebhooks/1.0",
+    "User-Agent": USER_AGENT,
 }
 _RESERVED_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"}

@@ -1,14 +1,14 @@
 """The OpenAPI 3.1 document of the webhooks, generated from the models of the bodies.
 
-``python -m sync.operations.openapi`` writes ``docs/openapi.json``; ``docs/receiving.md`` says it in
-words.
+``python -m sync.operations.openapi`` writes ``docs/openapi.json``, which knows no installation;
+``ltw openapi`` writes that of this one. ``docs/receiving.md`` says it in words.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -16,8 +16,10 @@ from pydantic.json_schema import models_json_schema
 from sync.domain.bodies import BodyFormat, BodyMaker, PublishedSchema
 from sync.domain.endpoint import DEFAULT_AUTH_HEADER
 from sync.domain.formats import FORMATS
-from sync.http.headers import REPLAY_HEADER, TEST_HEADER
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER, USER_AGENT
 from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from sync.operations.samples import examples
+from sync.operations.sender import NOBODY, Sender
 from sync.settings import PROJECT_ROOT
 
 PATH = PROJECT_ROOT / "docs" / "openapi.json"
@@ -34,9 +36,71 @@ _RESPONSES: Mapping[str, str] = {
 }
 
 
-def document(formats: Mapping[str, BodyFormat] = FORMATS) -> dict[str, Any]:
-    """The whole document, of these formats."""
-    webhooks = [(name, body) for name, one in formats.items() for body in one.bodies.values()]
+_TOKEN_BODY = {"schema": {"$ref": "#/components/schemas/TokenRequest"}}
+_TOKEN_RESPONSE = {"schema": {"$ref": "#/components/schemas/TokenResponse"}}
+_TOKEN_REQUEST: Mapping[str, Any] = {
+    "operationId": "tokenRequest",
+    "summary": "A request for a token, where you have given us an OAuth client.",
+    "description": (
+        "Client credentials, RFC 6749, section 4.4: as JSON or, if agreed, as a form. The token is "
+        "kept until a minute before its end, and dropped when you respond with 401."
+    ),
+    "security": [{}],
+    "parameters": [{"$ref": "#/components/parameters/UserAgent"}],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": _TOKEN_BODY,
+            "application/x-www-form-urlencoded": _TOKEN_BODY,
+        },
+    },
+    "responses": {
+        "200": {"description": "The token.", "content": {"application/json": _TOKEN_RESPONSE}},
+        "default": {"description": "A failure: the event is sent again on the retry schedule."},
+    },
+}
+_TOKEN_SCHEMAS: Mapping[str, Any] = {
+    "TokenRequest": {
+        "type": "object",
+        "required": ["client_id", "client_secret", "grant_type"],
+        "properties": {
+            "client_id": {"type": "string"},
+            "client_secret": {"type": "string"},
+            "grant_type": {"const": "client_credentials", "type": "string"},
+            "scope": {"type": "string", "examples": ["api"]},
+            "audience": {"type": "string"},
+        },
+    },
+    "TokenResponse": {
+        "type": "object",
+        "required": ["access_token"],
+        "properties": {
+            "access_token": {"type": "string", "maxLength": 8192},
+            "expires_in": {"type": "number", "description": "In seconds; without it 300."},
+        },
+    },
+}
+_SERVERS = [
+    {
+        "url": "https://{host}/{path}",
+        "description": "Your endpoint, as you have given it to us.",
+        "variables": {"host": {"default": "hooks.example.com"}, "path": {"default": "in"}},
+    }
+]
+_TOKEN_SERVERS = [
+    {
+        "url": "https://{host}/{path}",
+        "description": "Your token endpoint, as you have given it to us.",
+        "variables": {"host": {"default": "login.example.com"}, "path": {"default": "token"}},
+    }
+]
+
+
+def document(
+    formats: Mapping[str, BodyFormat] = FORMATS, sender: Sender = NOBODY
+) -> dict[str, Any]:
+    """The whole document: of these formats, and of whom they come from."""
+    bodies = [body for one in formats.values() for body in one.bodies.values()]
     return {
         "openapi": "3.1.0",
         "info": {
@@ -46,11 +110,21 @@ def document(formats: Mapping[str, BodyFormat] = FORMATS) -> dict[str, Any]:
                 "What a receiver gets: signed as Standard Webhooks 1.0.0, at least once, in no "
                 "particular order, each event under an id that never changes."
             ),
+            **({"contact": _contact(sender.contact)} if sender.contact else {}),
         },
+        "servers": _SERVERS,
+        **({"x-sending-addresses": list(sender.addresses)} if sender.addresses else {}),
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
-        "webhooks": {_name(body): {"post": _operation(name, body)} for name, body in webhooks},
+        "webhooks": {
+            **{
+                operation["operationId"]: {"post": operation}
+                for name, one in formats.items()
+                for operation in _operations(name, one)
+            },
+            "tokenRequest": {"servers": _TOKEN_SERVERS, "post": _TOKEN_REQUEST},
+        },
         "components": {
-            "schemas": _schemas([body for _, body in webhooks]),
+            "schemas": _schemas(bodies) | dict(_TOKEN_SCHEMAS),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -74,14 +148,16 @@ def document(formats: Mapping[str, BodyFormat] = FORMATS) -> dict[str, Any]:
     }
 
 
-def rendered() -> str:
-    """The document as the file holds it."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+def rendered(made: Mapping[str, Any]) -> str:
+    """A document as a file holds it."""
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 
 
-def write(path: Path = PATH) -> None:
-    """Write the file anew."""
-    path.write_text(rendered(), encoding="utf-8")
+def _contact(text: str) -> dict[str, str]:
+    """The contact object, whose parts have forms of their own."""
+    if text.startswith(("https://", "http://")):
+        return {"url": text}
+    return {"email" if re.fullmatch(r"[^\s@]+@[^\s@]+", text) else "name": text}
 
 
 def _name(body: BodyMaker) -> str:
@@ -90,22 +166,28 @@ def _name(body: BodyMaker) -> str:
     return f"{title[0].lower()}{title[1:]}"
 
 
-def _operation(body_format: str, body: BodyMaker) -> dict[str, Any]:
-    return {
-        "operationId": _name(body),
-        "summary": body.summary(),
-        "description": f"Body format `{body_format}`.",
-        # Whatever the endpoint wants, or nothing; the signature is always there.
-        "security": [{"bearer": []}, {"basic": []}, {"header": []}, {}],
-        "parameters": [{"$ref": f"#/components/parameters/{key}"} for key in _parameters()],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": {"$ref": f"#/components/schemas/{body.title()}"}}
-            },
-        },
-        "responses": {status: {"description": text} for status, text in _RESPONSES.items()},
-    }
+def _operations(name: str, body_format: BodyFormat) -> Iterator[dict[str, Any]]:
+    """One for each type of event that the format has a body for."""
+    parameters = [{"$ref": f"#/components/parameters/{key}"} for key in _parameters()]
+    parameters += [
+        _header(header.lower(), "Of this format.", {"const": value})
+        for header, value in body_format.headers.items()
+    ]
+    shown = examples(body_format)
+    for event_type, body in body_format.bodies.items():
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.title()}"}}
+        if event_type in shown:
+            content["examples"] = {"sample": {"value": json.loads(shown[event_type])}}
+        yield {
+            "operationId": _name(body),
+            "summary": body.summary(),
+            "description": f"Body format `{name}`.",
+            # Whatever the endpoint wants, or nothing; the signature is always there.
+            "security": [{"bearer": []}, {"basic": []}, {"header": []}, {}],
+            "parameters": parameters,
+            "requestBody": {"required": True, "content": {"application/json": content}},
+            "responses": {status: {"description": text} for status, text in _RESPONSES.items()},
+        }
 
 
 def _schemas(bodies: Sequence[BodyMaker]) -> dict[str, Any]:
@@ -153,6 +235,11 @@ def _parameters() -> dict[str, dict[str, Any]]:
             {"const": "true"},
             is_required=False,
         ),
+        "UserAgent": _header(
+            "user-agent",
+            "Who sends it; the number behind the slash may rise.",
+            {"type": "string", "examples": [USER_AGENT]},
+        ),
     }
 
 
@@ -169,4 +256,4 @@ def _header(
 
 
 if __name__ == "__main__":
-    write()
+    PATH.write_text(rendered(document()), encoding="utf-8")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from sync.domain.bodies import Content
-from sync.domain.endpoint import Endpoint
+from sync.domain.bodies import BodyFormat, Content
+from sync.domain.endpoint import Endpoint, EndpointSettings
 from sync.domain.event_types import EventType, completions, event_types
 from sync.domain.facts import Facts, LearningTime
 from sync.domain.routing import NotRouted, choose_endpoint
@@ -18,6 +18,26 @@ SAMPLE_USER_ID = 0
 SAMPLE_PERCIPIO_ID = "00000000-0000-4000-8000-000000000000"
 SAMPLE_TEXT = "Test event"
 SAMPLE_SECONDS = 3_600
+EXAMPLE: Mapping[str, object] = {
+    "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
+    "enterprise_customer_name": "Example Industries",
+    "user_id": 90417,
+    "username": "learner_90417",
+    "email": "learner@example.com",
+    "courserun_key": "course-v1:ExampleX+DATA101+2026_T1",
+    "course_name": "Data for Everybody",
+    "percent_grade": 0.88,
+    "letter_grade": "B",
+    "enrollment_mode": "verified",
+    "learner_country": "DE",
+    "enterprise_country": "US",
+    "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
+    "percipio_organization_id": "e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902",
+}
+"""What documents show; the people and companies are invented."""
+EXAMPLE_AT = datetime(2026, 3, 12, 4, 10, 7, tzinfo=UTC)
+EXAMPLE_SECONDS = 26_964
+EXAMPLE_SETTINGS = {"xapi_course_iri": "https://lms.example.com/courses/{courserun_key}"}
 LEARNER: Mapping[str, object] = {
     "enterprise_customer_name": SAMPLE_TEXT,
     "user_id": SAMPLE_USER_ID,
@@ -50,7 +70,11 @@ def sample_body(
         Content(
             webhook_id=event_id,
             event_type=event_type.name,
-            facts=_facts(event_type, endpoint.enterprise_customer_uuid, now),
+            facts=_facts(
+                event_type,
+                {**LEARNER, "enterprise_customer_uuid": endpoint.enterprise_customer_uuid},
+                now,
+            ),
             recorded_at=now,
             settings=endpoint,
             learning_time=LearningTime(SAMPLE_SECONDS, now) if has_learning_time else None,
@@ -71,15 +95,35 @@ def _is_wanted(endpoint: Endpoint, event_type: EventType) -> bool:
     """Whether it gets such events, a filter by their course apart."""
     on = endpoint.model_copy(update={"is_active": True})
     route = choose_endpoint(on.region, [on], event_type=event_type)
-    return not isinstance(route, NotRouted) or route.reason is Reason.FILTERED
+    is_taken = not isinstance(route, NotRouted) or route.reason is Reason.FILTERED
+    return event_type.enabled and is_taken
+
+
+def examples(body_format: BodyFormat) -> dict[str, bytes]:
+    """A body of each type of event that a format has, as documents show it."""
+    return {
+        name: body_format.body(
+            Content(
+                webhook_id=_event_id(name),
+                event_type=name,
+                facts=_facts(one, EXAMPLE, EXAMPLE_AT),
+                recorded_at=EXAMPLE_AT,
+                settings=EndpointSettings.from_row(EXAMPLE_SETTINGS),
+                learning_time=(
+                    LearningTime(EXAMPLE_SECONDS, EXAMPLE_AT) if one.has_learning_time else None
+                ),
+            )
+        )
+        for name, one in event_types().items()
+        if name in body_format.bodies
+    }
 
 
 def _event_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.example.com"))
 
 
-def _facts(event_type: EventType, enterprise: str, at: datetime) -> Facts:
-    known = {**LEARNER, "enterprise_customer_uuid": enterprise}
+def _facts(event_type: EventType, known: Mapping[str, object], at: datetime) -> Facts:
     return event_type.facts_class.model_validate(
         {
             name: known[name] if name in known else _example(field.annotation, at)

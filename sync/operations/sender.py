@@ -22,6 +22,9 @@ class Sender:
     contact: str = ""
 
 
+NOBODY = Sender()
+
+
 def sender(environ: Mapping[str, str]) -> Sender:
     """Both settings of an environment.
 

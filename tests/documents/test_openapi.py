@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from sync.domain.endpoint import Endpoint
+from sync.domain.responses import ResponseWithBody
+from sync.http.oauth import TokenSource, client_secret_name
+from sync.http.secrets import SecretStore, environment_variable
 from sync.operations.openapi import PATH, document, rendered
+from tests.support.command_line import command_line
+from tests.support.marts import ENDPOINT_COLUMNS, endpoint
 from tests.support.samples import bodies
 
 KINDS = {
@@ -40,7 +49,8 @@ def body_validator(webhook: str) -> Draft202012Validator:
 
 
 def test_the_file_is_up_to_date() -> None:
-    assert PATH.read_text(encoding="utf-8") == rendered(), "run: python -m sync.operations.openapi"
+    made = rendered(document())
+    assert PATH.read_text(encoding="utf-8") == made, "run: python -m sync.operations.openapi"
 
 
 def test_it_has_what_openapi_3_1_wants() -> None:
@@ -50,8 +60,9 @@ def test_it_has_what_openapi_3_1_wants() -> None:
     for webhook in made["webhooks"].values():
         operation = webhook["post"]
         assert operation["responses"]
-        for parameter in operation["parameters"]:
-            assert {"name", "in", "required", "schema"} <= resolved(parameter["$ref"]).keys()
+        for given in operation["parameters"]:
+            parameter = resolved(given["$ref"]) if "$ref" in given else given
+            assert {"name", "in", "required", "schema"} <= parameter.keys()
 
 
 @pytest.mark.parametrize(("kind", "webhook"), KINDS.items())
@@ -67,4 +78,63 @@ def test_a_body_of_another_kind_does_not() -> None:
 
 def test_every_kind_of_body_is_looked_at() -> None:
     assert KINDS.keys() == bodies().keys()
-    assert set(KINDS.values()) == document()["webhooks"].keys()
+    assert {*KINDS.values(), "tokenRequest"} == document()["webhooks"].keys()
+
+
+def test_each_webhook_shows_a_sample_that_keeps_to_its_schema() -> None:
+    webhooks = document()["webhooks"]
+    for name in set(KINDS.values()):
+        content = webhooks[name]["post"]["requestBody"]["content"]["application/json"]
+        sample = content["examples"]["sample"]["value"]
+        assert list(body_validator(name).iter_errors(sample)) == []
+        assert list(body_validator(name).iter_errors(sample | {"one_more": 1})) == []
+
+
+@pytest.mark.parametrize("is_form", [False, True], ids=["json", "form"])
+def test_a_token_is_asked_for_as_described(is_form: bool) -> None:
+    asked: list[tuple[bytes, str]] = []
+
+    class Poster:
+        def post_for_body(
+            self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+        ) -> ResponseWithBody:
+            asked.append((body, headers["Content-Type"]))
+            return ResponseWithBody(200, b'{"access_token": "t", "expires_in": 60}')
+
+    row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/in")
+    row |= {"oauth_client_id": "us", "token_url": "https://login.example.com/token"}
+    secrets = SecretStore({environment_variable(client_secret_name(1)): "s"}, None)
+    TokenSource(Poster(), secrets).authorization(
+        Endpoint.from_row(row | {"is_oauth_form": is_form, "oauth_audience": "a"})
+    )
+    ((body, content_type),) = asked
+    content = document()["webhooks"]["tokenRequest"]["post"]["requestBody"]["content"]
+    schema = content[content_type]["schema"] | {"components": document()["components"]}
+    given = dict(parse_qsl(body.decode())) if is_form else json.loads(body)
+    assert list(Draft202012Validator(schema).iter_errors(given)) == []
+    assert given.keys() == resolved("#/components/schemas/TokenRequest")["properties"].keys()
+
+
+@pytest.mark.parametrize(
+    ("contact", "shown"),
+    [
+        ("webhooks@example.com", {"email": "webhooks@example.com"}),
+        ("https://support.example.com", {"url": "https://support.example.com"}),
+        ("Example Learning, +1 555 0100", {"name": "Example Learning, +1 555 0100"}),
+    ],
+)
+def test_an_installation_says_from_where_it_sends_and_whom_to_ask(
+    contact: str,
+    shown: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LTW_SENDING_ADDRESSES", "203.0.113.64/26")
+    monkeypatch.setenv("LTW_SUPPORT_CONTACT", contact)
+    path = tmp_path / "openapi.json"
+    assert command_line(monkeypatch, capfd)("openapi", "--to", path).code == 0
+    made = json.loads(path.read_text(encoding="utf-8"))
+    assert made["x-sending-addresses"] == ["203.0.113.64/26"]
+    assert made["info"]["contact"] == shown
+    assert "contact" not in document()["info"], "the one in the repository knows no installation"

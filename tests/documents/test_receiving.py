@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from sync.http.signing import (
     parse_key,
 )
 from sync.settings import PROJECT_ROOT
+from tests.support.programs import needs
 from tests.support.samples import EXAMPLE_SECRET, RECEIVING, blocks, code, shown
 from tests.support.schedule_table import schedule_table
 
@@ -173,13 +173,90 @@ class Main {
 """
     (directory / "WebhookVerifier.java").write_text(code("java"), encoding="utf-8")
     (directory / "Main.java").write_text(main, encoding="utf-8")
-    subprocess.run(
-        ["javac", "-d", str(directory), *map(str, directory.glob("*.java"))],  # noqa: S607
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    _compiled(["javac", *(one.name for one in directory.glob("*.java"))], directory)
     return _ran(["java", "-cp", str(directory), "Main"], cases)
+
+
+def in_csharp(cases: Sequence[Case], directory: Path) -> list[bool]:
+    main = """
+class Program
+{
+    static byte[] Un(string text)
+    {
+        return text == "=" ? new byte[0] : Convert.FromBase64String(text);
+    }
+    static string Text(string field)
+    {
+        return field == "-" ? null : Encoding.UTF8.GetString(Un(field));
+    }
+    static void Main()
+    {
+        for (string line = Console.ReadLine(); line != null; line = Console.ReadLine())
+        {
+            string[] f = line.Split('\\t');
+            bool isGood = WebhookVerifier.Verify(
+                Text(f[0]).Split(' '), Text(f[1]), Text(f[2]), Text(f[3]), Un(f[4]),
+                long.Parse(f[5]));
+            Console.WriteLine(isGood ? "true" : "false");
+        }
+    }
+}
+"""
+    program = directory / "Verify.cs"
+    program.write_text(code("csharp") + main, encoding="utf-8")
+    _compiled(["mcs", f"-out:{directory / 'verify.exe'}", str(program)], directory)
+    return _ran(["mono", str(directory / "verify.exe")], cases)
+
+
+def in_go(cases: Sequence[Case], directory: Path) -> list[bool]:
+    main = """package main
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"example.com/verify/webhooks"
+)
+
+func un(field string) string {
+	if field == "=" {
+		return ""
+	}
+	found, _ := base64.StdEncoding.DecodeString(field)
+	return string(found)
+}
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		f := strings.Split(lines.Text(), "\\t")
+		header := http.Header{}
+		for n, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
+			if f[n+1] != "-" {
+				header.Set(name, un(f[n+1]))
+			}
+		}
+		now, _ := strconv.ParseInt(f[5], 10, 64)
+		fmt.Println(webhooks.Verify(strings.Split(un(f[0]), " "), header, []byte(un(f[4])), now))
+	}
+}
+"""
+    (directory / "webhooks").mkdir()
+    (directory / "webhooks" / "verify.go").write_text(code("go"), encoding="utf-8")
+    (directory / "main.go").write_text(main, encoding="utf-8")
+    (directory / "go.mod").write_text("module example.com/verify\n\ngo 1.19\n", encoding="utf-8")
+    _compiled(["go", "build", "-o", "verify", "."], directory)
+    return _ran([str(directory / "verify")], cases)
+
+
+def _compiled(command: Sequence[str], directory: Path) -> None:
+    subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=300)
 
 
 def _ran(command: Sequence[str], cases: Iterable[Case]) -> list[bool]:
@@ -190,17 +267,15 @@ def _ran(command: Sequence[str], cases: Iterable[Case]) -> list[bool]:
     return [word == "true" for word in done.stdout.split()]
 
 
-def needs(*programs: str) -> pytest.MarkDecorator:
-    missing = [one for one in programs if shutil.which(one) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not on this machine: {missing}")
-
-
 @pytest.mark.parametrize(
     "verifier",
     [
         pytest.param(in_python, id="Python"),
         pytest.param(in_node, id="JavaScript", marks=needs("node")),
         pytest.param(in_java, id="Java", marks=needs("javac", "java")),
+        pytest.param(in_csharp, id="C#", marks=needs("mcs", "mono")),
+        # Go compiles net/http anew where its cache is empty, which takes half a minute.
+        pytest.param(in_go, id="Go", marks=[needs("go"), pytest.mark.prove]),
     ],
 )
 def test_the_code_shown_accepts_what_is_ours_and_nothing_else(
@@ -214,14 +289,6 @@ def test_the_code_shown_accepts_what_is_ours_and_nothing_else(
 
 def test_the_cases_hold_both_kinds() -> None:
     assert {one.is_good for one in own_cases()} == {True, False}
-
-
-@pytest.mark.parametrize("language", ["csharp", "go"])
-def test_code_that_is_not_run_here_has_the_same_parts(language: str) -> None:
-    text = code(language)
-    for part in ("v1,", "whsec_", "300", "[0-9]{1,12}", "."):
-        assert part in text
-    assert any(word in text for word in ("hmac.Equal", "FixedTimeEquals")), "constant time"
 
 
 def test_every_body_shown_is_the_one_that_is_sent() -> None:

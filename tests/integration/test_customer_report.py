@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sync.domain.event_types import event_types
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.http.signing import parse_key
@@ -22,6 +23,7 @@ from sync.warehouse import Warehouse, open_warehouse
 from tests.support.command_line import Command
 from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
 from tests.support.delivery import SECRET
+from tests.support.event_types import COMPLETIONS, ENROLLMENTS
 from tests.support.events import XAPI
 from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts, endpoint
@@ -256,14 +258,18 @@ def test_endpoints_have_their_key_ids_and_hosts_and_no_secret(document: dict[str
         assert secret not in said
 
 
-def test_there_is_a_sample_of_each_event_that_an_endpoint_gets(document: dict[str, Any]) -> None:
-    assert {(one["endpoint_id"], one["event_type"]) for one in document["samples"]} == {
-        (1, "course_completion"),
-        (2, "course_completion"),
-        (2, "course_enrollment"),
-        (3, "course_completion"),
-    }
-    assert all(one["body"] for one in document["samples"])
+def test_there_is_a_sample_of_each_event_that_an_endpoint_gets(
+    filled: Warehouse, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(found: dict[str, Any]) -> set[tuple[int, str]]:
+        assert all(one["body"] for one in found["samples"])
+        return {(one["endpoint_id"], one["event_type"]) for one in found["samples"]}
+
+    completions = {(n, COMPLETIONS.name) for n in (1, 2, 3)}
+    assert shown(document) == completions
+    on = {ENROLLMENTS.name: ENROLLMENTS.model_copy(update={"enabled": True})}
+    monkeypatch.setattr("sync.operations.samples.event_types", lambda: {**event_types(), **on})
+    assert shown(read(filled)) == completions | {(2, ENROLLMENTS.name)}
 
 
 def test_from_where_we_send_and_whom_to_ask_is_said(document: dict[str, Any]) -> None:

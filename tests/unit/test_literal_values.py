@@ -215,6 +215,7 @@ RULES = {
     "sync.operations.report.page:MOST_ENDPOINTS": 8,
     "sync.operations.report.page:MOST_ROWS": 200,
     "sync.operations.samples:SAMPLE_USER_ID": 0,
+    "sync.operations.samples:EXAMPLE_SECONDS": 26_964,
     "sync.operations.samples:SAMPLE_SECONDS": 3_600,
     "sync.operations.sender:LONGEST_CONTACT": 200,
     "sync.operations.watching:MOST_LINES": 1_000,

@@ -1,0 +1,13 @@
+"""Programs that are not on every machine."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+
+def needs(*programs: str) -> pytest.MarkDecorator:
+    """A mark that skips without these programs, and says which."""
+    missing = [one for one in programs if shutil.which(one) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not on this machine: {missing}")

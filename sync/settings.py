@@ -38,6 +38,8 @@ KEY_SETTINGS = ("SNOWFLAKE_PRIVATE_KEY", "SNOWFLAKE_PRIVATE_KEY_PATH")
 PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the setting's name
 
 HOST = "SNOWFLAKE_HOST"
+UI_SETTING = "LTW_UI_URL"
+"""Where people open the Dagster UI, such as ``https://dagster.example.com``: for links only."""
 
 RawSchema = Literal["tracking", "lms", "enterprise"]
 ModelSchema = Literal["intermediate", "marts", "sync"]
@@ -126,6 +128,12 @@ def report_path(environ: Mapping[str, str]) -> Path:
     """The delivery report: in ``LTW_REPORTS_DIR``, else in ``reports`` in the home."""
     directory = Path(environ.get("LTW_REPORTS_DIR") or home(environ) / "reports")
     return directory.resolve() / "deliveries.html"
+
+
+def run_url(environ: Mapping[str, str], run_id: str | None) -> str | None:
+    """Where the Dagster UI shows a run; None where its address is not set, or there is no run."""
+    address = environ.get(UI_SETTING, "").rstrip("/")
+    return f"{address}/runs/{run_id}" if address and run_id else None
 
 
 def _embedded(environ: Mapping[str, str]) -> EmbeddedWarehouse:

@@ -128,7 +128,9 @@ def _show(report: Report, *, as_json: bool) -> None:
 
 
 def _print(report: Report) -> None:
-    for rows in report.tables.values():
+    for name, rows in report.tables.items():
+        if rows and len(report.tables) > 1:
+            out.print(f"[bold]{name.replace('_', ' ')}[/]")
         print_table(rows)
     for line in report.lines:
         out.print(plain(line), soft_wrap=True)

@@ -31,7 +31,7 @@ from sync.local.sample_data import (
     write_secrets,
 )
 from sync.local.tracking_logs import load_logs
-from sync.settings import PORT_SETTING, PROJECT_ROOT, EmbeddedWarehouse, load_settings
+from sync.settings import PORT_SETTING, PROJECT_ROOT, UI_SETTING, EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse, open_warehouse
 
 SEED = 2026
@@ -75,6 +75,7 @@ def run_dev(console: Console) -> int:
             console.print(f"Dagster UI          http://127.0.0.1:{dagster_port}  (half a minute)")
             console.print("Ctrl-C stops all three")
             own = _own_settings(settings, receiver.url, activated_at)
+            own[UI_SETTING] = f"http://{HOST}:{dagster_port}"
             with published(settings.home, own):
                 return _dagster(os.environ | own, dagster_port)
     finally:

@@ -13,6 +13,7 @@ from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
+from sync.operations.explain.explain import Explain
 from sync.operations.operation import Kind
 from sync.operations.preview import Preview
 from sync.operations.replay import Replay
@@ -23,6 +24,7 @@ from sync.operations.send_test import SendTest
 OPERATIONS: Sequence[Kind] = (
     Doctor,
     Preview,
+    Explain,
     SendTest,
     CustomerReport,
     Replay,

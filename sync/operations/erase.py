@@ -72,7 +72,7 @@ def build_session(
         yield session
 
 
-def _as_key(learner: object) -> object:
+def as_key(learner: object) -> object:
     """A fingerprint; of an id only that is kept.
 
     Raises:
@@ -104,7 +104,7 @@ class Erase(Change):
 
     person_key: Annotated[
         str,
-        BeforeValidator(_as_key),
+        BeforeValidator(as_key),
         CommandLine("--user", type=int, help="The learner's id in the LMS: auth_user.id."),
     ] = Field(
         description="The learner's key, as `ltw erase --user ID --dry-run` shows it. Never an id."
@@ -258,7 +258,8 @@ def _empty(warehouse: Warehouse, table: str, key: str) -> int:
                 outcome = 'dropped', screening = 'user_erased',
                 user_id = null, courserun_key = null, event_at = null, event_category = null,
                 event_key = null, video_id = null, video_played_from = null,
-                video_played_to = null, video_speed = null, line_excerpt = null
+                video_played_to = null, video_speed = null, unselected_event_name = null,
+                line_excerpt = null
             where {mine}
             """,
             key,

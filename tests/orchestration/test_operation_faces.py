@@ -24,6 +24,7 @@ from sync.operations.doctor.doctor import Doctor
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
+from sync.operations.explain.explain import Explain
 from sync.operations.operation import (
     FIELD_TYPES,
     Change,
@@ -70,6 +71,11 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         Preview.read({"rollout_percentage": 0, "enable_webhook_learning_time_enrichment": False}),
         "--no-enrich --rollout-percentage 0",
         {"rollout_percentage": 0, "enable_webhook_learning_time_enrichment": False},
+    ),
+    (
+        Explain(webhook_id="a", person_key=person_key(7), courserun_key="course-v1:X+Y+Z"),
+        f"--webhook a --key {person_key(7)} --course course-v1:X+Y+Z",
+        {"webhook_id": "a", "person_key": person_key(7), "courserun_key": "course-v1:X+Y+Z"},
     ),
     (
         Replay(

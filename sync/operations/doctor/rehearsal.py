@@ -51,6 +51,7 @@ from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.customer_report import read_customer
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
+from sync.operations.explain.story import names_of, read_story, texts_of_lines, whose
 from sync.operations.formats import events_of
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.costs import delivered_between, lines_between
@@ -335,6 +336,11 @@ STEPS: Steps = (
 """In the order of the protocol."""
 BUILD_STEPS: Steps = (
     _erase_from_models,
+    lambda w: whose(w, user_id=None, key=None, webhook_id="x"),
+    lambda w: whose(w, user_id=None, key=KEY, webhook_id=None),
+    lambda w: read_story(w, 1, None),
+    lambda w: texts_of_lines(w, 1),
+    lambda w: names_of(w, 1),
     lambda w: delivered_between(w, NOW.date(), NOW.date()),
     lambda w: lines_between(w, NOW.date(), NOW.date()),
 )

@@ -42,6 +42,7 @@ flagged as (
         coalesce(customers.is_active, false) as is_customer_active,
         coalesce(enrollments.is_linked, false) as is_linked,
         coalesce(enrollments.is_consent_granted, false) as is_consent_granted,
+        enrollments.consent_changed_at,
         enrollments.is_enrolled_ever,
         coalesce(enrollments.enrollment_mode not in ('audit', 'honor'), false)
         or coalesce(

@@ -32,7 +32,8 @@ final as (
         enrollments.is_enrolled,
         enrollments.enrolled_at,
         enrollments.is_course_team,
-        coalesce(consents.is_granted, false) as is_consent_granted
+        coalesce(consents.is_granted, false) as is_consent_granted,
+        consents.modified_at as consent_changed_at
     from enrollments
     left join users
         on enrollments.user_id = users.user_id

@@ -111,8 +111,9 @@ final as (
                 then null
             else event_at
         end as logged_at,
-        case when outcome = 'learning' then user_id end as user_id,
-        case when outcome = 'learning' then courserun_key end as courserun_key,
+        -- Of every line that names them, so that a learner can be told what did not count.
+        case when screening <> 'user_erased' then user_id end as user_id,
+        case when screening <> 'user_erased' then courserun_key end as courserun_key,
         case when outcome = 'learning' then event_at end as event_at,
         case when outcome = 'learning' then event_category end as event_category,
         -- What makes two lines copies of each other, beside learner, course run and time.

@@ -18,6 +18,7 @@ final as (
         completions.user_id,
         completions.courserun_key,
         completions.passed_at,
+        {{ local_date('completions.passed_at') }} as completion_date,
         coalesce(learning_time.learning_time_seconds, 0)::number(38, 0) as learning_time_seconds,
         coalesce(learning_time.event_count, 0)::number(38, 0) as event_count,
         learning_time.first_activity_at,

@@ -42,6 +42,9 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
     ("docs/erasure.md", "delete from raw.tracking.tracking_logs"): (
         "tests/dbt/test_erasure.py runs these statements"
     ),
+    ("docs/receiving.md", "url=http://127.0.0.1:8080/webhooks"): (
+        "tests/documents/test_receiving.py sends it to a receiver"
+    ),
     ("docs/observability.md", "groups:"): "rules for a Prometheus that is not here",
 }
 """Blocks that are no command or config of ours: document, first line, reason."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,14 +10,9 @@ from urllib.parse import parse_qsl
 import pytest
 from jsonschema import Draft202012Validator
 
-from sync.domain.endpoint import Endpoint
-from sync.domain.responses import ResponseWithBody
-from sync.http.oauth import TokenSource, client_secret_name
-from sync.http.secrets import SecretStore, environment_variable
 from sync.operations.openapi import PATH, document, rendered
 from tests.support.command_line import command_line
-from tests.support.marts import ENDPOINT_COLUMNS, endpoint
-from tests.support.samples import bodies
+from tests.support.samples import bodies, token_request
 
 KINDS = {
     "completion with learning time": "courseCompletion",
@@ -92,22 +86,9 @@ def test_each_webhook_shows_a_sample_that_keeps_to_its_schema() -> None:
 
 @pytest.mark.parametrize("is_form", [False, True], ids=["json", "form"])
 def test_a_token_is_asked_for_as_described(is_form: bool) -> None:
-    asked: list[tuple[bytes, str]] = []
-
-    class Poster:
-        def post_for_body(
-            self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-        ) -> ResponseWithBody:
-            asked.append((body, headers["Content-Type"]))
-            return ResponseWithBody(200, b'{"access_token": "t", "expires_in": 60}')
-
-    row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/in")
-    row |= {"oauth_client_id": "us", "token_url": "https://login.example.com/token"}
-    secrets = SecretStore({environment_variable(client_secret_name(1)): "s"}, None)
-    TokenSource(Poster(), secrets).authorization(
-        Endpoint.from_row(row | {"is_oauth_form": is_form, "oauth_audience": "a"})
+    body, content_type = token_request(
+        oauth_client_id="us", oauth_audience="a", is_oauth_form=is_form
     )
-    ((body, content_type),) = asked
     content = document()["webhooks"]["tokenRequest"]["post"]["requestBody"]["content"]
     schema = content[content_type]["schema"] | {"components": document()["components"]}
     given = dict(parse_qsl(body.decode())) if is_form else json.loads(body)

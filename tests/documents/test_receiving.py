@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
+import re
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sync.http.headers import REPLAY_HEADER, TEST_HEADER
+from sync.domain.responses import Response
+from sync.domain.retry import JITTER, STEPS, follow_up
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER, USER_AGENT
 from sync.http.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,
@@ -18,10 +26,21 @@ from sync.http.signing import (
     headers_for,
     parse_key,
 )
+from sync.operations.openapi import document
 from sync.settings import PROJECT_ROOT
+from tests.support.document_blocks import blocks_of
 from tests.support.programs import needs
-from tests.support.samples import EXAMPLE_SECRET, RECEIVING, blocks, code, shown
-from tests.support.schedule_table import schedule_table
+from tests.support.receiver import receiver
+from tests.support.samples import (
+    EXAMPLE_SECRET,
+    RECEIVING,
+    blocks,
+    bodies,
+    code,
+    code_with_a_library,
+    shown,
+)
+from tests.support.schedule_table import FIRST_AT, clock_table
 
 NOW = 1_773_288_609
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another key, thirty-two bytes!!!").decode()
@@ -54,15 +73,15 @@ def _packed(text: str) -> str:
     return base64.b64encode(text.encode()).decode() or "="
 
 
-def own_cases() -> list[Case]:
+def own_cases(now: int = NOW) -> list[Case]:
     """What our own signer makes, and what somebody else might make of it."""
     body = '{"name":"Zoë, 学習"}'.encode()
     key, other = parse_key(EXAMPLE_SECRET), parse_key(OTHER_SECRET)
 
-    def signed(*keys: object, msg_id: str = "2ec0acb6-9811-54aa", at: int = NOW) -> dict[str, str]:
+    def signed(*keys: object, msg_id: str = "2ec0acb6-9811-54aa", at: int = now) -> dict[str, str]:
         return headers_for(msg_id=msg_id, timestamp=at, body=body, keys=list(keys))  # pyright: ignore[reportArgumentType]
 
-    good = Case("ours", (EXAMPLE_SECRET,), signed(key), body, NOW, True)
+    good = Case("ours", (EXAMPLE_SECRET,), signed(key), body, now, True)
 
     def bad(name: str, **changes: object) -> Case:
         return replace(good, name=name, is_good=False, **changes)  # pyright: ignore[reportArgumentType]
@@ -74,8 +93,8 @@ def own_cases() -> list[Case]:
     entry = good.headers[SIGNATURE_HEADER]
     return [
         good,
-        replace(good, name="299 s late", now=NOW + 299),
-        replace(good, name="299 s early", now=NOW - 299),
+        replace(good, name="299 s late", now=now + 299),
+        replace(good, name="299 s early", now=now - 299),
         replace(good, name="both keys of a rotation sign", headers=signed(other, key)),
         replace(good, name="both secrets are valid", secrets=(OTHER_SECRET, EXAMPLE_SECRET)),
         replace(
@@ -85,12 +104,12 @@ def own_cases() -> list[Case]:
         ),
         bad("another body", body=body + b" "),
         bad("another key", secrets=(OTHER_SECRET,)),
-        bad("301 s late", now=NOW + 301),
-        bad("301 s early", now=NOW - 301),
+        bad("301 s late", now=now + 301),
+        bad("301 s early", now=now - 301),
         bad("another id", headers=with_header(ID_HEADER, "another")),
-        bad("another time", headers=with_header(TIMESTAMP_HEADER, str(NOW + 1))),
+        bad("another time", headers=with_header(TIMESTAMP_HEADER, str(now + 1))),
         bad("a word for a time", headers=with_header(TIMESTAMP_HEADER, "hello")),
-        bad("a time with a blank", headers=with_header(TIMESTAMP_HEADER, f" {NOW}")),
+        bad("a time with a blank", headers=with_header(TIMESTAMP_HEADER, f" {now}")),
         bad("a version that is not ours", headers=with_header(SIGNATURE_HEADER, "v2" + entry[2:])),
         bad("half a signature", headers=with_header(SIGNATURE_HEADER, entry[:-10])),
         bad("an empty signature", headers=with_header(SIGNATURE_HEADER, "")),
@@ -100,8 +119,6 @@ def own_cases() -> list[Case]:
 
 def published_cases() -> list[Case]:
     """The published cases for symmetric keys; none where the vectors are not at hand."""
-    import json
-
     path = PROJECT_ROOT.parent / "shared" / "vectors" / "standard_webhooks.json"
     if not path.exists():
         return []
@@ -296,10 +313,96 @@ def test_every_body_shown_is_the_one_that_is_sent() -> None:
 
 
 def test_the_schedule_shown_is_the_one_that_is_kept() -> None:
-    assert schedule_table() in RECEIVING.read_text(encoding="utf-8")
+    assert clock_table() in RECEIVING.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("attempt", range(1, len(STEPS)))
+def test_an_attempt_comes_within_the_times_shown(attempt: int) -> None:
+    """Each of them after the one before, for any event."""
+    waits: list[timedelta] = []
+    for n in range(200):
+        failed = Response(500, None, "")
+        found = follow_up(failed, webhook_id=f"{n}", attempt_number=attempt, now=FIRST_AT)
+        assert found.next_attempt_at is not None
+        waits.append(found.next_attempt_at - FIRST_AT)
+    earliest, latest = (STEPS[attempt] * share for share in (1 - JITTER, 1 + JITTER))
+    assert earliest <= min(waits) < max(waits) <= latest
+
+
+def test_the_functions_with_a_library_take_what_is_ours_and_nothing_else() -> None:
+    names: dict[str, Callable[..., Any]] = {}
+    exec(code_with_a_library("python"), names)  # noqa: S102 - the document under test
+    for one in library_cases():
+        found = names["verified"](one.secrets, one.headers, one.body)
+        assert (found is not None) is one.is_good, one.name
+        assert found is None or found == json.loads(one.body)
+
+
+@needs("node")
+def test_the_functions_in_javascript_do_so_too(tmp_path: Path) -> None:
+    probe = ["node", "-e", 'require("standardwebhooks")']
+    if subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode:
+        pytest.skip("not on this machine: npm install standardwebhooks, and NODE_PATH")
+    main = """
+const un = (text) => Buffer.from(text, "base64");
+for (const line of require("fs").readFileSync(0, "utf8").trimEnd().split("\\n")) {
+  const [secrets, id, stamp, signature, body] = line.split("\\t");
+  const headers = {};
+  if (id !== "-") headers["webhook-id"] = un(id).toString();
+  if (stamp !== "-") headers["webhook-timestamp"] = un(stamp).toString();
+  if (signature !== "-") headers["webhook-signature"] = un(signature).toString();
+  console.log(verified(un(secrets).toString().split(" "), headers, un(body)) !== null);
+}
+"""
+    program = tmp_path / "verified.js"
+    program.write_text(code_with_a_library("javascript") + main, encoding="utf-8")
+    cases = library_cases()
+    said = _ran(["node", str(program)], cases)
+    assert said == [one.is_good for one in cases]
+
+
+def library_cases() -> list[Case]:
+    """Our own cases as of now, since a library asks the clock itself; without two that it reads in
+    its own way: unknown entries in a header, and a blank before a time."""
+    now = int(time.time())
+    read_otherwise = ("noise before the good entry", "a time with a blank")
+    return [one for one in own_cases(now) if one.now == now and one.name not in read_otherwise]
+
+
+@needs("bash", "openssl", "curl")
+@pytest.mark.parametrize("kind", ["percipio enrollment", "xapi enrollment", "test event"])
+def test_whoever_builds_a_receiver_can_send_itself_a_test_event(kind: str, tmp_path: Path) -> None:
+    (script,) = (one.text for one in blocks_of(RECEIVING) if one.text.startswith("url="))
+    (tmp_path / "sample.json").write_bytes(bodies()[kind])
+    verify: dict[str, Callable[..., bool]] = {}
+    exec(code("python"), verify)  # noqa: S102 - the document under test
+    with receiver() as target:
+        to_us = script.replace("http://127.0.0.1:8080", target.url)
+        assert to_us != script
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", to_us],  # noqa: S607
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+            check=True,
+            env=os.environ | {"NO_PROXY": "127.0.0.1"},
+        )
+        assert done.stdout.startswith(b"HTTP/1.1 200")
+        (got,) = target.received
+    assert verify["verify"]([EXAMPLE_SECRET], got.headers, got.body, time.time())
+    assert not verify["verify"]([OTHER_SECRET], got.headers, got.body, time.time())
+    assert (got.body, got.headers[TEST_HEADER]) == (bodies()[kind], "true")
+    assert got.webhook_id.startswith("test-")
+
+
+def test_every_webhook_is_in_the_log_of_changes() -> None:
+    _, _, log = RECEIVING.read_text(encoding="utf-8").partition("| since | webhook | what |")
+    told = set(re.findall(r"`([a-zA-Z]+)`", log.split("\n\n")[0]))
+    assert document()["webhooks"].keys() - {"tokenRequest"} <= told
 
 
 def test_every_header_that_is_sent_is_explained() -> None:
     text = RECEIVING.read_text(encoding="utf-8")
     for header in (*HEADERS, REPLAY_HEADER, TEST_HEADER):
         assert f"| `{header}` |" in text
+    assert f"| `user-agent` | `{USER_AGENT}` |" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS
+from sync.domain.responses import ResponseWithBody
 from sync.http.headers import request_headers
+from sync.http.oauth import TokenSource, client_secret_name
+from sync.http.secrets import SecretStore, environment_variable
 from sync.http.signing import parse_key
 from sync.operations.samples import sample_body
 from sync.settings import PROJECT_ROOT
@@ -64,7 +68,30 @@ def blocks() -> dict[str, str]:
     )
     headers.pop("Content-Type")
     lines = [f"secret: {EXAMPLE_SECRET}", *(f"{name}: {value}" for name, value in headers.items())]
-    return made | {"signed example": "\n".join([*lines, "", body.decode()])}
+    asked, _ = token_request(oauth_client_id="your-client", oauth_audience="webhooks")
+    return made | {
+        "signed example": "\n".join([*lines, "", body.decode()]),
+        "token request": json.dumps(json.loads(asked), indent=2),
+    }
+
+
+def token_request(**settings: object) -> tuple[bytes, str]:
+    """What a token endpoint is asked, and the content type."""
+    seen: list[tuple[bytes, str]] = []
+
+    class Poster:
+        def post_for_body(
+            self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
+        ) -> ResponseWithBody:
+            seen.append((body, headers["Content-Type"]))
+            return ResponseWithBody(200, b'{"access_token": "t", "expires_in": 60}')
+
+    row = dict.fromkeys(ENDPOINT_COLUMNS) | endpoint(1, "https://hooks.example.com/in")
+    asking = Endpoint.from_row(row | {"token_url": "https://login.example.com/token"} | settings)
+    name = environment_variable(client_secret_name(1))
+    TokenSource(Poster(), SecretStore({name: "your-client-s-secret"}, None)).authorization(asking)
+    (found,) = seen
+    return found
 
 
 def shown(path: Path = RECEIVING) -> dict[str, str]:
@@ -74,9 +101,18 @@ def shown(path: Path = RECEIVING) -> dict[str, str]:
     return dict(found)
 
 
-def code(language: str, path: Path = RECEIVING) -> str:
-    """The one block of code in a language."""
-    (found,) = re.findall(
-        rf"```{language}\n(.*?)\n```", path.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
-    return found
+def code(language: str) -> str:
+    """The function in a language that needs no library."""
+    first, *_ = _code(language)
+    return first
+
+
+def code_with_a_library(language: str) -> str:
+    """The function in a language that uses one, which stands below the other."""
+    _, second = _code(language)
+    return second
+
+
+def _code(language: str) -> list[str]:
+    text = RECEIVING.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)\n```", text, flags=re.DOTALL)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sync.domain.retry import STEPS
+from sync.domain.retry import JITTER, STEPS
+
+FIRST_AT = datetime(2026, 3, 30, 9)
+"""A Monday."""
 
 
 def words(span: timedelta) -> str:
@@ -21,4 +24,20 @@ def schedule_table() -> str:
     for number, step in enumerate(STEPS, start=1):
         total += step
         lines.append(f"| {number} | {words(step)} | {words(total) if total else ''} |")
+    return "\n".join(line.replace("|  |", "| |") for line in lines)
+
+
+def clock_table() -> str:
+    """The same with the times of a first attempt on a Monday at nine, and how far jitter moves
+    them."""
+    lines = [
+        "| attempt | after the one before | since the first | time | earliest | latest |",
+        "|---|---|---|---|---|---|",
+    ]
+    total = timedelta(0)
+    for number, step in enumerate(STEPS, start=1):
+        total += step
+        times = [FIRST_AT + total * share for share in (1, 1 - JITTER, 1 + JITTER)]
+        shown = " | ".join(f"{at:%A %H:%M:%S}" for at in times)
+        lines.append(f"| {number} | {words(step)} | {words(total) if total else ''} | {shown} |")
     return "\n".join(line.replace("|  |", "| |") for line in lines)

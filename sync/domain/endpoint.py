@@ -151,7 +151,7 @@ class GeneralSettings(Model, frozen=True):
 
     payload_format: Annotated[str, AfterValidator(_known_format)] = Field(
         default=DEFAULT_FORMAT,
-        description="The format of its bodies; docs/receiving.md shows each.",
+        description="The format of its bodies; `ltw formats list` names them.",
         json_schema_extra={"option": "--format"},
     )
     is_learning_time_enabled: bool = Field(

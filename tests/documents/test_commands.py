@@ -35,6 +35,7 @@ ELSEWHERE: Mapping[str, str] = {
     "docs/feature-flag.md": "tests/documents/test_operating_documents.py",
     "docs/operations.md": "tests/documents/test_operating_documents.py",
     "docs/deployment.md": "tests/deploy/test_deployment_document.py",
+    "docs/formats.md": "tests/documents/test_formats.py carries out each step",
     "docs/your-replica.md": "tests/documents/test_your_replica.py builds with every block",
 }
 """Documents with a test of their own that goes further, where it is and what of."""

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -64,7 +65,7 @@ def test_once_the_copy_is_gone_everything_is_sent(
     result = run(webhooks_job, instance)
     assert result.success
     assert set(verdicts(result).values()) == {True}
-    assert len(verdicts(result)) == 4
+    assert len(verdicts(result)) == 5
     assert len(target.received) == 2
 
 
@@ -84,6 +85,24 @@ def test_a_body_that_differs_is_told_of_and_holds_nobody_else_up(
     assert len(target.received) == 2
 
 
+def test_a_file_that_is_no_format_is_named_and_holds_nobody_else_up(
+    ready: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    target: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "acme.yml").write_text("bodies: {}")
+    monkeypatch.setenv("LTW_FORMATS_DIR", str(tmp_path))
+    write_ledger(ready, webhooks=[due(1, {"n": 1})])
+    result = run(webhooks_job, instance)
+    [failed] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert failed.check_name == "format_files_can_be_read"
+    assert "acme.yml: bodies: " in str(failed.metadata["problems"].value)
+    assert len(target.received) == 1
+
+
 def test_every_check_names_a_team_and_says_what_to_do(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     keys = graph.asset_check_keys
@@ -101,7 +120,7 @@ def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions)
     graph = defs.resolve_asset_graph()
     own = {key for key in graph.asset_check_keys if key.asset_key.path[0] == "sync"}
     assert {key.name for key in own if graph.get(key).blocking} == {"no_event_is_recorded_twice"}
-    assert len(own) == 4
+    assert len(own) == 5
 
 
 @pytest.mark.parametrize(("budget", "is_within"), [(61, False), (62, True)])

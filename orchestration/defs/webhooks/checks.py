@@ -1,5 +1,6 @@
 """Checks that no dbt test can be: of bodies and leases, or before a send."""
 
+import os
 from collections.abc import Iterator
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from orchestration.check_texts import CheckText
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
+from sync.delivery.formats import known_formats
 from sync.domain.event_types import EventType
 from sync.ledger.checks import (
     Findings,
@@ -42,6 +44,15 @@ SUCCESS_SETTLED = CheckText(
 ).spec("logged_success_is_delivered", WEBHOOKS)
 
 
+FORMAT_FILES = CheckText(
+    "Every file in `LTW_FORMATS_DIR` is a body format. Messages in the format of one that cannot "
+    "be read are held.",
+    INTEGRATIONS,
+    "Fix the file at the place that the check names; `ltw formats check` reads it again, and the "
+    "next run sends what was held.",
+).spec("format_files_can_be_read", ENRICHED)
+
+
 def usual_number(source: EventType) -> dg.AssetCheckSpec:
     """The check of the mass-send guard, which the asset that records evaluates itself."""
     return CheckText(
@@ -72,6 +83,22 @@ def after_the_send(
         for key, rule in rules.items():
             if key in context.selected_asset_check_keys:
                 yield _result(key, rule(session))
+
+
+@dg.multi_asset_check(name="format_files", specs=[FORMAT_FILES])
+def format_files() -> dg.AssetCheckResult:
+    """The files as this run has read them."""
+    problems = known_formats(os.environ).problems
+    return dg.AssetCheckResult(
+        check_name=FORMAT_FILES.name,
+        asset_key=ENRICHED,
+        passed=not problems,
+        metadata={
+            "problems": dg.MetadataValue.md(
+                "\n".join(f"- {one}" for one in problems.values()) or "none"
+            )
+        },
+    )
 
 
 def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:

@@ -193,6 +193,12 @@ def test_an_id_that_is_no_uuid_is_refused_and_another_spelling_is_the_same_custo
             CustomerReport.read({"enterprise": text})
 
 
+def test_the_number_of_statements_does_not_grow_with_the_customers(filled: Warehouse) -> None:
+    before = filled.statements
+    read(filled, is_personal=True, days=90)
+    assert filled.statements - before == 6
+
+
 def test_a_customer_that_nobody_knows_has_no_report(filled: Warehouse) -> None:
     with pytest.raises(ConfigurationError, match="neither an endpoint nor a webhook"):
         read(filled, enterprise="00000000-0000-4000-8000-000000000000")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ import pytest
 from sync.ledger.erasures import person_key
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
-from tests.support.completions import add_completions, completion
+from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.definitions import ACTIVATED, everything_said, failure_texts, run
 from tests.support.operator import MESSAGES, OUTBOX, everything_in
 from tests.support.receiver import Receiver
@@ -195,6 +196,18 @@ def test_retention_counts_first_and_empties_when_told(desk: Desk) -> None:
     assert desk.warehouse.rows(f"select count(body) as n from {MESSAGES}") == [{"n": 0}]
 
 
+def test_a_customer_gets_a_report_and_no_table_changes(desk: Desk, tmp_path: Path) -> None:
+    before = desk.everything()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LTW_REPORTS_DIR", str(tmp_path))
+        found = facts(desk.start("customer_report", enterprise=ENTERPRISE))
+    assert found["html"] == str(tmp_path / f"customer-{ENTERPRISE}.html")
+    document = json.loads(Path(found["json"]).read_text(encoding="utf-8"))
+    assert document["states"]["delivered"] == len(document["webhooks"]) == 3
+    assert [one["status"] for one in document["attempts"]] == [200] * 3
+    assert desk.everything() == before
+
+
 def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definitions) -> None:
     """A nightly dry run would keep personal data for ever and look green."""
     tick = defs.get_schedule_def("retention_daily").evaluate_tick(
@@ -254,6 +267,7 @@ def test_no_learner_is_named_in_what_the_jobs_show(desk: Desk) -> None:
             ("replay", DELIVERED),
             ("backfill", JANUARY),
             ("test_send", {"endpoint_id": 1}),
+            ("customer_report", {"enterprise": ENTERPRISE}),
         )
     )
     assert "course-v1:ExampleX+DATA101+2026_T1" in said, "the search itself must work"

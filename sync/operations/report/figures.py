@@ -71,7 +71,7 @@ class Figures:
     study_counts: Sequence[int]
     """Messages of the period by ``STUDY_BUCKETS``; one more for those above the last."""
     reasons: Mapping[str, int]
-    """Frozen completions of the period by outcome of the look-up."""
+    """Completions of the period that were built, by outcome of the look-up."""
     computed_through: datetime | None
     costs: Costs | None
     """None where they are not measured."""
@@ -112,7 +112,7 @@ class Figures:
 
     @property
     def built(self) -> int:
-        """Frozen completions of the period."""
+        """Completions of the period that were built."""
         return sum(day.built for day in self.days)
 
     @property

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sync.domain.formats import FORMATS
+from sync.delivery.formats import known_formats
 
 KEPT_WEBHOOKS = 2_000
 """Bodies kept; at about 1 kB each a few MB, and more than a person scrolls through."""
@@ -157,5 +158,5 @@ def _event(content: Mapping[str, Any]) -> str:
 
 def _learning_time(content: Mapping[str, Any]) -> int | None:
     """Seconds, or None when the body carries none."""
-    found = (one.seconds_in(content) for one in FORMATS.values())
+    found = (one.seconds_in(content) for one in known_formats(os.environ).known.values())
     return next((seconds for seconds in found if seconds is not None), None)

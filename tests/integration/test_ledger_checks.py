@@ -97,6 +97,7 @@ FOUND = {"enrichment_outcome": "found", "learning_time_seconds": 600}
         pytest.param({**FOUND, "body": v2(None)}, id="none although there is one"),
         pytest.param({"body": v2(600)}, id="one although the flag was off"),
         pytest.param({"enrichment_outcome": None, "body": v2(600)}, id="one without an outcome"),
+        pytest.param({**FOUND, "body": v2(10)}, id="minutes"),
         pytest.param({**FOUND, "body": percipio(0)}, id="another number, flat"),
         pytest.param({**FOUND, "body": percipio(None)}, id="none, flat"),
         pytest.param({"body": percipio(600)}, id="one with the flag off, flat"),
@@ -121,6 +122,11 @@ def test_bodies_that_agree_and_bodies_that_are_gone_are_in_order(ledger: Warehou
             webhook(5, now(), enrichment_outcome="found", learning_time_seconds=0, body=v2(0)),
             webhook(6, long_ago, **FOUND, body=None, body_removed_at=now().isoformat()),
             open_row(7, "awaiting", frozen_at=None),
+            webhook(8, now(), **FOUND, body=percipio(10), payload_format="percipio"),
+            webhook(
+                9, now(), **FOUND, body='{"result": {"duration": "PT9M"}}', payload_format="xapi"
+            ),
+            webhook(10, now(), **FOUND, body='{"minutes": 10}', payload_format="acme"),
         ],
     )
     assert bodies_that_differ(ledger).count == 0

@@ -29,8 +29,8 @@ RECORDED_ONCE = CheckText(
 ).spec("no_event_is_recorded_twice", NEW, blocking=True)
 
 RECORDED_NUMBER = CheckText(
-    "Body equals mart: every message built within 7 days carries the learning time that was "
-    "read from the mart, and no other message carries any.",
+    "Body equals mart: every message built within 7 days in the format v2 or percipio carries the "
+    "learning time that was read from the mart, and no other message carries any.",
     INTEGRATIONS,
     "Stop completion_webhooks_job and report a defect with the ids; a body is never built again.",
 ).spec("bodies_carry_the_recorded_number", ENRICHED)

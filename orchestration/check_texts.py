@@ -10,6 +10,8 @@ import dagster as dg
 
 OWNER = "owner"
 """Name of the metadata that says which team a check belongs to."""
+REMINDS = "reminds"
+"""Name of the metadata that says whether a warning is told again as long as it lasts."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,16 @@ class CheckText:
         """As Dagster shows it, in Markdown."""
         return f"{self.meaning}\n\n**Owner:** {self.owner}.\n\n**What to do:** {self.action}"
 
-    def spec(self, name: str, asset: dg.AssetKey, *, blocking: bool = False) -> dg.AssetCheckSpec:
+    def spec(
+        self, name: str, asset: dg.AssetKey, *, blocking: bool = False, reminds: bool = False
+    ) -> dg.AssetCheckSpec:
         """The declaration of a check that is no dbt test."""
         return dg.AssetCheckSpec(
             name,
             asset=asset,
             blocking=blocking,
             description=self.description(),
-            metadata={OWNER: self.owner},
+            metadata={OWNER: self.owner, REMINDS: reminds},
         )
 
 

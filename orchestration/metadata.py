@@ -15,6 +15,7 @@ from sync.delivery.build import NOT_IN_ROLLOUT, BuildReport, EnrichmentPolicy
 from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded
 from sync.delivery.send import SendReport
 from sync.domain.event_types import EventType
+from sync.domain.pauses import Pause
 from sync.domain.rollout import LeftOut
 from sync.domain.states import UNFINISHED, State
 from sync.domain.work import Attempt
@@ -150,12 +151,15 @@ def build_sentence(report: BuildReport) -> str:
     )
 
 
-def delivery(report: SendReport, *, states: Mapping[str, int]) -> dict[str, Any]:
+def delivery(
+    report: SendReport, *, states: Mapping[str, int], pauses: Iterable[Pause]
+) -> dict[str, Any]:
     """Metadata of ``completion_webhooks``."""
     outcomes, durations = report.outcomes, report.durations_ms
     percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
     return {
         "attempts": outcomes.total(),
+        "paused": bullets(pauses),
         **{name: outcomes[name] for name in OUTCOMES},
         "recovered_from_journal": report.recovered,
         "foreign_journals": bullets(report.foreign_journals),

@@ -16,6 +16,7 @@ from sync.errors import ConfigurationError
 from sync.ledger.tables import ensure_ledger
 from sync.operations.operation import (
     Action,
+    AuditedAction,
     Change,
     Kind,
     Look,
@@ -57,6 +58,8 @@ def command_of(kind: Kind) -> Callable[..., None]:
         with open_warehouse(settings, purpose=kind.name) as warehouse:
             if not isinstance(request, Action) or not request.is_read_only:
                 ensure_ledger(warehouse)
+            if isinstance(request, AuditedAction):
+                request = request.asked_by(user_name())
             if isinstance(request, Change):
                 _change(request, warehouse, is_agreed=yes, as_json=as_json)
             else:

@@ -339,8 +339,7 @@ class Scheduler:
         """Wait until attempts should be settled, claims given back, or more of them made.
 
         That is when a batch of attempts has come, too little is left to send, ``SETTLE_AFTER`` is
-        over, or nothing waits or runs any more. Silence alone is not settled while something runs:
-        it may turn out to be our own network's. Also at ``until``, and when a stop is asked for.
+        over, or nothing waits or runs any more. Also at ``until``, and when a stop is asked for.
 
         Raises:
             BaseException: whatever ``send`` or ``journal`` raised.
@@ -351,7 +350,8 @@ class Scheduler:
                 now = self._clock()
                 if not self._is_stopped and (now >= until or self._stop.is_asked):
                     break
-                if self._responses and now >= settle_at:
+                # Also when nobody responds: somebody may have paused what waits.
+                if now >= settle_at:
                     break
                 self._progress.wait(LOOK_SECONDS)
         if self._error is not None:
@@ -359,7 +359,10 @@ class Scheduler:
             raise self._error
 
     def collect(self) -> tuple[list[Attempt], list[Claim]]:
-        """Attempts since the last time, in the order in which they ended, and claims given up."""
+        """Attempts since the last time, in the order in which they ended, and claims given up.
+
+        Silence alone is not settled while something runs: it may turn out to be our own network's.
+        """
         with self._lock:
             given_up, self._given_up = self._given_up, []
             if not self._responses and not self._is_idle:
@@ -376,8 +379,13 @@ class Scheduler:
         """Start nothing more; what runs may end."""
         with self._lock:
             self._is_stopped = True
-            for queue in self._queues.values():
-                self._give_up(queue)
+        self.give_up(self._queues)
+
+    def give_up(self, endpoint_ids: Iterable[int]) -> None:
+        """Start nothing of what waits for these endpoints; what runs may end."""
+        with self._lock:
+            for one in endpoint_ids:
+                self._give_up(self._queues[one])
 
     @property
     def is_spent(self) -> bool:

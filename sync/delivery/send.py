@@ -3,7 +3,8 @@
 Recover journals of this warehouse, hold and release, claim, send and journal, settle by fence, stop
 when nothing can be sent now. Threads of the scheduler send; the run's own thread speaks to the
 warehouse meanwhile: it claims the next batch before the last one has run out, and settles attempts
-while others are made. No batch has an end that anybody waits for.
+while others are made. No batch has an end that anybody waits for. What somebody pauses meanwhile is
+given back at the next claim, at the latest after ``SETTLE_AFTER``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from sync.delivery.endpoints import Endpoints, load_endpoints, standing
 from sync.delivery.events import check_held
 from sync.delivery.scheduler import Limits, Scheduler
 from sync.delivery.stop import Stop, stop_on_signals
-from sync.domain.circuit_breaker import EndpointState, after_batch, seen_by_endpoint
+from sync.domain.circuit_breaker import (
+    EndpointState,
+    after_batch,
+    resumed,
+    seen_by_endpoint,
+)
 from sync.domain.destination import Destination, NotReady, Ready
 from sync.domain.responses import Failure
 from sync.domain.retry import follow_up
@@ -275,7 +281,7 @@ class _Run:
                 self._give_back(end)
                 raise
         if self.report.is_own_network_down or self._postponed:
-            waiting = self._endpoints.keys() - self._held.keys()
+            waiting = self._endpoints.keys() - self._held.keys() - self._claims.paused
             self.report.next_due_at = self._outbox.next_due_at(waiting)
 
     def _send_until(self, end: datetime) -> None:
@@ -304,6 +310,7 @@ class _Run:
             lease=self._limits.lease,
             waiting=self._scheduler.waiting(),
         )
+        self._scheduler.give_up(self._claims.paused)
         if self._claims.disabled:
             self._hold(dict.fromkeys(self._claims.disabled, Reason.ENDPOINT_DISABLED))
         self._scheduler.add(batch)
@@ -403,7 +410,9 @@ class _Run:
 
         def rule(state: EndpointState) -> EndpointState:
             endpoint_id = state.endpoint_id
-            after = after_batch(state, seen[endpoint_id], now) if endpoint_id in seen else state
+            customer = self._endpoints[endpoint_id].enterprise_customer_uuid
+            before = resumed(state, self._claims.pauses.ended_at(endpoint_id, customer))
+            after = after_batch(before, seen[endpoint_id], now) if endpoint_id in seen else state
             if endpoint_id in targets:
                 after = replace(after, refused_target=targets[endpoint_id], refused_at=now)
             if after.disabled_at is not None:

@@ -66,6 +66,8 @@ class EndpointState:
     paused_until: datetime | None = None
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
+    disabled_by: str | None = None
+    """The operator who did; None where a 410 or five days of failures have."""
     refused_target: str | None = None
     """Fingerprint of the settings under which the address rules refused its target."""
     refused_at: datetime | None = None
@@ -113,6 +115,14 @@ class Seen:
     def has_succeeded(self) -> bool:
         """Whether any attempt succeeded."""
         return self.attempts > self.failures
+
+
+def resumed(state: EndpointState, at: datetime | None) -> EndpointState:
+    """The state of an endpoint whose last pause ended at a time: it did not fail while it got
+    nothing, so what failed before counts as failing from then on."""
+    if at is None or state.failing_since is None or state.failing_since >= at:
+        return state
+    return replace(state, failing_since=at)
 
 
 def seen_by_endpoint(attempts: Iterable[Attempt]) -> dict[int, Seen]:

@@ -15,10 +15,12 @@ from sync.clock import Clock
 from sync.domain.circuit_breaker import EndpointState
 from sync.domain.endpoint import Endpoint
 from sync.domain.pacing import Grant, grant
+from sync.domain.pauses import NO_PAUSES
 from sync.domain.work import Claim
 from sync.ledger.due import WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.messages import bodies_of
+from sync.ledger.pauses import read_pauses
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
@@ -69,6 +71,8 @@ class Claims:
         self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
         self.disabled: set[int] = set()
         """Endpoints with due rows that were found disabled: somebody did that during the run."""
+        self.pauses = NO_PAUSES
+        """As they were when the latest batch was asked for."""
         self._states = EndpointStates(warehouse)
         self._hook = hook
         self._outbox = warehouse.relation("sync", OUTBOX)
@@ -81,13 +85,18 @@ class Claims:
         ``waiting`` says how many claims of each endpoint the caller has not begun to send; they
         count as turns that were taken, so that those of a slow endpoint do not pile up.
 
-        An empty batch means that nothing is due, or that every endpoint with due rows has an open
-        circuit breaker or has used up its rate for now.
+        An empty batch means that nothing is due, or that every endpoint with due rows is paused,
+        has an open circuit breaker or has used up its rate for now.
         """
         now = self._clock()
         if not self._limits:
             return Batch([], {}, now + lease)
-        due = {key: n for key, n in self._due_counts().items() if key in self._limits}
+        self.pauses = read_pauses(self._warehouse, now)
+        # Before they are counted: what is paused while the rows are claimed is seen next time.
+        can_have = self.open_endpoints
+        if not can_have:
+            return Batch([], {}, now + lease)
+        due = {key: n for key, n in self._due_counts().items() if key in can_have}
         ahead = waiting or {}
         wanted = {key: min(n, limit - ahead.get(key, 0)) for key, n in due.items()}
         grants = self._reserve({key: n for key, n in wanted.items() if n > 0}, lease)
@@ -106,9 +115,16 @@ class Claims:
         )
 
     @property
+    def paused(self) -> set[int]:
+        """Endpoints that are paused."""
+        return {
+            key for key in self._limits if self.pauses.of(key, self._customers[key]) is not None
+        }
+
+    @property
     def open_endpoints(self) -> set[int]:
-        """Endpoints that may still be claimed for."""
-        return set(self._limits)
+        """Endpoints that may be claimed for now."""
+        return self._limits.keys() - self.paused
 
     def close(self, endpoint_id: int) -> None:
         """Claim nothing more for an endpoint."""

@@ -36,6 +36,7 @@ COLUMNS = {
     "paused_until": "timestamp_ntz",
     "disabled_at": "timestamp_ntz",
     "disabled_reason": "varchar",
+    "disabled_by": "varchar",
     "refused_target": "varchar",
     "refused_at": "timestamp_ntz",
 }

@@ -16,6 +16,7 @@ from datetime import datetime
 from sync.clock import Clock
 from sync.domain.circuit_breaker import CHECK_AGAIN_AFTER
 from sync.domain.endpoint import Endpoint
+from sync.domain.pauses import Pauses
 from sync.domain.states import FINISHED, Reason, State, sql_list
 from sync.domain.work import Claim
 from sync.ledger.due import IS_OPEN, SENDABLE_AT, WAITS_TO_BE_SENT
@@ -102,17 +103,19 @@ class Remaining:
     """When the oldest completion was recorded that waits for its learning time."""
 
 
-def remaining(warehouse: Warehouse) -> Remaining:
+def remaining(warehouse: Warehouse, pauses: Pauses) -> Remaining:
     """What is open, and when a run will first have something to do with it; one statement.
 
-    A pending row also waits for its lease and for its endpoint; a run before that would find
-    nothing. A row held for an endpoint that was enabled again is due at once, and one whose target
-    was refused when that is checked again.
+    A pending row also waits for its lease, its endpoint and the end of a pause; a run before that
+    would find nothing. A row held for an endpoint that was enabled again is due at once, and one
+    whose target was refused when that is checked again.
     """
     rows = warehouse.rows(
         f"""
         select
             outbox.state,
+            outbox.endpoint_id,
+            outbox.enterprise_customer_uuid,
             -- Distinct, since an endpoint may have two rows of state for a while.
             count(distinct outbox.webhook_id) as n,
             min(outbox.recorded_at) as recorded_at,
@@ -135,15 +138,22 @@ def remaining(warehouse: Warehouse) -> Remaining:
         left join {warehouse.relation("sync", ENDPOINT_STATE)} as endpoint
             on outbox.endpoint_id = endpoint.endpoint_id
         where {IS_OPEN.format(row="outbox")}
-        group by outbox.state
+        group by outbox.state, outbox.endpoint_id, outbox.enterprise_customer_uuid
         """
     )
-    times = [row["sendable_at"] for row in rows if row["sendable_at"] is not None]
+    states: Counter[str] = Counter()
+    for row in rows:
+        states[row["state"]] += int(row["n"])
+    times = [
+        pauses.delayed(row["sendable_at"], int(row["endpoint_id"]), row["enterprise_customer_uuid"])
+        for row in rows
+        if row["sendable_at"] is not None
+    ]
     return Remaining(
-        states={row["state"]: int(row["n"]) for row in rows},
-        sendable_at=min(times, default=None),
-        awaiting_since=next(
-            (row["recorded_at"] for row in rows if row["state"] == State.AWAITING), None
+        states=states,
+        sendable_at=min((one for one in times if one is not None), default=None),
+        awaiting_since=min(
+            (row["recorded_at"] for row in rows if row["state"] == State.AWAITING), default=None
         ),
     )
 

@@ -20,6 +20,8 @@ ENDPOINT_SETTINGS = "endpoint_settings"
 ACTIVATIONS = "activations"
 REPLAYS = "replays"
 ERASURES = "erasures"
+PAUSES = "pauses"
+ENDPOINT_OVERRIDES = "endpoint_overrides"
 MIGRATIONS_TABLE = "ledger_migrations"
 
 
@@ -217,6 +219,43 @@ MIGRATIONS = (
         ),
     ),
     Migration(version=9, columns=((ENDPOINT_SETTINGS, "event_types varchar(4000)"),)),
+    Migration(
+        version=10,
+        tables=(
+            (
+                PAUSES,
+                """
+                pause_id varchar(36) not null,
+                enterprise_customer_uuid varchar(36),
+                endpoint_id number(38, 0),
+                reason varchar(200) not null,
+                paused_at timestamp_ntz not null,
+                paused_by varchar(200) not null,
+                until_at timestamp_ntz,
+                resumed_at timestamp_ntz,
+                resumed_by varchar(200),
+                updated_at timestamp_ntz not null
+                """,
+            ),
+            (
+                ENDPOINT_OVERRIDES,
+                """
+                override_id varchar(36) not null,
+                endpoint_id number(38, 0) not null,
+                url varchar(2048),
+                timeout_seconds number(38, 0),
+                reason varchar(200) not null,
+                set_at timestamp_ntz not null,
+                set_by varchar(200) not null,
+                until_at timestamp_ntz not null,
+                cleared_at timestamp_ntz,
+                cleared_by varchar(200),
+                updated_at timestamp_ntz not null
+                """,
+            ),
+        ),
+        columns=((ENDPOINT_STATE, "disabled_by varchar(200)"),),
+    ),
 )
 MESSAGE_COLUMNS = {
     "frozen_at": "timestamp_ntz",

@@ -15,6 +15,7 @@ from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
 from sync.operations.explain.explain import Explain
 from sync.operations.operation import Kind
+from sync.operations.pauses import PauseSending, ResumeSending
 from sync.operations.preview import Preview
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
@@ -25,6 +26,8 @@ OPERATIONS: Sequence[Kind] = (
     Doctor,
     Preview,
     Explain,
+    PauseSending,
+    ResumeSending,
     SendTest,
     CustomerReport,
     Replay,

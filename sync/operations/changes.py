@@ -21,7 +21,13 @@ from datetime import datetime, timedelta
 from sync.domain.event_types import EventType, completions, event_types
 from sync.ledger.identity import place_of
 from sync.ledger.outbox import Remaining
-from sync.ledger.tables import ENDPOINT_SETTINGS, ENDPOINT_STATE, OUTBOX
+from sync.ledger.tables import (
+    ENDPOINT_OVERRIDES,
+    ENDPOINT_SETTINGS,
+    ENDPOINT_STATE,
+    OUTBOX,
+    PAUSES,
+)
 from sync.operations.dial import DEFAULT_MINUTES, next_slot
 from sync.settings import EmbeddedWarehouse, RawSchema, SnowflakeWarehouse
 from sync.warehouse import NoResponse, RelationMissing, StatementFailed, Warehouse
@@ -178,8 +184,8 @@ def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
 
 
 def ledger_token(warehouse: Warehouse) -> str:
-    """Opaque: differs when the outbox or the state of an endpoint has changed. One statement, which
-    on Snowflake needs no warehouse."""
+    """Opaque: differs when the outbox, the state or the override of an endpoint, or a pause has
+    changed. One statement, which on Snowflake needs no warehouse."""
     return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
 
 
@@ -321,7 +327,7 @@ def _mart_change(warehouse: Warehouse) -> str:
 
 
 def _ledger_change(warehouse: Warehouse) -> str:
-    tables = (OUTBOX, ENDPOINT_STATE)
+    tables = (OUTBOX, ENDPOINT_STATE, PAUSES, ENDPOINT_OVERRIDES)
     return " || ';' || ".join(
         _change(warehouse, warehouse.relation("sync", one), "updated_at") for one in tables
     )

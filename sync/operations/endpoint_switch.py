@@ -15,7 +15,7 @@ from sync.domain.circuit_breaker import EndpointState
 from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
 from sync.operations.endpoints import find_endpoint
-from sync.operations.operation import Action, EndpointId, Report
+from sync.operations.operation import Action, AuditedAction, EndpointId, Report
 from sync.operations.send_test import sample_report, send_sample
 from sync.warehouse import Warehouse
 
@@ -23,7 +23,7 @@ MAX_REASON = 64
 """Width of the ledger's column."""
 
 
-class DisableEndpoint(Action):
+class DisableEndpoint(AuditedAction):
     """Send an endpoint nothing until it is enabled; its webhooks are held and lose no attempt."""
 
     name: ClassVar[str] = "endpoints disable"
@@ -52,6 +52,7 @@ class DisableEndpoint(Action):
                     state,
                     disabled_at=state.disabled_at or now,
                     disabled_reason=state.disabled_reason or self.reason,
+                    disabled_by=state.disabled_by if state.disabled_at else self.requested_by,
                 ),
             )
         return Report(
@@ -61,10 +62,12 @@ class DisableEndpoint(Action):
                 "changed": is_changed,
             },
             outcome=(
-                f"endpoint {self.endpoint_id} is disabled"
+                f"endpoint {self.endpoint_id} is disabled: the next run holds its webhooks"
                 if is_changed
                 else f"endpoint {self.endpoint_id} was disabled before; nothing was changed"
-            ),
+            )
+            + f". Next: `ltw endpoints enable {self.endpoint_id}` sends a test event and, if it is "
+            "taken, lets them go",
         )
 
 

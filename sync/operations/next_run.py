@@ -41,6 +41,7 @@ from sync.domain.work import Event
 from sync.errors import SyncError
 from sync.ledger.activation import recorded_activation
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.pauses import read_pauses
 from sync.warehouse import RelationMissing, Warehouse
 
 Verdict = Literal["send", "wait", "hold", "suppress"]
@@ -200,6 +201,7 @@ def next_run(
     found = NextRun(mass_send_limit=mass_send_limit, is_activated=is_activated)
     endpoints, client, now = load_endpoints(session), LearningTimeClient(session), clock()
     states = EndpointStates(session).load({*endpoints.by_id, *endpoints.problems})
+    pauses = read_pauses(session, now)
 
     @cache
     def standing_of(endpoint_id: int) -> tuple[Verdict, str | None]:
@@ -211,6 +213,8 @@ def next_run(
             case NotReady(reason, problem):
                 found.problems[f"endpoint {endpoint_id}: {problem}"] += 1
                 return "hold", reason
+            case Ready() if pauses.of(endpoint_id, endpoint.enterprise_customer_uuid) is not None:
+                return "wait", "paused"
             case Ready():
                 is_blocked = state.is_blocked_at(now)
                 return ("wait", "endpoint_blocked") if is_blocked else ("send", None)

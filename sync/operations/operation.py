@@ -21,8 +21,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 
 from sync.clock import Clock
+from sync.domain.pauses import Pause
 from sync.domain.rollout import enterprise_uuids
 from sync.errors import ConfigurationError, SyncError
+from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import REPLAYS
 from sync.warehouse import Warehouse
 
@@ -30,6 +32,10 @@ ASK_ABOVE = 20
 """Webhooks that a typing error on the command line may send again; it asks before more."""
 SAMPLE = 10
 """Rows that a plan shows."""
+REQUESTED_BY = Field(
+    default="",
+    description="Who asks, for the audit. Empty: the user of this shell, or the Dagster run.",
+)
 FIELD_TYPES = (str, int, bool, list[str])
 """What both faces can take as it is; anything else is given as text."""
 
@@ -106,6 +112,16 @@ class Action(Operation):
         """Do it."""
 
 
+class AuditedAction(Action):
+    """One of which the ledger keeps who asked."""
+
+    requested_by: str = REQUESTED_BY
+
+    def asked_by(self, who: str) -> Self:
+        """The same request, by whoever a face knows, where nobody was named."""
+        return self if self.requested_by else self.model_copy(update={"requested_by": who})
+
+
 class Look(Operation):
     """Changes nothing, and opens what it needs itself: it has to say why that cannot be opened."""
 
@@ -152,10 +168,7 @@ class Change(Operation):
     confirm_count: int | None = Field(
         default=None, ge=0, description="For a real run: the number that the dry run found."
     )
-    requested_by: str = Field(
-        default="",
-        description="Who asks, for the audit. Empty: the user of this shell, or the Dagster run.",
-    )
+    requested_by: str = REQUESTED_BY
 
     @abstractmethod
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
@@ -202,6 +215,7 @@ class Change(Operation):
             require_confirmation(moved, confirmed, setting=setting, noun=self.noun)
             if not moved:
                 return Done()
+            paused = read_pauses(warehouse, now).on
             asked = self.model_dump(
                 mode="json", exclude=set(Change.model_fields), exclude_defaults=True
             )
@@ -217,7 +231,7 @@ class Change(Operation):
                 json.dumps({"operation": self.name} | asked),
                 moved,
             )
-        return self._done(made, moved)
+        return self._done(made, moved, paused)
 
     def report(self, plan: Plan, done: Done | None) -> Report:
         """What was found and what was done; ``done`` is None where nothing was to be."""
@@ -234,15 +248,16 @@ class Change(Operation):
             outcome=(done or Done()).outcome,
         )
 
-    def _done(self, request_id: str | None, changed: int) -> Done:
+    def _done(self, request_id: str | None, changed: int, paused: Sequence[Pause] = ()) -> Done:
+        said = (
+            f"{changed:,} {self.noun} go with the next run of completion_webhooks_job, "
+            f"as {request_id}"
+        )
         return Done(
             request_id,
             changed,
             document=dict(zip(self.results, (request_id, changed), strict=True)),
-            outcome=(
-                f"{changed:,} {self.noun} go with the next run of completion_webhooks_job, "
-                f"as {request_id}"
-            ),
+            outcome=". ".join([said, *(f"Not before the pause ends: {one}" for one in paused)]),
         )
 
 

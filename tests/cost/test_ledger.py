@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sync.domain.pauses import NO_PAUSES
 from sync.domain.work import Claim
 from sync.ledger.attempts import settle
 from sync.ledger.checks import bodies_that_differ, recorded_twice, successes_not_settled
@@ -80,7 +81,7 @@ def a_run(session: Warehouse, run: Run) -> None:
     run.record_and_build(session)
     report = run.send(session)
     if not report.was_idle:
-        hand_over(session, ledger_token(session), remaining(session))
+        hand_over(session, ledger_token(session), remaining(session, NO_PAUSES))
     for check in (bodies_that_differ, successes_not_settled):
         check(session)
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from sync.domain.pauses import NO_PAUSES
 from sync.domain.states import FINISHED
 from sync.ledger.outbox import remaining
 from sync.ledger.tables import ensure_ledger
@@ -52,7 +53,7 @@ def ask(
 
 
 def told_by_a_run(warehouse: Warehouse) -> HandOver:
-    return hand_over(warehouse, ledger_token(warehouse), remaining(warehouse))
+    return hand_over(warehouse, ledger_token(warehouse), remaining(warehouse, NO_PAUSES))
 
 
 def write(

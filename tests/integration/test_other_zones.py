@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from sync.domain.pauses import NO_PAUSES
 from sync.ledger.outbox import remaining
 from sync.local.embedded.lifecycle import ensure_running, free_port, stop
 from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
@@ -99,7 +100,9 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
     assert abs(tried["recorded_at"] - now()) < A_MINUTE
     assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
     # The sensor looks: nothing is due yet, and something is later.
-    told = hand_over(abroad.warehouse, ledger_token(abroad.warehouse), remaining(abroad.warehouse))
+    told = hand_over(
+        abroad.warehouse, ledger_token(abroad.warehouse), remaining(abroad.warehouse, NO_PAUSES)
+    )
     for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
         found = poll(
             abroad.warehouse, NOTHING_SEEN, told=told, now=now() + later, max_wait=timedelta(0)

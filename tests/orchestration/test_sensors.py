@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.defs.webhooks.run_notes import NEXT
 from orchestration.resources import DialResource, WarehouseResource
+from sync.domain.pauses import NO_PAUSES
 from sync.ledger.outbox import remaining
 from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
@@ -95,7 +96,7 @@ def test_what_is_due_is_so_by_utc_wherever_the_daemon_lives(
     due_at = (now + timedelta(minutes=minutes)).isoformat()
     row = webhook(1, now, state="pending", delivered_at=None, next_attempt_at=due_at)
     write_ledger(warehouse, webhooks=[row])
-    told = hand_over(warehouse, ledger_token(warehouse), remaining(warehouse)).text()
+    told = hand_over(warehouse, ledger_token(warehouse), remaining(warehouse, NO_PAUSES)).text()
     with dg.instance_for_test() as instance:
         job = defs.resolve_job_def("completion_webhooks_job")
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)

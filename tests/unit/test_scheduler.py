@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from sync.delivery.scheduler import LEASE_MARGIN, Limits, Scheduler
+from sync.delivery.scheduler import LEASE_MARGIN, SETTLE_AFTER, Limits, Scheduler
 from sync.domain.circuit_breaker import TRIP_IN_A_ROW, Breaker, EndpointState
 from sync.domain.endpoint import Endpoint, Region
 from sync.domain.pacing import Grant
@@ -440,6 +440,26 @@ def test_what_waits_at_a_stop_is_given_back_and_nothing_starts_any_more() -> Non
         is_over.set()
         attempts, given_up = site.run()
     assert (len(attempts), [one.webhook_id for one in given_up]) == (1, ["5"])
+
+
+def test_in_silence_the_run_looks_again_and_what_was_paused_is_given_back() -> None:
+    is_over = threading.Event()
+    site = Site(waiting_for(is_over), endpoints=(1, 2))
+    scheduler = site.scheduler
+    with scheduler:
+        scheduler.add(batch({1: 3, 2: 2}))
+        wait_until(lambda: len(site.sent) == 2, seconds=WAIT_SECONDS)
+        waiting = threading.Thread(target=scheduler.wait, args=[END])
+        waiting.start()
+        assert waiting.is_alive()
+        site.now += SETTLE_AFTER
+        waiting.join(WAIT_SECONDS)
+        assert not waiting.is_alive()
+        scheduler.give_up([1])
+        is_over.set()
+        attempts, given_up = site.run()
+    assert [(one.endpoint_id, one.webhook_id) for one in given_up] == [(1, "1"), (1, "2")]
+    assert sorted(one.claim.endpoint_id for one in attempts) == [1, 2, 2]
 
 
 def test_nothing_to_send_is_done_at_once() -> None:

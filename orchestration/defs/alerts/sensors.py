@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 
 import dagster as dg
 
-from orchestration.check_texts import OWNER
+from orchestration.check_texts import OWNER, REMINDS
 from orchestration.resources import AlertsResource
 from sync.errors import SyncError
 from sync.operations.alerts import failures_in_a_row, is_worth_an_alert
@@ -50,26 +50,28 @@ def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) ->
     description=(
         "Sends an alert of each check that failed in a run that went on: what it means, its owner "
         "and what to do. It goes to the URL of that team, if it has one, else where alerts of "
-        "a_run_failed go; as often as those, and for a warning once, as it begins."
+        "a_run_failed go; as often as those, and for a warning once, as it begins. A pause is "
+        "told again."
     ),
 )
 def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -> None:
-    """Send alerts of failed checks: names and texts of the definitions, never data."""
+    """Send alerts of failed checks: names, and texts of definitions and operators, never data."""
     run, instance = context.dagster_run, context.instance
     for found in _failed_checks(context):
         failures = failures_in_a_row(_checked(instance, found.asset_check_key))
         is_warning = _is_warning(found)
-        # A warning may last for days, and nothing gets worse by it: its beginning is enough.
-        if not is_worth_an_alert(failures) or (is_warning and failures > 1):
+        about, team, reminds = _defined(context, found.asset_check_key)
+        # Most warnings may last for days, and nothing gets worse by it: their beginning is enough.
+        if not is_worth_an_alert(failures) or (is_warning and failures > 1 and not reminds):
             continue
         name = f"{found.check_name} of {found.asset_key.to_user_string()}"
         verb = "warns" if is_warning else "failed"
         in_a_row = "" if failures == 1 else f", {failures} times in a row"
-        about, team = _defined(context, found.asset_check_key)
+        said = f"{found.description}. " if found.description else ""
         _send(
             context.log,
             alerts,
-            f"check {name} {verb}{in_a_row} (run {run.run_id}). {about}",
+            f"check {name} {verb}{in_a_row} (run {run.run_id}). {said}{about}",
             teams={team} if team else set(),
         )
 
@@ -96,13 +98,15 @@ def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
     return [one.status.value == "SUCCEEDED" for one in history]
 
 
-def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple[str, str]:
-    """A check's description and its owner; each empty where there is none."""
+def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple[str, str, bool]:
+    """A check's description and its owner, each empty where there is none, and whether it reminds
+    of a warning."""
     repository = context.repository_def
     if repository is None or key not in repository.asset_graph.asset_check_keys:
-        return "", ""
+        return "", "", False
     check = repository.asset_graph.get(key)
-    return check.description or "", str(check.metadata.get(OWNER, ""))
+    owner, reminds = check.metadata.get(OWNER, ""), check.metadata.get(REMINDS, False)
+    return check.description or "", str(owner), bool(reminds)
 
 
 def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:

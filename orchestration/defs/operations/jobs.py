@@ -24,6 +24,7 @@ from sync.operations.catalog import OPERATIONS
 from sync.operations.operation import (
     FIELD_TYPES,
     Action,
+    AuditedAction,
     Change,
     Kind,
     Look,
@@ -110,6 +111,8 @@ def _carry_out(
     opened = warehouse.metadata_session if is_read_only else warehouse.session
     with opened(purpose=request.name) as session:
         clock = warehouse_clock(session)
+        if isinstance(request, AuditedAction):
+            request = request.asked_by(f"Dagster run {run_id}")
         if isinstance(request, Action):
             report = request.run(session, clock)
             return report, report.outcome

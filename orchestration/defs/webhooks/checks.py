@@ -1,21 +1,25 @@
 """Checks that no dbt test can be: of bodies and leases, or before a send."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from orchestration.check_texts import CheckText
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key
+from orchestration.metadata import bullets
 from orchestration.resources import WarehouseResource
+from sync.clock import warehouse_clock
 from sync.delivery.formats import known_formats
 from sync.domain.event_types import EventType
+from sync.domain.pauses import Pause
 from sync.ledger.checks import (
     Findings,
     bodies_that_differ,
     recorded_twice,
     successes_not_settled,
 )
+from sync.ledger.pauses import read_pauses
 
 INTEGRATIONS = "Integrations"
 
@@ -42,6 +46,13 @@ SUCCESS_SETTLED = CheckText(
     "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
     "a defect with the ids.",
 ).spec("logged_success_is_delivered", WEBHOOKS)
+
+NOTHING_PAUSED = CheckText(
+    "Nothing is paused. Warns while a pause of an operator is on, and says since when, by whom, "
+    "why, until when and what ends it. What is paused waits and loses nothing.",
+    INTEGRATIONS,
+    "When the reason is gone, end it with the command that it names.",
+).spec("nothing_is_paused", WEBHOOKS, reminds=True)
 
 
 FORMAT_FILES = CheckText(
@@ -72,7 +83,9 @@ def before_the_send(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResul
 
 
 @dg.multi_asset_check(
-    name="after_the_send", specs=[RECORDED_NUMBER, SUCCESS_SETTLED], can_subset=True
+    name="after_the_send",
+    specs=[RECORDED_NUMBER, SUCCESS_SETTLED, NOTHING_PAUSED],
+    can_subset=True,
 )
 def after_the_send(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
@@ -83,6 +96,20 @@ def after_the_send(
         for key, rule in rules.items():
             if key in context.selected_asset_check_keys:
                 yield _result(key, rule(session))
+        if NOTHING_PAUSED.key in context.selected_asset_check_keys:
+            yield _paused(read_pauses(session, warehouse_clock(session)()).on)
+
+
+def _paused(pauses: Sequence[Pause]) -> dg.AssetCheckResult:
+    said = [str(one) for one in pauses]
+    return dg.AssetCheckResult(
+        check_name=NOTHING_PAUSED.name,
+        asset_key=NOTHING_PAUSED.asset_key,
+        passed=not said,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(said),
+        metadata={"pauses": bullets(said)},
+    )
 
 
 @dg.multi_asset_check(name="format_files", specs=[FORMAT_FILES])

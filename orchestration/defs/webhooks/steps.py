@@ -24,6 +24,7 @@ from sync.domain.event_types import EventType
 from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox, Remaining, remaining
+from sync.ledger.pauses import read_pauses
 from sync.operations.changes import (
     REPEAT_AFTER,
     hand_over,
@@ -136,13 +137,16 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
             on_batch=lambda attempts: _say_sent(context, watch, attempts),
         )
         watch.delivered(session, report)
+        pauses = read_pauses(session, clock())
         if not report.was_idle:
-            token, left = ledger_token(session), remaining(session)
+            token, left = ledger_token(session), remaining(session, pauses)
         note(context, NEXT, hand_over(session, token, left).text())
-        facts = metadata.delivery(report, states=left.states)
+        facts = metadata.delivery(report, states=left.states, pauses=pauses.on)
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
     if report.next_due_at is not None:
         context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")
+    for pause in pauses.on:
+        context.log.warning(str(pause))
     if report.recovered:
         context.log.warning(
             f"{report.recovered} attempts were recovered from the journal of a run that died"

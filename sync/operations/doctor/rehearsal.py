@@ -24,6 +24,7 @@ from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.endpoint import Endpoint, EndpointSettings, Region
 from sync.domain.event_types import COURSE_COMPLETION, EventType, completions, event_types
 from sync.domain.formats import DEFAULT_FORMAT
+from sync.domain.pauses import NO_PAUSES
 from sync.domain.responses import Response
 from sync.domain.retry import follow_up
 from sync.domain.states import State
@@ -53,6 +54,7 @@ from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.explain.story import names_of, read_story, texts_of_lines, whose
 from sync.operations.formats import events_of
+from sync.operations.pauses import PauseSending, ResumeSending
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.costs import delivered_between, lines_between
 from sync.operations.report.figures import read_figures
@@ -244,6 +246,7 @@ KEY = person_key(1)
 REPLAY = Replay(state=ReplayState.DEAD, since=NOW - timedelta(days=1), until=NOW)
 BACKFILL = Backfill(since=NOW - timedelta(days=1), until=NOW)
 REROUTE = Reroute(endpoint_id=1)
+PAUSE = PauseSending(endpoint_id=1, reason="x", until=NOW + timedelta(days=1))
 
 
 def _outbox(warehouse: Warehouse) -> Outbox:
@@ -297,7 +300,7 @@ STEPS: Steps = (
     lambda w: _outbox(w).release([CLAIM]),
     lambda w: _outbox(w).release_all(),
     lambda w: _outbox(w).next_due_at([1]),
-    remaining,
+    lambda w: remaining(w, NO_PAUSES),
     ledger_token,
     lambda w: hand_over(w, "x", Remaining(awaiting_since=NOW)),
     # What looks at it.
@@ -322,6 +325,8 @@ STEPS: Steps = (
     lambda w: REROUTE.move(w, "x", NOW),
     lambda w: Replay(webhook_ids=["x"]).plan(w, _clock),
     lambda w: REPLAY.apply(w, _clock, confirmed=1, by="doctor", request_id="x"),
+    lambda w: PAUSE.run(w, _clock),
+    lambda w: ResumeSending(endpoint_id=1).run(w, _clock),
     lambda w: settings_rows(w, 1),
     lambda w: add_settings(w, 1, EndpointSettings(), clock=_clock, above=[]),
     lambda w: apply_retention(w, clock=_clock, dry_run=True),

@@ -14,6 +14,7 @@ from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from sync.operations.endpoint_check import Check
+    from sync.operations.endpoints import Listed
 
 endpoints_app = typer.Typer(
     no_args_is_help=True, help="Customers' endpoints: list, check, disable, enable, set."
@@ -42,8 +43,7 @@ def list_all(as_json: Json = False) -> None:
     if as_json:
         print_json({"endpoints": [one.as_dict() for one in found], "unreadable": unreadable})
         return
-    shown = ("endpoint_id", "host", "region", "payload_format", "condition", "due", "held", "why")
-    print_table([{name: one.as_dict()[name] for name in shown} for one in found])
+    print_table(listed_rows(found))
     print_unreadable(unreadable)
 
 
@@ -84,6 +84,26 @@ def check(
         print_unreadable(unreadable)
     if unreadable or any(one.problem for one in checks):
         raise typer.Exit(1)
+
+
+def listed_rows(found: Sequence[Listed]) -> list[dict[str, object]]:
+    """A row for each endpoint; the text that may be long comes last."""
+    from sync.operations.endpoints import host_of
+
+    return [
+        {
+            "endpoint": one.endpoint.endpoint_id,
+            "customer": one.endpoint.enterprise_customer_name,
+            "host": host_of(one.endpoint.url),
+            "region": one.endpoint.region,
+            "format": one.endpoint.payload_format,
+            "condition": one.condition,
+            "due": one.due,
+            "held": one.held,
+            "why": one.why,
+        }
+        for one in found
+    ]
 
 
 def print_unreadable(texts: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
 
 def status(as_json: Json = False) -> None:
     """Webhooks by state, what is due, what is stuck and why, and how far learning time reaches."""
+    from sync.delivery.flag import flag_settings
     from sync.operations.status import read_status
     from sync.settings import journal_directory
 
+    policy = flag_settings(os.environ).policy()
     with open_warehouse(ready_settings(), purpose="status") as warehouse:
-        found = read_status(warehouse, journals=journal_directory(os.environ))
+        found = read_status(
+            warehouse,
+            journals=journal_directory(os.environ),
+            max_wait=policy.max_wait if policy.enabled else timedelta(0),
+        )
     if as_json:
         print_json(found.as_dict())
         return
+    for pause in found.pauses:
+        out.print(f"[bold]PAUSED[/]: {plain(pause['text'])}", soft_wrap=True)
     table = Table("state", "webhooks", box=None)
     for state, count in found.states.items():
         table.add_row(state, f"{count:,}")
@@ -47,6 +56,15 @@ def status(as_json: Json = False) -> None:
 
 
 def _print_work(found: Status) -> None:
+    since, until = found.awaiting_since, found.awaiting_until
+    if since is not None and until is not None:
+        waits = (
+            f"waits for learning time until {until:%Y-%m-%d %H:%M} UTC at most, for "
+            f"{age(until - found.now)}"
+            if until > found.now
+            else "is built by the next run"
+        )
+        out.print(f"awaiting: the oldest for {age(found.now - since)}; it {waits}")
     due_at = found.oldest_due_at
     if due_at is None:
         out.print("due: none")
@@ -57,8 +75,8 @@ def _print_work(found: Status) -> None:
     if found.replays_waiting:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():
-        out.print(f"held, {reason}: {count:,}. To do: {plain(action_for(reason))}")
+        out.print(f"held, {reason}: {count:,}. To do: {plain(action_for(reason))}", soft_wrap=True)
     for endpoint_id, why in found.endpoints_blocked.items():
-        out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}")
+        out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}", soft_wrap=True)
     for journal in found.foreign_journals:
         out.print(f"journal left alone: {plain(journal)}")

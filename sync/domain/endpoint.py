@@ -312,6 +312,7 @@ class Endpoint(EndpointSettings, frozen=True):
 
     endpoint_id: int
     enterprise_customer_uuid: Text
+    enterprise_customer_name: AnyText | None = None
     region: Region = Field(strict=False)
     url: Text = Field(repr=False)
     token_url: AnyText | None = Field(default=None, repr=False)

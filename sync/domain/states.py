@@ -71,7 +71,7 @@ class Reason(StrEnum):
         "endpoint_row_invalid",
         State.HELD,
         "the customer's endpoint, its settings or the file of its format cannot be read",
-        "fix the column or the file that the run's `problems` name",
+        "fix the column or the file that `ltw endpoints list` names",
     )
     NO_ACTIVE_ENDPOINT = (
         "no_active_endpoint",
@@ -83,7 +83,7 @@ class Reason(StrEnum):
         "eu_fallback_not_allowed",
         State.HELD,
         "not built: a learner in the EU, and no endpoint of region EU",
-        "configure an endpoint of region EU, or allow the fallback in `endpoint_settings`",
+        "configure an endpoint of region EU, or `ltw endpoints set ID --eu-fallback`",
     )
     PAYLOAD_INVALID = (
         "payload_invalid",
@@ -96,13 +96,14 @@ class Reason(StrEnum):
         State.HELD,
         "not built: the learner lacks an id that the endpoint's format needs",
         "for Percipio have the customer send `user` and `orgid` at single sign-on; for xAPI the "
-        "account needs an e-mail address, or the endpoint the actor `account`",
+        "account needs an e-mail address, or the endpoint `--xapi-actor account` by "
+        "`ltw endpoints set ID`",
     )
     ENDPOINT_MISSING = (
         "endpoint_missing",
         State.HELD,
         "the endpoint was deleted, or its id is another customer's by now",
-        "none for what was never tried: it is built anew; `reroute` for what was",
+        "none for what was never tried: it is built anew; `ltw reroute --endpoint ID` for what was",
     )
     ENDPOINT_INACTIVE = (
         "endpoint_inactive",
@@ -114,7 +115,7 @@ class Reason(StrEnum):
         "endpoint_disabled",
         State.HELD,
         "built; an operator, a 410 or five days of failures have disabled the endpoint",
-        "ask the customer, then `endpoints enable`",
+        "ask the customer, then `ltw endpoints enable ID`",
     )
     ENDPOINT_INVALID = (
         "endpoint_invalid",
@@ -126,13 +127,13 @@ class Reason(StrEnum):
         "signing_key_missing",
         State.HELD,
         "built; the endpoint has no usable signing key",
-        "add the key that the run's `problems` name",
+        "add the key that `ltw endpoints list` names",
     )
     OAUTH_INCOMPLETE = (
         "oauth_incomplete",
         State.HELD,
         "built; the credentials of the endpoint are incomplete: OAuth, Basic or header",
-        "add the setting or the secret that the run's `problems` name",
+        "add the setting or the secret that `ltw endpoints list` names",
     )
     INVALID_TARGET = (
         "invalid_target",
@@ -157,13 +158,13 @@ class Reason(StrEnum):
         "before_activation",
         State.SUPPRESSED,
         "the event is from before the activation",
-        "`backfill`, if the customer wants it",
+        "`ltw backfill`, if the customer wants it",
     )
     NO_ENDPOINT = (
         "no_endpoint",
         State.SUPPRESSED,
         "the customer has an endpoint neither for the learner's region nor for `OTHER`",
-        "configure one, then `replay --state suppressed`",
+        "configure one, then `ltw replay --state suppressed`",
     )
     ENROLLMENT_EVENTS_OFF = (
         "enrollment_events_off",
@@ -175,32 +176,34 @@ class Reason(StrEnum):
         "not_asked_for",
         State.SUPPRESSED,
         "the endpoint has not asked for events of this type",
-        "none; `endpoints set --event-types`, then `replay --state suppressed`, if it wants them",
+        "none; `ltw endpoints set ID --event-types`, then `ltw replay --state suppressed`, if it "
+        "wants them",
     )
     FILTERED = (
         "filtered",
         State.SUPPRESSED,
         "the endpoint takes only other completions: its `only_...` settings",
-        "none; after a change of the settings, `replay --state suppressed`",
+        "none; after a change of the settings, `ltw replay --state suppressed`",
     )
     ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it stays so")
     ATTEMPTS_EXHAUSTED = (
         "attempts_exhausted",
         State.DEAD,
         "every attempt of the schedule has failed",
-        "ask the customer, then `replay --state dead`",
+        "ask the customer, then `ltw replay --state dead`",
     )
     ENDPOINT_GONE = (
         "endpoint_gone",
         State.DEAD,
         "the endpoint responded with 410",
-        "ask the customer for the new URL, then `endpoints enable` and `replay --state dead`",
+        "ask the customer for the new URL, then `ltw endpoints enable ID` and "
+        "`ltw replay --state dead`",
     )
     FINAL_STATUS = (
         "final_status",
         State.DEAD,
         "the endpoint responded with one of its `final_status_codes`",
-        "ask the customer what is wrong with the body, then `replay --state dead`",
+        "ask the customer what is wrong with the body, then `ltw replay --state dead`",
     )
 
 

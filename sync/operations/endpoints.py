@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sync.clock import Clock
-from sync.delivery.endpoints import Endpoints
-from sync.domain.circuit_breaker import Breaker, EndpointState
+from sync.delivery.endpoints import Endpoints, standing
+from sync.domain.circuit_breaker import FAILING_TOO_LONG, Breaker, EndpointState
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
+from sync.domain.pauses import Pause
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.http.urls import InvalidTarget, parse_url
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
 
-Readiness = Callable[[Endpoint], Ready | NotReady | None]
+Readiness = Callable[[Endpoint], Ready | NotReady]
+
+
+def _unknown(endpoint: Endpoint) -> Ready:
+    return Ready("", f"endpoint {endpoint.endpoint_id}")
+
 
 _CONDITIONS = {
+    Reason.ENDPOINT_INACTIVE: "inactive",
+    Reason.ENDPOINT_DISABLED: "disabled",
     Reason.ENDPOINT_INVALID: "invalid",
+    Reason.INVALID_TARGET: "invalid",
     Reason.SIGNING_KEY_MISSING: "no key",
     Reason.OAUTH_INCOMPLETE: "no credentials",
 }
@@ -33,39 +44,44 @@ class Listed:
 
     endpoint: Endpoint
     state: EndpointState
-    is_blocked: bool
-    """Whether it gets nothing now."""
+    waits: str | None
+    """Why it gets nothing for a while; None where it does not wait."""
     due: int
-    """Webhooks that a run would claim now; none while it is blocked."""
+    """Webhooks that a run would claim now; none while it waits or is paused."""
     held: int
     not_ready: NotReady | None = None
     """What a run would hold its webhooks for."""
+    pause: Pause | None = None
+    """What an operator has paused it by."""
 
     @property
     def condition(self) -> str:
         """A word or two for people; ``why`` has the rest."""
-        if not self.endpoint.is_active:
-            return "inactive"
-        if self.state.disabled_at is not None:
-            return "disabled"
         if self.not_ready is not None:
             return _CONDITIONS[self.not_ready.reason]
+        if self.pause is not None:
+            return "paused"
         if self.state.breaker_state is Breaker.CLOSED:
-            return "paused" if self.is_blocked else "ready"
-        return "breaker open" if self.is_blocked else "breaker half-open"
+            return "ready" if self.waits is None else "asked to wait"
+        return "breaker half-open" if self.waits is None else "breaker open"
 
     @property
     def why(self) -> str | None:
-        """Why it gets nothing, where that is known in words."""
-        if self.condition == "disabled":
-            return self.state.disabled_reason
-        return self.not_ready and self.not_ready.problem
+        """Why it gets nothing, and what to do."""
+        if self.not_ready is not None and self.not_ready.reason is Reason.ENDPOINT_DISABLED:
+            return disabled_text(self.state)
+        if self.not_ready is not None:
+            return f"{self.not_ready.problem}. To do: {self.not_ready.reason.action}"
+        if self.pause is not None:
+            return str(self.pause)
+        return self.waits
 
     def as_dict(self) -> dict[str, object]:
         """The same for JSON; no path of a URL, since it may hold a token."""
         return {
             "endpoint_id": self.endpoint.endpoint_id,
             "enterprise_customer_uuid": self.endpoint.enterprise_customer_uuid,
+            "customer": self.endpoint.enterprise_customer_name,
             "region": self.endpoint.region,
             "host": host_of(self.endpoint.url),
             **self.endpoint.stored(),
@@ -77,9 +93,37 @@ class Listed:
             "next_probe_at": self.state.next_probe_at,
             "disabled_at": self.state.disabled_at,
             "disabled_reason": self.state.disabled_reason,
+            "disabled_by": self.state.disabled_by,
             "due": self.due,
             "held": self.held,
         }
+
+
+def disabled_text(state: EndpointState) -> str:
+    """Since when, by whom and why an endpoint is disabled, and what to do."""
+    enable = f"`ltw endpoints enable {state.endpoint_id}`"
+    match state.disabled_reason:
+        case Reason.ENDPOINT_GONE:
+            why = "by its own 410"
+            what = (
+                f"ask the customer for the new URL and set it in the LMS, then {enable} and "
+                f"`ltw replay --state dead --reason {Reason.ENDPOINT_GONE} --endpoint "
+                f"{state.endpoint_id}`"
+            )
+        case reason if reason == FAILING_TOO_LONG:
+            why = "by five days of failures"
+            what = f"`ltw endpoints check {state.endpoint_id}` says what it returns; then {enable}"
+        case reason:
+            why, what = f"by {state.disabled_by or 'an operator'}: {reason}", f"then {enable}"
+    at = "" if state.disabled_at is None else f" since {state.disabled_at:%Y-%m-%d %H:%M} UTC"
+    return f"disabled{at} {why}. To do: {what}"
+
+
+def waits_text(state: EndpointState, now: datetime) -> str:
+    """Until when an endpoint that is blocked, and not disabled, gets nothing."""
+    if state.paused_until is not None and state.paused_until > now:
+        return f"its Retry-After asks to wait until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC"
+    return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
@@ -107,12 +151,13 @@ def list_endpoints(
     loaded: Endpoints,
     *,
     clock: Clock,
-    readiness: Readiness = lambda _: None,
+    readiness: Readiness = _unknown,
 ) -> list[Listed]:
-    """Every readable one, by id; two statements. ``readiness`` is that of a delivery run."""
+    """Every readable one, by id; three statements. ``readiness`` is that of a delivery run."""
     endpoints = loaded.by_id
     states = EndpointStates(warehouse).load(endpoints)
     now = clock()
+    pauses = read_pauses(warehouse, now)
     loads = {
         int(row["endpoint_id"]): row
         for row in warehouse.rows(
@@ -137,17 +182,25 @@ def list_endpoints(
             now.isoformat(),
         )
     }
-    return [
-        Listed(
-            endpoint=endpoint,
-            state=states[key],
-            is_blocked=states[key].is_blocked_at(now),
-            due=int(loads[key]["due"]) if key in loads else 0,
-            held=int(loads[key]["held"]) if key in loads else 0,
-            not_ready=found if isinstance(found := readiness(endpoint), NotReady) else None,
+    listed = []
+    for key, endpoint in sorted(endpoints.items()):
+        state = states[key]
+        waits = state.disabled_at is None and state.is_blocked_at(now)
+        pause = pauses.of(key, endpoint.enterprise_customer_uuid)
+        found = standing(endpoint, state, readiness_of=readiness, now=now)
+        load = loads.get(key, {"due": 0, "held": 0})
+        listed.append(
+            Listed(
+                endpoint=endpoint,
+                state=state,
+                waits=waits_text(state, now) if waits else None,
+                due=int(load["due"]) if pause is None else 0,
+                held=int(load["held"]),
+                not_ready=found if isinstance(found, NotReady) else None,
+                pause=pause,
+            )
         )
-        for key, endpoint in sorted(endpoints.items())
-    ]
+    return listed
 
 
 def host_of(url: str) -> str:

@@ -167,4 +167,6 @@ class ResumeSending(_Selection):
 
 def as_dicts(pauses: Pauses) -> list[dict[str, object]]:
     """The pauses that are on, for JSON, with the command that ends each."""
-    return [{**vars(one), "what": one.what, "resume": one.resume} for one in pauses.on]
+    return [
+        {**vars(one), "what": one.what, "resume": one.resume, "text": str(one)} for one in pauses.on
+    ]

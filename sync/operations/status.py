@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from sync.clock import warehouse_clock
-from sync.domain.circuit_breaker import EndpointState
 from sync.domain.states import State
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import JournalFailed, foreign_journals
+from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX, ensure_ledger
+from sync.operations.endpoints import disabled_text, waits_text
+from sync.operations.pauses import as_dicts
 from sync.warehouse import StatementFailed, Warehouse
 
 
@@ -36,6 +38,12 @@ class Status:
     held_by_reason: dict[str, int]
     endpoints_blocked: dict[int, str]
     """Endpoints that get nothing now, and why."""
+    pauses: list[dict[str, object]]
+    """What operators have paused, who, why and until when, and what ends it."""
+    awaiting_since: datetime | None
+    """When the oldest event was recorded that has no message yet; None without one."""
+    awaiting_until: datetime | None
+    """Until when it waits for its learning time, at most."""
     foreign_journals: list[str]
     """Journals in this machine's directory that were written for other ledgers and are left alone,
     or why one of them cannot be read."""
@@ -47,8 +55,13 @@ class Status:
         return vars(self) | {"dead": self.states.get(State.DEAD, 0)}
 
 
-def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status:
+def read_status(
+    warehouse: Warehouse, *, journals: Path | None = None, max_wait: timedelta = timedelta(0)
+) -> Status:
     """Read the ledger, the watermark and the directory of ``journals``.
+
+    ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
+    off.
 
     Raises:
         StatementFailed: the ledger cannot be read.
@@ -57,11 +70,15 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
     now = warehouse_clock(warehouse)()
     outbox = warehouse.relation("sync", OUTBOX)
     states = warehouse.rows(
-        f"select state, count(*) as n from {outbox} group by state order by state"
+        f"select state, count(*) as n, min(recorded_at) as oldest_at from {outbox}"
+        " group by state order by state"
     )
-    due = warehouse.rows(
+    pauses = read_pauses(warehouse, now)
+    waiting = warehouse.rows(
         f"""
         select
+            waiting.endpoint_id,
+            waiting.enterprise_customer_uuid,
             min(waiting.sendable_at) as first_at,
             min(iff(waiting.sendable_at <= now.value, waiting.next_attempt_at, null)) as since,
             -- Distinct, since an endpoint may have two rows of state for a while.
@@ -69,6 +86,8 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
         from (
             select
                 outbox.webhook_id,
+                outbox.endpoint_id,
+                outbox.enterprise_customer_uuid,
                 outbox.next_attempt_at,
                 {SENDABLE_AT.format(row="outbox", endpoint="endpoint")} as sendable_at
             from {outbox} as outbox
@@ -77,10 +96,20 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
             where {WAITS_TO_BE_SENT.format(row="outbox")} and endpoint.disabled_at is null
         ) as waiting
         cross join (select cast(? as timestamp_ntz) as value) as now
+        group by waiting.endpoint_id, waiting.enterprise_customer_uuid
         """,
         now.isoformat(),
-    )[0]
-    since = due["since"]
+    )
+    due = [
+        row
+        for row in waiting
+        if pauses.of(int(row["endpoint_id"]), row["enterprise_customer_uuid"]) is None
+    ]
+    since = min((row["since"] for row in due if row["since"] is not None), default=None)
+    first_at = min((row["first_at"] for row in due), default=None)
+    awaiting_since = next(
+        (row["oldest_at"] for row in states if row["state"] == State.AWAITING), None
+    )
     held = warehouse.rows(
         f"""
         select coalesce(state_reason, 'unknown') as reason, count(*) as n
@@ -93,12 +122,15 @@ def read_status(warehouse: Warehouse, *, journals: Path | None = None) -> Status
     return Status(
         now=now,
         states={row["state"]: int(row["n"]) for row in states},
-        oldest_due_at=due["first_at"] if since is None else since,
-        due_now=int(due["n"]),
+        oldest_due_at=first_at if since is None else since,
+        due_now=sum(int(row["n"]) for row in due),
         oldest_due_age_seconds=(None if since is None else (now - since) // timedelta(seconds=1)),
         replays_waiting=replays_waiting(warehouse),
         held_by_reason={row["reason"]: int(row["n"]) for row in held},
         endpoints_blocked=_blocked(warehouse, now),
+        pauses=as_dicts(pauses),
+        awaiting_since=awaiting_since,
+        awaiting_until=None if awaiting_since is None else awaiting_since + max_wait,
         foreign_journals=_foreign_journals(warehouse, journals),
         computed_through=_computed_through(warehouse),
     )
@@ -130,15 +162,11 @@ def _blocked(warehouse: Warehouse, now: datetime) -> dict[int, str]:
         f"select endpoint_id from {warehouse.relation('sync', ENDPOINT_STATE)} order by endpoint_id"
     )
     states = EndpointStates(warehouse).load(int(row["endpoint_id"]) for row in rows)
-    return {key: _why(state, now) for key, state in states.items() if state.is_blocked_at(now)}
-
-
-def _why(state: EndpointState, now: datetime) -> str:
-    if state.disabled_at is not None:
-        return f"disabled since {state.disabled_at:%Y-%m-%d %H:%M} UTC ({state.disabled_reason})"
-    if state.paused_until is not None and state.paused_until > now:
-        return f"paused by its own Retry-After until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC"
-    return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S} UTC"
+    return {
+        key: waits_text(state, now) if state.disabled_at is None else disabled_text(state)
+        for key, state in states.items()
+        if state.is_blocked_at(now)
+    }
 
 
 def _computed_through(warehouse: Warehouse) -> datetime | None:

@@ -29,7 +29,7 @@ PARTS = {
     "Learning time": "Learning data",
 }
 KEY = "unique_combination_of_columns"
-WARNING = {"warehouse_costs_are_within_budget"}
+WARNING = {"warehouse_costs_are_within_budget", "nothing_is_paused"}
 """Checks of Dagster's own that give a warning; all others of them an error."""
 
 

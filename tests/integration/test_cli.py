@@ -251,4 +251,4 @@ def test_status_looks_into_the_journals_of_this_environment(
     monkeypatch.setenv("LTW_JOURNAL_DIR", str(tmp_path / "journal"))
     double = stopped(monkeypatch, "sync.operations.status.read_status")
     ltw("status")
-    assert double.call_args.kwargs == {"journals": tmp_path / "journal"}
+    assert double.call_args.kwargs["journals"] == tmp_path / "journal"

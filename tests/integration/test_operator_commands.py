@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,7 +16,8 @@ from tests.support.delivery import ACTIVATED_AT, SECRET, enterprise
 from tests.support.operator import OUTBOX, World
 
 JANUARY = ["--since", "2026-01-01", "--until", "2026-02-01"]
-PERSONAL = ("learner_", "@example.com", "Example Industries")
+LEARNERS = ("learner_", "@example.com")
+PERSONAL = (*LEARNERS, "Example Industries")
 
 
 @pytest.fixture
@@ -84,13 +86,56 @@ def test_the_list_of_endpoints_says_what_holds_everything(
     assert listed() == ("no key", True)
     monkeypatch.delenv(DEVELOPMENT_SETTING)
     assert listed() == ("invalid", True)
-    ltw("endpoints", "disable", 1, "--reason", "certificate expired")
+    said = ltw("endpoints", "disable", 1, "--reason", "certificate expired", "--requested-by", "me")
+    assert "Next: `ltw endpoints enable 1`" in said.text
     assert listed() == ("disabled", True)
-    assert "certificate expired" in ltw("endpoints", "list").text
+    for command in (("endpoints", "list"), ("status",)):
+        text = ltw(*command).text
+        assert "by me: certificate expired. To do: then `ltw endpoints enable 1`" in text
     world.warehouse.execute(
         "update analytics.marts.webhook_endpoints set region = 'UK' where endpoint_id = 1"
     )
     assert "endpoint 1: region" in ltw("endpoints", "list").text
+
+
+def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
+    world: World, ltw: Command
+) -> None:
+    (delivered,) = world.delivered(2)
+    world.complete(4)
+    world.run.record_and_build(world.warehouse)
+    assert ltw("status", "--json").document["due_now"] == 1
+    said = ltw("pause", "--endpoint", 1, "--reason", "they asked", "--requested-by", "me")
+    assert "recording and building go on" in said.text
+    document = ltw("status", "--json").document
+    assert (document["due_now"], document["oldest_due_at"]) == (0, None)
+    assert [one["resume"] for one in document["pauses"]] == ["ltw resume --endpoint 1"]
+    assert ltw("status").text.startswith("PAUSED: endpoint 1 is paused since")
+    first, second = ltw("endpoints", "list", "--json").document["endpoints"]
+    assert (first["condition"], first["due"], second["condition"]) == ("paused", 0, "ready")
+    assert "by me: they asked. To end it: `ltw resume --endpoint 1`" in first["why"]
+    assert "Not before the pause ends" in ltw("replay", delivered).text
+    world.send()
+    assert world.take() == []
+    assert "endpoint 1 is sent again" in ltw("resume", "--endpoint", 1).text
+    world.send()
+    assert len(world.take()) == 2
+
+
+def test_the_status_says_until_when_a_completion_waits_for_its_learning_time(
+    world: World, ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.complete(2)
+    world.run.record_and_build(world.warehouse)
+    world.warehouse.execute(f"update {OUTBOX} set state = 'awaiting', build_id = null")
+    assert "it is built by the next run" in ltw("status").text
+    monkeypatch.setenv("ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT", "true")
+    monkeypatch.setenv("WEBHOOK_LEARNING_TIME_MAX_WAIT_MINUTES", "90")
+    assert re.search(
+        r"awaiting: the oldest for \d+ s; it waits for learning time until 20.* UTC at most, for "
+        r"1 h (29|30) min",
+        ltw("status").text,
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,6 +153,10 @@ def test_the_list_of_endpoints_says_what_holds_everything(
             "--reason: String should have at least 1 character",
             id="blank reason",
         ),
+        (["pause", "--reason", "x"], "say what: everything (--all)"),
+        (["pause", "--all"], "--reason"),
+        (["pause", "--endpoint", "77", "--reason", "x"], "no endpoint 77"),
+        (["resume", "--endpoint", "77"], "no endpoint 77"),
         pytest.param(["preview", "--activated-at", "x"], "--activated-at", id="bad activation"),
         (["endpoints", "set", "77"], "no endpoint 77"),
         (["endpoints", "set", "1", "--format", "xml"], "payload_format: must be one of"),
@@ -152,10 +201,10 @@ def test_personal_data_shows_only_when_asked_for(world: World, ltw: Command) -> 
     shown += [
         ltw("status"),
         ltw("replay", "--state", "delivered", "--dry-run"),
-        ltw("endpoints", "list"),
         ltw("endpoints", "check"),
         ltw("test-send", "1"),
     ]
+    assert not [one for one in (*LEARNERS, SECRET) if one in ltw("endpoints", "list").text]
     for said in shown:
         assert said.code == 0, said.text
         assert not [one for one in (*PERSONAL, SECRET) if one in said.text]

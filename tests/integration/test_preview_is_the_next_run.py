@@ -14,6 +14,7 @@ from sync.domain.states import State
 from sync.http.destination import HttpDestination
 from sync.ledger.outbox import Outbox
 from sync.operations.next_run import next_run
+from sync.operations.pauses import PauseSending
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import ACTIVATED_AT, FLAG_OFF, PASSED_AT, enterprise, secrets
 from tests.support.examples import examples
@@ -48,7 +49,8 @@ DOORS = {
 HEALTH = {
     "well": None,
     "disabled": "disabled_at = sysdate(), disabled_reason = 'by hand'",
-    "paused": f"paused_until = {SOON}",
+    "asked to wait": f"paused_until = {SOON}",
+    "paused": None,
     "open breaker": f"breaker_state = 'open', next_probe_at = {SOON}",
 }
 
@@ -60,6 +62,7 @@ ALL = [(stage, "as they were", True) for stage in STAGES]
 @example(webhooks=[one for one in ALL for _ in (1, 2)], door="open", health="well", enabled=True)
 @example(webhooks=ALL, door="another customer's", health="well", enabled=False)
 @example(webhooks=ALL, door="open", health="open breaker", enabled=False)
+@example(webhooks=ALL, door="open", health="paused", enabled=False)
 @example(webhooks=ALL, door="another customer's", health="disabled", enabled=False)
 @given(
     webhooks=st.lists(
@@ -115,7 +118,7 @@ def arrange(
 ) -> None:
     """The ledger and the marts anew, with webhooks in these stages."""
     warehouse = world.warehouse
-    for table in ("webhook_outbox", "webhook_attempts", "activations", "endpoint_state"):
+    for table in ("webhook_outbox", "webhook_attempts", "activations", "endpoint_state", "pauses"):
         warehouse.execute(f"delete from analytics.sync.{table}")
     warehouse.execute(f"delete from {MART}")
     doors = [
@@ -141,6 +144,8 @@ def arrange(
         if (statement := FACTS[facts]) is not None:
             warehouse.execute(statement, n)
     create_endpoints(warehouse, [doors[0] | DOORS[door], doors[1]])
+    if health == "paused":
+        PauseSending(endpoint_id=1, reason="x").run(warehouse, world.clock)
     if (change := HEALTH[health]) is not None:
         warehouse.execute(
             "insert into analytics.sync.endpoint_state (endpoint_id, version, breaker_state,"

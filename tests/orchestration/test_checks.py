@@ -7,9 +7,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.check_texts import OWNER
+from orchestration.check_texts import OWNER, REMINDS
 from orchestration.defs.report.report import within_budget
+from sync.clock import warehouse_clock
 from sync.http.network import DEVELOPMENT_SETTING
+from sync.operations.pauses import PauseSending
 from sync.warehouse import Warehouse
 from tests.support.definitions import STEPS, alert, run_config
 from tests.support.ledger_rows import webhook, write_ledger
@@ -65,7 +67,7 @@ def test_once_the_copy_is_gone_everything_is_sent(
     result = run(webhooks_job, instance)
     assert result.success
     assert set(verdicts(result).values()) == {True}
-    assert len(verdicts(result)) == 5
+    assert len(verdicts(result)) == 6
     assert len(target.received) == 2
 
 
@@ -103,6 +105,26 @@ def test_a_file_that_is_no_format_is_named_and_holds_nobody_else_up(
     assert len(target.received) == 1
 
 
+def test_a_pause_is_told_by_its_check_and_beside_the_send_and_nothing_goes(
+    ready: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> None:
+    write_ledger(ready, webhooks=[due(1, {"n": 1})])
+    request = PauseSending(everything=True, reason="storm", requested_by="night")
+    request.run(ready, warehouse_clock(ready))
+    result = run(webhooks_job, instance)
+    assert result.success
+    assert target.received == []
+    [failed] = [one for one in result.get_asset_check_evaluations() if not one.passed]
+    assert (failed.check_name, failed.severity) == (
+        "nothing_is_paused",
+        dg.AssetCheckSeverity.WARN,
+    )
+    [sent] = result.asset_materializations_for_node("sync__completion_webhooks")
+    for said in (failed.description, str(sent.metadata["paused"].value)):
+        assert "everything is paused since" in str(said)
+        assert "by night: storm. To end it: `ltw resume --all`" in str(said)
+
+
 def test_every_check_names_a_team_and_says_what_to_do(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     keys = graph.asset_check_keys
@@ -120,7 +142,7 @@ def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions)
     graph = defs.resolve_asset_graph()
     own = {key for key in graph.asset_check_keys if key.asset_key.path[0] == "sync"}
     assert {key.name for key in own if graph.get(key).blocking} == {"no_event_is_recorded_twice"}
-    assert len(own) == 5
+    assert len(own) == 6
 
 
 @pytest.mark.parametrize(("budget", "is_within"), [(61, False), (62, True)])
@@ -141,17 +163,30 @@ def test_what_is_not_measured_is_within_the_budget_and_says_so() -> None:
 def shelf() -> None: ...
 
 
-@dg.asset_check(asset=shelf, description="**Owner:** Librarians.")
-def shelf_is_full(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed="full" in context.run.tags, severity=dg.AssetCheckSeverity.WARN
-    )
-
-
-def test_a_warning_is_told_when_it_begins_and_then_only_after_it_was_gone(
-    defs: dg.Definitions, target: Receiver, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reminds", "expected"),
+    [
+        pytest.param(False, [1, 1, 1, 2], id="as it begins"),
+        pytest.param(True, [1, 2, 2, 3], id="as long as it lasts"),
+    ],
+)
+def test_a_warning_is_told_when_it_begins_and_one_that_reminds_as_a_failure_is(
+    defs: dg.Definitions,
+    target: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    reminds: bool,
+    expected: list[int],
 ) -> None:
     """An endpoint that its customer has closed warns every five minutes, for days."""
+
+    @dg.asset_check(asset=shelf, description="**Owner:** Librarians.", metadata={REMINDS: reminds})
+    def shelf_is_full(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(
+            passed="full" in context.run.tags,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="three are lent",
+        )
+
     monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
     monkeypatch.setenv("LTW_ALERT_URL", f"{target.url}/alerts")
     library = dg.Definitions(assets=[shelf], asset_checks=[shelf_is_full])
@@ -163,10 +198,10 @@ def test_a_warning_is_told_when_it_begins_and_then_only_after_it_was_gone(
             )
             alert(defs, instance, result, of=library)
             told.append(len(target.received))
-    assert told == [1, 1, 1, 2]
+    assert told == expected
     text = json.loads(target.received[0].body)["text"]
     assert "check shelf_is_full of shelf warns" in text
-    assert "Librarians" in text
+    assert "three are lent. **Owner:** Librarians" in text
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from sync.operations.operation import (
     field_type,
     fields_of,
 )
+from sync.operations.pauses import PauseSending, ResumeSending
 from sync.operations.preview import Preview
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
@@ -134,9 +135,24 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         {"endpoint_id": 1, "flavour": "without_learning_time"},
     ),
     (
-        DisableEndpoint(endpoint_id=1, reason="theirs"),
-        "1 --reason theirs",
-        {"endpoint_id": 1, "reason": " theirs "},
+        DisableEndpoint(endpoint_id=1, reason="theirs", requested_by="ticket-4711"),
+        "1 --reason theirs --requested-by ticket-4711",
+        BY | {"endpoint_id": 1, "reason": " theirs "},
+    ),
+    (
+        PauseSending(everything=True, until=APRIL, reason="storm", requested_by="ticket-4711"),
+        "--all --until 2026-04-01 --reason storm --requested-by ticket-4711",
+        BY | {"everything": True, "until": "2026-04-01", "reason": "storm"},
+    ),
+    (
+        PauseSending(endpoint_id=1, reason="storm", requested_by="ticket-4711"),
+        "--endpoint 1 --reason storm --requested-by ticket-4711",
+        BY | {"endpoint_id": 1, "reason": "storm"},
+    ),
+    (
+        ResumeSending(enterprise=ENTERPRISE, requested_by="ticket-4711"),
+        f"--enterprise {ENTERPRISE} --requested-by ticket-4711",
+        BY | {"enterprise": ENTERPRISE},
     ),
     (EnableEndpoint(endpoint_id=1), "1", {"endpoint_id": 1}),
     (SetEndpoint(endpoint_id=1), "1", {"endpoint_id": 1}),

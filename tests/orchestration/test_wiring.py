@@ -186,8 +186,8 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
         "left alone: journal other.journal: 4 attempts",
         "a mart cannot be read",
         "endpoint 31 sends a Retry-After header that is no time",
-        "endpoint 32 is held (signing_key_missing): no secret",
-        "endpoint 33 is held (endpoint_missing): see marts.webhook_endpoints",
+        "endpoint 32 is held (signing_key_missing): no secret. To do: add the key",
+        f"endpoint 33 is held (endpoint_missing): {Reason.ENDPOINT_MISSING.meaning}. To do: none",
     ):
         assert text in said
 

@@ -13,6 +13,7 @@ from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_e
 ENDPOINT_COLUMNS = {
     "endpoint_id": "number(38, 0)",
     "enterprise_customer_uuid": "varchar(36)",
+    "enterprise_customer_name": "varchar",
     "region": "varchar(10)",
     "url": "varchar",
     "token_url": "varchar",
@@ -75,6 +76,7 @@ def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]
     return {
         "endpoint_id": endpoint_id,
         "enterprise_customer_uuid": ENTERPRISE,
+        "enterprise_customer_name": "Example Industries",
         "region": "OTHER",
         "url": url,
         "timeout_seconds": 5,

@@ -29,6 +29,8 @@ TABLES = (
     "sync.activations",
     "sync.replays",
     "sync.erasures",
+    "sync.pauses",
+    "sync.endpoint_overrides",
     "marts.completed_enrollments",
     "marts.webhook_endpoints",
     "marts.completion_learning_time",

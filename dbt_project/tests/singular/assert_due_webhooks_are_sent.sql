@@ -28,6 +28,8 @@ endpoints as (
     select * from {{ ref('endpoint_health') }}
     where
         disabled_at is null
+        -- The check nothing_is_paused tells of it instead.
+        and not is_paused
         and (paused_until is null or paused_until <= sysdate())
         and (breaker_state <> 'open' or next_probe_at is null or next_probe_at <= sysdate())
 ),

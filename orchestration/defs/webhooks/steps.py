@@ -169,8 +169,10 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
     for endpoint_id in sorted(report.unreadable_retry_after):
         context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
     for endpoint_id, reason in sorted(report.unusable.items()):
-        problem = report.problems.get(endpoint_id, "see marts.webhook_endpoints")
-        context.log.warning(f"endpoint {endpoint_id} is held ({reason}): {problem}")
+        problem = report.problems.get(endpoint_id, reason.meaning)
+        context.log.warning(
+            f"endpoint {endpoint_id} is held ({reason}): {problem}. To do: {reason.action}"
+        )
     note(context, done(WEBHOOKS))
     return facts
 

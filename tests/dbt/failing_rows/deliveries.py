@@ -13,6 +13,7 @@ ENDPOINT = {
     "endpoint_id": 1,
     "enterprise_customer_uuid": ENTERPRISE_UUID,
     "is_active": True,
+    "is_paused": False,
     "breaker_state": "closed",
 }
 OVERDUE = {
@@ -134,6 +135,7 @@ PROOFS: dict[str, Proof] = {
             "does not fail": {"failing_since": None},
             "off here": {"failing_since": ago(days=3), "disabled_at": NOW},
             "off in the LMS": {"failing_since": ago(days=3), "is_active": False},
+            "paused": {"failing_since": ago(days=3), "is_paused": True},
         },
         warns={
             "a microsecond more": {"failing_since": ago(hours=24, microseconds=1)},
@@ -161,7 +163,11 @@ PROOFS: dict[str, Proof] = {
                 **only("webhook_deliveries", OVERDUE),
                 **only("endpoint_health", {**ENDPOINT, "disabled_at": ago(days=1)}),
             },
-            "the endpoint is paused": {
+            "an operator has paused it": {
+                **only("webhook_deliveries", OVERDUE),
+                **only("endpoint_health", {**ENDPOINT, "is_paused": True}),
+            },
+            "the endpoint has asked to wait": {
                 **only("webhook_deliveries", OVERDUE),
                 **only("endpoint_health", {**ENDPOINT, "paused_until": NOW.replace(microsecond=1)}),
             },
@@ -200,7 +206,7 @@ PROOFS: dict[str, Proof] = {
                 **only("webhook_deliveries", {**OVERDUE, "next_attempt_at": ago(days=1)}),
                 **only("endpoint_health", {**ENDPOINT, "last_attempt_at": ago(minutes=31)}),
             },
-            "the pause is over": {
+            "the wait is over": {
                 **only("webhook_deliveries", OVERDUE),
                 **only("endpoint_health", {**ENDPOINT, "paused_until": NOW}),
             },

@@ -36,6 +36,7 @@ KEYS: dict[str, dict[str, object]] = {
     "stg_lms__users": {"user_id": 1},
     "stg_sync__endpoint_states": {"endpoint_id": 1},
     "stg_sync__erasures": {"person_key": "a"},
+    "stg_sync__pauses": {"pause_id": "a"},
     "tracking_line_counts": {
         "loaded_date": DAY,
         "outcome": "dropped",

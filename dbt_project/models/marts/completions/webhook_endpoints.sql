@@ -4,10 +4,15 @@ configurations as (
     select * from {{ ref('stg_enterprise__webhook_configurations') }}
 ),
 
+customers as (
+    select * from {{ ref('stg_enterprise__customers') }}
+),
+
 final as (
     select
         configurations.endpoint_id,
         configurations.enterprise_customer_uuid::varchar(36) as enterprise_customer_uuid,
+        customers.enterprise_customer_name,
         configurations.region::varchar(10) as region,
         configurations.url,
         configurations.token_url,
@@ -20,6 +25,8 @@ final as (
         configurations.is_enrollment_events_enabled,
         configurations.oauth_client_id
     from configurations
+    left join customers
+        on configurations.enterprise_customer_uuid = customers.enterprise_customer_uuid
 )
 
 select * from final

@@ -10,6 +10,22 @@ states as (
     select * from {{ ref('stg_sync__endpoint_states') }}
 ),
 
+pauses as (
+    select * from {{ ref('stg_sync__pauses') }}
+),
+
+paused as (
+    -- Without an endpoint or a customer a pause is of all of them.
+    select distinct endpoints.endpoint_id
+    from endpoints
+    inner join pauses
+        on
+            coalesce(pauses.endpoint_id, endpoints.endpoint_id) = endpoints.endpoint_id
+            and coalesce(pauses.enterprise_customer_uuid, endpoints.enterprise_customer_uuid)
+            = endpoints.enterprise_customer_uuid
+    where pauses.ends_at is null or pauses.ends_at > sysdate()
+),
+
 webhooks as (
     select
         endpoint_id,
@@ -42,6 +58,7 @@ final as (
         endpoints.enterprise_customer_uuid,
         endpoints.region,
         endpoints.is_active,
+        paused.endpoint_id is not null as is_paused,
         coalesce(states.breaker_state, 'closed')::varchar(16) as breaker_state,
         coalesce(states.consecutive_failures, 0)::number(38, 0) as consecutive_failures,
         states.failing_since,
@@ -61,6 +78,8 @@ final as (
     from endpoints
     left join states
         on endpoints.endpoint_id = states.endpoint_id
+    left join paused
+        on endpoints.endpoint_id = paused.endpoint_id
     left join webhooks
         on endpoints.endpoint_id = webhooks.endpoint_id
     left join attempts

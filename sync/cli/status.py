@@ -78,5 +78,7 @@ def _print_work(found: Status) -> None:
         out.print(f"held, {reason}: {count:,}. To do: {plain(action_for(reason))}", soft_wrap=True)
     for endpoint_id, why in found.endpoints_blocked.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}", soft_wrap=True)
+    for override in found.overrides:
+        out.print(plain(override), soft_wrap=True)
     for journal in found.foreign_journals:
         out.print(f"journal left alone: {plain(journal)}")

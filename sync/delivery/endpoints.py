@@ -19,6 +19,8 @@ from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.warehouse import Warehouse
 
 REGIONS = {one.value for one in Region}
+OVERRIDDEN = ("url", "timeout_seconds")
+"""What an operator may put in the place of the LMS's values, for a while."""
 NOBODY = "nobody"
 """Whose a row is that names no enterprise."""
 
@@ -63,7 +65,7 @@ class Endpoints:
 
 
 def load_endpoints(warehouse: Warehouse) -> Endpoints:
-    """Read the mart and the operator's settings.
+    """Read the mart, the operator's settings, and what overrides the LMS now.
 
     Raises:
         StatementFailed: the mart was never built.
@@ -79,7 +81,11 @@ def read_endpoints(rows: Iterable[Mapping[str, Any]], formats: Formats | None = 
     unreadable: dict[str, str] = {}
     broken: set[tuple[str | None, str | None]] = set()
     problems: dict[int, str] = {}
-    for row in rows:
+    for given in rows:
+        row = dict(given)
+        for name in OVERRIDDEN:
+            if (value := row.pop(f"override_{name}", None)) is not None:
+                row[name] = value
         try:
             endpoint = Endpoint.from_row(row, formats)
         except EndpointError as error:

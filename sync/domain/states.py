@@ -121,7 +121,8 @@ class Reason(StrEnum):
         "endpoint_invalid",
         State.HELD,
         "built; the address rules refuse the endpoint's URL",
-        "fix `webhook_url` or `webhook_token_url` in the LMS",
+        "fix `webhook_url` or `webhook_token_url` in the LMS; `ltw endpoints override ID` sends "
+        "elsewhere until then",
     )
     SIGNING_KEY_MISSING = (
         "signing_key_missing",

@@ -9,6 +9,7 @@ from typing import Any
 
 from sync.clock import Clock
 from sync.domain.endpoint import EndpointSettings
+from sync.ledger.overrides import in_force
 from sync.ledger.tables import ENDPOINT_SETTINGS
 from sync.warehouse import Warehouse
 
@@ -18,17 +19,24 @@ NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
 
 
 def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """The rows of the mart of endpoints, with the operator's settings beside the LMS's.
+    """The rows of the mart of endpoints, with the operator's settings beside the LMS's, and an
+    override that is in force: ``override_url`` and ``override_timeout_seconds``.
 
     Raises:
         StatementFailed: the mart was never built.
     """
     return warehouse.rows(
         f"""
-        select endpoints.*, {", ".join(f"settings.{name}" for name in COLUMNS)}
+        select
+            endpoints.*,
+            {", ".join(f"settings.{name}" for name in COLUMNS)},
+            overrides.url as override_url,
+            overrides.timeout_seconds as override_timeout_seconds
         from {warehouse.relation("marts", "webhook_endpoints")} as endpoints
         left join {newest_settings(warehouse)} as settings
             on endpoints.endpoint_id = settings.endpoint_id
+        left join ({in_force(warehouse)}) as overrides
+            on endpoints.endpoint_id = overrides.endpoint_id
         """
     )
 

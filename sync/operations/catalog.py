@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sync.operations.backfill import Backfill
 from sync.operations.customer_report import CustomerReport
 from sync.operations.doctor.doctor import Doctor
+from sync.operations.endpoint_override import OverrideEndpoint
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
@@ -35,6 +36,7 @@ OPERATIONS: Sequence[Kind] = (
     Backfill,
     DisableEndpoint,
     EnableEndpoint,
+    OverrideEndpoint,
     SetEndpoint,
     Retention,
     Erase,

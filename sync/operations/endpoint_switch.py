@@ -52,7 +52,7 @@ class DisableEndpoint(AuditedAction):
                     state,
                     disabled_at=state.disabled_at or now,
                     disabled_reason=state.disabled_reason or self.reason,
-                    disabled_by=state.disabled_by if state.disabled_at else self.requested_by,
+                    disabled_by=state.disabled_by if state.disabled_at else self.by,
                 ),
             )
         return Report(

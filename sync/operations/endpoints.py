@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sync.clock import Clock
 from sync.delivery.endpoints import Endpoints, standing
 from sync.domain.circuit_breaker import FAILING_TOO_LONG, Breaker, EndpointState
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
+from sync.domain.overrides import Override
 from sync.domain.pauses import Pause
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.http.urls import InvalidTarget, parse_url
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.overrides import override_rows
 from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
 from sync.warehouse import Warehouse
@@ -53,6 +56,8 @@ class Listed:
     """What a run would hold its webhooks for."""
     pause: Pause | None = None
     """What an operator has paused it by."""
+    override: Override | None = None
+    """What an operator has put in the place of the LMS's values."""
 
     @property
     def condition(self) -> str:
@@ -67,7 +72,12 @@ class Listed:
 
     @property
     def why(self) -> str | None:
-        """Why it gets nothing, and what to do."""
+        """Why it gets nothing and what to do, and where it differs from the LMS."""
+        texts = [self._why_nothing, self.override and str(self.override)]
+        return ". ".join(text for text in texts if text) or None
+
+    @property
+    def _why_nothing(self) -> str | None:
         if self.not_ready is not None and self.not_ready.reason is Reason.ENDPOINT_DISABLED:
             return disabled_text(self.state)
         if self.not_ready is not None:
@@ -94,6 +104,8 @@ class Listed:
             "disabled_at": self.state.disabled_at,
             "disabled_reason": self.state.disabled_reason,
             "disabled_by": self.state.disabled_by,
+            "pause": self.pause and str(self.pause),
+            "override": self.override and vars(self.override),
             "due": self.due,
             "held": self.held,
         }
@@ -153,11 +165,11 @@ def list_endpoints(
     clock: Clock,
     readiness: Readiness = _unknown,
 ) -> list[Listed]:
-    """Every readable one, by id; three statements. ``readiness`` is that of a delivery run."""
+    """Every readable one, by id; four statements. ``readiness`` is that of a delivery run."""
     endpoints = loaded.by_id
     states = EndpointStates(warehouse).load(endpoints)
     now = clock()
-    pauses = read_pauses(warehouse, now)
+    pauses, overrides = read_pauses(warehouse, now), overrides_in_force(warehouse)
     loads = {
         int(row["endpoint_id"]): row
         for row in warehouse.rows(
@@ -198,9 +210,27 @@ def list_endpoints(
                 held=int(load["held"]),
                 not_ready=found if isinstance(found, NotReady) else None,
                 pause=pause,
+                override=overrides.get(key),
             )
         )
     return listed
+
+
+def overrides_in_force(warehouse: Warehouse) -> Mapping[int, Override]:
+    """By endpoint; one statement."""
+    return {int(row["endpoint_id"]): _override(row) for row in override_rows(warehouse)}
+
+
+def _override(row: Mapping[str, Any]) -> Override:
+    return Override(
+        endpoint_id=int(row["endpoint_id"]),
+        host=None if row["url"] is None else host_of(row["url"]),
+        timeout_seconds=None if row["timeout_seconds"] is None else int(row["timeout_seconds"]),
+        reason=row["reason"],
+        set_at=row["set_at"],
+        set_by=row["set_by"],
+        until=row["until_at"],
+    )
 
 
 def host_of(url: str) -> str:

@@ -213,7 +213,9 @@ def next_run(
             case NotReady(reason, problem):
                 found.problems[f"endpoint {endpoint_id}: {problem}"] += 1
                 return "hold", reason
-            case Ready() if pauses.of(endpoint_id, endpoint.enterprise_customer_uuid) is not None:
+            case Ready() if endpoint is not None and pauses.of(
+                endpoint_id, endpoint.enterprise_customer_uuid
+            ):
                 return "wait", "paused"
             case Ready():
                 is_blocked = state.is_blocked_at(now)

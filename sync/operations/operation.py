@@ -32,6 +32,8 @@ ASK_ABOVE = 20
 """Webhooks that a typing error on the command line may send again; it asks before more."""
 SAMPLE = 10
 """Rows that a plan shows."""
+MAX_TEXT = 200
+"""Characters of a reason or a name that the ledger takes."""
 REQUESTED_BY = Field(
     default="",
     description="Who asks, for the audit. Empty: the user of this shell, or the Dagster run.",
@@ -120,6 +122,11 @@ class AuditedAction(Action):
     def asked_by(self, who: str) -> Self:
         """The same request, by whoever a face knows, where nobody was named."""
         return self if self.requested_by else self.model_copy(update={"requested_by": who})
+
+    @property
+    def by(self) -> str:
+        """Who asks, as the ledger keeps it."""
+        return self.requested_by[:MAX_TEXT]
 
 
 class Look(Operation):
@@ -227,7 +234,7 @@ class Change(Operation):
                 """,
                 made,
                 now.isoformat(),
-                (self.requested_by or by)[:200],
+                (self.requested_by or by)[:MAX_TEXT],
                 json.dumps({"operation": self.name} | asked),
                 moved,
             )

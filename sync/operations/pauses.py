@@ -13,6 +13,7 @@ from sync.errors import ConfigurationError
 from sync.ledger.pauses import add_pause, end_pauses, read_pauses
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import (
+    MAX_TEXT,
     AuditedAction,
     CommandLine,
     Enterprise,
@@ -20,9 +21,6 @@ from sync.operations.operation import (
     Timestamp,
 )
 from sync.warehouse import Warehouse
-
-MAX_TEXT = 200
-"""Width of the ledger's columns."""
 
 
 class _Selection(AuditedAction):
@@ -101,7 +99,7 @@ class PauseSending(_Selection):
             endpoint_id=self.endpoint_id,
             until=self.until,
             reason=self.reason,
-            by=self.requested_by[:MAX_TEXT],
+            by=self.by,
             now=now,
         )
         # After it, so that there is no time between them.
@@ -109,7 +107,7 @@ class PauseSending(_Selection):
             warehouse,
             enterprise=self.enterprise,
             endpoint_id=self.endpoint_id,
-            by=self.requested_by[:MAX_TEXT],
+            by=self.by,
             now=now,
             but=pause_id,
         )
@@ -144,7 +142,7 @@ class ResumeSending(_Selection):
                 warehouse,
                 enterprise=self.enterprise,
                 endpoint_id=self.endpoint_id,
-                by=self.requested_by[:MAX_TEXT],
+                by=self.by,
                 now=now,
             )
         else:

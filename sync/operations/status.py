@@ -15,7 +15,7 @@ from sync.ledger.identity import ledger_identity
 from sync.ledger.journal import JournalFailed, foreign_journals
 from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX, ensure_ledger
-from sync.operations.endpoints import disabled_text, waits_text
+from sync.operations.endpoints import disabled_text, overrides_in_force, waits_text
 from sync.operations.pauses import as_dicts
 from sync.warehouse import StatementFailed, Warehouse
 
@@ -40,6 +40,8 @@ class Status:
     """Endpoints that get nothing now, and why."""
     pauses: list[dict[str, object]]
     """What operators have paused, who, why and until when, and what ends it."""
+    overrides: list[str]
+    """Endpoints that an operator has given another URL or timeout than the LMS, and until when."""
     awaiting_since: datetime | None
     """When the oldest event was recorded that has no message yet; None without one."""
     awaiting_until: datetime | None
@@ -129,6 +131,7 @@ def read_status(
         held_by_reason={row["reason"]: int(row["n"]) for row in held},
         endpoints_blocked=_blocked(warehouse, now),
         pauses=as_dicts(pauses),
+        overrides=[str(one) for one in overrides_in_force(warehouse).values()],
         awaiting_since=awaiting_since,
         awaiting_until=None if awaiting_since is None else awaiting_since + max_wait,
         foreign_journals=_foreign_journals(warehouse, journals),

@@ -38,7 +38,7 @@ SELECTIONS: dict[str, dict[str, Any]] = {
 
 
 def pause(warehouse: Warehouse, **given: Any) -> None:
-    request = PauseSending(**{"reason": "they asked", "requested_by": "night"} | given)
+    request = PauseSending(reason="they asked", requested_by="night", **given)
     request.run(warehouse, warehouse_clock(warehouse))
 
 

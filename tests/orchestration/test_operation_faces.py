@@ -21,6 +21,7 @@ from sync.operations.backfill import Backfill
 from sync.operations.catalog import OPERATIONS
 from sync.operations.customer_report import CustomerReport
 from sync.operations.doctor.doctor import Doctor
+from sync.operations.endpoint_override import OverrideEndpoint
 from sync.operations.endpoint_settings import SetEndpoint
 from sync.operations.endpoint_switch import DisableEndpoint, EnableEndpoint
 from sync.operations.erase import Erase
@@ -155,6 +156,22 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         BY | {"enterprise": ENTERPRISE},
     ),
     (EnableEndpoint(endpoint_id=1), "1", {"endpoint_id": 1}),
+    (
+        OverrideEndpoint(
+            endpoint_id=1,
+            timeout_seconds=60,
+            until=APRIL,
+            reason="slow",
+            requested_by="ticket-4711",
+        ),
+        "1 --timeout 60 --until 2026-04-01 --reason slow --requested-by ticket-4711",
+        BY | {"endpoint_id": 1, "timeout_seconds": 60, "until": "2026-04-01", "reason": "slow"},
+    ),
+    (
+        OverrideEndpoint(endpoint_id=1, clear=True, requested_by="ticket-4711"),
+        "1 --clear --requested-by ticket-4711",
+        BY | {"endpoint_id": 1, "clear": True},
+    ),
     (SetEndpoint(endpoint_id=1), "1", {"endpoint_id": 1}),
     (
         SetEndpoint.read(

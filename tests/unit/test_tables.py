@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -55,7 +55,7 @@ state       pending
 """
 
 
-def shown(rows: list[Mapping[str, Any]], *, width: int, is_terminal: bool) -> str:
+def shown(rows: Sequence[Mapping[str, Any]], *, width: int, is_terminal: bool) -> str:
     """What is printed, without the blanks at the ends of lines."""
     stream = io.StringIO()
     console = Console(

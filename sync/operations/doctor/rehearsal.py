@@ -45,11 +45,13 @@ from sync.ledger.erasures import (
 from sync.ledger.identity import ledger_identity
 from sync.ledger.messages import bodies_of
 from sync.ledger.outbox import Outbox, Remaining, open_work, remaining
+from sync.ledger.overrides import add_override, clear_overrides
 from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.operations.backfill import Backfill
 from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.customer_report import read_customer
+from sync.operations.endpoint_override import OverrideEndpoint
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.explain.story import names_of, read_story, texts_of_lines, whose
@@ -246,6 +248,7 @@ KEY = person_key(1)
 REPLAY = Replay(state=ReplayState.DEAD, since=NOW - timedelta(days=1), until=NOW)
 BACKFILL = Backfill(since=NOW - timedelta(days=1), until=NOW)
 REROUTE = Reroute(endpoint_id=1)
+OVERRIDE = OverrideEndpoint(endpoint_id=1)
 PAUSE = PauseSending(endpoint_id=1, reason="x", until=NOW + timedelta(days=1))
 
 
@@ -327,6 +330,11 @@ STEPS: Steps = (
     lambda w: REPLAY.apply(w, _clock, confirmed=1, by="doctor", request_id="x"),
     lambda w: PAUSE.run(w, _clock),
     lambda w: ResumeSending(endpoint_id=1).run(w, _clock),
+    lambda w: OVERRIDE.run(w, _clock),
+    lambda w: add_override(
+        w, 1, url=None, timeout_seconds=1, until=NOW, reason="x", by="doctor", now=NOW
+    ),
+    lambda w: clear_overrides(w, 1, by="doctor", now=NOW),
     lambda w: settings_rows(w, 1),
     lambda w: add_settings(w, 1, EndpointSettings(), clock=_clock, above=[]),
     lambda w: apply_retention(w, clock=_clock, dry_run=True),

@@ -1,0 +1,90 @@
+"""Rows of ``endpoint_overrides``: each is written once, and ends by itself or once by hand."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sync.ledger.tables import ENDPOINT_OVERRIDES
+from sync.warehouse import Warehouse
+
+
+def in_force(warehouse: Warehouse) -> str:
+    """A query for the row of each endpoint that counts now; the newest, where there are several."""
+    return f"""
+        select endpoint_id, url, timeout_seconds, reason, set_at, set_by, until_at
+        from {warehouse.relation("sync", ENDPOINT_OVERRIDES)}
+        where cleared_at is null and until_at > sysdate()
+        qualify row_number() over (
+            partition by endpoint_id order by set_at desc, override_id
+        ) = 1
+    """
+
+
+def override_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """The rows that count now, by endpoint."""
+    return warehouse.rows(f"select * from ({in_force(warehouse)}) as found order by endpoint_id")
+
+
+def add_override(
+    warehouse: Warehouse,
+    endpoint_id: int,
+    *,
+    url: str | None,
+    timeout_seconds: int | None,
+    until: datetime,
+    reason: str,
+    by: str,
+    now: datetime,
+) -> str:
+    """Override what is not None, from now on; its id. Times are naive UTC."""
+    override_id = str(uuid.uuid4())
+    warehouse.execute(
+        f"""
+        insert into {warehouse.relation("sync", ENDPOINT_OVERRIDES)} (
+            override_id, endpoint_id, url, timeout_seconds, reason, set_at, set_by, until_at,
+            updated_at
+        )
+        select
+            ?,
+            ?,
+            nullif(?, ''),
+            nullif(?, '')::number(38, 0),
+            ?,
+            cast(? as timestamp_ntz),
+            ?,
+            cast(? as timestamp_ntz),
+            sysdate()
+        """,
+        override_id,
+        endpoint_id,
+        url or "",
+        "" if timeout_seconds is None else str(timeout_seconds),
+        reason,
+        now.isoformat(),
+        by,
+        until.isoformat(),
+    )
+    return override_id
+
+
+def clear_overrides(
+    warehouse: Warehouse, endpoint_id: int, *, by: str, now: datetime, but: str = ""
+) -> int:
+    """End those of an endpoint that are in force, all but one; how many there were."""
+    return warehouse.execute(
+        f"""
+        update {warehouse.relation("sync", ENDPOINT_OVERRIDES)}
+        set cleared_at = cast(? as timestamp_ntz), cleared_by = ?, updated_at = sysdate()
+        where endpoint_id = ?
+            and cleared_at is null
+            and until_at > cast(? as timestamp_ntz)
+            and override_id <> ?
+        """,
+        now.isoformat(),
+        by,
+        endpoint_id,
+        now.isoformat(),
+        but,
+    )

@@ -1,0 +1,138 @@
+"""Another URL or timeout of an endpoint, until a time, without waiting for the LMS."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from sync.clock import Clock
+from sync.delivery.destinations import open_destination
+from sync.domain.endpoint import LONGEST_TIMEOUT_SECONDS, SHORTEST_TIMEOUT_SECONDS
+from sync.errors import ConfigurationError
+from sync.http.addresses import vet
+from sync.http.resolver import ResolutionFailed
+from sync.http.urls import InvalidTarget
+from sync.ledger.endpoint_settings import endpoints_with_settings
+from sync.ledger.overrides import add_override, clear_overrides
+from sync.operations.endpoint_check import LOOKUP_SECONDS
+from sync.operations.endpoints import overrides_in_force
+from sync.operations.operation import (
+    MAX_TEXT,
+    AuditedAction,
+    CommandLine,
+    EndpointId,
+    Report,
+    Timestamp,
+)
+from sync.warehouse import Warehouse
+
+MAX_URL = 2_048
+
+
+class OverrideEndpoint(AuditedAction):
+    """Send to another URL than the LMS has, or with another timeout, until a time.
+
+    It holds from the next run on. Without an option it shows what is in force. Signing keys and
+    the URL for tokens stay as they are.
+    """
+
+    name: ClassVar[str] = "endpoints override"
+
+    endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
+    url: Annotated[str | None, CommandLine(is_only=True)] = Field(
+        default=None,
+        max_length=MAX_URL,
+        description="The URL; it keeps the rules of one of the LMS, and is never shown.",
+    )
+    timeout_seconds: Annotated[int | None, CommandLine("--timeout")] = Field(
+        default=None,
+        ge=SHORTEST_TIMEOUT_SECONDS,
+        le=LONGEST_TIMEOUT_SECONDS,
+        description="Seconds for a whole request.",
+    )
+    until: Timestamp | None = Field(
+        default=None, description="When it ends by itself, ISO 8601; required."
+    )
+    reason: str = Field(
+        default="",
+        max_length=MAX_TEXT,
+        description=f"Why, for whoever looks later; at most {MAX_TEXT} characters; required.",
+    )
+    clear: Annotated[bool, CommandLine("--clear")] = Field(
+        default=False, description="End the override that is in force, instead."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        is_set = self.url is not None or self.timeout_seconds is not None
+        if self.clear and is_set:
+            raise ValueError("clear ends an override; give no URL and no timeout with it")
+        if is_set and (self.until is None or not self.reason):
+            raise ValueError("an override needs --until and --reason")
+        if not is_set and self.until is not None:
+            raise ValueError("an override needs --url or --timeout")
+        return self
+
+    def run(self, warehouse: Warehouse, clock: Clock) -> Report:
+        """An override takes the place of the one before it, whole.
+
+        Raises:
+            ConfigurationError: there is no such endpoint, the URL breaks the rules, or the end is
+                past.
+        """
+        known = {int(row["endpoint_id"]) for row in endpoints_with_settings(warehouse)}
+        if self.endpoint_id not in known:
+            raise ConfigurationError(f"no endpoint {self.endpoint_id} in marts.webhook_endpoints")
+        now = clock()
+        cleared = 0
+        if self.clear:
+            cleared = clear_overrides(warehouse, self.endpoint_id, by=self.by, now=now)
+        elif self.until is not None:
+            if self.until <= now:
+                raise ConfigurationError(f"until: {self.until} UTC is past")
+            self._require_reachable(warehouse)
+            made = add_override(
+                warehouse,
+                self.endpoint_id,
+                url=self.url,
+                timeout_seconds=self.timeout_seconds,
+                until=self.until,
+                reason=self.reason,
+                by=self.by,
+                now=now,
+            )
+            cleared = clear_overrides(warehouse, self.endpoint_id, by=self.by, now=now, but=made)
+        found = overrides_in_force(warehouse).get(self.endpoint_id)
+        return Report(
+            document={
+                "endpoint_id": self.endpoint_id,
+                "override": found and vars(found),
+                "cleared": cleared,
+            },
+            lines=(
+                [f"`ltw endpoints check {self.endpoint_id}` sends a test event there"]
+                if found and not self.clear
+                else []
+            ),
+            outcome=(
+                f"endpoint {self.endpoint_id} has the URL and the timeout of the LMS"
+                if found is None
+                else str(found)
+            ),
+        )
+
+    def _require_reachable(self, warehouse: Warehouse) -> None:
+        if self.url is None:
+            return
+        try:
+            with open_destination(os.environ, warehouse.settings) as tools:
+                vet(
+                    self.url,
+                    policy=tools.policy,
+                    resolver=tools.resolver,
+                    timeout_seconds=LOOKUP_SECONDS,
+                )
+        except (InvalidTarget, ResolutionFailed) as refusal:
+            raise ConfigurationError(f"url: {refusal}") from None

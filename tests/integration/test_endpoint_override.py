@@ -1,0 +1,145 @@
+"""Another URL or timeout than the LMS has: for a while, by the same rules, and never shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sync.delivery.endpoints import load_endpoints
+from sync.http.network import DEVELOPMENT_SETTING
+from sync.ledger.endpoint_states import EndpointStates
+from tests.support.command_line import Command
+from tests.support.delivery import SECRET
+from tests.support.operator import World
+
+TOKEN = "a-token-in-a-path"
+OVERRIDES = "analytics.sync.endpoint_overrides"
+AUDIT = ("--reason", "their new host", "--requested-by", "night")
+
+
+@pytest.fixture
+def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv(DEVELOPMENT_SETTING, world.target.host_port)
+    for n in (1, 2):
+        monkeypatch.setenv(f"LTW_SECRET_WEBHOOK_SIGNING_{n}", SECRET)
+    return world
+
+
+def tomorrow(world: World) -> str:
+    return (world.clock() + timedelta(days=1)).isoformat()
+
+
+def sent_to(world: World, user: int) -> list[str]:
+    """Where the webhook of a learner of customer 1 arrives."""
+    world.complete(user)
+    world.deliver()
+    return [one.path for one in world.take()]
+
+
+def test_the_next_run_sends_to_the_url_of_an_override_until_it_ends_by_itself(
+    world: World, ltw: Command
+) -> None:
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    said = ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
+    assert said.code == 0, said.text
+    assert "another URL at 127.0.0.1 than the LMS" in said.text
+    assert sent_to(world, 2) == [f"/hooks/{TOKEN}"]
+    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 5
+    world.warehouse.execute(f"update {OVERRIDES} set until_at = sysdate()")
+    assert sent_to(world, 4) == ["/hooks/one"]
+
+
+def test_it_is_told_wherever_one_looks_and_its_url_nowhere(world: World, ltw: Command) -> None:
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    shown = [
+        ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT),
+        ltw("endpoints", "override", 1),
+        ltw("endpoints", "override", 1, "--json"),
+        ltw("endpoints", "list"),
+        ltw("endpoints", "list", "--json"),
+        ltw("status"),
+        ltw("status", "--json"),
+    ]
+    for one in shown:
+        assert "night" in one.text
+        assert TOKEN not in one.text
+    assert "To end it: `ltw endpoints override 1 --clear`" in ltw("status").text
+
+
+def test_a_newer_one_takes_its_place_whole_and_cleared_ones_stay_as_rows(
+    world: World, ltw: Command
+) -> None:
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    until = ("--until", tomorrow(world), *AUDIT)
+    ltw("endpoints", "override", 1, "--url", url, *until)
+    ltw("endpoints", "override", 1, "--timeout", 60, *until)
+    first, _ = load_endpoints(world.warehouse).by_id.values()
+    assert (first.url, first.timeout_seconds) == (f"{world.target.url}/hooks/one", 60)
+    cleared = ltw("endpoints", "override", 1, "--clear", "--requested-by", "day")
+    assert "has the URL and the timeout of the LMS" in cleared.text
+    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 5
+    rows = world.warehouse.rows(f"select cleared_by from {OVERRIDES} order by set_at")
+    assert [row["cleared_by"] for row in rows] == ["night", "day"]
+
+
+def test_it_makes_an_endpoint_usable_whose_url_the_lms_has_lost(world: World, ltw: Command) -> None:
+    world.warehouse.execute(
+        "update analytics.marts.webhook_endpoints set url = null where endpoint_id = 1"
+    )
+    assert sent_to(world, 2) == []
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
+    world.deliver()
+    assert [one.path for one in world.take()] == [f"/hooks/{TOKEN}"]
+
+
+def test_what_the_old_address_was_refused_for_does_not_keep_the_new_one(
+    world: World, ltw: Command
+) -> None:
+    ltw("endpoints", "disable", 1, *AUDIT)
+    assert sent_to(world, 2) == []
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
+    assert ltw("endpoints", "enable", 1).code == 0
+    assert EndpointStates(world.warehouse).load([1])[1].disabled_by is None
+    world.take()
+    world.deliver()
+    assert [one.path for one in world.take()] == [f"/hooks/{TOKEN}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--url", f"http://hooks.example.com/{TOKEN}"], "url: "),
+        (["--url", f"https://10.0.0.1/{TOKEN}"], "url: "),
+        (["--url", f"https://user:{TOKEN}@hooks.example.com/"], "url: "),
+        (["--url", f"https://hooks.example.com:8443/{TOKEN}"], "url: "),
+        (["--timeout", "0"], "--timeout"),
+        (["--timeout", "301"], "--timeout"),
+    ],
+)
+def test_an_override_keeps_the_rules_of_the_lms(
+    world: World, ltw: Command, arguments: list[str], names: str
+) -> None:
+    said = ltw("endpoints", "override", 1, *arguments, "--until", tomorrow(world), *AUDIT)
+    assert (said.code, names in said.text, TOKEN in said.text) == (2, True, False)
+    assert world.warehouse.rows(f"select * from {OVERRIDES}") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["1", "--timeout", "9", "--reason", "x"], "needs --until and --reason"),
+        (["1", "--timeout", "9", "--until", "2099-01-01"], "needs --until and --reason"),
+        (["1", "--timeout", "9", "--until", "2026-01-01", "--reason", "x"], "is past"),
+        (["1", "--timeout", "9", "--clear"], "clear ends an override"),
+        (["1", "--until", "2099-01-01"], "needs --url or --timeout"),
+        (["77", "--clear"], "no endpoint 77"),
+    ],
+)
+def test_half_an_override_is_refused(
+    world: World, ltw: Command, arguments: list[str], names: str
+) -> None:
+    said = ltw("endpoints", "override", *arguments)
+    assert (said.code, names in said.text) == (2, True)

@@ -65,11 +65,11 @@ WIDTH = 540
 IMAGE_WIDTH = 640
 """Of a chart as a file; without it a viewer stretches it to its own width."""
 PLOT_HEIGHT = 170
-LEFT, RIGHT, TOP, BOTTOM = 56, 20, 14, 26
+LEFT, RIGHT, TOP, BOTTOM = 53, 24, 14, 26
 ROW_HEIGHT = 38
 CHARACTER = 5.8
 """Width of an average character at 11 px in a wide font."""
-PHONE_CHARACTER = 9.0
+PHONE_CHARACTER = 10.0
 """The same at the 17 px that a narrow page sets (``base.html.j2``)."""
 SCALE = (1, 10, 60, 600, 3_600, 36_000, 86_400, 604_800)
 """Ticks of the scale of durations, in seconds."""

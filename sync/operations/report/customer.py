@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from sync.domain.states import State
@@ -29,7 +28,7 @@ WEBHOOKS_HEAD = (
     "next try or delivery",
 )  # fmt: skip
 ATTEMPTS_HEAD = ("at", "webhook-id", "result", "signed with", "status", "attempt", "ms")
-RETRIES_HEAD = ("attempt", "after the one before", "since the first")
+RETRIES_HEAD = ("attempt", "after the one before", "since the first, h:mm:ss")
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -121,9 +120,14 @@ def _attempt(one: Mapping[str, Any]) -> list[str]:
 
 def _retries(steps: list[int]) -> list[list[str]]:
     return [
-        [f"{n}", duration(step) if step else "at once", str(timedelta(seconds=sum(steps[:n])))]
+        [f"{n}", duration(step) if step else "at once", _clock(sum(steps[:n]))]
         for n, step in enumerate(steps, start=1)
     ]
+
+
+def _clock(seconds: int) -> str:
+    """Hours, minutes and seconds."""
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def _shown(body: Mapping[str, Any]) -> str:

@@ -19,12 +19,14 @@ from sync.clock import Clock
 from sync.delivery.endpoints import load_endpoints
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.endpoint import Endpoint
+from sync.domain.pauses import Pauses
 from sync.domain.responses import Attribution, ErrorKind
 from sync.domain.retry import STEPS
 from sync.domain.states import UNFINISHED, Reason, State, sql_list
 from sync.errors import ConfigurationError
 from sync.http.secrets import SecretError, SecretStore
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.pauses import read_pauses
 from sync.ledger.tables import ATTEMPTS, MESSAGES, OUTBOX
 from sync.operations.endpoints import host_of
 from sync.operations.operation import Action, CommandLine, Enterprise, Report
@@ -151,6 +153,7 @@ def read_customer(
     first = (now - timedelta(days=days - 1)).date()
     endpoints = load_endpoints(warehouse).by_enterprise.get(enterprise, [])
     health = EndpointStates(warehouse).load(one.endpoint_id for one in endpoints)
+    pauses = read_pauses(warehouse, now)
     counts = _counts(warehouse, enterprise, first)
     if not endpoints and not counts:
         raise ConfigurationError(
@@ -163,7 +166,10 @@ def read_customer(
     ]
     secrets, us = SecretStore.from_environment(environ), sender(environ)
     return {
-        "customer": {"uuid": enterprise, "name": _name(warehouse, enterprise)},
+        "customer": {
+            "uuid": enterprise,
+            "name": next((one.enterprise_customer_name for one in endpoints), None),
+        },
         "made_at": now,
         "is_personal": is_personal,
         "sender": {"addresses": list(us.addresses), "support_contact": us.contact or None},
@@ -171,9 +177,13 @@ def read_customer(
         "states": {one.value: sum(day[one.value] for day in by_day) for one in State},
         "unfinished_from_before": sum(earlier.values()),
         "by_day": by_day,
-        "endpoints": [_endpoint(one, health[one.endpoint_id], secrets, now) for one in endpoints],
+        "endpoints": [
+            _endpoint(one, secrets)
+            | {"condition": _condition(one, health[one.endpoint_id], pauses)}
+            for one in endpoints
+        ],
         "webhooks": [
-            _webhook(row, health, is_personal=is_personal)
+            _webhook(row, enterprise, health, pauses, is_personal=is_personal)
             for row in _webhooks(warehouse, enterprise, first, is_personal=is_personal)
         ],
         "attempts": [_attempt(row) for row in _attempts(warehouse, enterprise, first)],
@@ -188,19 +198,6 @@ def read_customer(
             for name, body in samples(one, at=now).items()
         ],
     }
-
-
-def _name(warehouse: Warehouse, enterprise: str) -> str | None:
-    """As its messages have it; None before the first completion."""
-    rows = warehouse.rows(
-        f"""
-        select max(enterprise_customer_name) as name
-        from {warehouse.relation("marts", "completed_enrollments")}
-        where enterprise_customer_uuid = ?
-        """,
-        enterprise,
-    )
-    return rows[0]["name"]
 
 
 def _counts(
@@ -230,9 +227,7 @@ def _counts(
     return found
 
 
-def _endpoint(
-    endpoint: Endpoint, health: EndpointState, secrets: SecretStore, now: datetime
-) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, secrets: SecretStore) -> dict[str, Any]:
     try:
         keys = [one.key_id for one in secrets.signing_keys(endpoint.endpoint_id)]
     except SecretError:
@@ -242,7 +237,6 @@ def _endpoint(
         "endpoint_id": endpoint.endpoint_id,
         "host": host_of(endpoint.url),
         "region": endpoint.region,
-        "condition": _condition(endpoint, health, now),
         "format": endpoint.payload_format,
         "signing_key_ids": keys,
         "authentication": endpoint.scheme,
@@ -254,12 +248,14 @@ def _endpoint(
     }
 
 
-def _condition(endpoint: Endpoint, health: EndpointState, now: datetime) -> str:
+def _condition(endpoint: Endpoint, health: EndpointState, pauses: Pauses) -> str:
     if not endpoint.is_active:
         return "off"
     if health.disabled_at is not None:
         return "disabled"
-    if health.is_blocked_at(now):
+    if pauses.of(endpoint.endpoint_id, endpoint.enterprise_customer_uuid) is not None:
+        return "paused"
+    if health.is_blocked_at(pauses.now):
         return "waiting"
     return "failing" if health.is_failing else "good"
 
@@ -309,7 +305,12 @@ def _webhooks(
 
 
 def _webhook(
-    row: Mapping[str, Any], health: Mapping[int, EndpointState], *, is_personal: bool
+    row: Mapping[str, Any],
+    enterprise: str,
+    health: Mapping[int, EndpointState],
+    pauses: Pauses,
+    *,
+    is_personal: bool,
 ) -> dict[str, Any]:
     state, reason = row["state"], row["state_reason"]
     is_kept = state in (State.HELD, State.DEAD)
@@ -323,7 +324,7 @@ def _webhook(
         "state": state,
         "why": REASONS.get(reason, OURS) if is_kept else None,
         "attempts": int(row["attempt_count"]),
-        "next_try_at": _next_try(row, health) if state == State.PENDING else None,
+        "next_try_at": _next_try(row, enterprise, health, pauses),
         "delivered_at": row["delivered_at"] if state == State.DELIVERED else None,
     }
     if is_personal:
@@ -332,15 +333,18 @@ def _webhook(
     return found
 
 
-def _next_try(row: Mapping[str, Any], health: Mapping[int, EndpointState]) -> datetime | None:
-    """Not before its own time and that of its endpoint; None where that is disabled."""
-    state = health.get(int(row["endpoint_id"] or 0))
-    if state is None:
-        return row["next_attempt_at"]
-    if state.disabled_at is not None:
+def _next_try(
+    row: Mapping[str, Any], enterprise: str, health: Mapping[int, EndpointState], pauses: Pauses
+) -> datetime | None:
+    """Not before its own time, that of its endpoint and the end of a pause; None where nothing is
+    to be tried, or nobody knows when."""
+    endpoint_id = int(row["endpoint_id"] or 0)
+    state = health.get(endpoint_id, EndpointState(endpoint_id=endpoint_id))
+    if row["state"] != State.PENDING or state.disabled_at is not None:
         return None
     probe = state.next_probe_at if state.breaker_state is Breaker.OPEN else None
-    return max(filter(None, (row["next_attempt_at"], state.paused_until, probe)))
+    at = max(filter(None, (row["next_attempt_at"], state.paused_until, probe)))
+    return pauses.delayed(at, endpoint_id, enterprise)
 
 
 def _attempts(warehouse: Warehouse, enterprise: str, first: date) -> list[dict[str, Any]]:

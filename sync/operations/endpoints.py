@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,10 @@ def _unknown(endpoint: Endpoint) -> Ready:
     return Ready("", f"endpoint {endpoint.endpoint_id}")
 
 
+# What is no host may be a part of a token.
+_HOST = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://)?+(?:[^/?#]*@)?+([a-z0-9.-]+)(?=[:/?#]|$)", re.IGNORECASE
+)
 _CONDITIONS = {
     Reason.ENDPOINT_INACTIVE: "inactive",
     Reason.ENDPOINT_DISABLED: "disabled",
@@ -239,4 +244,5 @@ def host_of(url: str) -> str:
         # Any port and scheme: this is for display, and the policy decides elsewhere.
         return parse_url(url, frozenset(), range(65_536)).host
     except InvalidTarget:
-        return url.split("://", 1)[-1].split("/", 1)[0].split("@")[-1].split(":")[0] or "?"
+        found = _HOST.match(url)
+        return found[1] if found else "?"

@@ -16,6 +16,7 @@ from sync.domain.event_types import event_types
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
 from sync.http.signing import parse_key
+from sync.ledger.pauses import add_pause
 from sync.ledger.tables import ensure_ledger
 from sync.operations.customer_report import REASONS, CustomerReport, read_customer
 from sync.operations.report.customer import render
@@ -96,6 +97,7 @@ def fill(warehouse: Warehouse) -> None:
         webhook(LEARNER + 8, NOW - timedelta(days=40), state="held", endpoint_id=2),
         webhook(LEARNER + 9, NOW - timedelta(days=40)),
         webhook(-5, at, endpoint_id=1, body=None, body_removed_at=at.isoformat()),
+        webhook(LEARNER + 10, at, endpoint_id=4, state="pending", delivered_at=None),
     ]
     theirs = [
         webhook(
@@ -108,7 +110,6 @@ def fill(warehouse: Warehouse) -> None:
     create_marts(
         warehouse,
         completions=[
-            completion(LEARNER, "2026-03-01T00:00:00", enterprise_customer_name=NAME),
             *(
                 completion(n, "2026-03-01T00:00:00", enterprise_customer_uuid=key)
                 | {"enterprise_customer_name": HOSTILE_NAMES[n % 7].format(mark), "username": mark}
@@ -116,12 +117,15 @@ def fill(warehouse: Warehouse) -> None:
             ),
         ],
         endpoints=[
-            endpoint(1, "https://user:word@hooks.example.com:8443/in/t0ken?key=t0ken"),
+            endpoint(1, "https://user:word@hooks.example.com:8443/in/t0ken?key=t0ken")
+            | {"enterprise_customer_name": NAME},
             endpoint(2, "https://lrs.example.com/t0ken", payload_format="xapi", **XAPI)
             | {"is_enrollment_events_enabled": True},
             endpoint(3, "https://gone.example.com/", is_active=False),
+            endpoint(4, "http://paused.example.com?t0ken"),
             *(
                 endpoint(10 + n, f"https://{mark}.example.com/", enterprise_customer_uuid=key)
+                | {"enterprise_customer_name": HOSTILE_NAMES[n % 7].format(mark)}
                 for n, mark, key in others()
             ),
         ],
@@ -143,6 +147,8 @@ def fill(warehouse: Warehouse) -> None:
             *(endpoint_state(10 + n, NOW, disabled_reason=mark) for n, mark, _ in others()),
         ],
     )
+    pause = {"by": "a word of ours", "reason": "a word of ours", "now": at, "enterprise": None}
+    add_pause(warehouse, endpoint_id=4, until=NOW + 5 * HOUR, **pause)
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +231,7 @@ def test_what_became_of_each_webhook_is_said_in_the_customers_words(
     assert rows["delivered"]["delivered_at"] == NOW - 3 * HOUR
     assert "suppressed" not in rows
     assert document["states"] == {
-        "awaiting": 1, "pending": 2, "delivered": 2, "dead": 1, "held": 2, "suppressed": 1,
+        "awaiting": 1, "pending": 3, "delivered": 2, "dead": 1, "held": 2, "suppressed": 1,
     }  # fmt: skip
     assert document["unfinished_from_before"] == 1
     assert [day["delivered"] for day in document["by_day"]] == [0, 0, 0, 0, 0, 0, 2]
@@ -237,7 +243,7 @@ def test_the_next_try_is_that_of_the_webhook_and_of_its_endpoint(document: dict[
         for row in document["webhooks"]
         if row["state"] == "pending"
     }
-    assert tries == {1: NOW + 2 * HOUR, 2: None}
+    assert tries == {1: NOW + 2 * HOUR, 2: None, 4: NOW + 5 * HOUR}
 
 
 def test_attempts_say_what_came_back_and_whose_failure_it_was(document: dict[str, Any]) -> None:
@@ -256,6 +262,7 @@ def test_endpoints_have_their_key_ids_and_hosts_and_no_secret(document: dict[str
         ("hooks.example.com", "waiting"),
         ("lrs.example.com", "disabled"),
         ("gone.example.com", "off"),
+        ("paused.example.com", "paused"),
     ]
     assert found[1]["signing_key_ids"] == [parse_key(SECRET).key_id]
     assert found[2]["signing_key_ids"] == []
@@ -271,7 +278,7 @@ def test_there_is_a_sample_of_each_event_that_an_endpoint_gets(
         assert all(one["body"] for one in found["samples"])
         return {(one["endpoint_id"], one["event_type"]) for one in found["samples"]}
 
-    completions = {(n, COMPLETIONS.name) for n in (1, 2, 3)}
+    completions = {(n, COMPLETIONS.name) for n in (1, 2, 3, 4)}
     assert shown(document) == completions
     on = {ENROLLMENTS.name: ENROLLMENTS.model_copy(update={"enabled": True})}
     monkeypatch.setattr("sync.operations.samples.event_types", lambda: {**event_types(), **on})

@@ -270,6 +270,11 @@ def test_a_ping_that_is_not_wanted_is_not_sent(target: Receiver) -> None:
         ("https://user:password@hooks.example.com/x", "hooks.example.com"),
         ("nonsense", "nonsense"),
         ("https:///x", "?"),
+        ("http://hooks.example.com?token=t0ken", "hooks.example.com"),
+        ("ftp://user:t0k@en@hooks.example.com#t0ken", "hooks.example.com"),
+        ("https://hooks.example.com:443000?t0ken", "hooks.example.com"),
+        ("https://hooks.example.com\\t0ken", "?"),
+        ("https://hooks example.com;t0ken/x", "?"),
     ],
 )
 def test_only_the_host_of_a_url_is_shown(url: str, host: str) -> None:

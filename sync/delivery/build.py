@@ -20,7 +20,7 @@ from sync.delivery.learning_time import (
     NotYet,
     Unavailable,
 )
-from sync.domain.bodies import Content, IdentityMissing, PayloadError
+from sync.domain.bodies import BodyMissing, Content, IdentityMissing, PayloadError
 from sync.domain.event_types import event_types
 from sync.domain.facts import FactsError, LearningTime
 from sync.domain.rollout import EVERYBODY, LeftOut, Rollout
@@ -347,6 +347,11 @@ def _build(
         )
     except IdentityMissing as error:
         return Hold(route=route, reason=Reason.IDENTITY_MISSING, problem=str(error))
+    except BodyMissing as error:
+        # A file that cannot be read may be the one that has it.
+        files = sorted(route.endpoint.formats.problems.values())
+        problem = "; ".join([str(error), *files])
+        return Hold(route=route, reason=Reason.PAYLOAD_INVALID, problem=problem)
     except (FactsError, PayloadError) as error:
         return Hold(route=route, reason=Reason.PAYLOAD_INVALID, problem=str(error))
     name = _enrichment(event, route, outcome, policy)

@@ -41,6 +41,10 @@ class IdentityMissing(PayloadError):
     """The format needs an id of the learner's that is not known; the text names it."""
 
 
+class BodyMissing(PayloadError):
+    """The format has no body for the type of event."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """All that a body may say of an event."""
@@ -186,12 +190,13 @@ class BodyFormat:
         """The bytes to send, for ever. Without learning time they say nothing of it.
 
         Raises:
+            BodyMissing: the format has no such event.
             IdentityMissing: the learner lacks an id that the format needs.
-            PayloadError: the format has no such event, or cannot carry these facts.
+            PayloadError: it cannot carry these facts.
         """
         body = self.bodies.get(content.event_type)
         if body is None:
-            raise PayloadError(f"the endpoint's format has no body for {content.event_type}")
+            raise BodyMissing(f"the endpoint's format has no body for {content.event_type}")
         return body.bytes_of(content)
 
 

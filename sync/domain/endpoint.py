@@ -287,6 +287,11 @@ class EndpointSettings(
             raise EndpointError(f"{of}{problems(error)}") from None
 
     @property
+    def formats(self) -> Formats:
+        """Those that there are, as it was read."""
+        return self._formats
+
+    @property
     def format(self) -> BodyFormat:
         """That of the bodies it gets from now on."""
         return self._formats.known[self.payload_format]

@@ -88,8 +88,8 @@ class Reason(StrEnum):
     PAYLOAD_INVALID = (
         "payload_invalid",
         State.HELD,
-        "not built: a fact is missing or breaks the body's schema",
-        "fix the fact in the replica that the run's `problems` name",
+        "not built: a fact is missing or breaks the body's schema, or the format has no such body",
+        "fix the fact in the replica, or the file of the format, that the run's `problems` name",
     )
     IDENTITY_MISSING = (
         "identity_missing",

@@ -22,7 +22,7 @@ bodies:
     who: {fact: username}
     version: "%s"
 """
-Process = Callable[[str | None], None]
+Process = Callable[..., None]
 
 
 @pytest.fixture
@@ -30,11 +30,12 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Process:
     """The next process, which finds this in ``acme.yml``; None: there is no such file."""
     number = iter(range(100))
 
-    def start(text: str | None) -> None:
+    def start(text: str | None, **others: str) -> None:
         folder = tmp_path / f"formats{next(number)}"
         folder.mkdir()
-        if text is not None:
-            (folder / "acme.yml").write_text(text)
+        for name, content in {"acme": text, **others}.items():
+            if content is not None:
+                (folder / f"{name}.yml").write_text(content)
         monkeypatch.setenv("LTW_FORMATS_DIR", str(folder))
 
     return start
@@ -118,6 +119,21 @@ def test_what_is_not_built_waits_for_the_file_and_is_built_with_the_new_one(
     assert pipeline.build().built == {"flag_off": 2}
     pipeline.send()
     assert states(pipeline) == ["delivered"] * 3
+
+
+def test_an_event_that_a_format_has_no_body_for_is_held_and_names_files_that_are_broken(
+    pipeline: Pipeline, process: Process
+) -> None:
+    process("bodies: {course_enrollment: {who: {fact: username}}}")
+    of_two_customers(pipeline)
+    report = pipeline.build()
+    assert report.held == {"payload_invalid": 2}
+    assert set(report.problems) == {"the endpoint's format has no body for course_completion"}
+    process("bodies: {course_enrollment: {who: {fact: username}}}", broken="extends: v3")
+    (problem,) = pipeline.build().problems
+    assert problem.endswith("; broken.yml: bodies: it is missing")
+    process(ACME % (1, 1))
+    assert pipeline.build().built == {"flag_off": 2}
 
 
 def test_a_message_in_a_format_that_its_endpoint_has_left_is_held_without_its_file(

@@ -178,8 +178,7 @@ def read_customer(
         "unfinished_from_before": sum(earlier.values()),
         "by_day": by_day,
         "endpoints": [
-            _endpoint(one, secrets)
-            | {"condition": _condition(one, health[one.endpoint_id], pauses)}
+            _endpoint(one, _condition(one, health[one.endpoint_id], pauses), secrets)
             for one in endpoints
         ],
         "webhooks": [
@@ -227,7 +226,7 @@ def _counts(
     return found
 
 
-def _endpoint(endpoint: Endpoint, secrets: SecretStore) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, condition: str, secrets: SecretStore) -> dict[str, Any]:
     try:
         keys = [one.key_id for one in secrets.signing_keys(endpoint.endpoint_id)]
     except SecretError:
@@ -237,6 +236,7 @@ def _endpoint(endpoint: Endpoint, secrets: SecretStore) -> dict[str, Any]:
         "endpoint_id": endpoint.endpoint_id,
         "host": host_of(endpoint.url),
         "region": endpoint.region,
+        "condition": condition,
         "format": endpoint.payload_format,
         "signing_key_ids": keys,
         "authentication": endpoint.scheme,

@@ -34,8 +34,6 @@ _RESPONSES: Mapping[str, str] = {
     "503": "Not now. The event is sent again; `Retry-After` is honored.",
     "default": "A failure: the event is sent again on the retry schedule, same id, same body.",
 }
-
-
 _TOKEN_BODY = {"schema": {"$ref": "#/components/schemas/TokenRequest"}}
 _TOKEN_RESPONSE = {"schema": {"$ref": "#/components/schemas/TokenResponse"}}
 _TOKEN_REQUEST: Mapping[str, Any] = {

@@ -5,31 +5,25 @@ What a body may name is known here, and each place is checked against it before 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from types import NoneType
-from typing import Any, get_args
-from urllib.parse import quote
+from typing import Any
 
-from sync.domain.bodies import (
-    TIMESTAMP_PATTERN,
-    BodyFormat,
-    Content,
-    IdentityMissing,
-    PayloadError,
-    timestamp,
-    to_bytes,
-    whole_number,
+from sync.domain.bodies import BodyFormat, Content, IdentityMissing, PayloadError, to_bytes
+from sync.domain.conversions import (
+    LEARNING_TIME,
+    OF_EVERY_EVENT,
+    OF_LEARNING_TIME,
+    SCHEMAS,
+    facts_of,
+    read_back,
+    reader_of,
+    steps_of,
 )
-from sync.domain.course_runs import course_of
 from sync.domain.endpoint import EndpointSettings
 from sync.domain.event_types import EventType
-from sync.domain.facts import as_utc
 from sync.domain.formats.percipio import Unit
-from sync.domain.formats.xapi import AS_THEY_ARE, PLACEHOLDER, Actor, iso_duration, seconds_of
+from sync.domain.formats.xapi import Actor
 from sync.domain.mapping import (
     BySetting,
     FactPlace,
@@ -44,19 +38,6 @@ from sync.domain.mapping import (
 
 UNKNOWN: Any = object()
 """What is not known, and so has no place in the body."""
-LEARNING_TIME = "learning_time_seconds"
-OF_EVERY_EVENT: Mapping[str, type] = {
-    "webhook_id": str,
-    "event_type": str,
-    "recorded_at": datetime,
-    "course": str,
-}
-"""Facts that an event has beside those of its type. ``course`` is organization and number,
-``ExampleX+DATA101``, the same for all runs of the course."""
-OF_LEARNING_TIME: Mapping[str, type] = {
-    LEARNING_TIME: int,
-    "learning_time_computed_through": datetime,
-}
 IDENTITIES = frozenset({"email", "username", "percipio_user_id", "percipio_organization_id"})
 """Facts by which a receiver knows the learner. One that is unknown now may be known later."""
 CHOICES: Mapping[str, Sequence[str]] = {
@@ -64,36 +45,6 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "duration_unit": [one.value for one in Unit],
 }
 """Settings of an endpoint by which a body may differ, with their values."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS: Mapping[str, int] = {"minutes": 60, "hours": 3600}
-"""In seconds."""
-_TIMES: Mapping[str, Callable[[datetime], str | int]] = {
-    "timestamp": timestamp,
-    "timestamp_milliseconds": lambda time: _milliseconds(time),
-    "date": lambda time: timestamp(time)[:10],
-    "us_date": lambda time: f"{as_utc(time):%m/%d/}{as_utc(time).year:04}",
-    "unix_seconds": lambda time: (as_utc(time) - _EPOCH) // timedelta(seconds=1),
-    "unix_milliseconds": lambda time: (as_utc(time) - _EPOCH) // timedelta(milliseconds=1),
-}
-_SCHEMAS: Mapping[str | type, Mapping[str, Any]] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    "timestamp": {"type": "string", "format": "date-time", "pattern": TIMESTAMP_PATTERN},
-    "timestamp_milliseconds": {"type": "string", "format": "date-time"},
-    "date": {"type": "string", "format": "date"},
-    "iso_duration": {"type": "string", "pattern": "^PT([0-9]+H)?([0-9]+M)?([0-9]+S)?$"},
-}
-"""What stands in a body, by the form of a place, else by the type of its value."""
-_NAMES: Mapping[type, str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "a number or true and false",
-    datetime: "a time",
-}
 
 
 @dataclass(frozen=True)
@@ -125,13 +76,13 @@ class MappedBody:
             IdentityMissing: the learner lacks an id that is required.
             PayloadError: another required fact is missing, or a value cannot be told.
         """
-        found = self.made.of(content)
-        if found is UNKNOWN:
-            raise PayloadError("none of the facts that the format names is known")
         try:
-            return to_bytes(found)
-        except ValueError:
+            found = self.made.of(content)
+            if found is not UNKNOWN:
+                return to_bytes(found)
+        except (ArithmeticError, ValueError):
             raise PayloadError("a number is too large for the body") from None
+        raise PayloadError("none of the facts that the format names is known")
 
     def title(self) -> str:
         """Its name in a document."""
@@ -211,16 +162,6 @@ def mapped_bodies(
     }
 
 
-def facts_of(event_type: EventType) -> Mapping[str, type]:
-    """What a body of this event type may name, with the type of its value."""
-    own = {
-        name: _plain(field.annotation)
-        for name, field in event_type.facts_class.model_fields.items()
-    }
-    learning_time = OF_LEARNING_TIME if event_type.has_learning_time else {}
-    return {**own, **OF_EVERY_EVENT, **learning_time}
-
-
 class _Compiler:
     """Makes functions of the nodes of one body."""
 
@@ -242,7 +183,7 @@ class _Compiler:
             case SettingPlace(setting=setting):
                 return _Made(
                     lambda content: getattr(content.settings, setting),
-                    _SCHEMAS[str],
+                    SCHEMAS[str],
                     is_certain=True,
                     lacking=lambda settings: None if getattr(settings, setting) else setting,
                 )
@@ -344,8 +285,8 @@ class _Compiler:
         has_default = "default" in node.model_fields_set
         if has_default and node.required:
             raise MappingError(f"{place}: `default` and `required` exclude each other; remove one")
-        steps = _steps(node, self._facts[name], place)
-        read, run = _READERS.get(name) or _own(name), tuple(step for step, _ in steps)
+        steps = steps_of(node, self._facts[name], place)
+        read, run = reader_of(name), tuple(step for step, _ in steps)
         absent = node.default if has_default else UNKNOWN
         missing = IdentityMissing if name in IDENTITIES else PayloadError
 
@@ -360,7 +301,7 @@ class _Compiler:
             return value
 
         form = steps[-1][1] if steps else self._facts[name]
-        schema = _SCHEMAS.get(form) or _SCHEMAS[str]
+        schema = SCHEMAS.get(form) or SCHEMAS[str]
         if has_default:
             schema = _or(schema, node.default)
         address = node.in_address
@@ -371,94 +312,15 @@ class _Compiler:
             lacking=lambda settings: (
                 address if address and not getattr(settings, address) else None
             ),
-            seconds=_read_back(node) if name == LEARNING_TIME else None,
+            seconds=read_back(node) if name == LEARNING_TIME else None,
         )
-
-
-Step = Callable[[Any, Content], Any]
-
-
-def _steps(node: FactPlace, kind: type, place: str) -> list[tuple[Step, type | str]]:
-    """The conversions of a fact, each with what it makes: a type, or the form of a text."""
-    steps: list[tuple[Step, type | str]] = []
-
-    def add(option: str, takes: Sequence[type], step: Step, makes: type | str) -> None:
-        nonlocal kind
-        if kind not in takes:
-            hint = "; with `as: text` it is a text" if str in takes and kind is not datetime else ""
-            raise MappingError(
-                f"{place}.{option}: takes {_NAMES[takes[-1]]}, and this is {_NAMES[kind]}{hint}"
-            )
-        steps.append((step, makes))
-        kind = makes if isinstance(makes, type) else str
-
-    form, digits, scale = node.form or "", node.round, node.scale
-    if kind is datetime and not form:
-        form = "timestamp"
-    if form in _TIMES:
-        made = int if form.startswith("unix") else form
-        add("as", [datetime], lambda value, _, tell=_TIMES[form]: tell(value), made)
-    elif form in _UNITS:
-        add("as", [int, float], lambda value, _, size=_UNITS[form]: value / size, float)
-    elif form == "iso_duration":
-        add("as", [int], lambda value, _: iso_duration(value), form)
-    if scale is not None:
-        factor = Decimal(str(scale))
-        # In decimal, since 0.57 * 100 is 56.99999999999999 to a processor.
-        add("scale", [int, float], lambda value, _: float(Decimal(str(value)) * factor), float)
-    if digits is not None:
-        makes = float if digits else int
-        add("round", [int, float], lambda value, _: round(value, digits or None), makes)
-    if form == "text":
-        add("as", [int, float, bool], lambda value, _: to_bytes(value).decode(), str)
-    if node.case is not None:
-        change = str.upper if node.case == "upper" else str.lower
-        add("case", [str], lambda value, _: change(value), str)
-    if node.percent_encode:
-        add("percent_encode", [str], lambda value, _: quote(value, safe=AS_THEY_ARE), str)
-    if address := node.in_address:
-        add(
-            "in_address",
-            [str],
-            lambda value, content: getattr(content.settings, address).replace(
-                PLACEHOLDER, quote(value, safe=AS_THEY_ARE)
-            ),
-            str,
-        )
-    if before := node.prefix:
-        add("prefix", [str], lambda value, _: before + value, str)
-    if after := node.suffix:
-        add("suffix", [str], lambda value, _: value + after, str)
-    if algorithm := node.hash:
-        add(
-            "hash",
-            [str],
-            lambda value, _: hashlib.new(
-                algorithm, value.encode(), usedforsecurity=False
-            ).hexdigest(),
-            str,
-        )
-    return steps
-
-
-def _read_back(
-    node: FactPlace,
-) -> tuple[tuple[str, ...], Callable[[object], int | None]] | None:
-    """How the seconds are read that stand at a place; None where it keeps them not exactly."""
-    if not node.model_fields_set <= {"fact", "form", "default", "required"}:
-        return None
-    return {
-        None: ((), whole_number),
-        "iso_duration": ((), seconds_of),
-        "text": ((), lambda value: int(value) if str(value).isdecimal() else None),
-    }.get(node.form)
 
 
 def _or(schema: Mapping[str, Any], default: object) -> Mapping[str, Any]:
     """A schema that also takes the default."""
     if default is None:
         return {**schema, "type": [schema["type"], "null"]}
-    is_taken = schema == _SCHEMAS[type(default)]
+    is_taken = schema == SCHEMAS[type(default)]
     return schema if is_taken else {"anyOf": [schema, {"const": default}]}
 
 
@@ -487,45 +349,3 @@ def _one_of(schemas: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _first_lacking(made: Iterable[_Made]) -> Callable[[EndpointSettings], str | None]:
     parts = [one.lacking for one in made]
     return lambda settings: next(filter(None, (part(settings) for part in parts)), None)
-
-
-def _seconds(content: Content) -> int | None:
-    if content.learning_time is None:
-        return None
-    seconds = content.learning_time.total_seconds
-    if type(seconds) is not int or seconds < 0:
-        raise PayloadError("learning time is no whole number of seconds")
-    return seconds
-
-
-def _course(content: Content) -> str | None:
-    course = course_of(content.facts.courserun_key)
-    return course and f"{course.organization}+{course.number}"
-
-
-def _own(name: str) -> Callable[[Content], Any]:
-    return lambda content: getattr(content.facts, name)
-
-
-_READERS: Mapping[str, Callable[[Content], Any]] = {
-    "webhook_id": lambda content: content.webhook_id,
-    "event_type": lambda content: content.event_type,
-    "recorded_at": lambda content: content.recorded_at,
-    "course": _course,
-    LEARNING_TIME: _seconds,
-    "learning_time_computed_through": (
-        lambda content: content.learning_time and content.learning_time.computed_through
-    ),
-}
-"""The facts that are not those of the event type."""
-
-
-def _milliseconds(time: datetime) -> str:
-    return as_utc(time).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def _plain(annotation: Any) -> type:
-    """The type of a fact without its rules, and without the None for one that is not known."""
-    while get_args(annotation):
-        annotation = next(one for one in get_args(annotation) if one is not NoneType)
-    return annotation

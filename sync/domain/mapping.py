@@ -2,7 +2,8 @@
 
 The file is data. Each leaf of a body is a constant or a place such as
 ``{fact: passed_at, as: date}``; nothing in it is evaluated, and all that it can name is known here.
-``mapped.py`` makes functions of it; ``docs/formats.md`` is for whoever writes such a file.
+``conversions.py`` knows the facts and ``mapped.py`` makes functions of it; ``docs/formats.md`` is
+for whoever writes such a file.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from sync.delivery.formats import files_in, read_one
 from sync.delivery.learning_time import Found, LearningTimeClient
 from sync.delivery.record import select_new
 from sync.domain.bodies import BodyFormat, Content, PayloadError
+from sync.domain.conversions import facts_of
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import EventType, event_types
 from sync.domain.facts import FactsError, LearningTime
 from sync.domain.formats import FOLDER_SETTING, FORMATS, SUFFIX, Formats
-from sync.domain.mapped import facts_of
 from sync.domain.mapping import MappingError, editor_schema
 from sync.domain.routing import Routed
 from sync.domain.work import Event

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sync.delivery.formats import read_folder
+from sync.domain.conversions import facts_of
 from sync.domain.event_types import event_types
-from sync.domain.mapped import facts_of
 from sync.domain.mapping import FactPlace, FormatFile, read_format
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.tables import ensure_ledger

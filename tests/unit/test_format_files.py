@@ -13,12 +13,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sync.delivery.formats import known_formats, read_folder
-from sync.domain.bodies import Content
+from sync.domain.bodies import Content, PayloadError
+from sync.domain.conversions import facts_of
 from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts, EventType, event_types
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS, Formats
-from sync.domain.mapped import MappedBody, facts_of
+from sync.domain.mapped import MappedBody
 from sync.domain.mapping import editor_schema
 from sync.settings import PROJECT_ROOT
 from sync.strict_yaml import read_yaml
@@ -309,3 +310,17 @@ def test_the_schema_for_editors_takes_the_examples_and_names_what_there_is() -> 
         validator.validate(read_yaml(path.read_bytes()))
     for node in ("{fact: passwd}", "{fact: email, eval: x}", "{setting: oauth_scope}"):
         assert not validator.is_valid(read_yaml((BODY % node).encode()))
+
+
+@pytest.mark.parametrize("options", ["", ", round: 0", ", as: text"])
+def test_a_number_that_no_body_can_carry_holds_the_event(tmp_path: Path, options: str) -> None:
+    found = folder(tmp_path, acme=BODY % f"{{fact: learning_time_seconds, scale: 1e99{options}}}")
+    studied = LearningTime(10**300, datetime(2026, 3, 12))
+    with pytest.raises(PayloadError, match="a number is too large"):
+        found.known["acme"].body(content(CompletionFacts.read(COMPLETION), studied))
+
+
+def test_a_body_of_which_nothing_is_known_holds_the_event(tmp_path: Path) -> None:
+    found = folder(tmp_path, acme=BODY % "{fact: learning_time_seconds}")
+    with pytest.raises(PayloadError, match="none of the facts"):
+        found.known["acme"].body(content(CompletionFacts.read(COMPLETION)))

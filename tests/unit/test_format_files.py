@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sync.delivery.formats import known_formats, read_folder
@@ -19,12 +21,14 @@ from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts, EventType, event_types
 from sync.domain.facts import LearningTime
 from sync.domain.formats import FORMATS, Formats
-from sync.domain.mapped import MappedBody
-from sync.domain.mapping import editor_schema
+from sync.domain.mapped import MappedBody, mapped_format
+from sync.domain.mapping import MappingError, editor_schema, read_format
 from sync.settings import PROJECT_ROOT
 from sync.strict_yaml import read_yaml
 from tests.support.events import COMPLETION, ENROLLMENT, content
+from tests.support.generated_events import contents
 
+EVENTS = [one for one in contents(20) if one.event_type == "course_completion"]
 STUDIED = LearningTime(4_347, datetime(2026, 3, 12))
 BODY = "bodies: {course_completion: {a: %s}}"
 
@@ -117,6 +121,41 @@ def test_what_is_not_known_is_left_out_and_so_is_what_it_leaves_empty(
     assert json.loads(made.body(completion)) == {"b": 1}
     schema = made.bodies["course_completion"].published_schema()
     assert schema["required"] == ["b"]
+
+
+PLACES = st.fixed_dictionaries(
+    {"fact": st.sampled_from(sorted(facts_of(event_types()["course_completion"])))},
+    optional={
+        "as": st.sampled_from(["date", "unix_seconds", "hours", "iso_duration", "text", "minutes"]),
+        "scale": st.sampled_from([0, 0.5, 100, -1e99]),
+        "round": st.integers(0, 9),
+        "case": st.sampled_from(["upper", "lower"]),
+        "percent_encode": st.booleans(),
+        "in_address": st.just("xapi_course_iri"),
+        "prefix": st.text(st.characters(codec="utf-8"), max_size=3),
+        "hash": st.sampled_from(["sha1", "sha256"]),
+        "default": st.none() | st.booleans() | st.integers(-9, 9) | st.just("x") | st.just(0.5),
+        "required": st.booleans(),
+    },
+)
+"""Places with any of the options, most of them wrong."""
+
+
+@given(PLACES)
+def test_whatever_options_a_place_has_it_is_refused_or_gives_what_its_schema_says(
+    node: dict[str, Any],
+) -> None:
+    file = read_format({"bodies": {"course_completion": {"a": node, "b": 1}}})
+    try:
+        made = mapped_format("acme", file, event_types()).bodies["course_completion"]
+    except MappingError:
+        return
+    schema = Draft202012Validator(made.published_schema())
+    for one in EVENTS:
+        try:
+            schema.validate(json.loads(made.bytes_of(one)))
+        except PayloadError:
+            assert node.get("required") or "scale" in node
 
 
 HOSTILE = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,19 @@ class CheckText:
         return f"{self.meaning}\n\n**Owner:** {self.owner}.\n\n**What to do:** {self.action}"
 
     def spec(
-        self, name: str, asset: dg.AssetKey, *, blocking: bool = False, reminds: bool = False
+        self,
+        name: str,
+        asset: dg.AssetKey,
+        *,
+        blocking: bool = False,
+        reminds: bool = False,
+        after: Iterable[dg.AssetKey] = (),
     ) -> dg.AssetCheckSpec:
-        """The declaration of a check that is no dbt test."""
+        """The declaration of a check that is no dbt test; it looks ``after`` these assets, too."""
         return dg.AssetCheckSpec(
             name,
             asset=asset,
+            additional_deps=list(after),
             blocking=blocking,
             description=self.description(),
             metadata={OWNER: self.owner, REMINDS: reminds},

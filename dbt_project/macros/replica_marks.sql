@@ -58,7 +58,7 @@
         'flowpublishedat', 'fivetransynced', 'airbyteextractedat', 'airbyteemittedat',
         'airbytenormalizedat', 'airbyteloadedat', 'snowflakeupdatedat', 'snowflakeinsertedat',
         'peerdbsyncedat', 'slingsyncedat', 'slingloadedat', 'dltloadid', 'dbtupdatedat',
-        'modified', 'modifiedat', 'updatedat', 'lastupdated', 'lastmodified', 'loadedat',
+        'modified', 'modifiedat', 'modifieddate', 'updatedat', 'lastupdated', 'lastmodified', 'loadedat',
         'ingestedat', 'insertedat', 'extractedat', 'syncedat', 'replicatedat', 'loadtimestamp',
         'ingestiontimestamp',
     ]) }}

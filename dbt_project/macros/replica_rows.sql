@@ -60,7 +60,15 @@
         {%- set update.column = column -%}
     {%- endfor -%}
     source as (
+        {%- if is_replica_missing(columns) %}
+        select
+            {%- for name in columns %}
+            null::varchar as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        where false
+        {%- else %}
         select * from {{ relation }}
+        {%- endif %}
     ),
 
     given as (

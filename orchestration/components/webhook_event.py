@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from orchestration.config import DetectionConfig, RecordingConfig
 from orchestration.defs.dbt.project import dbt_project
 from orchestration.defs.webhooks.assets import GROUP, OWNERS
-from orchestration.defs.webhooks.checks import RECORDED_ONCE, usual_number
+from orchestration.defs.webhooks.checks import RECORDED_ONCE_KEY, usual_number
 from orchestration.defs.webhooks.dry_run import is_dry_run, would_detect
 from orchestration.defs.webhooks.jobs import warehouse_tags
 from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, note
@@ -175,7 +175,7 @@ def on_a_schedule(source: EventType) -> dg.Definitions:
     job = dg.define_asset_job(
         name,
         selection=dg.AssetSelection.assets(record_key(source), ENRICHED, WEBHOOKS)
-        | dg.AssetSelection.checks(RECORDED_ONCE.key),
+        | dg.AssetSelection.checks(RECORDED_ONCE_KEY),
         executor_def=dg.in_process_executor,
         tags={"dagster/max_retries": "1"} | warehouse_tags(),
         description=f"Detect new {source.plural} and send their webhooks.",

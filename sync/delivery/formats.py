@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 
 from sync.domain.bodies import BodyFormat
+from sync.domain.event_types import FOLDER as EVENT_TYPES_FOLDER
 from sync.domain.event_types import event_types
 from sync.domain.formats import FOLDER_SETTING, FORMATS, NAME, SUFFIX, Formats
 from sync.domain.mapped import extended, mapped_bodies, mapped_format
 from sync.domain.mapping import FormatFile, MappingError, read_format
+from sync.errors import ConfigurationError
 from sync.strict_yaml import MAX_BYTES, YamlError, read_yaml
 
 MOST_FILES = 200
@@ -56,14 +58,15 @@ def files_in(folder: Path) -> list[Path]:
 
 def read_folder(folder: Path) -> Formats:
     """The built-in formats and those of a folder. A file that is no format spoils no other one."""
+    known = built_in_formats()
     try:
         paths = files_in(folder)
     except OSError as error:
-        return Formats(problems={FOLDER_SETTING: f"{FOLDER_SETTING}: {folder}: {error.strerror}"})
+        what = f"{FOLDER_SETTING}: {folder}: {error.strerror}"
+        return Formats(known, {FOLDER_SETTING: what})
     if len(paths) > MOST_FILES:
         what = f"{FOLDER_SETTING}: {folder} has more than {MOST_FILES} files; name another folder"
-        return Formats(problems={FOLDER_SETTING: what})
-    known: dict[str, BodyFormat] = dict(FORMATS)
+        return Formats(known, {FOLDER_SETTING: what})
     problems: dict[str, str] = {}
     for path in paths:
         try:
@@ -92,6 +95,22 @@ def _read_file(path: Path) -> FormatFile:
         raise MappingError(str(error)) from None
 
 
+def built_in_formats() -> dict[str, BodyFormat]:
+    """The built-in formats, with the bodies that lie beside the files of event types.
+
+    Raises:
+        ConfigurationError: one of these files gives no body; names it.
+    """
+    known: dict[str, BodyFormat] = dict(FORMATS)
+    for path in sorted(EVENT_TYPES_FOLDER.glob(f"*/*{SUFFIX}")):
+        try:
+            name, made, _ = read_one(path, known)
+        except MappingError as error:
+            raise ConfigurationError(f"{path}: {error}") from None
+        known[name] = made
+    return known
+
+
 @cache
 def _read(folder: str) -> Formats:
-    return read_folder(Path(folder)) if folder else Formats()
+    return read_folder(Path(folder)) if folder else Formats(built_in_formats())

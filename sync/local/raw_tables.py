@@ -82,6 +82,18 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "letter_grade": TEXT,
             "passed_timestamp": TIMESTAMP,
         },
+        ("lms", "certificates_generatedcertificate"): {
+            "id": NUMBER,
+            "user_id": NUMBER,
+            "course_id": TEXT,
+            "verify_uuid": TEXT,
+            "download_url": TEXT,
+            "grade": TEXT,
+            "mode": TEXT,
+            "status": TEXT,
+            "created_date": TIMESTAMP,
+            "modified_date": TIMESTAMP,
+        },
         # Upstream keeps extra_data as JSON text, sometimes encoded twice: it stays text here.
         ("lms", "social_auth_usersocialauth"): {
             "id": NUMBER,

@@ -124,6 +124,9 @@ APPENDED = {
     ),
     "course_overviews_courseoverview": ("updated_at", "timestamp_ntz", ONE, TWO),
     "grades_persistentcoursegrade": ("_sdc_sequence", "varchar", "'999'", "'1000'"),
+    "certificates_generatedcertificate": (
+        *("_dlt_load_id", "varchar", "'1772600767.5'", "'1772600768.5'"),
+    ),
     "social_auth_usersocialauth": (
         *("__source_ts_ms", "number(38, 0)", "1772600767000", "1772600767001"),
     ),
@@ -148,6 +151,7 @@ CHANGED = {
     "student_courseaccessrole": ("role", "'staff'", "'instructor'"),
     "course_overviews_courseoverview": ("display_name", "'older'", "'newer'"),
     "grades_persistentcoursegrade": ("letter_grade", "'B'", "'A'"),
+    "certificates_generatedcertificate": ("status", "'downloadable'", "'unavailable'"),
     "social_auth_usersocialauth": ("uid", "'older'", "'newer'"),
     "enterprise_enterprisecustomer": ("name", "'older'", "'newer'"),
     "enterprise_enterprisecustomeruser": ("linked", "0", "1"),
@@ -195,6 +199,18 @@ def test_a_key_whose_newest_row_is_deleted_is_gone_from_every_replica(
         replicate(warehouse, table, **versions(table, ordered=True, deleted=True))
 
     assert warehouse.rows(compiled(dbt, saying(CHANGED))) == []
+
+
+def test_a_replica_that_only_an_event_type_reads_may_be_missing(
+    warehouse: Warehouse, dbt: Dbt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(warehouse)
+    for table in ("certificates_generatedcertificate", "course_overviews_courseoverview"):
+        warehouse.execute(f"drop table {relation(warehouse, table)}")
+
+    assert kept(warehouse, dbt, "certificates_generatedcertificate") == []
+    with pytest.raises(Exception, match=r"(?i)course_overviews_courseoverview.*does not exist"):
+        kept(warehouse, dbt, "course_overviews_courseoverview")
 
 
 def saying(changed: dict[str, Any]) -> str:

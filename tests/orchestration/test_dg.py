@@ -19,12 +19,11 @@ from dagster._core.definitions.repository_definition import RepositoryLoadData
 from dagster_dg_cli.cli import create_dg_cli
 
 from orchestration.definitions import defs as load
+from sync.domain.event_types import event_types, read_event_types
 from sync.settings import PROJECT_ROOT
 
 Dg = Callable[..., str]
-SUBJECTS = {
-    "alerts", "course_completion", "course_enrollment", "dbt", "operations", "report", "webhooks",
-}  # fmt: skip
+SUBJECTS = {"alerts", "dbt", "operations", "report", "webhooks", *event_types()}
 
 
 @pytest.fixture
@@ -61,6 +60,32 @@ def test_each_subject_is_a_folder_of_the_component_tree(run_dg: Dg) -> None:
     said = run_dg("list", "component-tree")
     assert {line.split()[-1] for line in said.splitlines() if line[:1] in "├└"} == SUBJECTS
     assert {one.name for one in (PROJECT_ROOT / "orchestration/defs").glob("[a-z]*/")} == SUBJECTS
+
+
+def test_dg_lists_the_component_of_event_types(run_dg: Dg) -> None:
+    assert "orchestration.components.webhook_event.WebhookEventComponent" in run_dg(
+        "list", "components"
+    )
+
+
+def test_dg_scaffolds_an_event_type_that_its_own_checks_take(
+    run_dg: Dg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(PROJECT_ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(PROJECT_ROOT / "orchestration", tmp_path / "orchestration")
+    monkeypatch.chdir(tmp_path)
+    component = "orchestration.components.webhook_event.WebhookEventComponent"
+    run_dg("scaffold", "defs", component, "badge_awarded")
+    file = tmp_path / "orchestration/defs/badge_awarded/defs.yaml"
+    (made,) = [
+        one for one in read_event_types(file.parent.parent).values() if one.name == "badge_awarded"
+    ]
+    assert not made.enabled
+    assert "validated" in run_dg("check", "yaml", str(file.parent))
+    file.write_text(file.read_text().replace("endpoints: asked", "endpoints: everybody"))
+    wrong = CliRunner().invoke(create_dg_cli(), ["check", "yaml", str(file.parent)])
+    assert wrong.exit_code != 0
+    assert "endpoints" in wrong.output
 
 
 def test_dg_scaffolds_where_definitions_are_loaded_from(

@@ -309,7 +309,7 @@ def test_the_folder_is_read_once_and_a_changed_file_counts_for_the_next_process(
     before = known_formats(environ)
     folder(tmp_path, acme=BODY % 2)
     assert known_formats(environ) is before
-    assert known_formats({}).known == FORMATS
+    assert known_formats({}).known.keys() == FORMATS.keys()
     assert "LTW_FORMATS_DIR" not in os.environ
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration.check_texts import CheckText
-from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key, recorded_types
 from orchestration.metadata import bullets
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
@@ -30,7 +30,8 @@ RECORDED_ONCE = CheckText(
     "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
     "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
     "run completion_webhooks_job again.",
-).spec("no_event_is_recorded_twice", NEW, blocking=True)
+)
+RECORDED_ONCE_KEY = dg.AssetCheckKey(NEW, "no_event_is_recorded_twice")
 
 RECORDED_NUMBER = CheckText(
     "Body equals mart: every message built within 7 days in the format v2 or percipio carries the "
@@ -75,11 +76,17 @@ def usual_number(source: EventType) -> dg.AssetCheckSpec:
     ).spec(f"no_unusual_number_of_{source.plural}", record_key(source))
 
 
-@dg.multi_asset_check(name="before_the_send", specs=[RECORDED_ONCE])
-def before_the_send(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
-    """What would do harm if it were sent. Stops the assets below."""
-    with warehouse.session(purpose="check") as session:
-        yield _result(RECORDED_ONCE.key, recorded_twice(session))
+def before_the_send() -> dg.AssetChecksDefinition:
+    """What would do harm if it were sent. Stops the assets below, whatever was recorded."""
+    others = [key for key in map(record_key, recorded_types()) if key != NEW]
+    spec = RECORDED_ONCE.spec(RECORDED_ONCE_KEY.name, NEW, blocking=True, after=others)
+
+    @dg.multi_asset_check(name="before_the_send", specs=[spec])
+    def check(warehouse: WarehouseResource) -> Iterator[dg.AssetCheckResult]:
+        with warehouse.session(purpose="check") as session:
+            yield _result(RECORDED_ONCE_KEY, recorded_twice(session))
+
+    return check
 
 
 @dg.multi_asset_check(
@@ -140,3 +147,9 @@ def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:
             ),
         },
     )
+
+
+@dg.definitions
+def webhook_checks() -> dg.Definitions:
+    """Both, the first after every asset that records."""
+    return dg.Definitions(asset_checks=[before_the_send(), after_the_send])

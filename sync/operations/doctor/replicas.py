@@ -43,6 +43,8 @@ class Replica:
     columns: Mapping[str, str]
     """Name to what it is read as."""
     optional: frozenset[str]
+    may_be_missing: bool
+    """As a whole: only an event type reads it."""
 
 
 @cache
@@ -51,6 +53,11 @@ def replicas() -> Mapping[str, Replica]:
     text = MACRO.read_text(encoding="utf-8")
     written = text.partition("{{ return(")[2].partition(") }}")[0]
     return {
-        table: Replica(one["source"], one["columns"], frozenset(one.get("optional", ())))
+        table: Replica(
+            one["source"],
+            one["columns"],
+            frozenset(one.get("optional", ())),
+            one.get("may_be_missing", False),
+        )
         for table, one in ast.literal_eval(written).items()
     }

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sync.operations.changes import SOURCES
+from sync.domain.event_types import EventType, event_types
+from sync.operations.changes import watched
 from sync.operations.doctor.check import (
     Check,
     Finding,
@@ -39,7 +40,8 @@ Grant = tuple[str, str, str]
 def _relations(visit: Visit) -> Finding:
     """Each source relation by kind; a role sees in information_schema what it has a right on."""
     kinds = _kinds(visit, Session.BUILD)
-    missing = [name for name in _sources(visit) if name not in kinds]
+    unneeded = _unneeded(visit)
+    missing = [name for name in _sources(visit) if name not in kinds and name not in unneeded]
     if missing:
         role = _role(visit, Session.BUILD)
         return failed(
@@ -47,13 +49,14 @@ def _relations(visit: Visit) -> Finding:
             "check the first six vars of dbt_project.yml; then grant usage on their database and "
             f"schema, and select on the relation, to {role} (deploy/snowflake/setup.sql)",
         )
-    counted = Counter(kinds[name] for name in _sources(visit))
+    counted = Counter(kinds[name] for name in _sources(visit) if name in kinds)
     return ok(", ".join(f"{n} {kind.lower()}{'s' * (n > 1)}" for kind, n in counted.items()))
 
 
 def _sensor_relations(visit: Visit) -> Finding:
     kinds = _kinds(visit, Session.DELIVERY)
-    wanted = [visit.session().raw_relation(schema, name) for schema, name, _ in SOURCES]
+    session = visit.session()
+    wanted = [session.raw_relation(schema, name) for schema, name, _ in watched(_switched_on())]
     missing = [name for name in wanted if name not in kinds]
     if missing:
         role = _role(visit, Session.DELIVERY)
@@ -272,6 +275,21 @@ def _sources(visit: Visit) -> Sequence[str]:
         session.raw_relation("tracking", "tracking_logs"),
         *(session.raw_relation(one.source, table) for table, one in replicas().items()),
     ]
+
+
+def _switched_on() -> Sequence[EventType]:
+    return [one for one in event_types().values() if one.enabled]
+
+
+def _unneeded(visit: Visit) -> set[str]:
+    """Replicas that may be missing, since no event type that is switched on reads them."""
+    session = visit.session(Session.BUILD)
+    needed = {name for _, name, _ in watched(_switched_on())}
+    return {
+        session.raw_relation(one.source, table)
+        for table, one in replicas().items()
+        if one.may_be_missing and table not in needed
+    }
 
 
 def _kinds(visit: Visit, kind: Session) -> Mapping[str, str]:

@@ -113,6 +113,9 @@ REPLICAS: dict[str, tuple[str, str, Row, Row]] = {
     "stg_lms__course_grades_grades_persistentcoursegrade": (
         *("grades_persistentcoursegrade", "id", {"letter_grade": "B"}, {"percent_grade": 88.0}),
     ),
+    "stg_lms__certificates_certificates_generatedcertificate": (
+        *("certificates_generatedcertificate", "id", {"status": "b"}, {"grade": "1.5"}),
+    ),
     "stg_lms__sso_accounts_social_auth_usersocialauth": (
         *("social_auth_usersocialauth", "id", {"uid": "b"}, {"extra_data": "{cut"}),
     ),

@@ -261,6 +261,7 @@ def test_each_webhook_is_an_exposure_of_public_models(manifest: Manifest) -> Non
             "webhook_endpoints",
         },
         "enrollment_webhook": {"enterprise_enrollments", "webhook_endpoints"},
+        "certificate_webhook": {"awarded_certificates", "webhook_endpoints"},
     }
     for one in exposures.values():
         assert one["type"] == "application"

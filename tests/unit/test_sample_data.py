@@ -207,7 +207,11 @@ def test_every_case_of_trouble_occurs(sample: SampleData) -> None:
 
 def test_the_second_wave_brings_new_completions_only(sample: SampleData) -> None:
     first, second = sample.waves
-    assert set(second.tables) == {"grades_persistentcoursegrade", "consent_datasharingconsent"}
+    assert set(second.tables) == {
+        "certificates_generatedcertificate",
+        "consent_datasharingconsent",
+        "grades_persistentcoursegrade",
+    }
     assert all(
         row["modified"] >= second.begin for row in second.tables["grades_persistentcoursegrade"]
     )

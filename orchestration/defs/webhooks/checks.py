@@ -151,5 +151,5 @@ def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:
 
 @dg.definitions
 def webhook_checks() -> dg.Definitions:
-    """Both, the first after every asset that records."""
-    return dg.Definitions(asset_checks=[before_the_send(), after_the_send])
+    """All of them, the first after every asset that records."""
+    return dg.Definitions(asset_checks=[before_the_send(), after_the_send, format_files])

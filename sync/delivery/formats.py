@@ -58,7 +58,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def read_folder(folder: Path) -> Formats:
     """The built-in formats and those of a folder. A file that is no format spoils no other one."""
-    known = built_in_formats()
+    known = dict(built_in_formats())
     try:
         paths = files_in(folder)
     except OSError as error:
@@ -95,7 +95,8 @@ def _read_file(path: Path) -> FormatFile:
         raise MappingError(str(error)) from None
 
 
-def built_in_formats() -> dict[str, BodyFormat]:
+@cache
+def built_in_formats() -> Mapping[str, BodyFormat]:
     """The built-in formats, with the bodies that lie beside the files of event types.
 
     Raises:

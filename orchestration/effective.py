@@ -30,30 +30,23 @@ def given_config(run_config: Mapping[str, Any], op_name: str) -> Mapping[str, An
     return (ops.get(op_name) or {}).get("config") or {}
 
 
-def settings_table(
+def settings_shown(
     config: dg.Config, given: Mapping[str, Any], *, is_made_dry: bool = False
-) -> dg.TableMetadataValue:
-    """One row per setting: its name, the value this run goes by, and where that came from.
+) -> dg.MarkdownMetadataValue:
+    """A line per setting: its name, the value this run goes by, and where that came from.
 
-    ``is_made_dry``: another asset's ``dry_run`` holds for this one, whatever its own says.
+    No table, since the longest name alone is as wide as the UI's column on a laptop, and only lines
+    are wrapped. ``is_made_dry``: another asset's ``dry_run`` holds for this one, whatever its own
+    says.
     """
-    return dg.MetadataValue.table(
-        records=[
-            dg.TableRecord({"setting": name, "value": shown(name, value), "source": source})
-            for name, value, source in (
-                ("dry_run", True, "another asset of this run")
-                if is_made_dry and row[0] == "dry_run"
-                else row
-                for row in sources(config, given)
-            )
-        ],
-        schema=dg.TableSchema(
-            columns=[
-                dg.TableColumn("setting", "string"),
-                dg.TableColumn("value", "string"),
-                dg.TableColumn("source", "string", "run config, environment or default"),
-            ]
-        ),
+    rows = [
+        ("dry_run", True, "another asset of this run")
+        if is_made_dry and row[0] == "dry_run"
+        else row
+        for row in sources(config, given)
+    ]
+    return dg.MetadataValue.md(
+        "  \n".join(f"{name}: {shown(name, value)} ({source})" for name, value, source in rows)
     )
 
 

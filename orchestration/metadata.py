@@ -23,8 +23,11 @@ from sync.ledger.tables import OUTBOX
 from sync.warehouse import Warehouse
 
 SAMPLE_ROWS = 20
-"""Rows of a sample table; the ledger has them all, and the UI renders every row on each visit."""
-BAR = 10
+"""Rows of a sample table; the ledger has them all, and the UI renders every row on each visit.
+
+A table has about 40 characters for the longest words of its columns: at 1,400 pixels the UI leaves
+no more beside the names of entries, and cuts off the rest."""
+BAR = 6
 """Characters of the longest bar: a longer one is cut off beside a label of some words."""
 OUTCOME_TEXTS = {
     "flag_off": "the flag is off",
@@ -51,9 +54,8 @@ def detection(
     """Metadata of an asset that records; ``since`` is when the run began to."""
     shared: dict[str, Any] = {
         "activated_at": _time(outcome.activated_at),
-        "ledger_rows_of_this_run": dg.MetadataValue.md(
-            f"```sql\nselect * from {warehouse.relation('sync', OUTBOX)}"
-            f" where recorded_run_id = '{run_id}' and event_type = '{source.name}'\n```"
+        "ledger_rows_of_this_run": rows_of(
+            warehouse.relation("sync", OUTBOX), recorded_run_id=run_id, recorded_at=since
         ),
     }
     match outcome:
@@ -114,12 +116,12 @@ def outcomes(report: BuildReport) -> dg.MarkdownMetadataValue:
 def _not_enriched(report: BuildReport) -> dg.TableMetadataValue:
     """Messages built without learning time, and why."""
     rows = [
-        {"outcome": name, "messages": count, "why": OUTCOME_TEXTS[name]}
+        {"messages": count, "why": f"{name}: {OUTCOME_TEXTS[name]}"}
         for name, count in sorted(report.built.items())
         if name != "found" and name != NOT_IN_ROLLOUT
     ]
     rows += [
-        {"outcome": NOT_IN_ROLLOUT, "messages": count, "why": OUTCOME_TEXTS[why]}
+        {"messages": count, "why": f"{NOT_IN_ROLLOUT}: {OUTCOME_TEXTS[why]}"}
         for why, count in sorted(report.left_out.items())
     ]
     return table(rows)
@@ -194,6 +196,20 @@ def bullets(lines: Iterable[object]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {one}" for one in lines) or "none")
 
 
+def rows_of(relation: str, **conditions: str | datetime) -> dg.TextMetadataValue:
+    """The query for the rows that a run has written: a column has its id, another is not earlier.
+
+    As text, which the UI wraps; it does not wrap SQL. ``ltw explain`` tells the story of a row.
+    """
+    wanted = [
+        f"{column} >= '{value:%Y-%m-%d %H:%M:%S}'"
+        if isinstance(value, datetime)
+        else f"{column} = '{value}'"
+        for column, value in conditions.items()
+    ]
+    return dg.MetadataValue.text(f"select * from {relation} where {' and '.join(wanted)}")
+
+
 def problems(texts: Counter[str]) -> dg.MarkdownMetadataValue:
     """Why something is held or without learning time, the most frequent first."""
     return bullets(f"{n} × {text}" for text, n in texts.most_common(SAMPLE_ROWS))
@@ -218,8 +234,8 @@ def _sample(
         warehouse.rows(
             f"""
             select
-                webhook_id, enterprise_customer_uuid as enterprise, courserun_key as course_run,
-                occurred_at as {source.occurred_at}, state, state_reason as reason
+                webhook_id,
+                state || coalesce(': ' || state_reason, '') as state
             from {warehouse.relation("sync", OUTBOX)}
             where recorded_run_id = ? and recorded_at >= cast(? as timestamp_ntz)
                 and event_type = ?
@@ -239,15 +255,24 @@ def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
             {
                 "webhook_id": attempt.claim.webhook_id,
                 "endpoint": attempt.claim.endpoint_id,
-                "attempt": attempt.claim.attempt_number,
-                "outcome": attempt.outcome,
-                "status": getattr(attempt.result, "status", 0),
-                "error": attempt.follow_up.error_kind.value if attempt.follow_up.error_kind else "",
-                "ms": attempt.result.duration_ms,
+                "attempt": _told(attempt),
             }
             for attempt in attempts[:SAMPLE_ROWS]
         ]
     )
+
+
+def _told(attempt: Attempt) -> str:
+    """``1: retry, 503, E_HTTP, 25 ms``."""
+    error = attempt.follow_up.error_kind
+    facts = (
+        attempt.outcome,
+        getattr(attempt.result, "status", None),
+        error and error.value,
+        f"{attempt.result.duration_ms} ms",
+    )
+    listed = ", ".join(f"{one}" for one in facts if one is not None)
+    return f"{attempt.claim.attempt_number}: {listed}"
 
 
 def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:

@@ -11,7 +11,14 @@ from orchestration import config as run_settings
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import add_completions, completion
-from tests.support.definitions import ACTIVATED, STEPS, metadata_of, run, run_config
+from tests.support.definitions import (
+    ACTIVATED,
+    STEPS,
+    metadata_of,
+    run,
+    run_config,
+    settings_in,
+)
 from tests.support.operator import everything_in
 from tests.support.receiver import Receiver
 
@@ -62,10 +69,8 @@ def test_no_table_changes_and_nobody_is_sent_anything(
     assert target.received == []
     for facts in metadata_of(result).values():
         assert facts["dry_run"] is True
-        shown = {
-            record.data["setting"]: record.data["value"] for record in facts["settings"].records
-        }
-        assert shown["dry_run"] == "true", "also where another asset's setting made it so"
+        shown = settings_in(facts["settings"])
+        assert shown["dry_run"][0] == "true", "also where another asset's setting made it so"
 
 
 def test_the_comparison_would_notice_a_run_that_is_not_dry(

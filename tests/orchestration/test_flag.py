@@ -14,7 +14,13 @@ from orchestration.effective import sources
 from sync.delivery.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE
-from tests.support.definitions import ACTIVATED, failure_texts, metadata_of, run
+from tests.support.definitions import (
+    ACTIVATED,
+    failure_texts,
+    metadata_of,
+    run,
+    settings_in,
+)
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
 from tests.support.receiver import Receiver
 
@@ -49,10 +55,7 @@ def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def settings(result: dg.ExecuteInProcessResult, asset: str = "enriched_completions"):
-    return {
-        record.data["setting"]: (record.data["value"], record.data["source"])
-        for record in metadata_of(result)[asset]["settings"].records
-    }
+    return settings_in(metadata_of(result)[asset]["settings"])
 
 
 def test_the_run_shows_each_setting_its_value_and_where_it_came_from(
@@ -118,9 +121,8 @@ def test_the_materialization_says_who_is_enriched_and_why_the_others_are_not(
     assert (facts["built"], facts["enriched"]) == (3, 2)
     assert [record.data for record in facts["not_enriched"].records] == [
         {
-            "outcome": "not_yet",
             "messages": 1,
-            "why": "the mart did not cover the completion when the wait was over",
+            "why": "not_yet: the mart did not cover the completion when the wait was over",
         }
     ]
     assert facts["shadow_messages"] == 0
@@ -164,7 +166,7 @@ def test_nobody_is_enriched_at_0_percent_and_the_reason_is_said(
     result = run(webhooks_job, instance, detection=ACTIVATED, enrichment=enrichment)
     assert shown(result)["enriched"] == 0
     assert [record.data for record in shown(result)["not_enriched"].records] == [
-        {"outcome": "not_in_rollout", "messages": 3, "why": "outside rollout_percentage"}
+        {"messages": 3, "why": "not_in_rollout: outside rollout_percentage"}
     ]
     assert shown(result)["shadow_would_enrich"] == 2
 

@@ -14,7 +14,13 @@ from sync.ledger.erasures import person_key
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import ENTERPRISE, add_completions, completion
-from tests.support.definitions import ACTIVATED, everything_said, failure_texts, run
+from tests.support.definitions import (
+    ACTIVATED,
+    everything_said,
+    failure_texts,
+    run,
+    settings_in,
+)
 from tests.support.operator import MESSAGES, OUTBOX, everything_in
 from tests.support.receiver import Receiver
 
@@ -101,8 +107,8 @@ def test_a_preview_goes_by_the_flag_it_is_given(desk: Desk) -> None:
     add_completions(desk.warehouse, [completion(4, PASSED_AT)])
     on = facts(desk.start("preview", enable_webhook_learning_time_enrichment=True, show=0))
     assert on["verdicts"] == [{"verdict": "wait", "why": "learning_time_not_yet", "webhooks": 1}]
-    settings = {one["setting"]: one["source"] for one in on["settings"]}
-    assert settings["enable_webhook_learning_time_enrichment"] == "run config"
+    settings = settings_in(on["settings"])
+    assert settings["enable_webhook_learning_time_enrichment"] == ("true", "run config")
     assert (on["webhooks"], on["as_json"]["webhooks"]) == ([], []), "show: 0"
 
 

@@ -20,6 +20,9 @@ from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.scenarios import Scenarios
 from tests.support.world import Round, World, run_world
 
+WIDEST = 42
+"""Characters of an entry beside the longest name of one, at 1,400 pixels."""
+
 
 @pytest.fixture(scope="module")
 def world(
@@ -152,6 +155,45 @@ def test_no_check_failed(world: World) -> None:
     ]
     assert len(evaluations) > 20
     assert failed == []
+
+
+def test_every_entry_fits_beside_its_name_at_1400_pixels(world: World) -> None:
+    """The UI wraps texts at blanks and hyphens and cuts off what is wider still: a table by the
+    longest words of its columns, each with two characters of padding."""
+    for one in (world.off, world.on):
+        for facts in metadata_of(one.webhooks).values():
+            for name, value in facts.items():
+                widths = [max(map(longest_word, cells)) + 2 for cells in columns_of(value)]
+                assert sum(widths) <= WIDEST, (name, widths)
+
+
+def columns_of(value: Any) -> list[list[str]]:
+    """Texts by column: of a table, of one in Markdown, or one column of a text."""
+    if isinstance(value, dg.TableMetadataValue):
+        return list(
+            map(list, zip(*(map(str, one.data.values()) for one in value.records), strict=True))
+        )
+    rows = [one.strip("|").split("|") for one in str(value).splitlines() if one.startswith("|")]
+    return list(map(list, zip(*rows, strict=True))) if rows else [[str(value)]]
+
+
+def longest_word(text: str) -> int:
+    """Characters that the UI does not wrap."""
+    return max((len(one) for one in re.split(r"\s+|(?<=-)", text) if set(one) - {"-"}), default=0)
+
+
+def test_a_run_says_which_rows_of_the_ledger_are_its_own(world: World) -> None:
+    for one in (world.off, world.on):
+        facts = metadata_of(one.webhooks)
+        for asset, rows in (
+            ("newly_completed_enrollments", facts["newly_completed_enrollments"]["recorded"]),
+            ("completion_webhooks", len(one.received)),
+        ):
+            found = world.warehouse.rows(facts[asset]["ledger_rows_of_this_run"])
+            assert len(found) >= rows
+            assert {row.get("recorded_run_id", row.get("run_id")) for row in found} == {
+                one.webhooks.run_id
+            }
 
 
 def test_the_metadata_counts_what_the_ledger_holds(world: World) -> None:

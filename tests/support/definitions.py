@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -128,6 +129,12 @@ def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
         for event in result.get_asset_materialization_events()
         if event.asset_key is not None
     }
+
+
+def settings_in(text: str) -> dict[str, tuple[str, str]]:
+    """Value and source of each setting, by name, as the entry ``settings`` shows them."""
+    lines = (re.fullmatch(r"(\w+): (.*) \((.*)\)", one) for one in text.split("  \n"))
+    return {found[1]: (found[2], found[3]) for found in lines if found}
 
 
 def everything_said(instance: dg.DagsterInstance, run_id: str) -> str:

@@ -264,7 +264,7 @@ RULES = {
     "orchestration.defs.webhooks.steps:GUARD_REPEAT": timedelta(hours=1),
     "orchestration.effective:LONGEST": 200,
     "orchestration.metadata:SAMPLE_ROWS": 20,
-    "orchestration.metadata:BAR": 10,
+    "orchestration.metadata:BAR": 6,
     "orchestration.prune_runs:PAGE": 200,
     "orchestration.prune_runs:FEWEST_DAYS": 7,
 }

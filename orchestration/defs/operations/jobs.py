@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, create_model
 
-from orchestration.effective import given_config, settings_table
+from orchestration.effective import given_config, settings_shown
 from orchestration.metadata import table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
@@ -84,7 +84,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
             raise dg.Failure(said, metadata=facts, allow_retries=False)
         if said:
             context.log.info(said)
-        settings = settings_table(config, given_config(context.run.run_config, name))
+        settings = settings_shown(config, given_config(context.run.run_config, name))
         yield dg.Output(None, metadata=facts | {"settings": settings})
 
     @dg.job(

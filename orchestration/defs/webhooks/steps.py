@@ -11,7 +11,7 @@ from orchestration import metadata
 from orchestration.config import DeliveryConfig, EnrichmentConfig, RecordingConfig
 from orchestration.defs.webhooks.dry_run import is_dry_run
 from orchestration.defs.webhooks.run_notes import NEXT, done, note, note_repeat, note_seen
-from orchestration.effective import config_of, given_config, settings_table
+from orchestration.effective import config_of, given_config, settings_shown
 from orchestration.keys import ENRICHED, WEBHOOKS, op_name, record_key, recorded_types
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
@@ -25,6 +25,7 @@ from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox, Remaining, remaining
 from sync.ledger.pauses import read_pauses
+from sync.ledger.tables import ATTEMPTS
 from sync.operations.changes import (
     REPEAT_AFTER,
     hand_over,
@@ -124,6 +125,7 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         open_destination(os.environ, load_settings(os.environ)) as destination,
     ):
         clock = warehouse_clock(session)
+        began = clock()
         token, left = ledger_token(session), Remaining()
         report = send_due(
             session,
@@ -141,7 +143,11 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         if not report.was_idle:
             token, left = ledger_token(session), remaining(session, pauses)
         note(context, NEXT, hand_over(session, token, left).text())
-        facts = metadata.delivery(report, states=left.states, pauses=pauses.on)
+        facts = metadata.delivery(report, states=left.states, pauses=pauses.on) | {
+            "ledger_rows_of_this_run": metadata.rows_of(
+                session.relation("sync", ATTEMPTS), run_id=run_id, started_at=began
+            )
+        }
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
     if report.next_due_at is not None:
         context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")
@@ -263,11 +269,11 @@ def settings_of(
     context: Context,
     key: dg.AssetKey,
     config: RecordingConfig | EnrichmentConfig | DeliveryConfig,
-) -> dg.TableMetadataValue:
+) -> dg.MarkdownMetadataValue:
     """The settings that an asset goes by in this run."""
     given = given_config(context.run.run_config, op_name(key))
     is_made_dry = is_dry_run(context) and not config.dry_run
-    return settings_table(config, given, is_made_dry=is_made_dry)
+    return settings_shown(config, given, is_made_dry=is_made_dry)
 
 
 def _note_sources(context: Context, session: Warehouse, source: EventType) -> None:

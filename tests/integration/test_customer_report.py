@@ -18,7 +18,8 @@ from sync.errors import ConfigurationError
 from sync.http.signing import parse_key
 from sync.ledger.pauses import add_pause
 from sync.ledger.tables import ensure_ledger
-from sync.operations.customer_report import REASONS, CustomerReport, read_customer
+from sync.operations.customer_report import CustomerReport, read_customer
+from sync.operations.customer_webhooks import REASONS
 from sync.operations.report.customer import render
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.command_line import Command

@@ -204,8 +204,8 @@ RULES = {
     "sync.operations.preview:SHOWN": 20,
     "sync.operations.replay:MAX_IDS": 10_000,
     "sync.operations.report.costs:HISTORY_LAG": timedelta(hours=8),
-    "sync.operations.customer_report:MOST_ATTEMPTS": 500,
-    "sync.operations.customer_report:MOST_WEBHOOKS": 500,
+    "sync.operations.customer_webhooks:MOST_ATTEMPTS": 500,
+    "sync.operations.customer_webhooks:MOST_WEBHOOKS": 500,
     "sync.operations.report.figures:DEFAULT_DAYS": 30,
     "sync.operations.report.figures:DELIVERY_BUCKETS": (10, 60, 300, 1_800, 7_200, 43_200),
     "sync.operations.report.figures:STUDY_BUCKETS": (

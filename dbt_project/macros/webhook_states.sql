@@ -31,6 +31,8 @@
         'no_endpoint': 'no_endpoint',
         'enrollment_events_off': 'enrollment_events_off',
         'not_asked_for': 'not_asked_for',
+        'correction_not_needed': 'correction_not_needed',
+        'correction_without_number': 'correction_without_number',
         'filtered': 'filtered',
         'erased': 'erased',
         'attempts_exhausted': 'attempts_exhausted',

@@ -7,6 +7,7 @@ use role securityadmin;
 grant select on view analytics.marts.webhook_deliveries to role learning_time_reader;
 grant select on view analytics.marts.endpoint_health to role learning_time_reader;
 grant select on view analytics.marts.delivery_reconciliation to role learning_time_reader;
+grant select on view analytics.marts.completion_corrections to role learning_time_reader;
 grant select on view analytics.marts.warehouse_costs to role learning_time_reader;
 grant select on table analytics.marts.learning_time to role learning_time_reader;
 grant select on table analytics.marts.completion_learning_time to role learning_time_reader;

@@ -79,14 +79,10 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class Suppress:
-    """Never send it: its customer has not asked for it."""
+    """Never send it: its customer has not asked for it, or there is nothing to correct."""
 
-    route: NotRouted
-
-    @property
-    def reason(self) -> Reason:
-        """Why."""
-        return self.route.reason
+    route: Routed | NotRouted
+    reason: Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +145,7 @@ def decide(
             problem = "the customer's endpoint was deleted"
             return Hold(route=route, reason=Reason.ENDPOINT_MISSING, problem=problem)
         case NotRouted():
-            return Suppress(route=route)
+            return Suppress(route=route, reason=route.reason)
 
 
 def decide_all(
@@ -322,7 +318,7 @@ def _build(
     outcome: LearningTimeOutcome | None,
     policy: EnrichmentPolicy,
     now: datetime,
-) -> Build | Hold | Wait:
+) -> Decision:
     """``outcome`` is None where nobody asked for it."""
     problem = outcome.reason if isinstance(outcome, Unavailable) else None
     until = event.recorded_at + policy.max_wait
@@ -333,6 +329,11 @@ def _build(
         if isinstance(outcome, Found)
         else None
     )
+    if event.correction is not None:
+        if found is None:
+            return Suppress(route=route, reason=Reason.CORRECTION_WITHOUT_NUMBER)
+        if not event.correction.is_needed(found.total_seconds):
+            return Suppress(route=route, reason=Reason.CORRECTION_NOT_NEEDED)
     try:
         facts = event_types()[event.event_type].facts_class.read(event.facts)
         body = route.endpoint.format.body(
@@ -343,6 +344,7 @@ def _build(
                 recorded_at=event.recorded_at,
                 settings=route.endpoint,
                 learning_time=found,
+                correction=event.correction,
             )
         )
     except IdentityMissing as error:

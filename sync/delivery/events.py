@@ -48,8 +48,9 @@ class MartUnreadable(StatementFailed):
     """A mart of events cannot be read: none of its messages is built or released, none is lost."""
 
     def __init__(self, source: EventType, error: StatementFailed) -> None:
+        beside = "" if source.found_in is None else f" or marts.{source.found_in}"
         super().__init__(
-            f"marts.{source.mart} cannot be read, so no message of type {source.name} is "
+            f"marts.{source.mart}{beside} cannot be read, so no message of type {source.name} is "
             f"built and none that is held is released until it can; nothing is lost. {error}"
         )
 
@@ -105,8 +106,8 @@ def undecided(warehouse: Warehouse, event_type: str, *, page: int) -> Iterator[S
         select
             outbox.webhook_id, outbox.event_type, outbox.enterprise_customer_uuid,
             outbox.user_id, outbox.courserun_key, outbox.recorded_at, outbox.state,
-            outbox.state_reason, iff(outbox.build_id is null, null, outbox.endpoint_id)
-                as lost_endpoint_id
+            outbox.state_reason, outbox.corrects_webhook_id, outbox.correction_number,
+            iff(outbox.build_id is null, null, outbox.endpoint_id) as lost_endpoint_id
         from {outbox_and_endpoints(warehouse)}
         where {UNDECIDED.format(row="outbox")}
             and outbox.event_type = '{source.name}'
@@ -125,20 +126,30 @@ def read_with_facts(
 ) -> list[Event]:
     """Rows of one kind, by id, with what the mart knows of each now.
 
-    ``rows`` is a query with the columns of ``Event`` but ``facts``. An event that the mart holds
-    twice comes once.
+    ``rows`` is a query with the columns of ``Event`` but ``facts``, and the outbox's of its
+    correction. An event that the mart holds twice comes once.
 
     Raises:
         MartUnreadable: names the mart, with what the engine says.
         NoResponse: the warehouse is away.
     """
+    told = "null as told_learning_time_seconds, null as tolerance_seconds"
+    told_by = ""
+    if source.found_in is not None:
+        told = "told.told_learning_time_seconds, told.tolerance_seconds"
+        told_by = f"""
+            left join {warehouse.relation("marts", source.found_in)} as told
+                on page.corrects_webhook_id = told.corrects_webhook_id
+        """
     query = f"""
         select
             page.webhook_id, page.event_type, page.enterprise_customer_uuid, page.user_id,
             page.courserun_key, page.recorded_at, page.state, page.state_reason,
-            page.lost_endpoint_id,
+            page.lost_endpoint_id, page.corrects_webhook_id, page.correction_number,
+            {told},
             to_json(seen.facts) as facts
         from ({rows}) as page
+        {told_by}
         left join (
             select
                 events.enterprise_customer_uuid,

@@ -12,7 +12,7 @@ from sync.domain.event_types import EventType, completions
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
 from sync.ledger.activation import STANDING, activate, recorded_activation
-from sync.ledger.endpoint_settings import newest_settings
+from sync.ledger.endpoint_settings import is_asked_for, newest_settings
 from sync.ledger.erasures import not_erased
 from sync.ledger.recording_lease import Granted, TakenBy, holder, recording_lease
 from sync.ledger.steps import Hook, Step, nothing
@@ -22,6 +22,7 @@ from sync.warehouse import Warehouse
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
 """Namespace of every webhook id. It can never change: another would mint new ids for old events."""
 DEFAULT_MASS_SEND_LIMIT = 5_000
+ALWAYS = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,31 @@ class OverLimit:
 
 
 Detected = Recorded | OverLimit | LeftToAnother
+NOTHING_TO_CORRECT = Recorded(ALWAYS, awaiting=0, suppressed=0)
 
 
 def webhook_id(
-    event_type: str, enterprise_customer_uuid: str, user_id: int, courserun_key: str
+    event_type: str,
+    enterprise_customer_uuid: str,
+    user_id: int,
+    courserun_key: str,
+    correction_number: int | None = None,
 ) -> str:
     """The id of an event, the same for ever: UUIDv5 of its natural key.
 
-    The first three parts hold no ``|``, so the name is unambiguous. Snowflake's ``UUID_STRING``
-    gives the same value; a test pins both.
+    The first three parts hold no ``|``, and only a correction has a number, which is its last, so
+    the name is unambiguous. Snowflake's ``UUID_STRING`` gives the same value; a test pins both.
     """
-    return str(
-        uuid.uuid5(NAMESPACE, f"{event_type}|{enterprise_customer_uuid}|{user_id}|{courserun_key}")
-    )
+    name = f"{event_type}|{enterprise_customer_uuid}|{user_id}|{courserun_key}"
+    if correction_number is not None:
+        name = f"{name}|{correction_number}"
+    return str(uuid.uuid5(NAMESPACE, name))
+
+
+def is_looked_for(warehouse: Warehouse, source: EventType, *, is_enriching: bool) -> bool:
+    """Whether a run has to look for events of a type: for corrections only while the flag is on and
+    an endpoint has asked for them."""
+    return source.found_in is None or (is_enriching and is_asked_for(warehouse, source.name))
 
 
 def record(
@@ -85,6 +98,7 @@ def record(
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
+    is_enriching: bool = True,
     hook: Hook = nothing,
 ) -> Detected:
     """Record every event of a source that the outbox does not know yet.
@@ -92,13 +106,17 @@ def record(
     Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
     and late links are found like any other. One run at a time does this, by a lease.
 
-    ``source`` is completions where none is given.
+    ``source`` is completions where none is given. ``is_enriching`` says whether the feature flag is
+    on: without it there are no corrections.
 
     Raises:
         StatementFailed: the mart was never built, or the warehouse refused.
     """
     source = source or completions()
-    since = activate(warehouse, clock=clock, activated_at=activated_at, event_type=source.name)
+    if not is_looked_for(warehouse, source, is_enriching=is_enriching):
+        return NOTHING_TO_CORRECT
+    beginning = _beginning(source, activated_at)
+    since = activate(warehouse, clock=clock, activated_at=beginning, event_type=source.name)
     limit = None if allow_mass_send else mass_send_limit
     found = _count_new(warehouse, source, since=since, limit=limit)
     if isinstance(found, OverLimit) or not found.events:
@@ -143,6 +161,7 @@ def _record(
         f"""
         insert into {warehouse.relation("sync", OUTBOX)} (
             webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
+            corrects_webhook_id, correction_number,
             occurred_at, recorded_at, recorded_run_id, state, state_reason,
             attempt_count, next_attempt_at, fence, updated_at
         )
@@ -180,6 +199,7 @@ def plan_record(
     activated_at: datetime | None = None,
     mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
     allow_mass_send: bool = False,
+    is_enriching: bool = True,
 ) -> Recorded | OverLimit:
     """What ``record`` would return now; records nothing, the activation included.
 
@@ -187,7 +207,10 @@ def plan_record(
         StatementFailed: as for ``record``, or the ledger does not exist yet.
     """
     source = source or completions()
-    since = recorded_activation(warehouse, event_type=source.name) or activated_at or clock()
+    if not is_looked_for(warehouse, source, is_enriching=is_enriching):
+        return NOTHING_TO_CORRECT
+    beginning = _beginning(source, activated_at)
+    since = recorded_activation(warehouse, event_type=source.name) or beginning or clock()
     limit = None if allow_mass_send else mass_send_limit
     return _count_new(warehouse, source, since=since, limit=limit)
 
@@ -200,7 +223,7 @@ def _count_new(
         select
             coalesce(count_if(events.{source.occurred_at} >= cast(? as timestamp_ntz)), 0) as fresh,
             coalesce(count_if(events.{source.occurred_at} < cast(? as timestamp_ntz)), 0) as old
-        from {events_of(warehouse, source)} as events
+        from {_found_in(warehouse, source)} as events
         where {_is_new(warehouse, source)}
         """,
         since.isoformat(),
@@ -246,6 +269,10 @@ def select_new(
     """
     source = source or completions()
     happened = f"events.{source.occurred_at}"
+    corrects, number, numbered = "null", "null", ""
+    if source.found_in is not None:
+        corrects, number = "events.corrects_webhook_id", "events.correction_number"
+        numbered = "|| '|' || events.correction_number::varchar"
     query = f"""
         with
         parameters as (
@@ -256,7 +283,7 @@ def select_new(
                 cast(? as timestamp_ntz) as activated_at
         ),
         events as (
-            select * from {events_of(warehouse, source)} as events
+            select * from {_found_in(warehouse, source)} as events
             where {_is_new(warehouse, source)}
             qualify row_number() over (
                 partition by
@@ -269,11 +296,14 @@ def select_new(
                 parameters.namespace,
                 '{source.name}|' || events.enterprise_customer_uuid
                 || '|' || events.user_id::varchar || '|' || events.courserun_key
+                {numbered}
             ) as webhook_id,
             '{source.name}' as event_type,
             events.enterprise_customer_uuid,
             events.user_id,
             events.courserun_key,
+            {corrects} as corrects_webhook_id,
+            {number} as correction_number,
             {happened} as occurred_at,
             parameters.now as recorded_at,
             parameters.run_id as recorded_run_id,
@@ -306,12 +336,28 @@ def new_events(
     return read_with_facts(warehouse, source, first, *binds)
 
 
+def _beginning(source: EventType, activated_at: datetime | None) -> datetime | None:
+    """Nothing is too old to be corrected: its customer has been sent it, and asks for it now."""
+    return activated_at if source.found_in is None else ALWAYS
+
+
+def _found_in(warehouse: Warehouse, source: EventType) -> str:
+    if source.found_in is None:
+        return events_of(warehouse, source)
+    return warehouse.relation("marts", source.found_in)
+
+
 def _is_new(warehouse: Warehouse, source: EventType) -> str:
     """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
+    is_due, same_number = "", ""
+    if source.found_in is not None:
+        is_due = "and events.correction_status = 'due' and events.correction_number is not null"
+        same_number = "and known.correction_number = events.correction_number"
     endpoints = warehouse.relation("marts", "webhook_endpoints")
     return f"""
         {source.wanted.format(endpoints=endpoints, settings=newest_settings(warehouse))}
-        -- Without all three there is no id: UUID_STRING would give such rows one and the same.
+        {is_due}
+        -- Without all of them there is no id: UUID_STRING would give such rows one and the same.
         and events.enterprise_customer_uuid is not null
         and events.user_id is not null
         and events.courserun_key is not null
@@ -321,6 +367,7 @@ def _is_new(warehouse: Warehouse, source: EventType) -> str:
                 and known.enterprise_customer_uuid = events.enterprise_customer_uuid
                 and known.user_id = events.user_id
                 and known.courserun_key = events.courserun_key
+                {same_number}
         )
         and {not_erased(warehouse, "events.user_id")}
     """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from sync.domain.facts import LearningTime, as_utc
+from sync.domain.facts import Correction, LearningTime, as_utc
 from sync.domain.model import Model, problems
 from sync.errors import SyncError
 
@@ -57,6 +57,8 @@ class Content:
     settings: EndpointSettings
     """Those of the endpoint that gets it."""
     learning_time: LearningTime | None = None
+    correction: Correction | None = None
+    """Of a correction only, which always has learning time."""
 
 
 class Part(Model, frozen=True):

@@ -37,6 +37,7 @@ OF_LEARNING_TIME: Mapping[str, type] = {
     LEARNING_TIME: int,
     "learning_time_computed_through": datetime,
 }
+OF_CORRECTION: Mapping[str, type] = {"corrects_webhook_id": str, "correction_number": int}
 Step = Callable[[Any, Content], Any]
 """A conversion; some need the settings of the endpoint."""
 
@@ -84,7 +85,8 @@ def facts_of(event_type: EventType) -> Mapping[str, type]:
         for name, field in event_type.facts_class.model_fields.items()
     }
     learning_time = OF_LEARNING_TIME if event_type.has_learning_time else {}
-    return {**own, **OF_EVERY_EVENT, **learning_time}
+    correction = OF_CORRECTION if event_type.found_in is not None else {}
+    return {**own, **OF_EVERY_EVENT, **learning_time, **correction}
 
 
 def reader_of(fact: str) -> Callable[[Content], Any]:
@@ -194,6 +196,8 @@ _READERS: Mapping[str, Callable[[Content], Any]] = {
     "learning_time_computed_through": (
         lambda content: content.learning_time and content.learning_time.computed_through
     ),
+    "corrects_webhook_id": lambda content: content.correction and content.correction.corrects,
+    "correction_number": lambda content: content.correction and content.correction.number,
 }
 """The facts that are not those of the event type."""
 

@@ -24,6 +24,7 @@ from sync.errors import ConfigurationError
 from sync.settings import PROJECT_ROOT, RawSchema
 
 COURSE_COMPLETION = "course_completion"
+COURSE_COMPLETION_CORRECTION = "course_completion_correction"
 COURSE_ENROLLMENT = "course_enrollment"
 CERTIFICATE_AWARDED = "certificate_awarded"
 
@@ -53,6 +54,7 @@ class EnrollmentFacts(Facts, frozen=True):
 
 OWN_FACTS: Mapping[str, type[Facts]] = {
     COURSE_COMPLETION: CompletionFacts,
+    COURSE_COMPLETION_CORRECTION: CompletionFacts,
     COURSE_ENROLLMENT: EnrollmentFacts,
 }
 """Facts whose bodies are written in Python, by the event type's name."""
@@ -169,7 +171,14 @@ class EventType(Model, frozen=True):
     @property
     def has_learning_time(self) -> bool:
         """Whether its messages may have learning time."""
-        return self.name == COURSE_COMPLETION
+        return self.name in (COURSE_COMPLETION, COURSE_COMPLETION_CORRECTION)
+
+    @property
+    def found_in(self) -> str | None:
+        """Where a correction is found: a mart with ``correction_status``, ``correction_number`` and
+        ``corrects_webhook_id``. ``mart`` then has what its completion says, and whether it may be
+        reported. None: events are found in ``mart`` itself, each once."""
+        return "completion_corrections" if self.name == COURSE_COMPLETION_CORRECTION else None
 
     @cached_property
     def facts_class(self) -> type[Facts]:
@@ -289,7 +298,7 @@ def event_types() -> Mapping[str, EventType]:
 
 
 def completions() -> EventType:
-    """The event type whose messages may have learning time."""
+    """The event type that all of this is about."""
     return event_types()[COURSE_COMPLETION]
 
 

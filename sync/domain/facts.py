@@ -28,6 +28,26 @@ class LearningTime:
     computed_through: datetime
 
 
+@dataclass(frozen=True)
+class Correction:
+    """Which completion's learning time is corrected, and what its customer was told last."""
+
+    corrects: str
+    """Webhook id of the completion."""
+    number: int
+    """Of the corrections of that completion, from 1."""
+    told_seconds: int | None = None
+    """None when there is nothing to compare with, as after the course run was passed anew."""
+    tolerance_seconds: float = 0
+
+    def is_needed(self, seconds: int) -> bool:
+        """Whether the number of now differs from what was told by more than the tolerance."""
+        return (
+            self.told_seconds is not None
+            and abs(seconds - self.told_seconds) > self.tolerance_seconds
+        )
+
+
 def as_utc(time: datetime) -> datetime:
     """The time in UTC; one without a zone is UTC already, as in a TIMESTAMP_NTZ."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync.domain.endpoint import Endpoint, Region
-from sync.domain.event_types import COURSE_COMPLETION, EventType
+from sync.domain.event_types import COURSE_COMPLETION, COURSE_COMPLETION_CORRECTION, EventType
 from sync.domain.states import Reason
 
 # fmt: off
@@ -96,7 +96,7 @@ def _unwanted(
             return Reason.ENROLLMENT_EVENTS_OFF
         case "asked" if event_type.name not in endpoint.event_types:
             return Reason.NOT_ASKED_FOR
-    is_completion = event_type.name == COURSE_COMPLETION
+    is_completion = event_type.name in (COURSE_COMPLETION, COURSE_COMPLETION_CORRECTION)
     if is_completion and not endpoint.takes(courserun_key, enrollment_mode):
         return Reason.FILTERED
     return None

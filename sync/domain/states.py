@@ -180,6 +180,19 @@ class Reason(StrEnum):
         "none; `ltw endpoints set ID --event-types`, then `ltw replay --state suppressed`, if it "
         "wants them",
     )
+    CORRECTION_NOT_NEEDED = (
+        "correction_not_needed",
+        State.SUPPRESSED,
+        "when the correction was built, the number was within the tolerance of what had been told",
+        "none; it is told when it has moved again",
+    )
+    CORRECTION_WITHOUT_NUMBER = (
+        "correction_without_number",
+        State.SUPPRESSED,
+        "when the correction was built, there was no learning time to tell: the flag, the rollout "
+        "or the endpoint's settings leave it out, or the mart had none until the wait was over",
+        "none; a further correction may follow after a day",
+    )
     FILTERED = (
         "filtered",
         State.SUPPRESSED,

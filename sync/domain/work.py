@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sync.domain.facts import Correction
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.retry import FollowUp
 from sync.domain.states import Reason, State
 
 Row = Mapping[str, Any]
+CORRECTION_COLUMNS = (
+    "corrects_webhook_id", "correction_number", "told_learning_time_seconds", "tolerance_seconds",
+)  # fmt: skip
+"""Columns of an event's row; NULL unless it is a correction."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,32 @@ class Event:
     recorded_at: datetime
     state: State
     state_reason: str | None
+    correction: Correction | None = None
+    """Of a correction, with what its customer was told last as the mart has it now."""
     lost_endpoint_id: int | None = None
     """The endpoint of a message that was built, never sent, and has no endpoint any more."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Event:
         """Read a row with these columns, its facts as JSON text or NULL."""
-        lost = row["lost_endpoint_id"]
+        row = dict(row)
+        lost, facts = row.pop("lost_endpoint_id"), row.pop("facts")
+        corrects, number, told, tolerance = (row.pop(name) for name in CORRECTION_COLUMNS)
         return cls(
             **{
                 **row,
                 "user_id": int(row["user_id"]),
-                "facts": json.loads(row["facts"] or "{}"),
+                "facts": json.loads(facts or "{}"),
                 "state": State(row["state"]),
                 "lost_endpoint_id": None if lost is None else int(lost),
+                "correction": None
+                if corrects is None
+                else Correction(
+                    corrects=corrects,
+                    number=int(number),
+                    told_seconds=None if told is None else int(told),
+                    tolerance_seconds=float(tolerance or 0),
+                ),
             }
         )
 

@@ -51,7 +51,7 @@ def recorded_twice(warehouse: Warehouse) -> Findings:
         select min(webhook_id) as webhook_id
         from {outbox}
         where occurred_at >= cast(? as timestamp_ntz)
-        group by event_type, enterprise_customer_uuid, user_id, courserun_key
+        group by event_type, enterprise_customer_uuid, user_id, courserun_key, correction_number
         having count(*) > 1
             and max(iff(state in {sql_list(UNFINISHED)}, 1, 0)) = 1
         """,

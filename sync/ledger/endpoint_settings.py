@@ -50,6 +50,18 @@ def newest_settings(warehouse: Warehouse) -> str:
         )"""
 
 
+def is_asked_for(warehouse: Warehouse, event_type: str) -> bool:
+    """Whether any endpoint has ever asked for such events; one statement over a table of dozens of
+    rows."""
+    return bool(
+        warehouse.rows(
+            f"select 1 from {warehouse.relation('sync', ENDPOINT_SETTINGS)}"
+            " where position(? in event_types) > 0 limit 1",
+            event_type,
+        )
+    )
+
+
 def settings_rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
     """All rows of an endpoint, the one that counts first."""
     return warehouse.rows(

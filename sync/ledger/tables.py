@@ -256,6 +256,13 @@ MIGRATIONS = (
         ),
         columns=((ENDPOINT_STATE, "disabled_by varchar(200)"),),
     ),
+    Migration(
+        version=11,
+        columns=(
+            (OUTBOX, "corrects_webhook_id varchar(36)"),
+            (OUTBOX, "correction_number number(38, 0)"),
+        ),
+    ),
 )
 MESSAGE_COLUMNS = {
     "frozen_at": "timestamp_ntz",

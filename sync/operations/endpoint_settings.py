@@ -122,6 +122,11 @@ def change_settings(
             after = EndpointSettings.from_row(current.stored() | given, formats)
         except EndpointError as error:
             raise ConfigurationError(str(error)) from None
+        if lacking := sorted(after.event_types - after.format.bodies.keys()):
+            raise ConfigurationError(
+                f"event_types: format {after.payload_format} has no body for {', '.join(lacking)}; "
+                "choose another format, or leave the event type out"
+            )
         if after == current:
             return Changed(first, after)
         own = add_settings(warehouse, endpoint_id, after, clock=clock, above=known)

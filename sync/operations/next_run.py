@@ -29,6 +29,7 @@ from sync.delivery.record import (
     DEFAULT_MASS_SEND_LIMIT,
     OverLimit,
     Recorded,
+    is_looked_for,
     new_events,
     plan_record,
 )
@@ -248,6 +249,8 @@ def next_run(
         found.lines.append(_line(event, decision, fate))
 
     for source in (completions(),) if sources is None else sources:
+        if not is_looked_for(session, source, is_enriching=policy.enabled):
+            continue
         plan = plan_record(
             session,
             clock=clock,

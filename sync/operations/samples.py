@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from sync.domain.bodies import BodyFormat, Content
 from sync.domain.endpoint import Endpoint, EndpointSettings
-from sync.domain.event_types import EventType, completions, event_types
-from sync.domain.facts import Facts, LearningTime
+from sync.domain.event_types import COURSE_COMPLETION, EventType, completions, event_types
+from sync.domain.facts import Correction, Facts, LearningTime
 from sync.domain.routing import NotRouted, choose_endpoint
 from sync.domain.states import Reason
 
@@ -78,6 +78,7 @@ def sample_body(
             recorded_at=now,
             settings=endpoint,
             learning_time=LearningTime(SAMPLE_SECONDS, now) if has_learning_time else None,
+            correction=_correction(event_type),
         )
     )
 
@@ -96,7 +97,8 @@ def _is_wanted(endpoint: Endpoint, event_type: EventType) -> bool:
     on = endpoint.model_copy(update={"is_active": True})
     route = choose_endpoint(on.region, [on], event_type=event_type)
     is_taken = not isinstance(route, NotRouted) or route.reason is Reason.FILTERED
-    return event_type.enabled and is_taken
+    has_number = endpoint.is_learning_time_enabled or _correction(event_type) is None
+    return event_type.enabled and is_taken and has_number
 
 
 def examples(body_format: BodyFormat) -> dict[str, bytes]:
@@ -112,11 +114,19 @@ def examples(body_format: BodyFormat) -> dict[str, bytes]:
                 learning_time=(
                     LearningTime(EXAMPLE_SECONDS, EXAMPLE_AT) if one.has_learning_time else None
                 ),
+                correction=_correction(one),
             )
         )
         for name, one in event_types().items()
         if name in body_format.bodies
     }
+
+
+def _correction(event_type: EventType) -> Correction | None:
+    """What an event corrects: the sample of a completion."""
+    if event_type.found_in is None:
+        return None
+    return Correction(corrects=_event_id(COURSE_COMPLETION), number=1)
 
 
 def _event_id(name: str) -> str:

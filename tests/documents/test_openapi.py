@@ -24,6 +24,8 @@ KINDS = {
     "xapi completion with learning time": "xapiCompletion",
     "xapi completion without learning time": "xapiCompletion",
     "xapi enrollment": "xapiEnrollment",
+    "correction": "courseCompletionCorrection",
+    "xapi correction": "xapiCorrection",
     "test event": "courseCompletion",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from tests.dbt.scenario import Batch, enroll, pass_course
 from tests.learning_time.models import INCREMENTAL, Models
@@ -10,6 +11,7 @@ from tests.learning_time.timelines import SECOND, Unit, at
 from tests.reference import learning_time
 
 MINUTE = 60 * SECOND
+HOUR = timedelta(hours=1)
 DAY = 24 * 60 * MINUTE
 LOADED_AT = datetime(2026, 3, 9, 6, tzinfo=UTC)
 TO_COMPLETION = "int_learning_time_to_completion"
@@ -34,23 +36,25 @@ def test_lines_before_across_and_after_a_completion_end_in_the_full_refresh(
     seen = []
     for number, indexes in enumerate([(), (2,), (3,), (0, 1), (4, 5)]):
         lines = tuple(unit.lines()[one] for one in indexes)
-        loaded_at = LOADED_AT + timedelta(hours=number)
+        loaded_at = LOADED_AT + number * HOUR
         models.load(Batch(f"part-{number}", loaded_at, lines))
         if number == 4:
             other = tuple(unit.renamed(2).lines())
             models.load(Batch("other", loaded_at, other))
         seen.append(build(models)[1])
     assert [one[0] for one in seen] == [0, 0, 300, 1500, 1500]
+    hours = [one[-1] and (one[-1].replace(tzinfo=UTC) - LOADED_AT) // HOUR for one in seen]
+    assert hours == [None, 1, 2, 3, 3], "a day past the completion decides about nothing"
     expected = learning_time.seconds_to_completion(iter(unit.events()), PASSED)
     assert seen[-1][0] == expected
     pass_course(models.warehouse, 2, PASSED)
     found = build(models)
-    assert found[2] == found[1]
+    assert found[2][:-1] == found[1][:-1]
 
     assert build(models, "--full-refresh") == found
 
 
-def build(models: Models, *flags: str) -> dict[int, tuple[object, ...]]:
+def build(models: Models, *flags: str) -> dict[int, tuple[Any, ...]]:
     """Everything but the stamp of a completion, by learner."""
     models.invoke("run", "--select", *INCREMENTAL, TO_COMPLETION, *flags)
     rows = models.warehouse.rows(f"select * from analytics.intermediate.{TO_COMPLETION}")
@@ -60,6 +64,7 @@ def build(models: Models, *flags: str) -> dict[int, tuple[object, ...]]:
             int(row["event_count"]),
             row["first_activity_at"],
             row["last_activity_at"],
+            row["last_loaded_at"],
         )
         for row in rows
     }

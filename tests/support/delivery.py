@@ -18,6 +18,7 @@ from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import record, webhook_id
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
+from sync.domain.event_types import event_types
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination, Poster
 from sync.http.resolver import SystemResolver
@@ -97,23 +98,27 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     credentials: Mapping[str, str] = field(default_factory=dict)
     """Secrets beside the signing keys, by their variables."""
+    sources: tuple[str, ...] = (COMPLETIONS.name,)
+    enrichment: EnrichmentPolicy = FLAG_OFF
     ahead: timedelta = timedelta(0)
     """How far its clock is ahead of the warehouse's."""
 
     def record_and_build(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
         """Record what is new and build its messages."""
         clock = self.clock(warehouse)
-        record(
-            warehouse,
-            run_id=self.run_id,
-            clock=clock,
-            activated_at=ACTIVATED_AT,
-            allow_mass_send=True,
-            hook=hook,
-        )
+        for name in self.sources:
+            record(
+                warehouse,
+                run_id=self.run_id,
+                clock=clock,
+                source=event_types()[name],
+                activated_at=ACTIVATED_AT,
+                allow_mass_send=True,
+                hook=hook,
+            )
         outbox = Outbox(warehouse, clock, self.run_id)
         client = LearningTimeClient(warehouse)
-        build(warehouse, outbox, client, policy=FLAG_OFF, clock=clock, hook=hook)
+        build(warehouse, outbox, client, policy=self.enrichment, clock=clock, hook=hook)
 
     def send(self, warehouse: Warehouse, *, hook: Hook = nothing) -> SendReport:
         """Send over real sockets."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sync.domain.event_types import COURSE_COMPLETION, COURSE_ENROLLMENT, event_types
+from sync.domain.event_types import (
+    COURSE_COMPLETION,
+    COURSE_COMPLETION_CORRECTION,
+    COURSE_ENROLLMENT,
+    event_types,
+)
 
 COMPLETIONS = event_types()[COURSE_COMPLETION]
+CORRECTIONS = event_types()[COURSE_COMPLETION_CORRECTION]
 ENROLLMENTS = event_types()[COURSE_ENROLLMENT]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sync.domain.bodies import Content
 from sync.domain.endpoint import EndpointSettings
-from sync.domain.event_types import OWN_FACTS
-from sync.domain.facts import Facts, LearningTime
+from sync.domain.event_types import COURSE_COMPLETION_CORRECTION, OWN_FACTS
+from sync.domain.facts import Correction, Facts, LearningTime
 
 WEBHOOK_ID = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
+CORRECTION_ID = "9b6a4f0e-3c52-5f18-8d27-71f0a3c5e964"
 RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
+CORRECTED_AT = datetime(2026, 3, 15, 4, 10, 7, tzinfo=UTC)
 XAPI = {"xapi_course_iri": "https://lms.example.com/courses/{courserun_key}"}
 """What an endpoint of format ``xapi`` must have."""
 
@@ -49,4 +52,15 @@ def content(facts: Facts, learning_time: LearningTime | None = None, **settings:
         recorded_at=RECORDED_AT,
         settings=EndpointSettings.from_row(XAPI | settings),
         learning_time=learning_time,
+    )
+
+
+def correction(facts: Facts, learning_time: LearningTime | None) -> Content:
+    """What a body may say of a correction of that event."""
+    return replace(
+        content(facts, learning_time),
+        webhook_id=CORRECTION_ID,
+        event_type=COURSE_COMPLETION_CORRECTION,
+        recorded_at=CORRECTED_AT,
+        correction=Correction(WEBHOOK_ID, number=1, told_seconds=26964),
     )

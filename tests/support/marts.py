@@ -34,6 +34,7 @@ LEARNING_TIME_COLUMNS = {
     "passed_at": "timestamp_ntz",
     "learning_time_seconds": "number(38, 0)",
     "event_count": "number(38, 0)",
+    "last_loaded_at": "timestamp_ntz",
     "computed_through": "timestamp_ntz",
 }
 

@@ -14,6 +14,7 @@ from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
 from sync.domain.destination import NotReady, Ready
 from sync.domain.endpoint import Endpoint
+from sync.domain.rollout import EVERYBODY, Rollout
 from sync.http.addresses import AddressPolicy
 from sync.http.destination import HttpDestination
 from sync.http.secrets import SecretStore
@@ -48,9 +49,13 @@ class Pipeline:
         return record(self.warehouse, run_id="run-1", clock=self.clock, **settings)  # pyright: ignore[reportArgumentType]
 
     def build(
-        self, *, enabled: bool = False, max_wait: timedelta = timedelta(hours=1)
+        self,
+        *,
+        enabled: bool = False,
+        max_wait: timedelta = timedelta(hours=1),
+        rollout: Rollout = EVERYBODY,
     ) -> BuildReport:
-        policy = EnrichmentPolicy(enabled=enabled, max_wait=max_wait)
+        policy = EnrichmentPolicy(enabled=enabled, max_wait=max_wait, rollout=rollout)
         client = LearningTimeClient(self.warehouse)
         return build(self.warehouse, self.outbox, client, policy=policy, clock=self.clock)
 
@@ -95,5 +100,6 @@ def learning_time(user_id: int, **changes: object) -> dict[str, object]:
         "passed_at": PASSED_AT,
         "learning_time_seconds": 26964,
         "event_count": 12,
+        "last_loaded_at": "2026-03-10T18:00:00",
         "computed_through": "2026-03-12T00:00:00",
     } | changes

@@ -20,7 +20,7 @@ from sync.http.secrets import SecretStore, environment_variable
 from sync.http.signing import parse_key
 from sync.operations.samples import sample_body
 from sync.settings import PROJECT_ROOT
-from tests.support.events import COMPLETION, ENROLLMENT, WEBHOOK_ID, content
+from tests.support.events import COMPLETION, ENROLLMENT, WEBHOOK_ID, content, correction
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint
 
 RECEIVING = PROJECT_ROOT / "docs" / "receiving.md"
@@ -29,6 +29,7 @@ SIGNED_AT = datetime(2026, 3, 12, 4, 10, 9)
 PASSED = CompletionFacts.read(COMPLETION)
 ENROLLED = EnrollmentFacts.read(ENROLLMENT)
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
+MOVED = LearningTime(30069, datetime(2026, 3, 15))
 
 
 def bodies() -> dict[str, bytes]:
@@ -46,12 +47,14 @@ def bodies() -> dict[str, bytes]:
         "completion with learning time": completion("v2", STUDIED),
         "completion without learning time": completion("v2", None),
         "enrollment": enrollment("v2"),
+        "correction": FORMATS["v2"].body(correction(PASSED, MOVED)),
         "percipio completion with learning time": completion("percipio", STUDIED),
         "percipio completion without learning time": completion("percipio", None),
         "percipio enrollment": enrollment("percipio"),
         "xapi completion with learning time": completion("xapi", STUDIED),
         "xapi completion without learning time": completion("xapi", None),
         "xapi enrollment": enrollment("xapi"),
+        "xapi correction": FORMATS["xapi"].body(correction(PASSED, MOVED)),
         "test event": sample_body(tested, WEBHOOK_ID, at=SIGNED_AT),
     }
 

@@ -31,6 +31,7 @@ from sync.delivery.learning_time import (
     Unavailable,
     UnavailableKind,
 )
+from sync.domain.facts import Correction
 from sync.domain.rollout import LeftOut, Rollout
 from sync.domain.states import Reason, State
 from sync.domain.work import Event
@@ -255,3 +256,60 @@ def test_nothing_is_written_where_nothing_changes():
     change = ledger_row(lost, decided(lost))
     assert change is not None, "its message gives way"
     assert change["lost_endpoint_id"] == 7
+
+
+TOLD = Correction(corrects="first", number=1, told_seconds=1_000, tolerance_seconds=100.0)
+ASKING = OPEN | {"event_types": "course_completion_correction"}
+
+
+def correction(**changes: Any) -> Event:
+    return event(**{"event_type": "course_completion_correction", "correction": TOLD} | changes)
+
+
+@pytest.mark.parametrize("seconds", [1_101, 899, 0])
+def test_a_correction_says_the_number_of_now_and_what_it_corrects(seconds: int):
+    found = decided(correction(), ASKING, outcome=Found(seconds, THROUGH), policy=ON)
+    assert isinstance(found, Build)
+    assert found.message.learning_time_seconds == seconds
+    assert json.loads(found.message.body)["correction"] == {"corrects": "first", "number": 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policy", "told", "reason"),
+    [
+        (Found(1_100, THROUGH), ON, TOLD, Reason.CORRECTION_NOT_NEEDED),
+        (Found(900, THROUGH), ON, TOLD, Reason.CORRECTION_NOT_NEEDED),
+        (Found(9, THROUGH), ON, replace(TOLD, told_seconds=None), Reason.CORRECTION_NOT_NEEDED),
+        (NoData(THROUGH), ON, TOLD, Reason.CORRECTION_WITHOUT_NUMBER),
+        (AWAY, ON, TOLD, Reason.CORRECTION_WITHOUT_NUMBER),
+        (NotYet(None), ON, TOLD, Reason.CORRECTION_WITHOUT_NUMBER),
+        (None, OFF, TOLD, Reason.CORRECTION_WITHOUT_NUMBER),
+    ],
+)
+def test_a_correction_without_anything_to_say_is_suppressed_with_the_reason(
+    outcome: LearningTimeOutcome | None,
+    policy: EnrichmentPolicy,
+    told: Correction,
+    reason: Reason,
+):
+    row = correction(correction=told)
+    found = decided(row, ASKING, outcome=outcome, policy=policy, now=LATER)
+    assert isinstance(found, Suppress)
+    assert found.reason is reason
+    change = ledger_row(row, found)
+    assert change is not None
+    assert change["state"] is State.SUPPRESSED
+
+
+def test_a_correction_waits_for_the_mart_as_a_completion_does():
+    assert isinstance(decided(correction(), ASKING, outcome=AWAY, policy=ON), Wait)
+
+
+def test_a_correction_goes_to_no_endpoint_that_has_not_asked_or_filters_it_out():
+    for row, reason in (
+        (OPEN, Reason.NOT_ASKED_FOR),
+        (ASKING | {"only_organizations": "OtherX"}, Reason.FILTERED),
+    ):
+        found = decided(correction(), row, outcome=Found(5_000, THROUGH), policy=ON)
+        assert isinstance(found, Suppress)
+        assert found.reason is reason

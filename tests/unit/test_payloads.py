@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sync.domain.bodies import Body, IdentityMissing, PayloadError, PublishedSchema
+from sync.domain.bodies import Body, BodyMaker, IdentityMissing, PayloadError
 from sync.domain.endpoint import EndpointError, EndpointSettings
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import LearningTime
@@ -21,7 +21,7 @@ from sync.domain.formats import FORMATS
 from sync.domain.formats.percipio import PercipioCompletion, PercipioEnrollment, content_id
 from sync.domain.formats.v2 import CourseCompletion
 from sync.domain.formats.xapi import iso_duration, seconds_of
-from tests.support.events import COMPLETION, ENROLLMENT, XAPI, content
+from tests.support.events import COMPLETION, ENROLLMENT, XAPI, content, correction
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 
@@ -56,8 +56,8 @@ def completion(
     return FORMATS[name].body(content(facts, learning_time))
 
 
-def validator(body: type[Body]) -> Draft202012Validator:
-    return Draft202012Validator(body.model_json_schema(schema_generator=PublishedSchema))
+def validator(body: BodyMaker) -> Draft202012Validator:
+    return Draft202012Validator(body.published_schema())
 
 
 def test_a_completion_without_learning_time_has_exactly_these_bytes():
@@ -100,6 +100,44 @@ def test_an_enrollment_has_exactly_these_bytes():
         '"status":"started","event_date":"2026-01-19T08:59:58Z","completion_percentage":0,'
         '"duration_spent":null,"orgid":"e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902"}'
     )
+
+
+def test_a_correction_is_the_completion_with_what_it_corrects_and_the_new_number():
+    facts = CompletionFacts.read(COMPLETION)
+    body = FORMATS["v2"].body(correction(facts, LearningTime(30069, datetime(2026, 3, 15))))
+    begin = WITHOUT_LEARNING_TIME.replace("course_completion", "course_completion_correction")
+    assert body.decode() == (
+        begin.replace("2026-03-12T04:10:07Z", "2026-03-15T04:10:07Z")
+        + ',"correction":{"corrects":"2ec0acb6-9811-54aa-9664-a87ac95ae27f","number":1},'
+        '"learning_time":{"total_seconds":30069,"total_hours":8.35,'
+        '"last_updated":"2026-03-15T00:00:00Z"}}'
+    )
+
+
+def test_a_statement_of_a_correction_updates_the_first_and_completes_nothing_again():
+    facts = CompletionFacts.read(COMPLETION)
+    first = json.loads(completion("xapi", STUDIED))
+    moved = LearningTime(30069, datetime(2026, 3, 15))
+    body = json.loads(FORMATS["xapi"].body(correction(facts, moved)))
+    assert body == {
+        **{name: first[name] for name in ("actor", "object")},
+        "id": "9b6a4f0e-3c52-5f18-8d27-71f0a3c5e964",
+        "verb": {"id": "http://activitystrea.ms/schema/1.0/update", "display": {"en": "update"}},
+        "timestamp": "2026-03-15T04:10:07Z",
+        "result": {"duration": "PT8H21M9S"},
+        "context": {"statement": {"objectType": "StatementRef", "id": first["id"]}},
+    }
+
+
+@pytest.mark.parametrize("name", ["v2", "xapi"])
+def test_a_correction_without_a_number_or_without_what_it_corrects_has_no_body(name: str):
+    facts = CompletionFacts.read(COMPLETION)
+    for known in (
+        correction(facts, None),
+        replace(correction(facts, STUDIED), correction=None),
+    ):
+        with pytest.raises(PayloadError, match="a correction needs"):
+            FORMATS[name].body(known)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +333,7 @@ def test_a_body_that_breaks_its_schema_is_refused_without_quoting_it():
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 def test_the_schemas_are_valid_and_take_keys_that_come_later(body: type[Body]):
-    schema = body.model_json_schema(schema_generator=PublishedSchema)
+    schema = body.published_schema()
     Draft202012Validator.check_schema(schema)
     assert 'additionalProperties": false' not in json.dumps(schema)
 

@@ -26,10 +26,8 @@ learning_time as (
 
 compared as (
     select
-        abs(learning_time.learning_time_seconds - sent.learning_time_seconds) > greatest(
-            {{ var('drift_tolerance_seconds') }},
-            {{ var('drift_tolerance_share') }} * sent.learning_time_seconds
-        ) as has_moved
+        abs(learning_time.learning_time_seconds - sent.learning_time_seconds)
+        > {{ drift_tolerance('sent.learning_time_seconds') }} as has_moved
     from sent
     inner join learning_time
         on

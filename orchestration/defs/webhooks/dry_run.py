@@ -39,6 +39,12 @@ def is_dry_run(context: dg.AssetExecutionContext) -> bool:
     return any(is_true(one.get("dry_run", FLAG.is_dry_run)) for one in given)
 
 
+def is_enriching(context: dg.AssetExecutionContext) -> bool:
+    """Whether the feature flag is on in this run, as its step that builds has it."""
+    given = given_config(context.run.run_config, op_name(ENRICHED))
+    return config_of(EnrichmentConfig, given).policy().enabled
+
+
 def would_detect(
     context: dg.AssetExecutionContext,
     warehouse: WarehouseResource,
@@ -54,6 +60,7 @@ def would_detect(
             activated_at=config.activation(),
             mass_send_limit=config.mass_send_limit,
             allow_mass_send=config.allow_mass_send,
+            is_enriching=is_enriching(context),
         )
     context.log.info(NOTE)
     facts: dict[str, Any] = {"dry_run": True, "note": NOTE}

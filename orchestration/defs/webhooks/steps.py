@@ -9,7 +9,7 @@ import dagster as dg
 
 from orchestration import metadata
 from orchestration.config import DeliveryConfig, EnrichmentConfig, RecordingConfig
-from orchestration.defs.webhooks.dry_run import is_dry_run
+from orchestration.defs.webhooks.dry_run import is_dry_run, is_enriching
 from orchestration.defs.webhooks.run_notes import NEXT, done, note, note_repeat, note_seen
 from orchestration.effective import config_of, given_config, settings_shown
 from orchestration.keys import ENRICHED, WEBHOOKS, op_name, record_key, recorded_types
@@ -71,13 +71,14 @@ def detect(
                 activated_at=config.activation(),
                 mass_send_limit=config.mass_send_limit,
                 allow_mass_send=config.allow_mass_send,
+                is_enriching=is_enriching(context),
             )
         except NoResponse:
             raise
         except StatementFailed as error:
             raise dg.Failure(
-                f"no {what} can be detected, since marts.{source.mart} or what it reads cannot be "
-                f"read: {error}",
+                f"no {what} can be detected, since marts.{source.found_in or source.mart} or what "
+                f"it reads cannot be read: {error}",
                 allow_retries=False,
             ) from error
         watch.detected(what, found)

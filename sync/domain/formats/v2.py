@@ -7,9 +7,19 @@ from typing import Any, Literal, Self
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from sync.domain.bodies import Body, BodyFormat, Content, Part, Timestamp, optional, timestamp
+from sync.domain.bodies import (
+    Body,
+    BodyFormat,
+    Content,
+    Part,
+    PayloadError,
+    Timestamp,
+    optional,
+    timestamp,
+)
 from sync.domain.event_types import (
     COURSE_COMPLETION,
+    COURSE_COMPLETION_CORRECTION,
     COURSE_ENROLLMENT,
     CompletionFacts,
     EnrollmentFacts,
@@ -78,6 +88,22 @@ class LearningTime(Part, frozen=True):
     )
 
 
+class Correction(Part, frozen=True):
+    """What is corrected. The completion stands; only its learning time has changed."""
+
+    corrects: str = Field(
+        description="The `webhook-id` of the completion whose learning time this replaces.",
+        json_schema_extra={"format": "uuid"},
+        examples=["2f1c8a5e-7c0b-5d7e-9a43-6b1f0e2d4c58"],
+    )
+    number: int = Field(
+        description="Which correction of that completion it is. The highest one counts, in "
+        "whatever order they arrive.",
+        ge=1,
+        examples=[1],
+    )
+
+
 class Enrollment(Part, frozen=True):
     """The enrollment."""
 
@@ -114,24 +140,33 @@ class CourseCompletion(Envelope, frozen=True):
 
     @classmethod
     def of(cls, content: Content) -> Self:
-        facts: CompletionFacts = content.facts
-        learning_time = content.learning_time
         return cls(
             event_type="course_completion",
             **_envelope(content),
-            completion=Completion(
-                completed=True,
-                completion_date=timestamp(facts.passed_at),
-                percent_grade=facts.percent_grade,
-                letter_grade=facts.letter_grade,
-                is_passing=True,
-            ),
-            learning_time=learning_time
-            and LearningTime(
-                total_seconds=learning_time.total_seconds,
-                total_hours=round(learning_time.total_seconds / SECONDS_PER_HOUR, 2),
-                last_updated=timestamp(learning_time.computed_through),
-            ),
+            completion=_completion(content.facts),
+            learning_time=_learning_time(content),
+        )
+
+
+class CourseCompletionCorrection(Envelope, frozen=True):
+    """The learning time of a completion that was sent before is another one by now."""
+
+    event_type: Literal["course_completion_correction"] = Field(description="What happened.")
+    completion: Completion
+    correction: Correction
+    learning_time: LearningTime
+
+    @classmethod
+    def of(cls, content: Content) -> Self:
+        correction, learning_time = content.correction, _learning_time(content)
+        if correction is None or learning_time is None:
+            raise PayloadError("a correction needs the number and what it corrects")
+        return cls(
+            event_type="course_completion_correction",
+            **_envelope(content),
+            completion=_completion(content.facts),
+            correction=Correction(corrects=correction.corrects, number=correction.number),
+            learning_time=learning_time,
         )
 
 
@@ -155,6 +190,25 @@ class CourseEnrollment(Envelope, frozen=True):
         )
 
 
+def _completion(facts: CompletionFacts) -> Completion:
+    return Completion(
+        completed=True,
+        completion_date=timestamp(facts.passed_at),
+        percent_grade=facts.percent_grade,
+        letter_grade=facts.letter_grade,
+        is_passing=True,
+    )
+
+
+def _learning_time(content: Content) -> LearningTime | None:
+    found = content.learning_time
+    return found and LearningTime(
+        total_seconds=found.total_seconds,
+        total_hours=round(found.total_seconds / SECONDS_PER_HOUR, 2),
+        last_updated=timestamp(found.computed_through),
+    )
+
+
 def _envelope(content: Content) -> dict[str, Any]:
     facts: Facts = content.facts
     return {
@@ -170,6 +224,10 @@ def _envelope(content: Content) -> dict[str, Any]:
 
 
 FORMAT = BodyFormat(
-    bodies={COURSE_COMPLETION: CourseCompletion, COURSE_ENROLLMENT: CourseEnrollment},
+    bodies={
+        COURSE_COMPLETION: CourseCompletion,
+        COURSE_ENROLLMENT: CourseEnrollment,
+        COURSE_COMPLETION_CORRECTION: CourseCompletionCorrection,
+    },
     seconds=("learning_time", "total_seconds"),
 )

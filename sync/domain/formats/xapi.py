@@ -29,6 +29,7 @@ from sync.domain.bodies import (
 )
 from sync.domain.event_types import (
     COURSE_COMPLETION,
+    COURSE_COMPLETION_CORRECTION,
     COURSE_ENROLLMENT,
     CompletionFacts,
     EnrollmentFacts,
@@ -44,6 +45,10 @@ CONFLICT = 409
 """A statement with this id is there: HiBob responds so to every repetition, and a learning record
 store to one that differs."""
 COURSE = "http://adlnet.gov/expapi/activities/course"
+VERBS = "http://adlnet.gov/expapi/verbs/"
+UPDATE = "http://activitystrea.ms/schema/1.0/update"
+"""Of a correction. Voiding would take the completion itself away, and a second ``completed`` would
+count it twice."""
 PLACEHOLDER = "{courserun_key}"
 LANGUAGE = "en"
 
@@ -163,6 +168,28 @@ class Result(Part, frozen=True):
     )
 
 
+class CorrectedResult(Part, frozen=True):
+    """What has changed of how it ended."""
+
+    duration: _Duration = Field(
+        description="Time studied up to the completion, in ISO 8601, in place of what was sent.",
+        examples=["PT7H51M9S"],
+    )
+
+
+class StatementRef(Part, frozen=True):
+    """Another statement."""
+
+    objectType: Literal["StatementRef"]
+    id: str = Field(json_schema_extra={"format": "uuid"})
+
+
+class CorrectionContext(Part, frozen=True):
+    """What is corrected."""
+
+    statement: StatementRef = Field(description="The statement of the completion.")
+
+
 class _Statement(Body, frozen=True):
     id: str = Field(
         description="The same as `webhook-id`, in every attempt; in a test event without `test-`.",
@@ -172,7 +199,8 @@ class _Statement(Body, frozen=True):
     verb: Verb
     object: Activity
     timestamp: Timestamp = Field(
-        description="When the learner passed, or was enrolled.", examples=["2026-03-10T17:42:31Z"]
+        description="When the learner passed or was enrolled, or the correction was recorded.",
+        examples=["2026-03-10T17:42:31Z"],
     )
 
 
@@ -186,12 +214,32 @@ class XapiCompletion(_Statement, frozen=True):
         facts: CompletionFacts = content.facts
         studied = content.learning_time
         return cls(
-            **_statement(content, "completed", facts.passed_at),
+            **_statement(content, f"{VERBS}completed", facts.passed_at),
             result=Result(
                 completion=True,
                 success=True,
                 score=Score(scaled=facts.percent_grade),
                 duration=None if studied is None else iso_duration(studied.total_seconds),
+            ),
+        )
+
+
+class XapiCorrection(_Statement, frozen=True):
+    """The learning time of a completion that was sent before is another one by now."""
+
+    result: CorrectedResult
+    context: CorrectionContext
+
+    @classmethod
+    def of(cls, content: Content) -> Self:
+        correction, studied = content.correction, content.learning_time
+        if correction is None or studied is None:
+            raise PayloadError("a correction needs the number and what it corrects")
+        return cls(
+            **_statement(content, UPDATE, content.recorded_at),
+            result=CorrectedResult(duration=iso_duration(studied.total_seconds)),
+            context=CorrectionContext(
+                statement=StatementRef(objectType="StatementRef", id=correction.corrects)
             ),
         )
 
@@ -202,7 +250,7 @@ class XapiEnrollment(_Statement, frozen=True):
     @classmethod
     def of(cls, content: Content) -> Self:
         facts: EnrollmentFacts = content.facts
-        return cls(**_statement(content, "registered", facts.enrolled_at))
+        return cls(**_statement(content, f"{VERBS}registered", facts.enrolled_at))
 
 
 def iso_duration(seconds: int) -> str:
@@ -241,7 +289,7 @@ def _statement(content: Content, verb: str, at: datetime) -> dict[str, Any]:
     return {
         "id": content.webhook_id,
         "actor": _agent(facts, content.settings),
-        "verb": Verb(id=f"http://adlnet.gov/expapi/verbs/{verb}", display={LANGUAGE: verb}),
+        "verb": Verb(id=verb, display={LANGUAGE: verb.rpartition("/")[2]}),
         "object": Activity(
             objectType="Activity",
             id=content.settings.xapi_course_iri.replace(PLACEHOLDER, key),
@@ -268,7 +316,11 @@ def _agent(facts: Facts, settings: EndpointSettings) -> Agent:
 
 
 FORMAT = BodyFormat(
-    bodies={COURSE_COMPLETION: XapiCompletion, COURSE_ENROLLMENT: XapiEnrollment},
+    bodies={
+        COURSE_COMPLETION: XapiCompletion,
+        COURSE_ENROLLMENT: XapiEnrollment,
+        COURSE_COMPLETION_CORRECTION: XapiCorrection,
+    },
     seconds=("result", "duration"),
     read_seconds=seconds_of,
     headers={"X-Experience-API-Version": VERSION},

@@ -32,7 +32,7 @@ from sync.domain.work import Attempt, Claim
 from sync.ledger.attempts import leased_here, settle, settle_logged
 from sync.ledger.checks import bodies_that_differ, recorded_twice, successes_not_settled
 from sync.ledger.claims import Claims
-from sync.ledger.endpoint_settings import add_settings, settings_rows
+from sync.ledger.endpoint_settings import add_settings, is_asked_for, settings_rows
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.erasures import (
     begin_erasure,
@@ -287,6 +287,7 @@ STEPS: Steps = (
     # A delivery run.
     lambda w: [record(w, run_id="doctor", clock=_clock, source=one) for one in _switched_on()],
     lambda w: new_events(w, completions(), since=NOW, now=NOW, limit=1),
+    lambda w: is_asked_for(w, "x"),
     load_endpoints,
     _build,
     lambda w: _outbox(w).decide([{"webhook_id": "x", "state": State.PENDING, "body": "{}"}]),

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sync.clock import warehouse_clock
+from sync.domain.event_types import COURSE_COMPLETION_CORRECTION
 from sync.domain.states import State
 from sync.operations.report.costs import Costs, read_costs
 from sync.warehouse import Warehouse
@@ -58,6 +59,17 @@ class EndpointFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CorrectionFigures:
+    """Corrections of one outcome."""
+
+    became: str
+    """told, waiting or refused."""
+    reason: str
+    """The reason of their state; empty without one."""
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """Everything the report shows. Times are naive UTC."""
 
@@ -73,6 +85,8 @@ class Figures:
     reasons: Mapping[str, int]
     """Completions of the period that were built, by outcome of the look-up."""
     computed_through: datetime | None
+    corrections: Sequence[CorrectionFigures] = ()
+    """Those recorded in the period; none where nobody has asked for them."""
     costs: Costs | None
     """None where they are not measured."""
 
@@ -122,7 +136,7 @@ class Figures:
 
 
 def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
-    """Read the marts: eight to ten statements, whatever the number of webhooks.
+    """Read the marts: nine to eleven statements, whatever the number of webhooks.
 
     Raises:
         RelationMissing: the marts were never built; the text says how to build them.
@@ -158,6 +172,24 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         "select max(computed_through) as through "
         f"from {warehouse.relation('marts', 'learning_time_watermark')}"
     )
+    corrections = warehouse.rows(
+        f"""
+        select
+            case
+                when state = '{State.DELIVERED}' then 'told'
+                when state in ('{State.DEAD}', '{State.SUPPRESSED}') then 'refused'
+                else 'waiting'
+            end as became,
+            coalesce(state_reason, '') as reason,
+            count(*) as n
+        from {deliveries}
+        where recorded_at >= cast(? as timestamp_ntz)
+            and event_type = '{COURSE_COMPLETION_CORRECTION}'
+        group by became, reason
+        order by became, reason
+        """,
+        since,
+    )
     reasons: dict[str, int] = {}
     for row in outcomes:
         reasons[row["reason"]] = reasons.get(row["reason"], 0) + int(row["n"])
@@ -173,6 +205,10 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         ),
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
         computed_through=watermark[0]["through"],
+        corrections=[
+            CorrectionFigures(became=row["became"], reason=row["reason"], count=int(row["n"]))
+            for row in corrections
+        ],
         costs=read_costs(warehouse, now=now, days=days),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -241,6 +242,7 @@ HEAD = (
     "state", "endpoint", "host", "region", "delivered", "open", "held", "given up", "2xx",
     "half in", "95 % in", "oldest open", "last delivery",
 )  # fmt: skip
+CORRECTIONS_HEAD = ("correction", "why", "webhooks")
 COSTS_HEAD = ("part", "credits", "a day", "share", "queries")
 
 
@@ -258,6 +260,11 @@ def render(figures: Figures) -> str:
         endpoints_head=HEAD,
         endpoints=[_row(one) for one in figures.endpoints[:MOST_ROWS]],
         endpoints_text=_endpoints_text(figures.endpoints),
+        corrections_head=CORRECTIONS_HEAD,
+        corrections=[
+            [one.became, one.reason or "–", f"{one.count:,}"] for one in figures.corrections
+        ],
+        corrections_text=corrections_text(figures),
         costs_head=COSTS_HEAD,
         costs=_cost_rows(figures.costs) if figures.costs else [],
         costs_text=costs_text(figures.costs) if figures.costs else NOT_MEASURED,
@@ -312,6 +319,18 @@ def _row(one: EndpointFigures) -> list[str]:
         day_and_time(one.oldest_open_at),
         day_and_time(one.last_delivered_at),
     ]
+
+
+def corrections_text(figures: Figures) -> str:
+    """What became of the corrections of the period."""
+    counts = Counter[str]()
+    for one in figures.corrections:
+        counts[one.became] += one.count
+    return (
+        "Completions whose learning time has moved after their customer was told, for endpoints "
+        f"that ask for corrections: {counts['told']:,} told, {counts['waiting']:,} waiting, "
+        f"{counts['refused']:,} refused."
+    )
 
 
 def costs_text(costs: Costs) -> str:

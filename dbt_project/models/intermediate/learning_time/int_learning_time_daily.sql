@@ -50,6 +50,7 @@ dated as (
         event_at,
         event_category,
         is_session_start,
+        first_loaded_at,
         processed_at,
         counted_microseconds,
         {{ local_date('event_at') }} as activity_date,
@@ -82,6 +83,7 @@ pieces as (
         iff(is_session_start, 1, 0) as session_count,
         event_category,
         event_at,
+        first_loaded_at,
         processed_at
     from split
 
@@ -96,6 +98,7 @@ pieces as (
         0 as session_count,
         null::varchar as event_category,
         null::timestamp_ntz as event_at,
+        null::timestamp_ntz as first_loaded_at,
         processed_at
     from split
     -- What ends exactly at midnight leaves nothing for the next day.
@@ -114,6 +117,7 @@ final as (
         {{ kinds_of_group('event_category') }} as activity_kinds,
         min(event_at) as first_activity_at,
         max(event_at) as last_activity_at,
+        max(first_loaded_at) as last_loaded_at,
         max(processed_at) as processed_at,
         {{ rule_version() }} as rule_version
     from pieces

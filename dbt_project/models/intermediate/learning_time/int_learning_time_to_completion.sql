@@ -81,7 +81,8 @@ days_before as (
         daily.learning_time_seconds,
         daily.event_count,
         daily.first_activity_at,
-        daily.last_activity_at
+        daily.last_activity_at,
+        daily.last_loaded_at
     from completions
     inner join daily
         on
@@ -97,6 +98,7 @@ gaps_at_completion as (
         completions.courserun_key,
         completions.passed_at,
         gaps.event_at,
+        gaps.first_loaded_at,
         {{ day_start('completions.completion_date') }} as day_starts_at,
         dateadd('microsecond', gaps.counted_microseconds, gaps.event_at) as counted_until
     from completions
@@ -129,9 +131,34 @@ day_of_completion as (
             as learning_time_seconds,
         sum(iff(event_at >= day_starts_at, 1, 0)) as event_count,
         min(case when event_at >= day_starts_at then event_at end) as first_activity_at,
-        max(case when event_at >= day_starts_at then event_at end) as last_activity_at
+        max(case when event_at >= day_starts_at then event_at end) as last_activity_at,
+        max(first_loaded_at) as last_loaded_at
     from clipped
     group by user_id, courserun_key, passed_at
+),
+
+-- One of them may end the gap that runs across the completion, and so make it count.
+events_after as (
+    select
+        completions.user_id,
+        completions.courserun_key,
+        completions.passed_at,
+        0 as learning_time_seconds,
+        0 as event_count,
+        null::timestamp_ntz as first_activity_at,
+        null::timestamp_ntz as last_activity_at,
+        max(gaps.first_loaded_at) as last_loaded_at
+    from completions
+    inner join gaps
+        on
+            completions.user_id = gaps.user_id
+            and completions.courserun_key = gaps.courserun_key
+            and completions.passed_at < gaps.event_at
+    where
+        gaps.event_at <= dateadd(
+            second, {{ var('session_timeout_seconds') | int }}, completions.passed_at
+        )
+    group by completions.user_id, completions.courserun_key, completions.passed_at
 ),
 
 days as (
@@ -140,6 +167,10 @@ days as (
     union all
 
     select * from day_of_completion
+
+    union all
+
+    select * from events_after
 ),
 
 final as (
@@ -151,6 +182,7 @@ final as (
         coalesce(sum(days.event_count), 0)::number(38, 0) as event_count,
         min(days.first_activity_at) as first_activity_at,
         max(days.last_activity_at) as last_activity_at,
+        max(days.last_loaded_at) as last_loaded_at,
         {{ increment.newest if is_incremental() else '(select max(processed_at) from gaps)' }}
             as processed_at,
         {{ rule_version() }} as rule_version

@@ -4,7 +4,9 @@
     A completion is what the replicas say now or what was recorded once: consent withdrawn later
     does not take a delivered message back. A day does not balance when one of its completions is
     in the outbox twice or in a state that nobody knows, even where two such faults cancel out.
+    Corrections are counted beside them, on the day of their completion.
 #}
+{% set states = webhook_states() %}
 with
 
 completions as (
@@ -19,6 +21,21 @@ completions as (
 webhooks as (
     select * from {{ ref('stg_sync__webhooks') }}
     where event_type = 'course_completion'
+),
+
+corrections as (
+    select
+        enterprise_customer_uuid,
+        occurred_at::date as passed_date,
+        count(*) as corrections,
+        sum(iff(state = '{{ states.delivered }}', 1, 0)) as told,
+        sum(iff(state in (
+            '{{ states.awaiting }}', '{{ states.pending }}', '{{ states.held }}'
+        ), 1, 0)) as waiting,
+        sum(iff(state in ('{{ states.dead }}', '{{ states.suppressed }}'), 1, 0)) as refused
+    from {{ ref('stg_sync__webhooks') }}
+    where event_type = 'course_completion_correction'
+    group by enterprise_customer_uuid, occurred_at::date
 ),
 
 known as (
@@ -81,18 +98,29 @@ summed as (
 
 final as (
     select
-        enterprise_customer_uuid,
-        passed_date,
-        completions,
-        delivered,
-        awaiting,
-        pending,
-        held,
-        dead,
-        suppressed,
-        undetected,
-        is_balanced
+        summed.enterprise_customer_uuid,
+        summed.passed_date,
+        summed.completions,
+        summed.delivered,
+        summed.awaiting,
+        summed.pending,
+        summed.held,
+        summed.dead,
+        summed.suppressed,
+        summed.undetected,
+        coalesce(corrections.corrections, 0)::number(38, 0) as corrections,
+        coalesce(corrections.told, 0)::number(38, 0) as corrections_told,
+        coalesce(corrections.waiting, 0)::number(38, 0) as corrections_waiting,
+        coalesce(corrections.refused, 0)::number(38, 0) as corrections_refused,
+        summed.is_balanced and coalesce(
+            corrections.corrections = corrections.told + corrections.waiting + corrections.refused,
+            true
+        ) as is_balanced
     from summed
+    left join corrections
+        on
+            summed.enterprise_customer_uuid = corrections.enterprise_customer_uuid
+            and summed.passed_date = corrections.passed_date
 )
 
 select * from final

@@ -23,6 +23,7 @@ final as (
         coalesce(learning_time.event_count, 0)::number(38, 0) as event_count,
         learning_time.first_activity_at,
         learning_time.last_activity_at,
+        learning_time.last_loaded_at,
         watermark.computed_through
     from completions
     cross join watermark

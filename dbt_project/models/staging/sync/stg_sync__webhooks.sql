@@ -19,6 +19,8 @@ final as (
         endpoint_id,
         payload_format,
         build_id,
+        corrects_webhook_id,
+        correction_number,
         attempt_count,
         next_attempt_at,
         delivered_at,

@@ -4,6 +4,7 @@ The attributes are those of ``sync.domain.event_types.EventType``, and the comma
 same files.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -24,12 +25,13 @@ from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, note
 from orchestration.defs.webhooks.steps import detect, or_go_on_below, say_found, settings_of
 from orchestration.keys import ENRICHED, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
-from sync.delivery.formats import known_formats
+from sync.delivery.formats import known_formats, problems_of_formats
 from sync.delivery.record import OverLimit
 from sync.domain.event_types import COURSE_COMPLETION, EventType, switched_on
 from sync.errors import ConfigurationError
 from sync.operations.changes import sources_token, watched_with
 
+log = logging.getLogger(__name__)
 TEMPLATE = Path(__file__).with_name("webhook_event.yaml")
 
 
@@ -73,15 +75,18 @@ class WebhookEventComponent(dg.Component):
         job.
 
         Raises:
-            ConfigurationError: the file names a mart, a column or a format that there is not.
+            ConfigurationError: the file names a mart or a column that there is not.
         """
         source = self.source
         if not source.enabled:
             return dg.Definitions()
         place = context.path / "defs.yaml"
         manifest = validate_manifest(dbt_project().manifest_path)
-        for problem in (*problems_of_mart(source, manifest), *problems_of_formats(source)):
+        for problem in problems_of_mart(source, manifest):
             raise ConfigurationError(f"{place}: {problem}")
+        for problem in problems_of_formats(source, known_formats(os.environ)):
+            # A file of the operator's that is gone holds its events, and stops no others.
+            log.warning("%s: %s", place, problem)
         made = dg.Definitions(assets=dg.with_source_code_references([record_asset(source)]))
         return dg.Definitions.merge(made, on_a_schedule(source)) if source.schedule else made
 
@@ -111,16 +116,6 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
                 f"{key}: {source.mart} describes no column {column}; add it to the model and its "
                 "YAML, or fix the name"
             )
-
-
-def problems_of_formats(source: EventType) -> Iterator[str]:
-    """Formats that the file names and that have no body for such events."""
-    formats = known_formats(os.environ)
-    for name in source.formats:
-        if problem := formats.problem_of(name):
-            yield f"formats: {name}: {problem}"
-        elif source.name not in formats.known[name].bodies:
-            yield f"formats: {name} has no body for {source.name}; see docs/events.md"
 
 
 def record_asset(source: EventType) -> dg.AssetsDefinition:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from sync.domain.bodies import BodyFormat
 from sync.domain.event_types import FOLDER as EVENT_TYPES_FOLDER
-from sync.domain.event_types import event_types
+from sync.domain.event_types import EventType, event_types
 from sync.domain.formats import FOLDER_SETTING, FORMATS, NAME, SUFFIX, Formats
 from sync.domain.mapped import extended, mapped_bodies, mapped_format
 from sync.domain.mapping import FormatFile, MappingError, read_format
@@ -75,6 +75,15 @@ def read_folder(folder: Path) -> Formats:
         except MappingError as error:
             problems[path.name] = f"{path.name}: {error}"
     return Formats(known, problems)
+
+
+def problems_of_formats(source: EventType, formats: Formats) -> Iterator[str]:
+    """Formats that an event type names and that have no body for it: such events are held."""
+    for name in source.formats:
+        if problem := formats.problem_of(name):
+            yield f"formats: {name}: {problem}"
+        elif source.name not in formats.known[name].bodies:
+            yield f"formats: {name} has no body for {source.name}; see docs/events.md"
 
 
 def _read_file(path: Path) -> FormatFile:

@@ -12,18 +12,20 @@ import pytest
 
 from orchestration.components.webhook_event import (
     WebhookEventComponent,
-    problems_of_formats,
     problems_of_mart,
 )
 from orchestration.defs.webhooks.assets import building, completion_webhooks
 from orchestration.defs.webhooks.checks import after_the_send, before_the_send
 from orchestration.keys import record_key, recorded_types
 from orchestration.resources import WarehouseResource
+from sync.delivery.formats import known_formats, problems_of_formats
 from sync.domain.event_types import CERTIFICATE_AWARDED, COURSE_COMPLETION, EventType, event_types
+from sync.errors import ConfigurationError
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
+FORMATS = known_formats({})
 CERTIFICATES = event_types()[CERTIFICATE_AWARDED]
 
 
@@ -40,7 +42,7 @@ def made(source: EventType) -> dg.Definitions:
 
 def test_the_types_of_the_project_name_what_there_is(manifest: dict[str, Any]) -> None:
     for one in event_types().values():
-        assert [*problems_of_mart(one, manifest), *problems_of_formats(one)] == []
+        assert [*problems_of_mart(one, manifest), *problems_of_formats(one, FORMATS)] == []
 
 
 @pytest.mark.parametrize(
@@ -61,8 +63,18 @@ def test_what_there_is_not_is_named_with_its_key(
     changes: dict[str, Any], said: str, manifest: dict[str, Any]
 ) -> None:
     source = changed(**changes)
-    found = [*problems_of_mart(source, manifest), *problems_of_formats(source)]
+    found = [*problems_of_mart(source, manifest), *problems_of_formats(source, FORMATS)]
     assert any(said in one for one in found), found
+
+
+def test_a_format_that_is_gone_stops_no_definitions_and_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = changed(formats=["v2", "acme"], enabled=True)
+    assert made(source).assets
+    assert "LTW_FORMATS_DIR has no file acme.yml" in caplog.text
+    with pytest.raises(ConfigurationError, match="awarded_badges is no dbt model"):
+        made(changed(mart="awarded_badges", enabled=True))
 
 
 def test_a_type_that_is_off_makes_nothing(defs: dg.Definitions) -> None:

@@ -10,7 +10,7 @@ from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key, recorded_typ
 from orchestration.metadata import bullets
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
-from sync.delivery.formats import known_formats
+from sync.delivery.formats import known_formats, problems_of_formats
 from sync.domain.event_types import EventType
 from sync.domain.pauses import Pause
 from sync.ledger.checks import (
@@ -57,8 +57,8 @@ NOTHING_PAUSED = CheckText(
 
 
 FORMAT_FILES = CheckText(
-    "Every file in `LTW_FORMATS_DIR` is a body format. Messages in the format of one that cannot "
-    "be read are held.",
+    "Every file in `LTW_FORMATS_DIR` is a body format, and every format that an event type names "
+    "has a body for it. Otherwise messages in the format are held.",
     INTEGRATIONS,
     "Fix the file at the place that the check names; `ltw formats check` reads it again, and the "
     "next run sends what was held.",
@@ -122,16 +122,15 @@ def _paused(pauses: Sequence[Pause]) -> dg.AssetCheckResult:
 @dg.multi_asset_check(name="format_files", specs=[FORMAT_FILES])
 def format_files() -> dg.AssetCheckResult:
     """The files as this run has read them."""
-    problems = known_formats(os.environ).problems
+    formats = known_formats(os.environ)
+    problems = list(formats.problems.values())
+    for one in recorded_types():
+        problems += [f"{one.name}: {what}" for what in problems_of_formats(one, formats)]
     return dg.AssetCheckResult(
         check_name=FORMAT_FILES.name,
         asset_key=ENRICHED,
         passed=not problems,
-        metadata={
-            "problems": dg.MetadataValue.md(
-                "\n".join(f"- {one}" for one in problems.values()) or "none"
-            )
-        },
+        metadata={"problems": bullets(problems)},
     )
 
 

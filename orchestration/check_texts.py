@@ -21,7 +21,7 @@ class CheckText:
     meaning: str
     """What holds while it passes."""
     owner: str
-    """The team that gets the alert."""
+    """The team that gets the alert, which is that of the asset."""
     action: str
     """What they do."""
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from orchestration.config import DetectionConfig, RecordingConfig
 from orchestration.defs.dbt.project import dbt_project
-from orchestration.defs.webhooks.assets import GROUP, OWNERS
+from orchestration.defs.webhooks.assets import GROUP
 from orchestration.defs.webhooks.checks import RECORDED_ONCE_KEY, usual_number
 from orchestration.defs.webhooks.dry_run import is_dry_run, would_detect
 from orchestration.defs.webhooks.jobs import warehouse_tags
@@ -25,6 +25,7 @@ from orchestration.defs.webhooks.run_notes import DRY, SEEN, is_done, note
 from orchestration.defs.webhooks.steps import detect, or_go_on_below, say_found, settings_of
 from orchestration.keys import ENRICHED, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
+from orchestration.teams import Team
 from sync.delivery.formats import known_formats, problems_of_formats
 from sync.delivery.record import OverLimit
 from sync.domain.event_types import COURSE_COMPLETION, EventType, switched_on
@@ -127,7 +128,7 @@ def record_asset(source: EventType) -> dg.AssetsDefinition:
         key=key,
         group_name=source.name if source.schedule else GROUP,
         kinds={"snowflake"},
-        owners=OWNERS,
+        owners=Team.INTEGRATIONS.owners,
         pool=source.pool,
         deps=[dg.AssetKey(["marts", source.mart])],
         check_specs=[check],

@@ -3,12 +3,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from orchestration.check_texts import OWNER, REMINDS
 from orchestration.defs.report.report import within_budget
+from orchestration.teams import Team, owner_of
 from sync.clock import warehouse_clock
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.operations.pauses import PauseSending
@@ -132,10 +134,28 @@ def test_every_check_names_a_team_and_says_what_to_do(defs: dg.Definitions) -> N
     silent = [
         key.name
         for key in keys
-        if graph.get(key).metadata.get(OWNER) not in ("Integrations", "Learning data")
+        if graph.get(key).metadata.get(OWNER) not in [*Team]
         or not (graph.get(key).description or "").partition("**What to do:** ")[2]
     ]
     assert silent == []
+
+
+def test_a_check_and_its_asset_have_one_owner_and_one_name_for_it_on_every_screen(
+    defs: dg.Definitions, manifest: dict[str, Any]
+) -> None:
+    groups = {one["owner"]["name"] for one in manifest["groups"].values()}
+    assert groups == {str(one) for one in Team}
+    graph = defs.resolve_asset_graph()
+    differ = {
+        key: (owner, graph.get(key.asset_key).owners)
+        for key in graph.asset_check_keys
+        if [owner_of(owner := str(graph.get(key).metadata[OWNER]))]
+        != list(graph.get(key.asset_key).owners)
+        or f"**Owner:** {owner}." not in (graph.get(key).description or "")
+    }
+    assert differ == {}
+    owners = {one for key in graph.get_all_asset_keys() for one in graph.get(key).owners}
+    assert owners == {owner_of(one) for one in Team}
 
 
 def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions) -> None:

@@ -7,10 +7,11 @@ import dagster as dg
 from orchestration.check_texts import CheckText
 from orchestration.metadata import bar_chart
 from orchestration.resources import WarehouseResource
+from orchestration.teams import Team
 
 LINES_BY_REASON = CheckText(
     "Always passes: shows what became of the tracking-log lines, by reason.",
-    "Learning data",
+    Team.LEARNING_DATA,
     "Nothing. A reason that grows suddenly is a changed log.",
 ).spec("lines_by_reason", dg.AssetKey(["marts", "tracking_line_counts"]))
 

@@ -10,6 +10,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
 from orchestration.check_texts import OWNER, dbt_check_text
+from orchestration.teams import owner_of
 
 WATERMARK = dg.AssetKey(["marts", "learning_time_watermark"])
 NUMBER_FRESHNESS = dg.FreshnessPolicy.time_window(
@@ -82,4 +83,4 @@ def _teams(manifest: Mapping[str, Any], unique_id: str) -> list[str]:
     own = nodes[:1] if nodes[0] else nodes[1:]
     names = {node["config"].get("group") for node in own if node}
     teams = {one["owner"]["name"] for one in manifest["groups"].values() if one["name"] in names}
-    return [f"team:{team.lower().replace(' ', '-')}" for team in sorted(teams)]
+    return [owner_of(team) for team in sorted(teams)]

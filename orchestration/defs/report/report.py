@@ -10,6 +10,7 @@ from pydantic import Field
 
 from orchestration.check_texts import CheckText
 from orchestration.resources import DialResource, WarehouseResource
+from orchestration.teams import Team
 from sync.domain.states import State
 from sync.operations.report.charts import standalone
 from sync.operations.report.costs import NOT_MEASURED, Costs, as_document
@@ -22,7 +23,7 @@ REPORT = dg.AssetKey(["reports", "delivery_report"])
 WITHIN_BUDGET = CheckText(
     "A month like the days of the report takes at most the credits of `LTW_CREDITS_A_MONTH`, idle "
     "time of warehouses apart. Passes as well where costs are not measured, and says so.",
-    "Integrations",
+    Team.INTEGRATIONS,
     "The report says which part took them. Fewer wakes cost less, so turn the cost dial up; a part "
     "that grew by itself has more rows or a slower statement, which Snowflake's query history "
     "finds by its tag. If the site simply grew, raise the budget.",
@@ -40,7 +41,7 @@ class ReportConfig(dg.Config):
     key=REPORT,
     group_name="reports",
     kinds={"html"},
-    owners=["team:integrations"],
+    owners=Team.INTEGRATIONS.owners,
     deps=[
         dg.AssetKey(["marts", name])
         for name in (

@@ -12,6 +12,7 @@ from orchestration.defs.webhooks.run_notes import DRY, note
 from orchestration.defs.webhooks.steps import build, or_go_on_below, send, settings_of
 from orchestration.keys import ENRICHED, WEBHOOKS, record_key, recorded_types
 from orchestration.resources import WarehouseResource
+from orchestration.teams import Team
 
 GROUP = "webhooks"
 SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
@@ -19,7 +20,6 @@ SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 """Two hours pass at most on a quiet site: the hourly schedule starts no run within an hour of
 another. No check of its own can notice that nothing runs."""
-OWNERS = ["team:integrations"]
 
 
 @dg.asset(
@@ -27,7 +27,7 @@ OWNERS = ["team:integrations"]
     group_name=GROUP,
     freshness_policy=SEND_FRESHNESS,
     kinds={"python", "http"},
-    owners=OWNERS,
+    owners=Team.INTEGRATIONS.owners,
     deps=[ENRICHED],
     description=(
         "Webhooks sent: due ones claimed in batches, signed, posted to each customer's endpoint, "
@@ -52,7 +52,7 @@ def building(recorded: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
         key=ENRICHED,
         group_name=GROUP,
         kinds={"snowflake", "python"},
-        owners=OWNERS,
+        owners=Team.INTEGRATIONS.owners,
         deps=[
             *recorded,
             dg.AssetKey(["marts", "completion_learning_time"]),

@@ -9,6 +9,7 @@ from orchestration.check_texts import CheckText
 from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key, recorded_types
 from orchestration.metadata import bullets
 from orchestration.resources import WarehouseResource
+from orchestration.teams import Team
 from sync.clock import warehouse_clock
 from sync.delivery.formats import known_formats, problems_of_formats
 from sync.domain.event_types import EventType
@@ -21,12 +22,10 @@ from sync.ledger.checks import (
 )
 from sync.ledger.pauses import read_pauses
 
-INTEGRATIONS = "Integrations"
-
 RECORDED_ONCE = CheckText(
     "No event is in the outbox twice with a copy still to be sent. Looked at before each send; "
     "while it fails nothing is built or sent.",
-    INTEGRATIONS,
+    Team.INTEGRATIONS,
     "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
     "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
     "run completion_webhooks_job again.",
@@ -36,14 +35,14 @@ RECORDED_ONCE_KEY = dg.AssetCheckKey(NEW, "no_event_is_recorded_twice")
 RECORDED_NUMBER = CheckText(
     "Body equals mart: every message built within 7 days in the format v2 or percipio carries the "
     "learning time that was read from the mart, and no other message carries any.",
-    INTEGRATIONS,
+    Team.INTEGRATIONS,
     "Stop completion_webhooks_job and report a defect with the ids; a body is never built again.",
 ).spec("bodies_carry_the_recorded_number", ENRICHED)
 
 SUCCESS_SETTLED = CheckText(
     "A webhook is delivered if and only if a 2xx is logged for it. Rows under a lease are left "
     "out: a run is at work on them.",
-    INTEGRATIONS,
+    Team.INTEGRATIONS,
     "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
     "a defect with the ids.",
 ).spec("logged_success_is_delivered", WEBHOOKS)
@@ -51,7 +50,7 @@ SUCCESS_SETTLED = CheckText(
 NOTHING_PAUSED = CheckText(
     "Nothing is paused. Warns while a pause of an operator is on, and says since when, by whom, "
     "why, until when and what ends it. What is paused waits and loses nothing.",
-    INTEGRATIONS,
+    Team.INTEGRATIONS,
     "When the reason is gone, end it with the command that it names.",
 ).spec("nothing_is_paused", WEBHOOKS, reminds=True)
 
@@ -59,7 +58,7 @@ NOTHING_PAUSED = CheckText(
 FORMAT_FILES = CheckText(
     "Every file in `LTW_FORMATS_DIR` is a body format, and every format that an event type names "
     "has a body for it. Otherwise messages in the format are held.",
-    INTEGRATIONS,
+    Team.INTEGRATIONS,
     "Fix the file at the place that the check names; `ltw formats check` reads it again, and the "
     "next run sends what was held.",
 ).spec("format_files_can_be_read", ENRICHED)
@@ -70,7 +69,7 @@ def usual_number(source: EventType) -> dg.AssetCheckSpec:
     return CheckText(
         f"No more {source.plural} are new than `mass_send_limit`. Otherwise none of them is "
         "recorded.",
-        INTEGRATIONS,
+        Team.INTEGRATIONS,
         f"Look at `marts.{source.mart}`. If the number is right, run once with "
         "`allow_mass_send: true`; if not, repair the replica.",
     ).spec(f"no_unusual_number_of_{source.plural}", record_key(source))

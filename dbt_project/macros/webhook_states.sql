@@ -35,6 +35,7 @@
         'correction_without_number': 'correction_without_number',
         'filtered': 'filtered',
         'erased': 'erased',
+        'receipt': 'receipt',
         'attempts_exhausted': 'attempts_exhausted',
         'endpoint_gone': 'endpoint_gone',
         'final_status': 'final_status',

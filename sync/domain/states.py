@@ -54,7 +54,7 @@ FINISHED = (State.DELIVERED, State.DEAD, State.SUPPRESSED)
 
 
 class Reason(StrEnum):
-    """Why a webhook is dead, held or suppressed."""
+    """Why a webhook is dead, held or suppressed, or delivered without an attempt."""
 
     state: State
     meaning: str
@@ -200,6 +200,12 @@ class Reason(StrEnum):
         "none; after a change of the settings, `ltw replay --state suppressed`",
     )
     ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it stays so")
+    RECEIPT = (
+        "receipt",
+        State.DELIVERED,
+        "the receiver says that it has the event; no attempt in the ledger does",
+        "none; `ltw settle` has settled it after the restore of a backup",
+    )
     ATTEMPTS_EXHAUSTED = (
         "attempts_exhausted",
         State.DEAD,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sync.clock import warehouse_clock
-from sync.domain.states import UNFINISHED, State, sql_list
+from sync.domain.states import UNFINISHED, Reason, State, sql_list
 from sync.ledger.due import IS_OPEN
 from sync.ledger.messages import OF_ROW
 from sync.ledger.tables import ATTEMPTS, MESSAGES, OUTBOX
@@ -119,7 +119,8 @@ def bodies_that_differ(warehouse: Warehouse) -> Findings:
 
 
 def successes_not_settled(warehouse: Warehouse) -> Findings:
-    """Webhooks with a logged 2xx that are not delivered, and delivered ones without such a log.
+    """Webhooks with a logged 2xx that are not delivered, and delivered ones with neither such a log
+    nor a receipt.
 
     A leased row is left out: between logging an attempt and moving its row a run is at work, and
     what a dead run leaves there the next one settles.
@@ -146,6 +147,7 @@ def successes_not_settled(warehouse: Warehouse) -> Findings:
             and iff(
                 outbox.state = '{State.DELIVERED}',
                 successes.webhook_id is null
+                    and coalesce(outbox.state_reason, '') <> '{Reason.RECEIPT}'
                     and coalesce(outbox.delivered_at >= cast(? as timestamp_ntz), true),
                 successes.webhook_id is not null
             )

@@ -22,6 +22,7 @@ from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
 from sync.operations.send_test import SendTest
+from sync.operations.settle import Settle
 
 OPERATIONS: Sequence[Kind] = (
     Doctor,
@@ -34,6 +35,7 @@ OPERATIONS: Sequence[Kind] = (
     Replay,
     Reroute,
     Backfill,
+    Settle,
     DisableEndpoint,
     EnableEndpoint,
     OverrideEndpoint,

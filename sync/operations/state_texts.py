@@ -74,7 +74,7 @@ def page() -> str:
         "|---|---|---|",
         *(f"| `{one}` | {one.meaning} | {one.ends} |" for one in State),
     ]
-    for state in (State.HELD, State.SUPPRESSED, State.DEAD):
+    for state in (State.HELD, State.SUPPRESSED, State.DEAD, State.DELIVERED):
         lines += [
             "",
             f"## Reasons of `{state}`",

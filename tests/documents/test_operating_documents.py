@@ -68,7 +68,7 @@ def defs(warehouse: Warehouse, dbt: Dbt) -> dg.Definitions:
 def test_nothing_was_overlooked() -> None:
     assert (len(RUN_CONFIGS), len(VALUES), len(COMMANDS)) >= (12, 1, 11)
     assert sum(text.count("```") for text in DOCUMENTS.values()) == 2 * sum(
-        len(every(language)) for language in ("yaml", "sh", "python", "json", "ini")
+        len(every(language)) for language in ("yaml", "sh", "python", "json", "ini", "sql")
     )
 
 

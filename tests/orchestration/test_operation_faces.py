@@ -42,6 +42,7 @@ from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
 from sync.operations.send_test import Flavour, SendTest
+from sync.operations.settle import Settle
 from sync.settings import EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse
 from tests.support.command_line import command_line
@@ -122,6 +123,12 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
         "--user 7 --reason ticket-9 --dry-run",
         {"person_key": person_key(7), "reason": "ticket-9"},
     ),
+    (
+        Settle(webhook_ids=["a", "b"], endpoint_id=1, confirm_count=2),
+        "a b --endpoint 1 --confirm-count 2",
+        {"webhook_ids": ["a", "b"], "endpoint_id": 1, "confirm_count": 2, "dry_run": False},
+    ),
+    (Settle(logged=True, dry_run=True), "--logged --dry-run", {"logged": True}),
     (Doctor(), "", {}),
     (
         CustomerReport(enterprise=ENTERPRISE, days=7),

@@ -40,8 +40,8 @@ RECORDED_NUMBER = CheckText(
 ).spec("bodies_carry_the_recorded_number", ENRICHED)
 
 SUCCESS_SETTLED = CheckText(
-    "A webhook is delivered if and only if a 2xx is logged for it. Rows under a lease are left "
-    "out: a run is at work on them.",
+    "A webhook is delivered if and only if a 2xx is logged for it, or `ltw settle` has a receipt. "
+    "Rows under a lease are left out: a run is at work on them.",
     Team.INTEGRATIONS,
     "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
     "a defect with the ids.",

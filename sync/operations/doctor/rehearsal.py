@@ -61,6 +61,7 @@ from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.costs import delivered_between, lines_between
 from sync.operations.report.figures import read_figures
 from sync.operations.reroute import Reroute
+from sync.operations.settle import Settle
 from sync.operations.status import read_status
 from sync.operations.watching import latencies
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse
@@ -327,6 +328,10 @@ STEPS: Steps = (
     lambda w: BACKFILL.move(w, "x", NOW),
     lambda w: REROUTE.plan(w, _clock),
     lambda w: REROUTE.move(w, "x", NOW),
+    *(
+        lambda w, one=one: (one.plan(w, _clock), one.move(w, "x", NOW))
+        for one in (Settle(logged=True), Settle(webhook_ids=["x"], endpoint_id=1))
+    ),
     lambda w: Replay(webhook_ids=["x"]).plan(w, _clock),
     lambda w: REPLAY.apply(w, _clock, confirmed=1, by="doctor", request_id="x"),
     lambda w: PAUSE.run(w, _clock),

@@ -55,7 +55,6 @@ def options(
 app.command("load-logs")(laptop.load_logs)
 app.command()(status.status)
 app.command()(report.report)
-app.command()(report.openapi)
 add_operations(app, {"endpoints": endpoints.endpoints_app}, OPERATIONS)
 app.command()(laptop.demo)
 app.command()(laptop.dev)

@@ -116,7 +116,8 @@ def schema() -> None:
 
 @formats_app.command()
 def openapi() -> None:
-    """The OpenAPI document of the webhooks in every format, files of your own included."""
+    """The OpenAPI document for your customers: every format, your addresses and your contact."""
     from sync.operations.openapi import document
+    from sync.operations.sender import sender
 
-    print_json(document(known_formats(os.environ).known))
+    print_json(document(known_formats(os.environ).known, sender(os.environ)))

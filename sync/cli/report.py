@@ -1,4 +1,4 @@
-"""``report`` and ``openapi``: what is written as a file."""
+"""``report``: the delivery report as a file."""
 
 from __future__ import annotations
 
@@ -44,26 +44,5 @@ def report(
                 "costs": as_document(costs) if costs else {"not_measured": NOT_MEASURED},
             }
         )
-    else:
-        out.print(f"written: {plain(str(written))}", soft_wrap=True)
-
-
-def openapi(
-    to: Annotated[Path, typer.Option(help="File to write.")],
-    as_json: Json = False,
-) -> None:
-    """The OpenAPI document for your customers: your formats, addresses and support contact."""
-    from sync.delivery.formats import known_formats
-    from sync.operations.openapi import document, rendered
-    from sync.operations.report.look import write_whole
-    from sync.operations.sender import sender
-
-    made = document(known_formats(os.environ).known, sender(os.environ))
-    try:
-        written = write_whole(rendered(made), to)
-    except OSError as error:
-        raise ConfigurationError(f"--to: cannot write {to}: {error.strerror}") from error
-    if as_json:
-        print_json({"path": str(written), "webhooks": list(made["webhooks"])})
     else:
         out.print(f"written: {plain(str(written))}", soft_wrap=True)

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the webhooks, generated from the models of the bodies.
 
 ``python -m sync.operations.openapi`` writes ``docs/openapi.json``, which knows no installation;
-``ltw openapi`` writes that of this one. ``docs/receiving.md`` says it in words.
+``ltw formats openapi`` prints that of this one. ``docs/receiving.md`` says it in words.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from sync.delivery.formats import known_formats
 from sync.domain.bodies import BodyFormat, BodyMaker, PublishedSchema
 from sync.domain.endpoint import DEFAULT_AUTH_HEADER
-from sync.domain.formats import FORMATS
 from sync.http.headers import REPLAY_HEADER, TEST_HEADER, USER_AGENT
 from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from sync.operations.samples import examples
@@ -95,9 +95,11 @@ _TOKEN_SERVERS = [
 
 
 def document(
-    formats: Mapping[str, BodyFormat] = FORMATS, sender: Sender = NOBODY
+    formats: Mapping[str, BodyFormat] | None = None, sender: Sender = NOBODY
 ) -> dict[str, Any]:
-    """The whole document: of these formats, and of whom they come from."""
+    """The whole document: of these formats, those of the project if none are given, and of whom
+    they come from."""
+    formats = formats or known_formats({}).known
     bodies = [body for one in formats.values() for body in one.bodies.values()]
     return {
         "openapi": "3.1.0",

@@ -29,6 +29,7 @@ EXAMPLE: Mapping[str, object] = {
     "percent_grade": 0.88,
     "letter_grade": "B",
     "enrollment_mode": "verified",
+    "certificate_mode": "verified",
     "learner_country": "DE",
     "enterprise_country": "US",
     "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
@@ -51,6 +52,7 @@ LEARNER: Mapping[str, object] = {
     "percipio_organization_id": SAMPLE_PERCIPIO_ID,
     "letter_grade": "Pass",
     "enrollment_mode": "verified",
+    "certificate_mode": "verified",
 }
 
 
@@ -138,6 +140,7 @@ def _facts(event_type: EventType, known: Mapping[str, object], at: datetime) -> 
         {
             name: known[name] if name in known else _example(field.annotation, at)
             for name, field in event_type.facts_class.model_fields.items()
+            if name in known or field.is_required()
         }
     )
 

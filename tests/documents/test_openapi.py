@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from sync.delivery.formats import known_formats
 from sync.operations.openapi import PATH, document, rendered
 from tests.support.command_line import command_line
-from tests.support.samples import bodies, token_request
+from tests.support.samples import OTHERS, bodies, token_request
 
 KINDS = {
     "completion with learning time": "courseCompletion",
@@ -27,6 +27,10 @@ KINDS = {
     "correction": "courseCompletionCorrection",
     "xapi correction": "xapiCorrection",
     "test event": "courseCompletion",
+} | {
+    kind: f"{title[0].lower()}{title[1:]}"
+    for kind, (body_format, event_type) in OTHERS.items()
+    for title in [known_formats({}).known[body_format].bodies[event_type].title()]
 }
 
 
@@ -109,15 +113,12 @@ def test_a_token_is_asked_for_as_described(is_form: bool) -> None:
 def test_an_installation_says_from_where_it_sends_and_whom_to_ask(
     contact: str,
     shown: dict[str, str],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("LTW_SENDING_ADDRESSES", "203.0.113.64/26")
     monkeypatch.setenv("LTW_SUPPORT_CONTACT", contact)
-    path = tmp_path / "openapi.json"
-    assert command_line(monkeypatch, capfd)("openapi", "--to", path).code == 0
-    made = json.loads(path.read_text(encoding="utf-8"))
+    made = command_line(monkeypatch, capfd)("formats", "openapi").document
     assert made["x-sending-addresses"] == ["203.0.113.64/26"]
     assert made["info"]["contact"] == shown
     assert "contact" not in document()["info"], "the one in the repository knows no installation"

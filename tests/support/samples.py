@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from sync.delivery.formats import known_formats
 from sync.domain.endpoint import Endpoint
 from sync.domain.event_types import CompletionFacts, EnrollmentFacts
 from sync.domain.facts import LearningTime
@@ -18,7 +19,7 @@ from sync.http.headers import request_headers
 from sync.http.oauth import TokenSource, client_secret_name
 from sync.http.secrets import SecretStore, environment_variable
 from sync.http.signing import parse_key
-from sync.operations.samples import sample_body
+from sync.operations.samples import examples, sample_body
 from sync.settings import PROJECT_ROOT
 from tests.support.events import COMPLETION, ENROLLMENT, WEBHOOK_ID, content, correction
 from tests.support.marts import ENDPOINT_COLUMNS, endpoint
@@ -30,6 +31,15 @@ PASSED = CompletionFacts.read(COMPLETION)
 ENROLLED = EnrollmentFacts.read(ENROLLMENT)
 STUDIED = LearningTime(26964, datetime(2026, 3, 12))
 MOVED = LearningTime(30069, datetime(2026, 3, 15))
+
+
+OTHERS = {
+    f"{name} {event_type}": (name, event_type)
+    for name, one in known_formats({}).known.items()
+    for event_type in one.bodies
+    if event_type not in FORMATS[name].bodies
+}
+"""Kinds of bodies that are made of a file, with their format and event type."""
 
 
 def bodies() -> dict[str, bytes]:
@@ -56,6 +66,10 @@ def bodies() -> dict[str, bytes]:
         "xapi enrollment": enrollment("xapi"),
         "xapi correction": FORMATS["xapi"].body(correction(PASSED, MOVED)),
         "test event": sample_body(tested, WEBHOOK_ID, at=SIGNED_AT),
+        **{
+            kind: examples(known_formats({}).known[name])[event_type]
+            for kind, (name, event_type) in OTHERS.items()
+        },
     }
 
 

@@ -42,6 +42,7 @@ SETTINGS = {
     "LTW_SENDING_ADDRESSES": "203.0.113.64/26",
     "LTW_SUPPORT_CONTACT": "webhooks@example.com",
 }
+CORRECTED = "2ec0acb6-9811-54aa-9664-a87ac95ae27f"
 OTHERS = 1_000
 MARK = re.compile(r"n\d{4}x")
 HOSTILE_IDS = (
@@ -98,7 +99,8 @@ def fill(warehouse: Warehouse) -> None:
         webhook(LEARNER + 8, NOW - timedelta(days=40), state="held", endpoint_id=2),
         webhook(LEARNER + 9, NOW - timedelta(days=40)),
         webhook(-5, at, endpoint_id=1, body=None, body_removed_at=at.isoformat()),
-        webhook(LEARNER + 10, at, endpoint_id=4, state="pending", delivered_at=None),
+        webhook(LEARNER + 10, at, endpoint_id=4, state="pending", delivered_at=None)
+        | {"event_type": "course_completion_correction", "corrects_webhook_id": CORRECTED},
     ]
     theirs = [
         webhook(
@@ -231,6 +233,7 @@ def test_what_became_of_each_webhook_is_said_in_the_customers_words(
     assert rows["held"]["why"] == "kept until we have fixed something on our side"
     assert rows["delivered"]["delivered_at"] == NOW - 3 * HOUR
     assert "suppressed" not in rows
+    assert f"course_completion_correction of {CORRECTED}" in render(document)
     assert document["states"] == {
         "awaiting": 1, "pending": 3, "delivered": 2, "dead": 1, "held": 2, "suppressed": 1,
     }  # fmt: skip

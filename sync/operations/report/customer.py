@@ -95,7 +95,7 @@ def _endpoint(one: Mapping[str, Any]) -> list[str]:
 def _webhook(one: Mapping[str, Any]) -> list[str]:
     return [
         one["state"],
-        one["event_type"],
+        f"{one['event_type']} of {one['corrects']}" if one["corrects"] else one["event_type"],
         one["courserun_key"],
         one["webhook_id"],
         one["why"] or "",

@@ -47,7 +47,7 @@ EXAMPLE: Mapping[str, object] = {
 """An endpoint with every setting that a format may need."""
 EVENT = (
     "webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key, recorded_at, state,"
-    " state_reason"
+    " state_reason, corrects_webhook_id, correction_number"
 )
 
 
@@ -148,19 +148,20 @@ def bodies_of_learner(
     courserun_key: str,
     clock: Clock,
 ) -> list[dict[str, Any]]:
-    """What a format makes of a learner's events, recorded ones and new ones, as the marts have them
-    now; with the settings of the endpoint that each goes to. Personal data."""
+    """What a format makes of a learner's events of the types that are on, recorded ones and new
+    ones, as the marts have them now; with the settings of the endpoint that each goes to. Personal
+    data."""
     endpoints, client = load_endpoints(warehouse), LearningTimeClient(warehouse)
     return [
         _shown(made, event, source, endpoints, client)
         for source in event_types().values()
-        if source.name in made.bodies
-        for event in events_of(warehouse, source, user_id=user_id, now=clock())
+        if source.enabled and source.name in made.bodies
+        for event in events_of_learner(warehouse, source, user_id=user_id, now=clock())
         if courserun_key in ("", event.courserun_key)
     ]
 
 
-def events_of(
+def events_of_learner(
     warehouse: Warehouse, source: EventType, *, user_id: int, now: datetime
 ) -> list[Event]:
     """A learner's events of one kind that are recorded or new, with what the mart knows of them."""
@@ -210,6 +211,7 @@ def _shown(
                     if isinstance(studied, Found)
                     else None
                 ),
+                correction=event.correction,
             )
         )
     except (FactsError, PayloadError) as error:

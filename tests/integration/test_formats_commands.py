@@ -14,7 +14,7 @@ from tests.support.command_line import Command
 from tests.support.completions import COURSE_RUN
 from tests.support.delivery import enterprise
 from tests.support.learning_times import mart_row
-from tests.support.marts import ENROLLMENT_COLUMNS, LEARNING_TIME_COLUMNS, create_table
+from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
 from tests.support.operator import World
 
 GOOD = """
@@ -100,7 +100,6 @@ def test_preview_of_a_learner_shows_what_the_next_run_would_send(
     world.complete(4)
     studied = mart_row(CompletionKey(enterprise(1), 4, COURSE_RUN), 4_347)
     create_table(world.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [studied])
-    create_table(world.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, [])
     before = world.everything()
     (new,) = ltw("formats", "preview", "acme", "--user", 4, "--json").document["events"]
     assert new["body"] == {"who": "learner_4", "when": "2026-03-10", "minutes": 72}

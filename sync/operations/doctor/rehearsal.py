@@ -55,7 +55,7 @@ from sync.operations.endpoint_override import OverrideEndpoint
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.explain.story import names_of, read_story, texts_of_lines, whose
-from sync.operations.formats import events_of
+from sync.operations.formats import events_of_learner
 from sync.operations.pauses import PauseSending, ResumeSending
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.report.costs import delivered_between, lines_between
@@ -320,7 +320,7 @@ STEPS: Steps = (
     read_figures,
     lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW),
     lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW, is_personal=True),
-    lambda w: events_of(w, completions(), user_id=1, now=NOW),
+    lambda w: events_of_learner(w, completions(), user_id=1, now=NOW),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),
     lambda w: REPLAY.move(w, "x", NOW),

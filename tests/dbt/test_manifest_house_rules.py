@@ -330,3 +330,10 @@ def test_every_purpose_that_costs_are_told_apart_by_is_one_of_a_session(manifest
     document = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| `(\w+)` \| ((?:`[\w-]+`(?:, )?)+) \|$", document, re.MULTILINE)
     assert {part: re.findall(r"[\w-]+", purposes) for part, purposes in table} == named
+
+
+def test_the_overview_of_dbt_docs_fits_at_1400_pixels(manifest: Manifest) -> None:
+    """The page breaks a longer line of its picture anywhere."""
+    overview = manifest["docs"]["doc.learning_time_webhooks.__overview__"]["block_contents"]
+    _, picture, *_ = overview.split("```")
+    assert max(map(len, picture.splitlines())) <= 125

@@ -45,7 +45,10 @@ def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
     # Both waves lie in the past, since the models refuse lines from the future.
     start = SIZE.start_before(datetime.now(UTC))
     with _home(keep) as home, ExitStack() as stack:
-        with steps("embedded warehouse and webhook receiver started"):
+        with steps(
+            "starting the embedded warehouse and the webhook receiver",
+            "embedded warehouse and webhook receiver started",
+        ):
             sandbox = stack.enter_context(open_sandbox(home, size=SIZE, seed=SEED, start=start))
         rounds = _rounds(sandbox, steps)
     seconds = time.monotonic() - started
@@ -56,17 +59,17 @@ def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
 
 
 class Steps:
-    """A spinner while a step runs, a line when it is done."""
+    """A spinner that says what a step is doing, and a line of what it has done."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @contextmanager
-    def __call__(self, text: str) -> Iterator[None]:
+    def __call__(self, doing: str, done: str) -> Iterator[None]:
         started = time.monotonic()
-        with self._console.status(text):
+        with self._console.status(doing):
             yield
-        self._console.print(f"[green]done[/] {text} [dim]{time.monotonic() - started:.1f} s[/]")
+        self._console.print(f"[green]done[/] {done} [dim]{time.monotonic() - started:.1f} s[/]")
 
 
 def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
@@ -85,11 +88,18 @@ def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
     with job_runner(sandbox.environment, sandbox.settings.home / "dagster.log") as jobs:
         for index, flag in enumerate((False, True)):
             word = "on" if flag else "off"
-            with steps(f"wave {index + 1} of LMS rows and tracking logs loaded"):
+            wave = f"wave {index + 1} of LMS rows and tracking logs"
+            with steps(f"loading {wave}", f"{wave} loaded"):
                 lines = sandbox.load_wave(index)
-            with steps("learning_time_job: dbt built and tested the models"):
+            with steps(
+                "learning_time_job: dbt builds and tests the models",
+                "learning_time_job: dbt built and tested the models",
+            ):
                 jobs.run("learning_time_job", BARE_MODELS)
-            with steps(f"completion_webhooks_job: enrichment {word}"):
+            with steps(
+                f"completion_webhooks_job: recording, building and sending, enrichment {word}",
+                f"completion_webhooks_job: webhooks sent, enrichment {word}",
+            ):
                 run = _send(jobs, sandbox, flag=flag)
             with sandbox.warehouse() as session:
                 rounds.append(read_round(session, run, flag=flag, lines=lines))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from sync.errors import ConfigurationError
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.ledger.tables import ensure_ledger
+from sync.local.dev_output import show
 from sync.local.dev_settings import published, running_process
 from sync.local.embedded.lifecycle import ensure_running, stop
 from sync.local.raw_tables import create_raw_tables
@@ -73,11 +75,13 @@ def run_dev(console: Console) -> int:
             console.print(f"embedded warehouse  127.0.0.1:{settings.port}")
             console.print(f"received webhooks   {receiver.url}")
             console.print(f"Dagster UI          http://127.0.0.1:{dagster_port}  (half a minute)")
+            log = settings.home / "dagster" / "dev.log"
+            console.print(f"Dagster's output    {log}", soft_wrap=True)
             console.print("Ctrl-C stops all three")
             own = _own_settings(settings, receiver.url, activated_at)
             own[UI_SETTING] = f"http://{HOST}:{dagster_port}"
             with published(settings.home, own):
-                return _dagster(os.environ | own, dagster_port)
+                return _dagster(os.environ | own, dagster_port, log)
     finally:
         stop(settings)
 
@@ -151,8 +155,11 @@ def _own_settings(
     }
 
 
-def _dagster(environment: Mapping[str, str], port: int) -> int:
-    """Run ``dagster dev`` until it ends or this process is told to stop."""
+def _dagster(environment: Mapping[str, str], port: int, log: Path) -> int:
+    """Run ``dagster dev`` until it ends or this process is told to stop.
+
+    All of its output is in ``log``, and what a person wants to read is on the terminal.
+    """
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
     # A shell that starts this in the background ignores SIGINT for it and its children; they
     # would then never stop.
@@ -160,12 +167,25 @@ def _dagster(environment: Mapping[str, str], port: int) -> int:
         number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        with subprocess.Popen(command, cwd=PROJECT_ROOT, env=dict(environment)) as process:
+        with subprocess.Popen(
+            command,
+            cwd=PROJECT_ROOT,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            # A thread, since a process of Dagster's that outlives it would keep the output open.
+            shown = Thread(target=show, args=(process.stdout, log, sys.stderr), daemon=True)
+            shown.start()
             try:
                 return process.wait()
             except KeyboardInterrupt:
                 _end(process)
                 return 0
+            finally:
+                shown.join(timeout=1)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -175,7 +195,7 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
     """Ask, then insist, then kill; a second Ctrl-C must not leave a server behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process.send_signal(number)

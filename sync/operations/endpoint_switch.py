@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,8 +13,12 @@ from sync.clock import Clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
 from sync.domain.circuit_breaker import EndpointState
+from sync.domain.endpoint import Endpoint
+from sync.domain.states import State
 from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.pauses import read_pauses
+from sync.ledger.tables import OUTBOX
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, AuditedAction, EndpointId, Report
 from sync.operations.send_test import sample_report, send_sample
@@ -103,12 +108,38 @@ class EnableEndpoint(Action):
             },
             lines=[*said.lines, said.outcome],
             outcome=(
-                f"endpoint {self.endpoint_id} is enabled; the next run sends what was held for it"
+                f"endpoint {self.endpoint_id} is enabled; "
+                + "; ".join(self._next(warehouse, endpoint, clock))
                 if sample.has_passed
-                else f"endpoint {self.endpoint_id} stays as it was: it did not take the test event"
+                else f"endpoint {self.endpoint_id} stays as it was: it did not take the test event."
+                f" Next: `ltw endpoints check {self.endpoint_id}` says what to fix"
             ),
             has_failed=said.has_failed,
         )
+
+    def _next(self, warehouse: Warehouse, endpoint: Endpoint, clock: Clock) -> Iterator[str]:
+        """What becomes of its webhooks now, and what does not become of itself."""
+        pause = read_pauses(warehouse, clock()).of(
+            self.endpoint_id, endpoint.enterprise_customer_uuid
+        )
+        yield "the next run sends what was held for it" if pause is None else str(pause)
+        if given_up := dead_letters(warehouse, self.endpoint_id):
+            yield (
+                f"{given_up:,} were given up before: `ltw replay --state dead --endpoint "
+                f"{self.endpoint_id}` sends them"
+            )
+
+
+def dead_letters(warehouse: Warehouse, endpoint_id: int) -> int:
+    """Webhooks of an endpoint that were given up."""
+    rows = warehouse.rows(
+        f"""
+        select count(*) as n from {warehouse.relation("sync", OUTBOX)}
+        where endpoint_id = ? and state = '{State.DEAD}'
+        """,
+        endpoint_id,
+    )
+    return int(rows[0]["n"])
 
 
 def enable(warehouse: Warehouse, endpoint_id: int) -> bool:

@@ -98,6 +98,30 @@ def test_the_list_of_endpoints_says_what_holds_everything(
     assert "endpoint 1: region" in ltw("endpoints", "list").text
 
 
+def test_after_a_410_each_answer_names_the_next_step_until_all_is_sent(
+    world: World, ltw: Command
+) -> None:
+    world.target.answers["/hooks/one"] = (410, {})
+    world.complete(2, 4)
+    world.deliver()
+    said = ltw("status").text
+    assert "endpoint 1 gets nothing now: disabled since" in said
+    assert "by its own 410. To do: ask the customer for the new URL" in said
+    assert "held, endpoint_disabled: 1. To do: ask the customer, then `ltw endpoints" in said
+    assert "Next: `ltw endpoints check 1`" in ltw("endpoints", "enable", 1).text
+    world.target.answers.clear()
+    ltw("pause", "--endpoint", 1, "--reason", "they ask us to wait")
+    assert "is enabled; endpoint 1 is paused since" in ltw("endpoints", "enable", 1).text
+    ltw("resume", "--endpoint", 1)
+    enabled = ltw("endpoints", "enable", 1).text
+    assert "the next run sends what was held for it; 1 were given up before: `ltw replay" in enabled
+    (command,) = re.findall(r"`ltw ([^`]+)`", enabled)
+    assert ltw(*command.split()).code == 0
+    world.take()
+    world.send()
+    assert len(world.take()) == 2
+
+
 def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
     world: World, ltw: Command
 ) -> None:

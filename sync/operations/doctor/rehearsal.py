@@ -52,6 +52,7 @@ from sync.operations.backfill import Backfill
 from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
 from sync.operations.customer_report import read_customer
 from sync.operations.endpoint_override import OverrideEndpoint
+from sync.operations.endpoint_switch import dead_letters
 from sync.operations.endpoints import list_endpoints
 from sync.operations.erase import EVENTS, Erase, _empty, _empty_excerpts, _excerpts_of
 from sync.operations.explain.story import names_of, read_story, texts_of_lines, whose
@@ -341,6 +342,7 @@ STEPS: Steps = (
         w, 1, url=None, timeout_seconds=1, until=NOW, reason="x", by="doctor", now=NOW
     ),
     lambda w: clear_overrides(w, 1, by="doctor", now=NOW),
+    lambda w: dead_letters(w, 1),
     lambda w: settings_rows(w, 1),
     lambda w: add_settings(w, 1, EndpointSettings(), clock=_clock, above=[]),
     lambda w: apply_retention(w, clock=_clock, dry_run=True),

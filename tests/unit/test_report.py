@@ -26,7 +26,12 @@ from sync.operations.report.charts import (
     spans,
     standalone,
 )
-from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, Day
+from sync.operations.report.figures import (
+    DELIVERY_BUCKETS,
+    STUDY_BUCKETS,
+    CorrectionFigures,
+    Day,
+)
 from sync.operations.report.page import MOST_ENDPOINTS, MOST_ROWS, charts, render
 from tests.support.page import Page
 from tests.support.report_figures import COSTS, TODAY, endpoint_figures, figures
@@ -125,6 +130,20 @@ def test_costs_are_a_table_and_stand_for_a_webhook_and_a_line() -> None:
         *("models", "45.000", "1.500", "90,000"),
         *("delivery", "15.000", "0.500", "30,000"),
     ]
+
+
+def test_corrections_are_told_waiting_or_refused_and_left_out_without_any() -> None:
+    made = [("told", "", 7), ("waiting", "endpoint_disabled", 2), ("refused", "final_status", 1)]
+    found = [CorrectionFigures(became=one, reason=why, count=n) for one, why, n in made]
+    html = render(replace(figures(counts=MONTH), corrections=found))
+    assert "7 told, 2 waiting, 1 refused" in html
+    part = html.partition("<h2>Corrections</h2>")[2].partition("</section>")[0]
+    assert re.findall(r"<td[^>]*>([^<]+)</td>", part) == [
+        *("told", "–", "7"),
+        *("waiting", "endpoint_disabled", "2"),
+        *("refused", "final_status", "1"),
+    ]
+    assert "Corrections" not in render(figures(counts=MONTH))
 
 
 def test_costs_of_nothing_are_no_number() -> None:

@@ -14,6 +14,7 @@ ENROLLMENT = {"enterprise_customer_uuid": ENTERPRISE_UUID, **LEARNER}
 
 KEYS: dict[str, dict[str, object]] = {
     "completed_enrollments": ENROLLMENT,
+    "completion_corrections": ENROLLMENT,
     "completion_learning_time": ENROLLMENT,
     "delivery_reconciliation": {"enterprise_customer_uuid": ENTERPRISE_UUID, "passed_date": DAY},
     "endpoint_health": {"endpoint_id": 1},
@@ -57,6 +58,9 @@ PROOFS: dict[str, Proof] = {
     ),
     "stg_sync__webhooks_one_row_per_event": grain(
         "stg_sync__webhooks", event_type="course_completion", **ENROLLMENT
+    ),
+    "stg_sync__webhooks_one_row_per_correction": grain(
+        "stg_sync__webhooks", corrects_webhook_id="a", correction_number=1
     ),
     "stg_sync__webhooks_one_row_per_id": grain("stg_sync__webhooks", webhook_id="a"),
 } | {

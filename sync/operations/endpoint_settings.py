@@ -116,7 +116,7 @@ def change_settings(
     """
     given = {name: value for name, value in wanted.items() if value is not None}
     known, formats = settings_rows(warehouse, endpoint_id), known_formats(os.environ)
-    first = current = _settings(endpoint_id, known[0], formats) if known else EndpointSettings()
+    first = current = _settings(endpoint_id, known[0] if known else {}, formats)
     for _ in range(TRIES):
         try:
             after = EndpointSettings.from_row(current.stored() | given, formats)

@@ -157,17 +157,17 @@ def delivery(
     report: SendReport, *, states: Mapping[str, int], pauses: Iterable[Pause]
 ) -> dict[str, Any]:
     """Metadata of ``completion_webhooks``."""
-    outcomes, durations = report.outcomes, report.durations_ms
+    outcomes, durations, paused = report.outcomes, report.durations_ms, list(pauses)
     percentiles = quantiles(durations, n=20) if len(durations) > 1 else [*durations, 0] * 20
     return {
         "attempts": outcomes.total(),
-        "paused": bullets(pauses),
+        "paused": bullets(paused),
         **{name: outcomes[name] for name in OUTCOMES},
         "recovered_from_journal": report.recovered,
         "foreign_journals": bullets(report.foreign_journals),
         "released_untried": report.released,
         "next_due_at": (
-            dg.MetadataValue.text("nothing waits to be sent")
+            dg.MetadataValue.text(f"nothing {'else ' if paused else ''}waits to be sent")
             if report.next_due_at is None
             else _time(report.next_due_at)
         ),

@@ -155,8 +155,8 @@ class ResumeSending(_Selection):
             },
             lines=[f"still on: {one}" for one in left.on],
             outcome=(
-                f"{ended[0].what} is sent again from the next run on, which starts by itself where "
-                "the sensor is on"
+                f"{ended[0].what} is no longer paused: the next run, which the sensor starts, "
+                "sends what waits"
                 if ended
                 else "this was not paused; nothing was changed"
             ),

@@ -181,7 +181,7 @@ def test_a_newer_pause_takes_the_place_of_the_older_and_resume_ends_only_its_own
     for selection in (*SELECTIONS.values(), SELECTIONS["everything"]):
         pause(warehouse, **selection)
     assert len(on(warehouse)) == 3
-    assert resume(warehouse, everything=True).startswith("everything is sent again")
+    assert resume(warehouse, everything=True).startswith("everything is no longer paused")
     assert sorted(on(warehouse)) == sorted([f"enterprise {enterprise(1)}", "endpoint 1"])
     assert "nothing was changed" in resume(warehouse, everything=True)
     assert "nothing was changed" in resume(warehouse, endpoint_id=2)

@@ -141,7 +141,7 @@ def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
     assert "Not before the pause ends" in ltw("replay", delivered).text
     world.send()
     assert world.take() == []
-    assert "endpoint 1 is sent again" in ltw("resume", "--endpoint", 1).text
+    assert "endpoint 1 is no longer paused" in ltw("resume", "--endpoint", 1).text
     world.send()
     assert len(world.take()) == 2
 

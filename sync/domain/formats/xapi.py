@@ -260,7 +260,7 @@ def iso_duration(seconds: int) -> str:
         PayloadError: they are no whole number from 0 on.
     """
     if type(seconds) is not int or seconds < 0:
-        raise PayloadError("learning time is no whole number of seconds")
+        raise PayloadError("a duration needs a whole number of seconds, from 0 on")
     parts = (seconds // 3600, "H"), (seconds // 60 % 60, "M"), (seconds % 60, "S")
     return f"PT{''.join(f'{count}{unit}' for count, unit in parts if count)}" if seconds else "PT0S"
 

@@ -180,14 +180,16 @@ def test_the_story_is_told_in_order_and_within_80_columns(sample: Warehouse, ltw
 
 
 def test_personal_data_is_shown_only_when_it_is_asked_for(
-    sample: Warehouse, ltw: Command, tmp_path: Path
+    sample: Warehouse, ltw: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LTW_UI_URL", "https://dagster.example.com/")
     user_id, run = learner(sample, "state = 'delivered'")
     names = sample.rows("select username, email from raw.lms.auth_user where id = ?", user_id)[0]
     command = ("explain", "--user", user_id, "--course", run)
     page = tmp_path / "story.html"
     plain = ltw(*command, "--html", page).text + ltw(*command, "--json").text
-    plain += page.read_text("utf-8")
+    plain += (text := page.read_text("utf-8"))
+    assert '<a href="https://dagster.example.com/runs/run-1"' in text
     assert person_key(user_id) in plain
     for mark in (names["username"], names["email"], str(user_id)):
         assert mark not in plain

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sync.domain.pauses import Pause, Pauses
 from sync.domain.states import Reason
 from sync.operations.explain.number import Day, Session, reckon
 from sync.operations.explain.story import Story
@@ -105,8 +106,13 @@ def story(*webhooks: dict[str, Any], enrollment: dict[str, Any] = ENROLLMENT, **
     return Story(**facts | more)
 
 
-def told(one: Story) -> list[tuple[datetime, str, str]]:
-    entries = timeline(one, now=NOW, max_wait=timedelta(hours=2), hosts={1: "hooks.example.com"})
+def told(one: Story, *pauses: Pause) -> list[tuple[datetime, str, str]]:
+    entries = timeline(
+        one,
+        max_wait=timedelta(hours=2),
+        hosts={1: "hooks.example.com"},
+        pauses=Pauses(pauses, NOW),
+    )
     return [(entry.at, entry.what, entry.details) for entry in entries]
 
 
@@ -143,6 +149,13 @@ def test_the_story_ends_where_the_webhook_stands(
     *_, last = told(story(webhook))
     assert last[:2] == (at, what)
     assert details in last[2]
+
+
+def test_a_pause_is_why_the_next_attempt_is_not_made() -> None:
+    pause = Pause(pause_id="p", reason="their window", paused_at=NOW, paused_by="on call")
+    *_, (_, what, details) = told(story(SENT), pause)
+    assert what == "next attempt"
+    assert details.endswith(f"by the next run, but {pause}")
 
 
 def test_an_attempt_says_whose_failure_it_was() -> None:

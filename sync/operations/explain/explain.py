@@ -17,6 +17,7 @@ from sync.delivery.endpoints import load_endpoints
 from sync.delivery.flag import flag_settings
 from sync.errors import ConfigurationError
 from sync.ledger.erasures import person_key
+from sync.ledger.pauses import read_pauses
 from sync.operations.endpoints import host_of
 from sync.operations.erase import as_key, build_session
 from sync.operations.explain.number import Session, plain
@@ -90,6 +91,7 @@ class Explain(Action):
                     one.endpoint_id: host_of(one.url)
                     for one in load_endpoints(session).by_id.values()
                 }
+                pauses = read_pauses(session, clock())
             except RelationMissing as error:
                 raise RelationMissing(
                     f"{error}. Build the models with learning_time_job, and run "
@@ -101,11 +103,9 @@ class Explain(Action):
                     **names_of(session, story.user_id),
                     "lines": texts_of_lines(session, story.user_id),
                 }
-        now = clock()
-        entries = timeline(
-            story, now=now, max_wait=flag_settings(os.environ).policy().max_wait, hosts=hosts
-        )
-        report = explained(story, entries, now=now, personal=personal)
+        max_wait = flag_settings(os.environ).policy().max_wait
+        entries = timeline(story, max_wait=max_wait, hosts=hosts, pauses=pauses)
+        report = explained(story, entries, now=pauses.now, personal=personal)
         if self.html is None:
             return report
         return replace(report, lines=[*report.lines, f"written: {self._write(report, story)}"])

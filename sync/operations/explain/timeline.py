@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sync.domain.event_types import COURSE_COMPLETION
+from sync.domain.pauses import Pauses
 from sync.domain.responses import Attribution
 from sync.domain.states import Reason, State, action_for
 from sync.operations.explain.story import Story
@@ -30,14 +31,19 @@ class Entry:
 
 
 def timeline(
-    story: Story, *, now: datetime, max_wait: timedelta, hosts: Mapping[int, str]
+    story: Story,
+    *,
+    max_wait: timedelta,
+    hosts: Mapping[int, str],
+    pauses: Pauses,
 ) -> list[Entry]:
-    """Everything about the completion. ``hosts`` are those of endpoints, by id."""
+    """Everything about the completion, as of the time of ``pauses``. ``hosts`` are those of
+    endpoints, by id."""
     found = [*_studied(story), *_enrolled(story)]
     for webhook in story.webhooks:
-        found += _webhook(story, webhook, max_wait, hosts)
+        found += _webhook(story, webhook, max_wait, hosts, pauses)
     if story.passed_at is not None:
-        found += _not_recorded(story, now)
+        found += _not_recorded(story, pauses.now)
     return sorted(found, key=lambda one: one.at)
 
 
@@ -116,7 +122,11 @@ def _not_recorded(story: Story, now: datetime) -> Iterator[Entry]:
 
 
 def _webhook(
-    story: Story, webhook: Mapping[str, Any], max_wait: timedelta, hosts: Mapping[int, str]
+    story: Story,
+    webhook: Mapping[str, Any],
+    max_wait: timedelta,
+    hosts: Mapping[int, str],
+    pauses: Pauses,
 ) -> Iterator[Entry]:
     state, reason = webhook["state"], webhook["state_reason"]
     endpoint = _endpoint(webhook["endpoint_id"], hosts)
@@ -138,10 +148,12 @@ def _webhook(
             details=f"for learning time, {_through(story)}; after this it is built without it",
         )
     elif state == State.PENDING and webhook["next_attempt_at"] is not None:
+        pause = pauses.of(webhook["endpoint_id"], webhook["enterprise_customer_uuid"])
         yield Entry(
             at=webhook["next_attempt_at"],
             what="next attempt",
-            details=f"number {int(webhook['attempt_count']) + 1}, to {endpoint}, by the next run",
+            details=f"number {int(webhook['attempt_count']) + 1}, to {endpoint}, by the next run"
+            + (f", but {pause}" if pause else ""),
         )
     elif state == State.DELIVERED:
         again = "; to be sent again with the next run" if webhook["replay_id"] else ""

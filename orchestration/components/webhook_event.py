@@ -88,26 +88,21 @@ class WebhookEventComponent(dg.Component):
         for problem in problems_of_formats(source, known_formats(os.environ)):
             # A file of the operator's that is gone holds its events, and stops no others.
             log.warning("%s: %s", place, problem)
-        made = dg.Definitions(assets=dg.with_source_code_references([record_asset(source)]))
+        # Its link to the code is the file, which Dagster adds itself.
+        made = dg.Definitions(assets=[record_asset(source)])
         return dg.Definitions.merge(made, on_a_schedule(source)) if source.schedule else made
 
 
 def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator[str]:
     """What the file says of its mart and dbt does not know, with the key that says it."""
-    model = next(
-        (
-            one
-            for one in manifest["nodes"].values()
-            if one["resource_type"] == "model" and one["name"] == source.mart
-        ),
-        None,
-    )
+    project = manifest["metadata"]["project_name"]
+    model = manifest["nodes"].get(f"model.{project}.{source.mart}")
     if model is None:
         yield f"mart: {source.mart} is no dbt model of this project; create it, or fix the name"
         return
     there = {name.lower() for name in model["columns"]}
     columns = {
-        **dict.fromkeys(source.facts_class.model_fields.keys() - source.key.renamed(), "facts"),
+        **dict.fromkeys(source.fact_names - source.key.renamed().keys(), "facts"),
         **dict.fromkeys(source.key.renamed().values(), "key"),
         source.occurred_at: "occurred_at",
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -179,6 +179,12 @@ class EventType(Model, frozen=True):
         ``corrects_webhook_id``. ``mart`` then has what its completion says, and whether it may be
         reported. None: events are found in ``mart`` itself, each once."""
         return "completion_corrections" if self.name == COURSE_COMPLETION_CORRECTION else None
+
+    @property
+    def fact_names(self) -> Set[str]:
+        """The columns of the mart that its messages may use."""
+        own = OWN_FACTS.get(self.name, Facts).model_fields
+        return own.keys() | self.facts.keys()
 
     @cached_property
     def facts_class(self) -> type[Facts]:

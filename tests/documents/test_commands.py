@@ -47,6 +47,10 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
         "tests/documents/test_receiving.py sends it to a receiver"
     ),
     ("docs/observability.md", "groups:"): "rules for a Prometheus that is not here",
+    (
+        "docs/events.md",
+        "type: orchestration.components.webhook_event.WebhookEventComponent",
+    ): "tests/documents/test_events.py runs it",
 }
 """Blocks that are no command or config of ours: document, first line, reason."""
 USAGE_ERRORS = (click.UsageError, typer.BadParameter.__bases__[0])

@@ -13,10 +13,15 @@ LEARNER = {"user_id": 1, "courserun_key": RUN}
 ENROLLMENT = {"enterprise_customer_uuid": ENTERPRISE_UUID, **LEARNER}
 
 KEYS: dict[str, dict[str, object]] = {
+    "awarded_certificates": ENROLLMENT,
     "completed_enrollments": ENROLLMENT,
     "completion_corrections": ENROLLMENT,
     "completion_learning_time": ENROLLMENT,
-    "delivery_reconciliation": {"enterprise_customer_uuid": ENTERPRISE_UUID, "passed_date": DAY},
+    "delivery_reconciliation": {
+        "event_type": "course_completion",
+        "enterprise_customer_uuid": ENTERPRISE_UUID,
+        "passed_date": DAY,
+    },
     "endpoint_health": {"endpoint_id": 1},
     "enterprise_enrollments": ENROLLMENT,
     "ineligible_completions": ENROLLMENT,

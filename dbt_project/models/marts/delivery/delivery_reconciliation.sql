@@ -1,6 +1,9 @@
 {#
     completions = delivered + awaiting + pending + held + dead + suppressed + undetected
 
+    Of the other event types there are those that were recorded: the asset of each type compares its
+    own mart with the outbox.
+
     A completion is what the replicas say now or what was recorded once: consent withdrawn later
     does not take a delivered message back. A day does not balance when one of its completions is
     in the outbox twice or in a state that nobody knows, even where two such faults cancel out.
@@ -11,6 +14,7 @@ with
 
 completions as (
     select
+        'course_completion' as event_type,
         enterprise_customer_uuid,
         user_id,
         courserun_key,
@@ -20,7 +24,7 @@ completions as (
 
 webhooks as (
     select * from {{ ref('stg_sync__webhooks') }}
-    where event_type = 'course_completion'
+    where event_type <> 'course_completion_correction'
 ),
 
 corrections as (
@@ -40,6 +44,7 @@ corrections as (
 
 known as (
     select
+        event_type,
         enterprise_customer_uuid,
         user_id,
         courserun_key,
@@ -48,11 +53,12 @@ known as (
         {% endfor %}
         min(occurred_at) as occurred_at
     from webhooks
-    group by enterprise_customer_uuid, user_id, courserun_key
+    group by event_type, enterprise_customer_uuid, user_id, courserun_key
 ),
 
 matched as (
     select
+        coalesce(known.event_type, completions.event_type)::varchar(40) as event_type,
         coalesce(known.enterprise_customer_uuid, completions.enterprise_customer_uuid)
             as enterprise_customer_uuid,
         -- The recorded time wins: a grade that was reset and passed again keeps its first day.
@@ -67,7 +73,8 @@ matched as (
     from completions
     full outer join known
         on
-            completions.enterprise_customer_uuid = known.enterprise_customer_uuid
+            completions.event_type = known.event_type
+            and completions.enterprise_customer_uuid = known.enterprise_customer_uuid
             and completions.user_id = known.user_id
             and completions.courserun_key = known.courserun_key
 ),
@@ -81,6 +88,7 @@ places as (
 
 summed as (
     select
+        event_type,
         enterprise_customer_uuid,
         passed_date,
         sum(iff(place_count = 1, 0, 1)) = 0 as is_balanced,
@@ -93,11 +101,12 @@ summed as (
         sum(suppressed)::number(38, 0) as suppressed,
         sum(undetected)::number(38, 0) as undetected
     from places
-    group by enterprise_customer_uuid, passed_date
+    group by event_type, enterprise_customer_uuid, passed_date
 ),
 
 final as (
     select
+        summed.event_type,
         summed.enterprise_customer_uuid,
         summed.passed_date,
         summed.completions,
@@ -119,7 +128,8 @@ final as (
     from summed
     left join corrections
         on
-            summed.enterprise_customer_uuid = corrections.enterprise_customer_uuid
+            summed.event_type = 'course_completion'
+            and summed.enterprise_customer_uuid = corrections.enterprise_customer_uuid
             and summed.passed_date = corrections.passed_date
 )
 

@@ -114,10 +114,10 @@ def test_a_type_with_a_schedule_has_a_job_whose_idle_tick_starts_nothing(
     with dg.instance_for_test() as instance:
 
         def tick() -> Any:
-            context = dg.build_schedule_context(
+            with dg.build_schedule_context(
                 instance=instance, resources={"warehouse": WarehouseResource()}
-            )
-            return cast(Callable[[Any], Any], schedule.evaluate_tick)(context)
+            ) as context:
+                return cast(Callable[[Any], Any], schedule.evaluate_tick)(context)
 
         (request,) = tick().run_requests
         result = job.execute_in_process(instance=instance, tags=request.tags)

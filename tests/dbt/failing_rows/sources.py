@@ -114,7 +114,7 @@ REPLICAS: dict[str, tuple[str, str, Row, Row]] = {
         *("grades_persistentcoursegrade", "id", {"letter_grade": "B"}, {"percent_grade": 88.0}),
     ),
     "stg_lms__certificates_certificates_generatedcertificate": (
-        *("certificates_generatedcertificate", "id", {"status": "b"}, {"grade": "1.5"}),
+        *("certificates_generatedcertificate", "id", {"status": "b"}, {"grade": "88.0"}),
     ),
     "stg_lms__sso_accounts_social_auth_usersocialauth": (
         *("social_auth_usersocialauth", "id", {"uid": "b"}, {"extra_data": "{cut"}),

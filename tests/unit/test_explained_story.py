@@ -101,7 +101,7 @@ def story(*webhooks: dict[str, Any], enrollment: dict[str, Any] = ENROLLMENT, **
         "webhooks": webhooks,
         "attempts": {},
         "computed_through": MARCH_9,
-        "timeout_seconds": 1800,
+        "rule": {"session_timeout_seconds": "1800", "long_gap_rule": "drop"},
     }
     return Story(**facts | more)
 

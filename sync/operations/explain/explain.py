@@ -211,8 +211,10 @@ def sentences(story: Story) -> list[str]:
     if number.cut_microseconds:
         told.append(f"cut at the completion: {plain(number.cut_microseconds)} s come after it")
     if len(number.sessions) > 1:
+        timeout = int(story.rule["session_timeout_seconds"])
+        worth = "nothing" if story.rule["long_gap_rule"] == "drop" else f"{timeout:,} s"
         told.append(
-            f"pauses of over {story.timeout_seconds:,} s, which count nothing and end a session: "
+            f"pauses of over {timeout:,} s, each of which counts {worth} and ends a session: "
             f"{len(number.sessions) - 1:,}"
         )
     told += [

@@ -55,7 +55,8 @@ class Story:
     attempts: Mapping[str, Rows]
     """By webhook."""
     computed_through: datetime | None
-    timeout_seconds: int
+    rule: Mapping[str, str]
+    """The parameters ``session_timeout_seconds`` and ``long_gap_rule`` that the number follows."""
 
     @property
     def passed_at(self) -> datetime | None:
@@ -178,7 +179,7 @@ def read_story(warehouse: Warehouse, user_id: int, courserun_key: str | None) ->
         webhooks=webhooks,
         attempts=_attempts(warehouse, webhooks),
         computed_through=_computed_through(warehouse),
-        timeout_seconds=_timeout(warehouse),
+        rule=_rule(warehouse),
     )
 
 
@@ -433,9 +434,12 @@ def _computed_through(warehouse: Warehouse) -> datetime | None:
     return warehouse.rows(f"select max(computed_through) as through from {watermark}")[0]["through"]
 
 
-def _timeout(warehouse: Warehouse) -> int:
+def _rule(warehouse: Warehouse) -> Mapping[str, str]:
     rows = warehouse.rows(
-        f"select parameter_value from {warehouse.relation('marts', 'learning_time_parameters')}"
-        " where parameter = 'session_timeout_seconds'"
+        f"""
+        select parameter, parameter_value
+        from {warehouse.relation("marts", "learning_time_parameters")}
+        where parameter in ('session_timeout_seconds', 'long_gap_rule')
+        """
     )
-    return int(rows[0]["parameter_value"])
+    return {row["parameter"]: row["parameter_value"] for row in rows}

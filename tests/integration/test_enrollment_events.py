@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sync.delivery.events import MartUnreadable
 from sync.delivery.record import Recorded
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.event_types import ENROLLMENTS
@@ -77,3 +78,18 @@ def test_nobody_hears_of_enrollments_with_the_events_switched_off(enrolling: Pip
     create_endpoints(enrolling.warehouse, [off])
     assert enrolling.detect(source=ENROLLMENTS) == Recorded(ACTIVATED_AT, awaiting=0, suppressed=0)
     assert enrolling.rows("webhook_id") == []
+
+
+def test_a_type_whose_file_is_gone_is_named_keeps_its_events_and_stops_no_other(
+    enrolling: Pipeline,
+) -> None:
+    enrolling.detect()
+    enrolling.warehouse.execute(
+        "update analytics.sync.webhook_outbox set event_type = 'badge_awarded' where user_id = 2"
+    )
+    for _ in range(2):
+        with pytest.raises(MartUnreadable, match="no file describes the event type badge_awarded"):
+            enrolling.build()
+        enrolling.send()
+    assert len(enrolling.target.received) == 1
+    assert [row["state"] for row in enrolling.rows("state")] == ["delivered", "awaiting"]

@@ -869,7 +869,10 @@ def test_an_erasure_that_was_begun_goes_on_and_one_that_was_finished_stays(
     }
 
 
-EVENT_TEXTS = ("outcome", "screening", "courserun_key", "event_category", "event_key", "video_id")
+EVENT_TEXTS = (
+    *("outcome", "screening", "courserun_key", "event_category", "event_key", "video_id"),
+    "unselected_event_name",
+)
 EVENT_NUMBERS = ("video_played_from", "video_played_to", "video_speed")
 
 

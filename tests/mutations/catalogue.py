@@ -273,7 +273,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     one(
         "the watermark claims the newest load",
         WATERMARK,
-        "max(least(lines.logged_at, lines.loaded_at)) as newest_line_at",
+        "max(least(lines.last_logged_at, lines.loaded_at)) as newest_line_at",
         "max(lines.loaded_at) as newest_line_at",
         "tests/dbt/test_publication.py::test_the_watermark_stands_still_while_nothing_is_loaded",
     ),

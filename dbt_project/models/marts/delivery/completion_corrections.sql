@@ -56,7 +56,7 @@ told as (
         and webhooks.state = '{{ states.delivered }}'
     qualify row_number() over (
         partition by coalesce(webhooks.corrects_webhook_id, webhooks.webhook_id)
-        order by coalesce(webhooks.correction_number, 0) desc
+        order by webhooks.correction_number desc nulls last
     ) = 1
 ),
 

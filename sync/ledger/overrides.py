@@ -70,9 +70,22 @@ def add_override(
 
 
 def clear_overrides(
-    warehouse: Warehouse, endpoint_id: int, *, by: str, now: datetime, but: str = ""
+    warehouse: Warehouse, endpoint_id: int, *, by: str, now: datetime, but: str | None = None
 ) -> int:
-    """End those of an endpoint that are in force, all but one; how many there were."""
+    """End those of an endpoint that are in force; how many there were.
+
+    ``but`` is one made at ``now``, which takes the place of older ones alone: of two that are made
+    at once, neither may end the other.
+    """
+    older, binds = "", ()
+    if but is not None:
+        older = """
+            and (
+                set_at < cast(? as timestamp_ntz)
+                or set_at = cast(? as timestamp_ntz) and override_id < ?
+            )
+        """
+        binds = (now.isoformat(), now.isoformat(), but)
     return warehouse.execute(
         f"""
         update {warehouse.relation("sync", ENDPOINT_OVERRIDES)}
@@ -80,11 +93,11 @@ def clear_overrides(
         where endpoint_id = ?
             and cleared_at is null
             and until_at > cast(? as timestamp_ntz)
-            and override_id <> ?
+            {older}
         """,
         now.isoformat(),
         by,
         endpoint_id,
         now.isoformat(),
-        but,
+        *binds,
     )

@@ -97,9 +97,22 @@ def end_pauses(
     endpoint_id: int | None,
     by: str,
     now: datetime,
-    but: str = "",
+    but: str | None = None,
 ) -> int:
-    """End the pauses of a selection that are on, all but one; how many there were."""
+    """End the pauses of a selection that are on; how many there were.
+
+    ``but`` is one made at ``now``, which takes the place of older ones alone: of two that are made
+    at once, neither may end the other.
+    """
+    older, binds = "", ()
+    if but is not None:
+        older = """
+            and (
+                paused_at < cast(? as timestamp_ntz)
+                or paused_at = cast(? as timestamp_ntz) and pause_id < ?
+            )
+        """
+        binds = (now.isoformat(), now.isoformat(), but)
     return warehouse.execute(
         f"""
         update {warehouse.relation("sync", PAUSES)}
@@ -108,12 +121,12 @@ def end_pauses(
             and coalesce(endpoint_id::varchar, '') = ?
             and resumed_at is null
             and coalesce(until_at > cast(? as timestamp_ntz), true)
-            and pause_id <> ?
+            {older}
         """,
         now.isoformat(),
         by,
         enterprise or "",
         "" if endpoint_id is None else str(endpoint_id),
         now.isoformat(),
-        but,
+        *binds,
     )

@@ -112,7 +112,8 @@ class PauseSending(_Selection):
             but=pause_id,
         )
         pauses = read_pauses(warehouse, now)
-        (made,) = (one for one in pauses.on if one.pause_id == pause_id)
+        # Somebody else may have paused or resumed the same meanwhile.
+        made = next((one for one in pauses.on if self.is_of(one)), None)
         return Report(
             document={"pause_id": pause_id, "replaced": replaced, "pauses": as_dicts(pauses)},
             lines=[
@@ -120,7 +121,7 @@ class PauseSending(_Selection):
                 "end and are recorded",
                 "recording and building go on, and test events are sent",
             ],
-            outcome=str(made),
+            outcome=str(made or "somebody has resumed it meanwhile"),
         )
 
 

@@ -16,7 +16,7 @@ from sync.domain.responses import Response
 from sync.errors import ConfigurationError
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.outbox import remaining
-from sync.ledger.pauses import read_pauses
+from sync.ledger.pauses import add_pause, end_pauses, read_pauses
 from sync.ledger.steps import Step
 from sync.operations.changes import ledger_token
 from sync.operations.pauses import PauseSending, ResumeSending
@@ -208,3 +208,20 @@ def test_a_pause_of_nothing_is_refused(
     with pytest.raises(ConfigurationError, match=names):
         PauseSending.read({"reason": "x"} | given).run(warehouse, warehouse_clock(warehouse))
     assert on(warehouse) == []
+
+
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=1)])
+def test_of_two_who_pause_at_once_the_pause_of_one_stays(
+    warehouse: Warehouse, tmp_path: Path, apart: timedelta
+) -> None:
+    """Each ends the older ones once its own is there, and has not looked before."""
+    Site(warehouse, tmp_path, counts=[1])
+    now = warehouse_clock(warehouse)()
+    both: dict[str, Any] = {"enterprise": None, "endpoint_id": None, "by": "night"}
+    times = {
+        add_pause(warehouse, **both, until=None, reason="they asked", now=at): at
+        for at in (now - apart, now)
+    }
+    for mine, at in times.items():
+        end_pauses(warehouse, **both, now=at, but=mine)
+    assert on(warehouse) == ["everything"]

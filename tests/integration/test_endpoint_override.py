@@ -9,6 +9,7 @@ import pytest
 from sync.delivery.endpoints import load_endpoints
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.endpoint_states import EndpointStates
+from sync.ledger.overrides import add_override, clear_overrides, in_force
 from tests.support.command_line import Command
 from tests.support.delivery import SECRET
 from tests.support.operator import World
@@ -143,3 +144,21 @@ def test_half_an_override_is_refused(
 ) -> None:
     said = ltw("endpoints", "override", *arguments)
     assert (said.code, names in said.text) == (2, True)
+
+
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=1)])
+def test_of_two_who_override_at_once_the_override_of_one_stays(
+    world: World, apart: timedelta
+) -> None:
+    """Each ends the older ones once its own is there, and has not looked before."""
+    now, until = world.clock(), world.clock() + timedelta(days=1)
+    times = {
+        add_override(
+            world.warehouse, 1, url=None, timeout_seconds=9, until=until, reason="", by="", now=at
+        ): at
+        for at in (now - apart, now)
+    }
+    for mine, at in times.items():
+        clear_overrides(world.warehouse, 1, by="", now=at, but=mine)
+    assert len(world.warehouse.rows(in_force(world.warehouse))) == 1
+    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 9

@@ -342,6 +342,7 @@ STEPS: Steps = (
         w, 1, url=None, timeout_seconds=1, until=NOW, reason="x", by="doctor", now=NOW
     ),
     lambda w: clear_overrides(w, 1, by="doctor", now=NOW),
+    lambda w: clear_overrides(w, 1, by="doctor", now=NOW, but="x"),
     lambda w: dead_letters(w, 1),
     lambda w: settings_rows(w, 1),
     lambda w: add_settings(w, 1, EndpointSettings(), clock=_clock, above=[]),

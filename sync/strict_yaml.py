@@ -33,6 +33,18 @@ def read_yaml(content: bytes) -> Any:
     """The one document in it.
 
     Raises:
+        YamlError: as for ``read_documents``, or there is another number of them.
+    """
+    found = read_documents(content)
+    if len(found) != 1:
+        raise YamlError(f"it has {len(found)} documents; write one")
+    return found[0]
+
+
+def read_documents(content: bytes) -> list[Any]:
+    """The documents in it, in their order.
+
+    Raises:
         YamlError: it is no YAML, or uses a part of YAML that is not taken.
     """
     if len(content) > MAX_BYTES:
@@ -40,7 +52,7 @@ def read_yaml(content: bytes) -> Any:
     try:
         # The parser in C is ten times as fast, and a code location may read a hundred files.
         events = yaml.parse(content.decode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        found = [_read(one, events, 0) for one in events if isinstance(one, yaml.NodeEvent)]
+        return [_read(one, events, 0) for one in events if isinstance(one, yaml.NodeEvent)]
     except UnicodeDecodeError:
         raise YamlError("it is not UTF-8; save it as UTF-8") from None
     except yaml.MarkedYAMLError as error:
@@ -48,9 +60,6 @@ def read_yaml(content: bytes) -> Any:
         raise YamlError(f"line {line}: {error.problem}") from None
     except (yaml.YAMLError, ValueError):
         raise YamlError("it holds a character that YAML does not allow; remove it") from None
-    if len(found) != 1:
-        raise YamlError(f"it has {len(found)} documents; write one")
-    return found[0]
 
 
 def _read(event: Any, events: Iterator[yaml.Event], depth: int) -> object:

@@ -100,7 +100,7 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
     if model is None:
         yield f"mart: {source.mart} is no dbt model of this project; create it, or fix the name"
         return
-    there = {name.lower() for name in model["columns"]}
+    there = {name.lower(): one.get("data_type") for name, one in model["columns"].items()}
     columns = {
         **dict.fromkeys(source.fact_names - source.key.renamed().keys(), "facts"),
         **dict.fromkeys(source.key.renamed().values(), "key"),
@@ -112,6 +112,12 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
                 f"{key}: {source.mart} describes no column {column}; add it to the model and its "
                 "YAML, or fix the name"
             )
+    times = [name for name, kind in source.facts.items() if kind.endswith("time")]
+    for column in dict.fromkeys([source.occurred_at, *times]):
+        kind = there.get(column)
+        if kind is not None and not kind.lower().startswith("timestamp_ntz"):
+            key = "occurred_at" if column == source.occurred_at else "facts"
+            yield (f"{key}: {source.mart} has {column} as {kind}; cast it to timestamp_ntz, UTC")
 
 
 def record_asset(source: EventType) -> dg.AssetsDefinition:

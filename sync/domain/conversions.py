@@ -20,24 +20,16 @@ from sync.domain.bodies import (
 )
 from sync.domain.course_runs import course_of
 from sync.domain.event_types import EventType
-from sync.domain.facts import as_utc
+from sync.domain.facts import (
+    LEARNING_TIME,
+    OF_CORRECTION,
+    OF_EVERY_EVENT,
+    OF_LEARNING_TIME,
+    as_utc,
+)
 from sync.domain.formats.xapi import AS_THEY_ARE, PLACEHOLDER, iso_duration, seconds_of
 from sync.domain.mapping import FactPlace, MappingError
 
-LEARNING_TIME = "learning_time_seconds"
-OF_EVERY_EVENT: Mapping[str, type] = {
-    "webhook_id": str,
-    "event_type": str,
-    "recorded_at": datetime,
-    "course": str,
-}
-"""Facts that an event has beside those of its type. ``course`` is organization and number,
-``ExampleX+DATA101``, the same for all runs of the course."""
-OF_LEARNING_TIME: Mapping[str, type] = {
-    LEARNING_TIME: int,
-    "learning_time_computed_through": datetime,
-}
-OF_CORRECTION: Mapping[str, type] = {"corrects_webhook_id": str, "correction_number": int}
 Step = Callable[[Any, Content], Any]
 """A conversion; some need the settings of the endpoint."""
 

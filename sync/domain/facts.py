@@ -12,6 +12,21 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from sync.domain.model import Model, known, problems
 from sync.errors import SyncError
 
+LEARNING_TIME = "learning_time_seconds"
+OF_EVERY_EVENT: Mapping[str, type] = {
+    "webhook_id": str,
+    "event_type": str,
+    "recorded_at": datetime,
+    "course": str,
+}
+"""Facts that an event has beside those of its type. ``course`` is organization and number,
+``ExampleX+DATA101``, the same for all runs of the course."""
+OF_LEARNING_TIME: Mapping[str, type] = {
+    LEARNING_TIME: int,
+    "learning_time_computed_through": datetime,
+}
+OF_CORRECTION: Mapping[str, type] = {"corrects_webhook_id": str, "correction_number": int}
+
 
 class FactsError(SyncError):
     """A fact is missing or unusable; the text names the field, never its value."""

@@ -11,9 +11,6 @@ from typing import Any
 
 from sync.domain.bodies import BodyFormat, Content, IdentityMissing, PayloadError, to_bytes
 from sync.domain.conversions import (
-    LEARNING_TIME,
-    OF_EVERY_EVENT,
-    OF_LEARNING_TIME,
     SCHEMAS,
     facts_of,
     read_back,
@@ -22,6 +19,7 @@ from sync.domain.conversions import (
 )
 from sync.domain.endpoint import EndpointSettings
 from sync.domain.event_types import EventType
+from sync.domain.facts import LEARNING_TIME, OF_EVERY_EVENT, OF_LEARNING_TIME
 from sync.domain.formats.percipio import Unit
 from sync.domain.formats.xapi import Actor
 from sync.domain.mapping import (

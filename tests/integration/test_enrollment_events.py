@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from sync.delivery.events import MartUnreadable
+from sync.delivery.events import MartUnreadable, read_with_facts
 from sync.delivery.record import Recorded
+from sync.domain.event_types import EventType
+from sync.operations.formats import EVENT
 from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.event_types import ENROLLMENTS
 from tests.support.marts import (
@@ -93,3 +95,29 @@ def test_a_type_whose_file_is_gone_is_named_keeps_its_events_and_stops_no_other(
         enrolling.send()
     assert len(enrolling.target.received) == 1
     assert [row["state"] for row in enrolling.rows("state")] == ["delivered", "awaiting"]
+
+
+def test_an_event_is_known_by_the_columns_of_its_key_whatever_others_its_mart_has(
+    enrolling: Pipeline,
+) -> None:
+    """Two badges of one course run, in a mart that has the course run, too."""
+    badges = EventType.model_validate(
+        {
+            "name": "badge_awarded",
+            "plural": "badges",
+            "mart": "awarded_badges",
+            "key": {"subject": "badge_key"},
+            "occurred_at": "enrolled_at",
+            "facts": {"enrolled_at": "time", "enrollment_mode": "text"},
+            "formats": ["v2"],
+            "endpoints": "all",
+        }
+    )
+    columns = ENROLLMENT_COLUMNS | {"badge_key": "varchar(255)"}
+    rows = [enrollment(1, badge_key=one) for one in ("gold", "silver")]
+    create_table(enrolling.warehouse, "awarded_badges", columns, rows)
+    assert enrolling.detect(source=badges) == Recorded(ACTIVATED_AT, awaiting=2, suppressed=0)
+    assert {row["courserun_key"] for row in enrolling.rows("courserun_key")} == {"gold", "silver"}
+    recorded = f"select {EVENT}, null as lost_endpoint_id from analytics.sync.webhook_outbox"
+    found = read_with_facts(enrolling.warehouse, badges, recorded)
+    assert {one.facts["courserun_key"] for one in found} == {"gold", "silver"}

@@ -60,9 +60,9 @@ def test_a_type_has_facts_of_the_types_that_it_declares(tmp_path: Path) -> None:
 
 
 def test_a_key_goes_by_the_names_of_the_ledger() -> None:
-    assert EventType.model_validate(AWARD).rows_of("marts.awarded_badges") == (
-        "(select mart.*, mart.badge_key as courserun_key from marts.awarded_badges as mart)"
-    )
+    rows = EventType.model_validate(AWARD).rows_of("marts.awarded_badges")
+    assert rows.startswith("(select mart.awarded_at, mart.course_name, mart.badge_key as courserun")
+    assert rows.endswith(" from marts.awarded_badges as mart)")
     plain = EventType.model_validate({**AWARD, "key": {}})
     assert plain.rows_of("marts.awarded_badges") == "marts.awarded_badges"
 
@@ -87,6 +87,10 @@ def test_a_type_is_switched_on_by_its_file_or_by_name(tmp_path: Path) -> None:
         ({"occurred_at": "awarded at"}, "occurred_at: "),
         ({"facts": {"level": "integer"}}, "facts.level: "),
         ({"facts": {"email": "text"}}, "facts: email is known of every event: leave it out"),
+        ({"facts": {"course": "text"}}, "facts: course is a name that is taken"),
+        ({"facts": {"correction_number": "text"}}, "facts: correction_number is a name that is"),
+        ({"facts": {"model_config": "text"}}, "facts: model_config is a name that is taken"),
+        ({"facts": {"copy": "text", "_at": "time"}}, "facts: _at, copy is a name that is taken"),
         ({"key": {"learner": "x y"}}, "key.learner: "),
         ({"key": {"person": "x"}}, "key.person: "),
         ({"formats": []}, "formats: "),
@@ -122,5 +126,43 @@ def test_a_file_that_is_no_yaml_is_named_and_one_of_another_component_is_not_rea
     (tmp_path / "defs.yaml").write_text("type: dagster.DefsFolderComponent\nattributes: {}\n")
     assert read_event_types(tmp_path) == {}
     (tmp_path / "defs.yaml").write_text("type: x.WebhookEventComponent\nattributes: [\n")
-    with pytest.raises(ConfigurationError, match="is no YAML"):
+    with pytest.raises(ConfigurationError, match=r"defs.yaml: line \d: "):
         read_event_types(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"# \xe9", "it is not UTF-8"),
+        (b"schedule: 2026-13-45", None),
+        (b"enabled: on", "enabled: Input should be a valid boolean"),
+        (b"enabled: true\n  enabled: false", "line 10: the key 'enabled' is there twice"),
+        (b"pool: !!python/name:os.system", "line 9: tags"),
+    ],
+)
+def test_a_file_says_what_it_seems_to_say_or_is_refused(
+    tmp_path: Path, line: bytes, said: str | None
+) -> None:
+    """No key is lost, no word becomes a truth value or a date, and no byte ends in a traceback."""
+    attributes = {name: AWARD[name] for name in ("name", "plural", "mart", "occurred_at")}
+    written(tmp_path, one=attributes | {"formats": ["v2"]})
+    file = tmp_path / "one/defs.yaml"
+    text = "type: x.WebhookEventComponent\nattributes:\n" + "".join(
+        f"  {name}: {value}\n" for name, value in (attributes | {"formats": "[v2]"}).items()
+    )
+    file.write_bytes(text.encode() + b"\n  " + line + b"\n")
+    if said is None:
+        assert read_event_types(tmp_path)["badge_awarded"].schedule == "2026-13-45"
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        read_event_types(tmp_path)
+    assert str(caught.value).startswith(str(file))
+    assert said in str(caught.value)
+
+
+def test_a_file_may_describe_several_event_types(tmp_path: Path) -> None:
+    written(tmp_path, one=AWARD, two={**AWARD, "name": "other", "plural": "others"})
+    texts = [(tmp_path / name / "defs.yaml").read_text() for name in ("one", "two")]
+    (tmp_path / "one/defs.yaml").write_text("---\n".join(texts))
+    (tmp_path / "two/defs.yaml").unlink()
+    assert [*read_event_types(tmp_path)] == ["badge_awarded", "other"]

@@ -24,6 +24,14 @@ _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,2})?")
 
+_DOUBTFUL = re.compile(
+    r"true|false|null|[-+]?\.(inf|nan)|0x[0-9a-f]+|0o[0-7]+"
+    r"|[-+]?(0|[1-9][0-9_]*|(?=\.[0-9]))(\.[0-9_]*)?(e[-+]?[0-9]+)?",
+    re.IGNORECASE,
+)
+"""What is no text to a reader of YAML 1.1 or 1.2 (yaml.org/spec/1.2.2, 10.3.2), in a form that is
+not taken here: other letters, signs and bases, and numbers with more digits than all can read."""
+
 
 class YamlError(SyncError):
     """The text is not what is taken; one line that names the line and the fix."""
@@ -101,7 +109,15 @@ def _scalar(event: yaml.ScalarEvent) -> object:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if _DOUBTFUL.fullmatch(text):
+        raise _refused(
+            event,
+            f"{text[:40]} may be a text or not; write true, false, null or a number such as -0.5 "
+            "with 18 digits at most, or put it in quotes",
+        )
+    return text
 
 
 def _refused(event: yaml.Event, what: str) -> YamlError:

@@ -25,9 +25,11 @@ def known_formats(environ: Mapping[str, str]) -> Formats:
 
 
 def read_one(
-    path: Path, known: Mapping[str, BodyFormat] = FORMATS
+    path: Path, known: Mapping[str, BodyFormat] | None = None
 ) -> tuple[str, BodyFormat, FormatFile]:
     """The format that a file makes, or gives more bodies to, by its name; and what the file says.
+
+    ``known`` are the formats that it may extend: the built-in ones, where none are given.
 
     Raises:
         MappingError: it makes none; one line with the place and the fix.
@@ -40,6 +42,9 @@ def read_one(
         return name, mapped_format(name, file, event_types()), file
     if of not in FORMATS:
         raise MappingError(f"extends: must be one of {', '.join(FORMATS)}")
+    if known is None:
+        is_built_in = EVENT_TYPES_FOLDER in path.resolve().parents
+        known = FORMATS if is_built_in else built_in_formats()
     bodies = mapped_bodies(of, file, event_types())
     taken = next((kind for kind in bodies if kind in known[of].bodies), None)
     if taken is not None:

@@ -148,6 +148,9 @@ def mapped_bodies(
             raise MappingError(
                 f"no event type {shortened(kind)}; there are {', '.join(event_types)}"
             )
+    for kind in file.samples:
+        if kind not in file.bodies:
+            raise MappingError(f"samples.{kind}: there is no body for it; add one, or remove it")
     return {
         kind: MappedBody(
             name="".join(

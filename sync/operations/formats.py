@@ -12,7 +12,7 @@ from sync.clock import Clock
 from sync.delivery.build import key_of, outcome_name, route_of
 from sync.delivery.endpoints import Endpoints, load_endpoints
 from sync.delivery.events import read_with_facts
-from sync.delivery.formats import files_in, read_one
+from sync.delivery.formats import files_in, read_folder, read_one
 from sync.delivery.learning_time import Found, LearningTimeClient
 from sync.delivery.record import select_new
 from sync.domain.bodies import BodyFormat, Content, PayloadError
@@ -45,6 +45,7 @@ EXAMPLE: Mapping[str, object] = {
     "xapi_home_page": "https://lms.example.com",
 }
 """An endpoint with every setting that a format may need."""
+NOT_USABLE = "not usable"
 EVENT = (
     "webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key, recorded_at, state,"
     " state_reason, corrects_webhook_id, correction_number"
@@ -81,7 +82,7 @@ def checked(path: Path) -> dict[str, object]:
                 )
     except (MappingError, PayloadError) as error:
         problem = str(error)
-    verdict = "good" if problem is None else "not usable"
+    verdict = "good" if problem is None else NOT_USABLE
     return {
         "file": path.name,
         "verdict": verdict,
@@ -99,9 +100,15 @@ def checked_folder(folder: str) -> list[dict[str, object]]:
     if not folder:
         raise ConfigurationError(f"name files to check, or set {FOLDER_SETTING} to their folder")
     try:
-        return [checked(path) for path in files_in(Path(folder))]
+        rows = [checked(path) for path in files_in(Path(folder))]
     except OSError as error:
         raise ConfigurationError(f"{FOLDER_SETTING}: {folder}: {error.strerror}") from None
+    problems = read_folder(Path(folder)).problems
+    for row in rows:
+        # Good by itself, and a run takes another file for it.
+        if row["problem"] is None and (problem := problems.get(str(row["file"]))):
+            row |= {"verdict": NOT_USABLE, "problem": problem.removeprefix(f"{row['file']}: ")}
+    return rows
 
 
 def chosen(wanted: str, formats: Formats) -> tuple[str, Formats]:

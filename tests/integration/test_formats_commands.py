@@ -83,6 +83,21 @@ def test_check_takes_files_from_anywhere_and_says_which_setting_it_lacks(
     assert (said.code, "nowhere: No such file" in said.text) == (2, True)
 
 
+@pytest.mark.parametrize("kind", ["certificate_awarded", "course_completion_correction"])
+def test_check_refuses_what_a_run_refuses(folder: Path, ltw: Command, kind: str) -> None:
+    """A body that a format has already: of the project's own files, or of another one here."""
+    body = f"extends: percipio\nbodies: {{{kind}: {{a: 1}}}}"
+    (folder / "one.yml").write_text(body)
+    (folder / "two.yml").write_text(body)
+    (folder / "xapi2.yml").write_text("extends: xapi\nbodies: {certificate_awarded: {a: 1}}")
+    files = {row["file"]: row for row in ltw("formats", "check", "--json").document["files"]}
+    assert {name for name, row in files.items() if row["problem"]} == {"two.yml", "xapi2.yml"}
+    assert files["two.yml"]["problem"] == (
+        f"bodies.{kind}: percipio has a body for it already; remove this one"
+    )
+    assert "has a body for it already" in ltw("formats", "check", folder / "xapi2.yml").text
+
+
 def test_preview_shows_the_sample_of_a_format_or_of_a_file(folder: Path, ltw: Command) -> None:
     expected = {"who": "test_event", "when": "2026-03-10", "minutes": 60}
     by_name = ltw("formats", "preview", "acme", "--json").document

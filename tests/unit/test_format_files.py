@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from sync.domain.formats import FORMATS, Formats
 from sync.domain.mapped import MappedBody, mapped_format
 from sync.domain.mapping import MappingError, editor_schema, read_format
 from sync.settings import PROJECT_ROOT
-from sync.strict_yaml import read_yaml
+from sync.strict_yaml import YamlError, read_yaml
 from tests.support.events import COMPLETION, ENROLLMENT, content
 from tests.support.generated_events import contents
 
@@ -210,6 +211,10 @@ HOSTILE = {
     "a header that is a secret": ("headers: {X-Api-Key: abc}\n" + BODY % 1, "sounds like a secret"),
     "a header of ours": ("headers: {webhook-id: abc}\n" + BODY % 1, "is set by the sender"),
     "a header twice": ("headers: {X-A: b, x-a: c}\n" + BODY % 1, "is given twice"),
+    "a sample of another event": (
+        BODY % 1 + "\nsamples: {course_enrollment: {a: 1}}",
+        "samples.course_enrollment: there is no body for it",
+    ),
     "a status of success": ("success_statuses: [200]\n" + BODY % 1, "success_statuses.0: must be"),
     "an extension of a path": ("extends: ../v2\n" + BODY % 1, "extends: must be one of percipio"),
     "an extension of what there is": ("extends: v2\n" + BODY % 1, "v2 has a body for it already"),
@@ -269,6 +274,20 @@ def test_nothing_in_a_file_is_made_but_plain_data() -> None:
         "a": [1, 2.5, True, None, None, "text", "2026-01-01", "yes", "1"],
         "__class__": {},
     }
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["True", "FALSE", "Null", "NULL", "+5", ".5", "5.", "0x1F", "0o17", ".nan", "-.INF", "1_000",
+     "12345678901234567890", "1e999", "0.123456789012345678901"],
+)  # fmt: skip
+def test_what_is_a_text_to_some_and_a_number_or_a_truth_value_to_others_is_refused(
+    word: str,
+) -> None:
+    """Read as a text, it would go to a customer in quotes, and nobody would have meant it."""
+    with pytest.raises(YamlError, match=f"line 2: {re.escape(word)} may be a text or not"):
+        read_yaml(f"a: 1\nb: {word}".encode())
+    assert read_yaml(f"a: '{word}'".encode()) == {"a": word}
 
 
 def test_a_folder_that_is_not_there_is_said_of_every_format_that_is_not_built_in(

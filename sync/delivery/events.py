@@ -140,6 +140,8 @@ def read_with_facts(
         told_by = f"""
             left join {warehouse.relation("marts", source.found_in)} as told
                 on page.corrects_webhook_id = told.corrects_webhook_id
+                -- Of several the highest number counts, so one below it has nothing to say.
+                and page.correction_number > told.told_correction_number
         """
     query = f"""
         select

@@ -193,6 +193,23 @@ def test_a_correction_that_is_suppressed_can_be_replayed_and_is_decided_anew(
     assert corrections(told) == [(1, MOVED)]
 
 
+def test_a_correction_that_is_replayed_after_a_later_one_was_told_is_not_sent(
+    told: Pipeline,
+) -> None:
+    """The highest number counts: under a lower one nobody would read it, and it is told again."""
+    now_is(told, MOVED)
+    run(told, enabled=False)
+    a_day_later(told.warehouse)
+    run(told)
+    now_is(told, 2 * MOVED)
+    Replay.read({"state": "suppressed"}).apply(told.warehouse, told.clock, confirmed=1, by="tests")
+    run(told)
+    assert corrections(told) == [(2, MOVED)]
+    a_day_later(told.warehouse)
+    run(told)
+    assert corrections(told) == [(2, MOVED), (3, 2 * MOVED)]
+
+
 def test_a_correction_that_waits_or_is_dead_blocks_the_next(told: Pipeline) -> None:
     told.target.answers["/hooks"] = (410, {})
     now_is(told, MOVED)

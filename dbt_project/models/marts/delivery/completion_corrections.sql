@@ -45,6 +45,7 @@ recorded as (
 told as (
     select
         coalesce(webhooks.corrects_webhook_id, webhooks.webhook_id) as corrects_webhook_id,
+        coalesce(webhooks.correction_number, 0)::number(38, 0) as correction_number,
         messages.learning_time_seconds
     from webhooks
     inner join messages
@@ -65,6 +66,7 @@ compared as (
         learning_time.*,
         completions.webhook_id as corrects_webhook_id,
         completions.endpoint_id,
+        told.correction_number as told_correction_number,
         told.learning_time_seconds as told_learning_time_seconds,
         recorded.last_at,
         recorded.open_number,
@@ -113,6 +115,7 @@ final as (
         endpoint_id,
         corrects_webhook_id,
         correction_number,
+        told_correction_number,
         told_learning_time_seconds,
         learning_time_seconds,
         tolerance_seconds,

@@ -16,8 +16,6 @@
 {% set increment = increment_of(ref('int_tracking_events'), this, "outcome = 'learning'") %}
 {% endif %}
 
--- depends_on: {{ ref('int_tracking_line_counts') }}
-{# The tests of the counts stop what is built from a log that can no longer be understood. #}
 {% set timeline = 'partition by user_id, courserun_key order by event_at, event_key' %}
 {% set timeout_microseconds = var('session_timeout_seconds') | int * 1000000 %}
 {% set is_video_measured = var('long_video_option') %}

@@ -114,6 +114,8 @@ def test_each_asset_hands_on_each_of_its_settings(
     )
     assert result.success
     shared = {"run_id": result.run_id, "clock": clock, "allow_mass_send": True}
+    # As the step that builds has the flag: what corrects a number is detected with it alone.
+    shared |= {"is_enriching": True}
     assert [one.kwargs for one in record.call_args_list] == [
         shared | {"source": COMPLETIONS, "activated_at": MARCH, "mass_send_limit": 17},
         # Those of before its own first run are old, whatever is said of completions.
@@ -215,7 +217,7 @@ def test_a_dry_run_hands_on_the_same_and_calls_nothing_that_writes(
         enrichment=ENRICHMENT,
         delivery=dry,
     ).success
-    shared = {"clock": clock}
+    shared = {"clock": clock, "is_enriching": True}
     assert [one.kwargs for one in planned.call_args_list] == [
         shared
         | {

@@ -9,7 +9,7 @@ with
 completions as (
     select
         *,
-        {{ local_date('passed_at') }} as completion_date
+        {{ local_date('passed_at') }} as passed_date
     from {{ ref('completion_learning_time') }}
 ),
 
@@ -26,16 +26,16 @@ bounds as (
         completions.learning_time_seconds,
         completions.event_count,
         sum(
-            iff(daily.activity_date < completions.completion_date, daily.learning_time_seconds, 0)
+            iff(daily.activity_date < completions.passed_date, daily.learning_time_seconds, 0)
         ) as seconds_before,
         sum(
-            iff(daily.activity_date <= completions.completion_date, daily.learning_time_seconds, 0)
+            iff(daily.activity_date <= completions.passed_date, daily.learning_time_seconds, 0)
         ) as seconds_through,
         sum(
-            iff(daily.activity_date < completions.completion_date, daily.event_count, 0)
+            iff(daily.activity_date < completions.passed_date, daily.event_count, 0)
         ) as events_before,
         sum(
-            iff(daily.activity_date <= completions.completion_date, daily.event_count, 0)
+            iff(daily.activity_date <= completions.passed_date, daily.event_count, 0)
         ) as events_through,
         coalesce(sum(daily.learning_time_seconds), 0) as seconds_ever,
         max(daily.last_activity_at) as last_activity_at

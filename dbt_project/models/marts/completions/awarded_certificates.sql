@@ -9,7 +9,7 @@ newest_certificates as (
     select * from {{ ref('stg_lms__certificates') }}
     qualify row_number() over (
         partition by user_id, courserun_key
-        order by modified_at desc nulls last, certificate_id desc
+        order by modified_at desc nulls last, certificate_id desc nulls last
     ) = 1
 ),
 

@@ -14,6 +14,7 @@ class Override:
     """
 
     endpoint_id: int
+    enterprise_customer_uuid: str | None
     host: str | None
     """The name in its URL; None where the URL is the LMS's."""
     timeout_seconds: int | None

@@ -37,6 +37,8 @@ def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
             on endpoints.endpoint_id = settings.endpoint_id
         left join ({in_force(warehouse)}) as overrides
             on endpoints.endpoint_id = overrides.endpoint_id
+            -- An id may be another customer's by now.
+            and endpoints.enterprise_customer_uuid = overrides.enterprise_customer_uuid
         """
     )
 

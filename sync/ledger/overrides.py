@@ -13,7 +13,9 @@ from sync.warehouse import Warehouse
 def in_force(warehouse: Warehouse) -> str:
     """A query for the row of each endpoint that counts now; the newest, where there are several."""
     return f"""
-        select endpoint_id, url, timeout_seconds, reason, set_at, set_by, until_at
+        select
+            endpoint_id, enterprise_customer_uuid, url, timeout_seconds, reason, set_at, set_by,
+            until_at
         from {warehouse.relation("sync", ENDPOINT_OVERRIDES)}
         where cleared_at is null and until_at > sysdate()
         qualify row_number() over (
@@ -31,6 +33,7 @@ def add_override(
     warehouse: Warehouse,
     endpoint_id: int,
     *,
+    enterprise: str | None,
     url: str | None,
     timeout_seconds: int | None,
     until: datetime,
@@ -43,12 +46,13 @@ def add_override(
     warehouse.execute(
         f"""
         insert into {warehouse.relation("sync", ENDPOINT_OVERRIDES)} (
-            override_id, endpoint_id, url, timeout_seconds, reason, set_at, set_by, until_at,
-            updated_at
+            override_id, endpoint_id, enterprise_customer_uuid, url, timeout_seconds, reason,
+            set_at, set_by, until_at, updated_at
         )
         select
             ?,
             ?,
+            nullif(?, ''),
             nullif(?, ''),
             nullif(?, '')::number(38, 0),
             ?,
@@ -59,6 +63,7 @@ def add_override(
         """,
         override_id,
         endpoint_id,
+        enterprise or "",
         url or "",
         "" if timeout_seconds is None else str(timeout_seconds),
         reason,

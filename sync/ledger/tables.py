@@ -263,6 +263,7 @@ MIGRATIONS = (
             (OUTBOX, "correction_number number(38, 0)"),
         ),
     ),
+    Migration(version=12, columns=((ENDPOINT_OVERRIDES, "enterprise_customer_uuid varchar(36)"),)),
 )
 MESSAGE_COLUMNS = {
     "frozen_at": "timestamp_ntz",

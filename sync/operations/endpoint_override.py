@@ -15,9 +15,10 @@ from sync.http.addresses import vet
 from sync.http.resolver import ResolutionFailed
 from sync.http.urls import InvalidTarget
 from sync.ledger.endpoint_settings import endpoints_with_settings
+from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.overrides import add_override, clear_overrides
 from sync.operations.endpoint_check import LOOKUP_SECONDS
-from sync.operations.endpoints import overrides_in_force
+from sync.operations.endpoints import disabled_text, overrides_in_force
 from sync.operations.operation import (
     MAX_TEXT,
     AuditedAction,
@@ -82,7 +83,14 @@ class OverrideEndpoint(AuditedAction):
             ConfigurationError: there is no such endpoint, the URL breaks the rules, or the end is
                 past.
         """
-        known = {int(row["endpoint_id"]) for row in endpoints_with_settings(warehouse)}
+        customers = {
+            int(row["endpoint_id"]): row["enterprise_customer_uuid"]
+            for row in endpoints_with_settings(warehouse)
+        }
+        known = set(customers)
+        if self.until is None:
+            # One of an endpoint that the LMS has deleted can be looked at, and ended.
+            known |= overrides_in_force(warehouse).keys()
         if self.endpoint_id not in known:
             raise ConfigurationError(f"no endpoint {self.endpoint_id} in marts.webhook_endpoints")
         now = clock()
@@ -96,6 +104,7 @@ class OverrideEndpoint(AuditedAction):
             made = add_override(
                 warehouse,
                 self.endpoint_id,
+                enterprise=customers.get(self.endpoint_id),
                 url=self.url,
                 timeout_seconds=self.timeout_seconds,
                 until=self.until,
@@ -105,17 +114,19 @@ class OverrideEndpoint(AuditedAction):
             )
             cleared = clear_overrides(warehouse, self.endpoint_id, by=self.by, now=now, but=made)
         found = overrides_in_force(warehouse).get(self.endpoint_id)
+        lines = []
+        if found and not self.clear:
+            lines.append(f"`ltw endpoints check {self.endpoint_id}` sends a test event there")
+        state = EndpointStates(warehouse).load([self.endpoint_id])[self.endpoint_id]
+        if state.disabled_at is not None:
+            lines.append(f"endpoint {self.endpoint_id} gets nothing now: {disabled_text(state)}")
         return Report(
             document={
                 "endpoint_id": self.endpoint_id,
                 "override": found and vars(found),
                 "cleared": cleared,
             },
-            lines=(
-                [f"`ltw endpoints check {self.endpoint_id}` sends a test event there"]
-                if found and not self.clear
-                else []
-            ),
+            lines=lines,
             outcome=(
                 f"endpoint {self.endpoint_id} has the URL and the timeout of the LMS"
                 if found is None

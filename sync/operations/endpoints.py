@@ -206,6 +206,11 @@ def list_endpoints(
         pause = pauses.of(key, endpoint.enterprise_customer_uuid)
         found = standing(endpoint, state, readiness_of=readiness, now=now)
         load = loads.get(key, {"due": 0, "held": 0})
+        override = overrides.get(key)
+        if override is not None and (
+            override.enterprise_customer_uuid != endpoint.enterprise_customer_uuid
+        ):
+            override = None
         listed.append(
             Listed(
                 endpoint=endpoint,
@@ -215,7 +220,7 @@ def list_endpoints(
                 held=int(load["held"]),
                 not_ready=found if isinstance(found, NotReady) else None,
                 pause=pause,
-                override=overrides.get(key),
+                override=override,
             )
         )
     return listed
@@ -229,6 +234,7 @@ def overrides_in_force(warehouse: Warehouse) -> Mapping[int, Override]:
 def _override(row: Mapping[str, Any]) -> Override:
     return Override(
         endpoint_id=int(row["endpoint_id"]),
+        enterprise_customer_uuid=row["enterprise_customer_uuid"],
         host=None if row["url"] is None else host_of(row["url"]),
         timeout_seconds=None if row["timeout_seconds"] is None else int(row["timeout_seconds"]),
         reason=row["reason"],

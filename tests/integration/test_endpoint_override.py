@@ -11,7 +11,7 @@ from sync.http.network import DEVELOPMENT_SETTING
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.overrides import add_override, clear_overrides, in_force
 from tests.support.command_line import Command
-from tests.support.delivery import SECRET
+from tests.support.delivery import SECRET, enterprise
 from tests.support.operator import World
 
 TOKEN = "a-token-in-a-path"
@@ -154,7 +154,15 @@ def test_of_two_who_override_at_once_the_override_of_one_stays(
     now, until = world.clock(), world.clock() + timedelta(days=1)
     times = {
         add_override(
-            world.warehouse, 1, url=None, timeout_seconds=9, until=until, reason="", by="", now=at
+            world.warehouse,
+            1,
+            enterprise=enterprise(1),
+            url=None,
+            timeout_seconds=9,
+            until=until,
+            reason="",
+            by="",
+            now=at,
         ): at
         for at in (now - apart, now)
     }
@@ -162,3 +170,34 @@ def test_of_two_who_override_at_once_the_override_of_one_stays(
         clear_overrides(world.warehouse, 1, by="", now=at, but=mine)
     assert len(world.warehouse.rows(in_force(world.warehouse))) == 1
     assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 9
+
+
+def test_an_override_is_not_of_another_customer_that_has_the_id_by_now(
+    world: World, ltw: Command
+) -> None:
+    """Whose learners are told of must not reach the URL of somebody else."""
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
+    endpoints = "analytics.marts.webhook_endpoints"
+    world.warehouse.execute(f"delete from {endpoints} where endpoint_id = 1")
+    world.warehouse.execute(f"update {endpoints} set endpoint_id = 1")
+    assert sent_to(world, 3) == ["/hooks/two"]
+    assert "another URL" not in ltw("endpoints", "list").text
+
+
+def test_an_override_can_be_ended_after_its_endpoint_is_deleted(world: World, ltw: Command) -> None:
+    ltw("endpoints", "override", 1, "--timeout", 60, "--until", tomorrow(world), *AUDIT)
+    world.warehouse.execute("delete from analytics.marts.webhook_endpoints where endpoint_id = 1")
+    assert "`ltw endpoints override 1 --clear`" in ltw("status").text
+    assert ltw("endpoints", "override", 1, "--clear", "--requested-by", "day").code == 0
+    assert "another timeout" not in ltw("status").text
+
+
+def test_its_end_says_that_the_endpoint_is_disabled_still(world: World, ltw: Command) -> None:
+    url = f"{world.target.url}/hooks/{TOKEN}"
+    ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
+    world.target.answers[f"/hooks/{TOKEN}"] = (410, {})
+    sent_to(world, 2)
+    said = ltw("endpoints", "override", 1, "--clear", "--requested-by", "day")
+    assert "by its own 410" in said.text
+    assert "`ltw endpoints enable 1`" in said.text

@@ -339,7 +339,15 @@ STEPS: Steps = (
     lambda w: ResumeSending(endpoint_id=1).run(w, _clock),
     lambda w: OVERRIDE.run(w, _clock),
     lambda w: add_override(
-        w, 1, url=None, timeout_seconds=1, until=NOW, reason="x", by="doctor", now=NOW
+        w,
+        1,
+        enterprise=CUSTOMER,
+        url=None,
+        timeout_seconds=1,
+        until=NOW,
+        reason="x",
+        by="doctor",
+        now=NOW,
     ),
     lambda w: clear_overrides(w, 1, by="doctor", now=NOW),
     lambda w: clear_overrides(w, 1, by="doctor", now=NOW, but="x"),

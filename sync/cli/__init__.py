@@ -65,7 +65,7 @@ app.add_typer(warehouse_app, name="warehouse")
 
 def _say(adopted: Mapping[str, str]) -> None:
     if adopted:
-        err.print(f"[dim]settings of the running make dev: {', '.join(adopted)}[/]", soft_wrap=True)
+        err.print(f"[dim]taken from the running make dev: {', '.join(adopted)}[/]", soft_wrap=True)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sync.operations.endpoints import Listed
 
 endpoints_app = typer.Typer(
-    no_args_is_help=True, help="Customers' endpoints: list, check, disable, enable, set."
+    no_args_is_help=True, help="Customers' endpoints: list, check, disable, enable, override, set."
 )
 
 

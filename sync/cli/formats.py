@@ -15,7 +15,7 @@ from sync.domain.formats import FOLDER_SETTING
 
 formats_app = typer.Typer(
     no_args_is_help=True,
-    help="Body formats: list, check files of your own, preview a body, schemas.",
+    help="Body formats: list, check, preview, schema, openapi.",
 )
 
 

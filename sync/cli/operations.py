@@ -98,7 +98,8 @@ def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: 
     else:
         out.print(plain(report.outcome or "nothing was changed"), soft_wrap=True)
         if done is None and plan.matched:
-            out.print(f"to change them: the same command with {CONFIRM} {plan.matched}")
+            without = " without --dry-run and" if request.dry_run else ""
+            out.print(f"to change them: the same command{without} with {CONFIRM} {plan.matched}")
     if plan.is_refused:
         raise typer.Exit(1)
 

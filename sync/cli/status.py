@@ -72,6 +72,8 @@ def _print_work(found: Status) -> None:
         out.print(f"due now: {found.due_now:,}, the oldest for {age(found.now - due_at)}")
     else:
         out.print(f"due now: 0, the next in {age(due_at - found.now)}")
+    if found.due_when_resumed:
+        out.print(f"due once it is resumed: {found.due_when_resumed:,}")
     if found.replays_waiting:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():

@@ -111,4 +111,4 @@ def sql(
         print_json({"rows": rows})
         return
     print_table(rows)
-    out.print(f"{len(rows)} rows" if rows else "no rows")
+    out.print({0: "no rows", 1: "1 row"}.get(len(rows), f"{len(rows)} rows"))

@@ -29,7 +29,7 @@ class Override:
             text
             for value, text in (
                 (self.host, f"URL at {self.host}"),
-                (self.timeout_seconds, f"timeout {self.timeout_seconds} s"),
+                (self.timeout_seconds, f"timeout ({self.timeout_seconds} s)"),
             )
             if value is not None
         ]

@@ -18,7 +18,7 @@ from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.overrides import add_override, clear_overrides
 from sync.operations.endpoint_check import LOOKUP_SECONDS
-from sync.operations.endpoints import disabled_text, overrides_in_force
+from sync.operations.endpoints import disabled_text, overrides_in_force, unknown_endpoint
 from sync.operations.operation import (
     MAX_TEXT,
     AuditedAction,
@@ -92,7 +92,7 @@ class OverrideEndpoint(AuditedAction):
             # One of an endpoint that the LMS has deleted can be looked at, and ended.
             known |= overrides_in_force(warehouse).keys()
         if self.endpoint_id not in known:
-            raise ConfigurationError(f"no endpoint {self.endpoint_id} in marts.webhook_endpoints")
+            raise unknown_endpoint(self.endpoint_id, customers)
         now = clock()
         cleared = 0
         if self.clear:

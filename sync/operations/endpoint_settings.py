@@ -124,8 +124,9 @@ def change_settings(
             raise ConfigurationError(str(error)) from None
         if lacking := sorted(after.event_types - after.format.bodies.keys()):
             raise ConfigurationError(
-                f"event_types: format {after.payload_format} has no body for {', '.join(lacking)}; "
-                "choose another format, or leave the event type out"
+                f"event_types: format {after.payload_format} has no body for {', '.join(lacking)}, "
+                f"only for {', '.join(after.format.bodies)}; fix the name, choose another format, "
+                "or leave the event type out"
             )
         if after == current:
             return Changed(first, after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -131,7 +131,10 @@ def disabled_text(state: EndpointState) -> str:
             why = "by five days of failures"
             what = f"`ltw endpoints check {state.endpoint_id}` says what it returns; then {enable}"
         case reason:
-            why, what = f"by {state.disabled_by or 'an operator'}: {reason}", f"then {enable}"
+            why, what = (
+                f"by {state.disabled_by or 'an operator'}: {reason}",
+                f"fix the cause, then {enable}",
+            )
     at = "" if state.disabled_at is None else f" since {state.disabled_at:%Y-%m-%d %H:%M} UTC"
     return f"disabled{at} {why}. To do: {what}"
 
@@ -155,9 +158,14 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
     broken = [text for text in endpoints.unreadable.values() if f"endpoint {endpoint_id}:" in text]
     if broken:
         raise ConfigurationError(f"{broken[0]}; fix it in the LMS, or in sync.endpoint_settings")
-    known = ", ".join(str(one) for one in sorted(endpoints.by_id)[:20]) or "none at all"
-    raise ConfigurationError(
-        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {known}. Was it deleted "
+    raise unknown_endpoint(endpoint_id, endpoints.by_id)
+
+
+def unknown_endpoint(endpoint_id: int, known: Iterable[int]) -> ConfigurationError:
+    """There is none with this id: says which there are."""
+    some = ", ".join(str(one) for one in sorted(known)[:20]) or "none at all"
+    return ConfigurationError(
+        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {some}. Was it deleted "
         f"and created again? `ltw reroute --endpoint {endpoint_id}` shows what waits for it and "
         "moves it"
     )

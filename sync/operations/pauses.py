@@ -159,7 +159,7 @@ class ResumeSending(_Selection):
                 f"{ended[0].what} is no longer paused: the next run, which the sensor starts, "
                 "sends what waits"
                 if ended
-                else "this was not paused; nothing was changed"
+                else "there was no such pause; nothing was changed"
             ),
         )
 

@@ -31,6 +31,8 @@ class Status:
     """Of those that can be sent; where none can, when the first of them will be."""
     due_now: int
     """Webhooks that a run would claim now; none of an endpoint that gets nothing."""
+    due_when_resumed: int
+    """Webhooks that a run would claim now, were they not paused."""
     oldest_due_age_seconds: int | None
     """How long the oldest due one has been due; None when none is."""
     replays_waiting: int
@@ -102,11 +104,10 @@ def read_status(
         """,
         now.isoformat(),
     )
-    due = [
-        row
-        for row in waiting
-        if pauses.of(int(row["endpoint_id"]), row["enterprise_customer_uuid"]) is None
-    ]
+    due, paused = [], []
+    for row in waiting:
+        pause = pauses.of(int(row["endpoint_id"]), row["enterprise_customer_uuid"])
+        (due if pause is None else paused).append(row)
     since = min((row["since"] for row in due if row["since"] is not None), default=None)
     first_at = min((row["first_at"] for row in due), default=None)
     awaiting_since = next(
@@ -126,6 +127,7 @@ def read_status(
         states={row["state"]: int(row["n"]) for row in states},
         oldest_due_at=first_at if since is None else since,
         due_now=sum(int(row["n"]) for row in due),
+        due_when_resumed=sum(int(row["n"]) for row in paused),
         oldest_due_age_seconds=(None if since is None else (now - since) // timedelta(seconds=1)),
         replays_waiting=replays_waiting(warehouse),
         held_by_reason={row["reason"]: int(row["n"]) for row in held},

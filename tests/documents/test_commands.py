@@ -205,3 +205,9 @@ def test_every_exception_is_still_there() -> None:
 def test_each_document_is_looked_at() -> None:
     assert len({one.document for one in BLOCKS}) >= 8
     assert len(COMMANDS) >= 20
+
+
+def test_the_readme_leads_to_each_document() -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    names = [path.relative_to(PROJECT_ROOT).as_posix() for path in documents()]
+    assert [one for one in names if one != "README.md" and f"]({one})" not in readme] == []

@@ -120,7 +120,7 @@ def test_sql_shows_rows_as_a_table_or_as_json(ltw: Command, warehouse: Warehouse
     statement = "select 7 as seven, null as nothing"
     shown = ltw("warehouse", "sql", statement)
     assert "seven" in shown.out
-    assert "1 rows" in shown.out
+    assert "1 row\n" in shown.out
     assert ltw("warehouse", "sql", "--json", statement).document == {
         "rows": [{"seven": 7, "nothing": None}]
     }
@@ -252,3 +252,11 @@ def test_status_looks_into_the_journals_of_this_environment(
     double = stopped(monkeypatch, "sync.operations.status.read_status")
     ltw("status")
     assert double.call_args.kwargs["journals"] == tmp_path / "journal"
+
+
+def test_the_help_of_a_group_names_each_of_its_commands(ltw: Command) -> None:
+    told = ltw("--help").text
+    for group in ("endpoints", "formats"):
+        listed = ltw(group, "--help").out.split("Commands", 1)[1]
+        for name in re.findall(r"^│ ([a-z]+) ", listed, flags=re.MULTILINE):
+            assert re.search(rf"│ {group} [^│]*.*\b{name}\b", told), (group, name)

@@ -54,7 +54,7 @@ def test_a_command_says_whose_settings_it_has(
     with published(tmp_path, OWN):
         said = ltw("warehouse", "info", "--json")
         assert said.document["files"]
-        assert f"settings of the running make dev: {DEVELOPMENT_SETTING}" in said.text
+        assert f"taken from the running make dev: {DEVELOPMENT_SETTING}" in said.text
         assert os.environ[DEVELOPMENT_SETTING] == OWN[DEVELOPMENT_SETTING]
     monkeypatch.delenv(DEVELOPMENT_SETTING)
 

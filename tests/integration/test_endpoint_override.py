@@ -136,6 +136,7 @@ def test_an_override_keeps_the_rules_of_the_lms(
         (["1", "--timeout", "9", "--until", "2026-01-01", "--reason", "x"], "is past"),
         (["1", "--timeout", "9", "--clear"], "clear ends an override"),
         (["1", "--until", "2099-01-01"], "needs --url or --timeout"),
+        (["99", "--timeout", "9", "--until", "2099-01-01", *AUDIT], "it has 1, 2"),
         (["77", "--clear"], "no endpoint 77"),
     ],
 )

@@ -58,6 +58,8 @@ def test_a_large_replay_needs_a_yes(
     wrong = ltw("replay", "--state", "delivered", "--confirm-count", 1)
     assert (wrong.code, "--confirm-count is 1, but 2 webhooks match now" in wrong.text) == (1, True)
     assert world.everything() == before
+    looked = ltw("replay", "--state", "delivered", "--dry-run").text
+    assert "the same command without --dry-run and with --confirm-count 2" in looked
     agreed = ltw("replay", "--state", "delivered", "--yes", "--json")
     assert (agreed.document["matched"], agreed.document["replayed"]) == (2, 2)
     assert len(world.rows(where="replay_id is not null")) == 2
@@ -91,7 +93,9 @@ def test_the_list_of_endpoints_says_what_holds_everything(
     assert listed() == ("disabled", True)
     for command in (("endpoints", "list"), ("status",)):
         text = ltw(*command).text
-        assert "by me: certificate expired. To do: then `ltw endpoints enable 1`" in text
+        assert (
+            "by me: certificate expired. To do: fix the cause, then `ltw endpoints enable" in text
+        )
     world.warehouse.execute(
         "update analytics.marts.webhook_endpoints set region = 'UK' where endpoint_id = 1"
     )
@@ -133,6 +137,7 @@ def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
     assert "recording and building go on" in said.text
     document = ltw("status", "--json").document
     assert (document["due_now"], document["oldest_due_at"]) == (0, None)
+    assert "due: none due once it is resumed: 1 " in ltw("status").text
     assert [one["resume"] for one in document["pauses"]] == ["ltw resume --endpoint 1"]
     assert ltw("status").text.startswith("PAUSED: endpoint 1 is paused since")
     first, second = ltw("endpoints", "list", "--json").document["endpoints"]
@@ -142,6 +147,7 @@ def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
     world.send()
     assert world.take() == []
     assert "endpoint 1 is no longer paused" in ltw("resume", "--endpoint", 1).text
+    assert "there was no such pause" in ltw("resume", "--endpoint", 1).text
     world.send()
     assert len(world.take()) == 2
 

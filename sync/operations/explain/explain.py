@@ -38,8 +38,7 @@ LEARNING = "learning"
 
 
 class Explain(Action):
-    """One learner's completion from the enrollment to each attempt, and why its number is what it
-    is.
+    """One learner's completion from the enrollment to each attempt, and why its number is so.
 
     It reads the models with the role that builds them, and changes nothing.
     """

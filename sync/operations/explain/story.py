@@ -108,7 +108,7 @@ def whose(
         if not rows:
             raise ConfigurationError("no customer has enrolled a learner of this key")
         return Whose(int(rows[0]["user_id"]))
-    raise ConfigurationError("name a learner: by the id in auth_user, a webhook or a person_key")
+    raise ConfigurationError("name a learner: by --user, --webhook or --key")
 
 
 def read_story(warehouse: Warehouse, user_id: int, courserun_key: str | None) -> Story:
@@ -247,7 +247,7 @@ def _course_run(
     if wanted in runs:
         return str(wanted)
     listed = "\n".join(f"  {one}" for one in runs)
-    problem = "several course runs" if wanted is None else f"no {wanted}"
+    problem = "several course runs" if wanted is None else f"no course run {wanted}"
     raise ConfigurationError(f"this learner has {problem}. Name one with --course:\n{listed}")
 
 

@@ -223,6 +223,7 @@ def test_a_run_in_dagster_keeps_no_id_and_links_to_the_runs_that_sent(
     ("arguments", "told"),
     [
         ([], "by --user, --webhook or --key"),
+        (["--user", "5001", "--webhook", "no-such-id"], "name a learner once"),
         (["--user", "77"], "nothing is known of this learner"),
         (["--user", "0"], "--user"),
         (["--webhook", "no-such-id"], "no webhook no-such-id"),

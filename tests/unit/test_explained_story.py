@@ -151,6 +151,19 @@ def test_the_story_ends_where_the_webhook_stands(
     assert details in last[2]
 
 
+@pytest.mark.parametrize(
+    ("event_type", "end"),
+    [
+        ("course_completion", ("waits until", "after this it is built without it")),
+        ("course_completion_correction", ("waits until", "after this nothing is sent")),
+        ("course_enrollment", ("not built", "built by the next run")),
+    ],
+)
+def test_only_what_has_learning_time_waits_for_it(event_type: str, end: tuple[str, str]) -> None:
+    said = told(story(SENT, WEBHOOK | {"event_type": event_type, "webhook_id": "x"}))
+    assert any((what, details.endswith(end[1])) == (end[0], True) for _, what, details in said)
+
+
 def test_a_pause_is_why_the_next_attempt_is_not_made() -> None:
     pause = Pause(pause_id="p", reason="their window", paused_at=NOW, paused_by="on call")
     *_, (_, what, details) = told(story(SENT), pause)

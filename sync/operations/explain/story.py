@@ -86,6 +86,8 @@ def whose(
     Raises:
         ConfigurationError: nobody was named, or nobody is known by that; says what to check.
     """
+    if sum((user_id is not None, bool(key), bool(webhook_id))) > 1:
+        raise ConfigurationError("name a learner once: by --user, --webhook or --key")
     if user_id is not None:
         return Whose(user_id)
     if webhook_id:

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sync.domain.event_types import COURSE_COMPLETION
+from sync.domain.event_types import COURSE_COMPLETION, COURSE_COMPLETION_CORRECTION
 from sync.domain.pauses import Pauses
 from sync.domain.responses import Attribution
 from sync.domain.states import Reason, State, action_for
 from sync.operations.explain.story import Story
 
 FAULTS = {Attribution.SENDER: "sender error", Attribution.RECEIVER: "the receiver's"}
+
+WITHOUT_NUMBER = {
+    COURSE_COMPLETION: "it is built without it",
+    COURSE_COMPLETION_CORRECTION: "nothing is sent",
+}
+"""What becomes of an event that has waited for learning time in vain; others wait for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +147,14 @@ def _webhook(
         yield Entry(at=webhook["frozen_at"], what="built", details=_built(webhook, hosts))
     for one in story.attempts.get(webhook["webhook_id"], ()):
         yield _attempt(one, hosts)
-    if state == State.AWAITING:
+    if state == State.AWAITING and (after := WITHOUT_NUMBER.get(webhook["event_type"])):
         yield Entry(
             at=webhook["recorded_at"] + max_wait,
             what="waits until",
-            details=f"for learning time, {_through(story)}; after this it is built without it",
+            details=f"for learning time, {_through(story)}; after this {after}",
         )
+    elif state == State.AWAITING:
+        yield Entry(at=webhook["recorded_at"], what="not built", details="built by the next run")
     elif state == State.PENDING and webhook["next_attempt_at"] is not None:
         pause = pauses.of(webhook["endpoint_id"], webhook["enterprise_customer_uuid"])
         yield Entry(

@@ -156,8 +156,8 @@ class ResumeSending(_Selection):
             },
             lines=[f"still on: {one}" for one in left.on],
             outcome=(
-                f"{ended[0].what} is no longer paused: the next run, which the sensor starts, "
-                "sends what waits"
+                f"{ended[0].what} is no longer paused: the next run sends what waits, and the "
+                "sensor completions_arrived, where it is on, starts one"
                 if ended
                 else "there was no such pause; nothing was changed"
             ),

@@ -121,3 +121,11 @@ def test_an_event_is_known_by_the_columns_of_its_key_whatever_others_its_mart_ha
     recorded = f"select {EVENT}, null as lost_endpoint_id from analytics.sync.webhook_outbox"
     found = read_with_facts(enrolling.warehouse, badges, recorded)
     assert {one.facts["courserun_key"] for one in found} == {"gold", "silver"}
+
+
+def test_an_event_without_a_time_is_left_out_and_stops_no_other(enrolling: Pipeline) -> None:
+    rows = [enrollment(1), enrollment(2, enrolled_at=None)]
+    create_table(enrolling.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, rows)
+    found = enrolling.detect(source=ENROLLMENTS)
+    assert found == Recorded(ACTIVATED_AT, awaiting=1, suppressed=0)
+    assert enrolling.rows("user_id") == [{"user_id": 1}]

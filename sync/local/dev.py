@@ -162,10 +162,11 @@ def _dagster(environment: Mapping[str, str], port: int, log: Path) -> int:
     """
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
     # A shell that starts this in the background ignores SIGINT for it and its children; they
-    # would then never stop.
-    previous = {
-        number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    # would then never stop. A terminal that closes stops it as well, unless nohup says otherwise.
+    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        stopping.remove(signal.SIGHUP)
+    previous = {number: signal.signal(number, _interrupt) for number in stopping}
     try:
         with subprocess.Popen(
             command,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sync.http.network import DEVELOPMENT_SETTING
+from sync.local.dev import _dagster
 from sync.local.dev_settings import FILE, adopt, published
 from sync.local.embedded.lifecycle import free_port
 from tests.support.command_line import Command
+from tests.support.waiting import wait_until
 
 OWN = {DEVELOPMENT_SETTING: "127.0.0.1:8755", "WEBHOOKS_ACTIVATED_AT": "2026-03-01T00:00:00"}
 
@@ -90,3 +94,26 @@ def test_a_port_that_is_taken_is_named_with_its_setting(
 def snowflake() -> dict[str, str]:
     parts = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE", "SCHEMA", "PRIVATE_KEY")
     return {f"SNOWFLAKE_{part}": "x" for part in parts}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_closes_stops_dagster_as_ctrl_c_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    stand_in = tmp_path / "dagster"
+    stand_in.write_text("#!/bin/sh\necho started\nexec sleep 60\n", encoding="utf-8")
+    stand_in.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    log = tmp_path / "dev.log"
+
+    def interrupt() -> None:
+        wait_until(lambda: log.exists() and "started" in log.read_text())
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, signal.SIG_DFL)  # Under nohup SIGHUP is ignored, and stays so.
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(interrupt)
+            assert _dagster(os.environ, 1, log) == 0
+    finally:
+        signal.signal(number, before)

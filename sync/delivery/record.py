@@ -361,8 +361,9 @@ def _is_new(warehouse: Warehouse, source: EventType) -> str:
         and events.enterprise_customer_uuid is not null
         and events.user_id is not null
         and events.courserun_key is not null
-        -- The outbox needs it; such a row would keep all the others out.
+        -- The outbox has no room for such a row, which would keep all the others out.
         and events.{source.occurred_at} is not null
+        and length(events.courserun_key) <= 255
         and not exists (
             select 1 from {warehouse.relation("sync", OUTBOX)} as known
             where known.event_type = '{source.name}'

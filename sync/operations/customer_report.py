@@ -116,11 +116,14 @@ def read_customer(
         ConfigurationError: nothing is known of the customer, or a setting cannot be read.
     """
     first = (now - timedelta(days=days - 1)).date()
-    endpoints = load_endpoints(warehouse).by_enterprise.get(enterprise, [])
+    loaded = load_endpoints(warehouse)
+    endpoints = loaded.by_enterprise.get(enterprise, [])
     health = EndpointStates(warehouse).load(one.endpoint_id for one in endpoints)
     pauses = read_pauses(warehouse, now)
     counts = counts_by_day(warehouse, enterprise, first)
     if not endpoints and not counts:
+        if problem := loaded.unreadable.get(enterprise):
+            raise ConfigurationError(f"--enterprise: nothing was sent to it yet, and {problem}")
         raise ConfigurationError(
             f"--enterprise: there is neither an endpoint nor a webhook of {enterprise}"
         )

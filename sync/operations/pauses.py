@@ -75,7 +75,8 @@ class PauseSending(_Selection):
     name: ClassVar[str] = "pause"
 
     until: Timestamp | None = Field(
-        default=None, description="When it ends by itself, ISO 8601. Empty: when it is resumed."
+        default=None,
+        description="When it ends by itself, ISO 8601; without it, when it is resumed.",
     )
     reason: str = Field(
         min_length=1,

@@ -61,6 +61,7 @@ HOSTILE_IDS = (
     "<script>alert(1)</script>",
     "\u202e" + ENTERPRISE[:30],
 )
+UNREADABLE = "00000000-0000-4000-8000-000000000001"
 HOSTILE_NAMES = (
     "<script>alert('{}')</script>",
     "{} '; drop table webhook_outbox; --",
@@ -126,6 +127,8 @@ def fill(warehouse: Warehouse) -> None:
             | {"is_enrollment_events_enabled": True},
             endpoint(3, "https://gone.example.com/", is_active=False),
             endpoint(4, "http://paused.example.com?t0ken"),
+            endpoint(5, "https://hooks.example.com/", region="MOON")
+            | {"enterprise_customer_uuid": UNREADABLE},
             *(
                 endpoint(10 + n, f"https://{mark}.example.com/", enterprise_customer_uuid=key)
                 | {"enterprise_customer_name": HOSTILE_NAMES[n % 7].format(mark)}
@@ -211,6 +214,11 @@ def test_the_number_of_statements_does_not_grow_with_the_customers(filled: Wareh
 def test_a_customer_that_nobody_knows_has_no_report(filled: Warehouse) -> None:
     with pytest.raises(ConfigurationError, match="neither an endpoint nor a webhook"):
         read(filled, enterprise="00000000-0000-4000-8000-000000000000")
+
+
+def test_a_customer_whose_only_endpoint_cannot_be_read_is_told_why(filled: Warehouse) -> None:
+    with pytest.raises(ConfigurationError, match=r"nothing was sent .* endpoint 5: region"):
+        read(filled, enterprise=UNREADABLE)
 
 
 def test_names_and_bodies_are_text_and_never_markup(personal: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ import typer
 
 from sync import logs
 from sync.cli import endpoints, formats, laptop, report, status
-from sync.cli.common import err, plain
+from sync.cli.common import command_group, err, plain
 from sync.cli.operations import add_operations
 from sync.cli.warehouse import warehouse_app
 from sync.errors import ConfigurationError, SyncError
@@ -34,11 +34,10 @@ def _version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = command_group(
+    "Course-completion webhooks with learning time: preview, send, send again, operate.",
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Course-completion webhooks with learning time: preview, send, send again, operate.",
 )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.core import TyperGroup
 
 from sync.errors import ConfigurationError
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
@@ -24,6 +25,26 @@ WIDEST = 10_000
 # No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
 out = Console(highlight=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
+
+
+class _Group(TyperGroup):
+    """Lists each command with its whole first sentence, which would be cut at 80 columns."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = [self.commands[name] for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(one.name, one.get_short_help_str(WIDEST)) for one in commands])
+
+
+def command_group(text: str, **options: Any) -> typer.Typer:
+    """A program or a group of commands; ``text`` is its help.
+
+    Help is plain text, wrapped between words: in frames no name of an option or a variable fits
+    into 80 columns, and typer cuts them.
+    """
+    return typer.Typer(
+        cls=_Group, no_args_is_help=True, rich_markup_mode=None, help=text, **options
+    )
 
 
 def ready_settings() -> WarehouseSettings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync.cli.common import Json, out, plain, print_json, print_table, ready_settings
+from sync.cli.common import Json, command_group, out, plain, print_json, print_table, ready_settings
 from sync.clock import warehouse_clock
 from sync.warehouse import open_warehouse
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from sync.operations.endpoint_check import Check
     from sync.operations.endpoints import Listed
 
-endpoints_app = typer.Typer(
-    no_args_is_help=True, help="Customers' endpoints: list, check, disable, enable, override, set."
-)
+endpoints_app = command_group("Customers' endpoints: list, check, disable, enable, override, set.")
 
 
 @endpoints_app.command("list")

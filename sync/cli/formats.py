@@ -9,14 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from sync.cli.common import Json, out, plain, print_json, print_table, ready_settings
+from sync.cli.common import Json, command_group, out, plain, print_json, print_table, ready_settings
 from sync.delivery.formats import known_formats
 from sync.domain.formats import FOLDER_SETTING
 
-formats_app = typer.Typer(
-    no_args_is_help=True,
-    help="Body formats: list, check, preview, schema, openapi.",
-)
+formats_app = command_group("Body formats: list, check, preview, schema, openapi.")
 
 
 @formats_app.command("list")

@@ -9,6 +9,7 @@ import typer
 
 from sync.cli.common import (
     Json,
+    command_group,
     embedded_settings,
     out,
     print_json,
@@ -18,10 +19,7 @@ from sync.cli.common import (
 from sync.errors import ConfigurationError
 from sync.warehouse import open_warehouse
 
-warehouse_app = typer.Typer(
-    no_args_is_help=True,
-    help="The embedded warehouse of this machine; sql works on Snowflake too.",
-)
+warehouse_app = command_group("The embedded warehouse of this machine; sql works on Snowflake too.")
 
 
 READING = frozenset({"describe", "explain", "list", "select", "show", "values", "with"})

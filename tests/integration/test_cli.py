@@ -8,9 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from sync import cli
 from sync.local.embedded.lifecycle import Running, Stopped, free_port, status, stop
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import Warehouse
@@ -257,6 +260,27 @@ def test_status_looks_into_the_journals_of_this_environment(
 def test_the_help_of_a_group_names_each_of_its_commands(ltw: Command) -> None:
     told = ltw("--help").text
     for group in ("endpoints", "formats"):
-        listed = ltw(group, "--help").out.split("Commands", 1)[1]
-        for name in re.findall(r"^│ ([a-z]+) ", listed, flags=re.MULTILINE):
-            assert re.search(rf"│ {group} [^│]*.*\b{name}\b", told), (group, name)
+        listed = ltw(group, "--help").out.split("Commands:", 1)[1]
+        names = re.findall(r"^  ([a-z]+) ", listed, flags=re.MULTILINE)
+        assert "list" in names
+        (line,) = re.findall(rf" {group} ([^.]*)\.", told)
+        assert set(names) <= set(re.findall(r"[a-z]+", line))
+
+
+def test_no_help_cuts_a_name_or_a_sentence_at_80_columns(
+    ltw: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    seen = set()
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(cli.app))]
+    for words, command in waiting:
+        told = ltw(*words, "--help").out
+        assert max(map(len, told.splitlines())) <= 80
+        _, _, described = told.partition("\n\n")
+        assert not re.search(r"…|\.\.\.$", described, flags=re.MULTILINE)
+        for option in (one for parameter in command.params for one in parameter.opts):
+            if option.startswith("-"):
+                assert option in told
+                seen.add(option)
+        waiting += [((*words, name), one) for name, one in getattr(command, "commands", {}).items()]
+    assert "--only-enrollment-modes" in seen

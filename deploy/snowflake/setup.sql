@@ -110,6 +110,8 @@ grant role learning_time_delivery to user learning_time_webhooks;
 
 grant usage on warehouse learning_time_build to role learning_time_build;
 grant usage on warehouse learning_time_delivery to role learning_time_delivery;
+-- Where SNOWFLAKE_DBT_WAREHOUSE is not set, one warehouse wakes for builds and deliveries.
+grant usage on warehouse learning_time_delivery to role learning_time_build;
 grant usage on warehouse learning_time_delivery to role learning_time_reader;
 grant usage on warehouse learning_time_build to role learning_time_loader;
 

@@ -53,6 +53,11 @@ class Refusal(StrEnum):
         "the customer has no active endpoint that takes its region: create one in the LMS, or let "
         "the one of OTHER take learners of the EU with `ltw endpoints set`",
     )
+    FILTERED = (
+        Reason.FILTERED.value,
+        "the new endpoint filters it out, or filters by enrollment mode, which a message that was "
+        "built does not tell: empty the filter with `ltw endpoints set`, reroute, and set it again",
+    )
     FORMAT_DIFFERS = (
         "format_differs",
         "it was tried, so its bytes stay, and the new endpoint wants another format: set the "

@@ -92,7 +92,7 @@ class Reroute(Change):
             f"""
             select
                 outbox.enterprise_customer_uuid, outbox.event_type, outbox.region,
-                outbox.endpoint_id, outbox.payload_format,
+                outbox.endpoint_id, outbox.payload_format, outbox.courserun_key,
                 coalesce(outbox.state_reason = '{Reason.NO_LONGER_REPORTABLE}', false) as is_gone,
                 {NEVER_SENT_AND_LOST.format(row="outbox")} as is_never_sent,
                 coalesce(outbox.lease_expires_at > cast(? as timestamp_ntz), false) as is_in_a_run,
@@ -102,8 +102,8 @@ class Reroute(Change):
                 and {_TRIED}
                 and coalesce(outbox.endpoint_id = ?, true)
                 and coalesce(outbox.enterprise_customer_uuid = ?, true)
-            group by 1, 2, 3, 4, 5, 6, 7, 8
-            order by 1, 2, 3, 4, 5, 6, 7, 8
+            group by 1, 2, 3, 4, 5, 6, 7, 8, 9
+            order by 1, 2, 3, 4, 5, 6, 7, 8, 9
             """,
             now.isoformat(),
             self.endpoint_id,
@@ -119,7 +119,10 @@ class Reroute(Change):
         ready. The fence is raised, so that a late result of the old endpoint cannot undo it. A row
         that a run is working on stays.
         """
-        names = ("enterprise_customer_uuid", "event_type", "region", "payload_format")
+        names = (
+            *("enterprise_customer_uuid", "event_type", "region", "payload_format"),
+            "courserun_key",
+        )
         groups = [
             {name: row[name] for name in names}
             | {"endpoint_id": int(row["endpoint_id"]), "new_endpoint_id": target}
@@ -148,6 +151,7 @@ class Reroute(Change):
                     value:event_type::varchar as event_type,
                     value:region::varchar as region,
                     value:payload_format::varchar as payload_format,
+                    value:courserun_key::varchar as courserun_key,
                     value:endpoint_id::number(38, 0) as endpoint_id,
                     value:new_endpoint_id::number(38, 0) as new_endpoint_id
                 from table(flatten(input => parse_json(?)))
@@ -156,6 +160,7 @@ class Reroute(Change):
                 and outbox.event_type = chosen.event_type
                 and outbox.region = chosen.region
                 and outbox.payload_format = chosen.payload_format
+                and outbox.courserun_key = chosen.courserun_key
                 and outbox.endpoint_id = chosen.endpoint_id
                 and {_TRIED}
                 and (outbox.fence > 0 or outbox.state = '{State.DELIVERED}')
@@ -182,7 +187,10 @@ def _target(row: Mapping[str, Any], endpoints: Endpoints) -> int | Refusal:
         Region(row["region"]),
         endpoints.by_enterprise.get(enterprise, ()),
         event_type=event_types().get(row["event_type"]),
+        courserun_key=row["courserun_key"],
     )
+    if isinstance(route, NotRouted) and route.reason is Reason.FILTERED:
+        return Refusal.FILTERED
     if isinstance(route, NotRouted) or endpoints.is_own_broken(enterprise, route):
         return Refusal.NO_ENDPOINT
     if route.endpoint.payload_format != row["payload_format"]:

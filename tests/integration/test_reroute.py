@@ -226,6 +226,27 @@ def test_bytes_that_were_sent_once_move_only_where_they_fit(
     assert everything_in(pipeline.warehouse) == before
 
 
+@pytest.mark.parametrize(
+    ("filters", "moved"),
+    [
+        ({"only_courserun_keys": "course-v1:*"}, 2),
+        ({"only_courserun_keys": "course-v1:other*"}, 0),
+        ({"only_enrollment_modes": "verified"}, 0),
+    ],
+    ids=["takes them", "takes others", "by what nobody knows"],
+)
+def test_a_filter_of_the_new_endpoint_holds_for_what_is_moved(
+    pipeline: Pipeline, filters: dict[str, object], moved: int
+) -> None:
+    tried_then_deleted(pipeline)
+    endpoints(pipeline, new(pipeline, **filters))
+    found = plan(pipeline)
+    assert found.matched == moved
+    assert found.document["not_moved"] == ({} if moved else {Refusal.FILTERED: 2})
+    if moved:
+        assert move(pipeline).changed == moved
+
+
 def test_a_message_that_was_claimed_counts_as_sent_even_without_a_logged_attempt(
     pipeline: Pipeline,
 ) -> None:

@@ -152,7 +152,7 @@ def _sent_table(one: Round, *, is_wide: bool) -> Table:
     for name in ("passed, UTC", "user", "course run", *(["sent to"] if is_wide else [])):
         table.add_column(name, no_wrap=True)
     table.add_column("hours", justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
+    table.add_column("outcome")
     for row in _varied(one.rows):
         seconds = row["learning_time_seconds"]
         style = STYLES.get(row["state"], "")
@@ -181,10 +181,14 @@ def _outcome_table(one: Round) -> Table:
 def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A few rows that show every outcome, filled up with ordinary ones."""
     firsts: dict[tuple[str, str | None], dict[str, Any]] = {}
+    ordinary = []
     for row in rows:
-        firsts.setdefault((row["state"], row["state_reason"]), row)
-    special = [row for key, row in firsts.items() if key != (State.DELIVERED, None)]
-    ordinary = [row for row in rows if row["state"] == State.DELIVERED]
+        outcome = row["state"], row["state_reason"]
+        if outcome == (State.DELIVERED, None):
+            ordinary.append(row)
+        else:
+            firsts.setdefault(outcome, row)
+    special = list(firsts.values())
     shown = ordinary[: SHOWN_ROWS - len(special)] + special
     return sorted(shown, key=lambda row: (row["occurred_at"], row["webhook_id"]))
 

@@ -70,10 +70,16 @@ def test_what_there_is_not_is_named_with_its_key(
 @pytest.mark.parametrize("kind", ["timestamp_tz", "TIMESTAMP_LTZ(9)", "date", "varchar"])
 def test_a_time_that_is_not_utc_by_its_type_is_refused(kind: str, manifest: dict[str, Any]) -> None:
     """The ledger takes what a clock on the wall showed, and bodies call it UTC."""
-    model = next(one for one in manifest["nodes"].values() if one["name"] == CERTIFICATES.mart)
+    key, model = next(
+        (key, one)
+        for key, one in manifest["nodes"].items()
+        if one["resource_type"] == "model" and one["name"] == CERTIFICATES.mart
+    )
     awarded = {**model["columns"]["awarded_at"], "data_type": kind}
     columns = {**model["columns"], "awarded_at": awarded}
-    found = [*problems_of_mart(CERTIFICATES, {"nodes": {"x": {**model, "columns": columns}}})]
+    found = [
+        *problems_of_mart(CERTIFICATES, manifest | {"nodes": {key: {**model, "columns": columns}}})
+    ]
     assert found == [
         f"occurred_at: awarded_certificates has awarded_at as {kind}; cast it to timestamp_ntz, UTC"
     ]

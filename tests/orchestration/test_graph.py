@@ -176,13 +176,13 @@ def test_every_schedule_asks_for_one_run_of_its_job(
     assert repository.schedule_defs
     with dg.instance_for_test() as instance:
         for schedule in repository.schedule_defs:
-            context = dg.build_schedule_context(
+            with dg.build_schedule_context(
                 instance=instance,
                 repository_def=repository,
                 resources={"dial": DialResource()},
                 scheduled_execution_time=datetime(2026, 3, 10, 12, 10, tzinfo=UTC),
-            )
-            tick = schedule.evaluate_tick(context)
+            ) as context:
+                tick = schedule.evaluate_tick(context)
             assert tick.skip_message is None
             assert len(tick.run_requests or []) == 1
 

@@ -50,7 +50,7 @@ from sync.ledger.retention import apply_retention
 from sync.ledger.steps import nothing
 from sync.operations.backfill import Backfill
 from sync.operations.changes import NOTHING_SEEN, hand_over, ledger_token, poll
-from sync.operations.customer_report import read_customer
+from sync.operations.customer_webhooks import attempts_of, counts_by_day, webhooks_of
 from sync.operations.endpoint_override import OverrideEndpoint
 from sync.operations.endpoint_switch import dead_letters
 from sync.operations.endpoints import list_endpoints
@@ -319,8 +319,10 @@ STEPS: Steps = (
     ledger_identity,
     lambda w: latencies(w, "doctor", since=NOW),
     read_figures,
-    lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW),
-    lambda w: read_customer(w, {}, enterprise=CUSTOMER, days=1, now=NOW, is_personal=True),
+    lambda w: counts_by_day(w, CUSTOMER, NOW.date()),
+    lambda w: webhooks_of(w, CUSTOMER, NOW.date(), {}, NO_PAUSES, is_personal=False),
+    lambda w: webhooks_of(w, CUSTOMER, NOW.date(), {}, NO_PAUSES, is_personal=True),
+    lambda w: attempts_of(w, CUSTOMER, NOW.date()),
     lambda w: events_of_learner(w, completions(), user_id=1, now=NOW),
     # Operations.
     lambda w: REPLAY.plan(w, _clock),

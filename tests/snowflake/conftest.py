@@ -52,7 +52,7 @@ class Place:
         return open_warehouse(self.settings, purpose=purpose)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:

@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from sync.ledger.replacing import older_than
 from sync.ledger.tables import ENDPOINT_OVERRIDES
 from sync.warehouse import Warehouse
 
@@ -79,18 +80,9 @@ def clear_overrides(
 ) -> int:
     """End those of an endpoint that are in force; how many there were.
 
-    ``but`` is one made at ``now``, which takes the place of older ones alone: of two that are made
-    at once, neither may end the other.
+    ``but`` is one made at ``now``, which takes the place of older ones alone.
     """
-    older, binds = "", ()
-    if but is not None:
-        older = """
-            and (
-                set_at < cast(? as timestamp_ntz)
-                or set_at = cast(? as timestamp_ntz) and override_id < ?
-            )
-        """
-        binds = (now.isoformat(), now.isoformat(), but)
+    older, binds = older_than(but, now, made_at="set_at", key="override_id")
     return warehouse.execute(
         f"""
         update {warehouse.relation("sync", ENDPOINT_OVERRIDES)}

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sync.domain.circuit_breaker import DISABLE_AFTER
 from sync.domain.pauses import Pause, Pauses
+from sync.ledger.replacing import older_than
 from sync.ledger.tables import PAUSES
 from sync.warehouse import Warehouse
 
@@ -101,18 +102,9 @@ def end_pauses(
 ) -> int:
     """End the pauses of a selection that are on; how many there were.
 
-    ``but`` is one made at ``now``, which takes the place of older ones alone: of two that are made
-    at once, neither may end the other.
+    ``but`` is one made at ``now``, which takes the place of older ones alone.
     """
-    older, binds = "", ()
-    if but is not None:
-        older = """
-            and (
-                paused_at < cast(? as timestamp_ntz)
-                or paused_at = cast(? as timestamp_ntz) and pause_id < ?
-            )
-        """
-        binds = (now.isoformat(), now.isoformat(), but)
+    older, binds = older_than(but, now, made_at="paused_at", key="pause_id")
     return warehouse.execute(
         f"""
         update {warehouse.relation("sync", PAUSES)}

@@ -63,7 +63,7 @@ def test_a_delivery_whole(
         run = Run(host_ports=target.host_port, journals=tmp_path, endpoints=1)
 
         def processor_seconds(which: str) -> float:
-            """Of a fresh ledger with so many completions, from recorded to delivered."""
+            """Of a fresh ledger with that number of completions, from recorded to delivered."""
             for table in ("webhook_outbox", "webhook_messages", "webhook_attempts"):
                 warehouse.execute(f"drop table if exists analytics.sync.{table}")
             warehouse.execute("drop table if exists analytics.sync.ledger_migrations")

@@ -113,6 +113,13 @@ def test_a_busy_day_costs_at_most(days: dict[int, Site], dial: int, most: float)
     assert days[dial].credits() <= most
 
 
+def test_builds_on_a_warehouse_of_their_own_cost_what_the_pages_say(days: dict[int, Site]) -> None:
+    """docs/operations.md and docs/first-day.md: up to 1.6 credits a day."""
+    begins = [(one - MIDNIGHT).total_seconds() for one in days[5].builds]
+    apart = credits_awake((one, one + BUILD.total_seconds()) for one in begins)
+    assert 1.5 < apart <= 1.6
+
+
 def test_without_the_dial_a_busy_replica_means_a_run_back_to_back(days: dict[int, Site]) -> None:
     """The check above can fail: at one minute the warehouse never sleeps by day."""
     assert days[1].credits() > 13

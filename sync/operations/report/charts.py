@@ -282,6 +282,6 @@ def _count(value: float) -> str:
 
 
 def _cut(text: str, beside: int) -> str:
-    """What fits on a phone beside so many characters."""
+    """What fits on a phone beside that number of characters."""
     most = int(WIDTH / PHONE_CHARACTER) - beside - 2
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -19,13 +19,14 @@ from tests.support.examples import load_profile
 from tests.support.scenarios import Scenarios, running_server
 from tests.support.shared import shared_directory
 from tests.support.snowflake_statements import checked_statements
-from tests.support.untraced import leave_the_connector_untraced
+from tests.support.untraced import leave_the_connector_untraced, look_for_proxies_by_name
 from tests.support.zones import ZONES, living_in
 
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
 
 load_profile()
 leave_the_connector_untraced()
+look_for_proxies_by_name()
 # Their helpers fail with the values that they compared.
 pytest.register_assert_rewrite("tests.support.crashes", "tests.support.delivery")
 

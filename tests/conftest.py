@@ -19,12 +19,19 @@ from tests.support.examples import load_profile
 from tests.support.scenarios import Scenarios, running_server
 from tests.support.shared import shared_directory
 from tests.support.snowflake_statements import checked_statements
-from tests.support.untraced import leave_the_connector_untraced, look_for_proxies_by_name
+from tests.support.untraced import (
+    leave_imports_untraced,
+    leave_the_connector_untraced,
+    look_for_proxies_by_name,
+)
 from tests.support.zones import ZONES, living_in
 
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
 
 load_profile()
+# Nothing of what collection makes is thrown away.
+gc.disable()
+leave_imports_untraced()
 leave_the_connector_untraced()
 look_for_proxies_by_name()
 # Their helpers fail with the values that they compared.
@@ -60,6 +67,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 def pytest_sessionfinish() -> None:
@@ -88,8 +96,6 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
         patch.delenv(name)
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))
-    # As ``sync.warehouse`` has it; dbt cannot say so.
-    patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
     with running_server(settings):
         yield settings
     patch.undo()

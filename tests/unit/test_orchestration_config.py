@@ -3,64 +3,55 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import re
+import runpy
 from datetime import datetime, timedelta
 
 import pytest
 from pydantic import ValidationError
 
-from orchestration.config import (
-    DeliveryConfig,
-    DetectionConfig,
-    EnrichmentConfig,
-)
+from orchestration import config
+from orchestration.config import DeliveryConfig, DetectionConfig, EnrichmentConfig
+from sync.delivery.build import EnrichmentPolicy
 from sync.delivery.flag import ALLOWLIST_VARIABLE, FLAG_VARIABLE
-from sync.settings import PROJECT_ROOT
+from sync.errors import ConfigurationError
+from sync.operations.environment import ACTIVATED_AT_SETTING
 
 ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
 
 
+def default_policy(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> EnrichmentPolicy:
+    """As a schedule sees it: no config given, only the environment of the code location."""
+    for name in os.environ:
+        if name.startswith(("WEBHOOK", "ENABLE_WEBHOOK")):
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    # Dagster loads the module once, in a process of its own.
+    loaded = runpy.run_path(config.__file__, run_name="config_of_another_process")
+    return loaded["EnrichmentConfig"]().policy()
+
+
+@pytest.mark.parametrize(("variables", "enabled"), [({FLAG_VARIABLE: "true"}, True), ({}, False)])
+def test_the_environment_of_the_process_sets_the_default_of_its_runs(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], enabled: bool
+) -> None:
+    assert default_policy(monkeypatch, variables).enabled is enabled
+
+
 @pytest.mark.parametrize(
-    ("variables", "ends_well", "said"),
+    ("variable", "value", "said"),
     [
-        pytest.param({FLAG_VARIABLE: "true"}, True, "True", id="on"),
-        pytest.param({}, True, "False", id="not set"),
-        pytest.param(
-            {FLAG_VARIABLE: "ture"}, False, f"{FLAG_VARIABLE} is 'ture'", id="misspelt flag"
-        ),
-        pytest.param(
-            {ALLOWLIST_VARIABLE: "Example"}, False, ALLOWLIST_VARIABLE, id="not an enterprise"
-        ),
-        pytest.param(
-            {"WEBHOOKS_ACTIVATED_AT": "soon"},
-            False,
-            "WEBHOOKS_ACTIVATED_AT: 'soon' must look like",
-            id="no moment of activation",
-        ),
+        (FLAG_VARIABLE, "ture", f"{FLAG_VARIABLE} is 'ture'"),
+        (ALLOWLIST_VARIABLE, "Example", ALLOWLIST_VARIABLE),
+        (ACTIVATED_AT_SETTING, "soon", f"{ACTIVATED_AT_SETTING}: 'soon' must look like"),
     ],
 )
-def test_the_environment_of_the_process_sets_the_default_of_its_runs(
-    variables: dict[str, str], ends_well: bool, said: str
+def test_a_wrong_variable_is_named_when_the_definitions_load(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
-    """As a schedule sees it: no config given, only the environment of the code location."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("WEBHOOK", "ENABLE_WEBHOOK"))
-    } | variables
-    read = "from orchestration.config import EnrichmentConfig as C; print(C().policy().enabled)"
-    done = subprocess.run(
-        [sys.executable, "-c", read],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode == 0) is ends_well
-    assert said in (done.stdout if ends_well else done.stderr.splitlines()[-1])
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        default_policy(monkeypatch, {variable: value})
 
 
 @pytest.mark.parametrize(
@@ -92,8 +83,8 @@ def test_an_enterprise_that_is_no_uuid_is_refused_with_the_setting_s_name(texts:
 
 
 def test_enterprises_are_taken_in_any_spelling() -> None:
-    config = EnrichmentConfig(enterprise_allowlist=[ENTERPRISE.upper(), ENTERPRISE])
-    assert config.policy().rollout.enterprises == {ENTERPRISE}
+    given = EnrichmentConfig(enterprise_allowlist=[ENTERPRISE.upper(), ENTERPRISE])
+    assert given.policy().rollout.enterprises == {ENTERPRISE}
 
 
 def test_limits_have_bounds() -> None:

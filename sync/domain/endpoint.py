@@ -169,30 +169,25 @@ class GeneralSettings(Model, frozen=True):
     ] = Field(
         default=frozenset(),
         description="Responses after which it wants no retry, 300 to 599, such as 404,422.",
-        json_schema_extra={"option": "--final-status-codes"},
     )
     success_status_codes: Annotated[
         frozenset[Annotated[int, Field(ge=300, le=599)]], BeforeValidator(_statuses)
     ] = Field(
         default=frozenset(),
         description="Responses beside 2xx that say it has the event, 300 to 599, such as 409.",
-        json_schema_extra={"option": "--success-status-codes"},
     )
     authentication: Authentication = Field(
         default=Authentication.AUTO,
         strict=False,
         description="auto, none, oauth, basic or header; auto: oauth if it has a client id.",
-        json_schema_extra={"option": "--authentication"},
     )
     oauth_scope: AnyText = Field(
         default="api",
         description="The scope that its token requests ask for.",
-        json_schema_extra={"option": "--oauth-scope"},
     )
     oauth_audience: AnyText = Field(
         default="",
         description="The audience that its token requests name, if any.",
-        json_schema_extra={"option": "--oauth-audience"},
     )
     is_oauth_form: bool = Field(
         default=False,
@@ -202,17 +197,14 @@ class GeneralSettings(Model, frozen=True):
     event_types: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
         description="Events that only endpoints get that ask for them, as certificate_awarded.",
-        json_schema_extra={"option": "--event-types"},
     )
     auth_header: Annotated[AnyText, AfterValidator(_auth_header)] = Field(
         default=DEFAULT_AUTH_HEADER,
         description="The header that carries its secret, with authentication header.",
-        json_schema_extra={"option": "--auth-header"},
     )
     extra_headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_headers)] = Field(
         default=(),
         description="Headers without secrets that it wants, as X-Tenant: acme; a bar between two.",
-        json_schema_extra={"option": "--extra-headers"},
     )
 
 
@@ -222,17 +214,14 @@ class CompletionFilters(Model, frozen=True):
     only_organizations: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
         description="Only completions of courses of these organizations, such as ExampleX.",
-        json_schema_extra={"option": "--only-organizations"},
     )
     only_courserun_keys: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
         description="Only completions of these course runs; * is any text.",
-        json_schema_extra={"option": "--only-courserun-keys"},
     )
     only_enrollment_modes: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
         description="Only completions of enrollments in these modes, such as verified.",
-        json_schema_extra={"option": "--only-enrollment-modes"},
     )
 
     def takes(self, courserun_key: str, enrollment_mode: str | None) -> bool:

@@ -89,8 +89,8 @@ def _optional(name: str) -> tuple[Any, Any]:
     """The field of a setting that may be left as it is."""
     field = EndpointSettings.model_fields[name]
     taken: Any = bool if field.annotation is bool else str
-    extra: Any = field.json_schema_extra
-    annotation = Annotated[taken | None, CommandLine(extra["option"])]
+    extra: Any = field.json_schema_extra or {}
+    annotation = Annotated[taken | None, CommandLine(extra.get("option"))]
     return annotation, Field(default=None, description=field.description)
 
 

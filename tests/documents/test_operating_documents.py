@@ -12,10 +12,12 @@ import pytest
 import yaml
 
 from orchestration.config import VARIABLES, EnrichmentConfig
+from sync.cli.operations import option_of
 from sync.delivery.flag import flag_settings
 from sync.domain.endpoint import EndpointSettings
 from sync.ledger.tables import ensure_ledger
 from sync.operations import catalog
+from sync.operations.endpoint_settings import SetEndpoint
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
@@ -192,9 +194,8 @@ def test_the_names_in_the_text_are_those_of_the_definitions(defs: dg.Definitions
 def test_each_setting_of_an_endpoint_is_explained_as_it_is_declared() -> None:
     for name, stored in EndpointSettings().stored().items():
         field = EndpointSettings.model_fields[name]
-        extra: Any = field.json_schema_extra
         default = {True: "on", False: "off", "": "none"}.get(stored, f"`{stored}`")
-        option = extra["option"].split("/")[0]
+        option = option_of(SetEndpoint, name).split("/")[0]
         row = f"| `{option}` | `{name}` | {default} | {field.description} |"
         assert row in OPERATIONS, row
 

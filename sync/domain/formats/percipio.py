@@ -45,7 +45,6 @@ class PercipioSettings(Model, frozen=True):
         default=Unit.SECONDS,
         strict=False,
         description="percipio: the unit of duration_spent, seconds or minutes; ask the customer.",
-        json_schema_extra={"option": "--duration-unit"},
     )
 
 

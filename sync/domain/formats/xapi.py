@@ -87,18 +87,15 @@ class XapiSettings(Model, frozen=True):
     xapi_course_iri: Annotated[AnyText, AfterValidator(_course_iri)] = Field(
         default="",
         description="xapi: the id of a course run, as https://lms.example.com/{courserun_key}.",
-        json_schema_extra={"option": "--xapi-course-iri"},
     )
     xapi_actor: Actor = Field(
         default=Actor.MBOX,
         strict=False,
         description="xapi: how it knows a learner: mbox, mbox_sha1sum or account.",
-        json_schema_extra={"option": "--xapi-actor"},
     )
     xapi_home_page: Annotated[AnyText, AfterValidator(_home_page)] = Field(
         default="",
         description="xapi, actor account: the system that the user names are of, as an address.",
-        json_schema_extra={"option": "--xapi-home-page"},
     )
 
 

@@ -22,6 +22,7 @@ from sync.warehouse import (
     Warehouse,
     WarehouseUnavailable,
     json_chunks,
+    json_rows,
     open_warehouse,
 )
 
@@ -218,13 +219,6 @@ class LearningTimeClient:
             self.statements += 1
             for row in warehouse.rows(
                 f"""
-                with wanted as (
-                    select
-                        value:e::varchar as enterprise_customer_uuid,
-                        value:u::number(38, 0) as user_id,
-                        value:c::varchar as courserun_key
-                    from table(flatten(input => parse_json(?)))
-                )
                 select
                     mart.enterprise_customer_uuid,
                     mart.user_id,
@@ -234,10 +228,10 @@ class LearningTimeClient:
                     mart.event_count,
                     mart.computed_through
                 from {warehouse.relation("marts", MART)} as mart
-                inner join wanted
-                    on mart.enterprise_customer_uuid = wanted.enterprise_customer_uuid
-                    and mart.user_id = wanted.user_id
-                    and mart.courserun_key = wanted.courserun_key
+                inner join {json_rows(text="e c", number="u")} as wanted
+                    on mart.enterprise_customer_uuid = wanted.e
+                    and mart.user_id = wanted.u
+                    and mart.courserun_key = wanted.c
                 """,
                 chunk,
             ):

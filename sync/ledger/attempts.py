@@ -12,7 +12,12 @@ from sync.domain.work import Attempt, Row
 from sync.ledger.due import IS_OPEN
 from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ATTEMPTS, OUTBOX
-from sync.warehouse import Warehouse, json_chunks
+from sync.warehouse import Warehouse, json_chunks, json_rows
+
+LOGGED = """
+    webhook_id, endpoint_id, fence, attempt_number, run_id, started_at, duration_ms, status_code,
+    outcome, error_kind, attribution, response_excerpt, signing_key_ids, replay_id
+"""
 
 
 def settle(
@@ -31,32 +36,17 @@ def settle(
         return
     logged, moved = zip(*(one.to_rows() for one in attempts), strict=True)
     log = warehouse.relation("sync", ATTEMPTS)
+    made = json_rows(
+        text="webhook_id run_id outcome error_kind attribution response_excerpt signing_key_ids"
+        " replay_id",
+        number="endpoint_id fence attempt_number duration_ms status_code",
+        time="started_at",
+    )
     warehouse.bulk(
         f"""
-        insert into {log} (
-            webhook_id, endpoint_id, fence, attempt_number, run_id, started_at, duration_ms,
-            status_code, outcome, error_kind, attribution, response_excerpt, signing_key_ids,
-            replay_id
-        )
-        select made.*
-        from (
-            select
-                value:webhook_id::varchar as webhook_id,
-                value:endpoint_id::number(38, 0) as endpoint_id,
-                value:fence::number(38, 0) as fence,
-                value:attempt_number::number(38, 0) as attempt_number,
-                value:run_id::varchar as run_id,
-                value:started_at::varchar::timestamp_ntz as started_at,
-                value:duration_ms::number(38, 0) as duration_ms,
-                value:status_code::number(38, 0) as status_code,
-                value:outcome::varchar as outcome,
-                value:error_kind::varchar as error_kind,
-                value:attribution::varchar as attribution,
-                value:response_excerpt::varchar as response_excerpt,
-                value:signing_key_ids::varchar as signing_key_ids,
-                value:replay_id::varchar as replay_id
-            from table(flatten(input => parse_json(?)))
-        ) as made
+        insert into {log} ({LOGGED})
+        select {LOGGED}
+        from {made} as made
         where not exists (
             select 1 from {log} as logged
             where logged.webhook_id = made.webhook_id
@@ -79,6 +69,12 @@ def settle(
 def _move(warehouse: Warehouse, moved: Sequence[Row], *, clock: Clock, which: str = "true") -> int:
     """Write results into rows of the outbox for which ``which`` holds; how many."""
     outbox = warehouse.relation("sync", OUTBOX)
+    attempt = json_rows(
+        text="webhook_id state reason",
+        number="fence attempt_count",
+        time="next_attempt_at delivered_at",
+        boolean="is_own_fault",
+    )
     return warehouse.bulk(
         f"""
         update {outbox} as outbox
@@ -99,18 +95,7 @@ def _move(warehouse: Warehouse, moved: Sequence[Row], *, clock: Clock, which: st
             lease_owner = null,
             lease_expires_at = null,
             updated_at = cast(? as timestamp_ntz)
-        from (
-            select
-                value:webhook_id::varchar as webhook_id,
-                value:fence::number(38, 0) as fence,
-                value:state::varchar as state,
-                value:reason::varchar as reason,
-                value:attempt_count::number(38, 0) as attempt_count,
-                value:next_attempt_at::varchar::timestamp_ntz as next_attempt_at,
-                value:delivered_at::varchar::timestamp_ntz as delivered_at,
-                value:is_own_fault::boolean as is_own_fault
-            from table(flatten(input => parse_json(?)))
-        ) as attempt
+        from {attempt} as attempt
         where outbox.webhook_id = attempt.webhook_id
             and {which}
             and (
@@ -141,13 +126,7 @@ def leased_here(warehouse: Warehouse, attempts: Sequence[Attempt]) -> list[Attem
             f"""
             select outbox.webhook_id, outbox.fence
             from {warehouse.relation("sync", OUTBOX)} as outbox
-            inner join (
-                select
-                    value:webhook_id::varchar as webhook_id,
-                    value:fence::number(38, 0) as fence,
-                    value:run_id::varchar as run_id
-                from table(flatten(input => parse_json(?)))
-            ) as told
+            inner join {json_rows(text="webhook_id run_id", number="fence")} as told
                 on outbox.webhook_id = told.webhook_id and outbox.fence = told.fence
             where startswith(outbox.lease_owner, told.run_id || ':')
             """,

@@ -23,7 +23,7 @@ from sync.ledger.messages import bodies_of
 from sync.ledger.pauses import read_pauses
 from sync.ledger.steps import Hook, Step
 from sync.ledger.tables import MESSAGES, OUTBOX
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_rows
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,7 @@ class Claims:
         owner = f"{self._run_id}:{uuid.uuid4()}"
         now = self._clock()
         at = now.isoformat()
+        granted = json_rows(text="customer", number="endpoint_id slots ahead")
         self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -209,14 +210,7 @@ class Claims:
                         ) as due
                         where {DUE.format(row="due")}
                     ) as turns
-                    inner join (
-                        select
-                            value:endpoint_id::number(38, 0) as endpoint_id,
-                            value:customer::varchar as customer,
-                            value:slots::number(38, 0) as slots,
-                            value:ahead::number(38, 0) as ahead
-                        from table(flatten(input => parse_json(?)))
-                    ) as granted
+                    inner join {granted} as granted
                         on turns.endpoint_id = granted.endpoint_id
                         -- An id may be another customer's by now.
                         and turns.enterprise_customer_uuid = granted.customer

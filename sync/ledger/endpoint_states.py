@@ -5,41 +5,23 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, get_args, get_type_hints
 
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.errors import SyncError
 from sync.ledger.tables import ENDPOINT_STATE, fill_row_ids
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_rows
 
 TRIES = 30
 """Each try loses only to another run that succeeded; many runs may have the same endpoints."""
 LONGEST_PAUSE_SECONDS = 0.5
 
-COLUMNS = {
-    "endpoint_id": "number(38, 0)",
-    "version": "number(38, 0)",
-    "breaker_state": "varchar",
-    "consecutive_failures": "number(38, 0)",
-    "failing_since": "timestamp_ntz",
-    "window_started_at": "timestamp_ntz",
-    "window_attempts": "number(38, 0)",
-    "window_failures": "number(38, 0)",
-    "open_count": "number(38, 0)",
-    "half_open_successes": "number(38, 0)",
-    "next_probe_at": "timestamp_ntz",
-    "rate_factor": "float",
-    "next_slot_at": "timestamp_ntz",
-    "paused_until": "timestamp_ntz",
-    "disabled_at": "timestamp_ntz",
-    "disabled_reason": "varchar",
-    "disabled_by": "varchar",
-    "refused_target": "varchar",
-    "refused_at": "timestamp_ntz",
-}
+COLUMNS = tuple(one.name for one in fields(EndpointState))
 
 
 class TooMuchContention(SyncError):
@@ -121,17 +103,12 @@ class EndpointStates:
             | {"writer": str(uuid.uuid4()), "row_id": str(uuid.uuid4())}
             for key in sorted(endpoint_ids)
         ]
+        columns = ", ".join((*COLUMNS, "writer", "row_id"))
         inserted = self._warehouse.bulk(
             f"""
-            insert into {self._table} ({", ".join(COLUMNS)}, writer, row_id, updated_at)
-            select new.*, sysdate()
-            from (
-                select
-                    {", ".join(_value(name) for name in COLUMNS)},
-                    value:writer::varchar as writer,
-                    value:row_id::varchar as row_id
-                from table(flatten(input => parse_json(?)))
-            ) as new
+            insert into {self._table} ({columns}, updated_at)
+            select {columns}, sysdate()
+            from {_stated()} as new
             where not exists (
                 select 1 from {self._table} as known
                 where known.endpoint_id = new.endpoint_id
@@ -182,12 +159,7 @@ class EndpointStates:
                 version = endpoint.version + 1,
                 writer = ?,
                 updated_at = sysdate()
-            from (
-                select
-                    {", ".join(_value(name) for name in COLUMNS)},
-                    value:row_id::varchar as row_id
-                from table(flatten(input => parse_json(?)))
-            ) as new
+            from {_stated()} as new
             where endpoint.row_id = new.row_id and endpoint.version = new.version
             """,
             (
@@ -204,12 +176,6 @@ class EndpointStates:
         return {int(row["endpoint_id"]) for row in written}
 
 
-def _value(name: str) -> str:
-    kind = COLUMNS[name]
-    text = "::varchar" if kind == "timestamp_ntz" else ""
-    return f"value:{name}{text}::{kind} as {name}"
-
-
 def _state(row: Mapping[str, Any]) -> EndpointState:
     values: dict[str, Any] = {name: row[name] for name in COLUMNS}
     values["breaker_state"] = Breaker(row["breaker_state"])
@@ -217,8 +183,19 @@ def _state(row: Mapping[str, Any]) -> EndpointState:
 
 
 def _row(state: EndpointState) -> dict[str, object]:
-    values = {one.name: getattr(state, one.name) for one in fields(state)}
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in values.items()
+        for name, value in vars(state).items()
     }
+
+
+@cache
+def _stated() -> str:
+    """States from JSON: their fields by the types in Python, with the row's own id and writer."""
+    kinds = {int: "number", float: "real", datetime: "time"}
+    names: defaultdict[str, str] = defaultdict(str)
+    names["text"] = "row_id writer"
+    for name, hint in get_type_hints(EndpointState).items():
+        kind = next((kinds[one] for one in (hint, *get_args(hint)) if one in kinds), "text")
+        names[kind] += f" {name}"
+    return json_rows(**names)

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from sync.ledger.due import IS_OPEN
 from sync.ledger.tables import MESSAGES, OUTBOX
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_rows
 
 OF_ROW = """
     {row}.webhook_id = messages.webhook_id and {row}.build_id = messages.build_id
@@ -39,34 +39,28 @@ def write_messages(
     left out.
     """
     messages = warehouse.relation("sync", MESSAGES)
+    made = json_rows(
+        text="webhook_id body enrichment_outcome",
+        number="learning_time_seconds",
+        time="learning_time_computed_through",
+    )
     warehouse.bulk(
         f"""
         insert into {messages} (
             webhook_id, build_id, body, frozen_at, enrichment_outcome, learning_time_seconds,
             learning_time_computed_through
         )
-        select made.*
-        from (
-            select
-                value:webhook_id::varchar as webhook_id,
-                cast(? as varchar) as build_id,
-                value:body::varchar as body,
-                cast(? as timestamp_ntz) as frozen_at,
-                value:enrichment_outcome::varchar as enrichment_outcome,
-                value:learning_time_seconds::number(38, 0) as learning_time_seconds,
-                value:learning_time_computed_through::varchar::timestamp_ntz
-                    as learning_time_computed_through
-            from table(flatten(input => parse_json(?)))
-        ) as made
+        select
+            made.webhook_id, cast(? as varchar), made.body, cast(? as timestamp_ntz),
+            made.enrichment_outcome, made.learning_time_seconds, made.learning_time_computed_through
+        from {made} as made
         where exists (
             select 1 from {warehouse.relation("sync", OUTBOX)} as outbox
             where outbox.webhook_id = made.webhook_id and {IS_OPEN.format(row="outbox")}
         )
         and not exists (
             select 1 from {messages} as known
-            where known.webhook_id = made.webhook_id
-                and known.build_id = made.build_id
-                and known.build_id >= ?
+            where known.webhook_id = made.webhook_id and known.build_id = ?
         )
         """,
         rows,

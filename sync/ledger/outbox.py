@@ -23,7 +23,7 @@ from sync.ledger.due import IS_OPEN, SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.messages import new_build_id, write_messages
 from sync.ledger.steps import Hook, Step, nothing
 from sync.ledger.tables import ENDPOINT_STATE, OUTBOX
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_rows
 
 DECIDED = (
     "webhook_id",
@@ -182,6 +182,10 @@ class Outbox:
         write_messages(self._warehouse, build_id, built, now=clock_now)
         hook(Step.MESSAGES_WRITTEN)
         now = clock_now.isoformat()
+        changes = json_rows(
+            text="webhook_id state state_reason region payload_format build_id",
+            number="endpoint_id lost_endpoint_id",
+        )
         return self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -196,18 +200,7 @@ class Outbox:
                     decided.state in {sql_list(FINISHED)}, null, cast(? as timestamp_ntz)
                 ),
                 updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:webhook_id::varchar as webhook_id,
-                    value:state::varchar as state,
-                    value:state_reason::varchar as state_reason,
-                    value:region::varchar as region,
-                    value:endpoint_id::number(38, 0) as endpoint_id,
-                    value:payload_format::varchar as payload_format,
-                    value:build_id::varchar as build_id,
-                    value:lost_endpoint_id::number(38, 0) as lost_endpoint_id
-                from table(flatten(input => parse_json(?)))
-            ) as decided
+            from {changes} as decided
             where outbox.webhook_id = decided.webhook_id
                 and {IS_OPEN.format(row="outbox")}
                 and (
@@ -234,12 +227,7 @@ class Outbox:
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:webhook_id::varchar as webhook_id,
-                    value:fence::number(38, 0) as fence
-                from table(flatten(input => parse_json(?)))
-            ) as untried
+            from {json_rows(text="webhook_id", number="fence")} as untried
             where outbox.webhook_id = untried.webhook_id
                 and outbox.fence = untried.fence
                 and outbox.lease_owner is not null
@@ -280,6 +268,7 @@ class Outbox:
             {"endpoint_id": one.endpoint_id, "customer": one.enterprise_customer_uuid}
             for one in usable
         ]
+        held = json_rows(text="reason customer payload_format", number="endpoint_id")
         self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -290,14 +279,7 @@ class Outbox:
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:endpoint_id::number(38, 0) as endpoint_id,
-                    value:reason::varchar as reason,
-                    value:customer::varchar as customer,
-                    value:payload_format::varchar as payload_format
-                from table(flatten(input => parse_json(?)))
-            ) as endpoint
+            from {held} as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and coalesce(outbox.enterprise_customer_uuid <> endpoint.customer, true)
                 and coalesce(outbox.payload_format = endpoint.payload_format, true)
@@ -331,12 +313,7 @@ class Outbox:
                 state = '{State.PENDING}',
                 state_reason = null,
                 updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:endpoint_id::number(38, 0) as endpoint_id,
-                    value:customer::varchar as customer
-                from table(flatten(input => parse_json(?)))
-            ) as endpoint
+            from {json_rows(text="customer", number="endpoint_id")} as endpoint
             where outbox.endpoint_id = endpoint.endpoint_id
                 and outbox.enterprise_customer_uuid = endpoint.customer
                 and outbox.state = '{State.HELD}'

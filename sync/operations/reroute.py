@@ -31,7 +31,7 @@ from sync.operations.operation import (
     not_yet_recorded,
 )
 from sync.operations.refusals import Refusal, refusal_lines
-from sync.warehouse import Warehouse
+from sync.warehouse import Warehouse, json_rows
 
 _TRIED = f"""
     outbox.build_id is not null
@@ -119,12 +119,10 @@ class Reroute(Change):
         ready. The fence is raised, so that a late result of the old endpoint cannot undo it. A row
         that a run is working on stays.
         """
-        names = (
-            *("enterprise_customer_uuid", "event_type", "region", "payload_format"),
-            "courserun_key",
-        )
+        names = "enterprise_customer_uuid event_type region payload_format courserun_key"
+        chosen = json_rows(text=names, number="endpoint_id new_endpoint_id")
         groups = [
-            {name: row[name] for name in names}
+            {name: row[name] for name in names.split()}
             | {"endpoint_id": int(row["endpoint_id"]), "new_endpoint_id": target}
             for row, target in self._groups(warehouse, now)
             if isinstance(target, int)
@@ -145,17 +143,7 @@ class Reroute(Change):
                 lease_owner = null,
                 lease_expires_at = null,
                 updated_at = cast(? as timestamp_ntz)
-            from (
-                select
-                    value:enterprise_customer_uuid::varchar as enterprise_customer_uuid,
-                    value:event_type::varchar as event_type,
-                    value:region::varchar as region,
-                    value:payload_format::varchar as payload_format,
-                    value:courserun_key::varchar as courserun_key,
-                    value:endpoint_id::number(38, 0) as endpoint_id,
-                    value:new_endpoint_id::number(38, 0) as new_endpoint_id
-                from table(flatten(input => parse_json(?)))
-            ) as chosen
+            from {chosen} as chosen
             where outbox.enterprise_customer_uuid = chosen.enterprise_customer_uuid
                 and outbox.event_type = chosen.event_type
                 and outbox.region = chosen.region

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -84,6 +85,9 @@ class ResponseWithBody:
     status: int
     body: bytes = field(repr=False)
     """As it came over the wire, at most 64 KiB; shorter than sent if it broke off."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_whole: bool = True
+    """False when the body is longer, broke off or came in very many pieces."""
     duration_ms: int = 0
 
 

@@ -27,7 +27,7 @@ _CREDENTIAL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,8190}[\x21-\x7e])?")
 
 
 class WebhookPoster(Protocol):
-    """Sends webhooks; ``sync.http.transport.Transport`` is one."""
+    """Sends webhooks, and alerts; ``sync.http.transport.Transport`` is one."""
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float

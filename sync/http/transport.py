@@ -6,7 +6,7 @@ import http.client
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -111,7 +111,9 @@ class Transport:
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
         """
-        result = self._send(url, body, headers, deadline_seconds)
+        result = self.post_for_body(
+            url, body=body, headers=headers, deadline_seconds=deadline_seconds
+        )
         return result if isinstance(result, Failure) else _summary(result)
 
     def post_for_body(
@@ -127,14 +129,6 @@ class Transport:
         Raises:
             ValueError: as for ``post``.
         """
-        result = self._send(url, body, headers, deadline_seconds)
-        if isinstance(result, Failure):
-            return result
-        return ResponseWithBody(result.status, result.body, result.duration_ms)
-
-    def _send(
-        self, url: str, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> _Received | Failure:
         if reserved := _RESERVED_HEADERS & {name.lower() for name in headers}:
             raise ValueError(f"not for the caller to set: {', '.join(sorted(reserved))}")
         started = time.monotonic()
@@ -143,7 +137,7 @@ class Transport:
 
     def _post(
         self, url: str, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> _Received | Failure:
+    ) -> ResponseWithBody | Failure:
         try:
             vetted = vet(
                 url,
@@ -168,7 +162,7 @@ class Transport:
 
     def _try_addresses(
         self, vetted: VettedTarget, body: bytes, headers: Mapping[str, str], deadline: Deadline
-    ) -> _Received | Failure:
+    ) -> ResponseWithBody | Failure:
         """The first response, or what the addresses tell together."""
         failure = _untried(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
         furthest = Reached.NOT_TRIED
@@ -226,20 +220,7 @@ def _says_idle(response: requests.Response) -> bool:
     return response.status_code == http.client.REQUEST_TIMEOUT and is_closing
 
 
-@dataclass(frozen=True)
-class _Received:
-    """A response whose head arrived whole."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    """As it came over the wire, up to ``MAX_BODY_BYTES``."""
-    is_whole: bool
-    """False when the body is longer, broke off or came in very many pieces."""
-    duration_ms: int = 0
-
-
-def _read(response: requests.Response) -> _Received:
+def _read(response: requests.Response) -> ResponseWithBody:
     """Read the body, and close the connection where some of it is left."""
     content, is_whole = bytearray(), False
     # The head has said what counts; a body that breaks off changes nothing.
@@ -254,10 +235,10 @@ def _read(response: requests.Response) -> _Received:
     if not is_whole:
         response.raw.close()
     body = bytes(content[:MAX_BODY_BYTES])
-    return _Received(response.status_code, response.headers, body, is_whole)
+    return ResponseWithBody(response.status_code, body, response.headers, is_whole)
 
 
-def _summary(received: _Received) -> Response:
+def _summary(received: ResponseWithBody) -> Response:
     """What may be kept of a response."""
     headers = received.headers
     retry_after = headers.get("Retry-After")

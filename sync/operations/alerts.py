@@ -12,9 +12,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import takewhile
-from typing import Protocol
 
 from sync.domain.responses import Failure, Response
+from sync.http.authorization import WebhookPoster
 
 URL_SETTING = "LTW_ALERT_URL"
 """Followed by ``_`` and a team's name, that team's own."""
@@ -23,16 +23,8 @@ HOOK_SETTING = "LTW_ALERT_HOOK"
 DEADLINE_SECONDS = 10.0
 
 
-class AlertPoster(Protocol):
-    """Sends the alert; ``sync.http.transport.Transport`` is one."""
-
-    def post(
-        self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
-    ) -> Response | Failure: ...
-
-
 def send_alert(
-    text: str, *, teams: Collection[str], environ: Mapping[str, str], poster: AlertPoster
+    text: str, *, teams: Collection[str], environ: Mapping[str, str], poster: WebhookPoster
 ) -> str:
     """Send ``{"text": text}`` to the teams it concerns and call ``LTW_ALERT_HOOK`` with the text.
 
@@ -69,7 +61,7 @@ def is_worth_an_alert(failures: int) -> bool:
     return failures > 0 and failures & (failures - 1) == 0
 
 
-def _post(text: str, url: str, setting: str, poster: AlertPoster) -> str:
+def _post(text: str, url: str, setting: str, poster: WebhookPoster) -> str:
     body = json.dumps({"text": text}, ensure_ascii=False).encode("utf-8")
     headers = {"Content-Type": "application/json"}
     match poster.post(url, body=body, headers=headers, deadline_seconds=DEADLINE_SECONDS):

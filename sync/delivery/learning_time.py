@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from sync.errors import ConfigurationError, SyncError
 from sync.settings import WarehouseSettings
@@ -69,29 +68,11 @@ class NotYet:
     computed_through: datetime | None
 
 
-class UnavailableKind(StrEnum):
-    """Why there is no number; short and stable, for a ledger and for alerts."""
-
-    UNREACHABLE = "unreachable"
-    """No connection, a refused login, or silence."""
-    TIMED_OUT = "timed_out"
-    """The warehouse stopped the look-up at its time limit."""
-    MART_MISSING = "mart_missing"
-    """The mart was never built, or the role may not read it."""
-    REFUSED = "refused"
-    """The warehouse refused the statement."""
-    BAD_VALUE = "bad_value"
-    """The mart holds what cannot be a learning time."""
-    UNEXPECTED = "unexpected"
-    """A fault of this program."""
-
-
 @dataclass(frozen=True)
 class Unavailable:
     """There is no number. ``reason`` is a short text for people, without data of a learner."""
 
     reason: str
-    kind: UnavailableKind
 
 
 LearningTimeOutcome = Found | NoData | NotYet | Unavailable
@@ -182,7 +163,7 @@ class LearningTimeClient:
                 outcomes = self._look_up(self._warehouse(), keys)
         # Whatever the libraries below raise, a webhook without learning time is still a webhook.
         except Exception as error:
-            failure = _unavailable(error)
+            failure = Unavailable(_reason(error))
             if failure.reason not in self.problems:
                 log.warning("look-up failed: %s", error, exc_info=not isinstance(error, SyncError))
             self._failure = failure
@@ -264,28 +245,20 @@ def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
 
 
 def _bad(problem: str) -> Unavailable:
-    return Unavailable(f"{MART}: {problem}; see its dbt tests", UnavailableKind.BAD_VALUE)
+    return Unavailable(f"{MART}: {problem}; see its dbt tests")
 
 
-def _unavailable(error: Exception) -> Unavailable:
-    """The outcome behind an error. Engines quote values in their texts, so none is passed on."""
+def _reason(error: Exception) -> str:
+    """What is said of an error. Engines quote values in their texts, so none is passed on."""
     match error:
         case NoResponse() | WarehouseUnavailable():
-            return Unavailable("the warehouse does not respond", UnavailableKind.UNREACHABLE)
+            return "the warehouse does not respond"
         case ConfigurationError():
-            return Unavailable(
-                "the settings of the warehouse are wrong", UnavailableKind.UNREACHABLE
-            )
+            return "the settings of the warehouse are wrong"
         case StatementTimedOut():
-            return Unavailable("the look-up ran into its time limit", UnavailableKind.TIMED_OUT)
+            return "the look-up ran into its time limit"
         case RelationMissing():
-            return Unavailable(
-                f"the mart {MART.upper()} is missing: run learning_time_job",
-                UnavailableKind.MART_MISSING,
-            )
+            return f"the mart {MART.upper()} is missing: run learning_time_job"
         case SyncError():
-            return Unavailable("the warehouse refused the look-up", UnavailableKind.REFUSED)
-        case _:
-            return Unavailable(
-                f"unexpected {type(error).__name__} in the look-up", UnavailableKind.UNEXPECTED
-            )
+            return "the warehouse refused the look-up"
+    return f"unexpected {type(error).__name__} in the look-up"

@@ -29,7 +29,6 @@ from sync.delivery.learning_time import (
     NoData,
     NotYet,
     Unavailable,
-    UnavailableKind,
 )
 from sync.domain.facts import Correction
 from sync.domain.rollout import LeftOut, Rollout
@@ -45,7 +44,7 @@ OPEN = endpoint(1, URL)
 THROUGH = datetime(2026, 3, 12)
 ON = EnrichmentPolicy(enabled=True)
 OFF = EnrichmentPolicy(enabled=False)
-AWAY = Unavailable("the warehouse does not respond", UnavailableKind.UNREACHABLE)
+AWAY = Unavailable("the warehouse does not respond")
 
 
 def event(**changes: Any) -> Event:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from sync.cli.common import Json, out, plain, print_json, ready_settings
-from sync.errors import ConfigurationError
 from sync.settings import report_path
 from sync.warehouse import open_warehouse
 
@@ -25,15 +24,12 @@ def report(
     """Charts of the deliveries as one HTML file that any browser opens, from the marts."""
     from sync.operations.report.costs import NOT_MEASURED, as_document
     from sync.operations.report.figures import read_figures
-    from sync.operations.report.page import write
+    from sync.operations.report.look import write_whole
+    from sync.operations.report.page import render
 
     with open_warehouse(ready_settings(), purpose="report") as warehouse:
         figures = read_figures(warehouse, days=days)
-    path = to or report_path(os.environ)
-    try:
-        written = write(figures, path)
-    except OSError as error:
-        raise ConfigurationError(f"--to: cannot write {path}: {error.strerror}") from error
+    written = write_whole(render(figures), to or report_path(os.environ))
     if as_json:
         costs = figures.costs
         print_json(

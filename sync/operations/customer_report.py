@@ -81,13 +81,10 @@ class CustomerReport(Action):
         )
         reports = report_path(os.environ).parent
         path = Path(self.to or reports / f"customer-{self.enterprise}.html")
-        try:
-            page = write_whole(render(document), path)
-            data = write_whole(
-                json.dumps(document, indent=2, default=str) + "\n", path.with_suffix(".json")
-            )
-        except OSError as error:
-            raise ConfigurationError(f"--to: cannot write {path}: {error.strerror}") from error
+        page = write_whole(render(document), path)
+        data = write_whole(
+            json.dumps(document, indent=2, default=str) + "\n", path.with_suffix(".json")
+        )
         return Report(
             document={
                 "html": str(page),

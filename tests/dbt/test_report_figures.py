@@ -14,7 +14,8 @@ import pytest
 from sync.local.raw_tables import insert_rows
 from sync.operations.report.costs import Costs, PartCost, read_costs
 from sync.operations.report.figures import EndpointFigures, Figures, read_figures
-from sync.operations.report.page import render, write
+from sync.operations.report.look import write_whole
+from sync.operations.report.page import render
 from sync.settings import PROJECT_ROOT
 from sync.warehouse import Warehouse, open_warehouse
 from tests.dbt.scenario import ENTERPRISE, prepare
@@ -279,11 +280,11 @@ def test_a_file_that_cannot_be_written_is_named(
     ltw = command_line(monkeypatch, capfd)
     done = ltw("report", "--to", str(tmp_path / "file" / "report.html"))
     assert done.code == 2
-    assert "--to: cannot write" in done.text
+    assert "cannot write" in done.text
 
 
 def test_a_new_report_replaces_the_old_one_whole(figures: Figures, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("old", encoding="utf-8")
-    assert write(figures, path) == path.resolve()
+    assert write_whole(render(figures), path) == path.resolve()
     assert path.read_text(encoding="utf-8").endswith("</html>")

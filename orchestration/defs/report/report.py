@@ -15,7 +15,8 @@ from sync.domain.states import State
 from sync.operations.report.charts import standalone
 from sync.operations.report.costs import NOT_MEASURED, Costs, as_document
 from sync.operations.report.figures import DEFAULT_DAYS, Figures, read_figures
-from sync.operations.report.page import Chart, charts, write
+from sync.operations.report.look import write_whole
+from sync.operations.report.page import Chart, charts, render
 from sync.settings import report_path
 
 REPORT = dg.AssetKey(["reports", "delivery_report"])
@@ -65,7 +66,7 @@ def delivery_report(
     """Read the marts, draw, write the page."""
     with warehouse.session(purpose="report") as session:
         figures = read_figures(session, days=config.days)
-    path = write(figures, report_path(os.environ))
+    path = write_whole(render(figures), report_path(os.environ))
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.path(str(path)),

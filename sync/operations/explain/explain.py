@@ -15,12 +15,12 @@ from pydantic import BeforeValidator, Field
 from sync.clock import Clock
 from sync.delivery.endpoints import load_endpoints
 from sync.delivery.flag import flag_settings
-from sync.errors import ConfigurationError
 from sync.ledger.erasures import person_key
 from sync.ledger.pauses import read_pauses
 from sync.operations.endpoints import host_of
 from sync.operations.erase import as_key, build_session
 from sync.operations.explain.number import Session, plain
+from sync.operations.explain.page import render
 from sync.operations.explain.story import (
     Story,
     built_seconds,
@@ -31,6 +31,7 @@ from sync.operations.explain.story import (
 )
 from sync.operations.explain.timeline import Entry, difference, timeline
 from sync.operations.operation import Action, CommandLine, Report
+from sync.operations.report.look import write_whole
 from sync.settings import run_url
 from sync.warehouse import RelationMissing, Warehouse
 
@@ -107,16 +108,8 @@ class Explain(Action):
         report = explained(story, entries, now=pauses.now, personal=personal)
         if self.html is None:
             return report
-        return replace(report, lines=[*report.lines, f"written: {self._write(report, story)}"])
-
-    def _write(self, report: Report, story: Story) -> Path:
-        from sync.operations.explain.page import write
-
-        path = Path(self.html or "")
-        try:
-            return write(report, story, path)
-        except OSError as error:
-            raise ConfigurationError(f"--html: cannot write {path}: {error.strerror}") from error
+        page = write_whole(render(report, story), Path(self.html))
+        return replace(report, lines=[*report.lines, f"written: {page}"])
 
 
 def explained(

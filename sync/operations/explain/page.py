@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sync.operations.explain.number import SECOND
 from sync.operations.explain.story import Story, built_seconds
 from sync.operations.operation import Report
 from sync.operations.report.charts import Series, columns, duration, minute
-from sync.operations.report.look import html, write_whole
+from sync.operations.report.look import html
 
 MOST_DAYS = 60
 """Days of the chart; the table has them all."""
-
-
-def write(report: Report, story: Story, path: Path) -> Path:
-    """Write the page; its absolute path.
-
-    Raises:
-        OSError: the directory cannot be written.
-    """
-    return write_whole(render(report, story), path)
 
 
 def render(report: Report, story: Story) -> str:

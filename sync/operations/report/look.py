@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sync.errors import ConfigurationError
 from sync.operations.report.charts import DARK, LIGHT
 
 
@@ -21,9 +22,14 @@ def write_whole(text: str, path: Path) -> Path:
     """Write a file in one step, so that a reader never meets half of it; its absolute path.
 
     Raises:
-        OSError: the directory cannot be written.
+        ConfigurationError: the directory cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    return unfinished.replace(path).resolve()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(text, encoding="utf-8")
+        return unfinished.replace(path).resolve()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror}; name another file"
+        ) from error

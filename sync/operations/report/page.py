@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from sync.domain.states import State
 from sync.operations.report.charts import (
@@ -21,7 +20,7 @@ from sync.operations.report.charts import (
 )
 from sync.operations.report.costs import NOT_MEASURED, Costs
 from sync.operations.report.figures import DELIVERY_BUCKETS, STUDY_BUCKETS, EndpointFigures, Figures
-from sync.operations.report.look import html, write_whole
+from sync.operations.report.look import html
 
 STATES = (State.DELIVERED, State.PENDING, State.AWAITING, State.HELD, State.DEAD)
 MOST_ENDPOINTS = 8
@@ -269,15 +268,6 @@ def render(figures: Figures) -> str:
         costs=_cost_rows(figures.costs) if figures.costs else [],
         costs_text=costs_text(figures.costs) if figures.costs else NOT_MEASURED,
     )
-
-
-def write(figures: Figures, path: Path) -> Path:
-    """Write the page; its absolute path.
-
-    Raises:
-        OSError: the directory cannot be written.
-    """
-    return write_whole(render(figures), path)
 
 
 def _counts(figures: Figures) -> list[tuple[str, str]]:

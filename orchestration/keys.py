@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import dagster as dg
 
-from sync.domain.event_types import EventType, event_types
+from sync.domain.event_types import EventType
 
 NEW = dg.AssetKey(["sync", "newly_completed_enrollments"])
 ENRICHED = dg.AssetKey(["sync", "enriched_completions"])
@@ -17,11 +15,6 @@ STEPS = (NEW, ENRICHED, WEBHOOKS)
 def record_key(source: EventType) -> dg.AssetKey:
     """The asset that records events of a type."""
     return dg.AssetKey(["sync", source.asset])
-
-
-def recorded_types() -> Sequence[EventType]:
-    """The event types that are switched on: each has an asset of its own."""
-    return [one for one in event_types().values() if one.enabled]
 
 
 def op_name(key: dg.AssetKey) -> str:

@@ -321,6 +321,11 @@ def event_types() -> Mapping[str, EventType]:
     return read_event_types(FOLDER, switched_on(os.environ))
 
 
+def recorded_types() -> list[EventType]:
+    """The event types that are switched on."""
+    return [one for one in event_types().values() if one.enabled]
+
+
 def completions() -> EventType:
     """The event type that all of this is about."""
     return event_types()[COURSE_COMPLETION]

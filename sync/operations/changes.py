@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from sync.domain.event_types import EventType, completions, event_types
+from sync.domain.event_types import EventType, completions, recorded_types
 from sync.ledger.identity import place_of
 from sync.ledger.outbox import Remaining
 from sync.ledger.tables import (
@@ -200,7 +200,7 @@ def watched(types: Iterable[EventType]) -> Sequence[Source]:
 def watched_with(source: EventType) -> Sequence[Source]:
     """What a run looks at that records events of this type: those of a type with a schedule of its
     own are recorded alone, and all others together."""
-    others = [one for one in event_types().values() if one.enabled and not one.schedule]
+    others = [one for one in recorded_types() if not one.schedule]
     return watched([source] if source.schedule else others)
 
 

@@ -22,7 +22,7 @@ from sync.delivery.flag import (
     flag_settings,
 )
 from sync.delivery.record import DEFAULT_MASS_SEND_LIMIT
-from sync.domain.event_types import event_types
+from sync.domain.event_types import event_types, recorded_types
 from sync.domain.rollout import EVERYBODY_PERCENTAGE
 from sync.errors import ConfigurationError
 from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_activation
@@ -45,10 +45,6 @@ def _is_activation(text: str) -> str:
         except ConfigurationError as error:
             raise ValueError(str(error).removeprefix("activated_at: ")) from error
     return text
-
-
-def _switched_on() -> list[str]:
-    return [one.name for one in event_types().values() if one.enabled]
 
 
 def _is_event_type(name: str) -> str:
@@ -105,7 +101,7 @@ class Preview(Action):
     event_types: Annotated[
         list[Annotated[str, AfterValidator(_is_event_type)]], CommandLine("--event-type")
     ] = Field(
-        default_factory=_switched_on,
+        default_factory=lambda: [one.name for one in recorded_types()],
         description="Look for new events of these types, whether they are switched on or not. "
         "Default: those that are.",
     )

@@ -16,10 +16,16 @@ from orchestration.components.webhook_event import (
 )
 from orchestration.defs.webhooks.assets import building, completion_webhooks
 from orchestration.defs.webhooks.checks import after_the_send, before_the_send
-from orchestration.keys import record_key, recorded_types
+from orchestration.keys import record_key
 from orchestration.resources import WarehouseResource
 from sync.delivery.formats import known_formats, problems_of_formats
-from sync.domain.event_types import CERTIFICATE_AWARDED, COURSE_COMPLETION, EventType, event_types
+from sync.domain.event_types import (
+    CERTIFICATE_AWARDED,
+    COURSE_COMPLETION,
+    EventType,
+    event_types,
+    recorded_types,
+)
 from sync.errors import ConfigurationError
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.warehouse import Warehouse
@@ -114,8 +120,7 @@ def scheduled(ready: Warehouse, monkeypatch: pytest.MonkeyPatch) -> dg.Definitio
     create_table(ready, "awarded_certificates", columns, [])
     source = changed(schedule="30 6 * * *", enabled=True)
     types = {**event_types(), source.name: source}
-    for module in ("orchestration.keys", "sync.operations.changes"):
-        monkeypatch.setattr(f"{module}.event_types", lambda: types)
+    monkeypatch.setattr("sync.domain.event_types.event_types", lambda: types)
     shared = dg.Definitions(
         assets=[building([record_key(one) for one in recorded_types()]), completion_webhooks],
         asset_checks=[before_the_send(), after_the_send],

@@ -10,9 +10,10 @@ from orchestration.config import DeliveryConfig, EnrichmentConfig
 from orchestration.defs.webhooks.dry_run import is_dry_run, would_build, would_send
 from orchestration.defs.webhooks.run_notes import DRY, note
 from orchestration.defs.webhooks.steps import build, or_go_on_below, send, settings_of
-from orchestration.keys import ENRICHED, WEBHOOKS, record_key, recorded_types
+from orchestration.keys import ENRICHED, WEBHOOKS, record_key
 from orchestration.resources import WarehouseResource
 from orchestration.teams import Team
+from sync.domain.event_types import recorded_types
 
 GROUP = "webhooks"
 SEND_FRESHNESS = dg.FreshnessPolicy.time_window(

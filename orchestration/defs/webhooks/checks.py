@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration.check_texts import CheckText
-from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key, recorded_types
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, record_key
 from orchestration.metadata import bullets
 from orchestration.resources import WarehouseResource
 from orchestration.teams import Team
 from sync.clock import warehouse_clock
 from sync.delivery.formats import known_formats, problems_of_formats
-from sync.domain.event_types import EventType
+from sync.domain.event_types import EventType, recorded_types
 from sync.domain.pauses import Pause
 from sync.ledger.checks import (
     Findings,

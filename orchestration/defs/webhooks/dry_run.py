@@ -11,13 +11,13 @@ import dagster as dg
 
 from orchestration.config import FLAG, DetectionConfig, EnrichmentConfig, RecordingConfig
 from orchestration.effective import config_of, given_config, is_true
-from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name, record_key, recorded_types
+from orchestration.keys import ENRICHED, NEW, WEBHOOKS, op_name, record_key
 from orchestration.metadata import built, outcomes, problems, table
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.record import OverLimit, Recorded, plan_record
-from sync.domain.event_types import EventType
+from sync.domain.event_types import EventType, recorded_types
 from sync.operations.next_run import NextRun, ReadOnly, next_run
 
 UNLIMITED = 2**31

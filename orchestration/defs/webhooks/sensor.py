@@ -16,8 +16,9 @@ from orchestration.defs.webhooks.run_notes import (
     noted,
     repeat_at,
 )
-from orchestration.keys import record_key, recorded_types
+from orchestration.keys import record_key
 from orchestration.resources import DialResource, WarehouseResource
+from sync.domain.event_types import recorded_types
 from sync.operations.changes import HandOver, LastRun, Seen, Skip, Start, decide, poll
 from sync.warehouse import RelationMissing
 

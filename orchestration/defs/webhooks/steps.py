@@ -12,7 +12,7 @@ from orchestration.config import DeliveryConfig, EnrichmentConfig, RecordingConf
 from orchestration.defs.webhooks.dry_run import is_dry_run, is_enriching
 from orchestration.defs.webhooks.run_notes import NEXT, done, note, note_repeat, note_seen
 from orchestration.effective import config_of, given_config, settings_shown
-from orchestration.keys import ENRICHED, WEBHOOKS, op_name, record_key, recorded_types
+from orchestration.keys import ENRICHED, WEBHOOKS, op_name, record_key
 from orchestration.resources import WarehouseResource
 from sync.clock import warehouse_clock
 from sync.delivery.build import build as build_messages
@@ -20,7 +20,7 @@ from sync.delivery.destinations import open_destination
 from sync.delivery.learning_time import LearningTimeClient
 from sync.delivery.record import Detected, LeftToAnother, OverLimit, Recorded, record
 from sync.delivery.send import Sender, send_due
-from sync.domain.event_types import EventType
+from sync.domain.event_types import EventType, recorded_types
 from sync.domain.work import Attempt
 from sync.ledger.checks import recorded_twice
 from sync.ledger.outbox import Outbox, Remaining, remaining

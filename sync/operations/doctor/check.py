@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from sync.errors import SyncError
 from sync.settings import (
@@ -69,6 +70,24 @@ def skipped(why: str) -> Finding:
     return Finding(Verdict.SKIPPED, why)
 
 
+def described(
+    session: Warehouse, view: str, relations: Iterable[str], columns: str = "*"
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows of a view of information_schema, each with its relation: what a session sees in the
+    schemas of these relations."""
+    schemas: dict[str, set[str]] = {}
+    for one in relations:
+        database, schema, _ = one.split(".")
+        schemas.setdefault(database, set()).add(schema)
+    for database, names in sorted(schemas.items()):
+        for row in session.rows(
+            f"select {columns} from {database}.information_schema.{view} where table_schema in"
+            f" ({', '.join('?' * len(names))})",
+            *sorted(names),
+        ):
+            yield f"{database}.{row['table_schema']}.{row['table_name']}".upper(), row
+
+
 def some(names: Sequence[str], separator: str = ", ") -> str:
     """The first of them, and how many more there are."""
     more = f"{separator}and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -118,15 +137,21 @@ class Visit:
                 raise
         return self._sessions[kind]  # pyright: ignore[reportReturnType]
 
-    def account(self, why: str) -> SnowflakeWarehouse:
-        """The settings of the account.
+    def account(self, why: str, kind: Session = Session.DELIVERY) -> SnowflakeWarehouse:
+        """The settings of the account, as a session has them.
 
         Raises:
             DoesNotApply: it is the embedded warehouse; ``why`` says what that does not have.
         """
         if isinstance(self.settings, EmbeddedWarehouse):
             raise DoesNotApply(f"the embedded warehouse {why}")
-        return self.settings
+        match kind:
+            case Session.BUILD:
+                return build_settings(self.settings, self.environ)
+            case Session.WITHOUT_WAREHOUSE:
+                return replace(self.settings, warehouse=NO_WAREHOUSE)
+            case Session.DELIVERY:
+                return self.settings
 
     @property
     def is_late(self) -> bool:
@@ -144,15 +169,8 @@ class Visit:
         return sum(one.statements for one in self._sessions.values() if isinstance(one, Warehouse))
 
     def _open(self, kind: Session) -> Warehouse:
-        settings = self.settings
-        if isinstance(settings, SnowflakeWarehouse):
-            match kind:
-                case Session.BUILD:
-                    settings = build_settings(settings, self.environ)
-                case Session.WITHOUT_WAREHOUSE:
-                    settings = replace(settings, warehouse=NO_WAREHOUSE)
-                case Session.DELIVERY:
-                    pass
+        is_embedded = isinstance(self.settings, EmbeddedWarehouse)
+        settings = self.settings if is_embedded else self.account("", kind)
         opened = self._stack.enter_context(
             open_warehouse(settings, purpose="doctor", statement_timeout_seconds=STATEMENT_SECONDS)
         )

@@ -9,7 +9,17 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sync.operations.doctor.check import Check, Finding, Session, Visit, failed, ok, skipped, some
+from sync.operations.doctor.check import (
+    Check,
+    Finding,
+    Session,
+    Visit,
+    described,
+    failed,
+    ok,
+    skipped,
+    some,
+)
 from sync.operations.doctor.rehearsal import BUILD_STEPS, STEPS, explained, is_missing, rehearse
 from sync.operations.doctor.replicas import KIND_OF_TYPE, READ_FROM, replicas
 from sync.settings import PROJECT_ROOT
@@ -28,16 +38,9 @@ def _columns(visit: Visit) -> Finding:
     log = {"line": "text", "file_name": "text", "loaded_at": "timestamp"}
     wanted[session.raw_relation("tracking", "tracking_logs")] = (log, frozenset())
     found: dict[str, dict[str, str]] = {}
-    for database in sorted({one.partition(".")[0] for one in wanted}):
-        schemas = sorted({one.split(".")[1] for one in wanted if one.startswith(f"{database}.")})
-        for row in session.rows(
-            f"select table_schema, table_name, column_name, data_type"
-            f" from {database}.information_schema.columns where table_schema in"
-            f" ({', '.join('?' * len(schemas))})",
-            *schemas,
-        ):
-            relation = f"{database}.{row['table_schema']}.{row['table_name']}".upper()
-            found.setdefault(relation, {})[row["column_name"].lower()] = row["data_type"]
+    columns = "table_schema, table_name, column_name, data_type"
+    for relation, row in described(session, "columns", wanted, columns):
+        found.setdefault(relation, {})[row["column_name"].lower()] = row["data_type"]
     problems = list(_problems(wanted, found))
     if problems:
         return failed(

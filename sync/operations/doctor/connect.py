@@ -23,7 +23,7 @@ from sync.operations.doctor.check import (
     some,
     warning,
 )
-from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, build_settings
+from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
 from sync.warehouse import StatementFailed, WarehouseUnavailable, private_key_der
 
 TIMEOUT_SECONDS = 10
@@ -143,7 +143,10 @@ def _warehouses(visit: Visit) -> Finding:
     That of deliveries is tried by the pins, so that it wakes once.
     """
     visit.account("has no virtual warehouses")
-    names = {kind: _warehouse_of(visit, kind) for kind in (Session.DELIVERY, Session.BUILD)}
+    names = {
+        kind: visit.account("", kind).warehouse.upper()
+        for kind in (Session.DELIVERY, Session.BUILD)
+    }
     problems = [
         f"{name} does not exist, or {kind} may not use it"
         for kind, name in names.items()
@@ -212,13 +215,6 @@ def wrong_parameters(
 def warehouses(visit: Visit, kind: Session) -> Sequence[Mapping[str, object]]:
     """The virtual warehouses that a session may use, as SHOW WAREHOUSES describes them."""
     return visit.session(kind).rows("show warehouses")
-
-
-def _warehouse_of(visit: Visit, kind: Session) -> str:
-    account = visit.account("has no virtual warehouses")
-    if kind is Session.BUILD:
-        account = build_settings(account, visit.environ)
-    return account.warehouse.upper()
 
 
 def _address(visit: Visit) -> str:

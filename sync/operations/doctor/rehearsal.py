@@ -22,7 +22,7 @@ from sync.delivery.learning_time import CompletionKey, LearningTimeClient
 from sync.delivery.record import new_events, record
 from sync.domain.circuit_breaker import Breaker, EndpointState
 from sync.domain.endpoint import Endpoint, EndpointSettings, Region
-from sync.domain.event_types import COURSE_COMPLETION, EventType, completions, event_types
+from sync.domain.event_types import COURSE_COMPLETION, completions, recorded_types
 from sync.domain.formats import DEFAULT_FORMAT
 from sync.domain.pauses import NO_PAUSES
 from sync.domain.responses import Response
@@ -281,13 +281,9 @@ def _count_failure(state: EndpointState) -> EndpointState:
     return replace(state, consecutive_failures=state.consecutive_failures + 1)
 
 
-def _switched_on() -> list[EventType]:
-    return [one for one in event_types().values() if one.enabled]
-
-
 STEPS: Steps = (
     # A delivery run.
-    lambda w: [record(w, run_id="doctor", clock=_clock, source=one) for one in _switched_on()],
+    lambda w: [record(w, run_id="doctor", clock=_clock, source=one) for one in recorded_types()],
     lambda w: new_events(w, completions(), since=NOW, now=NOW, limit=1),
     lambda w: is_asked_for(w, "x"),
     load_endpoints,
@@ -297,7 +293,7 @@ STEPS: Steps = (
     open_work,
     lambda w: settle_logged(w, leased_since=NOW, clock=_clock),
     lambda w: _outbox(w).hold_and_release({2: "x"}, [ENDPOINT]),
-    lambda w: check_held(w, [one.name for one in _switched_on()], clock=_clock),
+    lambda w: check_held(w, [one.name for one in recorded_types()], clock=_clock),
     _claim,
     lambda w: bodies_of(w, "x", [{"build_id": "x"}]),
     lambda w: settle(w, [ATTEMPT], clock=_clock),

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sync.domain.event_types import EventType, event_types
+from sync.domain.event_types import recorded_types
 from sync.operations.changes import watched
 from sync.operations.doctor.check import (
     Check,
     Finding,
     Session,
     Visit,
+    described,
     failed,
     ok,
     skipped,
@@ -21,7 +22,7 @@ from sync.operations.doctor.check import (
 )
 from sync.operations.doctor.connect import warehouses
 from sync.operations.doctor.replicas import replicas
-from sync.settings import SnowflakeWarehouse, build_settings, model_relation
+from sync.settings import SnowflakeWarehouse, model_relation
 from sync.warehouse import StatementFailed
 
 MOST_ROLES = 10
@@ -56,7 +57,7 @@ def _relations(visit: Visit) -> Finding:
 def _sensor_relations(visit: Visit) -> Finding:
     kinds = _kinds(visit, Session.DELIVERY)
     session = visit.session()
-    wanted = [session.raw_relation(schema, name) for schema, name, _ in watched(_switched_on())]
+    wanted = [session.raw_relation(schema, name) for schema, name, _ in watched(recorded_types())]
     missing = [name for name in wanted if name not in kinds]
     if missing:
         role = _role(visit, Session.DELIVERY)
@@ -69,9 +70,7 @@ def _sensor_relations(visit: Visit) -> Finding:
 
 def _privileges(kind: Session) -> Check:
     def look(visit: Visit) -> Finding:
-        account = visit.account("grants everything to everybody")
-        if kind is Session.BUILD:
-            account = build_settings(account, visit.environ)
+        account = visit.account("grants everything to everybody", kind)
         held = _grants(visit, kind, account.role.upper())
         missing = [
             one
@@ -256,16 +255,9 @@ def _monitor(visit: Visit) -> Finding:
 
 
 def _own_warehouses(visit: Visit) -> Sequence[Mapping[str, Any]]:
-    account = visit.account("has no virtual warehouses")
-    names = {
-        account.warehouse.upper(),
-        build_settings(account, visit.environ).warehouse.upper(),
-    }
-    found = {
-        str(row["name"]): row
-        for kind in (Session.DELIVERY, Session.BUILD)
-        for row in warehouses(visit, kind)
-    }
+    kinds = (Session.DELIVERY, Session.BUILD)
+    names = {visit.account("", kind).warehouse.upper() for kind in kinds}
+    found = {str(row["name"]): row for kind in kinds for row in warehouses(visit, kind)}
     return [found[name] for name in sorted(names & found.keys())]
 
 
@@ -277,14 +269,10 @@ def _sources(visit: Visit) -> Sequence[str]:
     ]
 
 
-def _switched_on() -> Sequence[EventType]:
-    return [one for one in event_types().values() if one.enabled]
-
-
 def _unneeded(visit: Visit) -> set[str]:
     """Replicas that may be missing, since no event type that is switched on reads them."""
     session = visit.session(Session.BUILD)
-    needed = {name for _, name, _ in watched(_switched_on())}
+    needed = {name for _, name, _ in watched(recorded_types())}
     return {
         session.raw_relation(one.source, table)
         for table, one in replicas().items()
@@ -294,17 +282,8 @@ def _unneeded(visit: Visit) -> set[str]:
 
 def _kinds(visit: Visit, kind: Session) -> Mapping[str, str]:
     """Relations that a session sees in the databases of the sources, with their kinds."""
-    session = visit.session(kind)
-    found = {}
-    for database in sorted({one.partition(".")[0] for one in _sources(visit)}):
-        schemas = {one.split(".")[1] for one in _sources(visit) if one.startswith(f"{database}.")}
-        for row in session.rows(
-            f"select * from {database}.information_schema.tables where table_schema in"
-            f" ({', '.join('?' * len(schemas))})",
-            *sorted(schemas),
-        ):
-            found[f"{database}.{row['table_schema']}.{row['table_name']}"] = kind_of(row)
-    return found
+    rows = described(visit.session(kind), "tables", _sources(visit))
+    return {relation: kind_of(row) for relation, row in rows}
 
 
 def kind_of(row: Mapping[str, Any]) -> str:
@@ -344,10 +323,7 @@ def _container(row: Mapping[str, Any]) -> str:
 def _role(visit: Visit, kind: Session) -> str:
     if not isinstance(visit.settings, SnowflakeWarehouse):
         return "the session"
-    account = visit.settings
-    if kind is Session.BUILD:
-        account = build_settings(account, visit.environ)
-    return account.role.upper()
+    return visit.account("", kind).role.upper()
 
 
 CHECKS = (

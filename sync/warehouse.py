@@ -368,6 +368,8 @@ def connect_arguments(
                 "port": settings.port,
                 "protocol": "http",
                 "login_timeout": EMBEDDED_LOGIN_SECONDS,
+                # Else each login asks the metadata services of three clouds where it runs.
+                "platform_detection_timeout_seconds": 0.0,
             }
         case SnowflakeWarehouse():
             return common | {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snowflake.connector import platform_detection
 
 from sync.errors import ConfigurationError
 from sync.http.secrets import SecretStore
@@ -61,6 +62,17 @@ def test_a_warehouse_that_nobody_started_is_an_error_that_names_command_and_sett
     ):
         pass
     assert time.monotonic() - started < 30
+
+
+def test_a_login_to_the_embedded_warehouse_asks_no_cloud_where_it_runs(
+    warehouse_settings: EmbeddedWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION")
+    asked: list[str] = []
+    for name in ("is_ec2_instance", "is_azure_vm", "is_gce_vm"):
+        monkeypatch.setattr(platform_detection, name, lambda *_, name=name: asked.append(name))
+    with open_warehouse(warehouse_settings, purpose="tests"):
+        assert asked == []
 
 
 def test_a_port_of_another_program_is_named_with_the_fix(tmp_path: Path) -> None:

@@ -14,14 +14,13 @@ from sync.domain.conversions import facts_of
 from sync.domain.event_types import event_types
 from sync.domain.mapping import FactPlace, FormatFile, read_format
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.ledger.tables import ensure_ledger
 from sync.settings import PROJECT_ROOT
 from sync.strict_yaml import read_yaml
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, Said, command_line
 from tests.support.delivery import SECRET
 from tests.support.document_blocks import blocks_of
-from tests.support.operator import open_world
+from tests.support.operator import make_world, open_world
 from tests.support.scenarios import Scenarios
 
 PAGE = PROJECT_ROOT / "docs" / "formats.md"
@@ -50,7 +49,7 @@ def test_its_steps_make_a_format_from_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    scenarios.stand("ledger", ensure_ledger)
+    scenarios.stand("world", make_world)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     ltw, said = command_line(monkeypatch, capfd), dict[str, Said]()

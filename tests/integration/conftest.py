@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
 from tests.support.completions import completion
-from tests.support.marts import (
-    create_marts,
-    endpoint,
-)
-from tests.support.operator import World, open_world
+from tests.support.marts import ANY_RECEIVER, create_marts, endpoint, point_endpoints
+from tests.support.operator import World, make_world, open_world
 from tests.support.pipeline import PASSED_AT, Pipeline
 from tests.support.receiver import Receiver, receiver
 from tests.support.scenarios import Scenarios
@@ -33,18 +29,22 @@ def pipeline(
     scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path
 ) -> Pipeline:
     """Two completions and one endpoint."""
-    scenarios.stand("ledger", ensure_ledger)
-    create_marts(
-        warehouse,
-        completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
-        endpoints=[endpoint(1, f"{target.url}/hooks/example")],
-    )
+
+    def make(warehouse: Warehouse) -> None:
+        create_marts(
+            warehouse,
+            completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
+            endpoints=[endpoint(1, f"{ANY_RECEIVER}/hooks/example")],
+        )
+
+    scenarios.stand("two completions", make)
+    point_endpoints(warehouse, target.url)
     return Pipeline(warehouse, target, tmp_path)
 
 
 @pytest.fixture
 def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    scenarios.stand("ledger", ensure_ledger)
+    scenarios.stand("world", make_world)
     with open_world(warehouse, tmp_path) as opened:
         yield opened
 

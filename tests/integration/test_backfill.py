@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,26 +13,37 @@ from sync.errors import ConfigurationError
 from sync.ledger.retention import apply_retention
 from sync.operations.backfill import Backfill
 from sync.operations.operation import Done, Plan
+from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import enterprise
-from tests.support.operator import OUTBOX, World, carry_out
+from tests.support.marts import ANY_RECEIVER, point_endpoints
+from tests.support.operator import OUTBOX, World, carry_out, make_world, open_world
+from tests.support.scenarios import Scenarios
 
 JANUARY = Backfill(since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
 OLD = {10: "2026-01-05T08:00:00", 11: "2026-01-20T08:00:00", 12: "2026-02-01T00:00:00"}
 
 
 @pytest.fixture
-def world(world: World) -> World:
+def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
     """Three completions from before the activation, of two customers, and one after it."""
-    add_completions(
-        world.warehouse,
-        [
-            completion(n, passed_at, enterprise_customer_uuid=enterprise(n % 2 + 1))
-            for n, passed_at in OLD.items()
-        ],
-    )
-    world.delivered(2)
-    return world
+
+    def make(warehouse: Warehouse) -> None:
+        make_world(warehouse)
+        add_completions(
+            warehouse,
+            [
+                completion(n, passed_at, enterprise_customer_uuid=enterprise(n % 2 + 1))
+                for n, passed_at in OLD.items()
+            ],
+        )
+        with open_world(warehouse, tmp_path / "before") as opened:
+            opened.delivered(2)
+            point_endpoints(warehouse, ANY_RECEIVER, instead_of=opened.target.url)
+
+    scenarios.stand("world with old completions", make)
+    with open_world(warehouse, tmp_path) as opened:
+        yield opened
 
 
 def plan(world: World, request: Backfill = JANUARY) -> Plan:

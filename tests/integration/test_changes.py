@@ -11,7 +11,6 @@ import pytest
 from sync.domain.pauses import NO_PAUSES
 from sync.domain.states import FINISHED
 from sync.ledger.outbox import remaining
-from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables, insert_rows
 from sync.operations.changes import (
     NOTHING_SEEN,
@@ -31,6 +30,7 @@ from sync.settings import EmbeddedWarehouse
 from sync.warehouse import RelationMissing, StatementFailed, Warehouse
 from tests.support.ledger_rows import endpoint_state, webhook, write_ledger
 from tests.support.marts import create_marts
+from tests.support.scenarios import Scenarios
 
 NOW = datetime(2026, 3, 10, 12, 0)
 HOUR = timedelta(hours=1)
@@ -38,11 +38,14 @@ DUE = {"next_attempt_at": NOW.isoformat()}
 
 
 @pytest.fixture
-def ready(warehouse: Warehouse) -> Warehouse:
+def ready(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
     """A warehouse with empty tables."""
-    ensure_ledger(warehouse)
-    create_raw_tables(warehouse)
-    create_marts(warehouse)
+
+    def make(warehouse: Warehouse) -> None:
+        create_raw_tables(warehouse)
+        create_marts(warehouse)
+
+    scenarios.stand("empty tables", make)
     return warehouse
 
 

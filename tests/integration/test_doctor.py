@@ -163,35 +163,33 @@ def test_what_is_compiled_is_not_run_and_what_cannot_be_is_refused(built: Wareho
 
 
 def test_a_replica_of_another_shape_is_named_before_anything_is_built(
-    warehouse: Warehouse,
+    scenarios: Scenarios, warehouse: Warehouse
 ) -> None:
-    prepare(warehouse)
+    scenarios.stand("prepared", prepare)
     warehouse.execute("alter table raw.lms.auth_user drop column username")
     warehouse.execute("alter table raw.lms.student_courseenrollment drop column created")
     warehouse.execute("alter table raw.lms.student_courseenrollment add column created date")
     warehouse.execute("alter table raw.lms.auth_user drop column email")
     warehouse.execute("drop table raw.enterprise.consent_datasharingconsent")
-    types = looked(compiled.CHECKS, "types of columns")
+    names = ("types of columns", "source relations", "replicas for the sensor")
+    found = looked((*compiled.CHECKS, *rights.CHECKS), *names)
+    types = found.pop(names[0])
     assert types.verdict is Verdict.FAILED
     assert "AUTH_USER has no column username" in types.detail
     assert "created is DATE, and no timestamp is read from that" in types.detail
     assert "email" not in types.detail, "a column that may be missing"
-    for name in ("source relations", "replicas for the sensor"):
-        found = looked(rights.CHECKS, name)
-        assert found.verdict is Verdict.FAILED
-        assert "CONSENT_DATASHARINGCONSENT" in found.detail
-        assert "grant" in found.repair
+    for name, one in found.items():
+        assert one.verdict is Verdict.FAILED, name
+        assert "CONSENT_DATASHARINGCONSENT" in one.detail, name
+        assert "grant" in one.repair, name
 
 
 def test_before_anything_is_built_what_needs_it_is_skipped(warehouse: Warehouse) -> None:
-    for checks, name in (
-        (sensor.CHECKS, "look at change times"),
-        (setup.CHECKS, "endpoints"),
-        (compiled.CHECKS, "statements"),
-    ):
-        found = looked(checks, name)
-        assert found.verdict is Verdict.SKIPPED, found
-        assert "not there yet" in found.detail
+    checks = (*sensor.CHECKS, *setup.CHECKS, *compiled.CHECKS)
+    found = looked(checks, "look at change times", "endpoints", "statements")
+    for name, one in found.items():
+        assert one.verdict is Verdict.SKIPPED, (name, one)
+        assert "not there yet" in one.detail, name
 
 
 def test_without_a_connection_each_check_says_so_and_none_is_left_out(
@@ -241,11 +239,12 @@ def test_the_command_ends_with_1_for_a_failure_and_fits_80_columns(
     assert "SNOWFLAKE_USER" in half.text
 
 
-def looked(checks: Sequence[Check], name: str) -> Finding:
-    """What one check finds in the warehouse of the environment."""
-    (check,) = (one for one in checks if one.name == name)
-    ((result,), _) = examine([check], os.environ)
-    return result.finding
+def looked(checks: Sequence[Check], *names: str) -> dict[str, Finding]:
+    """What some checks find in the warehouse of the environment."""
+    results, _ = examine([one for one in checks if one.name in names], os.environ)
+    found = {one.check.name: one.finding for one in results}
+    assert found.keys() == set(names)
+    return found
 
 
 # What only an account has: responses in the shape that Snowflake's documentation gives them.

@@ -18,6 +18,7 @@ from sync.ledger.checks import (
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.ledger_rows import attempt, webhook, write_ledger
+from tests.support.scenarios import Scenarios
 
 Row = dict[str, object]
 
@@ -33,8 +34,8 @@ def ago(**span: float) -> datetime:
 
 
 @pytest.fixture
-def ledger(warehouse: Warehouse) -> Warehouse:
-    ensure_ledger(warehouse)
+def ledger(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
+    scenarios.stand("ledger", ensure_ledger)
     return warehouse
 
 

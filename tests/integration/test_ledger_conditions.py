@@ -8,7 +8,7 @@ Warehouses keep no key, so two rows of one id stand for what another session doe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,11 +38,11 @@ from sync.operations.erase import _empty, _empty_excerpts, _that_name
 from sync.operations.operation import Done
 from sync.operations.replay import Replay, ReplayState
 from sync.operations.reroute import Reroute
-from sync.warehouse import Warehouse, open_warehouse
+from sync.warehouse import Warehouse
 from tests.support.attempts import made
 from tests.support.completions import ENTERPRISE, add_completions, completion
 from tests.support.event_types import COMPLETIONS, ENROLLMENTS
-from tests.support.ledger_rows import COLUMNS, attempt, endpoint_state, webhook, write_ledger
+from tests.support.ledger_rows import attempt, endpoint_state, webhook, write_ledger
 from tests.support.marts import (
     ENDPOINT_COLUMNS,
     ENROLLMENT_COLUMNS,
@@ -60,23 +60,11 @@ AHEAD = (NOW + timedelta(hours=1)).isoformat()
 OUTBOX = "analytics.sync.webhook_outbox"
 
 
-@pytest.fixture(scope="module")
-def opened(scenarios: Scenarios) -> Iterator[Warehouse]:
-    """One session and one ledger for all tests of the module."""
-    scenarios.stand("nothing")
-    with open_warehouse(scenarios.settings, purpose="tests") as session:
-        ensure_ledger(session)
-        yield session
-
-
 @pytest.fixture
-def ledger(opened: Warehouse) -> Warehouse:
+def ledger(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
     """A ledger without rows, and no marts."""
-    for table in COLUMNS:
-        opened.execute(f"delete from analytics.sync.{table}")
-    for schema in ("marts", "intermediate"):
-        opened.execute(f"drop schema if exists analytics.{schema} cascade")
-    return opened
+    scenarios.stand("ledger", ensure_ledger)
+    return warehouse
 
 
 def pending(user_id: int, **changes: object) -> dict[str, object]:

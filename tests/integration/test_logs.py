@@ -23,6 +23,7 @@ from sync.warehouse import Warehouse
 from tests.support.delivery import Run
 from tests.support.processes import LTW
 from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.scenarios import Scenarios
 from tests.support.telemetry import listening
 from tests.support.watched import CANARIES, NO_SETTING, PER_ENDPOINT, deliver, frozen_run
 
@@ -34,8 +35,8 @@ def target() -> Iterator[ReceiverProcess]:
 
 
 @pytest.fixture
-def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
-    return frozen_run(warehouse, target, tmp_path)
+def run(scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
+    return frozen_run(scenarios, warehouse, target, tmp_path)
 
 
 def lines(text: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from sync.warehouse import Warehouse
 from tests.documents.test_observability import METRICS, SPANS
 from tests.support.delivery import Run
 from tests.support.receiver_process import ReceiverProcess, receiver_process
+from tests.support.scenarios import Scenarios
 from tests.support.telemetry import listening, nobody_listens
 from tests.support.watched import NO_SETTING, PER_ENDPOINT, deliver, frozen_run
 
@@ -33,8 +34,8 @@ def target() -> Iterator[ReceiverProcess]:
 
 
 @pytest.fixture
-def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
-    return frozen_run(warehouse, target, tmp_path)
+def run(scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
+    return frozen_run(scenarios, warehouse, target, tmp_path)
 
 
 def test_metrics_and_spans_of_a_run_agree_with_its_ledger(warehouse: Warehouse, run: Run) -> None:

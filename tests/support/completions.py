@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sync.warehouse import Warehouse
+from sync.warehouse import StatementFailed, Warehouse
 
 COLUMNS = {
     "enterprise_customer_uuid": "varchar(36)",
@@ -52,9 +52,17 @@ def create_completed_enrollments(
     """Create the table with the mart's columns, and fill it."""
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     relation = warehouse.relation("marts", "completed_enrollments")
-    warehouse.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
-    warehouse.execute(f"create table if not exists {relation} ({columns})")
+    create_in_schema(warehouse, relation, f"create table if not exists {relation} ({columns})")
     add_completions(warehouse, rows)
+
+
+def create_in_schema(warehouse: Warehouse, relation: str, sql: str, *binds: object) -> None:
+    """Create a relation, and its schema where that is not there yet: most times it is."""
+    try:
+        warehouse.execute(sql, *binds)
+    except StatementFailed:
+        warehouse.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
+        warehouse.execute(sql, *binds)
 
 
 def add_completions(warehouse: Warehouse, rows: Iterable[Mapping[str, object]]) -> None:

@@ -8,8 +8,15 @@ from sync.domain.endpoint import EndpointSettings
 from sync.ledger.endpoint_settings import COLUMNS
 from sync.ledger.tables import ENDPOINT_SETTINGS, ensure_ledger
 from sync.warehouse import Warehouse, json_chunks
-from tests.support.completions import COURSE_RUN, ENTERPRISE, create_completed_enrollments
+from tests.support.completions import (
+    COURSE_RUN,
+    ENTERPRISE,
+    create_completed_enrollments,
+    create_in_schema,
+)
 
+ANY_RECEIVER = "http://127.0.0.1:9"
+"""Stands in the URLs of a scenario: each test has a receiver of its own."""
 ENDPOINT_COLUMNS = {
     "endpoint_id": "number(38, 0)",
     "enterprise_customer_uuid": "varchar(36)",
@@ -121,6 +128,12 @@ def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, obje
     )
 
 
+def point_endpoints(warehouse: Warehouse, url: str, *, instead_of: str = ANY_RECEIVER) -> None:
+    """Have the endpoints of a scenario send to a receiver that runs, or put it back."""
+    endpoints = warehouse.relation("marts", "webhook_endpoints")
+    warehouse.execute(f"update {endpoints} set url = replace(url, ?, ?)", instead_of, url)
+
+
 def create_table(
     warehouse: Warehouse,
     name: str,
@@ -129,13 +142,17 @@ def create_table(
 ) -> None:
     """A table in the marts' schema, replaced when it exists."""
     relation = warehouse.relation("marts", name)
-    warehouse.execute(f"create schema if not exists {relation.rpartition('.')[0]}")
     values = ", ".join(
         f"value:{column}{'::varchar' * (kind == 'timestamp_ntz')}::{kind} as {column}"
         for column, kind in columns.items()
     )
     read = f"select {values} from table(flatten(input => parse_json(?)))"
-    first, *rest = list(json_chunks(rows)) or ["[]"]
-    warehouse.execute(f"create or replace table {relation} as {read}", first)
+    create = f"create or replace table {relation}"
+    first, *rest = list(json_chunks(rows)) or [""]
+    if first:
+        create_in_schema(warehouse, relation, f"{create} as {read}", first)
+    else:
+        typed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        create_in_schema(warehouse, relation, f"{create} ({typed})")
     for chunk in rest:
         warehouse.execute(f"insert into {relation} {read}", chunk)

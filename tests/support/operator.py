@@ -16,6 +16,7 @@ from sync.operations.operation import Change, Done
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, all_steps, complete, seed
 from tests.support.ledger_rows import WITH_MESSAGES
+from tests.support.marts import ANY_RECEIVER, point_endpoints
 from tests.support.receiver import Received, Receiver, receiver
 
 OUTBOX = "analytics.sync.webhook_outbox"
@@ -97,11 +98,17 @@ class World:
         return everything_in(self.warehouse)
 
 
+def make_world(warehouse: Warehouse) -> None:
+    """The tables of a world in which nothing is completed yet."""
+    urls = [f"{ANY_RECEIVER}/hooks/{name}" for name in ("one", "two")]
+    seed(warehouse, urls, timeout_seconds=5)
+
+
 @contextmanager
 def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
-    """A world with a running receiver, and nothing completed yet."""
+    """The world of these tables with a receiver that runs."""
     with receiver() as target:
-        seed(warehouse, [f"{target.url}/hooks/one", f"{target.url}/hooks/two"], timeout_seconds=5)
+        point_endpoints(warehouse, target.url)
         run = Run(
             host_ports=target.host_port,
             journals=journals,

@@ -10,7 +10,9 @@ from sync.operations.watching import watching
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, enterprise, seed
+from tests.support.marts import ANY_RECEIVER, point_endpoints
 from tests.support.receiver_process import ReceiverProcess
+from tests.support.scenarios import Scenarios
 
 CANARIES = ("canary.learner@example.com", "canary_learner", SECRET.removeprefix("whsec_"))
 """Who and what must appear in no log, metric or span."""
@@ -20,22 +22,29 @@ PER_ENDPOINT = 3
 NO_SETTING: dict[str, str] = {}
 
 
-def frozen_run(warehouse: Warehouse, target: ReceiverProcess, journals: Path) -> Run:
+def frozen_run(
+    scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, journals: Path
+) -> Run:
     """The run, its webhooks built and due."""
-    seed(warehouse, [target.url(f"/echo/{status}/{n}") for n, status in ENDPOINTS.items()])
-    rows = [
-        completion(
-            n,
-            PASSED_AT,
-            enterprise_customer_uuid=enterprise(n % 3 + 1),
-            email=CANARIES[0],
-            username=CANARIES[1],
-        )
-        for n in range(3 * PER_ENDPOINT)
-    ]
-    add_completions(warehouse, rows)
     run = Run(host_ports=target.host_port, journals=journals, endpoints=len(ENDPOINTS))
-    run.record_and_build(warehouse)
+
+    def make(warehouse: Warehouse) -> None:
+        seed(warehouse, [f"{ANY_RECEIVER}/echo/{status}/{n}" for n, status in ENDPOINTS.items()])
+        rows = [
+            completion(
+                n,
+                PASSED_AT,
+                enterprise_customer_uuid=enterprise(n % 3 + 1),
+                email=CANARIES[0],
+                username=CANARIES[1],
+            )
+            for n in range(3 * PER_ENDPOINT)
+        ]
+        add_completions(warehouse, rows)
+        run.record_and_build(warehouse)
+
+    scenarios.stand("frozen run", make)
+    point_endpoints(warehouse, target.url(""))
     return run
 
 

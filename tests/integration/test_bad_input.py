@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from snowflake.connector import platform_detection
@@ -16,30 +14,18 @@ from sync.errors import ConfigurationError
 from sync.http.secrets import SecretStore
 from sync.ledger.tables import ensure_ledger
 from sync.local.embedded.lifecycle import ensure_running, free_port
-from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.local.receiver import ReceiverError, running_receiver
 from sync.local.tracking_logs import Loaded, Skipped, load_logs
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse
 from sync.warehouse import Warehouse, WarehouseUnavailable, open_warehouse, private_key_der
+from tests.dbt.scenario import stand_models
 from tests.support.completions import ENTERPRISE, completion
 from tests.support.dbt import Dbt
-from tests.support.delivery import PASSED_AT, Run, all_steps
+from tests.support.delivery import PASSED_AT, Run, all_steps, enterprise
 from tests.support.marts import create_marts, endpoint
-from tests.support.receiver import Receiver, receiver
-
-OTHER_ENTERPRISE = "0a5b9c1e-6d2f-4e83-8b17-c94f20d3a65e"
-
-
-@pytest.fixture
-def target() -> Iterator[Receiver]:
-    with receiver() as running:
-        yield running
-
-
-def deliver(warehouse: Warehouse, target: Receiver, journals: Path) -> None:
-    """Record, build and send, with signing keys for both endpoints."""
-    ensure_ledger(warehouse)
-    all_steps(warehouse, Run(host_ports=target.host_port, journals=journals, endpoints=2))
+from tests.support.receiver import Receiver
+from tests.support.scenarios import Scenarios
 
 
 def outcomes(warehouse: Warehouse) -> dict[int, tuple[str, str | None]]:
@@ -116,53 +102,44 @@ def test_an_unusable_private_key_is_named_and_not_shown(
 # --- rows
 
 
-@pytest.mark.parametrize(
-    ("changes", "state"),
-    [
-        pytest.param({"url": "htp:/broken gate"}, ("held", "endpoint_invalid"), id="bad URL"),
-        pytest.param({"url": None}, ("held", "endpoint_row_invalid"), id="no URL"),
-        pytest.param({"region": "MARS"}, ("held", "endpoint_row_invalid"), id="unknown region"),
-        pytest.param({"is_active": False}, ("held", "no_active_endpoint"), id="inactive"),
-    ],
-)
-def test_a_broken_endpoint_row_holds_back_its_own_customer_only(
-    warehouse: Warehouse,
-    target: Receiver,
-    tmp_path: Path,
-    changes: dict[str, Any],
-    state: tuple[str, str],
+ENDPOINT_ROWS: dict[int, tuple[dict[str, object], tuple[str, str | None]]] = {
+    1: ({}, ("delivered", None)),
+    2: ({"url": "htp:/broken gate"}, ("held", "endpoint_invalid")),
+    3: ({"url": None}, ("held", "endpoint_row_invalid")),
+    4: ({"region": "MARS"}, ("held", "endpoint_row_invalid")),
+    5: ({"is_active": False}, ("held", "no_active_endpoint")),
+}
+"""Customers, what is wrong with the row of their endpoint, and what becomes of a completion."""
+WITHOUT_AN_ENDPOINT = 6
+
+
+def test_a_broken_or_missing_endpoint_row_holds_back_its_own_customer_only(
+    scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path
 ) -> None:
+    scenarios.stand("ledger", ensure_ledger)
     create_marts(
         warehouse,
         completions=[
-            completion(1, PASSED_AT),
-            completion(2, PASSED_AT, enterprise_customer_uuid=OTHER_ENTERPRISE),
+            completion(n, PASSED_AT, enterprise_customer_uuid=enterprise(n))
+            for n in (*ENDPOINT_ROWS, WITHOUT_AN_ENDPOINT)
         ],
         endpoints=[
-            endpoint(1, f"{target.url}/in"),
-            endpoint(2, f"{target.url}/other", enterprise_customer_uuid=OTHER_ENTERPRISE) | changes,
+            endpoint(n, f"{target.url}/in", enterprise_customer_uuid=enterprise(n)) | changes
+            for n, (changes, _) in ENDPOINT_ROWS.items()
         ],
     )
-    deliver(warehouse, target, tmp_path)
-    assert outcomes(warehouse) == {1: ("delivered", None), 2: state}
+    all_steps(warehouse, Run(host_ports=target.host_port, journals=tmp_path, endpoints=5))
+    assert outcomes(warehouse) == {n: state for n, (_, state) in ENDPOINT_ROWS.items()} | {
+        WITHOUT_AN_ENDPOINT: ("suppressed", "no_endpoint")
+    }
     assert [json.loads(one.body)["learner"]["user_id"] for one in target.received] == [1]
 
 
-def test_an_enterprise_without_an_endpoint_is_recorded_as_such(
-    warehouse: Warehouse, target: Receiver, tmp_path: Path
-) -> None:
-    create_marts(warehouse, completions=[completion(1, PASSED_AT)])
-    deliver(warehouse, target, tmp_path)
-    assert outcomes(warehouse) == {1: ("suppressed", "no_endpoint")}
-    assert target.received == []
-
-
 def test_a_completion_without_a_user_row_is_listed_and_found_when_the_row_arrives(
-    warehouse: Warehouse, dbt: Dbt
+    scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt
 ) -> None:
     """A replica whose tables arrive at different times must lose nobody."""
-    create_raw_tables(warehouse)
-    ensure_ledger(warehouse)
+    stand_models(scenarios, dbt)
     course = "course-v1:ExampleX+DATA101+2026_T1"
     customer = ENTERPRISE.replace("-", "")
     insert_rows(
@@ -201,7 +178,6 @@ def test_a_completion_without_a_user_row_is_listed_and_found_when_the_row_arrive
     )
     consent = {"id": 1, "enterprise_customer_id": customer, "course_id": course, "granted": True}
     insert_rows(warehouse, "consent_datasharingconsent", [consent | {"username": "learner_7"}])
-    dbt("run", "--select", "+completed_enrollments", "+ineligible_completions")
 
     def eligible() -> list[int]:
         rows = warehouse.rows("select user_id from analytics.marts.completed_enrollments")
@@ -233,8 +209,9 @@ def test_lines_that_are_no_json_arrive_and_an_empty_file_is_told(
 
 
 def test_unreadable_lines_are_counted_with_their_reason(
-    warehouse: Warehouse, dbt: Dbt, tmp_path: Path
+    scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
+    stand_models(scenarios, dbt)
     good = json.dumps(
         {
             "name": "play_video",
@@ -246,16 +223,7 @@ def test_unreadable_lines_are_counted_with_their_reason(
     path = tmp_path / "tracking.log"
     path.write_bytes(b'\0\0\0\0\nnot JSON\n{"cut": \n\0' + good.encode() + b"\n")
     load_logs(warehouse, [path], progress=lambda _: None)
-    dbt(
-        "build",
-        "--select",
-        "+quarantined_lines",
-        "+tracking_line_counts",
-        "--resource-type",
-        "model",
-        "--resource-type",
-        "seed",
-    )
+    dbt("run", "--select", "+quarantined_lines", "+tracking_line_counts")
     assert _reasons(warehouse) == {"line_without_object": 2, "line_unreadable": 1}
     kept = warehouse.rows(
         "select line_count from analytics.marts.tracking_line_counts where outcome = 'learning'"

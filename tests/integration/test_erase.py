@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +30,17 @@ from sync.warehouse import StatementFailed, Warehouse
 from tests.delivery.model_parts import attempt_of
 from tests.support.command_line import Command
 from tests.support.delivery import ACTIVATED_AT
-from tests.support.operator import MESSAGES, OUTBOX, World, everything_in
+from tests.support.marts import ANY_RECEIVER, point_endpoints
+from tests.support.operator import (
+    MESSAGES,
+    OUTBOX,
+    World,
+    everything_in,
+    make_world,
+    open_world,
+)
 from tests.support.replays import DELIVERED, ask, plan
+from tests.support.scenarios import Scenarios
 
 PERSON, OTHER = 90418, 90424
 KEY = person_key(PERSON)
@@ -51,19 +62,43 @@ def carry_out(world: World, session: Warehouse | None = None, request: Erase = R
 def traces(warehouse: Warehouse) -> set[str]:
     """Tables of the ledger and the marts' tables that still know the person, but for the mart that
     stands in for a view over the replicas."""
-    hits = set()
-    for row in warehouse.rows(
-        "select table_schema, table_name from analytics.information_schema.tables"
-    ):
-        name = f"{row['table_schema']}.{row['table_name']}".lower()
-        text = str(warehouse.rows(f"select * from analytics.{name}"))
-        if str(PERSON) in text or f"learner_{PERSON}" in text:
-            hits.add(name)
-    return hits - {"marts.completed_enrollments"}
+    tables = [
+        f"{row['table_schema']}.{row['table_name']}".lower()
+        for row in warehouse.rows(
+            "select table_schema, table_name from analytics.information_schema.tables"
+        )
+    ]
+    found = warehouse.rows(
+        " union all ".join(
+            f"select distinct '{name}' as name from analytics.{name} as whole"
+            f" where position('{PERSON}' in whole::varchar) > 0"
+            for name in tables
+        )
+    )
+    return {row["name"] for row in found} - {"marts.completed_enrollments"}
 
 
-def one_in_each_state(world: World) -> dict[str, str]:
-    """Six events of the person; their ids by state. The other learner has one that is delivered."""
+@pytest.fixture
+def in_each_state(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
+    """Six events of the person, one in each state; the other learner has one that is delivered."""
+
+    def make(warehouse: Warehouse) -> None:
+        make_world(warehouse)
+        with open_world(warehouse, tmp_path / "before") as opened:
+            one_in_each_state(opened)
+            point_endpoints(warehouse, ANY_RECEIVER, instead_of=opened.target.url)
+
+    scenarios.stand("one in each state", make)
+    with open_world(warehouse, tmp_path) as opened:
+        yield opened
+
+
+def ids_by_state(world: World) -> dict[str, str]:
+    """Of the person."""
+    return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
+
+
+def one_in_each_state(world: World) -> None:
     world.delivered(PERSON, OTHER)
     states = ("awaiting", "pending", "held", "dead", "suppressed")
     for number, state in enumerate(states):
@@ -84,7 +119,6 @@ def one_in_each_state(world: World) -> dict[str, str]:
             f" where webhook_id in (select webhook_id from {OUTBOX}"
             f" where user_id = {PERSON} and state = 'delivered')"
         )
-    return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
 
 
 def claim_of_a_run(world: World) -> Claim:
@@ -97,8 +131,11 @@ def claim_of_a_run(world: World) -> Claim:
     return claim
 
 
-def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(world: World) -> None:
-    ids = one_in_each_state(world)
+def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(
+    in_each_state: World,
+) -> None:
+    world = in_each_state
+    ids = ids_by_state(world)
     other = world.rows(where=f"user_id = {OTHER}")
     assert "sync.webhook_outbox" in traces(world.warehouse), "the search finds what is there"
     made = carry_out(world)
@@ -129,9 +166,10 @@ def test_learners_with_similar_ids_keep_everything(world: World) -> None:
     assert len(before) == len(others)
 
 
-def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(world: World) -> None:
-    one_in_each_state(world)
-    world.take()
+def test_nothing_of_it_is_sent_or_recorded_again_whatever_the_marts_hold(
+    in_each_state: World,
+) -> None:
+    world = in_each_state
     carry_out(world)
     world.complete(PERSON)
     world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
@@ -156,9 +194,10 @@ def test_a_replay_that_waits_is_taken_back(world: World) -> None:
     assert world.take() == []
 
 
-def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(world: World) -> None:
+def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(in_each_state: World) -> None:
     """Neither by state nor by id, nor what was suppressed for another reason before."""
-    ids = list(one_in_each_state(world).values())
+    world = in_each_state
+    ids = list(ids_by_state(world).values())
     world.warehouse.execute(
         f"update {OUTBOX} set build_id = null, state_reason = 'before_activation'"
         " where state in ('awaiting', 'suppressed')"
@@ -223,26 +262,29 @@ class Cut(Warehouse):
         return super().execute(sql, *binds)
 
 
-@pytest.mark.parametrize(
-    "begins",
-    [
-        "update ANALYTICS.SYNC.WEBHOOK_ATTEMPTS",
-        "update ANALYTICS.SYNC.WEBHOOK_OUTBOX",
-        "update ANALYTICS.SYNC.WEBHOOK_MESSAGES",
-        "delete from ANALYTICS.MARTS",
-        "update ANALYTICS.SYNC.ERASURES",
-    ],
+KILLED_AT = (
+    "update ANALYTICS.SYNC.WEBHOOK_ATTEMPTS",
+    "update ANALYTICS.SYNC.WEBHOOK_OUTBOX",
+    "update ANALYTICS.SYNC.WEBHOOK_MESSAGES",
+    "delete from ANALYTICS.MARTS",
+    "update ANALYTICS.SYNC.ERASURES",
 )
-def test_a_killed_erasure_goes_on_where_it_stopped(world: World, begins: str) -> None:
-    one_in_each_state(world)
+
+
+def test_an_erasure_that_is_killed_at_each_of_its_statements_goes_on_where_it_stopped(
+    in_each_state: World,
+) -> None:
+    world = in_each_state
     world.warehouse.execute(
         f"create table analytics.marts.learning_time as select user_id, username from {MART}"
     )
-    with pytest.raises(KeyboardInterrupt):
-        carry_out(world, Cut(world.warehouse, begins))
-    world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+1+1'")
-    assert record(world.warehouse, run_id="run-2", clock=world.clock, activated_at=ACTIVATED_AT)
-    assert len(world.rows("user_id", f"user_id = {PERSON}")) in (0, 6), "nothing new of the person"
+    for number, begins in enumerate(KILLED_AT):
+        with pytest.raises(KeyboardInterrupt):
+            carry_out(world, Cut(world.warehouse, begins))
+        world.warehouse.execute(f"update {MART} set courserun_key = 'course-v1:New+{number}+1'")
+        assert record(world.warehouse, run_id="run-2", clock=world.clock, activated_at=ACTIVATED_AT)
+        left = len(world.rows("user_id", f"user_id = {PERSON}"))
+        assert left in (0, 6), f"nothing new of the person, killed at {begins}"
     made = carry_out(world)
     assert traces(world.warehouse) == set()
     (note,) = world.warehouse.rows(f"select * from {ERASURES}")
@@ -250,8 +292,10 @@ def test_a_killed_erasure_goes_on_where_it_stopped(world: World, begins: str) ->
     assert note["finished_at"] is not None
 
 
-def test_the_note_says_who_asked_and_names_nobody_and_a_second_one_is_none(world: World) -> None:
-    one_in_each_state(world)
+def test_the_note_says_who_asked_and_names_nobody_and_a_second_one_is_none(
+    in_each_state: World,
+) -> None:
+    world = in_each_state
     made = carry_out(world)
     world.warehouse.execute(f"delete from {MART} where user_id = {PERSON}")
     before = everything_in(world.warehouse)
@@ -284,8 +328,8 @@ def test_a_table_that_may_not_be_emptied_is_named_with_the_way_out(world: World)
         carry_out(world, Refusing(world.warehouse, "delete from ANALYTICS.MARTS"))
 
 
-def test_a_plan_changes_nothing(world: World) -> None:
-    one_in_each_state(world)
+def test_a_plan_changes_nothing(in_each_state: World) -> None:
+    world = in_each_state
     before = everything_in(world.warehouse)
     found = REQUEST.plan(world.warehouse, world.clock)
     assert found.document["found"]["webhooks"] == 6
@@ -300,8 +344,8 @@ def test_what_is_no_key_of_a_learner_is_refused(key: str) -> None:
         Erase.read({"person_key": key})
 
 
-def test_the_command_asks_and_prints_no_id(world: World, ltw: Command) -> None:
-    one_in_each_state(world)
+def test_the_command_asks_and_prints_no_id(in_each_state: World, ltw: Command) -> None:
+    world = in_each_state
     erase = partial(ltw, "erase", "--user", PERSON)
     shown = erase("--dry-run", "--json")
     assert shown.document["person_key"] == KEY

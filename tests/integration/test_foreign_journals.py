@@ -18,6 +18,7 @@ from sync.operations.status import read_status
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.attempts import attempt_of
 from tests.support.pipeline import Pipeline
+from tests.support.scenarios import Scenarios
 
 
 def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence: int) -> Path:
@@ -31,48 +32,47 @@ def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence
     return journal.path
 
 
-def elsewhere(ledger: LedgerIdentity, what: str) -> LedgerIdentity:
-    """Another ledger with the same completions, hence the same webhook ids."""
-    match what:
-        case "a clone under another name":
-            return replace(ledger, place=ledger.place.replace("ANALYTICS", "STAGING"))
-        case "another schema":
-            return replace(ledger, place=ledger.place.replace("PUBLIC", "DEV"))
-        case "a ledger that stood here before":
-            return replace(ledger, ids=frozenset({str(uuid.uuid4())}))
-    return ledger
+def elsewhere(ledger: LedgerIdentity) -> list[LedgerIdentity]:
+    """Other ledgers with the same completions, hence the same webhook ids: a clone under another
+    name, another schema, and one that stood here before."""
+    return [
+        replace(ledger, place=ledger.place.replace("ANALYTICS", "STAGING")),
+        replace(ledger, place=ledger.place.replace("PUBLIC", "DEV")),
+        replace(ledger, ids=frozenset({str(uuid.uuid4())})),
+    ]
 
 
-@pytest.mark.parametrize(
-    "what",
-    ["itself", "a clone under another name", "another schema", "a ledger that stood here before"],
-)
-def test_a_journal_of_another_ledger_settles_no_row_and_is_named(
-    pipeline: Pipeline, what: str
-) -> None:
+def test_a_journal_of_this_ledger_settles_its_rows(pipeline: Pipeline) -> None:
     pipeline.detect()
     pipeline.build()
-    ledger = elsewhere(ledger_identity(pipeline.warehouse), what)
-    path = leave_journal(pipeline, ledger, str(uuid.uuid4()), fence=1)
-    if what != "itself":
+    path = leave_journal(pipeline, ledger_identity(pipeline.warehouse), str(uuid.uuid4()), fence=1)
+    report = pipeline.send()
+    assert (report.recovered, report.outcomes["delivered"]) == (2, 0)
+    assert not path.exists()
+    assert report.foreign_journals == []
+
+
+def test_journals_of_other_ledgers_settle_no_row_and_are_named(pipeline: Pipeline) -> None:
+    pipeline.detect()
+    pipeline.build()
+    ledger = ledger_identity(pipeline.warehouse)
+    others = {
+        leave_journal(pipeline, other, str(uuid.uuid4()), fence=1): other
+        for other in elsewhere(ledger)
+    }
+    for path in others:
         # Those who share the directory may run different versions.
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("update entries set entry = 'in another form'")
     report = pipeline.send()
-    if what == "itself":
-        assert (report.recovered, report.outcomes["delivered"]) == (2, 0)
-        assert not path.exists()
-        assert report.foreign_journals == []
-        return
     assert (report.recovered, report.outcomes["delivered"]) == (0, 2)
     assert len(pipeline.target.received) == 2
-    (named,) = report.foreign_journals
-    assert named.path == path
-    assert str(named.place) in ledger.mark()
-    assert read_status(pipeline.warehouse, journals=pipeline.journals).foreign_journals == [
-        str(named)
-    ]
-    assert path.exists()
+    assert {one.path for one in report.foreign_journals} == others.keys()
+    for named in report.foreign_journals:
+        assert str(named.place) in others[named.path].mark()
+        assert named.path.exists()
+    told = read_status(pipeline.warehouse, journals=pipeline.journals).foreign_journals
+    assert sorted(told) == sorted(map(str, report.foreign_journals))
 
 
 @pytest.mark.parametrize("is_own", [True, False])
@@ -99,10 +99,10 @@ def test_a_journal_that_does_not_say_whose_it_is_settles_what_its_own_run_has_cl
 
 
 def test_a_ledger_that_was_made_twice_at_once_is_one(
-    warehouse: Warehouse,
+    scenarios: Scenarios, warehouse: Warehouse
 ) -> None:
     """Its journals carry one of the two ids, whichever the run had seen."""
-    ensure_ledger(warehouse)
+    scenarios.stand("ledger", ensure_ledger)
     before = ledger_identity(warehouse)
     warehouse.execute(
         "insert into analytics.sync.ledger_migrations (version, applied_at, ledger_id)"

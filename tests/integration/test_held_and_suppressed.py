@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
-from tests.support.completions import add_completions, completion
+from tests.support.completions import ENTERPRISE, add_completions, completion
+from tests.support.delivery import enterprise
 from tests.support.marts import (
     create_endpoints,
     endpoint,
@@ -18,29 +17,40 @@ from tests.support.pipeline import (
 )
 from tests.support.receiver import Receiver
 
+CANNOT_TAKE_IT: dict[int, tuple[dict[str, object], str]] = {
+    1: ({"url": "ftp://example.com/x"}, "endpoint_invalid"),
+    2: ({"is_active": False}, "endpoint_inactive"),
+    3: ({"endpoint_id": 99}, "endpoint_missing"),
+}
+"""Endpoints, how each changes after its webhook was built, and what it is held for."""
 
-@pytest.mark.parametrize(
-    ("change", "reason", "text"),
-    [
-        pytest.param({"url": "ftp://example.com/x"}, "endpoint_invalid", "https://", id="bad url"),
-        pytest.param({"is_active": False}, "endpoint_inactive", None, id="switched off"),
-        pytest.param({"endpoint_id": 99}, "endpoint_missing", None, id="gone"),
-    ],
-)
-def test_a_built_webhook_is_held_while_its_endpoint_cannot_take_it(
-    pipeline: Pipeline, change: dict[str, object], reason: str, text: str | None
-) -> None:
-    good = endpoint(1, f"{pipeline.target.url}/hooks/example")
+
+def test_a_built_webhook_is_held_while_its_endpoint_cannot_take_it(pipeline: Pipeline) -> None:
+    customer = {1: ENTERPRISE} | {n: enterprise(n) for n in (2, 3)}
+    good = {
+        n: endpoint(n, f"{pipeline.target.url}/hooks", enterprise_customer_uuid=one)
+        for n, one in customer.items()
+    }
+    pipeline.warehouse.execute(
+        "delete from analytics.marts.completed_enrollments where user_id > 1"
+    )
+    add_completions(
+        pipeline.warehouse,
+        [completion(n, PASSED_AT, enterprise_customer_uuid=customer[n]) for n in (2, 3)],
+    )
+    create_endpoints(pipeline.warehouse, good.values())
     pipeline.detect()
     pipeline.build()
-    create_endpoints(pipeline.warehouse, [good | {"x": 0} | change])
+    create_endpoints(
+        pipeline.warehouse, [good[n] | change for n, (change, _) in CANNOT_TAKE_IT.items()]
+    )
     report = pipeline.send()
-    assert report.unusable == {1: reason}
-    assert text is None or text in report.problems[1]
-    assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {reason}
-    create_endpoints(pipeline.warehouse, [good])
+    assert report.unusable == {n: reason for n, (_, reason) in CANNOT_TAKE_IT.items()}
+    assert "https://" in report.problems[1]
+    assert {row["user_id"]: row["state_reason"] for row in pipeline.rows("*")} == report.unusable
+    create_endpoints(pipeline.warehouse, good.values())
     pipeline.send()
-    assert {row["state"] for row in pipeline.rows("state")} == {"delivered"}
+    assert [row["state"] for row in pipeline.rows("state")] == ["delivered"] * 3
 
 
 def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -> None:
@@ -191,21 +201,25 @@ def test_a_row_that_is_held_for_another_reason_than_before_says_the_new_one(
     assert {row["state_reason"] for row in pipeline.rows("state_reason")} == {"identity_missing"}
 
 
-@pytest.mark.parametrize(
-    ("is_active", "state"),
-    [
-        pytest.param(True, ("held", "endpoint_row_invalid"), id="unreadable"),
-        pytest.param(False, ("delivered", None), id="unreadable and switched off"),
-    ],
-)
-def test_no_other_endpoint_stands_in_for_one_that_is_only_unreadable(
-    pipeline: Pipeline, *, is_active: bool, state: tuple[str, str | None]
+def test_no_other_endpoint_stands_in_for_one_that_is_unreadable_until_that_is_switched_off(
+    pipeline: Pipeline,
 ) -> None:
-    own = endpoint(1, "", region="US", is_active=is_active)
-    other = endpoint(2, f"{pipeline.target.url}/other")
-    create_endpoints(pipeline.warehouse, [own, other])
+    elsewhere = {"enterprise_customer_uuid": OTHER_ENTERPRISE}
+    add_completions(pipeline.warehouse, [completion(3, PASSED_AT, **elsewhere)])
+    url = f"{pipeline.target.url}/other"
+    endpoints = [
+        endpoint(1, "", region="US"),
+        endpoint(2, url),
+        endpoint(3, "", region="US", is_active=False, **elsewhere),
+        endpoint(4, url, **elsewhere),
+    ]
+    create_endpoints(pipeline.warehouse, endpoints)
     pipeline.detect()
     pipeline.build()
     pipeline.send()
     rows = pipeline.rows("state, state_reason")
-    assert [(row["state"], row["state_reason"]) for row in rows] == [state, state]
+    assert [(row["state"], row["state_reason"]) for row in rows] == [
+        ("held", "endpoint_row_invalid"),
+        ("held", "endpoint_row_invalid"),
+        ("delivered", None),
+    ]

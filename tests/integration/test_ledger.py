@@ -9,6 +9,7 @@ import pytest
 from sync.ledger.tables import MIGRATIONS, ensure_ledger, ledger_ids
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
+from tests.support.scenarios import Scenarios
 
 NEWEST = MIGRATIONS[-1].version
 OUTBOX = "analytics.sync.webhook_outbox"
@@ -38,8 +39,10 @@ def test_runs_that_start_at_the_same_time_make_it_together(
     assert {name.lower() for one in MIGRATIONS for name, _ in one.tables} <= made
 
 
-def test_a_ledger_that_was_half_made_is_completed_and_keeps_its_rows(warehouse: Warehouse) -> None:
-    ensure_ledger(warehouse)
+def test_a_ledger_that_was_half_made_is_completed_and_keeps_its_rows(
+    scenarios: Scenarios, warehouse: Warehouse
+) -> None:
+    scenarios.stand("ledger", ensure_ledger)
     warehouse.execute(
         "insert into analytics.sync.activations (event_type, activated_at, recorded_at)"
         " select 'course_completion', sysdate(), sysdate()"
@@ -52,9 +55,9 @@ def test_a_ledger_that_was_half_made_is_completed_and_keeps_its_rows(warehouse: 
 
 
 def test_a_ledger_of_an_earlier_version_gets_what_is_new_and_keeps_its_rows(
-    warehouse: Warehouse,
+    scenarios: Scenarios, warehouse: Warehouse
 ) -> None:
-    ensure_ledger(warehouse)
+    scenarios.stand("ledger", ensure_ledger)
     for column in ("lease_owner", "lease_expires_at", "first_used_at", "row_id"):
         warehouse.execute(f"alter table analytics.sync.activations drop column {column}")
     warehouse.execute(f"alter table {HISTORY} drop column ledger_id")
@@ -89,23 +92,34 @@ OLD_ROWS: dict[str, tuple[str, str | None, str | None, str | None, str | None, s
     "emptied": ("dead", None, "2026-01-01", None, None, "2026-02-01"),
     "suppressed": ("suppressed", None, None, None, None, None),
 }
+WITH_FACTS = (1, 2, 3)
+"""Versions whose outbox had a copy of learners' data."""
+EMAIL = "learner@example.com"
 OPEN = {"awaiting", "pending", "held and built", "held and not built", "replayed"}
 
 
-def filled(warehouse: Warehouse, version: int, patch: pytest.MonkeyPatch) -> None:
+def stand_filled(scenarios: Scenarios, version: int) -> None:
     """A ledger of an earlier version with a row of each kind."""
-    older = tuple(one for one in MIGRATIONS if one.version <= version)
-    with patch.context() as patched:
-        patched.setattr("sync.ledger.tables.MIGRATIONS", older)
-        ensure_ledger(warehouse)
-    for name, (state, body, frozen_at, due_at, replay_id, removed_at) in OLD_ROWS.items():
-        warehouse.execute(
-            f"insert into {OUTBOX} ({OLD_COLUMNS}) select ?, 'course_completion', 'e', 1, 'c',"
-            " sysdate(), cast('2026-01-01' as timestamp_ntz), ?, ?, cast(? as timestamp_ntz),"
-            " iff(? is null, null, 'found'), iff(? is null, null, 600),"
-            " cast(? as timestamp_ntz), ?, cast(? as timestamp_ntz), 0, 0, sysdate()",
-            *(name, state, body, frozen_at, frozen_at, frozen_at, due_at, replay_id, removed_at),
-        )
+
+    def make(warehouse: Warehouse) -> None:
+        older = tuple(one for one in MIGRATIONS if one.version <= version)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("sync.ledger.tables.MIGRATIONS", older)
+            ensure_ledger(warehouse)
+        for name, (state, body, frozen_at, due_at, replay_id, removed_at) in OLD_ROWS.items():
+            warehouse.execute(
+                f"insert into {OUTBOX} ({OLD_COLUMNS}) select ?, 'course_completion', 'e', 1, 'c',"
+                " sysdate(), cast('2026-01-01' as timestamp_ntz), ?, ?, cast(? as timestamp_ntz),"
+                " iff(? is null, null, 'found'), iff(? is null, null, 600),"
+                " cast(? as timestamp_ntz), ?, cast(? as timestamp_ntz), 0, 0, sysdate()",
+                *(name, state, body, frozen_at, frozen_at, frozen_at),
+                *(due_at, replay_id, removed_at),
+            )
+        if version in WITH_FACTS:
+            email = f'{{"email": "{EMAIL}"}}'
+            warehouse.execute(f"update {OUTBOX} set facts = parse_json(?)", email)
+
+    scenarios.stand(f"filled ledger of version {version}", make)
 
 
 def assert_moved(warehouse: Warehouse) -> None:
@@ -136,17 +150,23 @@ def assert_moved(warehouse: Warehouse) -> None:
 
 @pytest.mark.parametrize("version", range(1, 7))
 def test_a_filled_ledger_of_each_version_keeps_ids_and_bytes_and_its_rows_get_slim(
-    warehouse: Warehouse, version: int, monkeypatch: pytest.MonkeyPatch
+    scenarios: Scenarios, warehouse: Warehouse, version: int
 ) -> None:
-    filled(warehouse, version, monkeypatch)
+    stand_filled(scenarios, version)
+    assert (EMAIL in str(warehouse.rows(f"select * from {OUTBOX}"))) is (version in WITH_FACTS)
     assert ensure_ledger(warehouse) == NEWEST
     assert_moved(warehouse)
+    if version in WITH_FACTS:
+        # A run that was killed between the tables and the history repeats the step.
+        warehouse.execute(f"delete from {HISTORY} where version > ?", version)
+        assert ensure_ledger(warehouse) == NEWEST
+        assert_moved(warehouse)
 
 
 def test_the_move_of_messages_can_be_broken_off_at_every_statement(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    scenarios: Scenarios, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled(warehouse, 6, monkeypatch)
+    stand_filled(scenarios, 6)
     execute = Warehouse.execute
     left = breaks = 0
 
@@ -172,9 +192,9 @@ def test_the_move_of_messages_can_be_broken_off_at_every_statement(
 
 
 def test_a_body_that_an_older_run_builds_during_the_move_is_kept(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    scenarios: Scenarios, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    filled(warehouse, 6, monkeypatch)
+    stand_filled(scenarios, 6)
     execute = Warehouse.execute
 
     def and_build(self: Warehouse, sql: str, *binds: object) -> int:
@@ -197,8 +217,10 @@ def test_a_body_that_an_older_run_builds_during_the_move_is_kept(
     assert found["body"] == "late"
 
 
-def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(warehouse: Warehouse) -> None:
-    ensure_ledger(warehouse)
+def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(
+    scenarios: Scenarios, warehouse: Warehouse
+) -> None:
+    scenarios.stand("ledger", ensure_ledger)
     before = ledger_ids(warehouse)
     assert len(before) == 1
     ensure_ledger(warehouse)
@@ -206,38 +228,3 @@ def test_a_ledger_keeps_its_id_and_one_made_anew_has_another(warehouse: Warehous
     warehouse.execute("drop schema analytics.sync cascade")
     ensure_ledger(warehouse)
     assert ledger_ids(warehouse).isdisjoint(before)
-
-
-@pytest.mark.parametrize("version", [2, 3])
-def test_a_filled_ledger_loses_its_copies_of_learners_data_and_no_row(
-    warehouse: Warehouse, version: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older = tuple(one for one in MIGRATIONS if one.version <= version)
-    with monkeypatch.context() as patch:
-        patch.setattr("sync.ledger.tables.MIGRATIONS", older)
-        ensure_ledger(warehouse)
-    states = ("awaiting", "pending", "delivered", "held", "dead", "suppressed")
-    for number, state in enumerate(states):
-        warehouse.execute(
-            f"""
-            insert into {OUTBOX} (
-                webhook_id, event_type, enterprise_customer_uuid, user_id, courserun_key,
-                occurred_at, facts, recorded_at, state, attempt_count, fence, updated_at
-            )
-            select ?, 'course_completion', 'e', ?, 'c', sysdate(),
-                parse_json('{{"email": "learner@example.com"}}'), sysdate(), ?, 0, 0, sysdate()
-            """,
-            f"id-{number}",
-            number,
-            state,
-        )
-    assert "learner@example.com" in str(warehouse.rows(f"select * from {OUTBOX}"))
-    assert ensure_ledger(warehouse) == NEWEST
-    rows = warehouse.rows(f"select * from {OUTBOX} order by webhook_id")
-    assert [(row["webhook_id"], row["state"]) for row in rows] == [
-        (f"id-{number}", state) for number, state in enumerate(states)
-    ]
-    assert "facts" not in rows[0]
-    # A run that was killed between the tables and the history repeats the step.
-    warehouse.execute(f"delete from {HISTORY} where version > ?", version)
-    assert ensure_ledger(warehouse) == NEWEST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from sync.errors import ConfigurationError, SyncError
@@ -25,52 +25,32 @@ _NUMERIC_LABEL = re.compile(r"[0-9]+|0x.*")
 _INNER_NAMES = frozenset({"localhost", "local", "internal"})
 
 
-class Rule(StrEnum):
-    """The rules a URL or an address can break."""
+class Rule(Enum):
+    """The rules a URL or an address can break, in words for the person who entered the URL."""
 
-    SYNTAX = "syntax"
-    CHARACTERS = "characters"
-    CREDENTIALS = "credentials"
-    FRAGMENT = "fragment"
-    ZONE = "zone"
-    SCHEME = "scheme"
-    PORT = "port"
-    HOST = "host"
-    NUMERIC_HOST = "numeric_host"
-    INNER_NAME = "inner_name"
-    NO_ADDRESS = "no_address"
-    TOO_MANY_ADDRESSES = "too_many_addresses"
-    ADDRESS = "address"
-
-    @property
-    def text(self) -> str:
-        """The rule in words for the person who entered the URL."""
-        return _TEXTS[self]
-
-
-_TEXTS = {
-    Rule.SYNTAX: "the URL is not of the form https://host/path, or longer than 2048 characters",
-    Rule.CHARACTERS: "the URL may hold visible ASCII characters only, and no backslash; "
-    "an international name is written in its xn-- form",
-    Rule.CREDENTIALS: "the URL may hold no user name or password",
-    Rule.FRAGMENT: "the URL may hold no fragment (#)",
-    Rule.ZONE: "the host may hold no zone id or percent sign",
-    Rule.SCHEME: "the URL must begin with https://",
-    Rule.PORT: "the port is not one of those allowed for webhooks",
-    Rule.HOST: "the host is not a valid name",
-    Rule.NUMERIC_HOST: "an IPv4 address is written as four decimal numbers without leading zeros",
-    Rule.INNER_NAME: "the host must be a public name with a dot in it",
-    Rule.NO_ADDRESS: "the host has no address",
-    Rule.TOO_MANY_ADDRESSES: "the host has more addresses than any receiver needs",
-    Rule.ADDRESS: "the host does not lead to public addresses only",
-}
+    SYNTAX = "the URL is not of the form https://host/path, or longer than 2048 characters"
+    CHARACTERS = (
+        "the URL may hold visible ASCII characters only, and no backslash; "
+        "an international name is written in its xn-- form"
+    )
+    CREDENTIALS = "the URL may hold no user name or password"
+    FRAGMENT = "the URL may hold no fragment (#)"
+    ZONE = "the host may hold no zone id or percent sign"
+    SCHEME = "the URL must begin with https://"
+    PORT = "the port is not one of those allowed for webhooks"
+    HOST = "the host is not a valid name"
+    NUMERIC_HOST = "an IPv4 address is written as four decimal numbers without leading zeros"
+    INNER_NAME = "the host must be a public name with a dot in it"
+    NO_ADDRESS = "the host has no address"
+    TOO_MANY_ADDRESSES = "the host has more addresses than any receiver needs"
+    ADDRESS = "the host does not lead to public addresses only"
 
 
 class InvalidTarget(SyncError):
-    """A URL or an address breaks a rule. ``rule`` is stable; the text is fit for the customer."""
+    """A URL or an address breaks a rule; the text is fit for the customer."""
 
     def __init__(self, rule: Rule) -> None:
-        super().__init__(rule.text)
+        super().__init__(rule.value)
         self.rule = rule
 
 

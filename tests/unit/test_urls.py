@@ -81,7 +81,7 @@ def test_a_bad_url_is_refused_by_the_rule_it_breaks(url: str, rule: Rule):
     with pytest.raises(InvalidTarget) as caught:
         parse(url)
     assert caught.value.rule is rule
-    assert str(caught.value) == rule.text
+    assert str(caught.value) == rule.value
 
 
 def test_inner_names_are_refused_only_as_the_last_label():

@@ -15,6 +15,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from sync.errors import ConfigurationError
+from sync.operations.operation import Report
 from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -91,6 +92,28 @@ def user_name() -> str:
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on standard output."""
     print(json.dumps(document, indent=2, default=str))
+
+
+def show(report: Report, *, as_json: bool) -> None:
+    """What a command found or did; the command ends with code 1 where it has failed."""
+    if as_json:
+        print_json(report.document)
+    else:
+        print_report(report)
+        if report.outcome:
+            out.print(plain(report.outcome), soft_wrap=True)
+    if report.has_failed:
+        raise typer.Exit(1)
+
+
+def print_report(report: Report) -> None:
+    """Its tables and its lines, for people."""
+    for name, rows in report.tables.items():
+        if rows and len(report.tables) > 1:
+            out.print(f"[bold]{name.replace('_', ' ')}[/]")
+        print_table(rows)
+    for line in report.lines:
+        out.print(plain(line), soft_wrap=True)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> None:

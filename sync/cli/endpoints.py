@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync.cli.common import Json, command_group, out, plain, print_json, print_table, ready_settings
+from sync.cli.common import Json, command_group, ready_settings, show
 from sync.clock import warehouse_clock
+from sync.operations.operation import Report
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ def list_all(as_json: Json = False) -> None:
             warehouse, loaded, clock=warehouse_clock(warehouse), readiness=tools.readiness
         )
     unreadable = sorted(loaded.unreadable.values())
-    if as_json:
-        print_json({"endpoints": [one.as_dict() for one in found], "unreadable": unreadable})
-        return
-    print_table(listed_rows(found))
-    print_unreadable(unreadable)
+    report = Report(
+        document={"endpoints": [one.as_dict() for one in found], "unreadable": unreadable},
+        tables={"endpoints": listed_rows(found)},
+        lines=_to_fix(unreadable),
+    )
+    show(report, as_json=as_json)
 
 
 @endpoints_app.command()
@@ -72,16 +74,14 @@ def check(
         unreadable = sorted(endpoints.unreadable.values())
     with open_destination(os.environ, settings) as tools:
         checks = check_all(chosen, tools, clock, is_ping_sent=not no_ping)
-    if as_json:
-        print_json({"endpoints": [one.as_dict() for one in checks], "unreadable": unreadable})
-    else:
-        print_table([_row(one) for one in checks])
-        for one in checks:
-            if one.assumption is not None:
-                out.print(f"endpoint {one.endpoint_id}: {one.assumption}", soft_wrap=True)
-        print_unreadable(unreadable)
-    if unreadable or any(one.problem for one in checks):
-        raise typer.Exit(1)
+    assumed = [f"endpoint {one.endpoint_id}: {one.assumption}" for one in checks if one.assumption]
+    report = Report(
+        document={"endpoints": [one.as_dict() for one in checks], "unreadable": unreadable},
+        tables={"endpoints": [_row(one) for one in checks]},
+        lines=[*assumed, *_to_fix(unreadable)],
+        has_failed=bool(unreadable) or any(one.problem for one in checks),
+    )
+    show(report, as_json=as_json)
 
 
 def listed_rows(found: Sequence[Listed]) -> list[dict[str, object]]:
@@ -104,10 +104,9 @@ def listed_rows(found: Sequence[Listed]) -> list[dict[str, object]]:
     ]
 
 
-def print_unreadable(texts: Sequence[str]) -> None:
+def _to_fix(unreadable: Sequence[str]) -> list[str]:
     """The rows that no endpoint could be made of: all webhooks of their customers are held."""
-    for text in texts:
-        out.print(f"{plain(text)}; fix it in the LMS, or in sync.endpoint_settings", soft_wrap=True)
+    return [f"{text}; fix it in the LMS, or in sync.endpoint_settings" for text in unreadable]
 
 
 def _row(one: Check) -> dict[str, object]:

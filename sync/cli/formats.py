@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from sync.cli.common import Json, command_group, out, plain, print_json, print_table, ready_settings
+from sync.cli.common import Json, command_group, out, plain, print_json, ready_settings, show
 from sync.delivery.formats import known_formats
 from sync.domain.formats import FOLDER_SETTING
+from sync.operations.operation import Report
 
 formats_app = command_group("Body formats: list, check, preview, schema, openapi.")
 
@@ -23,12 +24,8 @@ def list_all(as_json: Json = False) -> None:
 
     formats = known_formats(os.environ)
     rows, problems = listed(formats), list(formats.problems.values())
-    if as_json:
-        print_json({"formats": rows, "problems": problems})
-        return
-    print_table(rows)
-    for problem in problems:
-        out.print(plain(problem), soft_wrap=True)
+    document = {"formats": rows, "problems": problems}
+    show(Report(document=document, tables={"formats": rows}, lines=problems), as_json=as_json)
 
 
 @formats_app.command()
@@ -43,12 +40,9 @@ def check(
 
     folder = os.environ.get(FOLDER_SETTING, "").strip()
     rows = [checked(path) for path in files] if files else checked_folder(folder)
-    if as_json:
-        print_json({"files": rows})
-    else:
-        print_table(rows)
-    if any(row["problem"] for row in rows):
-        raise typer.Exit(1)
+    has_failed = any(row["problem"] for row in rows)
+    found = Report(document={"files": rows}, tables={"files": rows}, has_failed=has_failed)
+    show(found, as_json=as_json)
 
 
 @formats_app.command()

@@ -10,7 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from sync.cli.common import out, plain, print_json, print_table, ready_settings, user_name
+from sync.cli.common import (
+    Json,
+    out,
+    plain,
+    print_json,
+    print_report,
+    ready_settings,
+    show,
+    user_name,
+)
 from sync.clock import warehouse_clock
 from sync.errors import ConfigurationError
 from sync.ledger.tables import ensure_ledger
@@ -21,7 +30,6 @@ from sync.operations.operation import (
     Kind,
     Look,
     Operation,
-    Report,
     command_line_of,
     field_type,
     fields_of,
@@ -30,7 +38,6 @@ from sync.warehouse import Warehouse, open_warehouse
 
 CONFIRM = "--confirm-count"
 YES = typer.Option("--yes", help="Do not ask for confirmation.")
-JSON = typer.Option("--json", help="Print one JSON document.")
 
 
 def add_operations(
@@ -53,7 +60,7 @@ def command_of(kind: Kind) -> Callable[..., None]:
         request = kind.read(given, spelled=lambda name: option_of(kind, name))
         settings = ready_settings()
         if isinstance(request, Look):
-            _show(request.look(os.environ), as_json=as_json)
+            show(request.look(os.environ), as_json=as_json)
             return
         with open_warehouse(settings, purpose=kind.name) as warehouse:
             if not isinstance(request, Action) or not request.is_read_only:
@@ -63,12 +70,12 @@ def command_of(kind: Kind) -> Callable[..., None]:
             if isinstance(request, Change):
                 _change(request, warehouse, is_agreed=yes, as_json=as_json)
             else:
-                _show(request.run(warehouse, warehouse_clock(warehouse)), as_json=as_json)
+                show(request.run(warehouse, warehouse_clock(warehouse)), as_json=as_json)
 
     parameters = [_parameter(kind, name) for name in fields_of(kind)]
     if issubclass(kind, Change) and kind.ask_above is not None:
         parameters.append(_keyword("yes", Annotated[bool, YES], default=False))
-    parameters.append(_keyword("as_json", Annotated[bool, JSON], default=False))
+    parameters.append(_keyword("as_json", Json, default=False))
     command.__doc__ = kind.__doc__
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
@@ -87,7 +94,7 @@ def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: 
     plan = request.plan(warehouse, clock)
     if not as_json:
         out.print(f"{plan.matched:,} {request.noun} match")
-        _print(request.report(plan, None))
+        print_report(request.report(plan, None))
     confirmed = _confirmed(request, plan.matched, is_agreed=is_agreed, may_ask=not as_json)
     done = None
     if confirmed is not None:
@@ -118,26 +125,6 @@ def _confirmed(request: Change, matched: int, *, is_agreed: bool, may_ask: bool)
             f"{CONFIRM} {matched}"
         )
     return matched if typer.confirm(f"Change {matched} {request.noun}?") else None
-
-
-def _show(report: Report, *, as_json: bool) -> None:
-    if as_json:
-        print_json(report.document)
-    else:
-        _print(report)
-        if report.outcome:
-            out.print(plain(report.outcome), soft_wrap=True)
-    if report.has_failed:
-        raise typer.Exit(1)
-
-
-def _print(report: Report) -> None:
-    for name, rows in report.tables.items():
-        if rows and len(report.tables) > 1:
-            out.print(f"[bold]{name.replace('_', ' ')}[/]")
-        print_table(rows)
-    for line in report.lines:
-        out.print(plain(line), soft_wrap=True)
 
 
 def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:

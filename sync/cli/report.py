@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sync.cli.common import Json, out, plain, print_json, ready_settings
+from sync.cli.common import Json, ready_settings, show
+from sync.operations.operation import Report
 from sync.settings import report_path
 from sync.warehouse import open_warehouse
 
@@ -30,15 +31,11 @@ def report(
     with open_warehouse(ready_settings(), purpose="report") as warehouse:
         figures = read_figures(warehouse, days=days)
     written = write_whole(render(figures), to or report_path(os.environ))
-    if as_json:
-        costs = figures.costs
-        print_json(
-            {
-                "path": str(written),
-                "days": days,
-                "states": figures.states,
-                "costs": as_document(costs) if costs else {"not_measured": NOT_MEASURED},
-            }
-        )
-    else:
-        out.print(f"written: {plain(str(written))}", soft_wrap=True)
+    costs = figures.costs
+    document = {
+        "path": str(written),
+        "days": days,
+        "states": figures.states,
+        "costs": as_document(costs) if costs else {"not_measured": NOT_MEASURED},
+    }
+    show(Report(document=document, outcome=f"written: {written}"), as_json=as_json)

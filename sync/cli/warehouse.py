@@ -7,16 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sync.cli.common import (
-    Json,
-    command_group,
-    embedded_settings,
-    out,
-    print_json,
-    print_table,
-    ready_settings,
-)
+from sync.cli.common import Json, command_group, embedded_settings, ready_settings, show
 from sync.errors import ConfigurationError
+from sync.operations.operation import Report
 from sync.warehouse import open_warehouse
 
 warehouse_app = command_group("The embedded warehouse of this machine; sql works on Snowflake too.")
@@ -45,10 +38,9 @@ def start(as_json: Json = False) -> None:
     with open_warehouse(settings, purpose="start") as warehouse:
         ensure_ledger(warehouse)
         create_raw_tables(warehouse)
-    if as_json:
-        print_json({"running": True, "port": settings.port, "files": str(running.directory)})
-    else:
-        out.print(f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}")
+    document = {"running": True, "port": settings.port, "files": str(running.directory)}
+    said = f"embedded warehouse on 127.0.0.1:{settings.port}, files in {running.directory}"
+    show(Report(document=document, outcome=said), as_json=as_json)
 
 
 @warehouse_app.command()
@@ -57,10 +49,8 @@ def stop(as_json: Json = False) -> None:
     from sync.local.embedded.lifecycle import stop as stop_server
 
     stopped = stop_server(embedded_settings())
-    if as_json:
-        print_json({"running": False, "stopped": stopped})
-    else:
-        out.print("stopped" if stopped else "no embedded warehouse of this directory is running")
+    said = "stopped" if stopped else "no embedded warehouse of this directory is running"
+    show(Report(document={"running": False, "stopped": stopped}, outcome=said), as_json=as_json)
 
 
 @warehouse_app.command()
@@ -82,11 +72,8 @@ def info(as_json: Json = False) -> None:
         "schema": settings.schema,
         "files": str(settings.directory),
     }
-    if as_json:
-        print_json(found)
-        return
-    for name, value in found.items():
-        out.print(f"{name:>10}  {value}")
+    lines = [f"{name:>10}  {value}" for name, value in found.items()]
+    show(Report(document=found, lines=lines), as_json=as_json)
 
 
 @warehouse_app.command()
@@ -105,8 +92,5 @@ def sql(
         )
     with open_warehouse(ready_settings(), purpose="sql") as warehouse:
         rows = warehouse.rows(statement)
-    if as_json:
-        print_json({"rows": rows})
-        return
-    print_table(rows)
-    out.print({0: "no rows", 1: "1 row"}.get(len(rows), f"{len(rows)} rows"))
+    number = {0: "no rows", 1: "1 row"}.get(len(rows), f"{len(rows)} rows")
+    show(Report(document={"rows": rows}, tables={"rows": rows}, outcome=number), as_json=as_json)

@@ -261,13 +261,8 @@ class Claims:
             )
         return [
             Claim(
-                webhook_id=row["webhook_id"],
-                endpoint_id=int(row["endpoint_id"]),
                 body=bodies[row["webhook_id"]],
-                attempt_count=int(row["attempt_count"]),
-                fence=int(row["fence"]),
-                replay_id=row["replay_id"],
-                payload_format=row["payload_format"],
+                **{name: value for name, value in row.items() if name != "build_id"},
             )
             for row in rows
             if row["webhook_id"] in bodies

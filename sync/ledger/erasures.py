@@ -72,12 +72,7 @@ def in_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> InLedger:
         now.isoformat(),
         key,
     )[0]
-    return InLedger(
-        webhooks=int(row["webhooks"]),
-        to_be_sent=int(row["to_be_sent"]),
-        under_way=int(row["under_way"]),
-        under_way_until=row["under_way_until"],
-    )
+    return InLedger(**row)
 
 
 def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:

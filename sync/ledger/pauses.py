@@ -35,21 +35,7 @@ def read_pauses(warehouse: Warehouse, now: datetime) -> Pauses:
         now.isoformat(),
         (now - DISABLE_AFTER).isoformat(),
     )
-    return Pauses(
-        [
-            Pause(
-                pause_id=row["pause_id"],
-                enterprise_customer_uuid=row["enterprise_customer_uuid"],
-                endpoint_id=None if row["endpoint_id"] is None else int(row["endpoint_id"]),
-                reason=row["reason"],
-                paused_at=row["paused_at"],
-                paused_by=row["paused_by"],
-                ends_at=row["ends_at"],
-            )
-            for row in rows
-        ],
-        now,
-    )
+    return Pauses([Pause(**row) for row in rows], now)
 
 
 def add_pause(

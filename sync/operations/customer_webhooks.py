@@ -90,43 +90,31 @@ def webhooks_of(
     Whose consent is gone is not among them. Learners and bodies are those of delivered ones, which
     the customer has already.
     """
-    rows = _webhook_rows(warehouse, enterprise, first, is_personal=is_personal)
-    return [_webhook(row, enterprise, health, pauses, is_personal=is_personal) for row in rows]
-
-
-def attempts_of(warehouse: Warehouse, enterprise: str, first: date) -> list[dict[str, Any]]:
-    """The newest attempts of these webhooks."""
-    return [_attempt(row) for row in _attempt_rows(warehouse, enterprise, first)]
-
-
-def _webhook_rows(
-    warehouse: Warehouse, enterprise: str, first: date, *, is_personal: bool
-) -> list[dict[str, Any]]:
     person, messages = "", ""
     if is_personal:
         # Erased learners have a negative number.
         is_theirs = f"outbox.state = '{State.DELIVERED}' and outbox.user_id >= 0"
-        person = f"""
+        person = f""",
             iff({is_theirs}, outbox.user_id, null) as user_id,
-            iff({is_theirs}, messages.body, null) as body,"""
+            iff({is_theirs}, messages.body, null) as body"""
         messages = f"""
         left join {warehouse.relation("sync", MESSAGES)} as messages
             on outbox.webhook_id = messages.webhook_id and outbox.build_id = messages.build_id"""
-    return warehouse.rows(
+    rows = warehouse.rows(
         f"""
-        select{person}
+        select
             outbox.webhook_id,
             outbox.event_type,
             outbox.courserun_key,
-            outbox.corrects_webhook_id,
+            outbox.corrects_webhook_id as corrects,
             outbox.occurred_at,
             outbox.recorded_at,
             outbox.state,
             outbox.state_reason,
             outbox.endpoint_id,
-            outbox.attempt_count,
+            outbox.attempt_count as attempts,
             outbox.next_attempt_at,
-            outbox.delivered_at
+            outbox.delivered_at{person}
         from {warehouse.relation("sync", OUTBOX)} as outbox{messages}
         where {_LISTED}
         order by
@@ -138,34 +126,52 @@ def _webhook_rows(
         enterprise,
         first.isoformat(),
     )
+    return [_webhook(row, enterprise, health, pauses) for row in rows]
+
+
+def attempts_of(warehouse: Warehouse, enterprise: str, first: date) -> list[dict[str, Any]]:
+    """The newest attempts of these webhooks."""
+    rows = warehouse.rows(
+        f"""
+        select
+            attempts.webhook_id,
+            attempts.attempt_number as attempt,
+            attempts.started_at,
+            attempts.duration_ms,
+            attempts.outcome,
+            attempts.status_code as status,
+            attempts.error_kind,
+            attempts.attribution,
+            attempts.signing_key_ids,
+            attempts.replay_id is not null as is_replay
+        from {warehouse.relation("sync", ATTEMPTS)} as attempts
+        where exists (
+            select 1 from {warehouse.relation("sync", OUTBOX)} as outbox
+            where outbox.webhook_id = attempts.webhook_id and {_LISTED}
+        )
+            and attempts.started_at >= cast(? as timestamp_ntz)
+        order by attempts.started_at desc, attempts.webhook_id, attempts.attempt_number desc
+        limit {MOST_ATTEMPTS}
+        """,
+        enterprise,
+        first.isoformat(),
+        first.isoformat(),
+    )
+    return [_attempt(row) for row in rows]
 
 
 def _webhook(
-    row: Mapping[str, Any],
-    enterprise: str,
-    health: Mapping[int, EndpointState],
-    pauses: Pauses,
-    *,
-    is_personal: bool,
+    row: Mapping[str, Any], enterprise: str, health: Mapping[int, EndpointState], pauses: Pauses
 ) -> dict[str, Any]:
     state, reason = row["state"], row["state_reason"]
     is_kept = state in (State.HELD, State.DEAD)
-    found = {
-        "webhook_id": row["webhook_id"],
-        "event_type": row["event_type"],
-        "courserun_key": row["courserun_key"],
-        "corrects": row["corrects_webhook_id"],
-        "occurred_at": row["occurred_at"],
-        "recorded_at": row["recorded_at"],
-        "endpoint_id": None if row["endpoint_id"] is None else int(row["endpoint_id"]),
-        "state": state,
+    found = dict(row) | {
         "why": REASONS.get(reason, OURS) if is_kept else None,
-        "attempts": int(row["attempt_count"]),
         "next_try_at": _next_try(row, enterprise, health, pauses),
         "delivered_at": row["delivered_at"] if state == State.DELIVERED else None,
     }
-    if is_personal:
-        found["user_id"] = None if row["user_id"] is None else int(row["user_id"])
+    del found["state_reason"], found["next_attempt_at"]
+    if "body" in row:
         found["body"] = None if row["body"] is None else json.loads(row["body"])
     return found
 
@@ -184,35 +190,6 @@ def _next_try(
     return pauses.delayed(at, endpoint_id, enterprise)
 
 
-def _attempt_rows(warehouse: Warehouse, enterprise: str, first: date) -> list[dict[str, Any]]:
-    return warehouse.rows(
-        f"""
-        select
-            attempts.webhook_id,
-            attempts.attempt_number,
-            attempts.started_at,
-            attempts.duration_ms,
-            attempts.outcome,
-            attempts.status_code,
-            attempts.error_kind,
-            attempts.attribution,
-            attempts.signing_key_ids,
-            attempts.replay_id
-        from {warehouse.relation("sync", ATTEMPTS)} as attempts
-        where exists (
-            select 1 from {warehouse.relation("sync", OUTBOX)} as outbox
-            where outbox.webhook_id = attempts.webhook_id and {_LISTED}
-        )
-            and attempts.started_at >= cast(? as timestamp_ntz)
-        order by attempts.started_at desc, attempts.webhook_id, attempts.attempt_number desc
-        limit {MOST_ATTEMPTS}
-        """,
-        enterprise,
-        first.isoformat(),
-        first.isoformat(),
-    )
-
-
 def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["outcome"] == State.DELIVERED:
         result = "taken"
@@ -220,13 +197,8 @@ def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
         result = "an error on our side, which counts for nothing"
     else:
         result = FAILURES.get(row["error_kind"], "not taken")
-    return {
-        "webhook_id": row["webhook_id"],
-        "attempt": int(row["attempt_number"]),
-        "started_at": row["started_at"],
+    inner = ("outcome", "error_kind", "attribution")
+    return {name: value for name, value in row.items() if name not in inner} | {
         "result": result,
-        "status": None if row["status_code"] is None else int(row["status_code"]),
-        "duration_ms": None if row["duration_ms"] is None else int(row["duration_ms"]),
         "signing_key_ids": (row["signing_key_ids"] or "").replace(",", " ").split(),
-        "is_replay": row["replay_id"] is not None,
     }

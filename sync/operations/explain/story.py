@@ -339,8 +339,8 @@ def _sessions(
             max(counted_until) as ended_at,
             count(*) as event_count,
             count_if(event_at > passed_at) as late_event_count,
-            sum(line_count) as line_count,
-            sum(counted_microseconds) as microseconds,
+            sum(line_count)::number(38, 0) as line_count,
+            sum(counted_microseconds)::number(38, 0) as microseconds,
             sum(
                 case
                     when event_at > passed_at then 0
@@ -348,7 +348,7 @@ def _sessions(
                         then datediff('microsecond', event_at, passed_at)
                     else counted_microseconds
                 end
-            ) as counted_microseconds
+            )::number(38, 0) as counted_microseconds
         from events
         group by session_number
         order by session_number
@@ -358,18 +358,7 @@ def _sessions(
         run,
         *_first_and_last(days),
     )
-    return [
-        Session(
-            started_at=row["started_at"],
-            ended_at=row["ended_at"],
-            event_count=int(row["event_count"]),
-            late_event_count=int(row["late_event_count"]),
-            line_count=int(row["line_count"]),
-            microseconds=int(row["microseconds"]),
-            counted_microseconds=int(row["counted_microseconds"]),
-        )
-        for row in rows
-    ]
+    return [Session(**row) for row in rows]
 
 
 def _loads(warehouse: Warehouse, user_id: int, run: str, days: Sequence[Day]) -> Rows:

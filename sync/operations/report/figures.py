@@ -181,7 +181,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
                 else 'waiting'
             end as became,
             coalesce(state_reason, '') as reason,
-            count(*) as n
+            count(*) as count
         from {deliveries}
         where recorded_at >= cast(? as timestamp_ntz)
             and event_type = '{COURSE_COMPLETION_CORRECTION}'
@@ -205,10 +205,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         ),
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
         computed_through=watermark[0]["through"],
-        corrections=[
-            CorrectionFigures(became=row["became"], reason=row["reason"], count=int(row["n"]))
-            for row in corrections
-        ],
+        corrections=[CorrectionFigures(**row) for row in corrections],
         costs=read_costs(warehouse, now=now, days=days),
     )
 

@@ -29,8 +29,9 @@ from starlette.routing import Route
 
 from sync.errors import ConfigurationError, SyncError
 from sync.http.secrets import SecretError, SecretStore
-from sync.http.signing import ID_HEADER, Rejected, SigningError, parse_verification_key, verify
+from sync.http.signing import ID_HEADER, SigningError
 from sync.local.receiver_store import WebhookStore
+from sync.local.verification import Rejected, parse_verification_key, verify
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8755

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.domain.work import Attempt, Claim
 from sync.http.headers import request_headers
-from sync.http.signing import Verified, parse_key, verify
+from sync.http.signing import parse_key
+from sync.local.verification import Verified, verify
 from tests.support.attempts import made
 
 START = datetime(2026, 3, 12, 8, 0)

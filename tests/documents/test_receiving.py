@@ -19,13 +19,7 @@ import pytest
 from sync.domain.responses import Response
 from sync.domain.retry import JITTER, STEPS, follow_up
 from sync.http.headers import REPLAY_HEADER, TEST_HEADER, USER_AGENT
-from sync.http.signing import (
-    ID_HEADER,
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    headers_for,
-    parse_key,
-)
+from sync.http.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, headers_for, parse_key
 from sync.operations.openapi import document
 from sync.settings import PROJECT_ROOT
 from tests.support.document_blocks import blocks_of

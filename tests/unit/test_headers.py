@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sync.http.headers import request_headers
-from sync.http.signing import Verified, parse_key, verify
+from sync.http.signing import parse_key
+from sync.local.verification import Verified, verify
 from sync.operations.operation import as_timestamp
 
 pytestmark = pytest.mark.usefixtures("local_zone")

@@ -12,18 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from sync.http.signing import (
-    Rejected,
-    Rejection,
-    Scheme,
-    SigningError,
-    Verified,
-    headers_for,
-    parse_key,
-    parse_verification_key,
-    sign,
-    verify,
-)
+from sync.http.signing import Scheme, SigningError, headers_for, parse_key, sign
+from sync.local.verification import Rejected, Rejection, Verified, parse_verification_key, verify
 
 pytestmark = pytest.mark.usefixtures("local_zone")
 

@@ -7,15 +7,8 @@ from typing import Any
 
 import pytest
 
-from sync.http.signing import (
-    Rejected,
-    SigningError,
-    Verified,
-    parse_key,
-    parse_verification_key,
-    sign,
-    verify,
-)
+from sync.http.signing import SigningError, parse_key, sign
+from sync.local.verification import Rejected, Verified, parse_verification_key, verify
 from tests.support.vectors import load_vectors
 
 VECTORS = load_vectors("standard_webhooks.json")

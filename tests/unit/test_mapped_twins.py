@@ -15,12 +15,14 @@ from sync.domain.bodies import Content, IdentityMissing, PayloadError
 from sync.domain.endpoint import EndpointSettings
 from sync.domain.event_types import CompletionFacts
 from sync.domain.facts import LearningTime
-from sync.domain.formats import FORMATS, Formats
+from sync.domain.formats import Formats
 from sync.settings import PROJECT_ROOT
 from tests.support.events import COMPLETION, content
 from tests.support.generated_events import contents
 
 EXAMPLES = PROJECT_ROOT / "docs" / "formats"
+TWINS = ("v2", "percipio", "xapi")
+"""The built-in formats that docs/formats.md shows as files; one that comes later needs none."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def said(formats: Formats, name: str, content: Content) -> bytes | None:
         return None
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TWINS)
 @pytest.mark.parametrize(
     "number", [300, pytest.param(10_000, marks=pytest.mark.prove)], ids=["few", "many"]
 )
@@ -54,7 +56,7 @@ def test_a_built_in_format_as_a_file_gives_the_same_bytes(
     assert min(seen.values()) > number / 50
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", TWINS)
 def test_what_was_sent_is_read_back_and_keeps_to_its_schema_as_that_of_the_built_in_one(
     formats: Formats, name: str
 ) -> None:
@@ -80,7 +82,7 @@ def test_what_was_sent_is_read_back_and_keeps_to_its_schema_as_that_of_the_built
 def test_a_twin_has_the_headers_statuses_and_settings_of_the_built_in_format(
     formats: Formats,
 ) -> None:
-    for name in FORMATS:
+    for name in TWINS:
         built_in, mapped = formats.known[name], formats.known[f"{name}_as_file"]
         assert mapped.headers == built_in.headers
         assert mapped.success_statuses == built_in.success_statuses

@@ -19,6 +19,15 @@ def test_what_dbt_and_readers_see_is_up_to_date() -> None:
         )
 
 
+def test_no_style_of_a_page_spells_a_state() -> None:
+    """Marks and colors are named by the states, so that a renamed one keeps its own."""
+    spelled = re.compile(rf"(?:--|[.])(?:{'|'.join(State)})\b")
+    templates = [*PROJECT_ROOT.glob("sync/**/*.j2")]
+    assert templates
+    found = [one.name for one in templates if spelled.search(one.read_text(encoding="utf-8"))]
+    assert found == []
+
+
 def test_every_state_is_finished_or_not() -> None:
     assert sorted((*FINISHED, *UNFINISHED)) == sorted(State)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sync.domain.states import State
 from sync.operations.explain.number import SECOND
 from sync.operations.explain.story import Story, built_seconds
 from sync.operations.operation import Report
@@ -47,7 +48,7 @@ def _chart(story: Story) -> str:
     counted = [one.microseconds / SECOND / 60 for one in days]
     cut = [one.cut_microseconds / SECOND / 60 for one in days]
     return columns(
-        [Series("counts", "accent", counted), Series("after the completion", "held", cut)],
+        [Series("counts", "accent", counted), Series("after the completion", State.HELD, cut)],
         [f"{one.day.date.day} {one.day.date:%b}" for one in days],
         title="Learning time by day",
         text="Minutes of each day with learning events, up to the completion and after it.",

@@ -312,7 +312,7 @@ def _condition(row: Mapping[str, Any], now: datetime) -> str:
     if row["breaker_state"] != "closed" or (row["paused_until"] or now) > now:
         return "paused"
     if int(row["held_count"]):
-        return "held"
+        return State.HELD
     if not int(row["attempt_count"]):
         return "unused"
     return "failing" if row["consecutive_failures"] else "good"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sync.domain.states import State
 from sync.errors import ConfigurationError
 from sync.operations.report.charts import DARK, LIGHT
 
@@ -15,7 +16,7 @@ def html(template: str, **facts: object) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
     )
-    return environment.get_template(template).render(light=LIGHT, dark=DARK, **facts)
+    return environment.get_template(template).render(light=LIGHT, dark=DARK, State=State, **facts)
 
 
 def write_whole(text: str, path: Path) -> Path:

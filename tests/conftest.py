@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snowflake.connector.vendored.requests.sessions import Session
 
 from sync.local.embedded.lifecycle import free_port
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
+from tests.support.bare_requests import bare_requests
 from tests.support.dbt import Dbt
 from tests.support.examples import load_profile
 from tests.support.scenarios import Scenarios, running_server
@@ -98,6 +100,7 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     patch.setenv("LTW_HOME", str(settings.home))
     # As ``sync.warehouse`` has it; dbt cannot say so.
     patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+    patch.setattr(Session, "request", bare_requests(settings.port))
     with running_server(settings):
         yield settings
     patch.undo()

@@ -208,6 +208,15 @@ def test_lines_that_are_no_json_arrive_and_an_empty_file_is_told(
     assert second == Skipped(file=empty, reason="it is empty")
 
 
+COUNTS = (
+    "int_learning_gaps",
+    "int_learning_event_counts",
+    "int_tracking_line_counts",
+    "quarantined_lines",
+    "tracking_line_counts",
+)
+
+
 def test_unreadable_lines_are_counted_with_their_reason(
     scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
@@ -223,7 +232,7 @@ def test_unreadable_lines_are_counted_with_their_reason(
     path = tmp_path / "tracking.log"
     path.write_bytes(b'\0\0\0\0\nnot JSON\n{"cut": \n\0' + good.encode() + b"\n")
     load_logs(warehouse, [path], progress=lambda _: None)
-    dbt("run", "--select", "+quarantined_lines", "+tracking_line_counts")
+    dbt("run", "--select", "int_tracking_events", *COUNTS)
     assert _reasons(warehouse) == {"line_without_object": 2, "line_unreadable": 1}
     kept = warehouse.rows(
         "select line_count from analytics.marts.tracking_line_counts where outcome = 'learning'"

@@ -63,7 +63,7 @@ def test_a_data_test_stops_what_breaks_its_rule_and_nothing_else(
     data_tests: dict[str, DataTest], judge: Judge, name: str
 ) -> None:
     cases = list(PROOFS[name].cases())
-    found = {case: judge.status(data_tests[name], rows) for case, rows, _ in cases}
+    found = judge.statuses(data_tests[name], {case: rows for case, rows, _ in cases})
     assert found == {case: status for case, _, status in cases}
 
 

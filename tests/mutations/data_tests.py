@@ -119,7 +119,8 @@ def broken_tests(test: DataTest) -> Iterator[tuple[str, DataTest]]:
 def is_noticed(judge: Judge, test: DataTest, proof: Proof) -> bool | None:
     """Whether a case ends otherwise than it should; None when the engine refuses the SQL."""
     try:
-        return any(judge.status(test, rows) != status for _, rows, status in proof.cases())
+        found = judge.statuses(test, {case: rows for case, rows, _ in proof.cases()})
+        return any(found[case] != status for case, _, status in proof.cases())
     except StatementFailed:
         return None
 

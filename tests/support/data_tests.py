@@ -1,17 +1,17 @@
 """dbt's data tests over a few rows of one's own, one statement a case and no dbt run.
 
-The SQL is what dbt compiled, with two things replaced: each relation it reads by literal rows
-with the relation's own columns and types, and the clock by ``NOW``, so that thresholds can be
+The SQL is what dbt compiled, with two things replaced: each relation it reads by a table of such
+rows with the relation's own columns and types, and the clock by ``NOW``, so that thresholds can be
 met exactly.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from sync.warehouse import Warehouse
@@ -22,7 +22,6 @@ OTHER_CLOCKS = re.compile(r"current_(date|time|timestamp)|localtime|getdate\(", 
 CLOCK = re.compile(r"\bsysdate\(\)", re.IGNORECASE)
 TYPES = {"TEXT": "varchar"}
 """Types that the information schema calls otherwise than DDL."""
-MOST_COPIES = 2_000
 
 Row = Mapping[str, object]
 Rows = Mapping[str, Sequence[Row]]
@@ -168,7 +167,11 @@ def compiled_data_tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
 
 
 class Judge:
-    """Runs data tests over literal rows; relations need only exist, with their columns."""
+    """Runs data tests over rows of its own; relations need only exist, with their columns.
+
+    The rows of all cases lie in one temporary table for each relation, and the statement binds the
+    number of its case: its text is translated once for each data test.
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -185,32 +188,40 @@ class Judge:
                 columns = self._columns.setdefault(relation, {})
                 columns[row["column_name"].lower()] = _type(row)
 
-    def status(self, test: DataTest, rows: Rows) -> str:
-        """pass, warn or fail, as dbt says it.
+    def statuses(self, test: DataTest, cases: Mapping[str, Rows]) -> dict[str, str]:
+        """Case to pass, warn or fail, as dbt says it.
 
         Raises:
             StatementFailed: the engine refused the test's SQL.
             ValueError: rows of a relation or column that the test cannot read.
         """
-        (found,) = self._warehouse.rows(self.statement(test, rows))
-        if test.severity == "error" and found["should_error"]:
-            return "fail"
-        return "warn" if found["should_warn"] else "pass"
-
-    def statement(self, test: DataTest, rows: Rows) -> str:
-        """The query that dbt sends for a test, over these rows."""
-        if unread := set(rows) - set(test.relations):
+        if unread := {name for rows in cases.values() for name in rows} - set(test.relations):
             raise ValueError(f"{test.name} does not read {', '.join(sorted(unread))}")
+        for name, relation in test.relations.items():
+            self._fill(name, relation, [rows.get(name, ()) for rows in cases.values()])
+        sql = self.statement(test)
+        found = {}
+        for number, case in enumerate(cases):
+            (row,) = self._warehouse.rows(sql, *[number] * len(test.relations))
+            should_fail = test.severity == "error" and row["should_error"]
+            found[case] = "fail" if should_fail else "warn" if row["should_warn"] else "pass"
+        return found
+
+    @staticmethod
+    def statement(test: DataTest) -> str:
+        """The query that dbt sends for a test, over the rows of the case that is bound."""
         sql = CLOCK.sub(f"'{NOW}'::timestamp_ntz", test.sql)
         if other := OTHER_CLOCKS.search(sql):
             raise ValueError(f"{test.name} reads {other[0]}; every test takes sysdate()")
-        tables: list[str] = []
         for name, relation in test.relations.items():
-            literal = self._literal_rows(relation, rows.get(name, ()))
-            tables.append(f"rows_of_{name} as ({literal})")
             sql = re.sub(rf"\b{re.escape(relation)}\b(?!\.)", f"rows_of_{name}", sql)
+        tables = ", ".join(
+            f"rows_of_{name} as (select * exclude case_number from cases_of_{name}"
+            " where case_number = ?)"
+            for name in test.relations
+        )
         return f"""
-            with {", ".join(tables)}
+            with {tables}
             select
                 {test.fail_calc} as failures,
                 {test.fail_calc} {test.warn_if} as should_warn,
@@ -221,32 +232,22 @@ class Judge:
             ) as dbt_internal_test
         """
 
-    def _literal_rows(self, relation: str, rows: Sequence[Row]) -> str:
+    def _fill(self, name: str, relation: str, cases: Sequence[Sequence[Row]]) -> None:
         columns = self._columns[relation]
-        if unknown := {name for row in rows for name in row} - set(columns):
+        rows = [
+            {"case_number": number, **row} for number, given in enumerate(cases) for row in given
+        ]
+        columns = {"case_number": "number(38, 0)", **columns}
+        if unknown := {column for row in rows for column in row} - set(columns):
             raise ValueError(f"{relation} has no column {', '.join(sorted(unknown))}")
-        places = {name: at for at, name in enumerate({name: 0 for row in rows for name in row}, 1)}
-        selected = ", ".join(
-            f"{f'column{places[name]}' if name in places else 'null'}::{kind} as {name}"
-            for name, kind in columns.items()
+        listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        values = ", ".join(f"value:{column}::{kind}" for column, kind in columns.items())
+        self._warehouse.execute(f"create or replace temporary table cases_of_{name} ({listed})")
+        self._warehouse.execute(
+            f"insert into cases_of_{name} select {values}"
+            " from table(flatten(input => parse_json(?)))",
+            json.dumps(rows, default=str),
         )
-        if not rows:
-            return f"select {selected} where false"
-        runs = [(row, len(list(same))) for row, same in groupby(rows)]
-        values = ", ".join(
-            f"({', '.join([*(_literal(row.get(name)) for name in places), str(count)])})"
-            for row, count in runs
-        )
-        if all(count == 1 for _, count in runs):
-            return f"select {selected} from values {values}"
-        return f"""
-            select {selected} from values {values}
-            inner join (
-                select row_number() over (order by 1) as number
-                from table(generator(rowcount => {MOST_COPIES}))
-            ) as numbers
-                on numbers.number <= column{len(places) + 1}
-        """
 
 
 def _type(column: Mapping[str, Any]) -> str:
@@ -254,17 +255,3 @@ def _type(column: Mapping[str, Any]) -> str:
     if kind == "NUMBER":
         return f"number({column['numeric_precision']}, {column['numeric_scale']})"
     return TYPES.get(kind, kind.lower())
-
-
-def _literal(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return str(value)
-        case str() | date():
-            return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
-        case _:
-            raise TypeError(f"no literal of {value!r}")

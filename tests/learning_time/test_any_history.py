@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.dbt.scenario import Batch, enroll, line
@@ -57,7 +57,22 @@ def built(models: Models) -> Models:
     return models
 
 
-@settings(max_examples=examples(4, 300))
+BY_HAND = tuple(unit(one, STARTS[one], GAPS[one : one + 5]) for one in LEARNERS)
+LINES = [line for one in BY_HAND for line in one.lines()]
+SCATTERED = History(
+    BY_HAND,
+    (
+        Batch("tracking.log", LOADED_AT, tuple(LINES[1::2])),
+        # It grew, with a copy of what it has and one of what another file has.
+        Batch("tracking.log", LOADED_AT, (*LINES[::4], LINES[1])),
+        Batch("tracking.log-2", LOADED_AT - timedelta(hours=47), (*LINES[2::4], LINES[0])),
+    ),
+)
+"""Every second line, then those between: a batch that grew, and an older one behind it."""
+
+
+@settings(max_examples=examples(2, 300))
+@example(history=SCATTERED)
 @given(history=histories())
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
     built: Models, history: History

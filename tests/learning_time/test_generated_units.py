@@ -31,7 +31,7 @@ from tests.learning_time.timelines import (
 from tests.reference import learning_time
 
 SEED = 20260304
-UNITS = 150
+UNITS = 60
 OTHER_RUN = "course-v1:ExampleX+DATA101+2026_T2"
 LOADED_AT = datetime(2026, 6, 1, tzinfo=UTC)
 SHIFT = 98_765_432_101
@@ -146,7 +146,7 @@ def test_every_unit_and_day_equals_the_reference(world: World) -> None:
         }
         for one in world.units
     }
-    assert len(expected) > 1_000
+    assert len(expected) > 400
     assert world.days == expected
 
 
@@ -243,8 +243,11 @@ def test_a_longer_timeout_never_lowers_a_total(world: World) -> None:
     """And each total is the one of its timeout."""
     before = {one.key: 0 for one in world.units}
     for seconds in (60, 1_799, 1_800, 10_800):
-        world.models.run("--full-refresh", session_timeout_seconds=seconds)
-        found = {key: total(days) for key, days in world.models.days().items()}
+        days = world.days
+        if seconds != 1_800:
+            world.models.run("--full-refresh", session_timeout_seconds=seconds)
+            days = world.models.days()
+        found = {key: total(of_unit) for key, of_unit in days.items()}
         assert found == {one.key: model_total(one.times, seconds * SECOND) for one in world.units}
         assert all(found[key] >= lower for key, lower in before.items())
         before = found

@@ -2,93 +2,114 @@
 
 The usual shortcut of an incremental model, ``event_at > max(event_at)``, fails the first five
 (tests/mutations proves it); the others are for one that builds too few days again. Each test
-compares all days with what the definition says.
+compares all days of its units with what the definition says. The units are in one warehouse, weeks
+apart, so that a build for one of them touches no day of another.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
 
 from tests.dbt.scenario import Batch
-from tests.learning_time.models import Models
+from tests.learning_time.models import Day, Models
 from tests.learning_time.timelines import SECOND, Unit, at
 from tests.reference import learning_time
 
 MINUTE = 60 * SECOND
+WEEK = 7 * 24 * 60 * MINUTE
+DAY = WEEK // 7
 LOADED_AT = datetime(2026, 3, 5, 6, tzinfo=UTC)
+AHEAD = (LOADED_AT - at(0)) // timedelta(microseconds=1) + 50 * MINUTE
+"""Of the clock of a device, which is let through."""
 
 
-def arrive(models: Models, *arrivals: tuple[Unit, tuple[int, ...]]) -> None:
-    """Build after each arrival: these events (by index) of the unit, an hour after the last."""
+def weeks_ago(weeks: int, user_id: int, *times: int) -> Unit:
+    return Unit(user_id, tuple(time - weeks * WEEK for time in times))
+
+
+LATE = weeks_ago(10, 1, 0, 25 * MINUTE, 50 * MINUTE)
+BETWEEN = weeks_ago(9, 2, 0, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE)
+NEWEST = weeks_ago(8, 3, 0, 10 * MINUTE, 10 * MINUTE)
+STRANGER = weeks_ago(8, 4, 10 * MINUTE)
+OUT_OF_ORDER = weeks_ago(7, 5, -DAY, 10 * MINUTE - DAY, 0, 10 * MINUTE)
+FAST = weeks_ago(0, 6, AHEAD)
+BEHIND_FAST = weeks_ago(0, 7, AHEAD - 30 * MINUTE, AHEAD - 20 * MINUTE)
+OVER_MIDNIGHT = weeks_ago(6, 8, -10 * MINUTE, 10 * MINUTE)
+BETWEEN_MIDNIGHTS = weeks_ago(
+    *(5, 9, -10 * MINUTE, 10 * MINUTE),
+    *(DAY // 2, DAY - 10 * MINUTE, DAY + 10 * MINUTE),
+)
+ARRIVALS: tuple[tuple[tuple[Unit, tuple[int, ...]], ...], ...] = (
+    (
+        *((LATE, (0, 2)), (BETWEEN, (0, 1)), (NEWEST, (0, 1)), (OUT_OF_ORDER, (2, 3))),
+        *((FAST, (0,)), (OVER_MIDNIGHT, (0,)), (BETWEEN_MIDNIGHTS, (0, 1, 3, 4))),
+    ),
+    (
+        *((LATE, (1,)), (BETWEEN, (2, 3)), (NEWEST, (2,)), (OUT_OF_ORDER, (0, 1))),
+        *((BEHIND_FAST, (0, 1)), (OVER_MIDNIGHT, (1,))),
+    ),
+    ((STRANGER, (0,)),),
+    # Alone: what is read for the days of others must not be what brings its neighbors in.
+    ((BETWEEN_MIDNIGHTS, (2,)),),
+)
+"""Which events of which units arrive together, by index."""
+Days = Mapping[tuple[int, str], Mapping[date, Day]]
+
+
+@pytest.fixture(scope="module")
+def days(models: Models) -> Days:
+    """All days after a build for each arrival, an hour after the last."""
     models.forget()
-    for number, (unit, indexes) in enumerate(arrivals):
-        lines = unit.lines()
+    for number, arrival in enumerate(ARRIVALS):
+        lines = [unit.lines()[one] for unit, indexes in arrival for one in indexes]
         loaded_at = LOADED_AT + timedelta(hours=number)
-        models.load(Batch(f"part-{number}", loaded_at, tuple(lines[one] for one in indexes)))
+        models.load(Batch(f"part-{number}", loaded_at, tuple(lines)))
         models.run()
+    return models.days()
 
 
-def expected(*units: Unit) -> object:
+def expected(unit: Unit) -> object:
     return {
-        one.key: {
-            day: (found.microseconds, found.event_count, found.session_count)
-            for (_, _, day), found in learning_time.days(one.events()).items()
-        }
-        for one in units
+        day: (found.microseconds, found.event_count, found.session_count)
+        for (_, _, day), found in learning_time.days(unit.events()).items()
     }
 
 
-def test_an_event_that_arrives_late_counts(models: Models) -> None:
+def test_an_event_that_arrives_late_counts(days: Days) -> None:
     """It joins what were two sessions."""
-    unit = Unit(1, (0, 25 * MINUTE, 50 * MINUTE))
-    arrive(models, (unit, (0, 2)), (unit, (1,)))
-    assert models.days() == expected(unit)
+    assert days[LATE.key] == expected(LATE)
 
 
-def test_a_gap_between_two_batches_counts(models: Models) -> None:
+def test_a_gap_between_two_batches_counts(days: Days) -> None:
     """The first event of the second batch has its predecessor in the first one."""
-    unit = Unit(1, (0, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE))
-    arrive(models, (unit, (0, 1)), (unit, (2, 3)))
-    assert models.days() == expected(unit)
+    assert days[BETWEEN.key] == expected(BETWEEN)
 
 
-def test_an_event_at_the_newest_time_counts(models: Models) -> None:
+def test_an_event_at_the_newest_time_counts(days: Days) -> None:
     """Of two events at one instant the second came in a later batch; so did one of a stranger."""
-    unit, stranger = Unit(1, (0, 10 * MINUTE, 10 * MINUTE)), Unit(2, (10 * MINUTE,))
-    arrive(models, (unit, (0, 1)), (unit, (2,)), (stranger, (0,)))
-    assert models.days() == expected(unit, stranger)
+    assert days[NEWEST.key] == expected(NEWEST)
+    assert days[STRANGER.key] == expected(STRANGER)
 
 
-def test_files_that_load_out_of_order_count(models: Models) -> None:
+def test_files_that_load_out_of_order_count(days: Days) -> None:
     """The day before yesterday comes after yesterday."""
-    day = 24 * 60 * MINUTE
-    unit = Unit(1, (-day, 10 * MINUTE - day, 0, 10 * MINUTE))
-    arrive(models, (unit, (2, 3)), (unit, (0, 1)))
-    assert models.days() == expected(unit)
+    assert days[OUT_OF_ORDER.key] == expected(OUT_OF_ORDER)
 
 
-def test_one_clock_ahead_stops_nothing(models: Models) -> None:
+def test_one_clock_ahead_stops_nothing(days: Days) -> None:
     """The first event is 50 minutes ahead of its load, which is let through; the others follow."""
-    ahead = (LOADED_AT - at(0)) // timedelta(microseconds=1) + 50 * MINUTE
-    fast, others = Unit(1, (ahead,)), Unit(2, (ahead - 30 * MINUTE, ahead - 20 * MINUTE))
-    arrive(models, (fast, (0,)), (others, (0, 1)))
-    assert models.days() == expected(fast, others)
+    assert days[FAST.key] == expected(FAST)
+    assert days[BEHIND_FAST.key] == expected(BEHIND_FAST)
 
 
-DAY = 24 * 60 * MINUTE
-"""The units below have events 10 minutes before or after midnights."""
-
-
-def test_an_event_after_midnight_counts_on_the_day_before(models: Models) -> None:
+def test_an_event_after_midnight_counts_on_the_day_before(days: Days) -> None:
     """It ends a gap that began there."""
-    unit = Unit(1, (-10 * MINUTE, 10 * MINUTE))
-    arrive(models, (unit, (0,)), (unit, (1,)))
-    assert models.days() == expected(unit)
+    assert days[OVER_MIDNIGHT.key] == expected(OVER_MIDNIGHT)
 
 
-def test_a_late_line_leaves_sessions_across_midnight_whole(models: Models) -> None:
+def test_a_late_line_leaves_sessions_across_midnight_whole(days: Days) -> None:
     """It touches its own day, whose first and last gap lie on two days each."""
-    times = (-10 * MINUTE, 10 * MINUTE, DAY // 2, DAY - 10 * MINUTE, DAY + 10 * MINUTE)
-    unit = Unit(1, times)
-    arrive(models, (unit, (0, 1, 3, 4)), (unit, (2,)))
-    assert models.days() == expected(unit)
+    assert days[BETWEEN_MIDNIGHTS.key] == expected(BETWEEN_MIDNIGHTS)

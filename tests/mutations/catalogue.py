@@ -179,14 +179,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         BATCHES,
         "where coalesce(processed_batches.line_count, 0) <> arrived_batches.line_count",
         "where processed_batches.line_count is null",
-        "tests/dbt/test_incremental.py::test_a_batch_that_grew_after_it_was_read_is_read_again",
+        "tests/learning_time/test_incremental.py::test_a_batch_that_grew_after_it_was_read_is_read_again",
     ),
     one(
         "a batch without a file name keeps its NULL key",
         STAGING,
         "coalesce(file_name, '') as file_name",
         "file_name",
-        "tests/dbt/test_incremental.py::test_lines_without_a_file_name_are_read_once",
+        "tests/learning_time/test_incremental.py::test_lines_without_a_file_name_are_read_once",
     ),
     one(
         "days are added to, not replaced",

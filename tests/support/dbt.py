@@ -20,7 +20,7 @@ from sync.settings import PROJECT_ROOT
 from tests.support.shared import made_once
 from tests.support.untraced import untraced_with_its_threads
 
-WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls"})
+WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls", "--inline"})
 """Commands that need not write the manifest and their results: no test reads those."""
 PARSES_BY = ("--target", "--profiles-dir")
 """Options that change what parsing finds; of the vars, those that ``read_by_parsing`` names."""
@@ -63,11 +63,15 @@ class Dbt:
         """
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
+        from dbt.plugins.manager import PluginManager
         from dbt_common.behavior_flags import BehaviorFlagRendered
 
         # Nine times a command it reads the source of every frame up to pytest, to name a module.
         rendered: Any = BehaviorFlagRendered
         rendered._default_source = staticmethod(lambda: "dbt.adapters")
+        # And looks for plugins of its own, of which there is none, in all that is installed.
+        plugins: Any = PluginManager
+        plugins.get_prefixed_modules = classmethod(lambda *_: {})
         manifest = None
         if "parse" not in arguments:
             manifest = Manifest()

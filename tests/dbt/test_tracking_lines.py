@@ -86,8 +86,11 @@ def read(engine: Warehouse, dbt: Dbt) -> Read:
     """Under the default rule."""
     dbt("seed")
     under_default = reader(engine, dbt, "{}")
-    apart = [(EVENT,), (EVENT, SECOND), (EVENT, SECOND, EVENT)]
+    apart = [(EVENT,), (EVENT, SECOND), (EVENT, SECOND, EVENT), (EVENT, SECOND, EVENT, SECOND)]
+    apart += [tuple(LINES), tuple(LINES_OF_THE_PAGE)]
     together = [*ENVELOPES.values(), *TOGETHER.values(), *SEVERAL, *NO_EVENTS]
+    together += [*LISTS, *TWO_LISTS, *TWICE, *CUT_COPIES, *ALONE, BESIDE_A_CUT_COPY, MIXED, HALF]
+    together += [*NAMED_BY_THE_PAYLOAD, NAMED_BY_BOTH, *RECEIPTS, *ODD]
     together += [line(7, time) for time, _ in TIMES]
     together += [line(one, AT) for one in (*WHOLE, *NOT_WHOLE)]
     together += [listed(one) for one in NO_RUNS]
@@ -120,16 +123,24 @@ def test_objects_side_by_side_are_as_many_lines(read: Read, separator: str) -> N
     assert [one["is_line_start"] for one in together].count(True) == 1
 
 
+CLOUDWATCH = wrapped(
+    messageType="DATA_MESSAGE",
+    logEvents=[{"id": str(n), "message": one} for n, one in enumerate((EVENT, SECOND))],
+)
+LOKI = {"stream": {}, "values": [["1", EVENT], ["2", SECOND]]}
+LISTS = [
+    json.dumps([json.loads(EVENT), json.loads(SECOND)]),
+    CLOUDWATCH,
+    wrapped(streams=[LOKI]),
+]
+TWO_LISTS = [CLOUDWATCH + CLOUDWATCH, wrapped(streams=[LOKI, LOKI])]
+
+
 def test_a_list_of_events_in_an_envelope_is_as_many_events(read: Read) -> None:
-    apart = facts(read(EVENT, SECOND))
-    assert facts(read(json.dumps([json.loads(EVENT), json.loads(SECOND)]))) == apart
-    events = [{"id": str(n), "message": one} for n, one in enumerate((EVENT, SECOND))]
-    cloudwatch = wrapped(messageType="DATA_MESSAGE", logEvents=events)
-    assert facts(read(cloudwatch)) == apart
-    assert facts(read(cloudwatch + cloudwatch)) == facts(read(EVENT, SECOND, EVENT, SECOND))
-    loki = {"stream": {}, "values": [["1", EVENT], ["2", SECOND]]}
-    assert facts(read(wrapped(streams=[loki]))) == apart
-    assert facts(read(wrapped(streams=[loki, loki]))) == facts(read(EVENT, SECOND, EVENT, SECOND))
+    for text in LISTS:
+        assert facts(read(text)) == facts(read(EVENT, SECOND))
+    for text in TWO_LISTS:
+        assert facts(read(text)) == facts(read(EVENT, SECOND, EVENT, SECOND))
 
 
 @pytest.mark.parametrize("text", SEVERAL)
@@ -139,42 +150,53 @@ def test_no_event_beside_another_in_an_envelope_is_left_out(read: Read, text: st
     assert [one["is_line_start"] for one in read(text)].count(True) == 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        EVENT.replace('"time"', '"time": "soon", "time"'),
-        EVENT.replace('"user_id"', '"user_id": 12, "user_id"'),
-        EVENT.replace('"context"', '"context": {"user_id": 12}, "context"'),
-        wrapped(message=EVENT.replace('"time"', '"time": "soon", "time"')),
-    ],
-)
+TWICE = [
+    EVENT.replace('"time"', '"time": "soon", "time"'),
+    EVENT.replace('"user_id"', '"user_id": 12, "user_id"'),
+    EVENT.replace('"context"', '"context": {"user_id": 12}, "context"'),
+    wrapped(message=EVENT.replace('"time"', '"time": "soon", "time"')),
+]
+
+
+@pytest.mark.parametrize("text", TWICE)
 def test_of_a_key_that_stands_twice_the_last_counts(read: Read, text: str) -> None:
     """On Snowflake by the parameter 'd': without it the line would not be read at all."""
     assert text != EVENT
     assert read(text) == read(EVENT)
 
 
+SHORT = EVENT[: EVENT.index('"event_source"') + 30]
+CUT = [SHORT, f"lms: {SHORT}...", json.dumps(SHORT)]
+CUT_COPIES = [wrapped(short_message=text, full_message=EVENT) for text in CUT]
+ALONE = [wrapped(short_message=text) for text in CUT]
+BESIDE_A_CUT_COPY = wrapped(a=EVENT + SHORT, b=SECOND)
+
+
 def test_a_copy_cut_short_beside_the_event_is_no_record(read: Read) -> None:
-    short = EVENT[: EVENT.index('"event_source"') + 30]
-    for text in (short, f"lms: {short}...", json.dumps(short)):
-        assert read(wrapped(short_message=text, full_message=EVENT)) == read(EVENT)
-        (alone,) = read(wrapped(short_message=text))
+    for text in CUT_COPIES:
+        assert read(text) == read(EVENT)
+    for text in ALONE:
+        (alone,) = read(text)
         assert alone["outcome"] == "quarantined"
-    (row,) = (one for one in read(wrapped(a=EVENT + short, b=SECOND)) if one["user_id"] is None)
+    (row,) = (one for one in read(BESIDE_A_CUT_COPY) if one["user_id"] is None)
     assert row["screening"] == "line_unreadable"
 
 
+MIXED = wrapped(logEvents=[{"message": "started"}, {"message": EVENT}, {"message": "{not json"}])
+
+
 def test_of_a_list_whatever_is_no_event_is_quarantined_for_itself(read: Read) -> None:
-    events = [{"message": "started"}, {"message": EVENT}, {"message": "{not json"}]
-    rows = read(wrapped(logEvents=events))
-    assert sorted(one["screening"] for one in rows) == [
+    assert sorted(one["screening"] for one in read(MIXED)) == [
         *("learning", "line_not_an_event", "line_not_an_event"),
     ]
 
 
+HALF = EVENT + SECOND[:100]
+
+
 def test_half_a_record_at_the_end_takes_the_line_into_quarantine(read: Read) -> None:
     """What is cut off might be anything."""
-    (row,) = read(EVENT + SECOND[:100])
+    (row,) = read(HALF)
     assert row["screening"] == "line_unreadable"
 
 
@@ -210,44 +232,67 @@ wrappers = st.sampled_from(
         lambda text: json.dumps({"jsonPayload": {"message": text}}),
     ]
 )
+Wrap = Callable[[str], str]
+Layered = tuple[object, list[Wrap], bool]
+"""Payload, what is put around the event, and whether its text is ASCII alone."""
+Beside = tuple[list[object], str, Wrap | None]
+"""Payloads of events, what stands between them, and what is put around them."""
 payloads = st.one_of(
     st.text('ab{}[],: \\"\n\u00e9\U0001f600', max_size=12),
     st.dictionaries(st.text("ab}{", max_size=3), st.text('}{ ,"', max_size=5), max_size=2),
 )
 
 
-@example(payload="", layers=[lambda text: wrapped(a={"message": text})] * 3, ascii_only=True)
-@given(payload=payloads, layers=st.lists(wrappers, max_size=3), ascii_only=st.booleans())
-@settings(max_examples=examples(8, 300))
-def test_any_event_in_any_layers_reads_as_the_bare_one(
-    read: Read, payload: object, layers: list[Callable[[str], str]], ascii_only: bool
-) -> None:
-    bare = json.dumps(json.loads(EVENT) | {"event": payload}, ensure_ascii=ascii_only)
-    text = bare
-    for wrap in layers:
-        text = wrap(text)
-    layered, alone = read.each([(text,), (bare,)])
-    assert layered == alone
+THRICE: Layered = ("", [lambda text: wrapped(a={"message": text})] * 3, True)
 
 
-@example(events=["", ""], separator="", outer=lambda text: f"host app[{{7}}]: - {text}")
+@example(drawn=[THRICE])
 @given(
-    events=st.lists(payloads, min_size=2, max_size=4),
-    separator=st.sampled_from(SEPARATORS),
-    outer=st.one_of(st.none(), wrappers),
+    drawn=st.lists(
+        st.tuples(payloads, st.lists(wrappers, max_size=3), st.booleans()), min_size=10, max_size=15
+    )
 )
-@settings(max_examples=examples(8, 300))
+@settings(max_examples=examples(2, 60))
+def test_any_event_in_any_layers_reads_as_the_bare_one(read: Read, drawn: list[Layered]) -> None:
+    pairs = []
+    for payload, layers, ascii_only in drawn:
+        bare = json.dumps(json.loads(EVENT) | {"event": payload}, ensure_ascii=ascii_only)
+        text = bare
+        for wrap in layers:
+            text = wrap(text)
+        pairs.append((text, bare))
+    read.each([(text,) for pair in pairs for text in pair])
+    for layered, bare in pairs:
+        assert read(layered) == read(bare), layered
+
+
+BEHIND_A_BRACE: Beside = (["", ""], "", lambda text: f"host app[{{7}}]: - {text}")
+
+
+@example(drawn=[BEHIND_A_BRACE])
+@given(
+    drawn=st.lists(
+        st.tuples(
+            st.lists(payloads, min_size=2, max_size=4),
+            st.sampled_from(SEPARATORS),
+            st.one_of(st.none(), wrappers),
+        ),
+        min_size=10,
+        max_size=15,
+    )
+)
+@settings(max_examples=examples(2, 60))
 def test_any_events_side_by_side_are_those_on_lines_of_their_own(
-    read: Read,
-    events: list[object],
-    separator: str,
-    outer: Callable[[str], str] | None,
+    read: Read, drawn: list[Beside]
 ) -> None:
-    lines = [json.dumps(json.loads(EVENT) | {"event": one}) for one in events]
-    together = separator.join(lines)
-    text = outer(together) if outer else together
-    beside, apart = read.each([(text,), tuple(lines)])
-    assert facts(beside) == facts(apart)
+    pairs = []
+    for events, separator, outer in drawn:
+        lines = tuple(json.dumps(json.loads(EVENT) | {"event": one}) for one in events)
+        together = separator.join(lines)
+        pairs.append((outer(together) if outer else together, lines))
+    read.each([case for text, lines in pairs for case in ((text,), lines)])
+    for text, lines in pairs:
+        assert facts(read(text)) == facts(read(*lines)), text
 
 
 MFE = "https://apps.example.com/learning/course/course-v1:ExampleX+DATA101+2026_T1"
@@ -259,10 +304,16 @@ def _nowhere(**changes: Any) -> str:
     return line(7, AT, **{"context": context, "page": None} | changes)
 
 
+NAMED_BY_THE_PAYLOAD = [
+    _nowhere(name="edx.bookmark.added", event=payload)
+    for payload in ({"course_id": RUN}, json.dumps({"course_id": RUN}), {"course_id": RUN + "\n"})
+]
+
+
 def test_a_course_run_that_the_payload_names_counts(read: Read) -> None:
     """Bookmarks and course tools: the request belongs to no page of a course."""
-    for payload in ({"course_id": RUN}, json.dumps({"course_id": RUN}), {"course_id": RUN + "\n"}):
-        (row,) = read(_nowhere(name="edx.bookmark.added", event=payload))
+    for text in NAMED_BY_THE_PAYLOAD:
+        (row,) = read(text)
         assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
 
 
@@ -299,8 +350,11 @@ def test_a_payload_without_a_course_run_names_none(read: Read, course_id: object
     assert row["screening"] == "courserun_missing"
 
 
+NAMED_BY_BOTH = line(7, AT, event={"course_id": "course-v1:ExampleX+Other+T1"})
+
+
 def test_the_context_is_believed_before_the_payload(read: Read) -> None:
-    (row,) = read(line(7, AT, event={"course_id": "course-v1:ExampleX+Other+T1"}))
+    (row,) = read(NAMED_BY_BOTH)
     assert row["courserun_key"] == RUN
 
 
@@ -327,12 +381,22 @@ def test_an_impossible_time_is_quarantined_with_its_reason(
     )
 
 
-@pytest.mark.parametrize("received_at", ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"])
+def received(at: str, time: str) -> str:
+    """An event of a mobile device."""
+    context = {"user_id": 7, "course_id": RUN, "received_at": at}
+    return line(7, time, event_source="mobile", context=context)
+
+
+IMPOSSIBLE = ["0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"]
+FAR_AHEAD = "9998-01-01T00:00:00Z"
+RECEIPTS = [received(at, time) for at in IMPOSSIBLE for time in (FAR_AHEAD, AT)]
+
+
+@pytest.mark.parametrize("received_at", IMPOSSIBLE)
 def test_an_impossible_receipt_vouches_for_no_time(read: Read, received_at: str) -> None:
-    context = {"user_id": 7, "course_id": RUN, "received_at": received_at}
-    (row,) = read(line(7, "9998-01-01T00:00:00Z", event_source="mobile", context=context))
+    (row,) = read(received(received_at, FAR_AHEAD))
     assert row["screening"] == "time_in_future"
-    (row,) = read(line(7, AT, event_source="mobile", context=context))
+    (row,) = read(received(received_at, AT))
     assert (row["screening"], row["received_at"]) == ("learning", None)
 
 
@@ -352,33 +416,44 @@ def test_anything_else_is_no_user_id(read: Read, user_id: object) -> None:
     assert row["screening"] == "user_unusable"
 
 
+ODD = (
+    SURROGATE, NUL, LOWER_CASE, REFUSED, NO_CONTEXT, EMPTY_CONTEXT
+) = [
+    line(7, AT).replace('"event": "{}"', r'"event": "a\ud83d b"'),
+    line(7, AT, event="a\u0000b\ufffd"),
+    line(7, AT, context={"user_id": 7, "course_id": RUN.lower()}),
+    line(7, AT).replace('"user_id": 7', '"user_id": 7 "user_id": 8'),
+    line(7, AT, context="user 7"),
+    line(7, AT, context=None),
+]  # fmt: skip
+
+
 def test_half_a_surrogate_pair_is_read_as_the_replacement_character(read: Read) -> None:
-    (row,) = read(line(7, AT).replace('"event": "{}"', r'"event": "a\ud83d b"'))
+    (row,) = read(SURROGATE)
     assert (row["screening"], row["payload_text"]) == ("learning", "a\ufffd b")
 
 
 def test_a_nul_inside_a_string_stays_and_invalid_utf_8_was_replaced_by_the_loader(
     read: Read,
 ) -> None:
-    (row,) = read(line(7, AT, event="a\u0000b\ufffd"))
+    (row,) = read(NUL)
     assert (row["screening"], row["payload_text"]) == ("learning", "a\u0000b\ufffd")
 
 
 def test_a_course_key_in_another_letter_case_is_another_run(read: Read) -> None:
-    context = {"user_id": 7, "course_id": RUN.lower()}
-    (row,) = read(line(7, AT, context=context))
+    (row,) = read(LOWER_CASE)
     assert (row["screening"], row["courserun_key"]) == ("learning", RUN.lower())
 
 
 def test_what_try_parse_json_refuses_is_unreadable(read: Read) -> None:
-    (row,) = read(line(7, AT).replace('"user_id": 7', '"user_id": 7 "user_id": 8'))
+    (row,) = read(REFUSED)
     assert (row["outcome"], row["screening"]) == ("quarantined", "line_unreadable")
 
 
 def test_a_context_that_cannot_be_read_is_quarantined(read: Read) -> None:
-    (row,) = read(line(7, AT, context="user 7"))
+    (row,) = read(NO_CONTEXT)
     assert row["screening"] == "context_unreadable"
-    (row,) = read(line(7, AT, context=None))
+    (row,) = read(EMPTY_CONTEXT)
     assert row["screening"] == "user_missing"
 
 
@@ -482,27 +557,34 @@ def test_authoring_is_left_out_on_any_host(read_everything: Read, path: str) -> 
         assert row["screening"] == "studio"
 
 
+TEXTS = (
+    "2026-03-04T12:00:00.123456+02:00",
+    "2026-03-04 12:00:00.123456 +0200",
+    "2026-03-04 10:00:00.123456 UTC",
+    "2026-03-04 10:00:00.123456",
+)
+
+
 @pytest.mark.parametrize(
-    ("kind", "value"),
+    ("kind", "values"),
     [
-        ("timestamp_ntz", "2026-03-04 10:00:00.123456"),
-        ("timestamp_tz", "2026-03-04 12:00:00.123456 +02:00"),
-        ("timestamp_ltz", "2026-03-04 12:00:00.123456 +02:00"),
-        ("varchar", "2026-03-04T12:00:00.123456+02:00"),
-        ("varchar", "2026-03-04 12:00:00.123456 +0200"),
-        ("varchar", "2026-03-04 10:00:00.123456 UTC"),
-        ("varchar", "2026-03-04 10:00:00.123456"),
-        ("varchar", "yesterday"),
+        ("timestamp_ntz", ["2026-03-04 10:00:00.123456"]),
+        ("timestamp_tz", ["2026-03-04 12:00:00.123456 +02:00"]),
+        ("timestamp_ltz", ["2026-03-04 12:00:00.123456 +02:00"]),
+        ("varchar", [*TEXTS, "yesterday"]),
     ],
 )
 def test_a_load_time_of_any_type_is_read_in_utc(
-    engine: Warehouse, dbt: Dbt, kind: str, value: str
+    engine: Warehouse, dbt: Dbt, kind: str, values: list[str]
 ) -> None:
     table = "raw.tracking.tracking_logs"
-    engine.execute(f"create or replace table {table} (loaded_at {kind})")
-    engine.execute(f"insert into {table} select '{value}'::{kind}")
-    found = compiled(
-        dbt, "select {{ load_time('loaded_at') }} as loaded_at from raw.tracking.tracking_logs"
+    engine.execute(f"create or replace table {table} (line varchar, loaded_at {kind})")
+    for value in values:
+        engine.execute(f"insert into {table} select ?, '{value}'::{kind}", value)
+    found = engine.rows(
+        compiled(dbt, f"select line, {{{{ load_time('loaded_at') }}}} as loaded_at from {table}")
     )
-    at = None if value == "yesterday" else datetime(2026, 3, 4, 10, 0, 0, 123456)
-    assert engine.rows(found) == [{"loaded_at": at}]
+    at = datetime(2026, 3, 4, 10, 0, 0, 123456)
+    assert {row["line"]: row["loaded_at"] for row in found} == {
+        value: None if value == "yesterday" else at for value in values
+    }

@@ -6,7 +6,9 @@ The default reading is tested everywhere else.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 
 import pytest
 
@@ -32,7 +34,8 @@ LOADED_AT = START + timedelta(days=5)
 GAPS = [0, 1e-6, 0.5, 60, 900, 1799.999999, 1800, 1800.000001, 1801, 4000, 70_000]
 LEARNERS = range(1, 25)
 BUILD = ("build", "--select", "+marts.learning_time", "--exclude-resource-type", "unit_test")
-BUILD += ("--exclude", "tag:delivery")
+BUILD += ("--exclude", "tag:delivery", "test_name:replica_is_readable")
+"""The tests of replicas know no reading."""
 
 
 def timelines(seed: int) -> dict[int, list[datetime]]:
@@ -98,20 +101,15 @@ def test_a_capped_gap_counts_more_than_a_dropped_one(seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def real_events() -> list[Event]:
-    """Events of a public data set; all of them count as learning."""
+def real_times() -> dict[tuple[int, str], list[datetime]]:
+    """Times of a public data set by enrollment; every event of it counts as learning."""
     if not kdd.KDD.is_dir():
         pytest.skip("the KDD Cup data is not here")
-    return [
-        Event(
-            int(row["enrollment_id"]),
-            row["course_id"],
-            datetime.fromisoformat(row["time"]).replace(tzinfo=UTC),
-            str(number),
-            "",
-        )
-        for number, row in enumerate(kdd.read("events"))
-    ]
+    found: dict[tuple[int, str], list[datetime]] = {}
+    for row in kdd.read("events"):
+        unit = int(row["enrollment_id"]), row["course_id"]
+        found.setdefault(unit, []).append(datetime.fromisoformat(row["time"]))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -122,13 +120,36 @@ def real_events() -> list[Event]:
     ],
 )
 def test_the_published_comparison_is_what_the_readings_make_of_real_logs(
-    real_events: list[Event], reading: Reading, minutes: int, hours: str
+    real_times: dict[tuple[int, str], list[datetime]], reading: Reading, minutes: int, hours: str
 ) -> None:
-    found = total(real_events, reading, timeout=timedelta(minutes=minutes))
+    """Summed over the gaps, which is what the reference says of some of them too."""
+    timeout = timedelta(minutes=minutes)
+    some = dict(islice(real_times.items(), 0, None, 50))
+    events = [
+        Event(*unit, at.replace(tzinfo=UTC), str(number), "")
+        for unit, times in some.items()
+        for number, at in enumerate(times)
+    ]
+    assert total(events, reading, timeout=timeout) == sum_of_gaps(some, reading, timeout)
+    found = sum_of_gaps(real_times, reading, timeout)
     documented = (PROJECT_ROOT / "docs" / "learning-time.md").read_text(encoding="utf-8")
 
     assert f"{round(found / 3_600_000_000):,}" == hours
     assert f" {hours}" in documented.replace("*", "")
+
+
+def sum_of_gaps(
+    times: Mapping[tuple[int, str], Sequence[datetime]], reading: Reading, timeout: timedelta
+) -> int:
+    """Microseconds of all enrollments; quicker than the reference."""
+    longest = timeout if reading == "cap" else timedelta()
+    counted = (
+        gap if gap <= timeout else longest
+        for one in times.values()
+        for before, after in pairwise(sorted(one))
+        for gap in [after - before]
+    )
+    return sum(counted, timedelta()) // timedelta(microseconds=1)
 
 
 def total(events: list[Event], reading: Reading, timeout: timedelta = SESSION_TIMEOUT) -> int:

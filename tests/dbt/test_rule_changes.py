@@ -78,10 +78,16 @@ def test_what_is_no_part_of_the_rule_may_change_at_any_time(built: Warehouse, db
     ids=lambda text: text.split(" ")[0],
 )
 def test_an_impossible_parameter_is_refused_by_name(
-    dbt: Dbt, parameters: str, complaint: str
+    built: Warehouse, dbt: Dbt, capsys: pytest.CaptureFixture[str], parameters: str, complaint: str
 ) -> None:
-    with pytest.raises(AssertionError, match=complaint):
-        dbt("parse", "--vars", parameters)
+    with pytest.raises(AssertionError):
+        dbt("compile", "--inline", "select {{ rule_version() }}", "--vars", parameters)
+    assert complaint in capsys.readouterr().out
+
+
+def test_an_impossible_parameter_stops_a_project_from_being_parsed(dbt: Dbt) -> None:
+    with pytest.raises(AssertionError, match="tail_seconds is 1801"):
+        dbt("parse", "--vars", "{tail_seconds: 1801}")
 
 
 def test_the_parameters_in_use_are_published_with_the_number(built: Warehouse, dbt: Dbt) -> None:

@@ -21,17 +21,25 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import pytest
+
 from sync.warehouse import Warehouse
-from tests.dbt.scenario import BUILD_DAYS, ENTERPRISE_UUID, Batch, daily, enroll, load, prepare
+from tests.dbt.scenario import ENTERPRISE_UUID, Batch, daily, enroll, load, prepare
 from tests.reference import learning_time
 from tests.reference.tracking_log import read_line
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
 
 RUN = "course-v1:HarbourX+SAIL210+2026_T1"
 LEARNER = 60931
 PAGE = f"https://campus.example.com/courses/{RUN}/courseware/knots/"
 BROWSER = "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_4) AppleWebKit/605.1.15"
 LOADED_AT = datetime(2026, 3, 6, 8, 0, tzinfo=UTC)
+RULED = (
+    *("int_tracking_events_screened", "int_tracking_events"),
+    *("int_learning_gaps", "int_learning_time_daily"),
+)
+"""The models that the rule is about."""
 MARCH_4, MARCH_5 = date(2026, 3, 4), date(2026, 3, 5)
 
 
@@ -120,16 +128,24 @@ LINES = (
 COPY_BEHIND_A_PREFIX = f"Mar  4 09:00:00 lms-2 [tracking] INFO - {CLICK}"
 
 
-def test_the_mart_has_what_a_person_computes_by_hand(warehouse: Warehouse, dbt: Dbt) -> None:
+@pytest.fixture
+def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
+    """Built once, with the data tests of what is built."""
+
+    def make(empty: Warehouse) -> None:
+        prepare(empty)
+        enroll(empty, [LEARNER], RUN)
+        load(empty, Batch("tracking.log", LOADED_AT, (*LINES, COPY_BEHIND_A_PREFIX)))
+        without = ("--exclude", "resource_type:unit_test", "test_name:replica_is_readable")
+        dbt("build", "--select", "+learning_time", *without, "--indirect-selection", "buildable")
+
+    scenarios.stand("worked example", make)
+    return warehouse
+
+
+def test_the_mart_has_what_a_person_computes_by_hand(built: Warehouse) -> None:
     """A copy of a line behind a logger prefix makes no difference."""
-    prepare(warehouse)
-    enroll(warehouse, [LEARNER], RUN)
-    load(warehouse, Batch("tracking.log", LOADED_AT, (*LINES, COPY_BEHIND_A_PREFIX)))
-
-    only = ("--exclude-resource-type", "unit_test", "--indirect-selection", "buildable")
-    dbt("build", "--select", "+learning_time", *only)
-
-    rows = warehouse.rows("select * from analytics.marts.learning_time order by date")
+    rows = built.rows("select * from analytics.marts.learning_time order by date")
     assert [
         (row["date"], row["learning_time_seconds"], row["event_count"], row["session_count"])
         for row in rows
@@ -138,40 +154,33 @@ def test_the_mart_has_what_a_person_computes_by_hand(warehouse: Warehouse, dbt: 
     assert {row["enterprise_customer_uuid"] for row in rows} == {ENTERPRISE_UUID}
 
 
-def test_the_reference_agrees(warehouse: Warehouse, dbt: Dbt) -> None:
-    prepare(warehouse)
-    load(warehouse, Batch("tracking.log", LOADED_AT, LINES))
-
-    dbt(*BUILD_DAYS)
-
+def test_the_reference_agrees(built: Warehouse) -> None:
     expected = {
         key: (day.microseconds, day.event_count, day.session_count)
         for key, day in reference(LINES).items()
     }
-    assert daily(warehouse) == expected
+    assert daily(built) == expected
     assert {day: one.seconds for (_, _, day), one in reference(LINES).items()} == {
         MARCH_4: 3151,
         MARCH_5: 400,
     }
 
 
-def test_the_timeout_is_inclusive(warehouse: Warehouse, dbt: Dbt) -> None:
-    """A timeout of one second less takes exactly the 1800 s gap away."""
-    prepare(warehouse)
-    load(warehouse, Batch("tracking.log", LOADED_AT, LINES))
+@pytest.mark.parametrize(
+    ("parameter", "microseconds"),
+    [
+        # One second less takes exactly the 1800 s gap away: the timeout is inclusive.
+        pytest.param("session_timeout_seconds: 1799", 1_350_525_000, id="timeout"),
+        # The page request counts.
+        pytest.param("event_selection: denylist", 3_600_000_000, id="denylist"),
+    ],
+)
+def test_another_rule_gives_another_number(
+    built: Warehouse, dbt: Dbt, parameter: str, microseconds: int
+) -> None:
+    dbt("run", "--select", *RULED, "--full-refresh", "--vars", f"{{{parameter}}}")
 
-    dbt(*BUILD_DAYS, "--vars", "{session_timeout_seconds: 1799}")
-
-    assert daily(warehouse)[LEARNER, RUN, MARCH_4][0] == 1_350_525_000
-
-
-def test_a_denylist_counts_the_page_request(warehouse: Warehouse, dbt: Dbt) -> None:
-    prepare(warehouse)
-    load(warehouse, Batch("tracking.log", LOADED_AT, LINES))
-
-    dbt(*BUILD_DAYS, "--vars", "{event_selection: denylist}")
-
-    assert daily(warehouse)[LEARNER, RUN, MARCH_4][0] == 3_600_000_000
+    assert daily(built)[LEARNER, RUN, MARCH_4][0] == microseconds
 
 
 def reference(lines: Sequence[str]) -> dict[tuple[int, str, date], learning_time.Day]:

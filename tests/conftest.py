@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ LONGEST = (
 
 # Tables must not be cut to the terminal that happens to run the tests.
 os.environ["COLUMNS"] = "200"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What only hands out tests and prints their outcomes runs nothing that is measured."""
+    if session.config.getoption("numprocesses", None):
+        sys.settrace(None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

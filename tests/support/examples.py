@@ -18,7 +18,7 @@ def load_profile() -> None:
     """For all properties. A slow machine is no failed property; benchmarks measure time."""
     settings.register_profile(
         "this project",
-        max_examples=examples(30, 1_000),
+        max_examples=examples(20, 1_000),
         deadline=None,
         suppress_health_check=[
             HealthCheck.too_slow,

@@ -353,7 +353,7 @@ def test_a_journal_takes_no_more_room_than_a_run_asks_for(
     monkeypatch.setattr(module, "CHECKPOINT_PAGES", 100)
     batch, most = 20, 0
     with open_journal(tmp_path, LEDGER) as journal:
-        for turn in range(30):
+        for turn in range(8):
             made = [widest(1_000 * turn + n) for n in range(2 * batch)]
             for one in made:
                 journal.record([one])

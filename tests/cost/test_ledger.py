@@ -14,6 +14,7 @@ from sync.domain.work import Claim
 from sync.ledger.attempts import settle
 from sync.ledger.checks import bodies_that_differ, recorded_twice, successes_not_settled
 from sync.ledger.outbox import remaining
+from sync.ledger.tables import ensure_ledger
 from sync.operations.changes import hand_over, ledger_token
 from sync.warehouse import Warehouse, open_warehouse
 from tests.cost.partitions import Account, Partition, Table, Touched, in_order_of_arrival
@@ -65,7 +66,7 @@ def world(
     scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Warehouse, Run, Receiver]]:
     """One customer with one endpoint, and a ledger in which everything is delivered."""
-    scenarios.stand("nothing")
+    scenarios.stand("ledger", ensure_ledger)
     journals: Path = tmp_path_factory.mktemp("journals")
     with receiver() as target, open_warehouse(scenarios.settings, purpose="tests") as session:
         seed(session, [f"{target.url}/hooks/one"])

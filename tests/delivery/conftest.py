@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.scenarios import Scenarios
+from tests.support.site import Built, built_site
 
 
 @pytest.fixture
@@ -17,3 +20,9 @@ def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
     scenarios.stand("ledger", ensure_ledger)
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
+
+
+@pytest.fixture
+def built(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Built:
+    """The ledger with built webhooks that are due, of so many endpoints as there are numbers."""
+    return partial(built_site, scenarios, warehouse, tmp_path)

@@ -20,10 +20,10 @@ from sync.http.transport import Transport
 from sync.ledger.steps import Step
 from sync.warehouse import Warehouse
 from tests.support.dead_hosts import black_hole, closed_port
-from tests.support.delivery import Run, complete, delivered, seed
+from tests.support.delivery import Run, delivered
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.sending import BODY
-from tests.support.site import OK, Poster, Site
+from tests.support.site import OK, Built, Poster
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 
@@ -63,18 +63,14 @@ def one_dead_host() -> Iterator[list[str]]:
         yield hosts * 3
 
 
-def send(
-    warehouse: Warehouse, journals: Path, hosts: list[str], *, canary: str | None
-) -> SendReport:
-    """One run with one webhook for each host."""
-    seed(warehouse, [f"http://{one}/{n}" for n, one in enumerate(hosts)], timeout_seconds=1)
-    complete(warehouse, range(len(hosts)), endpoints=len(hosts))
-    run = Run(host_ports=",".join(set(hosts)), journals=journals, endpoints=len(hosts))
-    run.record_and_build(warehouse)
+def send(built: Built, hosts: list[str], *, canary: str | None) -> SendReport:
+    """One run with one webhook for each of three hosts."""
+    urls = [f"http://{one}/{n}" for n, one in enumerate(hosts)]
+    site = built(1, 1, 1, timeout_seconds=1).at(*urls)
     resolver = SystemResolver(canary=canary)
-    with Transport(policy=run.policy, resolver=resolver) as transport:
-        sender = run.sender(warehouse, transport, canary=resolver.reaches_canary)
-        return send_due(warehouse, sender)
+    with Transport(policy=site.run.policy, resolver=resolver) as transport:
+        sender = site.run.sender(site.warehouse, transport, canary=resolver.reaches_canary)
+        return send_due(site.warehouse, sender)
 
 
 def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
@@ -92,31 +88,31 @@ def charged(warehouse: Warehouse) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("hosts", [accepting, refusing, one_dead_host])
 def test_what_cannot_be_our_network_is_charged_though_nobody_responds_and_the_canary_neither(
-    warehouse: Warehouse, tmp_path: Path, hosts: Any
+    built: Built, warehouse: Warehouse, hosts: Any
 ) -> None:
     with hosts() as silent, dead(["127.0.0.9"]) as (canary,):
-        report = send(warehouse, tmp_path, silent, canary=canary)
+        report = send(built, silent, canary=canary)
     assert charged(warehouse) == [(1, "theirs")] * 3
     assert not report.is_own_network_down
 
 
 @pytest.mark.parametrize("is_canary_dead", [True, False])
 def test_three_dead_hosts_are_our_outage_only_when_the_canary_is_dead_too(
-    warehouse: Warehouse, tmp_path: Path, *, is_canary_dead: bool
+    built: Built, warehouse: Warehouse, *, is_canary_dead: bool
 ) -> None:
     with dead() as silent, dead(["127.0.0.9"]) as (gone,), refusing() as (alive, *_):
         canary = gone if is_canary_dead else alive
-        report = send(warehouse, tmp_path, silent, canary=canary)
+        report = send(built, silent, canary=canary)
     assert report.is_own_network_down is is_canary_dead
     assert charged(warehouse) == [(0, "ours") if is_canary_dead else (1, "theirs")] * 3
 
 
 def test_what_got_a_response_in_an_earlier_batch_makes_the_silence_meanwhile_theirs(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence ends last, by its deadline, when the proof has long been recorded."""
     monkeypatch.setattr(scheduler, "SETTLE_AFTER", timedelta(seconds=0.1))
-    site = Site(warehouse, tmp_path, counts=[4, 1, 1, 1])
+    site = built(4, 1, 1, 1)
     is_recorded = threading.Event()
 
     def answer(url: str) -> Response | Failure:

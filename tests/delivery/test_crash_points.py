@@ -29,6 +29,13 @@ BATCH = 5
 LIMITS = Limits(batch_size=BATCH, threads=THREADS, per_endpoint=2)
 EACH = 12
 KILLS = 12
+BEFORE_A_REQUEST = (
+    Step.RECORDED,
+    Step.MESSAGES_WRITTEN,
+    Step.BUILT,
+    Step.RESERVED,
+    Step.CLAIMED,
+)
 LATER_BATCHES = (Step.CLAIMED, Step.JOURNALED, Step.SETTLED)
 
 
@@ -58,9 +65,20 @@ def site(
         yield CrashSite(scenarios.settings, warehouse, target, run)
 
 
+def test_kills_in_each_step_before_a_request_lose_and_repeat_nothing(site: CrashSite) -> None:
+    """One run after the other, none of which comes further than the last one by much."""
+    before = site.repeated()
+    for step in BEFORE_A_REQUEST:
+        site.complete(EACH)
+        assert site.crash(Death(step)), f"the run never came to {step}"
+    site.recover()
+    site.assert_all_is_well()
+    assert site.repeated() == before
+
+
 @pytest.mark.parametrize(
     ("step", "occurrence"),
-    [(step, 1) for step in Step if step is not Step.RECOVERED]
+    [(step, 1) for step in Step if step not in (*BEFORE_A_REQUEST, Step.RECOVERED)]
     + [(step, 2) for step in LATER_BATCHES],
 )
 def test_a_kill_after_a_step_loses_nothing_and_repeats_only_what_was_in_flight(

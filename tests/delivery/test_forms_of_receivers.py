@@ -7,17 +7,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sync.delivery.scheduler import Limits
 from sync.warehouse import Warehouse
-from tests.support.delivery import Run, all_steps, complete, delivered, seed
+from tests.support.delivery import delivered
 from tests.support.events import XAPI
+from tests.support.site import Built
 
 Form = Callable[[bytes | None, bytes], int]
 """The status for a statement, from what is stored under its id, if anything."""
@@ -104,21 +105,20 @@ def serving(store: Store) -> Iterator[int]:
 )
 @pytest.mark.parametrize("form", [hibob, record_store, linkedin])
 def test_a_statement_whose_response_was_lost_is_delivered_once_and_never_dead(
-    warehouse: Warehouse, tmp_path: Path, form: Form, count: int
+    built: Built, warehouse: Warehouse, form: Form, count: int
 ) -> None:
     store = Store(form)
     with serving(store) as port:
-        seed(warehouse, [f"http://127.0.0.1:{port}/statements"], payload_format="xapi", **XAPI)
-        ids = complete(warehouse, range(1, count + 1), endpoints=1)
-        run = Run(host_ports=f"127.0.0.1:{port}", journals=tmp_path, endpoints=1)
-        all_steps(warehouse, run)
+        site = built(count, payload_format="xapi", **XAPI).at(f"http://127.0.0.1:{port}/statements")
+        run = replace(site.run, limits=Limits())
+        run.send(warehouse)
         # Each of the lost ones may be lost again.
-        while delivered(warehouse) != ids:
+        while delivered(warehouse) != site.ids:
             run = run.later(timedelta(hours=11))
             report = run.send(warehouse)
             assert report.outcomes.get("dead", 0) == 0
             assert report.outcomes, "nothing is left to be tried"
-    assert store.statements.keys() == ids
+    assert store.statements.keys() == site.ids
     assert store.rewritten == 0
     assert store.requests.total() > count, "some responses were lost"
     assert store.versions == {"1.0.3"}

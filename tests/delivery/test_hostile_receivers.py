@@ -17,6 +17,7 @@ from sync.warehouse import Warehouse
 from tests.support.delivery import Run, audit, complete, seed
 from tests.support.hostile import Endpoint, Script, answering, response
 from tests.support.receiver import receiver
+from tests.support.site import Built
 from tests.support.waiting import wait_until
 
 HANGING = 2
@@ -83,19 +84,15 @@ Scenario = tuple[Script, str, int | None, str | None]
     ],
 )
 def test_what_a_receiver_does_is_in_the_ledger(
+    built: Built,
     warehouse: Warehouse,
-    tmp_path: Path,
     script: Callable[[Any], None],
     state: str,
     status_code: int | None,
     error_kind: str | None,
 ) -> None:
     with Endpoint(script) as target:
-        seed(warehouse, [target.url()], timeout_seconds=1)
-        complete(warehouse, [1], endpoints=1)
-        run = Run(host_ports=f"127.0.0.1:{target.port}", journals=tmp_path, endpoints=1)
-        run.record_and_build(warehouse)
-        run.send(warehouse)
+        built(1, timeout_seconds=1).at(target.url()).run.send(warehouse)
         (row,) = warehouse.rows("select state, attempt_count from analytics.sync.webhook_outbox")
         (attempt,) = warehouse.rows(
             "select status_code, error_kind, duration_ms from analytics.sync.webhook_attempts"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +13,9 @@ import pytest
 from sync.delivery.send import send_due
 from sync.errors import SyncError
 from sync.http.transport import Transport
-from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse
+from tests.support.command_line import command_line
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, all_steps, enterprise, seed
 from tests.support.receiver_process import ReceiverProcess, receiver_process
@@ -97,20 +95,18 @@ def test_the_search_itself_would_find_them(warehouse: Warehouse, run: Run) -> No
 
 
 def test_the_status_command_prints_none_of_them(
-    warehouse: Warehouse, warehouse_settings: EmbeddedWarehouse, run: Run
+    warehouse: Warehouse,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     all_steps(warehouse, run)
-    for arguments in (["status"], ["status", "--json"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "sync", *arguments],
-            cwd=PROJECT_ROOT,
-            env=os.environ | {"LTW_SECRET_WEBHOOK_SIGNING_1": SECRET},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert "delivered" in done.stdout, "it printed nothing, so it proves nothing"
-        assert leaks(done.stdout + done.stderr) == []
+    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
+    ltw = command_line(monkeypatch, capfd)
+    for said in (ltw("status"), ltw("status", "--json")):
+        assert said.code == 0
+        assert "delivered" in said.out, "it printed nothing, so it proves nothing"
+        assert leaks(said.out + said.err) == []
 
 
 def test_an_error_of_the_ledger_names_no_learner(warehouse: Warehouse, run: Run) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from sync.operations.pauses import PauseSending, ResumeSending
 from sync.warehouse import Warehouse
 from tests.support.delivery import audit, enterprise
 from tests.support.doubles import recorded
-from tests.support.site import Poster, Site
+from tests.support.site import Built, Poster
 
 BROKEN = Response(500, None, "")
 DAY = timedelta(days=1)
@@ -63,9 +62,9 @@ def charged(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("what", SELECTIONS)
 def test_a_run_that_is_sending_stops_within_one_claim_and_the_others_go_on(
-    warehouse: Warehouse, tmp_path: Path, what: str
+    built: Built, warehouse: Warehouse, what: str
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[40, 40]), Poster()
+    site, poster = built(30, 30), Poster()
     is_paused = False
 
     def hook(step: Step) -> None:
@@ -76,19 +75,19 @@ def test_a_run_that_is_sending_stops_within_one_claim_and_the_others_go_on(
 
     site.send(poster, hook=hook)
     assert 0 < poster.urls[FIRST] <= 20
-    assert poster.urls[SECOND] == 40 or what == "everything"
+    assert poster.urls[SECOND] == 30 or what == "everything"
     assert audit(warehouse, is_at_rest=True) == []
     assert warehouse.rows(f"select webhook_id from {OUTBOX} where lease_owner is not null") == []
     resume(warehouse, **SELECTIONS[what])
-    site.send(poster)
+    site.send(poster, batch_size=100)
     assert poster.sent == dict.fromkeys(site.ids, 1)
     assert audit(warehouse, is_at_rest=True) == []
 
 
 def test_while_it_lasts_nothing_is_sent_charged_or_aged_and_then_it_ends_by_itself(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[3]), Poster()
+    site, poster = built(3), Poster()
     pause(warehouse, everything=True, until=site.run.clock(warehouse)() + 3 * DAY)
     for later in (timedelta(0), DAY, 2 * DAY):
         site.run = replace(site.run, ahead=later)
@@ -101,9 +100,9 @@ def test_while_it_lasts_nothing_is_sent_charged_or_aged_and_then_it_ends_by_itse
 
 
 def test_resumption_sends_at_the_pace_of_the_endpoint_and_the_oldest_first(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[20], max_requests_per_minute=1), Poster()
+    site, poster = built(20, max_requests_per_minute=1), Poster()
     first = warehouse.rows(f"select min(webhook_id) as id from {OUTBOX}")[0]["id"]
     warehouse.execute(
         f"update {OUTBOX} set next_attempt_at = dateadd('day', -2, next_attempt_at)"
@@ -119,11 +118,11 @@ def test_resumption_sends_at_the_pace_of_the_endpoint_and_the_oldest_first(
 
 @pytest.mark.parametrize("was_paused", [True, False])
 def test_an_endpoint_did_not_fail_while_it_got_nothing(
-    warehouse: Warehouse, tmp_path: Path, was_paused: bool
+    built: Built, warehouse: Warehouse, was_paused: bool
 ) -> None:
     """Five days of failures disable it; days of a pause are none."""
     site, poster = (
-        Site(warehouse, tmp_path, counts=[9]),
+        built(20),
         Poster(lambda url: Response(500, None, "")),
     )
     now = site.run.clock(warehouse)()
@@ -141,9 +140,9 @@ def test_an_endpoint_did_not_fail_while_it_got_nothing(
 
 
 def test_a_batch_costs_one_look_and_a_look_one_statement(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site, poster, steps = Site(warehouse, tmp_path, counts=[40]), Poster(), Counter[Step]()
+    site, poster, steps = built(20, 20), Poster(), Counter[Step]()
     looks = recorded(monkeypatch, "sync.ledger.claims.read_pauses")
     site.send(poster, hook=lambda step: steps.update([step]))
     assert steps[Step.CLAIMED] >= 4
@@ -154,9 +153,9 @@ def test_a_batch_costs_one_look_and_a_look_one_statement(
 
 
 def test_paused_webhooks_wake_nobody_before_the_pause_ends_and_its_end_by_hand_does(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    Site(warehouse, tmp_path, counts=[2])
+    built(3)
     now = warehouse_clock(warehouse)()
 
     def sendable_at() -> object:
@@ -175,9 +174,9 @@ def test_paused_webhooks_wake_nobody_before_the_pause_ends_and_its_end_by_hand_d
 
 
 def test_a_newer_pause_takes_the_place_of_the_older_and_resume_ends_only_its_own(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    Site(warehouse, tmp_path, counts=[1, 1])
+    built(1, 1)
     for selection in (*SELECTIONS.values(), SELECTIONS["everything"]):
         pause(warehouse, **selection)
     assert len(on(warehouse)) == 3
@@ -202,9 +201,9 @@ def test_a_newer_pause_takes_the_place_of_the_older_and_resume_ends_only_its_own
     ],
 )
 def test_a_pause_of_nothing_is_refused(
-    warehouse: Warehouse, tmp_path: Path, given: dict[str, Any], names: str
+    built: Built, warehouse: Warehouse, given: dict[str, Any], names: str
 ) -> None:
-    Site(warehouse, tmp_path, counts=[1])
+    built(1)
     with pytest.raises(ConfigurationError, match=names):
         PauseSending.read({"reason": "x"} | given).run(warehouse, warehouse_clock(warehouse))
     assert on(warehouse) == []
@@ -212,10 +211,10 @@ def test_a_pause_of_nothing_is_refused(
 
 @pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=1)])
 def test_of_two_who_pause_at_once_the_pause_of_one_stays(
-    warehouse: Warehouse, tmp_path: Path, apart: timedelta
+    built: Built, warehouse: Warehouse, apart: timedelta
 ) -> None:
     """Each ends the older ones once its own is there, and has not looked before."""
-    Site(warehouse, tmp_path, counts=[1])
+    built(1)
     now = warehouse_clock(warehouse)()
     both: dict[str, Any] = {"enterprise": None, "endpoint_id": None, "by": "night"}
     times = {

@@ -20,15 +20,15 @@ from sync.ledger.steps import Step
 from sync.warehouse import StatementFailed, Warehouse
 from tests.support.delivery import Run, audit, complete, delivered, journaled, seed
 from tests.support.receiver_process import receiver_process
-from tests.support.site import BATCH, OK, Poster, Site
+from tests.support.site import BATCH, OK, Built, Poster
 
 WAIT_SECONDS = 20.0
 
 
 def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site = Site(warehouse, tmp_path, counts=[15, 15])
+    site = built(20, 20)
     claims = Counter[Step]()
     is_claimed_again = threading.Event()
 
@@ -44,15 +44,15 @@ def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
         return OK
 
     poster = Poster(answer)
-    assert site.send(poster, hook=hook).outcomes == {"delivered": 30}
+    assert site.send(poster, hook=hook).outcomes == {"delivered": 40}
     assert set(poster.sent.values()) == {1}
     assert delivered(warehouse) == site.ids
 
 
-def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_a_slow_endpoint_holds_up_its_own_rows_only(built: Built) -> None:
     """It responds only when everything of the other one has been sent, over many batches."""
-    site = Site(warehouse, tmp_path, counts=[60, 60])
-    left = [60]
+    site = built(30, 30)
+    left = [30]
     is_fast_done = threading.Event()
 
     def answer(url: str) -> Response:
@@ -66,16 +66,16 @@ def test_a_slow_endpoint_holds_up_its_own_rows_only(warehouse: Warehouse, tmp_pa
         return OK
 
     poster = Poster(answer)
-    assert site.send(poster).outcomes == {"delivered": 120}
+    assert site.send(poster).outcomes == {"delivered": 60}
 
 
 def test_a_slow_disk_ends_slots_no_earlier_than_so_many_responses_wait_for_it(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, tmp_path: Path
 ) -> None:
     """The journal is locked from outside until all threads have a response that may not wait."""
     threads = 8
     most_unwritten = threads + Limits(threads=threads).unwritten
-    site = Site(warehouse, tmp_path, counts=[10] * threads)
+    site = built(*[10] * threads)
     steps, most, journal = Counter[Step](), [0], ExitStack()
 
     def hook(step: Step) -> None:
@@ -128,9 +128,9 @@ def test_the_receiver_never_has_more_requests_at_one_time_than_the_limits_say(
 
 
 def test_statements_grow_with_batches_and_not_with_webhooks(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site = Site(warehouse, tmp_path, counts=[80, 80])
+    site = built(80, 80)
     before = warehouse.statements
     assert site.send(Poster(), batch_size=40).outcomes == {"delivered": 160}
     spent = warehouse.statements - before
@@ -139,10 +139,10 @@ def test_statements_grow_with_batches_and_not_with_webhooks(
 
 
 def test_what_waits_when_the_time_is_up_is_given_back_uncharged(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
     """It is up during the third request, which ends only when the others have been given back."""
-    site = Site(warehouse, tmp_path, counts=[10])
+    site = built(10)
     now, ahead, is_given_back = site.run.clock(warehouse), [timedelta(0)], threading.Event()
 
     def hook(step: Step) -> None:
@@ -190,9 +190,9 @@ class Breaking(Warehouse):
     ],
 )
 def test_a_statement_that_fails_while_requests_run_ends_the_run_and_loses_nothing(
-    warehouse: Warehouse, tmp_path: Path, kind: str, occurrence: int
+    built: Built, warehouse: Warehouse, tmp_path: Path, kind: str, occurrence: int
 ) -> None:
-    site = Site(warehouse, tmp_path, counts=[20, 20])
+    site = built(20, 20)
     poster = Poster()
     broken = Breaking(warehouse.settings, warehouse._connection).break_at(kind, occurrence)
     with pytest.raises(StatementFailed, match="invented failure"):
@@ -201,7 +201,7 @@ def test_a_statement_that_fails_while_requests_run_ends_the_run_and_loses_nothin
     known = journaled(tmp_path, state="delivered") | delivered(warehouse)
     assert known == set(poster.sent), "every answer is on disk or in the ledger"
     site.run = site.run.later(timedelta(minutes=11))
-    site.send(poster)
+    site.send(poster, batch_size=100)
     assert set(poster.sent.values()) == {1}, "nothing was sent twice"
     assert delivered(warehouse) == site.ids
     assert audit(warehouse, is_at_rest=True) == []

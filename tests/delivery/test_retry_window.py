@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from itertools import pairwise
-from pathlib import Path
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -24,13 +23,17 @@ from sync.domain.responses import (
     ResponseWithBody,
 )
 from sync.domain.retry import JITTER, STEPS
+from sync.ledger.endpoint_states import EndpointStates
 from sync.operations.endpoint_switch import enable
 from sync.warehouse import Warehouse
-from tests.support.delivery import Run, audit, complete, seed
+from tests.support.delivery import Run, audit, complete
+from tests.support.site import Built
 
 START = datetime(2026, 3, 12, 8, 0)
 TICK = timedelta(minutes=1)
 """Runs come so often while something is due soon."""
+FURTHER = 10_000
+"""Above the numbers of the learners whose webhooks stand at the start."""
 
 
 def silence(url: str, reached: Reached = Reached.NOTHING) -> Failure:
@@ -89,11 +92,11 @@ class Simulation:
             user_id,
         )
 
-    def until(self, end: datetime) -> None:
+    def until(self, end: datetime, tick: timedelta = TICK) -> None:
         """Runs whenever the one before said that something comes due, until ``end``."""
         while self.now < end:
             due = self.tick().next_due_at
-            self.now = end if due is None else max(self.now + TICK, due)
+            self.now = end if due is None else max(self.now + tick, due)
 
     def times_of(self, webhook_id: str) -> list[datetime]:
         return [moment for _, called, moment in self.calls if called == webhook_id]
@@ -107,14 +110,11 @@ def limited(run: Run, **limits: int) -> Run:
 
 
 @pytest.fixture
-def simulate(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Simulation]:
+def simulate(built: Built, warehouse: Warehouse) -> Callable[..., Simulation]:
     """Endpoints with so many completions each, recorded and built at the start."""
 
     def begin(says: Says, *, endpoints: int = 1, each: int = 1) -> Simulation:
-        seed(warehouse, [f"https://hooks.example.com/{n}" for n in range(1, endpoints + 1)])
-        complete(warehouse, range(1, endpoints * each + 1), endpoints=endpoints)
-        run = Run(host_ports="", journals=tmp_path, endpoints=endpoints)
-        run.record_and_build(warehouse)
+        run = replace(built(*[each] * endpoints).run, limits=Limits())
         warehouse.execute(
             "update analytics.sync.webhook_outbox set next_attempt_at = cast(? as timestamp_ntz)",
             START.isoformat(),
@@ -144,30 +144,31 @@ def test_eight_attempts_each_in_its_time_and_dead_only_after_the_last(
     assert audit(simulation.warehouse, is_at_rest=True) == []
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
-@pytest.mark.parametrize("status", [429, 503])
 def test_no_attempt_comes_before_the_time_that_retry_after_names(
-    simulate: Callable[..., Simulation], status: int, form: str
+    simulate: Callable[..., Simulation],
 ) -> None:
+    """For each status and each form of the header, an endpoint."""
     wait = timedelta(hours=1)
+    kinds = list(product((429, 503), ("seconds", "date")))
 
     def says(url: str, n: int) -> Response:
+        status, form = kinds[int(url[-1])]
         date = format_datetime((simulation.now + wait).replace(tzinfo=UTC), usegmt=True)
-        return answer(status, "3600" if form == "seconds" else date) if n < 8 else answer(200)
+        return answer(status, "3600" if form == "seconds" else date) if n < 4 else answer(200)
 
-    simulation = simulate(says)
-    simulation.until(START + timedelta(hours=60))
-    (row,) = simulation.rows()
-    times = simulation.times_of(row["webhook_id"])
-    assert len(times) == 8
-    assert all(after - before >= wait for before, after in pairwise(times))
-    assert row["state"] == "delivered"
+    simulation = simulate(says, endpoints=len(kinds))
+    simulation.until(START + timedelta(hours=4))
+    assert [row["state"] for row in simulation.rows()] == ["delivered"] * len(kinds)
+    for row in simulation.rows():
+        times = simulation.times_of(row["webhook_id"])
+        assert len(times) == 4, "all of whose steps are shorter than the wait"
+        assert all(after - before >= wait for before, after in pairwise(times))
 
 
 def test_a_pause_that_one_webhook_was_given_holds_for_the_whole_endpoint(
     simulate: Callable[..., Simulation],
 ) -> None:
-    simulation = simulate(lambda url, n: answer(429, "900") if n == 1 else answer(200), each=5)
+    simulation = simulate(lambda url, n: answer(429, "900") if n == 1 else answer(200), each=3)
     simulation.run = limited(simulation.run, batch_size=1, threads=1)
     simulation.until(START + timedelta(hours=2))
     moments = sorted(moment for _, _, moment in simulation.calls)
@@ -181,7 +182,7 @@ def test_an_endpoint_that_is_down_for_a_while_loses_nothing_and_gets_few_request
 ) -> None:
     outage = timedelta(minutes=20)
     mended_at = START + outage
-    webhooks = 30
+    webhooks = 20
     simulation = simulate(
         lambda url, n: answer(200 if simulation.now >= mended_at else 500), each=webhooks
     )
@@ -206,17 +207,27 @@ def test_gone_kills_the_webhook_disables_the_endpoint_and_holds_the_rest(
     assert held == ["endpoint_disabled"] * 2
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(timedelta(hours=36), id="the last hours of them"),
+        pytest.param(DISABLE_AFTER, id="all of them", marks=pytest.mark.prove),
+    ],
+)
 def test_five_days_of_failures_switch_an_endpoint_off_that_keeps_its_webhooks_from_then_on(
-    simulate: Callable[..., Simulation],
+    simulate: Callable[..., Simulation], left: timedelta
 ) -> None:
     simulation = simulate(lambda url, n: answer(500))
-    for day in range(1, 8):
+    EndpointStates(simulation.warehouse).change(
+        [1], lambda state: replace(state, failing_since=START + left - DISABLE_AFTER)
+    )
+    for day in range(1, left.days + 3):
         simulation.until(START + timedelta(days=day))
-        simulation.complete(1 + day)
-    simulation.until(START + timedelta(days=9))
+        simulation.complete(FURTHER + day)
+    simulation.until(START + timedelta(days=left.days + 4))
     simulation.tick()
     last_call = simulation.calls[-1][2] - START
-    assert DISABLE_AFTER <= last_call < DISABLE_AFTER + timedelta(hours=12)
+    assert left <= last_call < left + timedelta(hours=12)
     states = [(row["state"], row["state_reason"]) for row in simulation.rows()]
     assert states[0] == ("dead", "attempts_exhausted"), "before that they die in turn"
     assert states[-2:] == [("held", "endpoint_disabled")] * 2
@@ -262,7 +273,8 @@ def test_three_hosts_that_never_respond_back_off_and_end_as_dead_letters(
     simulate: Callable[..., Simulation],
 ) -> None:
     simulation = simulate(lambda url, n: silence(url, Reached.HOST), endpoints=3)
-    simulation.until(START + timedelta(hours=40))
+    # Longer than the longest step: all three are due each time.
+    simulation.until(START + timedelta(hours=120), tick=timedelta(hours=13))
     states = {(row["state"], row["state_reason"]) for row in simulation.rows()}
     assert states == {("dead", "attempts_exhausted")}
     assert len(simulation.calls) == 3 * len(STEPS)

@@ -22,7 +22,7 @@ from sync.warehouse import Warehouse
 from tests.delivery.crash_worker import Death, finish, start
 from tests.support.delivery import Run, audit, complete, delivered, seed
 from tests.support.receiver_process import receiver_process
-from tests.support.site import OK, Poster, Site
+from tests.support.site import OK, Built, Poster
 
 WEBHOOKS = 40
 
@@ -69,10 +69,10 @@ def test_a_process_that_is_asked_to_stop_leaves_no_row_leased_and_no_response_un
 
 
 def test_what_waits_is_given_back_before_the_requests_in_flight_have_ended(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
     """A receiver may take minutes, and a pod that is told to stop has half of one."""
-    site = Site(warehouse, tmp_path, counts=[10])
+    site = built(10)
     steps, is_released = Counter[Step](), threading.Event()
 
     def hook(step: Step) -> None:
@@ -121,9 +121,9 @@ class Interrupted(Warehouse):
     ],
 )
 def test_an_interruption_within_any_statement_leaves_nothing_leased_and_nothing_unrecorded(
-    warehouse: Warehouse, tmp_path: Path, kind: str, occurrence: int, *, after: bool
+    built: Built, warehouse: Warehouse, tmp_path: Path, kind: str, occurrence: int, *, after: bool
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[20, 20]), Poster()
+    site, poster = built(20, 20), Poster()
     warehouse.execute(
         "update analytics.sync.webhook_outbox"
         " set lease_owner = 'run-10:another', lease_expires_at = dateadd('hour', 1, sysdate())"
@@ -140,7 +140,7 @@ def test_an_interruption_within_any_statement_leaves_nothing_leased_and_nothing_
     assert delivered(warehouse) == set(poster.sent)
     assert list(tmp_path.glob("*.journal")) == []
     site.run = site.run.later(timedelta(hours=2))
-    site.send(poster)
+    site.send(poster, batch_size=100)
     assert set(poster.sent.values()) == {1}
     assert delivered(warehouse) == site.ids
 

@@ -14,6 +14,7 @@ import pytest
 
 from sync.delivery.scheduler import Limits
 from sync.errors import SyncError
+from sync.ledger.tables import ensure_ledger
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
 from tests.support.delivery import Run, all_steps, audit, complete, delivered, seed
@@ -82,7 +83,7 @@ def running_plant(
 
 @pytest.fixture(scope="module")
 def plant(scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    scenarios.stand("nothing")
+    scenarios.stand("ledger", ensure_ledger)
     with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
         journals = tmp_path_factory.mktemp("journals")
         with running_plant(scenarios.settings, warehouse, journals) as plant:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,7 @@ from sync.operations.status import read_status
 from sync.warehouse import Warehouse
 from tests.support.delivery import audit
 from tests.support.doubles import stopped
-from tests.support.site import OK, Poster, Site
+from tests.support.site import OK, Built, Poster, Site
 
 DUE = 20
 ONE_TURN = 40
@@ -88,13 +87,13 @@ def given(warehouse: Warehouse, **changes: object) -> None:
     ],
 )
 def test_a_run_ends_once_its_endpoint_takes_nothing_more(
+    built: Built,
     warehouse: Warehouse,
-    tmp_path: Path,
     answer: Response | Failure,
     requests: int,
     expected: dict[tuple[str, str | None], int],
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster(lambda url: answer)
+    site, poster = built(DUE), Poster(lambda url: answer)
     found = Watched(site, poster)
     assert poster.sent.total() == requests
     assert found.statements <= ONE_TURN
@@ -117,9 +116,9 @@ def blocked(site: Site) -> dict[str, dict[str, object]]:
 
 @pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
 def test_a_run_does_not_wait_for_an_endpoint_that_is_blocked_and_says_when_it_can_be_sent_to(
-    warehouse: Warehouse, tmp_path: Path, why: str
+    built: Built, warehouse: Warehouse, why: str
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    site, poster = built(DUE), Poster()
     given(warehouse, **blocked(site)[why])
     found = Watched(site, poster)
     assert poster.sent.total() == 0
@@ -131,10 +130,10 @@ def test_a_run_does_not_wait_for_an_endpoint_that_is_blocked_and_says_when_it_ca
 
 @pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up", "disabled", "nothing"])
 def test_only_what_a_run_would_claim_is_called_due(
-    warehouse: Warehouse, tmp_path: Path, why: str
+    built: Built, warehouse: Warehouse, why: str
 ) -> None:
     """An operator who reads that much is due looks for what is wrong with the runs."""
-    site = Site(warehouse, tmp_path, counts=[DUE])
+    site = built(DUE)
     clock = site.run.clock(warehouse)
     others = {"disabled": {"disabled_at": clock()}, "nothing": {"rate_factor": 0.5}}
     given(warehouse, **(blocked(site) | others)[why])
@@ -152,10 +151,8 @@ def test_only_what_a_run_would_claim_is_called_due(
     assert [one.due for one in listed] == [due]
 
 
-def test_rows_that_another_run_holds_are_not_waited_for(
-    warehouse: Warehouse, tmp_path: Path
-) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+def test_rows_that_another_run_holds_are_not_waited_for(built: Built, warehouse: Warehouse) -> None:
+    site, poster = built(DUE), Poster()
     until = site.run.clock(warehouse)() + HOUR
     warehouse.execute(
         f"update {OUTBOX} set lease_owner = 'another', lease_expires_at = cast(? as timestamp_ntz)",
@@ -169,10 +166,10 @@ def test_rows_that_another_run_holds_are_not_waited_for(
 
 @pytest.mark.parametrize("why", ["breaker open", "paused", "rate used up"])
 def test_a_blocked_endpoint_costs_a_healthy_one_no_statement_per_webhook(
-    warehouse: Warehouse, tmp_path: Path, why: str
+    built: Built, warehouse: Warehouse, why: str
 ) -> None:
     """More was due than was claimed, but it was that of the blocked one."""
-    site, poster = Site(warehouse, tmp_path, counts=[DUE, DUE]), Poster()
+    site, poster = built(DUE, DUE), Poster()
     given(warehouse, **blocked(site)[why])
     found = Watched(site, poster, per_endpoint=1)
     assert poster.urls == {"https://hooks.example.com/1": DUE}
@@ -180,10 +177,10 @@ def test_a_blocked_endpoint_costs_a_healthy_one_no_statement_per_webhook(
 
 
 def test_a_backlog_over_the_rate_costs_no_statement_per_webhook(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies beyond the rate is not asked for again at each response."""
-    site = Site(warehouse, tmp_path, counts=[300], max_requests_per_minute=300)
+    site = built(300, max_requests_per_minute=300)
     poster = Poster()
     # However long that takes on a slow machine.
     enough = "sync.delivery.send._Run._is_over"
@@ -194,11 +191,11 @@ def test_a_backlog_over_the_rate_costs_no_statement_per_webhook(
 
 
 def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They were under a lease when those of the endpoint were held, and so they were missed."""
     monkeypatch.setattr("sync.delivery.scheduler.SETTLE_AFTER", timedelta(seconds=0.1))
-    site, poster = Site(warehouse, tmp_path, counts=[DUE], max_requests_per_minute=6), Poster()
+    site, poster = built(DUE, max_requests_per_minute=6), Poster()
     claims = itertools.count()
 
     def hook(step: Step) -> None:
@@ -215,9 +212,9 @@ def test_rows_that_are_given_back_after_their_endpoint_was_held_are_held_as_well
 
 
 def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    site, poster = built(DUE), Poster()
     claims = Counter[Step]()
 
     def hook(step: Step) -> None:
@@ -246,9 +243,9 @@ def test_an_endpoint_that_is_disabled_by_hand_during_a_run_gets_no_further_batch
     ],
 )
 def test_replays_of_an_endpoint_that_cannot_be_sent_to_keep_no_run_going(
-    warehouse: Warehouse, tmp_path: Path, make: Callable[[Site], object]
+    built: Built, warehouse: Warehouse, make: Callable[[Site], object]
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    site, poster = built(DUE), Poster()
     warehouse.execute(f"update {OUTBOX} set state = 'delivered', replay_id = 'replay-1'")
     make(site)
     found = Watched(site, poster)
@@ -257,34 +254,32 @@ def test_replays_of_an_endpoint_that_cannot_be_sent_to_keep_no_run_going(
     assert found.report.next_due_at is None
 
 
-def test_what_comes_due_within_the_linger_is_waited_for(
-    warehouse: Warehouse, tmp_path: Path
-) -> None:
+def test_what_comes_due_within_the_linger_is_waited_for(built: Built, warehouse: Warehouse) -> None:
     """The negative control: not every run ends at once."""
-    site, poster = Site(warehouse, tmp_path, counts=[3]), Poster()
+    site, poster = built(3), Poster()
     given(warehouse, paused_until=site.run.clock(warehouse)() + timedelta(seconds=3))
     assert Watched(site, poster).report.outcomes == {"delivered": 3}
 
 
 def test_nothing_is_waited_for_beyond_the_time_budget(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
     def sleep(stop: Stop, seconds: float) -> None:
         raise AssertionError(f"{seconds} s, with less than one left")
 
     monkeypatch.setattr(Stop, "sleep", sleep)
-    site, poster = Site(warehouse, tmp_path, counts=[3]), Poster()
+    site, poster = built(3), Poster()
     given(warehouse, paused_until=site.run.clock(warehouse)() + timedelta(seconds=6))
     Watched(site, poster, time_budget=timedelta(seconds=1))
     assert poster.sent.total() == 0
 
 
 def test_what_is_found_to_be_a_sender_error_is_journaled_so(
-    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run may die before the ledger has it, and the next one goes by the journal."""
-    site = Site(warehouse, tmp_path, counts=[1, 1, 1])
+    site = built(1, 1, 1)
     silent = Poster(
         lambda url: Failure(
             ErrorKind.TIMEOUT,
@@ -307,9 +302,9 @@ def test_what_is_found_to_be_a_sender_error_is_journaled_so(
 
 
 def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_hourly(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[300]), Poster(lambda url: REFUSED)
+    site, poster = built(300), Poster(lambda url: REFUSED)
     looks = []
     for wait in (timedelta(0), timedelta(minutes=5), timedelta(minutes=50), timedelta(minutes=7)):
         site.run = site.run.later(wait)
@@ -335,12 +330,12 @@ def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_
 
 
 def test_a_secret_that_is_lost_during_a_run_makes_no_attempts(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
     lost = Failure(
         ErrorKind.INTERNAL, Attribution.SENDER, "incomplete", reached=Reached.NOT_CONFIGURED
     )
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster(lambda url: lost)
+    site, poster = built(DUE), Poster(lambda url: lost)
     Watched(site, poster)
     assert poster.sent.total() == 1
     assert attempts(warehouse) == 0
@@ -350,9 +345,9 @@ def test_a_secret_that_is_lost_during_a_run_makes_no_attempts(
 
 
 def test_a_refused_address_in_a_url_is_held_without_a_look(
-    warehouse: Warehouse, tmp_path: Path
+    built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = Site(warehouse, tmp_path, counts=[DUE]), Poster()
+    site, poster = built(DUE), Poster()
     warehouse.execute("update analytics.marts.webhook_endpoints set url = 'https://10.1.2.3/in'")
     Watched(site, poster)
     assert poster.sent.total() == attempts(warehouse) == 0

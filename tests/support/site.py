@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import SendReport, send_due
 from sync.domain.responses import Failure, Response, ResponseWithBody
 from sync.ledger.steps import Step, nothing
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
-from tests.support.delivery import Run, complete, seed
+from tests.support.delivery import Run, complete, completed, seed
+from tests.support.scenarios import Scenarios
 
 BATCH = 10
 OK = Response(200, None, "")
@@ -43,22 +47,22 @@ class Poster:
         raise AssertionError("no endpoint here wants a token")
 
 
+@dataclass
 class Site:
     """Endpoints with a number of built webhooks each, and a run that sends them."""
 
-    def __init__(
-        self, warehouse: Warehouse, journals: Path, *, counts: list[int], **endpoint: object
-    ) -> None:
-        self.warehouse = warehouse
-        urls = [f"https://hooks.example.com/{n}" for n in range(len(counts))]
-        seed(warehouse, urls, **endpoint)
-        self.ids: set[str] = set()
-        for n, count in enumerate(counts):
-            users = range(n + len(counts) * 1_000, len(counts) * (1_000 + count), len(counts))
-            self.ids |= complete(warehouse, users, endpoints=len(counts))
-        limits = Limits(batch_size=BATCH, threads=8, per_endpoint=2)
-        self.run = Run(host_ports="", journals=journals, endpoints=len(counts), limits=limits)
-        self.run.record_and_build(warehouse)
+    warehouse: Warehouse
+    run: Run
+    ids: set[str]
+
+    def at(self, *urls: str) -> Site:
+        """The same with its endpoints' URLs, which lead to receivers of the test."""
+        for n, url in enumerate(urls, start=1):
+            self.warehouse.execute(
+                "update analytics.marts.webhook_endpoints set url = ? where endpoint_id = ?", url, n
+            )
+        host_ports = ",".join({urlsplit(url).netloc for url in urls})
+        return replace(self, run=replace(self.run, host_ports=host_ports))
 
     def send(
         self,
@@ -71,3 +75,31 @@ class Site:
         session = warehouse or self.warehouse
         run = replace(self.run, limits=replace(self.run.limits, **limits))  # pyright: ignore[reportArgumentType]
         return send_due(session, run.sender(session, poster, hook=hook))
+
+
+Built = Callable[..., Site]
+"""``built_site`` with its numbers and settings left to be given."""
+
+
+def built_site(
+    scenarios: Scenarios, warehouse: Warehouse, journals: Path, *counts: int, **endpoint: object
+) -> Site:
+    """So many webhooks for each endpoint. Where another test has built the same, its files do."""
+    endpoints = len(counts)
+    limits = Limits(batch_size=BATCH, threads=8, per_endpoint=2)
+    run = Run(host_ports="", journals=journals, endpoints=endpoints, limits=limits)
+    users = [
+        user
+        for n, count in enumerate(counts)
+        for user in range(n + endpoints * 1_000, endpoints * (1_000 + count), endpoints)
+    ]
+
+    def make(empty: Warehouse) -> None:
+        scenarios.stand("ledger", ensure_ledger)
+        seed(empty, [f"https://hooks.example.com/{n}" for n in range(endpoints)], **endpoint)
+        complete(empty, users, endpoints=endpoints)
+        run.record_and_build(empty)
+
+    name = hashlib.sha256(repr((counts, endpoint)).encode()).hexdigest()
+    scenarios.stand(f"site-{name[:12]}", make)
+    return Site(warehouse, run, completed(users, endpoints=endpoints))

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 import pytest
 
+from orchestration.resources import prepare
 from sync.domain.event_types import COURSE_ENROLLMENT
 from sync.http.network import DEVELOPMENT_SETTING
-from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
-from tests.support.completions import completion
+from tests.support.completions import add_completions, completion
 from tests.support.dbt import Dbt
-from tests.support.definitions import event_types_on, load_definitions
+from tests.support.definitions import ACTIVATED, event_types_on, load_definitions, run
 from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import SECRET
 from tests.support.receiver import Receiver, receiver
-from tests.support.scenarios import Scenarios
+from tests.support.scenarios import Make, Scenarios
 
 PASSED_AT = "2026-03-10T17:42:31"
+Stand = Callable[[str, Make], Warehouse]
 
 
 @pytest.fixture(scope="session")
@@ -56,26 +57,74 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def ready(
-    scenarios: Scenarios,
-    warehouse: Warehouse,
-    target: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Warehouse:
-    """One customer with one good endpoint, and nothing to send."""
-    scenarios.stand("ledger", ensure_ledger)
-    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
-    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
-    create_marts(warehouse, endpoints=[endpoint(1, f"{target.url}/hooks/example")])
+def no_marts(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
+    """The tables that runs make themselves, and nothing that dbt makes."""
+    scenarios.stand("prepared", prepare)
     return warehouse
 
 
 @pytest.fixture
-def marts(ready: Warehouse, target: Receiver) -> Warehouse:
+def stand(
+    scenarios: Scenarios,
+    warehouse: Warehouse,
+    target: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stand:
+    """Stand a scenario of the customer, whose endpoint is this test's receiver."""
+    monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
+    monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
+
+    def stand_one(name: str, make: Make) -> Warehouse:
+        def make_in_time(empty: Warehouse) -> None:
+            scenarios.stand("prepared", prepare)
+            make(empty)
+
+        scenarios.stand(name, make_in_time)
+        lead_to(warehouse, target)
+        target.received.clear()
+        return warehouse
+
+    return stand_one
+
+
+@pytest.fixture
+def ready(stand: Stand) -> Warehouse:
+    """One customer with one good endpoint, and nothing to send."""
+    return stand("one customer", one_customer)
+
+
+@pytest.fixture
+def marts(stand: Stand) -> Warehouse:
     """Three completions of that customer."""
-    create_marts(
-        ready,
-        completions=[completion(n, PASSED_AT) for n in (1, 2, 3)],
-        endpoints=[endpoint(1, f"{target.url}/hooks/example")],
+    return stand("three completions", three_completions)
+
+
+@pytest.fixture
+def after_a_run(target: Receiver, webhooks_job: dg.JobDefinition) -> Callable[..., None]:
+    """Let a run deliver those three and whatever others there are, for a scenario."""
+
+    def make(warehouse: Warehouse, *others: Mapping[str, object]) -> None:
+        three_completions(warehouse)
+        add_completions(warehouse, others)
+        lead_to(warehouse, target)
+        with dg.DagsterInstance.ephemeral() as instance:
+            assert run(webhooks_job, instance, detection=ACTIVATED).success
+
+    return make
+
+
+def one_customer(warehouse: Warehouse) -> None:
+    """Every mart that a run looks for, and no completion."""
+    create_marts(warehouse, endpoints=[endpoint(1, "https://hooks.example.com")])
+
+
+def three_completions(warehouse: Warehouse) -> None:
+    one_customer(warehouse)
+    add_completions(warehouse, [completion(n, PASSED_AT) for n in (1, 2, 3)])
+
+
+def lead_to(warehouse: Warehouse, target: Receiver) -> None:
+    """The port of a receiver is another one in each test."""
+    warehouse.execute(
+        "update analytics.marts.webhook_endpoints set url = ?", f"{target.url}/hooks/example"
     )
-    return ready

@@ -158,7 +158,7 @@ def test_the_launchpad_refuses_a_misspelt_flag(
 
 
 def test_before_the_models_were_built_the_error_says_what_to_do(
-    warehouse: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
+    no_marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
 ) -> None:
     result = run(webhooks_job, instance, detection=ACTIVATED)
     assert not result.success

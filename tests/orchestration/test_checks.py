@@ -192,6 +192,7 @@ def shelf() -> None: ...
 )
 def test_a_warning_is_told_when_it_begins_and_one_that_reminds_as_a_failure_is(
     defs: dg.Definitions,
+    instance: dg.DagsterInstance,
     target: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     reminds: bool,
@@ -211,13 +212,12 @@ def test_a_warning_is_told_when_it_begins_and_one_that_reminds_as_a_failure_is(
     monkeypatch.setenv("LTW_ALERT_URL", f"{target.url}/alerts")
     library = dg.Definitions(assets=[shelf], asset_checks=[shelf_is_full])
     told = []
-    with dg.instance_for_test() as instance:
-        for tags in ({}, {}, {"full": "yes"}, {}):
-            result = library.resolve_implicit_global_asset_job_def().execute_in_process(
-                instance=instance, tags=tags
-            )
-            alert(defs, instance, result, of=library)
-            told.append(len(target.received))
+    for tags in ({}, {}, {"full": "yes"}, {}):
+        result = library.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, tags=tags
+        )
+        alert(defs, instance, result, of=library)
+        told.append(len(target.received))
     assert told == expected
     text = json.loads(target.received[0].body)["text"]
     assert "check shelf_is_full of shelf warns" in text
@@ -234,13 +234,16 @@ def urls(target: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("urls")
 def test_a_run_that_a_check_has_stopped_is_told_to_the_team_of_that_check(
-    defs: dg.Definitions, ready: Warehouse, webhooks_job: dg.JobDefinition, target: Receiver
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    ready: Warehouse,
+    webhooks_job: dg.JobDefinition,
+    target: Receiver,
 ) -> None:
     write_ledger(ready, webhooks=[due(1, {"n": 1}), due(1, {"n": 2})])
-    with dg.instance_for_test() as instance:
-        result = run(webhooks_job, instance)
-        assert not result.success
-        alert(defs, instance, result)
+    result = run(webhooks_job, instance)
+    assert not result.success
+    alert(defs, instance, result)
     assert [one.path for one in target.received] == ["/integrations"]
 
 
@@ -249,14 +252,13 @@ def test_a_run_that_a_check_has_stopped_is_told_to_the_team_of_that_check(
     ("owner", "path"), [("Integrations", "/integrations"), ("Librarians", "/everybody")]
 )
 def test_a_failed_check_is_told_to_its_team_or_to_everybody(
-    defs: dg.Definitions, target: Receiver, owner: str, path: str
+    defs: dg.Definitions, instance: dg.DagsterInstance, target: Receiver, owner: str, path: str
 ) -> None:
     @dg.asset_check(asset=shelf, metadata={OWNER: owner})
     def shelf_is_dusted() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=False)
 
     library = dg.Definitions(assets=[shelf], asset_checks=[shelf_is_dusted])
-    with dg.instance_for_test() as instance:
-        job = library.resolve_implicit_global_asset_job_def()
-        alert(defs, instance, job.execute_in_process(instance=instance), of=library)
+    job = library.resolve_implicit_global_asset_job_def()
+    alert(defs, instance, job.execute_in_process(instance=instance), of=library)
     assert [one.path for one in target.received] == [path]

@@ -24,6 +24,15 @@ from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 SETTINGS = EmbeddedWarehouse(port=1, home=Path("/nowhere"))
 OP = "learning_time_models"
 Damage = Callable[[Path], object]
+SMALL_PROJECT = {
+    "dbt_project.yml": "{name: learning_time_webhooks, profile: learning_time_webhooks}",
+    "models/completed_enrollments.sql": (
+        "{{ config(database='analytics', schema='marts') }} select 1 as user_id"
+    ),
+    "macros/names.sql": (
+        "{% macro generate_schema_name(name, node) %}{{ name or target.schema }}{% endmacro %}"
+    ),
+}
 
 
 def whole(**changes: str) -> str:
@@ -85,8 +94,19 @@ def project(tmp_path: Path) -> DbtProject:
     )
 
 
+@pytest.fixture
+def small_project(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """One with the mart that a manifest is known by and no other model, for a real parse."""
+    directory = tmp_path_factory.mktemp("project")
+    for name, text in SMALL_PROJECT.items():
+        path = directory / name
+        path.parent.mkdir(exist_ok=True)
+        written(path, text)
+    return DbtProject(project_dir=directory, target="embedded", target_path=tmp_path)
+
+
 def test_damaged_files_are_made_anew_by_one_of_two_processes(
-    project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(tmp_path / "manifest.json", whole()[:-20])
     written(tmp_path / dbt.PARTIAL_PARSE, "not this either")
@@ -98,27 +118,28 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
 
     run = subprocess.run
     monkeypatch.setattr("orchestration.defs.dbt.project.subprocess.run", counted)
-    both = [threading.Thread(target=dbt.parse, args=(project, SETTINGS)) for _ in range(2)]
+    parsed = (small_project, SETTINGS)
+    both = [threading.Thread(target=dbt.parse, args=parsed) for _ in range(2)]
     for one in both:
         one.start()
     for one in both:
         one.join()
-    assert dbt.is_usable(project.manifest_path, SETTINGS)
+    assert dbt.is_usable(small_project.manifest_path, SETTINGS)
     assert len(commands) == 1
     assert not (PROJECT_ROOT / "logs" / "dbt.log").exists()
 
 
 def test_files_that_cannot_be_written_are_named_with_the_command(
-    project: DbtProject, tmp_path: Path
+    small_project: DbtProject, tmp_path: Path
 ) -> None:
     directory(tmp_path / "manifest.json")
     with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}") as error:
-        dbt.parse(project, SETTINGS)
+        dbt.parse(small_project, SETTINGS)
     assert "manifest.json" in str(error.value)
     shutil.rmtree(tmp_path)
     tmp_path.write_text("not a directory", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}"):
-        dbt.parse(project, SETTINGS)
+        dbt.parse(small_project, SETTINGS)
 
 
 def test_a_build_removes_its_files_and_what_a_killed_run_left(

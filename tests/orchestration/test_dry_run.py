@@ -9,10 +9,9 @@ import pytest
 
 from orchestration import config as run_settings
 from sync.warehouse import Warehouse
-from tests.orchestration.conftest import PASSED_AT
+from tests.orchestration.conftest import PASSED_AT, Stand
 from tests.support.completions import add_completions, completion
 from tests.support.definitions import (
-    ACTIVATED,
     STEPS,
     metadata_of,
     run,
@@ -21,6 +20,7 @@ from tests.support.definitions import (
 )
 from tests.support.operator import everything_in
 from tests.support.receiver import Receiver
+from tests.support.scenarios import Make
 
 DRY = {"dry_run": True}
 FLAG = {"enable_webhook_learning_time_enrichment": True}
@@ -28,21 +28,18 @@ AssetFacts = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
-def used(
-    marts: Warehouse,
-    webhooks_job: dg.JobDefinition,
-    instance: dg.DagsterInstance,
-    target: Receiver,
-) -> Warehouse:
+def used(stand: Stand, after_a_run: Make) -> Warehouse:
     """A ledger with history: three delivered, then two new completions and one due retry."""
-    run(webhooks_job, instance, detection=ACTIVATED)
-    marts.execute(
-        "update analytics.sync.webhook_outbox set state = 'pending', delivered_at = null,"
-        " next_attempt_at = '2026-03-11' where user_id = 3"
-    )
-    add_completions(marts, [completion(n, PASSED_AT) for n in (4, 5)])
-    target.received.clear()
-    return marts
+
+    def make(warehouse: Warehouse) -> None:
+        after_a_run(warehouse)
+        warehouse.execute(
+            "update analytics.sync.webhook_outbox set state = 'pending', delivered_at = null,"
+            " next_attempt_at = '2026-03-11' where user_id = 3"
+        )
+        add_completions(warehouse, [completion(n, PASSED_AT) for n in (4, 5)])
+
+    return stand("used", make)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from orchestration.config import EnrichmentConfig
 from orchestration.effective import sources
 from sync.delivery.flag import FLAG_VARIABLE, ROLLOUT_VARIABLE
 from sync.warehouse import Warehouse
-from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.orchestration.conftest import Stand, three_completions
+from tests.support.completions import ENTERPRISE
 from tests.support.definitions import (
     ACTIVATED,
     failure_texts,
@@ -22,32 +23,22 @@ from tests.support.definitions import (
     settings_in,
 )
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
+from tests.support.pipeline import learning_time
 from tests.support.receiver import Receiver
 
 FLAG = "enable_webhook_learning_time_enrichment"
 
 
 @pytest.fixture
-def known(marts: Warehouse) -> Warehouse:
+def known(stand: Stand) -> Warehouse:
     """The mart knows learning time of two of the three completions."""
-    create_table(
-        marts,
-        "completion_learning_time",
-        LEARNING_TIME_COLUMNS,
-        [
-            {
-                "enterprise_customer_uuid": ENTERPRISE,
-                "user_id": n,
-                "courserun_key": COURSE_RUN,
-                "passed_at": "2026-03-10T17:42:31",
-                "learning_time_seconds": 26964,
-                "event_count": 12,
-                "computed_through": "2026-03-12T00:00:00",
-            }
-            for n in (1, 2)
-        ],
-    )
-    return marts
+
+    def make(warehouse: Warehouse) -> None:
+        three_completions(warehouse)
+        rows = [learning_time(n) for n in (1, 2)]
+        create_table(warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, rows)
+
+    return stand("three completions, two with a time", make)
 
 
 def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
@@ -78,24 +69,20 @@ def test_the_run_shows_each_setting_its_value_and_where_it_came_from(
     assert settings(result, "completion_webhooks")["threads"] == ("32", "default")
 
 
-def test_a_value_equal_to_the_default_is_still_said_to_be_given(
-    known: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
-) -> None:
-    """The run's own config tells, not a comparison with the default."""
-    result = run(webhooks_job, instance, enrichment={FLAG: False, "rollout_percentage": 100})
-    assert settings(result)[FLAG] == ("false", "run config")
-    assert settings(result)["rollout_percentage"] == ("everybody", "run config")
-
-
-def test_a_setting_can_come_from_a_variable_that_the_run_config_names(
+def test_a_value_equal_to_the_default_and_one_from_a_variable_are_said_to_be_given(
     known: Warehouse,
     webhooks_job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("EXAMPLE_FLAG", "true")
-    result = run(webhooks_job, instance, enrichment={FLAG: {"env": "EXAMPLE_FLAG"}})
-    assert settings(result)[FLAG] == ("true", "run config, from environment EXAMPLE_FLAG")
+    """The run's own config tells, not a comparison with the default."""
+    monkeypatch.setenv("EXAMPLE_LOOKUP", "false")
+    given = {FLAG: False, "rollout_percentage": 100, "shadow_lookup": {"env": "EXAMPLE_LOOKUP"}}
+    result = run(webhooks_job, instance, steps=2, enrichment=given)
+    found = settings(result)
+    assert found[FLAG] == ("false", "run config")
+    assert found["rollout_percentage"] == ("everybody", "run config")
+    assert found["shadow_lookup"] == ("false", "run config, from environment EXAMPLE_LOOKUP")
 
 
 def test_the_environment_s_default_is_named_with_its_variable(

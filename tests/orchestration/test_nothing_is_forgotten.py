@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from orchestration.config import EnrichmentConfig
 from orchestration.resources import DialResource, WarehouseResource
 from sync.clock import warehouse_clock
 from sync.ledger.recording_lease import recording_lease
-from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.warehouse import Warehouse
 from tests.orchestration.conftest import PASSED_AT
 from tests.support.completions import add_completions, completion
@@ -79,13 +79,14 @@ class Daemon:
 
 @pytest.fixture
 def daemon(
-    defs: dg.Definitions, marts: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Daemon]:
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    marts: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Daemon:
     """Three completions, the flag off, nothing done yet; a pause is over as soon as it begins."""
-    create_raw_tables(marts)
     monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
-    with dg.instance_for_test() as instance:
-        yield Daemon(defs, instance, marts)
+    return Daemon(defs, instance, marts)
 
 
 def a_dead_run_has_the_lease(daemon: Daemon, request: dg.RunRequest) -> None:

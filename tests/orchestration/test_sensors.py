@@ -13,17 +13,34 @@ import dagster as dg
 import pytest
 
 from orchestration.defs.webhooks.run_notes import NEXT
-from orchestration.resources import DialResource, WarehouseResource
+from orchestration.resources import DialResource, WarehouseResource, prepare
 from sync.domain.pauses import NO_PAUSES
 from sync.ledger.outbox import remaining
-from sync.ledger.tables import ensure_ledger
-from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.operations.changes import hand_over, ledger_token
 from sync.warehouse import Warehouse
 from tests.support.definitions import ACTIVATED, DONE_NOTES, STEPS, alert, run
 from tests.support.ledger_rows import webhook, write_ledger
 from tests.support.marts import create_marts
 from tests.support.receiver import Receiver, receiver
+from tests.support.scenarios import Scenarios
+
+
+def stand_empty(scenarios: Scenarios) -> None:
+    """Every table that the sensor looks at, without a row."""
+
+    def make(warehouse: Warehouse) -> None:
+        scenarios.stand("prepared", prepare)
+        create_marts(warehouse)
+
+    scenarios.stand("empty marts", make)
+
+
+@pytest.fixture
+def empty(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
+    """A session on those tables."""
+    stand_empty(scenarios)
+    return warehouse
 
 
 def tick(defs: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None):
@@ -37,15 +54,11 @@ def tick(defs: dg.Definitions, instance: dg.DagsterInstance, cursor: str | None)
 
 
 def test_a_change_starts_one_run_however_often_it_is_seen(
-    defs: dg.Definitions, warehouse: Warehouse
+    defs: dg.Definitions, empty: Warehouse, instance: dg.DagsterInstance
 ) -> None:
     """Dagster starts one run for a key, and another one if that was deleted before it began."""
-    ensure_ledger(warehouse)
-    create_raw_tables(warehouse)
-    create_marts(warehouse)
-    with dg.instance_for_test() as instance:
-        first = tick(defs, instance, None)
-        second = tick(defs, instance, first.cursor)
+    first = tick(defs, instance, None)
+    second = tick(defs, instance, first.cursor)
     assert first.run_requests is not None
     assert second.run_requests is not None
     (one,), (again,) = first.run_requests, second.run_requests
@@ -54,24 +67,20 @@ def test_a_change_starts_one_run_however_often_it_is_seen(
 
 
 def test_a_raw_table_is_observed_when_it_changes_and_not_before(
-    defs: dg.Definitions, warehouse: Warehouse
+    defs: dg.Definitions, empty: Warehouse, instance: dg.DagsterInstance
 ) -> None:
-    ensure_ledger(warehouse)
-    create_raw_tables(warehouse)
-    create_marts(warehouse)
     external = {
         asset.key
         for asset in map(defs.resolve_asset_graph().get, defs.resolve_all_asset_keys())
         if not asset.is_materializable
     }
-    with dg.instance_for_test() as instance:
-        first = tick(defs, instance, None)
-        assert {event.asset_key for event in first.asset_events} < external
-        second = tick(defs, instance, first.cursor)
-        assert second.asset_events == []
-        grade = {"id": 1, "user_id": 1, "course_id": "x", "modified": datetime(2026, 3, 10)}
-        insert_rows(warehouse, "grades_persistentcoursegrade", [grade])
-        (observed,) = tick(defs, instance, second.cursor).asset_events
+    first = tick(defs, instance, None)
+    assert {event.asset_key for event in first.asset_events} < external
+    second = tick(defs, instance, first.cursor)
+    assert second.asset_events == []
+    grade = {"id": 1, "user_id": 1, "course_id": "x", "modified": datetime(2026, 3, 10)}
+    insert_rows(empty, "grades_persistentcoursegrade", [grade])
+    (observed,) = tick(defs, instance, second.cursor).asset_events
     assert isinstance(observed, dg.AssetObservation)
     assert observed.asset_key.path == ["lms", "grades_persistentcoursegrade"]
 
@@ -83,59 +92,52 @@ def test_a_raw_table_is_observed_when_it_changes_and_not_before(
 )
 def test_what_is_due_is_so_by_utc_wherever_the_daemon_lives(
     defs: dg.Definitions,
-    warehouse: Warehouse,
+    empty: Warehouse,
+    instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
     local_zone: str,
     minutes: int,
     is_due: bool,
 ) -> None:
-    ensure_ledger(warehouse)
-    create_raw_tables(warehouse)
-    create_marts(warehouse)
     now = datetime.fromtimestamp(time.time(), UTC).replace(tzinfo=None)
     due_at = (now + timedelta(minutes=minutes)).isoformat()
     row = webhook(1, now, state="pending", delivered_at=None, next_attempt_at=due_at)
-    write_ledger(warehouse, webhooks=[row])
-    told = hand_over(warehouse, ledger_token(warehouse), remaining(warehouse, NO_PAUSES)).text()
-    with dg.instance_for_test() as instance:
-        job = defs.resolve_job_def("completion_webhooks_job")
-        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
-        instance.add_run_tags(run.run_id, {NEXT: f"{run.run_id} {told}"})
-        monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
-        found = tick(defs, instance, None)
-        assert found.run_requests
-        assert ("came due" in found.run_requests[0].tags["reason"]) == is_due
-        # A run that began a minute ago is waited for.
-        instance.create_run_for_job(
-            defs.resolve_job_def("completion_webhooks_job"), status=dg.DagsterRunStatus.STARTED
-        )
-        assert "is still delivering" in str(tick(defs, instance, None).skip_message)
+    write_ledger(empty, webhooks=[row])
+    told = hand_over(empty, ledger_token(empty), remaining(empty, NO_PAUSES)).text()
+    job = defs.resolve_job_def("completion_webhooks_job")
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS)
+    instance.add_run_tags(run.run_id, {NEXT: f"{run.run_id} {told}"})
+    monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
+    found = tick(defs, instance, None)
+    assert found.run_requests
+    assert ("came due" in found.run_requests[0].tags["reason"]) == is_due
+    # A run that began a minute ago is waited for.
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert "is still delivering" in str(tick(defs, instance, None).skip_message)
 
 
 def test_before_the_first_build_it_skips_and_says_so(
-    defs: dg.Definitions, warehouse: Warehouse
+    defs: dg.Definitions, warehouse: Warehouse, instance: dg.DagsterInstance
 ) -> None:
-    with dg.instance_for_test() as instance:
-        skipped = tick(defs, instance, None)
-        assert skipped.skip_message is not None
-        assert "not set up yet" in skipped.skip_message
+    skipped = tick(defs, instance, None)
+    assert skipped.skip_message is not None
+    assert "not set up yet" in skipped.skip_message
 
 
 def test_a_running_delivery_is_waited_for_but_one_that_died_without_a_word_is_not(
-    defs: dg.Definitions, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+    defs: dg.Definitions,
+    empty: Warehouse,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ensure_ledger(warehouse)
-    create_raw_tables(warehouse)
-    create_marts(warehouse)
-    with dg.instance_for_test() as instance:
-        instance.create_run_for_job(
-            defs.resolve_job_def("completion_webhooks_job"), status=dg.DagsterRunStatus.STARTED
-        )
-        waiting = tick(defs, instance, None)
-        assert waiting.skip_message is not None
-        assert "is still delivering" in waiting.skip_message
-        monkeypatch.setattr("orchestration.defs.webhooks.sensor.LONGEST_RUN", timedelta(0))
-        assert tick(defs, instance, None).run_requests
+    instance.create_run_for_job(
+        defs.resolve_job_def("completion_webhooks_job"), status=dg.DagsterRunStatus.STARTED
+    )
+    waiting = tick(defs, instance, None)
+    assert waiting.skip_message is not None
+    assert "is still delivering" in waiting.skip_message
+    monkeypatch.setattr("orchestration.defs.webhooks.sensor.LONGEST_RUN", timedelta(0))
+    assert tick(defs, instance, None).run_requests
 
 
 def fail(defs: dg.Definitions, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -157,10 +159,9 @@ def alerts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 
 def test_a_failed_run_is_posted_to_the_alert_url(
-    defs: dg.Definitions, warehouse: Warehouse, alerts: Receiver
+    defs: dg.Definitions, instance: dg.DagsterInstance, no_marts: Warehouse, alerts: Receiver
 ) -> None:
-    with dg.instance_for_test() as instance:
-        alert(defs, instance, fail(defs, instance))
+    alert(defs, instance, fail(defs, instance))
     (posted,) = alerts.received
     document = json.loads(posted.body)
     assert list(document) == ["text"], "the form that Slack, Mattermost and Teams take"
@@ -168,11 +169,10 @@ def test_a_failed_run_is_posted_to_the_alert_url(
 
 
 def test_an_outage_is_told_ever_more_rarely(
-    defs: dg.Definitions, warehouse: Warehouse, alerts: Receiver
+    defs: dg.Definitions, instance: dg.DagsterInstance, no_marts: Warehouse, alerts: Receiver
 ) -> None:
-    with dg.instance_for_test() as instance:
-        for _ in range(5):
-            alert(defs, instance, fail(defs, instance))
+    for _ in range(5):
+        alert(defs, instance, fail(defs, instance))
     texts = [json.loads(one.body)["text"] for one in alerts.received]
     assert len(texts) == 3
     assert "2 times in a row" in texts[1]
@@ -181,7 +181,8 @@ def test_an_outage_is_told_ever_more_rarely(
 
 def test_a_function_of_one_s_own_gets_the_text(
     defs: dg.Definitions,
-    warehouse: Warehouse,
+    instance: dg.DagsterInstance,
+    no_marts: Warehouse,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -190,25 +191,24 @@ def test_a_function_of_one_s_own_gets_the_text(
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LTW_ALERT_HOOK", "example_pager:page")
-    with dg.instance_for_test() as instance:
-        alert(defs, instance, fail(defs, instance))
+    alert(defs, instance, fail(defs, instance))
     (text,) = importlib.import_module("example_pager").told
     assert "completion_webhooks_job failed" in text
 
 
 def test_a_failed_check_is_told_with_what_it_means_and_what_to_do(
     defs: dg.Definitions,
+    instance: dg.DagsterInstance,
     webhooks_job: dg.JobDefinition,
     marts: Warehouse,
     alerts: Receiver,
 ) -> None:
-    with dg.instance_for_test() as instance:
-        for limit in (2, 3):
-            result = run(
-                webhooks_job, instance, steps=1, detection=ACTIVATED | {"mass_send_limit": limit}
-            )
-            assert result.success
-            alert(defs, instance, result)
+    for limit in (2, 3):
+        result = run(
+            webhooks_job, instance, steps=1, detection=ACTIVATED | {"mass_send_limit": limit}
+        )
+        assert result.success
+        alert(defs, instance, result)
     (posted,) = alerts.received
     text = json.loads(posted.body)["text"]
     assert "check no_unusual_number_of_completions of sync/newly_completed_enrollments" in text
@@ -217,14 +217,15 @@ def test_a_failed_check_is_told_with_what_it_means_and_what_to_do(
 
 @pytest.mark.parametrize("local_zone", ["America/St_Johns"], indirect=True)
 def test_a_run_that_failed_is_started_again_though_nothing_has_changed(
-    defs: dg.Definitions, warehouse: Warehouse, local_zone: str
+    defs: dg.Definitions,
+    no_marts: Warehouse,
+    scenarios: Scenarios,
+    local_zone: str,
 ) -> None:
     """The cursor had moved on before the run failed."""
     with dg.instance_for_test() as instance:
         fail(defs, instance)
-        ensure_ledger(warehouse)
-        create_raw_tables(warehouse)
-        create_marts(warehouse)
+        stand_empty(scenarios)
         first = tick(defs, instance, None)
         assert first.skip_message is not None
         assert "the last run failed" in first.skip_message

@@ -27,7 +27,7 @@ from sync.domain.event_types import (
     recorded_types,
 )
 from sync.errors import ConfigurationError
-from sync.local.raw_tables import create_raw_tables, insert_rows
+from sync.local.raw_tables import insert_rows
 from sync.warehouse import Warehouse
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
@@ -110,7 +110,6 @@ def test_a_type_that_is_off_makes_nothing(defs: dg.Definitions) -> None:
 @pytest.fixture
 def scheduled(ready: Warehouse, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
     """Certificates that are recorded every morning, and what all event types share."""
-    create_raw_tables(ready)
     columns = dict(ENROLLMENT_COLUMNS) | {
         "awarded_at": "timestamp_ntz",
         "certificate_mode": "varchar",

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sync.warehouse import Warehouse
-from tests.orchestration.conftest import PASSED_AT
+from tests.orchestration.conftest import PASSED_AT, Stand, lead_to, three_completions
 from tests.support.completions import COLUMNS, add_completions, completion
 from tests.support.definitions import (
     ACTIVATED,
@@ -35,15 +35,6 @@ class Site:
         self.warehouse = warehouse
         self.instance = instance
         self.job = job
-        for mart, columns in (
-            ("completed_enrollments", COLUMNS),
-            ("enterprise_enrollments", ENROLLMENT_COLUMNS),
-        ):
-            warehouse.execute(f"alter table {MARTS}.{mart} rename to {MARTS}.{mart}_replica")
-            warehouse.execute(
-                f"create view {MARTS}.{mart} as select {', '.join(columns)}"
-                f" from {MARTS}.{mart}_replica"
-            )
 
     def rename(self, mart: str, column: str) -> None:
         """What an upgrade of the LMS does to a replica."""
@@ -67,11 +58,23 @@ class Site:
 
 
 @pytest.fixture
-def site(marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance) -> Site:
+def site(stand: Stand, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance) -> Site:
     """Three completions and an enrollment, none of them known yet."""
-    create_table(marts, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(9)])
-    marts.execute(f"update {MARTS}.webhook_endpoints set is_enrollment_events_enabled = true")
-    return Site(marts, webhooks_job, instance)
+    return Site(stand("three completions and an enrollment", unknown), webhooks_job, instance)
+
+
+def unknown(warehouse: Warehouse) -> None:
+    three_completions(warehouse)
+    create_table(warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, [enrollment(9)])
+    warehouse.execute(f"update {MARTS}.webhook_endpoints set is_enrollment_events_enabled = true")
+    for mart, columns in (
+        ("completed_enrollments", COLUMNS),
+        ("enterprise_enrollments", ENROLLMENT_COLUMNS),
+    ):
+        warehouse.execute(f"alter table {MARTS}.{mart} rename to {MARTS}.{mart}_replica")
+        warehouse.execute(
+            f"create view {MARTS}.{mart} as select {', '.join(columns)} from {MARTS}.{mart}_replica"
+        )
 
 
 @pytest.fixture
@@ -82,14 +85,23 @@ def with_enrollments(site: Site, job_with_enrollments: dg.JobDefinition) -> Site
 
 
 @pytest.fixture
-def due(site: Site) -> Site:
+def due(
+    stand: Stand, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance, target: Receiver
+) -> Site:
     """Two of the completions are built and due, and the third cannot be built for now."""
-    site.run(*STEPS[:2])
-    site.warehouse.execute(
-        f"update {OUTBOX} set build_id = null, state = 'held',"
-        " state_reason = 'payload_invalid', endpoint_id = null"
-        " where user_id = 3"
-    )
+
+    def make(warehouse: Warehouse) -> None:
+        unknown(warehouse)
+        lead_to(warehouse, target)
+        with dg.DagsterInstance.ephemeral() as own:
+            Site(warehouse, webhooks_job, own).run(*STEPS[:2])
+        warehouse.execute(
+            f"update {OUTBOX} set build_id = null, state = 'held',"
+            " state_reason = 'payload_invalid', endpoint_id = null"
+            " where user_id = 3"
+        )
+
+    site = Site(stand("two built and one held", make), webhooks_job, instance)
     assert site.states() == {"course_completion pending": 2, "course_completion held": 1}
     return site
 

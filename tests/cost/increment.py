@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
-from sync.warehouse import open_warehouse
+from sync.warehouse import Warehouse, open_warehouse
 from tests.cost.partitions import Account, Touched
 from tests.cost.recording import Sent, recorded
 from tests.cost.year import DAILY, END, GAPS, INCREMENT, LINES, RAW, YEAR, with_new_rows
-from tests.dbt.scenario import Batch, enroll, line, pass_course, stand_models
+from tests.dbt.scenario import Batch, enroll, line, load, pass_course, stand_models
 from tests.learning_time.models import Models
 from tests.support.dbt import Dbt
 from tests.support.scenarios import Scenarios
@@ -71,16 +71,20 @@ def build_last_half_hour(
     """One line of one learner, one of another that comes as late as wanted, and a completion each
     before and in this half hour."""
     logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
-    stand_models(scenarios, dbt)
     end = END.replace(tzinfo=UTC)
     before, now = end - INCREMENT, end - timedelta(minutes=5)
-    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
+
+    def make(warehouse: Warehouse) -> None:
+        stand_models(scenarios, dbt)
         enroll(warehouse, [LEARNER, LATE_LEARNER])
         pass_course(warehouse, LATE_LEARNER, before)
         log = Models(warehouse, dbt)
         log.forget()
         log.load(Batch("before", before, (line(LEARNER, before.isoformat()),)))
         dbt("run", "--select", *(one for one in EVERYTHING if one not in MARTS))
+
+    scenarios.stand("before the last half hour", make)
+    with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
         ((stamp,),) = (
             row.values()
             for row in warehouse.rows(
@@ -88,7 +92,7 @@ def build_last_half_hour(
             )
         )
         late = line(LATE_LEARNER, (now - lateness).isoformat())
-        log.load(Batch("now", end, (line(LEARNER, now.isoformat()), late)))
+        load(warehouse, Batch("now", end, (line(LEARNER, now.isoformat()), late)))
         pass_course(warehouse, LEARNER, now)
         with recorded() as statements:
             dbt("run", "--select", *models)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -73,24 +73,18 @@ def test_a_value_that_must_be_filled_in_is_empty_or_an_example() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_command_is_one_that_the_program_takes(name: str) -> None:
+def test_each_command_is_one_that_the_program_takes(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """An unknown option ends a click program with usage; --help after the real words does not."""
-    command = [*Service.named(name).command, "--help"]
-    done = subprocess.run(
-        on_this_machine(command, ports={"3000": 3000, "4000": 4000}),
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    unknown = subprocess.run(
-        on_this_machine([*command[:-1], "--no-such-option"], ports={"3000": 3000, "4000": 4000}),
-        cwd=PROJECT_ROOT,
-        capture_output=True,
-        check=False,
-    )
-    assert unknown.returncode == 2
+    words = Service.named(name).command
+    for option, code in (("--help", 0), ("--no-such-option", 2)):
+        command = on_this_machine([*words, option], ports={"3000": 3000, "4000": 4000})
+        (program,) = entry_points(group="console_scripts", name=words[0])
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as end:
+            program.load()()
+        assert end.value.code == code, capfd.readouterr().err
 
 
 def test_every_service_has_a_health_check_and_starts_again() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from sync.ledger.tables import MIGRATIONS, ensure_ledger
 from sync.warehouse import StatementFailed, Warehouse
+from tests.support.scenarios import Scenarios
 
 
 class MayNotCreateSchemas(Warehouse):
@@ -35,8 +36,10 @@ def test_where_there_is_none_the_refusal_is_shown(restricted: Warehouse) -> None
         ensure_ledger(restricted)
 
 
-def test_a_ledger_that_stands_costs_one_statement(warehouse: Warehouse) -> None:
-    ensure_ledger(warehouse)
+def test_a_ledger_that_stands_costs_one_statement(
+    scenarios: Scenarios, warehouse: Warehouse
+) -> None:
+    scenarios.stand("ledger", ensure_ledger)
     before = warehouse.statements
     ensure_ledger(warehouse)
     assert warehouse.statements - before == 1

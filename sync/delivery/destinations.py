@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from sync.domain.destination import Destination
 from sync.http.destination import HttpDestination
 from sync.http.network import canary, network_policy
 from sync.http.resolver import SystemResolver
@@ -16,7 +17,7 @@ from sync.settings import WarehouseSettings
 @contextmanager
 def open_destination(
     environ: Mapping[str, str], settings: WarehouseSettings
-) -> Iterator[HttpDestination]:
+) -> Iterator[Destination]:
     """The destination as this environment sets it up.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from sync.clock import Clock
@@ -30,6 +32,34 @@ class NotReady:
     problem: str
 
 
+class Stage(StrEnum):
+    """What is looked at before the first webhook, in this order."""
+
+    ADDRESS = "address"
+    """The URL and every address of its name keep the rules."""
+    DNS = "dns"
+    """The name resolves."""
+    SIGNING_KEY = "signing_key"
+    """At least one usable key is there."""
+    AUTH = "auth"
+    """Its credentials are there; the token endpoint gives a token."""
+    CONNECT = "connect"
+    """A connection comes about."""
+    TLS = "tls"
+    """The certificate is valid for the name."""
+    PING = "ping"
+    """The response to a signed test event is a 2xx in time."""
+
+
+@dataclass
+class Problem(Exception):
+    """The stage that failed, what is wrong, and what to do. No secret, no address."""
+
+    stage: Stage
+    what: str
+    fix: str
+
+
 class Destination(Protocol):
     """Sends one thing at a time, and is called by many threads at once."""
 
@@ -38,7 +68,21 @@ class Destination(Protocol):
         ...
 
     def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
-        """Send a claim to an endpoint that is ready; never raises for what the endpoint does."""
+        """Send a claim, as a rule to an endpoint that is ready; never raises for what the endpoint
+        does."""
+        ...
+
+    def stages(self, endpoint: Endpoint) -> Iterator[tuple[Stage, str]]:
+        """The stages before a request, one after the other, with look-ups and tokens: each that is
+        passed, or why it does not apply.
+
+        Raises:
+            Problem: this stage has failed.
+        """
+        ...
+
+    def refusal(self, url: str) -> str | None:
+        """Why a URL that an operator gives cannot be sent to, after a look-up."""
         ...
 
     def reaches_network(self) -> bool | None:

@@ -93,6 +93,8 @@ class Claim:
     """The operator's request that this try responds to, if any."""
     payload_format: str = ""
     """The format of the message; not known of a result that a journal has kept."""
+    is_test: bool = False
+    """Whether it is a sample, which says so and is in no outbox."""
 
     @property
     def attempt_number(self) -> int:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sync.clock import Clock
-from sync.domain.destination import NotReady, Ready
+from sync.domain.destination import NotReady, Problem, Ready, Stage
 from sync.domain.endpoint import Authentication, Endpoint
-from sync.domain.responses import Failure, Response
+from sync.domain.responses import Attribution, Failure, Response
 from sync.domain.states import Reason
 from sync.domain.work import Claim
-from sync.http.addresses import AddressPolicy
-from sync.http.authorization import Authorizer, WebhookPoster, post_authorized
-from sync.http.headers import REPLAY_HEADER, request_headers
+from sync.http.addresses import AddressPolicy, vet
+from sync.http.authorization import Authorization, Authorizer, WebhookPoster, post_authorized
+from sync.http.headers import REPLAY_HEADER, TEST_HEADER, request_headers
 from sync.http.network import refusal_of
-from sync.http.oauth import TokenPoster, TokenSource
-from sync.http.resolver import SystemResolver
+from sync.http.oauth import Misconfigured, TokenPoster, TokenSource
+from sync.http.resolver import ResolutionFailed, SystemResolver
 from sync.http.secrets import SecretError, SecretStore
 from sync.http.signing import SigningKey
+from sync.http.transport import MAX_LOOKUP_SECONDS
+from sync.http.urls import InvalidTarget
 
 
 class Poster(WebhookPoster, TokenPoster, Protocol):
@@ -63,7 +66,15 @@ class HttpDestination:
         return Ready(" ".join(key.key_id for key in keys), self._fingerprint(endpoint))
 
     def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
-        """One request, signed at the last possible time, with the timestamp of this attempt."""
+        """One request, signed at the last possible time, with the timestamp of this attempt.
+
+        Raises:
+            SecretError: the endpoint is not ready, since it has no usable signing key.
+        """
+        keys = self._keys.get(endpoint.endpoint_id) or self.secrets.signing_keys(
+            endpoint.endpoint_id
+        )
+        marks = {REPLAY_HEADER: claim.replay_id is not None, TEST_HEADER: claim.is_test}
         return post_authorized(
             self.poster,
             self.authorizer,
@@ -73,17 +84,68 @@ class HttpDestination:
             headers=lambda: request_headers(
                 webhook_id=claim.webhook_id,
                 body=claim.body,
-                keys=self._keys[endpoint.endpoint_id],
+                keys=keys,
                 clock=clock,
-                markers=[REPLAY_HEADER] if claim.replay_id is not None else [],
+                markers=[name for name, is_set in marks.items() if is_set],
                 extra=endpoint.headers_with(claim.payload_format),
             ),
             deadline_seconds=endpoint.timeout_seconds,
         )
 
+    def stages(self, endpoint: Endpoint) -> Iterator[tuple[Stage, str]]:
+        """URL and addresses, signing keys, and a token where one is needed."""
+        try:
+            self._vet(endpoint.url)
+        except InvalidTarget as refusal:
+            raise Problem(
+                Stage.ADDRESS, str(refusal), "correct webhook_url in the LMS's configuration"
+            ) from None
+        except ResolutionFailed as failed:
+            yield Stage.ADDRESS, ""
+            is_ours = failed.attribution is Attribution.SENDER
+            raise Problem(
+                Stage.DNS,
+                str(failed),
+                "check the name servers of this machine; it is a sender error"
+                if is_ours
+                else "correct the host in webhook_url, or ask its owner to repair the DNS entry",
+            ) from None
+        yield Stage.ADDRESS, ""
+        yield Stage.DNS, ""
+        try:
+            self.secrets.signing_keys(endpoint.endpoint_id)
+        except SecretError as error:
+            raise Problem(Stage.SIGNING_KEY, str(error), "provide the secret named here") from None
+        yield Stage.SIGNING_KEY, ""
+        match self.authorizer.authorization(endpoint):
+            case Authorization(headers=headers):
+                yield Stage.AUTH, "" if headers else "it takes no credentials"
+            case Misconfigured(problem=problem):
+                raise Problem(Stage.AUTH, problem, "provide what is named here")
+            case Failure(detail=detail):
+                raise Problem(
+                    Stage.AUTH, detail, "check webhook_token_url, client_id and client secret"
+                )
+
+    def refusal(self, url: str) -> str | None:
+        """By the address rules, or since its name does not resolve."""
+        try:
+            self._vet(url)
+        except (InvalidTarget, ResolutionFailed) as refused:
+            return str(refused)
+        return None
+
     def reaches_network(self) -> bool | None:
         """Ask the canary."""
         return self.resolver.reaches_canary()
+
+    def _vet(self, url: str) -> None:
+        vet(
+            url,
+            policy=self.policy,
+            resolver=self.resolver,
+            timeout_seconds=MAX_LOOKUP_SECONDS,
+        )
 
     def _fingerprint(self, endpoint: Endpoint) -> str:
         policy = self.policy

@@ -9,54 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from sync.clock import Clock
+from sync.domain.destination import Destination, Problem, Stage
 from sync.domain.endpoint import Endpoint
-from sync.domain.responses import Attribution, ErrorKind, Failure, Response
-from sync.http.addresses import vet
-from sync.http.authorization import Authorization
-from sync.http.destination import HttpDestination
-from sync.http.oauth import Misconfigured
-from sync.http.resolver import ResolutionFailed
-from sync.http.secrets import SecretError
-from sync.http.urls import InvalidTarget
+from sync.domain.responses import ErrorKind, Failure, Response
 from sync.operations.endpoints import host_of
 from sync.operations.send_test import Sample, send_sample
 
-LOOKUP_SECONDS = 5.0
 THREADS = 8
-
-
-class Stage(StrEnum):
-    """What is looked at, in this order."""
-
-    ADDRESS = "address"
-    """The URL and every address of its name keep the rules."""
-    DNS = "dns"
-    """The name resolves."""
-    SIGNING_KEY = "signing_key"
-    """At least one usable key is there."""
-    AUTH = "auth"
-    """Its credentials are there; the token endpoint gives a token."""
-    CONNECT = "connect"
-    """A connection comes about."""
-    TLS = "tls"
-    """The certificate is valid for the name."""
-    PING = "ping"
-    """The response to a signed test event is a 2xx in time."""
-
-
 OF_A_PING = (Stage.CONNECT, Stage.TLS, Stage.PING)
-
-
-@dataclass
-class Problem(Exception):
-    """The stage that failed, what is wrong, and what to do. No secret, no address."""
-
-    stage: Stage
-    what: str
-    fix: str
 
 
 @dataclass(kw_only=True)
@@ -97,7 +59,7 @@ class Check:
 
 def check_all(
     endpoints: Iterable[Endpoint],
-    tools: HttpDestination,
+    tools: Destination,
     clock: Clock,
     *,
     is_ping_sent: bool = True,
@@ -110,7 +72,7 @@ def check_all(
 
 
 def check(
-    endpoint: Endpoint, tools: HttpDestination, clock: Clock, *, is_ping_sent: bool = True
+    endpoint: Endpoint, tools: Destination, clock: Clock, *, is_ping_sent: bool = True
 ) -> Check:
     """One endpoint; whatever is wrong with it is a value."""
     found = Check(
@@ -119,13 +81,11 @@ def check(
         assumption=endpoint.format.assumption(endpoint),
     )
     try:
-        _address(endpoint, tools, found)
-        try:
-            tools.secrets.signing_keys(endpoint.endpoint_id)
-        except SecretError as error:
-            raise Problem(Stage.SIGNING_KEY, str(error), "provide the secret named here") from None
-        found.passed.append(Stage.SIGNING_KEY)
-        _auth(endpoint, tools, found)
+        for stage, why_not in tools.stages(endpoint):
+            if why_not:
+                found.skipped[stage] = why_not
+            else:
+                found.passed.append(stage)
         if is_ping_sent:
             _ping(endpoint, tools, clock, found)
         else:
@@ -135,46 +95,7 @@ def check(
     return found
 
 
-def _address(endpoint: Endpoint, tools: HttpDestination, found: Check) -> None:
-    try:
-        vet(
-            endpoint.url,
-            policy=tools.policy,
-            resolver=tools.resolver,
-            timeout_seconds=LOOKUP_SECONDS,
-        )
-    except InvalidTarget as refusal:
-        raise Problem(
-            Stage.ADDRESS, str(refusal), "correct webhook_url in the LMS's configuration"
-        ) from None
-    except ResolutionFailed as failed:
-        found.passed.append(Stage.ADDRESS)
-        is_ours = failed.attribution is Attribution.SENDER
-        raise Problem(
-            Stage.DNS,
-            str(failed),
-            "check the name servers of this machine; it is a sender error"
-            if is_ours
-            else "correct the host in webhook_url, or ask its owner to repair the DNS entry",
-        ) from None
-    found.passed += [Stage.ADDRESS, Stage.DNS]
-
-
-def _auth(endpoint: Endpoint, tools: HttpDestination, found: Check) -> None:
-    match tools.authorizer.authorization(endpoint):
-        case Authorization(headers=headers) if not headers:
-            found.skipped[Stage.AUTH] = "it takes no credentials"
-        case Authorization():
-            found.passed.append(Stage.AUTH)
-        case Misconfigured(problem=problem):
-            raise Problem(Stage.AUTH, problem, "provide what is named here")
-        case Failure(detail=detail):
-            raise Problem(
-                Stage.AUTH, detail, "check webhook_token_url, client_id and client secret"
-            )
-
-
-def _ping(endpoint: Endpoint, tools: HttpDestination, clock: Clock, found: Check) -> None:
+def _ping(endpoint: Endpoint, tools: Destination, clock: Clock, found: Check) -> None:
     found.sample = sample = send_sample(endpoint, tools, clock)
     problem = None if sample.has_passed else _explain(sample.result)
     reached = OF_A_PING[: OF_A_PING.index(problem.stage)] if problem else OF_A_PING

@@ -11,13 +11,9 @@ from sync.clock import Clock
 from sync.delivery.destinations import open_destination
 from sync.domain.endpoint import LONGEST_TIMEOUT_SECONDS, SHORTEST_TIMEOUT_SECONDS
 from sync.errors import ConfigurationError
-from sync.http.addresses import vet
-from sync.http.resolver import ResolutionFailed
-from sync.http.urls import InvalidTarget
 from sync.ledger.endpoint_settings import endpoints_with_settings
 from sync.ledger.endpoint_states import EndpointStates
 from sync.ledger.overrides import add_override, clear_overrides
-from sync.operations.endpoint_check import LOOKUP_SECONDS
 from sync.operations.endpoints import disabled_text, overrides_in_force, unknown_endpoint
 from sync.operations.operation import (
     MAX_TEXT,
@@ -137,13 +133,7 @@ class OverrideEndpoint(AuditedAction):
     def _require_reachable(self, warehouse: Warehouse) -> None:
         if self.url is None:
             return
-        try:
-            with open_destination(os.environ, warehouse.settings) as tools:
-                vet(
-                    self.url,
-                    policy=tools.policy,
-                    resolver=tools.resolver,
-                    timeout_seconds=LOOKUP_SECONDS,
-                )
-        except (InvalidTarget, ResolutionFailed) as refusal:
-            raise ConfigurationError(f"url: {refusal}") from None
+        with open_destination(os.environ, warehouse.settings) as tools:
+            refusal = tools.refusal(self.url)
+        if refusal is not None:
+            raise ConfigurationError(f"url: {refusal}")

@@ -16,11 +16,10 @@ from pydantic import Field
 from sync.clock import Clock
 from sync.delivery.destinations import open_destination
 from sync.delivery.endpoints import load_endpoints
+from sync.domain.destination import Destination, Ready
 from sync.domain.endpoint import Endpoint
 from sync.domain.responses import Failure, Response
-from sync.http.authorization import post_authorized
-from sync.http.destination import HttpDestination
-from sync.http.headers import TEST_HEADER, request_headers
+from sync.domain.work import Claim
 from sync.operations.endpoints import find_endpoint
 from sync.operations.operation import Action, EndpointId, Report
 from sync.operations.samples import sample_body
@@ -98,7 +97,7 @@ class SendTest(Action):
 def sample_report(sample: Sample) -> Report:
     """What became of a sample, for people; what the endpoint said where it did not take it."""
     result = sample.result
-    lines = [f"signed with {', '.join(sample.signing_key_ids)}"]
+    lines = [f"signed with {', '.join(sample.signing_key_ids)}"] if sample.signing_key_ids else []
     if isinstance(result, Response) and result.excerpt and not sample.has_passed:
         lines.append(f"response: {result.excerpt[:200]}")
     said = f"status {result.status}" if isinstance(result, Response) else result.detail
@@ -115,7 +114,7 @@ def sample_report(sample: Sample) -> Report:
 
 def send_sample(
     endpoint: Endpoint,
-    tools: HttpDestination,
+    tools: Destination,
     clock: Clock,
     flavour: Flavour = Flavour.AS_CONFIGURED,
 ) -> Sample:
@@ -124,32 +123,26 @@ def send_sample(
     Raises:
         SecretError: the endpoint has no usable signing key.
     """
-    keys = tools.secrets.signing_keys(endpoint.endpoint_id)
+    readiness = tools.readiness(endpoint)
     if flavour is not Flavour.AS_CONFIGURED:
         wanted = flavour is Flavour.WITH_LEARNING_TIME
         endpoint = endpoint.model_copy(update={"is_learning_time_enabled": wanted})
     event_id = str(uuid.uuid4())
-    webhook_id = f"{ID_PREFIX}{event_id}"
-    body = sample_body(endpoint, event_id, at=clock())
-    result = post_authorized(
-        tools.poster,
-        tools.authorizer,
-        endpoint,
-        body=body,
-        headers=lambda: request_headers(
-            webhook_id=webhook_id,
-            body=body,
-            keys=keys,
-            clock=clock,
-            markers=[TEST_HEADER],
-            extra=endpoint.headers_with(endpoint.payload_format),
-        ),
-        deadline_seconds=endpoint.timeout_seconds,
+    claim = Claim(
+        webhook_id=f"{ID_PREFIX}{event_id}",
+        endpoint_id=endpoint.endpoint_id,
+        body=sample_body(endpoint, event_id, at=clock()),
+        attempt_count=0,
+        fence=0,
+        payload_format=endpoint.payload_format,
+        is_test=True,
     )
     return Sample(
         endpoint_id=endpoint.endpoint_id,
-        webhook_id=webhook_id,
-        result=result,
-        signing_key_ids=tuple(key.key_id for key in keys),
+        webhook_id=claim.webhook_id,
+        result=tools.send(claim, endpoint, clock=clock),
+        signing_key_ids=tuple(
+            readiness.signing_key_ids.split() if isinstance(readiness, Ready) else ()
+        ),
         success_statuses=endpoint.successes_with(endpoint.payload_format),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from sync.domain.destination import Stage
 from sync.domain.responses import Attribution
 from sync.domain.routing import Endpoint as Configured
 from sync.http.addresses import AddressPolicy
@@ -19,7 +20,7 @@ from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
 from sync.local.embedded.lifecycle import free_port
-from sync.operations.endpoint_check import Check, Stage
+from sync.operations.endpoint_check import Check
 from sync.operations.endpoint_check import check as check_endpoint
 from sync.operations.endpoints import host_of
 from sync.operations.samples import sample_body

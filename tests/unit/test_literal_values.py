@@ -184,7 +184,6 @@ RULES = {
     "sync.operations.alerts:DEADLINE_SECONDS": 10.0,
     "sync.operations.backfill:MOST": 100_000,
     "sync.operations.changes:REPEAT_AFTER": timedelta(minutes=5),
-    "sync.operations.endpoint_check:LOOKUP_SECONDS": 5.0,
     "sync.operations.endpoint_check:THREADS": 8,
     "sync.operations.endpoint_override:MAX_URL": 2_048,
     "sync.operations.endpoint_settings:TRIES": 10,

@@ -10,6 +10,7 @@ import pytest
 
 from sync.delivery.destinations import open_destination
 from sync.errors import ConfigurationError
+from sync.http.destination import HttpDestination
 from sync.http.network import CANARY_SETTING, canary, network_policy, refusal_of
 from sync.http.transport import Transport
 from sync.settings import EmbeddedWarehouse, SnowflakeWarehouse, WarehouseSettings
@@ -50,6 +51,7 @@ def test_what_sends_asks_the_canary_before_names_or_silence_are_blamed(
 ) -> None:
     """All that is needed for it is wired up in one place, which every sender uses."""
     with open_destination(environ, settings) as destination:
+        assert isinstance(destination, HttpDestination)
         assert destination.resolver.canary == expected
         assert isinstance(destination.poster, Transport)
         assert destination.poster._resolver is destination.resolver

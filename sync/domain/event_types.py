@@ -34,7 +34,6 @@ from sync.strict_yaml import YamlError, read_documents
 COURSE_COMPLETION = "course_completion"
 COURSE_COMPLETION_CORRECTION = "course_completion_correction"
 COURSE_ENROLLMENT = "course_enrollment"
-CERTIFICATE_AWARDED = "certificate_awarded"
 
 FOLDER = PROJECT_ROOT / "orchestration" / "defs"
 COMPONENT = "WebhookEventComponent"

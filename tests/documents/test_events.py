@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from sync.domain.event_types import CERTIFICATE_AWARDED, COMPONENT, FOLDER, EventType, event_types
+from sync.domain.event_types import COMPONENT, FOLDER, EventType, event_types
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.local.raw_tables import insert_rows
 from sync.settings import PROJECT_ROOT
@@ -18,6 +18,7 @@ from tests.dbt.scenario import RUN, enroll, prepare
 from tests.support.dbt import Dbt
 from tests.support.definitions import STEPS, event_types_on, load_definitions, metadata_of
 from tests.support.document_blocks import blocks_of
+from tests.support.event_types import CERTIFICATES
 from tests.support.marts import create_endpoints, endpoint
 from tests.support.pipeline import SECRET
 from tests.support.receiver import receiver
@@ -30,7 +31,7 @@ SELECTED = [RECORD, *STEPS[1:]]
 
 def test_the_yaml_of_certificates_is_that_of_the_file_and_has_at_most_30_lines() -> None:
     (block,) = [one for one in BLOCKS if one.language == "yaml"]
-    text = (FOLDER / CERTIFICATE_AWARDED / "defs.yaml").read_text(encoding="utf-8")
+    text = (FOLDER / CERTIFICATES.name / "defs.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(block.text) == yaml.safe_load(text)
     assert len(block.text.splitlines()) <= 30
 
@@ -64,7 +65,7 @@ def test_certificates_that_are_switched_on_arrive_as_the_page_shows_them(
     (shown,) = [json.loads(one.text) for one in BLOCKS if one.language == "json"]
     (command,) = [one.text for one in BLOCKS if one.text.startswith("ltw endpoints set")]
     option, asked = command.split()[-2:]
-    assert (option, asked) == ("--event-types", CERTIFICATE_AWARDED)
+    assert (option, asked) == ("--event-types", CERTIFICATES.name)
     prepare(warehouse)
     enroll(warehouse, [1, 2, 3, 4])
     began = datetime(2026, 3, 1)
@@ -72,7 +73,7 @@ def test_certificates_that_are_switched_on_arrive_as_the_page_shows_them(
     dbt("run", "--select", "+awarded_certificates")
     with (
         receiver() as target,
-        event_types_on(CERTIFICATE_AWARDED),
+        event_types_on(CERTIFICATES.name),
         dg.DagsterInstance.ephemeral() as instance,
     ):
         monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
@@ -83,7 +84,7 @@ def test_certificates_that_are_switched_on_arrive_as_the_page_shows_them(
             warehouse,
             [endpoint(1, hooks, enterprise_customer_uuid=customer, event_types=asked)],
         )
-        job = load_definitions(dbt, CERTIFICATE_AWARDED).resolve_job_def("completion_webhooks_job")
+        job = load_definitions(dbt, CERTIFICATES.name).resolve_job_def("completion_webhooks_job")
 
         def run() -> dict[str, object]:
             result = job.execute_in_process(instance=instance, asset_selection=SELECTED)

@@ -20,7 +20,6 @@ from orchestration.keys import record_key
 from orchestration.resources import WarehouseResource
 from sync.delivery.formats import known_formats, problems_of_formats
 from sync.domain.event_types import (
-    CERTIFICATE_AWARDED,
     COURSE_COMPLETION,
     EventType,
     event_types,
@@ -29,10 +28,10 @@ from sync.domain.event_types import (
 from sync.errors import ConfigurationError
 from sync.local.raw_tables import insert_rows
 from sync.warehouse import Warehouse
+from tests.support.event_types import CERTIFICATES
 from tests.support.marts import ENROLLMENT_COLUMNS, create_table
 
 FORMATS = known_formats({})
-CERTIFICATES = event_types()[CERTIFICATE_AWARDED]
 
 
 def changed(**changes: Any) -> EventType:
@@ -159,5 +158,5 @@ def test_a_type_with_a_schedule_has_a_job_whose_idle_tick_starts_nothing(
 
 def test_it_is_no_part_of_the_common_job(scheduled: dg.Definitions) -> None:
     groups = {one.key.path[-1]: one.group_name for one in scheduled.resolve_all_asset_specs()}
-    assert groups[CERTIFICATES.asset] == CERTIFICATE_AWARDED
+    assert groups[CERTIFICATES.asset] == CERTIFICATES.name
     assert groups["newly_completed_enrollments"] == "webhooks"

@@ -9,6 +9,7 @@ from sync.domain.event_types import (
     event_types,
 )
 
+CERTIFICATES = event_types()["certificate_awarded"]
 COMPLETIONS = event_types()[COURSE_COMPLETION]
 CORRECTIONS = event_types()[COURSE_COMPLETION_CORRECTION]
 ENROLLMENTS = event_types()[COURSE_ENROLLMENT]

@@ -304,29 +304,31 @@ def test_what_is_found_to_be_a_sender_error_is_journaled_so(
 def test_an_endpoint_whose_target_is_refused_makes_no_attempts_and_is_looked_at_hourly(
     built: Built, warehouse: Warehouse
 ) -> None:
-    site, poster = built(300), Poster(lambda url: REFUSED)
-    looks = []
+    site, poster = built(DUE), Poster(lambda url: REFUSED)
+    looks, batches = [], {"batch_size": 5}
     for wait in (timedelta(0), timedelta(minutes=5), timedelta(minutes=50), timedelta(minutes=7)):
         site.run = site.run.later(wait)
-        found = Watched(site, poster)
+        found = Watched(site, poster, **batches)
         looks.append(poster.sent.total())
         assert found.statements <= ONE_TURN
         assert found.report.unusable == {1: "invalid_target"}
         assert "refused" in found.report.problems[1]
     assert looks == [1, 1, 1, 2]
     assert attempts(warehouse) == 0
-    assert states(warehouse) == {("held", "invalid_target"): 300}
+    assert states(warehouse) == {("held", "invalid_target"): DUE}
     site.run = replace(site.run, host_ports=f"{site.run.host_ports},127.0.0.1:9")
-    Watched(site, poster)
+    Watched(site, poster, **batches)
     assert poster.sent.total() == 3, "the rules have changed"
     warehouse.execute(
         "update analytics.marts.webhook_endpoints set token_url = 'https://auth.example.com/t'"
     )
-    Watched(site, poster)
+    Watched(site, poster, **batches)
     assert poster.sent.total() == 4, "another URL of it has changed"
     poster.answer = lambda url: OK
     warehouse.execute("update analytics.marts.webhook_endpoints set url = url || '/new'")
-    assert Watched(site, poster).report.outcomes == {"delivered": 300}, "its settings have changed"
+    assert Watched(site, poster, **batches).report.outcomes == {"delivered": DUE}, (
+        "its settings have changed"
+    )
 
 
 def test_a_secret_that_is_lost_during_a_run_makes_no_attempts(

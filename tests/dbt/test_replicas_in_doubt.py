@@ -309,22 +309,22 @@ FEW = (0, *{table: number for number, (table, _, _) in enumerate(CASES, 1)}.valu
 """World 0, and for each replica one in which a column of it cannot be read."""
 
 
+Sent = Mapping[int, set[tuple[object, ...]]]
+Routes = Mapping[int, set[tuple[Region, int]]]
+
+
 @pytest.fixture(scope="module")
-def before(built: Warehouse) -> dict[int, set[tuple[object, ...]]]:
-    """What ``FEW`` worlds send while each row can be read whose it is."""
+def before(built: Warehouse) -> tuple[Sent, Routes]:
+    """What ``FEW`` worlds send, and where, while each row can be read whose it is."""
     fill(built, FEW)
-    return sent(built)
+    return sent(built), routes(built)
 
 
 @pytest.mark.parametrize(("table", "column"), ANYBODYS)
 def test_a_row_that_may_be_anybodys_holds_everybody(
-    built: Warehouse,
-    before: dict[int, set[tuple[object, ...]]],
-    table: str,
-    column: str,
+    built: Warehouse, before: tuple[Sent, Routes], table: str, column: str
 ) -> None:
     fill(built, FEW)
-    routed = routes(built)
     rows = "region = 'EU'" if "webhook" in table else "true"
     built.execute(
         f"update {relation(built, table)} set {column} = '{UNREADABLE}'"
@@ -332,7 +332,8 @@ def test_a_row_that_may_be_anybodys_holds_everybody(
     )
     after, rerouted = sent(built), routes(built)
 
-    assert {row[1] for row in before[0] - after[0]} == ANYBODYS[table, column]
+    unspoiled, routed = before
+    assert {row[1] for row in unspoiled[0] - after[0]} == ANYBODYS[table, column]
     for world in FEW:
-        assert after[world] <= before[world]
+        assert after[world] <= unspoiled[world]
         assert rerouted[world] <= routed[world]

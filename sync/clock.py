@@ -19,6 +19,6 @@ def warehouse_clock(warehouse: Warehouse) -> Clock:
     steal or keep rows. One statement a run is enough, since monotonic clocks drift by far less
     than any lease margin.
     """
-    started = warehouse.rows("select sysdate() as now")[0]["now"]
+    started = warehouse.value("select sysdate() as now")
     origin = time.monotonic()
     return lambda: started + timedelta(seconds=time.monotonic() - origin)

@@ -125,6 +125,15 @@ class Warehouse:
         fetched = _completed(sql, cursor.fetchall, columns=cursor.description)
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
+    def value(self, sql: str, *binds: object) -> Any:
+        """Run a query; the first value of its first row, and None without a row.
+
+        Raises:
+            StatementFailed: as for ``rows``.
+        """
+        rows = self.rows(sql, *binds)
+        return next(iter(rows[0].values())) if rows else None
+
     def execute(self, sql: str, *binds: object) -> int:
         """Run a statement; how many rows it changed.
 

@@ -79,6 +79,16 @@ LearningTimeOutcome = Found | NoData | NotYet | Unavailable
 Connect = Callable[[], AbstractContextManager[Warehouse]]
 
 
+def computed_through(warehouse: Warehouse) -> datetime | None:
+    """Up to when learning time is computed; None where no line was loaded.
+
+    Raises:
+        RelationMissing: the models were never built.
+    """
+    watermark = warehouse.relation("marts", "learning_time_watermark")
+    return warehouse.value(f"select max(computed_through) as through from {watermark}")
+
+
 class LearningTimeClient:
     """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook.
 

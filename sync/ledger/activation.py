@@ -65,9 +65,8 @@ def recorded_activation(
     warehouse: Warehouse, *, event_type: str = COURSE_COMPLETION
 ) -> datetime | None:
     """When deliveries began; None before the first run."""
-    rows = warehouse.rows(
+    return warehouse.value(
         f"select activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
         f" where event_type = ? order by {STANDING} limit 1",
         event_type,
     )
-    return rows[0]["activated_at"] if rows else None

@@ -39,10 +39,10 @@ def recorded_twice(warehouse: Warehouse) -> Findings:
         StatementFailed: the ledger cannot be read.
     """
     outbox = warehouse.relation("sync", OUTBOX)
-    oldest = warehouse.rows(
+    oldest = warehouse.value(
         f"select min(occurred_at) as occurred_at from {outbox} as outbox"
         f" where {IS_OPEN.format(row='outbox')}"
-    )[0]["occurred_at"]
+    )
     if oldest is None:
         return Findings(0, ())
     return _findings(

@@ -179,22 +179,21 @@ def begin_erasure(
         requested_by[:200],
         reason[:200],
     )
-    rows = warehouse.rows(
+    return warehouse.value(
         f"select min(erasure_id) as erasure_id from {erasures}"
         " where person_key = ? and finished_at is null",
         key,
     )
-    return rows[0]["erasure_id"]
 
 
 def is_erased(warehouse: Warehouse, key: str) -> bool:
     """Whether an erasure of this learner was finished before."""
-    rows = warehouse.rows(
+    finished = warehouse.value(
         f"select count(*) as n from {warehouse.relation('sync', ERASURES)}"
         " where person_key = ? and finished_at is not null",
         key,
     )
-    return int(rows[0]["n"]) > 0
+    return finished > 0
 
 
 def finish_erasure(

@@ -345,7 +345,7 @@ class Outbox:
         wanted = sorted(endpoint_ids)
         if not wanted:
             return None
-        rows = self._warehouse.rows(
+        return self._warehouse.value(
             f"""
             select min({SENDABLE_AT.format(row="outbox", endpoint="endpoint")}) as due_at
             from {self._outbox} as outbox
@@ -358,7 +358,6 @@ class Outbox:
             """,
             json.dumps(wanted),
         )
-        return rows[0]["due_at"]
 
     def _now(self) -> str:
         return self._clock().isoformat()

@@ -70,8 +70,8 @@ def apply_retention(
         old = _OLD_EXCERPT.format(row="attempts")
         return RetentionReport(
             cutoff,
-            _count(warehouse, f"{outbox} as outbox where {finished}", timestamp),
-            _count(warehouse, f"{attempts} as attempts where {old}", timestamp),
+            warehouse.value(f"select count(*) from {outbox} as outbox where {finished}", timestamp),
+            warehouse.value(f"select count(*) from {attempts} as attempts where {old}", timestamp),
         )
     bodies = excerpts = 0
     # First the rows say that their message is gone, so that no replay can ask for it any more.
@@ -128,7 +128,3 @@ def apply_retention(
     ):
         excerpts += emptied
     return RetentionReport(cutoff, bodies, excerpts)
-
-
-def _count(warehouse: Warehouse, source: str, timestamp: str) -> int:
-    return int(warehouse.rows(f"select count(*) as n from {source}", timestamp)[0]["n"])

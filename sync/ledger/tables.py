@@ -466,8 +466,7 @@ def _columns(warehouse: Warehouse, relation: str) -> set[str]:
 
 
 def _version(warehouse: Warehouse, history: str) -> int:
-    row = warehouse.rows(f"select coalesce(max(version), 0) as version from {history}")[0]
-    return int(row["version"])
+    return warehouse.value(f"select coalesce(max(version), 0) as version from {history}")
 
 
 def _create_history(warehouse: Warehouse, history: str) -> None:

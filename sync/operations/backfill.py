@@ -59,11 +59,11 @@ class Backfill(Change):
         """Of the window: how many, whose, from when to when; three statements."""
         condition, binds = self._condition()
         chosen = self._chosen(warehouse)
-        suppressed = warehouse.rows(
+        suppressed = warehouse.value(
             f"select count(*) as n from {warehouse.relation('sync', OUTBOX)} as outbox"
             f" where {condition}",
             *binds,
-        )[0]["n"]
+        )
         by_enterprise = {
             row["enterprise_customer_uuid"]: int(row["n"])
             for row in warehouse.rows(
@@ -91,7 +91,7 @@ class Backfill(Change):
         )
         in_window = sum(by_enterprise.values())
         matched = min(in_window, self.limit)
-        beyond_limit, gone = in_window - matched, int(suppressed) - in_window
+        beyond_limit, gone = in_window - matched, suppressed - in_window
         first_at = rows[0]["occurred_at"] if rows else None
         last_at = rows[0]["last_at"] if rows else None
         sample = [{name: row[name] for name in row if name != "last_at"} for row in rows]

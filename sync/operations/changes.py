@@ -177,7 +177,7 @@ def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
     mart = None
     if left.awaiting_since is not None:
         with suppress(RelationMissing):
-            mart = warehouse.rows(f"select {_mart_change(warehouse)} as mart")[0]["mart"]
+            mart = warehouse.value(f"select {_mart_change(warehouse)} as mart")
     return HandOver(
         ledger=ledger, mart=mart, sendable_at=left.sendable_at, awaiting_since=left.awaiting_since
     )
@@ -186,7 +186,7 @@ def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
 def ledger_token(warehouse: Warehouse) -> str:
     """Opaque: differs when the outbox, the state or the override of an endpoint, or a pause has
     changed. One statement, which on Snowflake needs no warehouse."""
-    return warehouse.rows(f"select {_ledger_change(warehouse)} as ledger")[0]["ledger"]
+    return warehouse.value(f"select {_ledger_change(warehouse)} as ledger")
 
 
 def watched(types: Iterable[EventType]) -> Sequence[Source]:

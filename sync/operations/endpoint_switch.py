@@ -132,14 +132,13 @@ class EnableEndpoint(Action):
 
 def dead_letters(warehouse: Warehouse, endpoint_id: int) -> int:
     """Webhooks of an endpoint that were given up."""
-    rows = warehouse.rows(
+    return warehouse.value(
         f"""
         select count(*) as n from {warehouse.relation("sync", OUTBOX)}
         where endpoint_id = ? and state = '{State.DEAD}'
         """,
         endpoint_id,
     )
-    return int(rows[0]["n"])
 
 
 def enable(warehouse: Warehouse, endpoint_id: int) -> bool:

@@ -235,10 +235,9 @@ def _tables_of_learners(warehouse: Warehouse) -> list[str]:
 
 
 def _count(warehouse: Warehouse, table: str, key: str) -> int:
-    rows = warehouse.rows(
+    return warehouse.value(
         f"select count(*) as n from {table} where {person_key_sql('user_id')} = ?", key
     )
-    return int(rows[0]["n"])
 
 
 def _name(table: str) -> str:

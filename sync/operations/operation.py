@@ -367,10 +367,9 @@ def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None
     """How many webhooks a request has moved; None when no request with this id is recorded."""
     if request_id is None:
         return None
-    rows = warehouse.rows(
+    return warehouse.value(
         f"select matched from {warehouse.relation('sync', REPLAYS)} where replay_id = ?", request_id
     )
-    return int(rows[0]["matched"]) if rows else None
 
 
 def _problem(error: Mapping[str, Any]) -> str:

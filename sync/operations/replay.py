@@ -291,7 +291,7 @@ class Replay(Change):
         if not self.webhook_ids:
             return 0
         wanted = set(self.webhook_ids)
-        rows = warehouse.rows(
+        return len(wanted) - warehouse.value(
             f"""
             select count(distinct outbox.webhook_id) as n
             from {warehouse.relation("sync", OUTBOX)} as outbox
@@ -299,4 +299,3 @@ class Replay(Change):
             """,
             json.dumps(sorted(wanted)),
         )
-        return len(wanted) - int(rows[0]["n"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.clock import warehouse_clock
+from sync.delivery.learning_time import computed_through
 from sync.domain.states import State
 from sync.ledger.due import SENDABLE_AT, WAITS_TO_BE_SENT
 from sync.ledger.endpoint_states import EndpointStates
@@ -143,13 +144,12 @@ def read_status(
 
 def replays_waiting(warehouse: Warehouse) -> int:
     """Delivered webhooks that the next delivery run sends again."""
-    rows = warehouse.rows(
+    return warehouse.value(
         f"""
         select count(*) as n from {warehouse.relation("sync", OUTBOX)}
         where state = '{State.DELIVERED}' and replay_id is not null
         """
     )
-    return int(rows[0]["n"])
 
 
 def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]:
@@ -175,10 +175,8 @@ def _blocked(warehouse: Warehouse, now: datetime) -> dict[int, str]:
 
 
 def _computed_through(warehouse: Warehouse) -> datetime | None:
-    watermark = warehouse.relation("marts", "learning_time_watermark")
     try:
-        rows = warehouse.rows(f"select max(computed_through) as through from {watermark}")
+        return computed_through(warehouse)
     except StatementFailed:
         # Before the first dbt build there is no mart, which is a state and not a failure.
         return None
-    return rows[0]["through"]

@@ -144,7 +144,7 @@ def _senders(node: ast.AST, name: str) -> Iterator[str]:
         if (
             isinstance(child, ast.Call)
             and isinstance(child.func, ast.Attribute)
-            and child.func.attr in ("rows", "execute", "bulk")
+            and child.func.attr in ("rows", "value", "execute", "bulk")
             and ast.unparse(child.func.value).endswith(("warehouse", "session"))
         ):
             yield name

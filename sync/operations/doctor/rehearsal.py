@@ -59,7 +59,7 @@ from sync.operations.explain.story import names_of, read_story, texts_of_lines, 
 from sync.operations.formats import events_of_learner
 from sync.operations.pauses import PauseSending, ResumeSending
 from sync.operations.replay import Replay, ReplayState
-from sync.operations.report.costs import delivered_between, lines_between
+from sync.operations.report.costs import read_costs
 from sync.operations.report.figures import read_figures
 from sync.operations.reroute import Reroute
 from sync.operations.settle import Settle
@@ -369,7 +369,6 @@ BUILD_STEPS: Steps = (
     lambda w: read_story(w, 1, None),
     lambda w: texts_of_lines(w, 1),
     lambda w: names_of(w, 1),
-    lambda w: delivered_between(w, NOW.date(), NOW.date()),
-    lambda w: lines_between(w, NOW.date(), NOW.date()),
+    lambda w: read_costs(w, now=NOW, days=1),
 )
 """What takes the rights of dbt."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sync.delivery.learning_time import computed_through
 from sync.errors import ConfigurationError
 from sync.ledger.erasures import is_erased, person_key, person_key_sql
 from sync.ledger.messages import OF_ROW
@@ -180,7 +181,7 @@ def read_story(warehouse: Warehouse, user_id: int, courserun_key: str | None) ->
         mart_seconds=_mart(warehouse, user_id, run),
         webhooks=webhooks,
         attempts=_attempts(warehouse, webhooks),
-        computed_through=_computed_through(warehouse),
+        computed_through=computed_through(warehouse),
         rule=_rule(warehouse),
     )
 
@@ -190,13 +191,13 @@ def texts_of_lines(warehouse: Warehouse, user_id: int) -> Rows:
 
     It parses what was loaded then, so it is asked for apart. The texts are personal data.
     """
-    newest = warehouse.rows(
+    newest = warehouse.value(
         f"""
         select max(loaded_at) as loaded_at from {warehouse.relation("intermediate", EVENTS)}
         where user_id = ? and outcome <> 'learning'
         """,
         user_id,
-    )[0]["loaded_at"]
+    )
     if newest is None:
         return []
     return warehouse.rows(
@@ -418,11 +419,6 @@ def _mart(warehouse: Warehouse, user_id: int, run: str) -> Mapping[str, int]:
         run,
     )
     return {row["enterprise_customer_uuid"]: int(row["seconds"]) for row in rows}
-
-
-def _computed_through(warehouse: Warehouse) -> datetime | None:
-    watermark = warehouse.relation("marts", "learning_time_watermark")
-    return warehouse.rows(f"select max(computed_through) as through from {watermark}")[0]["through"]
 
 
 def _rule(warehouse: Warehouse) -> Mapping[str, str]:

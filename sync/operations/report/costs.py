@@ -101,35 +101,28 @@ def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | Non
     return Costs(
         days=(until - first).days,
         parts=sorted(found, key=lambda one: -one.credits),
-        delivered=delivered_between(warehouse, first, until),
-        lines=lines_between(warehouse, first, until),
+        delivered=between(
+            warehouse, "webhook_deliveries", "delivered_at", first, until, "count(*)"
+        ),
+        lines=between(
+            warehouse, "tracking_line_counts", "loaded_date", first, until, "sum(line_count)"
+        ),
     )
 
 
-def delivered_between(warehouse: Warehouse, first: date, until: date) -> int:
-    """Webhooks delivered from the first day on, before the last."""
-    rows = warehouse.rows(
+def between(
+    warehouse: Warehouse, mart: str, column: str, first: date, until: date, what: str
+) -> int:
+    """How many of a mart, from the first day on, before the last; ``what`` counts them in SQL."""
+    found = warehouse.value(
         f"""
-        select count(*) as n from {warehouse.relation("marts", "webhook_deliveries")}
-        where delivered_at >= cast(? as date) and delivered_at < cast(? as date)
+        select {what} as n from {warehouse.relation("marts", mart)}
+        where {column} >= cast(? as date) and {column} < cast(? as date)
         """,
         first.isoformat(),
         until.isoformat(),
     )
-    return int(rows[0]["n"])
-
-
-def lines_between(warehouse: Warehouse, first: date, until: date) -> int:
-    """Tracking lines loaded from the first day on, before the last."""
-    rows = warehouse.rows(
-        f"""
-        select sum(line_count) as n from {warehouse.relation("marts", "tracking_line_counts")}
-        where loaded_date >= cast(? as date) and loaded_date < cast(? as date)
-        """,
-        first.isoformat(),
-        until.isoformat(),
-    )
-    return int(rows[0]["n"] or 0)
+    return int(found or 0)
 
 
 def as_document(costs: Costs) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sync.clock import warehouse_clock
+from sync.delivery.learning_time import computed_through
 from sync.domain.event_types import COURSE_COMPLETION_CORRECTION
 from sync.domain.states import State
 from sync.operations.report.costs import Costs, read_costs
@@ -168,10 +169,6 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
         """,
         since,
     )
-    watermark = warehouse.rows(
-        "select max(computed_through) as through "
-        f"from {warehouse.relation('marts', 'learning_time_watermark')}"
-    )
     corrections = warehouse.rows(
         f"""
         select
@@ -204,7 +201,7 @@ def read_figures(warehouse: Warehouse, *, days: int = DEFAULT_DAYS) -> Figures:
             warehouse, "learning_time_seconds", STUDY_BUCKETS, "recorded_at", since
         ),
         reasons=dict(sorted(reasons.items(), key=lambda item: -item[1])),
-        computed_through=watermark[0]["through"],
+        computed_through=computed_through(warehouse),
         corrections=[CorrectionFigures(**row) for row in corrections],
         costs=read_costs(warehouse, now=now, days=days),
     )

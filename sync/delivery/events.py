@@ -226,7 +226,7 @@ def check_held(
                 set
                     state_reason = iff(seen.is_gone, '{Reason.NO_LONGER_REPORTABLE}', null),
                     updated_at = cast(? as timestamp_ntz)
-                from ({built_and_held(warehouse, source)}) as seen
+                from ({seen_now(warehouse, source, BUILT_AND_HELD)}) as seen
                 where outbox.webhook_id = seen.webhook_id
                     and {BUILT_AND_HELD.format(row="outbox")}
                     and seen.is_gone <> (
@@ -240,12 +240,6 @@ def check_held(
         except StatementFailed as error:
             failed[event_type] = MartUnreadable(source, error)
     return failed
-
-
-def built_and_held(warehouse: Warehouse, source: EventType) -> str:
-    """A query for messages that wait for their endpoint: ``webhook_id``, and ``is_gone`` where the
-    mart no longer holds the event."""
-    return seen_now(warehouse, source, BUILT_AND_HELD)
 
 
 def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
@@ -274,7 +268,7 @@ def due_messages(warehouse: Warehouse, *, now: datetime) -> tuple[str, tuple[str
         f" where {BUILT_AND_HELD.format(row='outbox')}"
     )
     seen = " union all ".join(
-        built_and_held(warehouse, described(row["event_type"])) for row in held
+        seen_now(warehouse, described(row["event_type"]), BUILT_AND_HELD) for row in held
     )
     is_gone = "coalesce(seen.is_gone, false)" if held else "false"
     query = f"""

@@ -78,20 +78,6 @@ _TOKEN_SCHEMAS: Mapping[str, Any] = {
         },
     },
 }
-_SERVERS = [
-    {
-        "url": "https://{host}/{path}",
-        "description": "Your endpoint, as you have given it to us.",
-        "variables": {"host": {"default": "hooks.example.com"}, "path": {"default": "in"}},
-    }
-]
-_TOKEN_SERVERS = [
-    {
-        "url": "https://{host}/{path}",
-        "description": "Your token endpoint, as you have given it to us.",
-        "variables": {"host": {"default": "login.example.com"}, "path": {"default": "token"}},
-    }
-]
 
 
 def document(
@@ -112,7 +98,7 @@ def document(
             ),
             **({"contact": _contact(sender.contact)} if sender.contact else {}),
         },
-        "servers": _SERVERS,
+        "servers": _servers("endpoint", "hooks.example.com", "in"),
         **({"x-sending-addresses": list(sender.addresses)} if sender.addresses else {}),
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "webhooks": {
@@ -121,7 +107,10 @@ def document(
                 for name, one in formats.items()
                 for operation in _operations(name, one)
             },
-            "tokenRequest": {"servers": _TOKEN_SERVERS, "post": _TOKEN_REQUEST},
+            "tokenRequest": {
+                "servers": _servers("token endpoint", "login.example.com", "token"),
+                "post": _TOKEN_REQUEST,
+            },
         },
         "components": {
             "schemas": _schemas(bodies) | dict(_TOKEN_SCHEMAS),
@@ -151,6 +140,16 @@ def document(
 def rendered(made: Mapping[str, Any]) -> str:
     """A document as a file holds it."""
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
+def _servers(what: str, host: str, path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "url": "https://{host}/{path}",
+            "description": f"Your {what}, as you have given it to us.",
+            "variables": {"host": {"default": host}, "path": {"default": path}},
+        }
+    ]
 
 
 def _contact(text: str) -> dict[str, str]:

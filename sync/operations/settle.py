@@ -74,13 +74,16 @@ class Settle(Change):
         """
         receipts, binds = self._receipts(warehouse)
         outbox = warehouse.relation("sync", OUTBOX)
-        found = warehouse.rows(
-            f"""
-            select outbox.endpoint_id, outbox.state, count(*) as webhooks
-            from {outbox} as outbox
+        to_be_settled = f"""
+            {outbox} as outbox
             inner join ({receipts}) as receipts
                 on outbox.webhook_id = receipts.webhook_id
             where {TO_BE_SETTLED} and {self._is_of_endpoint()}
+        """
+        rows = warehouse.rows(
+            f"""
+            select outbox.endpoint_id, outbox.state, count(*) as webhooks
+            from {to_be_settled}
             group by outbox.endpoint_id, outbox.state
             order by outbox.endpoint_id, outbox.state
             """,
@@ -90,10 +93,7 @@ class Settle(Change):
         sample = warehouse.rows(
             f"""
             select outbox.webhook_id, outbox.endpoint_id, outbox.state, outbox.recorded_at
-            from {outbox} as outbox
-            inner join ({receipts}) as receipts
-                on outbox.webhook_id = receipts.webhook_id
-            where {TO_BE_SETTLED} and {self._is_of_endpoint()}
+            from {to_be_settled}
             order by outbox.recorded_at, outbox.webhook_id
             limit {SAMPLE}
             """,
@@ -128,7 +128,6 @@ class Settle(Change):
                 f"{without:,} that the ledger has as delivered are not in the list: ask the "
                 "receiver, or replay them"
             )
-        rows = [{**row, "webhooks": int(row["webhooks"])} for row in found]
         return Plan(
             matched=sum(row["webhooks"] for row in rows),
             document={

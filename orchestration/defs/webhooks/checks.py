@@ -138,12 +138,7 @@ def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:
         check_name=key.name,
         asset_key=key.asset_key,
         passed=found.count == 0,
-        metadata={
-            "webhooks": found.count,
-            "some_of_them": dg.MetadataValue.md(
-                "\n".join(f"- {one}" for one in found.webhook_ids) or "none"
-            ),
-        },
+        metadata={"webhooks": found.count, "some_of_them": bullets(found.webhook_ids)},
     )
 
 

@@ -25,8 +25,8 @@ def duration(seconds: float | None) -> str:
         return "–"
     for least, size, unit in _STEPS:
         if seconds >= least:
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds)} s"
+            return f"{_count(seconds / size)} {unit}"
+    return f"{_count(seconds)} s"
 
 
 def share(value: float | None) -> str:
@@ -38,7 +38,7 @@ def share(value: float | None) -> str:
         return "> 99.9 %"
     if 0 < percent < 0.1:
         return "< 0.1 %"
-    return f"{percent:.1f} %" if 99 <= percent < 100 else f"{_short(percent)} %"
+    return f"{percent:.1f} %" if 99 <= percent < 100 else f"{_count(percent)} %"
 
 
 def minute(at: datetime | None) -> str:
@@ -55,10 +55,6 @@ def span_labels(bounds: Sequence[int]) -> list[str]:
     """Texts of the buckets below each bound in seconds, and of the one from the last on."""
     below = ["0" if bound == 1 else f"< {duration(bound)}" for bound in bounds]
     return [*below, f"≥ {duration(bounds[-1])}"]
-
-
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
 WIDTH = 540

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from sync.clock import warehouse_clock
 from sync.delivery.learning_time import computed_through
 from sync.domain.event_types import COURSE_COMPLETION_CORRECTION
 from sync.domain.states import State
+from sync.operations.endpoints import host_of
 from sync.operations.report.costs import Costs, read_costs
 from sync.warehouse import Warehouse
 
@@ -41,7 +41,8 @@ class EndpointFigures:
 
     endpoint_id: int
     host: str
-    """Name of the machine in its URL, without path and query; empty when the URL has none."""
+    """Name of the machine in its URL, without path and query; empty where the LMS has no such
+    endpoint any more."""
     region: str
     condition: str
     """good, failing, paused, held, disabled, off or unused."""
@@ -285,7 +286,7 @@ def _endpoint(row: Mapping[str, Any], now: datetime) -> EndpointFigures:
     attempts = int(row["attempt_count"])
     return EndpointFigures(
         endpoint_id=int(row["endpoint_id"]),
-        host=_host(row["url"]),
+        host=host_of(row["url"]) if row["url"] else "",
         region=row["region"] or "",
         condition=_condition(row, now),
         delivered=int(row["delivered_count"]),
@@ -313,13 +314,6 @@ def _condition(row: Mapping[str, Any], now: datetime) -> str:
     if not int(row["attempt_count"]):
         return "unused"
     return "failing" if row["consecutive_failures"] else "good"
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _number(value: Any) -> float | None:

@@ -20,7 +20,8 @@ from sync.ledger.tables import ACTIVATIONS, OUTBOX
 from sync.warehouse import Warehouse
 
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
-"""Namespace of every webhook id. It can never change: another would mint new ids for old events."""
+"""Namespace of every webhook id, the UUIDv5 of an event's natural key. It can never change: another
+would mint new ids for old events."""
 DEFAULT_MASS_SEND_LIMIT = 5_000
 ALWAYS = datetime(1970, 1, 1)
 
@@ -63,24 +64,6 @@ class OverLimit:
 
 Detected = Recorded | OverLimit | LeftToAnother
 NOTHING_TO_CORRECT = Recorded(ALWAYS, awaiting=0, suppressed=0)
-
-
-def webhook_id(
-    event_type: str,
-    enterprise_customer_uuid: str,
-    user_id: int,
-    courserun_key: str,
-    correction_number: int | None = None,
-) -> str:
-    """The id of an event, the same for ever: UUIDv5 of its natural key.
-
-    The first three parts hold no ``|``, and only a correction has a number, which is its last, so
-    the name is unambiguous. Snowflake's ``UUID_STRING`` gives the same value; a test pins both.
-    """
-    name = f"{event_type}|{enterprise_customer_uuid}|{user_id}|{courserun_key}"
-    if correction_number is not None:
-        name = f"{name}|{correction_number}"
-    return str(uuid.uuid5(NAMESPACE, name))
 
 
 def is_looked_for(warehouse: Warehouse, source: EventType, *, is_enriching: bool) -> bool:
@@ -195,9 +178,9 @@ def plan_record(
     warehouse: Warehouse,
     *,
     clock: Clock,
-    source: EventType | None = None,
-    activated_at: datetime | None = None,
-    mass_send_limit: int = DEFAULT_MASS_SEND_LIMIT,
+    source: EventType,
+    activated_at: datetime | None,
+    mass_send_limit: int,
     allow_mass_send: bool = False,
     is_enriching: bool = True,
 ) -> Recorded | OverLimit:
@@ -206,7 +189,6 @@ def plan_record(
     Raises:
         StatementFailed: as for ``record``, or the ledger does not exist yet.
     """
-    source = source or completions()
     if not is_looked_for(warehouse, source, is_enriching=is_enriching):
         return NOTHING_TO_CORRECT
     beginning = _beginning(source, activated_at)
@@ -261,13 +243,14 @@ def select_new(
     since: datetime,
     now: datetime,
     run_id: str,
-    source: EventType | None = None,
+    source: EventType,
 ) -> tuple[str, tuple[object, ...]]:
     """The rows that ``record`` inserts, as a query and its binds.
 
-    One statement from view to outbox, however many rows: the client never holds them.
+    One statement from view to outbox, however many rows: the client never holds them. The first
+    three parts of a key hold no ``|``, and only a correction has a number, which is its last, so
+    the name that an id is made of is unambiguous.
     """
-    source = source or completions()
     happened = f"events.{source.occurred_at}"
     corrects, number, numbered = "null", "null", ""
     if source.found_in is not None:

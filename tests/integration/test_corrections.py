@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.record import ALWAYS, NOTHING_TO_CORRECT, OverLimit, Recorded, webhook_id
+from sync.delivery.record import ALWAYS, NOTHING_TO_CORRECT, OverLimit, Recorded
 from sync.domain.rollout import Rollout
 from sync.domain.states import Reason, State
 from sync.errors import ConfigurationError
@@ -17,7 +17,7 @@ from sync.operations.endpoint_settings import change_settings
 from sync.operations.replay import Replay
 from sync.operations.reroute import Reroute
 from sync.warehouse import Warehouse
-from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
+from tests.support.completions import COURSE_RUN, ENTERPRISE, completion, webhook_id
 from tests.support.corrections import a_day_later, stand_corrections
 from tests.support.dbt import Dbt
 from tests.support.event_types import COMPLETIONS, CORRECTIONS
@@ -120,9 +120,7 @@ def test_a_number_that_has_moved_is_told_once_and_the_first_message_stays(told: 
         run(told)
         a_day_later(told.warehouse)
     (correction,) = told.target.received
-    assert correction.webhook_id == webhook_id(
-        CORRECTIONS.name, ENTERPRISE, 1, COURSE_RUN, correction_number=1
-    )
+    assert correction.webhook_id == webhook_id(CORRECTIONS.name, ENTERPRISE, 1, COURSE_RUN, 1)
     body = json.loads(correction.body)
     assert body["correction"] == {"corrects": FIRST, "number": 1}
     assert body["learning_time"]["total_seconds"] == MOVED

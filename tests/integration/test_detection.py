@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from sync.delivery.record import Recorded, webhook_id
+from sync.delivery.record import Recorded
 from sync.warehouse import RelationMissing, Warehouse
-from tests.support.completions import COURSE_RUN, ENTERPRISE, add_completions, completion
+from tests.support.completions import (
+    COURSE_RUN,
+    ENTERPRISE,
+    add_completions,
+    completion,
+    webhook_id,
+)
 from tests.support.pipeline import (
     ACTIVATED_AT,
     PASSED_AT,

@@ -15,7 +15,7 @@ from pathlib import Path
 from sync.clock import Clock, warehouse_clock
 from sync.delivery.build import EnrichmentPolicy, build
 from sync.delivery.learning_time import LearningTimeClient
-from sync.delivery.record import record, webhook_id
+from sync.delivery.record import record
 from sync.delivery.scheduler import Limits
 from sync.delivery.send import Sender, SendReport, send_due
 from sync.domain.event_types import event_types
@@ -30,7 +30,7 @@ from sync.ledger.outbox import Outbox
 from sync.ledger.steps import Hook, nothing
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
-from tests.support.completions import COURSE_RUN, add_completions, completion
+from tests.support.completions import COURSE_RUN, add_completions, completion, webhook_id
 from tests.support.event_types import COMPLETIONS
 from tests.support.marts import create_marts, endpoint
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import dagster as dg
@@ -97,8 +96,8 @@ class DetectionConfig(RecordingConfig):
         return as_activation(self.activated_at, setting="activated_at")
 
 
-class FlagConfig(dg.Config):
-    """The feature flag, whom it is for, and how long it may make a completion wait."""
+class EnrichmentConfig(dg.Config):
+    """The feature flag for a run that builds messages."""
 
     enable_webhook_learning_time_enrichment: bool = Field(
         default=FLAG.enabled,
@@ -135,6 +134,15 @@ class FlagConfig(dg.Config):
             "else 60."
         ),
     )
+    shadow_lookup: bool = Field(
+        default=FLAG.is_shadow_looked_up,
+        description=(
+            "After the build, look up what learning time messages without it would have had: one "
+            "statement of 5 s at most, for the metadata only. Default from "
+            f"{SHADOW_VARIABLE}, else on."
+        ),
+    )
+    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
 
     @field_validator("enterprise_allowlist")
     @classmethod
@@ -151,25 +159,8 @@ class FlagConfig(dg.Config):
             rollout_percentage=self.rollout_percentage,
             enterprise_allowlist=tuple(self.enterprise_allowlist),
             max_wait_minutes=self.max_enrichment_wait_minutes,
+            is_shadow_looked_up=self.shadow_lookup,
         ).policy()
-
-
-class EnrichmentConfig(FlagConfig):
-    """The feature flag for a run that builds messages."""
-
-    shadow_lookup: bool = Field(
-        default=FLAG.is_shadow_looked_up,
-        description=(
-            "After the build, look up what learning time messages without it would have had: one "
-            "statement of 5 s at most, for the metadata only. Default from "
-            f"{SHADOW_VARIABLE}, else on."
-        ),
-    )
-    dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
-
-    def policy(self) -> EnrichmentPolicy:
-        """The settings in the library's terms."""
-        return replace(super().policy(), is_shadow_looked_up=self.shadow_lookup)
 
 
 class DeliveryConfig(dg.Config):

@@ -357,7 +357,7 @@ def test_every_number_that_a_run_can_be_given_has_its_default_and_bounds():
     of_flag = {key for key in found if key.partition(".")[2] in NUMBERS_OF_THE_FLAG}
     for key in of_flag:
         assert found.pop(key) == NUMBERS_OF_THE_FLAG[key.partition(".")[2]], key
-    assert len(of_flag) == 6
+    assert len(of_flag) == 4
     assert found == BOUNDS
 
 

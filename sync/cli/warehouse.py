@@ -10,11 +10,13 @@ import typer
 from sync.cli.common import Json, command_group, embedded_settings, ready_settings, show
 from sync.errors import ConfigurationError
 from sync.operations.operation import Report
-from sync.warehouse import open_warehouse
+from sync.warehouse import connect_arguments, open_warehouse
 
 warehouse_app = command_group("The embedded warehouse of this machine; sql works on Snowflake too.")
 
 
+PARAMETERS = ("account", "user", "password", "host", "port", "protocol", "database", "schema")
+"""What any Snowflake client needs to connect."""
 READING = frozenset({"describe", "explain", "list", "select", "show", "values", "with"})
 """How a statement begins that changes nothing: Snowflake has no ``with`` before a change."""
 _LEADING = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([a-z]*)", re.DOTALL | re.IGNORECASE)
@@ -60,16 +62,10 @@ def info(as_json: Json = False) -> None:
     from sync.local.embedded.lifecycle import status as server_status
 
     settings = embedded_settings()
+    arguments = connect_arguments(settings, purpose="info")
     found: dict[str, Any] = {
         "running": isinstance(server_status(settings.port), Running),
-        "account": "embedded",
-        "user": "embedded",
-        "password": "embedded",
-        "host": "127.0.0.1",
-        "port": settings.port,
-        "protocol": "http",
-        "database": settings.database,
-        "schema": settings.schema,
+        **{name: arguments[name] for name in PARAMETERS},
         "files": str(settings.directory),
     }
     lines = [f"{name:>10}  {value}" for name, value in found.items()]

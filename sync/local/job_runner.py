@@ -37,9 +37,15 @@ class JobRunner:
         self._log = log
 
     def run(
-        self, job: str, config: Mapping[str, Any] | None = None, *, assets: Sequence[str] = ()
+        self,
+        job: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        assets: Sequence[str] = (),
+        checks: bool = True,
     ) -> JobRun:
-        """Run a job to its end, or only some of its assets, such as ``sync/completion_webhooks``.
+        """Run a job to its end, or only some of its assets, such as ``sync/completion_webhooks``;
+        with or without their checks.
 
         Raises:
             JobFailed: a step failed, with its reason; or the process ended, with its log file.
@@ -47,7 +53,7 @@ class JobRunner:
         if self._process.stdin is None or self._process.stdout is None:
             raise JobFailed("the job process has no pipes")
         try:
-            request = {"job": job, "config": config or {}, "assets": list(assets)}
+            request = {"job": job, "config": config or {}, "assets": list(assets), "checks": checks}
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()

@@ -28,6 +28,8 @@ from sync.warehouse import Warehouse, open_warehouse
 
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
 """Prefixes of settings that a sandbox must not inherit from the shell that starts it."""
+KEPT = ("DBT_TARGET_PATH",)
+"""But where dbt keeps what it has parsed is a place and no setting of a warehouse."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def open_sandbox(home: Path, *, size: SampleSize, seed: int, start: datetime) ->
             inherited = {
                 name: value
                 for name, value in os.environ.items()
-                if not name.startswith(OWN_SETTINGS)
+                if name in KEPT or not name.startswith(OWN_SETTINGS)
             }
             yield Sandbox(settings, receiver, data, inherited | own)
     finally:

@@ -94,7 +94,8 @@ def test_it_shows_one_body_of_each_kind(demo: Demo) -> None:
 
 
 def test_it_shows_its_progress_beside_the_document(demo: Demo) -> None:
-    for step in ("warehouse", "tracking logs loaded", "learning_time_job", "enrichment on"):
+    built = ("dbt built the models", "dbt built and tested the models")
+    for step in ("warehouse", "tracking logs loaded", *built, "enrichment on"):
         assert step in demo.progress
 
 

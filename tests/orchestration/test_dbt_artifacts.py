@@ -191,3 +191,21 @@ def test_a_damaged_parse_state_stops_no_build(project: DbtProject, tmp_path: Pat
     (tmp_path / dbt.PARTIAL_PARSE).mkdir()
     with dbt.artifacts_directory(project, "1", OP) as own:
         assert [one.name for one in own.iterdir()] == [dbt.RUN_LOCK]
+
+
+def test_what_a_build_had_to_parse_anew_is_there_for_the_next(
+    project: DbtProject, tmp_path: Path
+) -> None:
+    state = tmp_path / dbt.PARTIAL_PARSE
+    with dbt.artifacts_directory(project, "1", OP) as own:
+        written(own / dbt.PARTIAL_PARSE, "of this port")
+    assert state.read_text("utf-8") == "of this port"
+
+    def fail() -> None:
+        with dbt.artifacts_directory(project, "2", OP) as own:
+            written(own / dbt.PARTIAL_PARSE, "of this")
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        fail()
+    assert state.read_text("utf-8") == "of this port", "a failed one may have been cut off"

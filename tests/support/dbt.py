@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import pprint
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import yaml
 
-from sync.settings import PROJECT_ROOT
+from sync.settings import PORT_SETTING, PROJECT_ROOT
 from tests.support.shared import made_once
 from tests.support.untraced import untraced_with_its_threads
 
@@ -40,6 +42,7 @@ EVERY_OPTION = {
 }
 """Every option switched on, for the SQL that only they bring in."""
 FAILED = ("error", "fail", "runtime error")
+PARTIAL_PARSE = "partial_parse.msgpack"
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,21 @@ class Dbt:
 
         return made_once(self.parsed / "profiles", write)
 
-    def prepare(self, target_path: Path) -> Path:
-        """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse."""
+    def prepare(
+        self, target_path: Path, *, port: int | str | None = None, target: str = "embedded"
+    ) -> Path:
+        """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse.
+
+        dbt parses anew where ``port``, that of the embedded warehouse, is another one, or where
+        ``target``, the value of ``--target``, is; Dagster always gives one.
+        """
         target_path.mkdir(parents=True, exist_ok=True)
-        for name in ("manifest.json", "partial_parse.msgpack"):
-            shutil.copy(self.project() / name, target_path)
+        shutil.copy(self.project() / "manifest.json", target_path)
+        parsed: dict[str, Any] = msgpack.unpackb((self.project() / PARTIAL_PARSE).read_bytes())
+        parsed["state_check"] |= state_of_parsing(
+            port=int(port or os.environ[PORT_SETTING]), target=target
+        )
+        (target_path / PARTIAL_PARSE).write_bytes(msgpack.packb(parsed) or b"")
         return target_path
 
     def _contents(self, arguments: tuple[str, ...]) -> bytes:
@@ -157,6 +170,25 @@ class Dbt:
     def _places(target_path: Path) -> list[str]:
         where = str(target_path)
         return ["--project-dir", str(PROJECT_ROOT), "--target-path", where, "--log-path", where]
+
+
+def state_of_parsing(*, port: int, target: str) -> dict[str, dict[str, str]]:
+    """What dbt compares with that of a command, as ``build_manifest_state_check`` makes it."""
+    from dbt.adapters.snowflake.connections import SnowflakeCredentials
+    from dbt.version import __version__
+
+    profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
+    output = profiles["learning_time_webhooks"]["outputs"]["embedded"]
+    data = {name: output[name] for name in output.keys() - {"type", "threads"}} | {"port": port}
+    given = SnowflakeCredentials.from_dict(SnowflakeCredentials.translate_aliases(data))
+    texts = {
+        "profile_hash": pprint.pformat(sorted(given.connection_info())),
+        "vars_hash": "\x00".join(("{}", "", target, __version__)),
+    }
+    return {
+        name: {"name": "sha256", "checksum": hashlib.sha256(text.encode()).hexdigest()}
+        for name, text in texts.items()
+    }
 
 
 @cache

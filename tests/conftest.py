@@ -108,7 +108,7 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     # As ``sync.warehouse`` has it; dbt cannot say so.
     patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
     patch.setattr(Session, "request", bare_requests(settings.port))
-    with running_server(settings):
+    with running_server(settings, shared_directory(tmp_path_factory) / "translations"):
         yield settings
     patch.undo()
 

@@ -1,11 +1,14 @@
 """The embedded warehouse of a test session: its databases can be kept and put back as files.
 
 Putting one back takes 4 ms, building an empty ledger anew 150 and the models several seconds.
+What one worker's server has translated, those of the others read: 15 ms a statement of a model.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 import shutil
 import sys
 import threading
@@ -20,6 +23,34 @@ from starlette.routing import Route
 
 from sync.local.embedded import server
 from sync.local.embedded.server import DATABASES
+
+
+class OnDisk(server.Newest):
+    """Translations that the servers of all workers have in common."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(server.KEPT_TRANSLATIONS)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        if (found := super().get(key)) is None and (file := self._file(key)).exists():
+            found = pickle.loads(file.read_bytes())  # noqa: S301
+            for part in found:
+                part.meta["written"] = (id(part), part.meta["written"][1])
+            super().__setitem__(key, found)
+        return found or default
+
+    def __setitem__(self, key: Any, translated: Any) -> None:
+        super().__setitem__(key, translated)
+        # That of a new database names a file of this server.
+        if not any("create_db_name" in part.args for part in translated):
+            part = self._file(key).with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            part.write_bytes(pickle.dumps(translated))
+            part.rename(self._file(key))
+
+    def _file(self, key: Any) -> Path:
+        return self._directory / hashlib.sha256(repr(key).encode()).hexdigest()
 
 
 def keep(request: Request) -> Response:
@@ -48,10 +79,16 @@ def _swap(request: Request, copy: Any) -> Response:
     return Response()
 
 
-def main(port: int, directory: Path) -> None:
+def main(port: int, directory: Path, translations: Path) -> None:
     stock = server.application
 
+    class Translations(server.Translations):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self._translated = OnDisk(translations)
+
     def application(at: Path) -> Any:
+        server.Translations = Translations
         app = stock(at)
         # Nobody needs these files after a crash of the machine.
         engine: Any = fakesnow.server.shared_fs
@@ -69,4 +106,4 @@ def main(port: int, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

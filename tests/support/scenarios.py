@@ -61,10 +61,14 @@ class Scenarios:
 
 
 @contextmanager
-def running_server(settings: EmbeddedWarehouse) -> Iterator[None]:
-    """The warehouse of a test session, in a process of its own."""
+def running_server(settings: EmbeddedWarehouse, translations: Path | None = None) -> Iterator[None]:
+    """The warehouse of a test session, in a process of its own.
+
+    What it has translated it leaves in ``translations``, and reads what others have left.
+    """
     command = [sys.executable, "-m", "tests.support.scenario_server"]
     command += [str(settings.port), str(settings.directory)]
+    command += [str(translations or settings.home / "translations")]
     with (settings.home / "warehouse.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log

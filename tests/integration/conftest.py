@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.command_line import Command, command_line
-from tests.support.completions import completion
-from tests.support.marts import ANY_RECEIVER, create_marts, endpoint, point_endpoints
 from tests.support.operator import World, make_world, open_world
-from tests.support.pipeline import PASSED_AT, Pipeline
+from tests.support.pipeline import Pipeline
 from tests.support.receiver import Receiver, receiver
 from tests.support.scenarios import Scenarios
 from tests.support.token_server import TokenServer, token_server
@@ -25,27 +24,26 @@ def target() -> Iterator[Receiver]:
 
 
 @pytest.fixture
+def ledger(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
+    """An open session on a warehouse with the tables of the ledger."""
+    scenarios.stand("ledger", ensure_ledger)
+    return warehouse
+
+
+@pytest.fixture
 def pipeline(
     scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path
 ) -> Pipeline:
     """Two completions and one endpoint."""
-
-    def make(warehouse: Warehouse) -> None:
-        create_marts(
-            warehouse,
-            completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
-            endpoints=[endpoint(1, f"{ANY_RECEIVER}/hooks/example")],
-        )
-
-    scenarios.stand("two completions", make)
-    point_endpoints(warehouse, target.url)
-    return Pipeline(warehouse, target, tmp_path)
+    opened = Pipeline(warehouse, target, tmp_path, scenarios)
+    opened.stand("two completions", lambda _: None)
+    return opened
 
 
 @pytest.fixture
 def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
     scenarios.stand("world", make_world)
-    with open_world(warehouse, tmp_path) as opened:
+    with open_world(warehouse, tmp_path, scenarios) as opened:
         yield opened
 
 

@@ -11,7 +11,9 @@ from sync.ledger.steps import Step
 from sync.warehouse import Warehouse
 from tests.support.delivery import Run, complete, seed
 from tests.support.ledger_rows import WITH_MESSAGES
+from tests.support.marts import ANY_RECEIVER, point_endpoints
 from tests.support.receiver import Receiver
+from tests.support.scenarios import Scenarios
 
 MART = "analytics.marts.completed_enrollments"
 
@@ -26,10 +28,15 @@ def kill(step: Step) -> None:
 
 
 @pytest.fixture
-def run(warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Run:
+def run(scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Run:
     """One completion that is recorded nowhere yet."""
-    seed(warehouse, [f"http://{target.host_port}/hooks/one"])
-    complete(warehouse, [1], endpoints=1)
+
+    def make(warehouse: Warehouse) -> None:
+        seed(warehouse, [f"{ANY_RECEIVER}/hooks/one"])
+        complete(warehouse, [1], endpoints=1)
+
+    scenarios.stand("one-completion", make)
+    point_endpoints(warehouse, target.url)
     return Run(host_ports=target.host_port, journals=tmp_path, endpoints=1)
 
 

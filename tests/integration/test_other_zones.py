@@ -46,7 +46,10 @@ def abroad(local_zone: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 in_other_zones = pytest.mark.parametrize(
-    "local_zone", ["America/St_Johns", "Asia/Kathmandu"], indirect=True, scope="module"
+    "local_zone",
+    ["America/St_Johns", pytest.param("Asia/Kathmandu", marks=pytest.mark.prove)],
+    indirect=True,
+    scope="module",
 )
 
 

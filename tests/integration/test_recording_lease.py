@@ -18,6 +18,7 @@ from sync.settings import EmbeddedWarehouse
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, open_warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.event_types import COMPLETIONS
+from tests.support.examples import examples
 from tests.support.pipeline import ACTIVATED_AT, PASSED_AT, Pipeline
 
 TYPE = COMPLETIONS.name
@@ -62,7 +63,7 @@ def test_a_run_that_meets_another_at_work_leaves_the_completions_to_it(
 def test_many_runs_at_the_same_time_record_each_completion_once(
     pipeline: Pipeline, warehouse_settings: EmbeddedWarehouse
 ) -> None:
-    runs, rounds = 4, 5
+    runs, rounds = 4, examples(2, 20)
     pipeline.detect()
     together = Barrier(runs, timeout=60)
 

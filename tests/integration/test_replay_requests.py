@@ -14,36 +14,33 @@ from sync.operations.replay import Replay, ReplayState, Window
 from sync.warehouse import Warehouse
 from tests.support.delivery import enterprise
 from tests.support.operator import OUTBOX, World
-from tests.support.replays import DEAD, DELIVERED, ask, dead_letters, plan
+from tests.support.replays import DEAD, DELIVERED, ask, plan
 
 
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [
-        pytest.param(Replay(state=ReplayState.DELIVERED, endpoint_id=1), {2, 4}, id="endpoint"),
-        pytest.param(Replay(state=ReplayState.DELIVERED, endpoint_id=7), set(), id="no such"),
-        pytest.param(DEAD, {5}, id="state"),
-        pytest.param(
-            Replay(state=ReplayState.DEAD, state_reason="attempts_exhausted"), {5}, id="reason"
-        ),
-        pytest.param(
-            Replay(state=ReplayState.DEAD, state_reason="endpoint_gone"), set(), id="other"
-        ),
-    ],
-)
-def test_a_selection_takes_what_meets_all_its_conditions(
-    world: World, selection: Replay, expected: set[int]
-) -> None:
-    dead_letters(world, 5)
-    world.delivered(2, 4)
-    assert plan(world, selection).matched == len(expected)
-    ask(world, selection)
-    marked = world.rows("user_id", "replay_id is not null")
-    assert {int(row["user_id"]) for row in marked} == expected
+def test_a_selection_takes_what_meets_all_its_conditions(world: World) -> None:
+    def one_dead_and_two_delivered(world: World) -> None:
+        world.delivered(2, 4, 5)
+        world.warehouse.execute(
+            f"update {OUTBOX} set state = 'dead', state_reason = 'attempts_exhausted'"
+            " where user_id = 5"
+        )
+
+    for selection, expected in (
+        (Replay(state=ReplayState.DELIVERED, endpoint_id=1), {2, 4}),
+        (Replay(state=ReplayState.DELIVERED, endpoint_id=7), set()),
+        (DEAD, {5}),
+        (Replay(state=ReplayState.DEAD, state_reason="attempts_exhausted"), {5}),
+        (Replay(state=ReplayState.DEAD, state_reason="endpoint_gone"), set[int]()),
+    ):
+        world.stand("one-dead-and-two-delivered", one_dead_and_two_delivered)
+        assert plan(world, selection).matched == len(expected), selection
+        ask(world, selection)
+        marked = world.rows("user_id", "replay_id is not null")
+        assert {int(row["user_id"]) for row in marked} == expected, selection
 
 
 def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
-    world.delivered(2)
+    world.already_delivered(2)
     delivered_at = world.rows("delivered_at")[0]["delivered_at"]
     world.warehouse.execute(f"update {OUTBOX} set recorded_at = '2026-01-01'")
     around = {"since": delivered_at, "until": delivered_at + timedelta(seconds=1)}
@@ -58,9 +55,9 @@ def test_a_window_looks_at_recording_or_delivery(world: World) -> None:
 
 
 def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> None:
-    ids = [*world.complete(2), *world.complete(4), *world.complete(6), *world.complete(8)]
-    ids += [one for user in (10, 12, 14, 16) for one in world.complete(user)]
-    world.deliver()
+    users = range(2, 18, 2)
+    world.already_delivered(*users)
+    ids = [one for user in users for one in world.ids(user)]
     changes = (
         "body_removed_at = sysdate()",
         "state = 'held', state_reason = 'endpoint_disabled'",
@@ -97,7 +94,7 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(world: World) -> Non
 
 
 def test_asking_twice_before_the_run_sends_once(world: World) -> None:
-    world.delivered(2)
+    world.already_delivered(2)
     assert ask(world, DELIVERED).changed == 1
     assert ask(world, DELIVERED).changed == 0
     assert plan(world, DELIVERED).document["refused"] == {Refusal.ALREADY_DUE: 1}
@@ -106,18 +103,17 @@ def test_asking_twice_before_the_run_sends_once(world: World) -> None:
 
 
 def test_a_request_with_an_id_of_the_callers_counts_once(world: World) -> None:
-    world.complete(2)
-    world.deliver()
+    world.already_delivered(2)
     assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1)
     world.send()
-    world.take()
+    assert len(world.take()) == 1
     assert ask(world, DELIVERED, request_id="run-7") == Done("run-7", 1), "what the first one did"
     world.send()
     assert world.take() == []
 
 
 def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
-    world.delivered(2, 4)
+    world.already_delivered(2, 4)
     before = world.everything()
     with pytest.raises(NotConfirmed, match="confirm_count is 1, but 2 webhooks match now"):
         ask(world, DELIVERED, confirmed=1)
@@ -126,7 +122,7 @@ def test_more_than_was_agreed_to_changes_nothing(world: World) -> None:
 
 
 def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> None:
-    world.delivered(2)
+    world.already_delivered(2)
     before = world.everything()
 
     class Lost(Exception):
@@ -145,7 +141,7 @@ def test_a_request_that_breaks_off_leaves_neither_row_nor_mark(world: World) -> 
 
 
 def test_the_request_is_recorded_with_who_asked_for_what(world: World) -> None:
-    world.delivered(2, 4)
+    world.already_delivered(2, 4)
     made = ask(world, Replay(state=ReplayState.DELIVERED, endpoint_id=1))
     (row,) = world.warehouse.rows(
         "select replay_id, requested_by, matched, to_json(selection) as selection"
@@ -172,7 +168,7 @@ def test_a_selection_of_everything_is_refused() -> None:
 
 
 def test_a_plan_names_endpoints_and_shows_a_sample_without_personal_data(world: World) -> None:
-    world.delivered(2, 3)
+    world.already_delivered(2, 3)
     before = world.everything()
     found = plan(world, DELIVERED)
     assert found.document["by_endpoint"] == {"1": 1, "2": 1}

@@ -48,7 +48,7 @@ def bodies(pipeline: Pipeline) -> dict[str, bytes]:
     return {one.webhook_id: one.body for one in pipeline.target.received}
 
 
-def frozen_then_deleted(pipeline: Pipeline) -> None:
+def freeze_and_delete(pipeline: Pipeline) -> None:
     """Both messages are built and never sent; then the endpoint is gone."""
     pipeline.detect()
     pipeline.build()
@@ -57,7 +57,11 @@ def frozen_then_deleted(pipeline: Pipeline) -> None:
     assert states(pipeline) == {("held", "endpoint_missing")}
 
 
-def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
+def frozen_then_deleted(pipeline: Pipeline) -> None:
+    pipeline.stand("frozen-then-deleted", freeze_and_delete)
+
+
+def try_and_delete(pipeline: Pipeline) -> dict[str, bytes]:
     """Both messages are refused once; then the endpoint is gone. What was sent."""
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
@@ -70,6 +74,11 @@ def tried_then_deleted(pipeline: Pipeline) -> dict[str, bytes]:
     pipeline.send()
     assert states(pipeline) == {("held", "endpoint_missing")}
     return sent
+
+
+def tried_then_deleted(pipeline: Pipeline) -> None:
+    pipeline.stand("tried-then-deleted", try_and_delete)
+    pipeline.later(timedelta(minutes=1))
 
 
 def plan(pipeline: Pipeline) -> Plan:
@@ -97,8 +106,7 @@ def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
 
 
 def test_a_message_that_is_not_held_yet_is_built_again_at_once(pipeline: Pipeline) -> None:
-    pipeline.detect()
-    pipeline.build()
+    pipeline.already_built()
     build_and_send(pipeline, new(pipeline))
     assert {one.path for one in pipeline.target.received} == {"/new"}
 
@@ -117,22 +125,20 @@ def test_another_format_is_what_a_message_that_was_never_sent_is_built_in(
     assert [json.loads(one.body)["user"] for one in pipeline.target.received] == ["u"]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"enterprise_customer_uuid": OTHER_ENTERPRISE}, id="of another customer"),
-        pytest.param({"region": "EU"}, id="of another region"),
-        pytest.param({"is_active": False}, id="switched off"),
-        pytest.param({"region": "UK"}, id="unreadable"),
-    ],
-)
 def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
-    pipeline: Pipeline, changes: dict[str, object]
+    pipeline: Pipeline,
 ) -> None:
     frozen_then_deleted(pipeline)
-    build_and_send(pipeline, new(pipeline, **changes))
-    assert pipeline.target.received == []
-    assert {row["state"] for row in pipeline.rows("state")} == {"held"}, "and none is suppressed"
+    for changes in (
+        {"enterprise_customer_uuid": OTHER_ENTERPRISE},
+        {"region": "EU"},
+        {"is_active": False},
+        {"region": "UK"},
+    ):
+        build_and_send(pipeline, new(pipeline, **changes))
+        assert pipeline.target.received == [], changes
+        held = {row["state"] for row in pipeline.rows("state")}
+        assert held == {"held"}, f"{changes}, and none is suppressed"
     build_and_send(pipeline, new(pipeline, endpoint_id=3))
     assert states(pipeline) == {("delivered", None)}
 
@@ -140,7 +146,7 @@ def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
 def test_a_learner_of_the_eu_goes_to_no_other_region_unless_allowed(pipeline: Pipeline) -> None:
     pipeline.warehouse.execute(f"update {MART} set learner_country = 'DE'")
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/eu", region="EU"))
-    frozen_then_deleted(pipeline)
+    freeze_and_delete(pipeline)
     build_and_send(pipeline, new(pipeline))
     assert pipeline.target.received == []
     build_and_send(pipeline, new(pipeline, is_eu_fallback_allowed=True))
@@ -172,7 +178,7 @@ def test_what_may_no_longer_be_reported_is_not_sent_to_the_new_endpoint(pipeline
 def test_what_was_tried_stays_until_it_is_moved_and_then_goes_with_the_same_bytes(
     pipeline: Pipeline,
 ) -> None:
-    sent = tried_then_deleted(pipeline)
+    sent = try_and_delete(pipeline)
     endpoints(pipeline, new(pipeline))
     pipeline.warehouse.execute(f"update {MART} set email = 'new@example.com'")
     build_and_send(pipeline)
@@ -205,54 +211,42 @@ def test_a_moved_message_is_looked_up_in_the_marts_before_it_goes(pipeline: Pipe
     assert ("held", "no_longer_reportable") in states(pipeline)
 
 
-@pytest.mark.parametrize(
-    ("changes", "stay"),
-    [
+def test_bytes_that_were_sent_once_move_only_where_they_fit(pipeline: Pipeline) -> None:
+    tried_then_deleted(pipeline)
+    for changes, stay in (
         ({"payload_format": "percipio"}, Refusal.FORMAT_DIFFERS),
         ({"is_active": False}, Refusal.NO_ENDPOINT),
         ({"region": "EU"}, Refusal.NO_ENDPOINT),
         ({"enterprise_customer_uuid": OTHER_ENTERPRISE}, Refusal.NO_ENDPOINT),
-    ],
-)
-def test_bytes_that_were_sent_once_move_only_where_they_fit(
-    pipeline: Pipeline, changes: dict[str, object], stay: Refusal
-) -> None:
+    ):
+        endpoints(pipeline, new(pipeline, **changes))
+        before = everything_in(pipeline.warehouse)
+        found = plan(pipeline)
+        assert (found.matched, found.document["not_moved"]) == (0, {stay: 2}), changes
+        assert move(pipeline) == Done(), changes
+        assert everything_in(pipeline.warehouse) == before, changes
+
+
+def test_a_filter_of_the_new_endpoint_holds_for_what_is_moved(pipeline: Pipeline) -> None:
     tried_then_deleted(pipeline)
-    endpoints(pipeline, new(pipeline, **changes))
-    before = everything_in(pipeline.warehouse)
-    found = plan(pipeline)
-    assert (found.matched, found.document["not_moved"]) == (0, {stay: 2})
-    assert move(pipeline) == Done()
-    assert everything_in(pipeline.warehouse) == before
-
-
-@pytest.mark.parametrize(
-    ("filters", "moved"),
-    [
-        ({"only_courserun_keys": "course-v1:*"}, 2),
+    for filters, moved in (
         ({"only_courserun_keys": "course-v1:other*"}, 0),
+        # What nobody knows any more
         ({"only_enrollment_modes": "verified"}, 0),
-    ],
-    ids=["takes them", "takes others", "by what nobody knows"],
-)
-def test_a_filter_of_the_new_endpoint_holds_for_what_is_moved(
-    pipeline: Pipeline, filters: dict[str, object], moved: int
-) -> None:
-    tried_then_deleted(pipeline)
-    endpoints(pipeline, new(pipeline, **filters))
-    found = plan(pipeline)
-    assert found.matched == moved
-    assert found.document["not_moved"] == ({} if moved else {Refusal.FILTERED: 2})
-    if moved:
-        assert move(pipeline).changed == moved
+        ({"only_courserun_keys": "course-v1:*"}, 2),
+    ):
+        endpoints(pipeline, new(pipeline, **filters))
+        found = plan(pipeline)
+        left = {} if moved else {Refusal.FILTERED: 2}
+        assert (found.matched, found.document["not_moved"]) == (moved, left), filters
+    assert move(pipeline).changed == 2
 
 
 def test_a_message_that_was_claimed_counts_as_sent_even_without_a_logged_attempt(
     pipeline: Pipeline,
 ) -> None:
     """A run may have been killed between the request and its record."""
-    pipeline.detect()
-    pipeline.build()
+    pipeline.already_built()
     before = pipeline.rows("body")
     pipeline.warehouse.execute(f"update {OUTBOX} set fence = 1")
     endpoints(pipeline, new(pipeline))
@@ -272,9 +266,9 @@ def test_a_row_that_a_run_is_at_work_on_is_not_moved(pipeline: Pipeline) -> None
 
 
 def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) -> None:
+    pipeline.already_built()
     pipeline.target.answers["/hooks"] = (500, {})
-    pipeline.detect()
-    build_and_send(pipeline)
+    pipeline.send()
     own = endpoint(1, f"{pipeline.target.url}/hooks/example", is_active=False)
     endpoints(pipeline, own, new(pipeline))
     assert plan(pipeline).matched == 0
@@ -308,8 +302,7 @@ def test_an_id_that_another_customer_has_now_gets_none_of_the_old_ones_messages(
     pipeline: Pipeline,
 ) -> None:
     """A restored database hands out an id again, or somebody gives the row to another customer."""
-    pipeline.detect()
-    pipeline.build()
+    pipeline.already_built()
     taken = endpoint(1, f"{pipeline.target.url}/b", enterprise_customer_uuid=OTHER_ENTERPRISE)
     endpoints(pipeline, taken)
     pipeline.send()

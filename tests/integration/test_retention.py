@@ -22,15 +22,19 @@ def retain(world: World, *, days: int = 90, dry_run: bool = False) -> RetentionR
 
 def one_of_each_state(world: World) -> None:
     """Learners 2, 4 and 6 are delivered, dead and suppressed; 8, 10 and 12 are yet to be sent."""
-    world.delivered(2, 4, 6, 8, 10, 12)
-    for user_id, change in {
-        4: "state = 'dead', state_reason = 'attempts_exhausted'",
-        6: "state = 'suppressed', state_reason = 'no_endpoint', build_id = null",
-        8: "state = 'awaiting', build_id = null, next_attempt_at = sysdate()",
-        10: "state = 'pending', next_attempt_at = sysdate()",
-        12: "state = 'held', state_reason = 'endpoint_disabled', next_attempt_at = sysdate()",
-    }.items():
-        world.warehouse.execute(f"update {OUTBOX} set {change} where user_id = {user_id}")
+
+    def make(world: World) -> None:
+        world.delivered(2, 4, 6, 8, 10, 12)
+        for user_id, change in {
+            4: "state = 'dead', state_reason = 'attempts_exhausted'",
+            6: "state = 'suppressed', state_reason = 'no_endpoint', build_id = null",
+            8: "state = 'awaiting', build_id = null, next_attempt_at = sysdate()",
+            10: "state = 'pending', next_attempt_at = sysdate()",
+            12: "state = 'held', state_reason = 'endpoint_disabled', next_attempt_at = sysdate()",
+        }.items():
+            world.warehouse.execute(f"update {OUTBOX} set {change} where user_id = {user_id}")
+
+    world.stand("one-of-each-state", make)
 
 
 def test_finished_webhooks_lose_their_body_and_keep_the_rest(world: World) -> None:
@@ -88,7 +92,7 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(world: World) -> None:
 def test_a_webhook_without_a_body_is_not_replayed_and_its_completion_not_sent_again(
     world: World,
 ) -> None:
-    world.delivered(2)
+    world.already_delivered(2)
     world.run = world.run.later(YEAR)
     retain(world)
     found = plan(world, DELIVERED)
@@ -101,7 +105,7 @@ def test_a_webhook_without_a_body_is_not_replayed_and_its_completion_not_sent_ag
 
 
 def test_a_webhook_that_a_replay_waits_for_keeps_its_body(world: World) -> None:
-    world.delivered(2)
+    world.already_delivered(2)
     ask(world, DELIVERED)
     world.run = world.run.later(YEAR)
     assert retain(world).bodies == 0

@@ -17,9 +17,11 @@ from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
 from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
 from tests.support.ledger_rows import WITH_MESSAGES
-from tests.support.marts import create_marts, endpoint
+from tests.support.marts import create_endpoints, create_marts, endpoint
 from tests.support.pipeline import PASSED_AT, learning_time
+from tests.support.scenarios import Scenarios
 
+LEARNING_TIME = "analytics.marts.completion_learning_time"
 USERS = range(1, 41)
 ON = EnrichmentPolicy(enabled=True)
 OFF = EnrichmentPolicy(enabled=False)
@@ -27,16 +29,20 @@ SHADOW = EnrichmentPolicy(enabled=False, is_shadow_looked_up=True)
 
 
 @pytest.fixture
-def recorded(warehouse: Warehouse) -> Warehouse:
+def recorded(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
     """Forty completions, detected and undecided, all of them known to the mart."""
-    ensure_ledger(warehouse)
-    create_marts(
-        warehouse,
-        completions=[completion(n, PASSED_AT) for n in USERS],
-        endpoints=[endpoint(1, "https://hooks.example.com/in")],
-        learning_times=[learning_time(n) for n in USERS],
-    )
-    detect(warehouse)
+
+    def make(warehouse: Warehouse) -> None:
+        ensure_ledger(warehouse)
+        create_marts(
+            warehouse,
+            completions=[completion(n, PASSED_AT) for n in USERS],
+            endpoints=[endpoint(1, "https://hooks.example.com/in")],
+            learning_times=[learning_time(n) for n in USERS],
+        )
+        detect(warehouse)
+
+    scenarios.stand("forty-recorded", make)
     return warehouse
 
 
@@ -91,16 +97,10 @@ def test_the_share_of_the_rollout_is_enriched_and_the_rest_says_why(recorded: Wa
     assert report.left_out == {LeftOut.SHARE: len(USERS) - len(inside)}
 
 
-def test_a_completion_outside_the_rollout_waits_for_nothing(warehouse: Warehouse) -> None:
+def test_a_completion_outside_the_rollout_waits_for_nothing(recorded: Warehouse) -> None:
     """The mart knows nobody yet: inside it is waited for, outside it is not."""
-    ensure_ledger(warehouse)
-    create_marts(
-        warehouse,
-        completions=[completion(n, PASSED_AT) for n in USERS],
-        endpoints=[endpoint(1, "https://hooks.example.com/in")],
-    )
-    detect(warehouse)
-    report = run(warehouse, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
+    recorded.execute(f"delete from {LEARNING_TIME}")
+    report = run(recorded, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
     inside = sum(place_of(n, COURSE_RUN) < 30 for n in USERS)
     assert report.waiting == {"not_yet": inside}
     assert report.built == {"not_in_rollout": len(USERS) - inside}
@@ -126,37 +126,25 @@ def test_with_the_flag_off_the_rollout_means_nothing(recorded: Warehouse) -> Non
     assert not report.left_out
 
 
-def test_an_endpoint_that_opted_out_is_no_matter_of_the_rollout(warehouse: Warehouse) -> None:
-    ensure_ledger(warehouse)
-    create_marts(
-        warehouse,
-        completions=[completion(n, PASSED_AT) for n in USERS],
-        endpoints=[endpoint(1, "https://hooks.example.com/in", is_learning_time_enabled=False)],
+def test_an_endpoint_that_opted_out_is_no_matter_of_the_rollout(recorded: Warehouse) -> None:
+    create_endpoints(
+        recorded, [endpoint(1, "https://hooks.example.com/in", is_learning_time_enabled=False)]
     )
-    detect(warehouse)
     policy = EnrichmentPolicy(enabled=True, rollout=Rollout(30), is_shadow_looked_up=True)
-    report = run(warehouse, policy)
+    report = run(recorded, policy)
     assert report.built == {"endpoint_opted_out": len(USERS)}
     assert report.shadow_seen == 0
 
 
-def test_the_shadow_says_what_the_flag_would_have_done(warehouse: Warehouse) -> None:
-    ensure_ledger(warehouse)
-    create_marts(
-        warehouse,
-        completions=[completion(n, PASSED_AT) for n in range(1, 6)],
-        endpoints=[endpoint(1, "https://hooks.example.com/in")],
-        learning_times=[
-            learning_time(1),
-            learning_time(2),
-            learning_time(3, event_count=0),
-            learning_time(4, computed_through="2026-03-09T00:00:00"),
-        ],
+def test_the_shadow_says_what_the_flag_would_have_done(recorded: Warehouse) -> None:
+    recorded.execute(f"delete from {LEARNING_TIME} where user_id = 5")
+    recorded.execute(f"update {LEARNING_TIME} set event_count = 0 where user_id in (3, 33)")
+    recorded.execute(
+        f"update {LEARNING_TIME} set computed_through = '2026-03-09' where user_id = 4"
     )
-    detect(warehouse)
-    report = run(warehouse, SHADOW)
-    assert report.built == {"flag_off": 5}
-    assert report.shadow == {"found": 2, "no_data": 1, "not_yet": 2}
+    report = run(recorded, SHADOW)
+    assert report.built == {"flag_off": 40}
+    assert report.shadow == {"found": 36, "no_data": 2, "not_yet": 2}
     assert not report.waiting
 
 
@@ -197,7 +185,7 @@ def test_without_the_shadow_nothing_is_looked_up(recorded: Warehouse) -> None:
 
 
 def test_a_failing_shadow_is_a_word_and_no_failure(recorded: Warehouse) -> None:
-    recorded.execute("drop table analytics.marts.completion_learning_time")
+    recorded.execute(f"drop table {LEARNING_TIME}")
     report = run(recorded, SHADOW)
     assert report.shadow == {"unavailable": len(USERS)}
     assert report.built == {"flag_off": len(USERS)}

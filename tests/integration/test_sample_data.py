@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sync.ledger.tables import ensure_ledger
 from sync.local.raw_tables import create_raw_tables
 from sync.local.sample_data import SampleData, SampleSize, generate, load_sample, write_files
 from sync.local.tracking_logs import Loaded, load_logs
 from sync.warehouse import Warehouse
+from tests.dbt.scenario import stand_models
 from tests.support.dbt import Dbt
+from tests.support.scenarios import Scenarios
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -52,13 +53,12 @@ def test_a_pass_keeps_its_microseconds(warehouse: Warehouse) -> None:
 
 
 def test_the_models_make_of_every_case_what_the_sample_data_promises(
-    warehouse: Warehouse, dbt: Dbt
+    scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt
 ) -> None:
+    """Both marts are views: a wave shows without another run."""
+    stand_models(scenarios, dbt)
     data = generate(SampleSize(), seed=7, start=START, receiver_url="http://127.0.0.1:8755")
-    create_raw_tables(warehouse)
-    ensure_ledger(warehouse)
     load_sample(warehouse, data.waves[0])
-    dbt("run", "--select", "+completed_enrollments", "+ineligible_completions")
     assert _eligible(warehouse) == _promised(data, wave=0)
     relation = warehouse.relation("marts", "ineligible_completions")
     reasons = {
@@ -70,7 +70,6 @@ def test_the_models_make_of_every_case_what_the_sample_data_promises(
         for one in data.completions
         if one.wave == 0 and one.eligible_from_wave != 0
     }
-    # Both marts are views: the second wave shows without another run.
     load_sample(warehouse, data.waves[1])
     assert _eligible(warehouse) == _promised(data, wave=1)
 

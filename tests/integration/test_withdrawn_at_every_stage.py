@@ -88,7 +88,7 @@ def enrollment(pipeline: Pipeline) -> Then:
 
 
 def endpoint_off(pipeline: Pipeline) -> Then:
-    built(pipeline)
+    pipeline.already_built()
     endpoints(pipeline, is_active=False)
     pipeline.send()
     assert len(held(pipeline)) == 2
@@ -96,9 +96,8 @@ def endpoint_off(pipeline: Pipeline) -> Then:
 
 
 def endpoint_disabled(pipeline: Pipeline) -> Then:
-    pipeline.target.answers["/x"] = (410, {})
-    endpoints(pipeline)
-    built(pipeline)
+    pipeline.already_built()
+    pipeline.target.answers["/"] = (410, {})
     pipeline.send(batch_size=1)
     pipeline.warehouse.execute(
         f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_disabled',"
@@ -109,9 +108,8 @@ def endpoint_disabled(pipeline: Pipeline) -> Then:
 
 
 def moved(pipeline: Pipeline) -> Then:
-    pipeline.target.answers["/x"] = (500, {})
-    endpoints(pipeline)
-    built(pipeline)
+    pipeline.already_built()
+    pipeline.target.answers["/"] = (500, {})
     pipeline.send()
     pipeline.target.answers.clear()
     endpoints(pipeline, endpoint_id=2)
@@ -121,9 +119,7 @@ def moved(pipeline: Pipeline) -> Then:
 
 def sent_before(state: ReplayState) -> Callable[[Pipeline], Then]:
     def stage(pipeline: Pipeline) -> Then:
-        endpoints(pipeline)
-        built(pipeline)
-        pipeline.send()
+        pipeline.already_sent()
         pipeline.warehouse.execute(f"update {OUTBOX} set state = '{state}'")
         return lambda: carry_out(pipeline.warehouse, pipeline.clock, Replay(state=state))
 

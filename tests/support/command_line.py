@@ -6,11 +6,16 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
+import typer
 
 from sync import cli
+
+# Typer makes its commands of the functions anew at each call, half of what a call costs.
+_built_once = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ Command = Callable[..., Said]
 
 def command_line(patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> Command:
     """A function that runs one command as a shell would."""
+
+    patch.setattr("typer.main.get_command", _built_once)
 
     def run(*arguments: object) -> Said:
         patch.setattr(sys, "argv", ["ltw", *map(str, arguments)])

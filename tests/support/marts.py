@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from sync.domain.endpoint import EndpointSettings
 from sync.ledger.endpoint_settings import COLUMNS
 from sync.ledger.tables import ENDPOINT_SETTINGS, ensure_ledger
-from sync.warehouse import Warehouse, json_chunks
+from sync.warehouse import RelationMissing, Warehouse, json_chunks
 from tests.support.completions import (
     COURSE_RUN,
     ENTERPRISE,
@@ -112,9 +112,11 @@ def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, obje
     """The mart of endpoints and the operator's settings, replaced when they exist."""
     rows = list(endpoints)
     create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
-    ensure_ledger(warehouse)
     settings = warehouse.relation("sync", ENDPOINT_SETTINGS)
-    warehouse.execute(f"delete from {settings}")
+    try:
+        warehouse.execute(f"delete from {settings}")
+    except RelationMissing:
+        ensure_ledger(warehouse)
     names = ", ".join(COLUMNS)
     warehouse.bulk(
         f"""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from sync.delivery.scheduler import Limits
 from sync.delivery.send import SendReport
 from sync.operations.operation import Change, Done
 from sync.warehouse import Warehouse
-from tests.support.delivery import Run, all_steps, complete, seed
+from tests.support.delivery import Run, all_steps, complete, completed, seed
 from tests.support.ledger_rows import WITH_MESSAGES
 from tests.support.marts import ANY_RECEIVER, point_endpoints
 from tests.support.receiver import Received, Receiver, receiver
+from tests.support.scenarios import Scenarios
 
 OUTBOX = "analytics.sync.webhook_outbox"
 MESSAGES = "analytics.sync.webhook_messages"
@@ -45,6 +46,36 @@ class World:
     warehouse: Warehouse
     target: Receiver
     run: Run
+    scenarios: Scenarios | None = None
+
+    def stand(self, name: str, make: Callable[[World], object]) -> None:
+        """Begin where ``make`` ends: it is carried out once, and then its tables are put in place.
+
+        They replace all that is there; endpoints lead to the receiver of this test.
+        """
+
+        assert self.scenarios is not None
+
+        def build(warehouse: Warehouse) -> None:
+            make_world(warehouse)
+            point_endpoints(warehouse, self.target.url)
+            make(replace(self, warehouse=warehouse))
+            point_endpoints(warehouse, ANY_RECEIVER, instead_of=self.target.url)
+
+        self.scenarios.stand(name, build)
+        point_endpoints(self.warehouse, self.target.url)
+        self.target.answers.clear()
+        self.take()
+
+    def already_delivered(self, *users: int) -> set[str]:
+        """``delivered`` as the beginning of a test, in a hundredth of its time."""
+        name = "-".join(["delivered", *map(str, users)])
+        self.stand(name, lambda world: world.delivered(*users))
+        return self.ids(*users)
+
+    def ids(self, *users: int) -> set[str]:
+        """The ids that webhooks of these learners have."""
+        return completed(users, endpoints=2)
 
     def complete(self, *users: int) -> set[str]:
         """Completions of these learners, even numbers for customer 1; the ids to come."""
@@ -105,7 +136,9 @@ def make_world(warehouse: Warehouse) -> None:
 
 
 @contextmanager
-def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
+def open_world(
+    warehouse: Warehouse, journals: Path, scenarios: Scenarios | None = None
+) -> Iterator[World]:
     """The world of these tables with a receiver that runs."""
     with receiver() as target:
         point_endpoints(warehouse, target.url)
@@ -115,7 +148,7 @@ def open_world(warehouse: Warehouse, journals: Path) -> Iterator[World]:
             endpoints=2,
             limits=Limits(per_endpoint=1),
         )
-        yield World(warehouse, target, run)
+        yield World(warehouse, target, run, scenarios)
 
 
 def carry_out(

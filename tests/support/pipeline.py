@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from sync.http.urls import parse_development_targets
 from sync.ledger.outbox import Outbox
 from sync.ledger.tables import ensure_ledger
 from sync.warehouse import Warehouse
-from tests.support.completions import COURSE_RUN, ENTERPRISE
+from tests.support.completions import COURSE_RUN, ENTERPRISE, completion
 from tests.support.ledger_rows import WITH_MESSAGES
+from tests.support.marts import ANY_RECEIVER, create_marts, endpoint, point_endpoints
 from tests.support.receiver import Receiver
+from tests.support.scenarios import Scenarios
 
 PASSED_AT = "2026-03-10T17:42:31"
 ACTIVATED_AT = datetime(2026, 3, 1)
@@ -36,13 +39,51 @@ OTHER_ENTERPRISE = "11111111-2222-4333-8444-555555555555"
 class Pipeline:
     """The three steps of a run, on one warehouse session and one receiver."""
 
-    def __init__(self, warehouse: Warehouse, target: Receiver, journals: Path) -> None:
-        ensure_ledger(warehouse)
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        target: Receiver,
+        journals: Path,
+        scenarios: Scenarios | None = None,
+    ) -> None:
+        if scenarios is None:
+            ensure_ledger(warehouse)
         self.warehouse = warehouse
         self.target = target
         self.journals = journals
+        self.scenarios = scenarios
         self.clock: Clock = warehouse_clock(warehouse)
         self.secrets = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, 10)}
+
+    def stand(self, name: str, make: Callable[[Pipeline], object]) -> None:
+        """Begin where ``make`` ends: it is carried out once, and then its tables are put in place.
+
+        It begins with two completions and one endpoint, which leads to the receiver of this test.
+        """
+        assert self.scenarios is not None
+
+        def build(warehouse: Warehouse) -> None:
+            ensure_ledger(warehouse)
+            create_marts(
+                warehouse,
+                completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
+                endpoints=[endpoint(1, f"{self.target.url}/hooks/example")],
+            )
+            make(Pipeline(warehouse, self.target, self.journals))
+            point_endpoints(warehouse, ANY_RECEIVER, instead_of=self.target.url)
+
+        self.scenarios.stand(name, build)
+        point_endpoints(self.warehouse, self.target.url)
+        self.target.answers.clear()
+        self.target.received.clear()
+
+    def already_built(self) -> None:
+        """Begin with two messages that nobody has tried to send."""
+        self.stand("built", lambda made: (made.detect(), made.build()))
+
+    def already_sent(self) -> None:
+        """Begin with two messages that are delivered."""
+        self.stand("sent", lambda made: (made.detect(), made.build(), made.send()))
 
     def detect(self, **options: object) -> object:
         settings = {"activated_at": ACTIVATED_AT} | options

@@ -25,11 +25,15 @@ def ask(
 
 
 def dead_letters(world: World, *users: int) -> set[str]:
-    """Dead letters whose endpoint has no failures on record any more."""
-    world.target.answers["/hooks"] = (500, {})
-    ids = world.complete(*users)
-    world.deliver()
-    world.kill_off()
-    world.warehouse.execute("delete from analytics.sync.endpoint_state")
-    world.target.answers.clear()
-    return ids
+    """Begin with dead letters whose endpoint has no failures on record any more."""
+
+    def die(world: World) -> None:
+        world.target.answers["/hooks"] = (500, {})
+        world.complete(*users)
+        world.deliver()
+        world.kill_off()
+        world.warehouse.execute("delete from analytics.sync.endpoint_state")
+        world.target.answers.clear()
+
+    world.stand("-".join(["dead", *map(str, users)]), die)
+    return world.ids(*users)

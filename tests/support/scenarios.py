@@ -74,7 +74,7 @@ def running_server(settings: EmbeddedWarehouse, translations: Path | None = None
             command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log
         )
         try:
-            wait_until(lambda: isinstance(status(settings.port), Running))
+            wait_until(lambda: isinstance(status(settings.port), Running), seconds=300)
             yield
         finally:
             process.terminate()

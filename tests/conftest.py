@@ -41,7 +41,7 @@ look_for_proxies_by_name()
 pytest.register_assert_rewrite("tests.support.crashes", "tests.support.delivery")
 
 LONGEST = (
-    "tests/browser",
+    "tests/dev",
     "tests/end_to_end",
     "tests/deploy/test_postgres_instance.py",
     "tests/documents/test_tutorial.py",

@@ -30,7 +30,7 @@ from tests.support.scenarios import Scenarios
 
 LANGUAGES = ("sh", "bash", "yaml", "sql")
 ELSEWHERE: Mapping[str, str] = {
-    "docs/tutorial.md": "tests/documents/test_tutorial.py runs every block",
+    "docs/tutorial.md": "tests/dev runs every block of part 1, test_tutorial.py of part 2",
     "docs/first-day.md": "tests/documents/test_tutorial.py runs every block",
     "docs/feature-flag.md": "tests/documents/test_operating_documents.py",
     "docs/operations.md": "tests/documents/test_operating_documents.py",

@@ -21,9 +21,10 @@ from sync.operations.doctor.check import Verdict, examine
 from sync.operations.doctor.doctor import CHECKS
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from sync.warehouse import open_warehouse
-from tests.documents.test_tutorial import FIRST_DAY, edit_vars
+from tests.documents.test_tutorial import edit_vars
 from tests.support.document_blocks import blocks_of
 from tests.support.scenarios import running_server
+from tests.support.walkthrough import FIRST_DAY
 
 TEXT = FIRST_DAY.read_text(encoding="utf-8")
 

@@ -1,9 +1,10 @@
 """``docs/tutorial.md`` and ``docs/first-day.md`` are walked through: every command runs, and prints
 what is shown.
 
-Part 1 runs for real. In the first day, and in part 2 after it, the embedded warehouse stands in for
-the reader's account, with raw tables under other names, as the text has them; so the commands,
-options, settings and vars are those of the text, and only the connection to Snowflake is not.
+Part 1 is walked through in ``tests/dev``. In the first day, and in part 2 after it, the embedded
+warehouse stands in for the reader's account, with raw tables under other names, as the text has
+them; so the commands, options, settings and vars are those of the text, and only the connection to
+Snowflake is not.
 """
 
 from __future__ import annotations
@@ -11,10 +12,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,10 @@ from sync.settings import (
     dbt_vars,
     load_settings,
 )
-from tests.support.dbt import Dbt
-from tests.support.dev import dev_environment, fetch, running_dev
-from tests.support.document_blocks import Block, blocks_of, missing_lines
+from tests.support.dev import dev_environment, fetch
+from tests.support.document_blocks import Block
+from tests.support.walkthrough import LEFT_OUT, Terminal, copy_of_the_project, parts, walk
 
-TUTORIAL = PROJECT_ROOT / "docs" / "tutorial.md"
-FIRST_DAY = PROJECT_ROOT / "docs" / "first-day.md"
-LEFT_OUT = {
-    "git clone": "tests/end_to_end/test_clean_clone.py clones and runs `make demo`",
-    "make dev": "running_dev starts it for part 1",
-    ".venv/bin/python -m pytest tests/snowflake": "that is tests/snowflake",
-    "DAGSTER_HOME=": "it is what `make dev` starts, see sync/local/dev.py; the jobs run here",
-}
-"""Blocks that are not run by themselves, by how they begin, and why."""
-PART_2 = "# Part 2"
 JOB = "completion_webhooks_job"
 SNOWFLAKE = ("SNOWFLAKE_", "DBT_TARGET")
 """Settings that make the commands talk to Snowflake."""
@@ -95,122 +84,10 @@ cli.main()
 """The doctor without the two checks that take most of its time."""
 
 
-@dataclass
-class Terminal:
-    """A shell in a folder; what a block exports is there for the next."""
-
-    folder: Path
-    environment: dict[str, str]
-    printed: str = ""
-
-    def run(self, block: Block, codes: Sequence[int] = (0,)) -> None:
-        """Run a block of commands; the first that fails fails the test.
-
-        ``codes`` are exit codes that are none of a failure.
-        """
-        note = self.folder / "environment.after"
-        done = subprocess.run(
-            ["bash", "-euc", f"{block.text}\nenv -0 > {note.name}"],  # noqa: S607
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        self.printed = done.stdout + done.stderr
-        assert done.returncode in codes, f"{block}\n{self.printed[-4000:]}"
-        if done.returncode:
-            return
-        pairs = note.read_text(encoding="utf-8").strip("\0").split("\0")
-        self.environment = dict(one.split("=", 1) for one in pairs)
-
-    def python(self, *arguments: str, given: str | None = None) -> str:
-        """Run this interpreter in the folder; what it printed."""
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stdout
-
-    def compare(self, block: Block) -> None:
-        """What was printed last holds the lines of this block."""
-        missing = missing_lines(block.text, self.printed)
-        assert missing == [], f"{block}\nprinted was:\n{self.printed}"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project that the reader may edit, with this interpreter's packages."""
-    folder = tmp_path_factory.mktemp("tutorial") / "learning-time-webhooks"
-    for name in ("dbt_project", "deploy", "docs", "orchestration", "sync"):
-        shutil.copytree(
-            PROJECT_ROOT / name,
-            folder / name,
-            ignore=shutil.ignore_patterns("__pycache__", "secrets", "settings.env"),
-        )
-    for name in ("dbt_project.yml", "profiles.yml", "pyproject.toml"):
-        shutil.copy(PROJECT_ROOT / name, folder)
-    (folder / ".venv").symlink_to(sys.prefix)
-    return folder
-
-
-def parts() -> tuple[list[Block], list[Block]]:
-    """The blocks of the laptop's part, and of the account's part with the first day before it."""
-    text = TUTORIAL.read_text(encoding="utf-8")
-    border = text[: text.index(f"\n{PART_2}")].count("\n") + 1
-    blocks = blocks_of(TUTORIAL)
-    return [one for one in blocks if one.line < border], [
-        *blocks_of(FIRST_DAY),
-        *(one for one in blocks if one.line > border),
-    ]
-
-
-def walk(terminal: Terminal, blocks: list[Block], steps: Mapping[str, Any]) -> None:
-    """Take each block in its turn; ``steps`` has what is done with a block beside or instead.
-
-    A key is how the block begins. Every key must be met once at least.
-    """
-    unmet = dict(steps)
-    for block in blocks:
-        key = next((one for one in steps if block.text.lstrip().startswith(one)), None)
-        if key is not None:
-            unmet.pop(key, None)
-            steps[key](block)
-        elif any(block.text.startswith(one) for one in LEFT_OUT):
-            continue
-        elif block.language == "sh":
-            terminal.run(block)
-        elif block.language == "text":
-            terminal.compare(block)
-        else:
-            pytest.fail(f"{block}: nothing here runs a block in {block.language!r}")
-    assert unmet == {}, "the tutorial has no such block any more"
-
-
-def test_part_1_on_a_laptop(folder: Path, tmp_path: Path, dbt: Dbt) -> None:
-    first, _ = parts()
-    dbt.prepare(tmp_path / "dbt")
-    with running_dev(tmp_path) as dev:
-        own = {"PYTHONPATH": str(folder), "DBT_TARGET_PATH": str(tmp_path / "own_dbt")}
-        terminal = Terminal(folder, dict(dev.environment) | own)
-
-        def launch(block: Block) -> None:
-            dev.run("completion_webhooks_job", yaml.safe_load(block.text))
-
-        walk(terminal, first, {"ops:": launch})
-        bodies = [json.loads(one["body"]) for one in dev.webhooks]
-    assert any("learning_time" in one for one in bodies)
-
-
 @pytest.fixture
-def account(folder: Path, tmp_path: Path) -> Iterator[Terminal]:
-    """A terminal whose warehouse is empty, and not that of part 1."""
+def account(tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal whose warehouse is empty."""
+    folder = copy_of_the_project(tmp_path)
     environment = dev_environment(tmp_path) | {"PYTHONPATH": str(folder)}
     settings = EmbeddedWarehouse(
         port=int(environment["LTW_WAREHOUSE_PORT"]), home=Path(environment["LTW_HOME"])

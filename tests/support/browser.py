@@ -25,7 +25,7 @@ from tests.support.waiting import wait_until
 
 PROGRAMS = ("chromium", "chromedriver")
 """As Debian's packages chromium and chromium-driver install them."""
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 180.0
 EDITOR = "document.querySelector('.CodeMirror')?.CodeMirror"
 SELECT_VALUE = """
 const [key, found] = [arguments[0] + ':', []];
@@ -56,6 +56,10 @@ class Browser:
         """Go to a page: a path below the base, or a whole address."""
         self.driver.get(self._base + path if path.startswith("/") else path)
 
+    def rest(self) -> None:
+        """Show an empty page: one that is alive draws and asks on."""
+        self.driver.get("about:blank")
+
     @property
     def text(self) -> str:
         """What the page shows."""
@@ -75,7 +79,7 @@ class Browser:
                 return False  # the page is being drawn anew
 
         try:
-            wait_until(holds, seconds=seconds or PATIENCE_SECONDS, every=0.1)
+            wait_until(holds, seconds=seconds or PATIENCE_SECONDS, every=0.25)
         except AssertionError as error:
             raise AssertionError(f"{what}: {error}. The page says:\n{self.text[:3000]}") from error
 
@@ -143,6 +147,9 @@ def open_browser(base: str, *, width: int = 1500, height: int = 1100) -> Iterato
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--no-proxy-server",
+        # No card draws here, and what stands in for one takes as much time as the pages do.
+        "--disable-gpu",
+        "--force-prefers-reduced-motion",
         "--lang=en-US",
         f"--window-size={width},{height}",
     ):

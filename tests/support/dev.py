@@ -17,21 +17,22 @@ from typing import Any
 
 from sync.local.embedded.lifecycle import free_port
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
+from tests.support.dbt import Dbt
 from tests.support.processes import LTW, processes_of
 from tests.support.waiting import wait_until
 
-START_SECONDS = 180.0
-STOP_SECONDS = 60.0
+START_SECONDS = 600.0
+STOP_SECONDS = 180.0
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
 """Prefixes of settings that must not come from the shell that runs the tests."""
 WAREHOUSE = "sync.local.embedded"
 RUN_STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 LAUNCH = """
-mutation ($job: String!, $config: RunConfigData) {
+mutation ($job: String!, $config: RunConfigData, $assets: [AssetKeyInput!]) {
   launchRun(executionParams: {
     selector: {
       jobName: $job, repositoryName: "__repository__",
-      repositoryLocationName: "learning-time-webhooks"
+      repositoryLocationName: "learning-time-webhooks", assetSelection: $assets
     }
     runConfigData: $config
   }) {
@@ -64,7 +65,7 @@ class Dev:
     settings: EmbeddedWarehouse
     environment: Mapping[str, str]
     log: Path
-    pid: int
+    process: subprocess.Popen[bytes]
 
     @property
     def webhooks(self) -> list[dict[str, Any]]:
@@ -85,13 +86,20 @@ class Dev:
         assert not answer.get("errors"), answer["errors"]
         return answer["data"]
 
-    def launch(self, job: str, config: Mapping[str, Any] | None = None) -> str:
-        """Start a run as the launchpad does; its id."""
-        answer = self.graphql(LAUNCH, job=job, config=config or {})["launchRun"]
+    def launch(
+        self,
+        job: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        assets: Sequence[Sequence[str]] = (),
+    ) -> str:
+        """Start a run as the launchpad does, of all assets of the job or of these; its id."""
+        chosen = [{"path": one} for one in assets] or None
+        answer = self.graphql(LAUNCH, job=job, config=config or {}, assets=chosen)["launchRun"]
         assert "run" in answer, answer
         return answer["run"]["runId"]
 
-    def wait_for(self, run_id: str, *, seconds: float = 180.0) -> str:
+    def wait_for(self, run_id: str, *, seconds: float = 600.0) -> str:
         """The status that the run has ended with."""
         ended = {"SUCCESS", "FAILURE", "CANCELED"}
         status = ""
@@ -101,7 +109,7 @@ class Dev:
             status = self.graphql(RUN_STATUS, id=run_id)["runOrError"].get("status", "")
             return status in ended
 
-        wait_until(has_ended, seconds=seconds, every=0.3)
+        wait_until(has_ended, seconds=seconds, every=1.0)
         return status
 
     def run(self, job: str, config: Mapping[str, Any] | None = None) -> str:
@@ -135,13 +143,15 @@ def dev_environment(directory: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_dev(directory: Path, **more: str) -> Iterator[Dev]:
+def running_dev(directory: Path, dbt: Dbt) -> Iterator[Dev]:
     """``ltw dev`` until the end of the block; then nothing of it is left.
 
     Raises:
         AssertionError: it did not come up, or something stayed behind.
     """
-    with served([*LTW, "dev"], directory, dev_environment(directory, **more)) as dev:
+    environment = dev_environment(directory)
+    dbt.prepare(Path(environment["DBT_TARGET_PATH"]), port=environment["LTW_WAREHOUSE_PORT"])
+    with served([*LTW, "dev"], directory, environment) as dev:
         yield dev
 
 
@@ -173,7 +183,7 @@ def served(
         ),
         environment=environment,
         log=log,
-        pid=process.pid,
+        process=process,
     )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -183,22 +193,27 @@ def served(
         assert info is not None, f"the Dagster UI did not respond:\n{log.read_text()}"
         yield dev
     finally:
-        _end(process, directory)
+        interrupt(process)
+        wait_for_the_end(directory)
 
 
-def _end(process: subprocess.Popen[bytes], directory: Path) -> None:
-    """Ctrl-C, and if that does not end it within a minute, an end that leaves nothing."""
+def interrupt(process: subprocess.Popen[bytes]) -> int:
+    """Ctrl-C, and if that does not end it within a minute, an end that leaves nothing; its code."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    return process.wait()
+
+
+def wait_for_the_end(directory: Path) -> None:
+    """Until no process is left that was started with this directory in hand."""
     # Dagster's code server ends by itself when it no longer hears from the others. A warehouse is
     # left to whoever started it.
     wait_until(
         lambda: all(WAREHOUSE in one for one in processes_of(directory)),
         seconds=STOP_SECONDS,
-        every=0.2,
+        every=0.5,
     )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.dbt import Dbt
-from tests.support.definitions import BARE_MODELS
-from tests.support.dev import Dev, running_dev
-
-pytest.importorskip("selenium", reason="selenium is not installed: make install")
-
 from tests.support.browser import Browser, missing_programs, open_browser
+from tests.support.dbt import Dbt
+from tests.support.dev import Dev, running_dev
 
 FAILED = pytest.StashKey[bool]()
 
@@ -30,27 +27,31 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def dev(tmp_path_factory: pytest.TempPathFactory, dbt: Dbt) -> Iterator[Dev]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is started has this directory in hand."""
+    return tmp_path_factory.mktemp("dev")
+
+
+@pytest.fixture(scope="session")
+def dev(home: Path, dbt: Dbt) -> Iterator[Dev]:
     """What ``make dev`` starts, with its sample data."""
-    if missing := missing_programs():
-        pytest.skip(f"not on this machine: {', '.join(missing)} (Debian: chromium-driver)")
-    directory = tmp_path_factory.mktemp("dev")
-    dbt.prepare(directory / "dbt")
-    with running_dev(directory) as running:
+    with running_dev(home, dbt) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def number(dev: Dev) -> str:
-    """A run that builds the learning time, started only: the browser comes up meanwhile; its id."""
-    return dev.launch("learning_time_job", BARE_MODELS)
+def windows(dev: Dev) -> Iterator[ExitStack]:
+    """Holds the window open: until it is closed, or to the end."""
+    with ExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
-def window(dev: Dev, number: str) -> Iterator[Browser]:
+def window(dev: Dev, windows: ExitStack) -> Browser:
     """The one window."""
-    with open_browser(dev.ui) as opened:
-        yield opened
+    if missing := missing_programs():
+        pytest.skip(f"not on this machine: {', '.join(missing)} (Debian: chromium-driver)")
+    return windows.enter_context(open_browser(dev.ui))
 
 
 @pytest.fixture
@@ -61,3 +62,4 @@ def browser(window: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> 
         picture = tmp_path / "page.png"
         window.save_screenshot(picture)
         print(f"the page when it failed: {picture}")
+    window.rest()

@@ -24,7 +24,7 @@ from tests.support.compose import DEPLOY, OURS, Service, on_this_machine
 from tests.support.definitions import STEPS
 from tests.support.waiting import wait_until
 
-START_SECONDS = 120.0
+START_SECONDS = 600.0
 LOCATION = "learning-time-webhooks"
 OVER = (
     dg.DagsterRunStatus.SUCCESS,
@@ -77,7 +77,7 @@ class RunningInstance:
         """Have a run terminated as the UI does, and wait for its end; how it has ended."""
         answer = self.graphql(TERMINATE, {"id": run_id})["terminateRun"]
         assert answer["__typename"] == "TerminateRunSuccess", answer
-        wait_until(lambda: self.status(run_id) in OVER, seconds=120, every=0.2)
+        wait_until(lambda: self.status(run_id) in OVER, seconds=600, every=0.5)
         return self.status(run_id)
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +98,10 @@ class RunningInstance:
         assert run is not None
         return run.status
 
-    def finish(self, *run_ids: str, seconds: float = 240) -> None:
+    def finish(self, *run_ids: str, seconds: float = 600) -> None:
         """Wait until the runs have succeeded."""
         wait_until(
-            lambda: all(self.status(one) in OVER for one in run_ids), seconds=seconds, every=0.2
+            lambda: all(self.status(one) in OVER for one in run_ids), seconds=seconds, every=0.5
         )
         found = {one: self.status(one) for one in run_ids}
         assert set(found.values()) == {dg.DagsterRunStatus.SUCCESS}, self.said(*run_ids)

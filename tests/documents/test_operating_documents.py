@@ -161,7 +161,7 @@ def test_every_command_works(
     """In their order, on one warehouse: building the view takes most of the time."""
     ltw: Command = command_line(monkeypatch, capfd)
     # The names of documents have no address.
-    returning(monkeypatch, "sync.operations.endpoint_override.vet", [])
+    returning(monkeypatch, "sync.http.destination.vet", [])
     for one in COMMANDS:
         line = str(one.values[0])
         said = ltw(*shlex.split(line)[1:])

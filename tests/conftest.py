@@ -43,7 +43,6 @@ pytest.register_assert_rewrite("tests.support.crashes", "tests.support.delivery"
 LONGEST = (
     "tests/dev",
     "tests/end_to_end",
-    "tests/deploy/test_postgres_instance.py",
     "tests/documents/test_tutorial.py",
     "tests/orchestration/test_two_rounds.py",
     "tests/dbt",

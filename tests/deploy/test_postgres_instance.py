@@ -33,9 +33,12 @@ from tests.support.scenarios import Scenarios
 from tests.support.waiting import wait_until
 
 PROGRAMS = postgres_programs()
-pytestmark = pytest.mark.skipif(
-    PROGRAMS is None, reason="no PostgreSQL on this machine: apt-get install postgresql"
-)
+pytestmark = [
+    pytest.mark.prove,
+    pytest.mark.skipif(
+        PROGRAMS is None, reason="no PostgreSQL on this machine: apt-get install postgresql"
+    ),
+]
 ENDPOINTS = 4
 PATIENCE = 600.0
 """Seconds, to end a hang; a busy machine has started a run worker in a hundred."""

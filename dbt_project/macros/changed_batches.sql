@@ -58,3 +58,15 @@
         and loaded_at < dateadd('microsecond', 1, '{{ bounds.rows[0][1] }}'::timestamp_ntz)
     {%- endif -%}
 {% endmacro %}
+
+{#
+    Last clause of a model whose rows are to be written as they arrived: an increment looks for load
+    times, and days follow them nearly.
+#}
+{% macro as_they_arrived() -%}
+    {{ embedded__as_they_arrived() if is_embedded() else snowflake__as_they_arrived() }}
+{%- endmacro %}
+
+{% macro snowflake__as_they_arrived() -%}
+    order by loaded_at
+{%- endmacro %}

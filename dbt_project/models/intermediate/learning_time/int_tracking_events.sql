@@ -145,5 +145,4 @@ final as (
 )
 
 select * from final
--- As they arrived: an increment looks for load times, and days follow them nearly.
-order by loaded_at
+{{ as_they_arrived() }}

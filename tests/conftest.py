@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from snowflake.connector.vendored.requests.sessions import Session
 
-from sync.local.embedded.lifecycle import free_port
+from sync.local.embedded.lifecycle import NO_CLOUD, free_port
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.bare_requests import bare_requests
@@ -105,7 +105,8 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))
     # As ``sync.warehouse`` has it; dbt cannot say so.
-    patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
+    for name, value in NO_CLOUD.items():
+        patch.setenv(name, value)
     patch.setattr(Session, "request", bare_requests(settings.port))
     with running_server(settings, shared_directory(tmp_path_factory) / "translations"):
         yield settings

@@ -21,7 +21,7 @@ from sync.http.secrets import DIRECTORY_SETTING, SecretStore
 from sync.ledger.tables import ensure_ledger
 from sync.local.dev_output import show
 from sync.local.dev_settings import published, running_process
-from sync.local.embedded.lifecycle import ensure_running, stop
+from sync.local.embedded.lifecycle import NO_CLOUD, ensure_running, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import (
@@ -81,7 +81,7 @@ def run_dev(console: Console) -> int:
             own = _own_settings(settings, receiver.url, activated_at)
             own[UI_SETTING] = f"http://{HOST}:{dagster_port}"
             with published(settings.home, own):
-                return _dagster(os.environ | own, dagster_port, log)
+                return _dagster(os.environ | NO_CLOUD | own, dagster_port, log)
     finally:
         stop(settings)
 

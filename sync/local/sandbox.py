@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import DIRECTORY_SETTING, SecretStore
-from sync.local.embedded.lifecycle import ensure_running, free_port, stop
+from sync.local.embedded.lifecycle import NO_CLOUD, ensure_running, free_port, stop
 from sync.local.raw_tables import create_raw_tables
 from sync.local.receiver import RunningReceiver, running_receiver
 from sync.local.sample_data import (
@@ -83,6 +83,7 @@ def open_sandbox(home: Path, *, size: SampleSize, seed: int, start: datetime) ->
                 "DAGSTER_HOME": str(home / "dagster"),
                 "DAGSTER_DISABLE_TELEMETRY": "1",
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                **NO_CLOUD,
             }
             inherited = {
                 name: value

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sync.local.embedded.lifecycle import free_port
+from sync.local.embedded.lifecycle import NO_CLOUD, free_port
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from tests.support.dbt import Dbt
 from tests.support.processes import LTW, processes_of
@@ -139,7 +139,7 @@ def dev_environment(directory: Path, **more: str) -> dict[str, str]:
         "DBT_TARGET_PATH": str(directory / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    return inherited | own | more
+    return inherited | NO_CLOUD | own | more
 
 
 @contextmanager

@@ -23,6 +23,9 @@ from sync.settings import EmbeddedWarehouse
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 PROBE_SECONDS = 2.0
+NO_CLOUD = {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
+"""For processes on the embedded warehouse that log in by themselves, as dbt does: the connector's
+first login asks the metadata services of three clouds, from six threads, where it runs."""
 
 
 class EmbeddedWarehouseFailed(SyncError):

@@ -13,6 +13,7 @@ because the fixes lean on its internals.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections import OrderedDict
@@ -178,6 +179,17 @@ class Columns:
         return self._columns[cursor._sfqid]
 
 
+def once(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Ask once of each tree that ``Translations`` keeps: the scopes of all its queries are made."""
+
+    def asked(statement: Any) -> Any:
+        if "asked" not in statement.meta:
+            statement.meta["asked"] = ask(statement)
+        return statement.meta["asked"]
+
+    return asked
+
+
 def null_safe(encode: Callable[..., Any]) -> Callable[..., Any]:
     """Keep NULL timestamps NULL on the wire: the encoder drops the validity mask of its input."""
     import pyarrow as pa
@@ -249,6 +261,7 @@ class RunningStatements:
 def application(directory: Path) -> Any:
     """The server's Starlette application on the database files in ``directory``."""
     import fakesnow.arrow
+    import fakesnow.checks
     import fakesnow.cursor
     import fakesnow.server
     import sqlglot.dialects.duckdb
@@ -258,6 +271,7 @@ def application(directory: Path) -> Any:
 
     server: Any = fakesnow.server
     cursors: Any = fakesnow.cursor
+    checks: Any = fakesnow.checks
     directory.mkdir(parents=True, exist_ok=True)
     store = FakeSnow(db_path=directory, nop_regexes=SESSION_SETTINGS)
     store.results_cache = Newest(KEPT_RESULTS)
@@ -281,6 +295,10 @@ def application(directory: Path) -> Any:
     cursor._execute = lambda self, *given: columns.execute(self, *given)
     cursor._describe_last_sql = lambda self: columns.of(self)
     cursor.execute = final(cursor.execute, CONFLICT_ATTEMPTS)
+
+    checks.is_unqualified_table_expression = once(checks.is_unqualified_table_expression)
+    inline = cursor._inline_variables
+    cursor._inline_variables = lambda self, text: inline(self, text) if "$" in text else text
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"service": SERVICE, "pid": os.getpid(), "directory": str(directory)})
@@ -306,4 +324,7 @@ def serve(port: int, directory: Path) -> None:
                 session._duck_conn.interrupt()
 
     app = application(directory)
+    # A collection walks over everything that is kept: modules, and the trees of all statements.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning")).run()

@@ -136,14 +136,15 @@ def arrange(
             warehouse.execute(f"update {OUTBOX} set {change} where user_id in {among(numbers)}")
         if (statement := FACTS.get(name)) is not None:
             warehouse.execute(f"{statement} where user_id in {among(numbers)}")
+    # Before the row is changed: nobody can pause one that cannot be read.
+    if health == "paused":
+        PauseSending(endpoint_id=1, reason="x").run(warehouse, world.clock)
     if change := DOORS[door]:
         doors = [
             endpoint(n, f"{world.target.url}/hooks/{n}", enterprise_customer_uuid=enterprise(n))
             for n in (1, 2)
         ]
         create_endpoints(warehouse, [doors[0] | change, doors[1]])
-    if health == "paused":
-        PauseSending(endpoint_id=1, reason="x").run(warehouse, world.clock)
     if (change := HEALTH[health]) is not None:
         warehouse.execute(
             "insert into analytics.sync.endpoint_state (endpoint_id, version, breaker_state,"

@@ -42,11 +42,20 @@ def webhooks_job(defs: dg.Definitions) -> dg.JobDefinition:
     return defs.resolve_job_def("completion_webhooks_job")
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """Where one test's runs are kept."""
+@pytest.fixture(scope="session")
+def known_jobs() -> Iterator[dg.DagsterInstance]:
+    """Keeps the snapshots of the jobs, of which each is large and the same in every test."""
     with dg.DagsterInstance.ephemeral() as one:
         yield one
+
+
+@pytest.fixture
+def instance(known_jobs: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
+    """Where one test's runs are kept."""
+    yield known_jobs
+    for one in known_jobs.get_runs():
+        known_jobs.delete_run(one.run_id)
+    known_jobs.event_log_storage.wipe()
 
 
 @pytest.fixture

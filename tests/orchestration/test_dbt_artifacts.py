@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from dagster_dbt import DbtProject
+from dbt.cli.main import dbtRunner
 
 from orchestration.defs.dbt import project as dbt
 from sync.errors import ConfigurationError
@@ -129,9 +130,16 @@ def test_damaged_files_are_made_anew_by_one_of_two_processes(
     assert not (PROJECT_ROOT / "logs" / "dbt.log").exists()
 
 
+def dbt_in_this_process(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """What the process would say, without its start."""
+    done = dbtRunner().invoke(command[1:])
+    return subprocess.CompletedProcess(command, not done.success, "", str(done.exception or ""))
+
+
 def test_files_that_cannot_be_written_are_named_with_the_command(
-    small_project: DbtProject, tmp_path: Path
+    small_project: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("orchestration.defs.dbt.project.subprocess.run", dbt_in_this_process)
     directory(tmp_path / "manifest.json")
     with pytest.raises(ConfigurationError, match=f"rm -r {tmp_path}") as error:
         dbt.parse(small_project, SETTINGS)

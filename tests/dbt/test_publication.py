@@ -10,13 +10,13 @@ import pytest
 from sync.warehouse import Warehouse
 from tests.dbt.scenario import (
     LEARNING_TIME,
-    WITHOUT_TESTS,
+    ONLY_NAMED_TESTS,
     Batch,
     enroll,
     line,
     load,
     pass_course,
-    prepare,
+    stand_models,
 )
 from tests.support.dbt import Dbt
 from tests.support.scenarios import Scenarios
@@ -24,9 +24,14 @@ from tests.support.scenarios import Scenarios
 BUILD = (
     *LEARNING_TIME,
     *("assert_quarantined_share_is_small", "tracking_logs_loaded_at_is_filled"),
-    *WITHOUT_TESTS,
+    *ONLY_NAMED_TESTS,
 )
-WITH_EVERY_TEST = (*LEARNING_TIME, "--exclude", "tag:delivery", "resource_type:unit_test")
+WITH_EVERY_TEST = (
+    *("build", "--select", "stg_tracking__events", "int_tracking_events_screened"),
+    *(f"+marts.learning_time,config.materialized:{kind}" for kind in ("incremental", "table")),
+    *("--exclude", "tag:delivery", "resource_type:unit_test"),
+)
+"""Of the tables, and of the views that read the lines."""
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 GOOD = (
     line(7, "2026-03-09T05:00:00+00:00"),
@@ -40,7 +45,7 @@ def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
     """One learner who passed between two events; built once."""
 
     def make(empty: Warehouse) -> None:
-        prepare(empty)
+        stand_models(scenarios, dbt)
         enroll(empty, [7])
         pass_course(empty, 7, PASSED_AT)
         load(empty, Batch("good", MONDAY, GOOD))

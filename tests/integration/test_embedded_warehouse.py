@@ -275,3 +275,18 @@ def test_stopping_ends_a_running_statement(
     process.wait(60)
     asking.join(30)
     assert len(errors) == 1
+
+
+def test_a_time_is_read_from_its_text_and_from_seconds_since_1970(warehouse: Warehouse) -> None:
+    texts = {
+        "'2026-03-04 01:02:03.000004'": "2026-03-04T01:02:03.000004",
+        "'1772582400'": "2026-03-04T00:00:00",
+        "'-1'": "1969-12-31T23:59:59",
+        "'2026-03-04'::date": "2026-03-04T00:00:00",
+        "null::varchar": None,
+    }
+    read = ", ".join(f"{text}::timestamp_ntz as t{n}" for n, text in enumerate(texts))
+    (row,) = warehouse.rows(f"select {read}")
+    assert [time and time.isoformat() for time in row.values()] == list(texts.values())
+    with pytest.raises(StatementFailed, match="no time"):
+        warehouse.rows("select 'no time'::timestamp_ntz as t")

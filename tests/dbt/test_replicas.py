@@ -10,9 +10,10 @@ import pytest
 
 from sync.local.raw_tables import TABLES
 from sync.warehouse import Warehouse
-from tests.dbt.scenario import enroll, pass_course, prepare
+from tests.dbt.scenario import enroll, pass_course, prepare, stand_models
 from tests.support.dbt import Dbt
 from tests.support.replicas import compiled, relation, replicate
+from tests.support.scenarios import Scenarios
 
 PASSED_AT = datetime(2026, 3, 4, 9, tzinfo=UTC)
 DELETED = {
@@ -392,9 +393,9 @@ def test_rows_that_differ_in_nothing_that_is_read_are_harmless(
 
 
 def test_completions_of_deleted_rows_are_none_and_an_unreadable_value_stops_them(
-    warehouse: Warehouse, dbt: Dbt
+    scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt
 ) -> None:
-    prepare(warehouse)
+    stand_models(scenarios, dbt)
     enroll(warehouse, [1, 2, 3])
     for one in (1, 2, 3):
         pass_course(warehouse, one, PASSED_AT)
@@ -403,8 +404,13 @@ def test_completions_of_deleted_rows_are_none_and_an_unreadable_value_stops_them
     for place in (consents, grades):
         warehouse.execute(f"alter table {place} add column _fivetran_deleted varchar")
         warehouse.execute(f"update {place} set _fivetran_deleted = 'false'")
-    build = ("build", "--select", "+completed_enrollments", EVERY_REPLICA)
-    build += ("--indirect-selection", "empty")
+    changed = {
+        "stg_enterprise__consents": "consent_datasharingconsent",
+        "stg_lms__course_grades": "grades_persistentcoursegrade",
+    }
+    tests = (f"replica_is_readable_{model}_{table}" for model, table in changed.items())
+    build = ("build", "--indirect-selection", "empty")
+    build += ("--select", *changed, *tests, "completed_enrollments")
     completed = "select user_id from analytics.marts.completed_enrollments order by user_id"
     dbt(*build)
     assert [row["user_id"] for row in warehouse.rows(completed)] == [1, 2, 3]
@@ -414,13 +420,15 @@ def test_completions_of_deleted_rows_are_none_and_an_unreadable_value_stops_them
     assert [row["user_id"] for row in warehouse.rows(completed)] == [3]
 
     warehouse.execute(f"update {consents} set _fivetran_deleted = 'perhaps' where id = 3")
+    views = (
+        "select table_name from analytics.information_schema.views"
+        " where table_name = 'COMPLETED_ENROLLMENTS'"
+    )
+    assert len(warehouse.rows(views)) == 1
     warehouse.execute("drop view analytics.marts.completed_enrollments")
     with pytest.raises(
         AssertionError,
         match="consent_datasharingconsent cannot be relied on: the deletion mark _fivetran_deleted",
     ):
         dbt(*build)
-    views = warehouse.rows(
-        "select table_name from analytics.information_schema.views where table_schema = 'MARTS'"
-    )
-    assert views == []
+    assert warehouse.rows(views) == []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,8 +19,10 @@ from sync.local.sample_data import SampleSize, generate, write_files
 from sync.local.tracking_logs import load_logs
 from sync.warehouse import Warehouse
 from tests.dbt.envelopes import ENVELOPES, SEVERAL
-from tests.dbt.scenario import ONLY_TABLES, Batch, line, load, prepare
+from tests.dbt.scenario import ONLY_TABLES, Batch, line, load, prepare, stand_models
+from tests.learning_time.models import INCREMENTAL
 from tests.support.dbt import EVERY_OPTION, Dbt
+from tests.support.scenarios import Scenarios
 from tests.support.snowflake_rules import SESSION_PARAMETERS, broken_rules
 
 
@@ -95,20 +96,42 @@ def sent_for_snowflake() -> Iterator[Sent]:
         yield sent
 
 
-def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(warehouse: Warehouse, dbt: Dbt) -> None:
+BUILT_ANEW = ("+int_learning_time_daily", "+tracking_line_counts", "learning_time_watermark")
+INCREMENT = (
+    *("learning_event_patterns", *INCREMENTAL),
+    *("tracking_line_counts", "learning_time_watermark"),
+)
+EMPTY = ("stg_tracking__lines", "int_tracking_line_counts")
+Build = tuple[tuple[str, ...], tuple[str, ...]]
+"""Models and flags."""
+
+
+@pytest.mark.parametrize(
+    "builds",
+    [
+        pytest.param(
+            [(BUILT_ANEW, ("--empty",)), (BUILT_ANEW, ()), (BUILT_ANEW, ("--full-refresh",))],
+            id="all of learning time",
+            marks=pytest.mark.prove,
+        ),
+        pytest.param(
+            [(INCREMENT, ()), (EMPTY, ("--empty", "--full-refresh"))],
+            id="an increment, and few models with empty inputs",
+        ),
+    ],
+)
+def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(
+    scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt, builds: Sequence[Build]
+) -> None:
     """Built with empty inputs, as an increment, and anew."""
-    prepare(warehouse)
-    select = (
-        "--select",
-        *("+int_learning_time_daily", "+tracking_line_counts", "learning_time_watermark"),
-    )
+    stand_models(scenarios, dbt)
     target = ("--target", "snowflake", "--profiles-dir", str(dbt.profiles()))
     with sent_for_snowflake() as sent:
-        for hour, options in enumerate([("--empty",), (), ("--full-refresh",)]):
+        for hour, (models, flags) in enumerate(builds):
             lines = tuple(line(7, f"2026-03-02T{hour:02}:{m:02}:00Z") for m in range(0, 60, 9))
             loaded_at = datetime(2026, 3, 2, hour + 1, tzinfo=UTC)
             load(warehouse, Batch(f"{hour}.log", loaded_at, lines))
-            dbt("build", *select, *ONLY_TABLES, *target, *options)
+            dbt("build", "--select", *models, *ONLY_TABLES, *target, *flags)
     for one in dict.fromkeys(sent.statements):
         assert broken_rules(one) == (), one
     kinds = " ".join(" ".join(sent.statements).lower().split())
@@ -122,7 +145,7 @@ def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(warehouse: Warehouse, 
 
 
 def test_both_branches_read_every_sample_line_alike(
-    warehouse: Warehouse, dbt: Dbt, dbt_target_path: Path, tmp_path: Path
+    warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
     """Dirty lines included: the fast branch of the laptop is not another parser."""
     prepare(warehouse)
@@ -138,13 +161,12 @@ def test_both_branches_read_every_sample_line_alike(
     wrapped |= {f"several {number}": one for number, one in enumerate(SEVERAL)}
     loaded_at = datetime(2026, 3, 5, tzinfo=UTC)
     load(warehouse, *(Batch(name, loaded_at, (one,)) for name, one in wrapped.items()))
-    shutil.rmtree(dbt_target_path / "compiled", ignore_errors=True)
-    dbt("compile", "--select", "stg_tracking__events")
-    branches = [(dbt_target_path / "compiled").rglob("*.sql"), dbt.compiled("snowflake")]
     readings = []
-    for branch in branches:
-        (compiled,) = (path for path in branch if path.name == "stg_tracking__events.sql")
-        readings.append(warehouse.rows(compiled.read_text(encoding="utf-8")))
+    for target in ("embedded", "snowflake"):
+        chosen = ("--target", target, "--profiles-dir", str(dbt.profiles()))
+        found = dbt("compile", "--select", "stg_tracking__events", *chosen, "--no-populate-cache")
+        (compiled,) = (one.node.compiled_code for one in found.results)
+        readings.append(warehouse.rows(compiled))
 
     for row in (one for reading in readings for one in reading):
         del row["raw_line"]  # of a record in a list it is as the engine writes JSON

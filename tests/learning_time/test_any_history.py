@@ -7,17 +7,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, note, settings
+from hypothesis import Phase, example, given, note, settings
 from hypothesis import strategies as st
 
-from tests.dbt.scenario import Batch, enroll, line
+from sync.warehouse import Warehouse
+from tests.dbt.scenario import Batch, enroll, line, stand_models
 from tests.learning_time.models import Models
 from tests.learning_time.timelines import GAPS, SECOND, STARTS, Unit, at, unit
 from tests.reference import learning_time
-from tests.support.examples import examples
+from tests.support.dbt import Dbt
+from tests.support.examples import PROVING
+from tests.support.scenarios import Scenarios
 
 LEARNERS = range(1, 7)
 LOADED_AT = datetime(2026, 4, 1, 6, tzinfo=UTC)
+ONE_UNIT = tuple(unit(1, 0, GAPS).lines())
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ SCATTERED = History(
 """Every second line, then those between: a batch that grew, and an older one behind it."""
 
 
-@settings(max_examples=examples(2, 300))
+@settings(max_examples=300, phases=tuple(Phase) if PROVING else (Phase.explicit,))
 @example(history=SCATTERED)
 @given(history=histories())
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
@@ -133,7 +137,7 @@ def test_events_that_matter_from_afar_end_in_the_full_refresh_too(built: Models,
     for number, (time, name, payload) in enumerate(arrivals):
         one = line(1, at(time).isoformat(), name, event=payload)
         built.load(Batch(f"part-{number}", LOADED_AT + timedelta(hours=number), (one,)))
-        built.run(with_mart=True, **parameters)
+        built.run(with_mart=number + 1 == len(arrivals), **parameters)
         seen.append(built.days())
     incremental = built.contents()
 
@@ -143,34 +147,42 @@ def test_events_that_matter_from_afar_end_in_the_full_refresh_too(built: Models,
     assert all(before != after for before, after in pairwise(seen))
 
 
-def test_a_second_run_over_the_same_lines_changes_nothing_at_all(built: Models) -> None:
+@pytest.fixture
+def one_unit(scenarios: Scenarios, dbt: Dbt, models: Models) -> Models:
+    """One learner's lines, read once."""
+
+    def make(warehouse: Warehouse) -> None:
+        stand_models(scenarios, dbt)
+        enroll(warehouse, LEARNERS)
+        made = Models(warehouse, dbt)
+        made.load(Batch("tracking.log", LOADED_AT, ONE_UNIT))
+        made.run(with_mart=True)
+
+    scenarios.stand("one unit", make)
+    return models
+
+
+def test_a_second_run_over_the_same_lines_changes_nothing_at_all(one_unit: Models) -> None:
     """Not even a stamp: nothing was computed again."""
-    built.forget()
-    built.load(Batch("tracking.log", LOADED_AT, tuple(unit(1, 0, GAPS).lines())))
-    built.run(with_mart=True)
-    before = built.contents(with_stamps=True)
+    before = one_unit.contents(with_stamps=True)
     assert all(before.values())
 
-    built.run()
+    one_unit.run()
 
-    assert built.contents(with_stamps=True) == before
+    assert one_unit.contents(with_stamps=True) == before
 
 
-def test_the_same_lines_in_another_file_change_no_number(built: Models) -> None:
+def test_the_same_lines_in_another_file_change_no_number(one_unit: Models) -> None:
     """They are read, and known to be copies."""
-    lines = tuple(unit(1, 0, GAPS).lines())
-    built.forget()
-    built.load(Batch("tracking.log", LOADED_AT, lines))
-    built.run(with_mart=True)
-    days, mart = built.days(), built.mart()
+    days, mart = one_unit.days(), one_unit.mart()
 
-    built.load(Batch("tracking.log-2", LOADED_AT + timedelta(hours=1), lines))
-    built.run(with_mart=True)
+    one_unit.load(Batch("tracking.log-2", LOADED_AT + timedelta(hours=1), ONE_UNIT))
+    one_unit.run(with_mart=True)
 
-    assert built.days() == days
-    assert built.mart() == mart
-    read = built.warehouse.rows(
+    assert one_unit.days() == days
+    assert one_unit.mart() == mart
+    read = one_unit.warehouse.rows(
         "select sum(line_count) as lines, count(*) as events "
         "from analytics.intermediate.int_learning_gaps"
     )
-    assert read == [{"lines": 2 * len(lines), "events": len(lines)}]
+    assert read == [{"lines": 2 * len(ONE_UNIT), "events": len(ONE_UNIT)}]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import Phase, example, given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from sync.warehouse import Warehouse
@@ -16,7 +16,7 @@ from tests.learning_time.models import Models
 from tests.learning_time.timelines import GAPS, SECOND, STARTS, Unit, at, unit
 from tests.reference import learning_time
 from tests.support.dbt import Dbt
-from tests.support.examples import PROVING
+from tests.support.examples import examples
 from tests.support.scenarios import Scenarios
 
 LEARNERS = range(1, 7)
@@ -75,7 +75,7 @@ SCATTERED = History(
 """Every second line, then those between: a batch that grew, and an older one behind it."""
 
 
-@settings(max_examples=300, phases=tuple(Phase) if PROVING else (Phase.explicit,))
+@settings(max_examples=examples(1, 300))
 @example(history=SCATTERED)
 @given(history=histories())
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(

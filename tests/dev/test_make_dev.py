@@ -11,6 +11,7 @@ import json
 import re
 from contextlib import ExitStack
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,8 @@ def report(dev: Dev, flag_on: str, dbt: Dbt, tmp_path_factory: pytest.TempPathFa
 
     Before it, the views of deliveries are built, which it reads and the tutorial leaves out.
     """
+    # dbt would start it with the settings below, and it lives as long as this process.
+    resource_tracker.ensure_running()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in dev.environment.items():
             if name in PLACES:

@@ -26,7 +26,8 @@ SETTINGS = EmbeddedWarehouse(port=1, home=Path("/nowhere"))
 OP = "learning_time_models"
 Damage = Callable[[Path], object]
 SMALL_PROJECT = {
-    "dbt_project.yml": "{name: learning_time_webhooks, profile: learning_time_webhooks}",
+    "dbt_project.yml": "{name: learning_time_webhooks, profile: learning_time_webhooks, "
+    "flags: {send_anonymous_usage_stats: false}}",
     "models/completed_enrollments.sql": (
         "{{ config(database='analytics', schema='marts') }} select 1 as user_id"
     ),

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 FAST_ATTEMPTS = 2
 """The first try and the first retry go in the fast lane; later ones and replays take turns."""
 LOW_LANE_TURN = 4
-"""A row of the low lane counts as so many: with both lanes full it gets one place in five."""
+"""A row of the low lane counts as this many: with both lanes full it gets one place in five."""
 
 
 @dataclass(frozen=True)

@@ -24,5 +24,5 @@ def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def built(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Built:
-    """The ledger with built webhooks that are due, of so many endpoints as there are numbers."""
+    """The ledger with built webhooks that are due, one endpoint for each number."""
     return partial(built_site, scenarios, warehouse, tmp_path)

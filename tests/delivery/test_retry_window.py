@@ -111,7 +111,7 @@ def limited(run: Run, **limits: int) -> Run:
 
 @pytest.fixture
 def simulate(built: Built, warehouse: Warehouse) -> Callable[..., Simulation]:
-    """Endpoints with so many completions each, recorded and built at the start."""
+    """Endpoints with this many completions each, recorded and built at the start."""
 
     def begin(says: Says, *, endpoints: int = 1, each: int = 1) -> Simulation:
         run = replace(built(*[each] * endpoints).run, limits=Limits())

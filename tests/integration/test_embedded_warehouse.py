@@ -188,7 +188,7 @@ def processor_seconds(pid: int) -> float:
 
 
 def pairs(*rows: int) -> str:
-    """A query that looks at so many times so many pairs, about 30 million a second."""
+    """A query that looks at the square of this many pairs, about 30 million a second."""
     numbers = ", ".join(
         f"table(flatten(input => array_generate_range(0, {many}))) as t{n}"
         for n, many in enumerate(rows)

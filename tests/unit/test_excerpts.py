@@ -146,7 +146,7 @@ PERSONS = (
 )
 SENTENCES = ("", "invalid user ", '{"error":"', "<p>unknown learner: ", "\n")
 CUT_SHORT = b"KzEgMjAyID"
-"""Base64 of the start of the telephone number; the letters at its end mean nothing."""
+"""Base64 of the start of the phone number; the letters at its end mean nothing."""
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())

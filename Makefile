@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Without bytecode every process of every test would compile each module it imports.
+# Without bytecode files, every process of every test would compile each module it imports.
 unexport PYTHONDONTWRITEBYTECODE
-# A checkout without a network sends no telemetry.
+# No telemetry, so that a checkout needs no network.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export DAGSTER_DISABLE_TELEMETRY := 1
-# Not in logs/, where people put log files of their own.
+# Not in logs/, where users may keep their log files.
 export DBT_LOG_PATH := target/logs
 
 .PHONY: help install demo dev test lint format clone bench mutations prove lock clean
@@ -18,12 +18,12 @@ help: ## Show this list
 
 install: $(VENV)/.installed ## Install everything into .venv from requirements.lock
 
-# --no-deps: the lock is complete, and pip needs no second opinion on it.
+# --no-deps: the lock file is complete, so pip need not resolve dependencies.
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else "Python 3.11 or 3.12 is needed, this is %d.%d; name one with: make PYTHON=python3.12 ..." % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else "Python 3.11 or 3.12 is required, this is %d.%d; choose one with: make PYTHON=python3.12 ..." % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages of requirements.lock into $(VENV) (about two minutes, once)"
-# A line now and then, since pip is either silent or verbose; a pipe would hide that it failed.
+# Occasional progress lines, since pip is either silent or verbose; .failed, since a pipe hides failure.
 	@rm -f $(VENV)/.failed
 	@{ $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \
 		|| touch $(VENV)/.failed; } | awk '/^Collecting/ && ++n % 25 == 0 { print "  " n " packages found"; fflush() } \
@@ -32,17 +32,17 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: install ## Sample data to delivered webhooks, flag off and on, in under a minute
+demo: install ## From sample data to delivered webhooks, flag off and on, in under a minute
 	@$(BIN)/learning-time-webhooks demo
 
-dev: install ## Embedded warehouse, receiver page and Dagster UI; Ctrl-C stops all three
+dev: install ## Start the embedded warehouse, receiver page and Dagster UI; Ctrl-C stops all three
 	@$(BIN)/learning-time-webhooks dev
 
-# Three workers for two cores: some test always waits for a server or a process.
-test: install ## The whole test suite with coverage
+# Three workers for two cores, since some test is always waiting for a server or a process.
+test: install ## Run the whole test suite with coverage
 	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder --cov --cov-report=term -q
 
-lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, sqlfluff
+lint: install ## Run ruff, pyright, import-linter, deptry, dbt parse for Snowflake, sqlfluff
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
@@ -51,20 +51,20 @@ lint: install ## ruff, pyright, import-linter, deptry, dbt parse for Snowflake, 
 	@DBT_TARGET=snowflake $(BIN)/dbt --quiet --warn-error parse --no-partial-parse --show-all-deprecations --target-path target/lint
 	@$(BIN)/python -m tests.lint_sql
 
-format: install ## Let ruff format the Python files
+format: install ## Format the Python files with ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-clone: install ## The README's two commands on a fresh clone, timed; takes minutes
+clone: install ## Run and time the README's two commands on a fresh clone; takes minutes
 	@$(BIN)/python -m pytest tests/end_to_end/test_clean_clone.py -m clone -q -s
 
-bench: install ## Benchmarks; nothing here is a test
+bench: install ## Run the benchmarks, which are not tests
 	@$(BIN)/python -m pytest tests/benchmarks -q -s -o python_files='bench_*.py'
 
-mutations: install ## Break the models in one way at a time; a test must notice each
+mutations: install ## Mutation tests: break the models in one way at a time; a test must fail for each
 	@$(BIN)/python -m tests.mutations
 
-prove: install ## Long proofs: marked tests, properties at length, each condition and data test broken
+prove: install ## Run the long proofs: marked tests, long property tests, broken conditions and data tests
 	@HYPOTHESIS_PROFILE=prove $(BIN)/python -m pytest -q -m "prove or hypothesis"
 	@$(BIN)/python -m tests.mutations.conditions
 	@$(BIN)/python -m tests.mutations.data_tests
@@ -72,10 +72,10 @@ prove: install ## Long proofs: marked tests, properties at length, each conditio
 COMPILE := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --no-annotate
 
-lock: install ## Write both lock files anew from pyproject.toml
+lock: install ## Rewrite both lock files from pyproject.toml
 	@$(COMPILE) --all-extras pyproject.toml -o requirements.lock
 	@$(COMPILE) --extra production --extra otel --constraints requirements.lock pyproject.toml -o deploy/requirements.lock
 
-clean: ## Remove what runs have left behind, the embedded warehouse included; never a file of yours
+clean: ## Remove everything runs created, including the embedded warehouse; never your files
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m sync.local.cleaning; fi
 	@rm -rf target .tmp_dagster_home_* .coverage .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What a check means, who owns it, what to do: the same words in Dagster and in docs/checks.md."""
+"""Meaning, owner and action of a check: the same words in Dagster and in docs/checks.md."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 import dagster as dg
 
 OWNER = "owner"
-"""Name of the metadata that says which team a check belongs to."""
+"""Name of the metadata with the team that owns a check."""
 REMINDS = "reminds"
-"""Name of the metadata that says whether a warning is told again as long as it lasts."""
+"""Name of the metadata that sets whether an ongoing warning is repeated."""
 
 
 @dataclass(frozen=True)
 class CheckText:
-    """One check for whoever reads of it."""
+    """What people read about one check."""
 
     meaning: str
     """What holds while it passes."""
     owner: str
-    """The team that gets the alert, which is that of the asset."""
+    """The team that gets the alert: the owner of the asset."""
     action: str
-    """What they do."""
+    """What the team should do."""
 
     def description(self) -> str:
         """As Dagster shows it, in Markdown."""
@@ -38,7 +38,7 @@ class CheckText:
         reminds: bool = False,
         after: Iterable[dg.AssetKey] = (),
     ) -> dg.AssetCheckSpec:
-        """The declaration of a check that is no dbt test; it looks ``after`` these assets, too."""
+        """The declaration of a check other than a dbt test; it also runs ``after`` these assets."""
         return dg.AssetCheckSpec(
             name,
             asset=asset,
@@ -50,11 +50,10 @@ class CheckText:
 
 
 def dbt_check_text(manifest: Mapping[str, Any], unique_id: str) -> CheckText:
-    """The texts of a dbt test: its own, else those of its kind; the owner is that of its model.
+    """The texts of a dbt test, else those of its kind; the owner is that of its model.
 
-    ``action`` stands in the ``meta`` of a test or of the macro of its kind, and so does ``owner``,
-    the name of a dbt group, for a test of a source, which belongs to none.
-    """
+    ``action`` is in the ``meta`` of a test or of the macro of its kind. So is ``owner``, the name
+    of a dbt group, for a test of a source, which belongs to no group."""
     test = manifest["nodes"][unique_id]
     kind = test.get("test_metadata", {}).get("name", "")
     macro = next(
@@ -71,7 +70,7 @@ def dbt_check_text(manifest: Mapping[str, Any], unique_id: str) -> CheckText:
 
 
 def _group(manifest: Mapping[str, Any], test: Mapping[str, Any]) -> str:
-    """The group of the model that the test is attached to, or is shown under in Dagster."""
+    """The group of the model that the test is attached to or shown under in Dagster."""
     shown = test["config"].get("meta", {}).get("dagster", {}).get("ref", {}).get("name")
     for parent in [test.get("attached_node"), *test["depends_on"]["nodes"]]:
         node = manifest["nodes"].get(parent or "")

@@ -1,4 +1,4 @@
-"""What an operator can set for a run: in the launchpad, a schedule or the environment."""
+"""Settings that an operator can change for a run: in launchpad, schedule or environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sync.operations.environment import ACTIVATED_AT_SETTING, activated_at, as_a
 
 DRY_RUN = (
     "Decide and report everything; write and send nothing. True on any of the webhook "
-    f"assets makes the whole run dry. Default from {DRY_RUN_VARIABLE}, else false."
+    f"assets makes the whole run a dry run. Default from {DRY_RUN_VARIABLE}, else false."
 )
 VARIABLES = {
     "activated_at": ACTIVATED_AT_SETTING,
@@ -39,7 +39,7 @@ VARIABLES = {
     "shadow_lookup": SHADOW_VARIABLE,
     "dry_run": DRY_RUN_VARIABLE,
 }
-"""The variable behind the default of a setting; settings not listed have none."""
+"""Setting to the variable that provides its default; settings not listed have none."""
 FLAG = flag_settings(os.environ)
 """The defaults of this process, read once, when Dagster loads the definitions."""
 ACTIVATED_AT = activated_at(os.environ)
@@ -53,17 +53,17 @@ class RecordingConfig(dg.Config):
         default=DEFAULT_MASS_SEND_LIMIT,
         ge=1,
         description=(
-            "With more new events than this, nothing is recorded and the asset check fails: "
-            "such a number is more often a broken replica than a busy day."
+            "With more new events than this, nothing is recorded and the asset check fails: a "
+            "higher number is more likely a broken replica than a busy day."
         ),
     )
     allow_mass_send: bool = Field(
-        default=False, description="Let a batch above mass_send_limit through, this once."
+        default=False, description="Allow a batch above mass_send_limit in this run only."
     )
     dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
 
     def activation(self) -> datetime | None:
-        """Events before this time are old, if it is given; else the time of the first run."""
+        """Events before this time are never sent; None means the time of the first run."""
         return None
 
 
@@ -73,8 +73,8 @@ class DetectionConfig(RecordingConfig):
     activated_at: str = Field(
         default=ACTIVATED_AT,
         description=(
-            "Completions before this time (ISO 8601, UTC) are recorded and never sent. Only the "
-            "very first run asks for it; empty means the time of that run. Default from "
+            "Completions before this time (ISO 8601, UTC) are recorded but never sent. Only the "
+            "very first run uses it; empty means the time of that run. Default from "
             f"{ACTIVATED_AT_SETTING}."
         ),
     )
@@ -102,9 +102,9 @@ class EnrichmentConfig(dg.Config):
     enable_webhook_learning_time_enrichment: bool = Field(
         default=FLAG.enabled,
         description=(
-            "Put learning time into completion webhooks. Off: the standard webhook, byte for byte, "
-            f"and nothing ever waits. Default from {FLAG_VARIABLE} as it was when Dagster loaded "
-            "the definitions, else off."
+            "Add learning time to completion webhooks. Off: the standard webhook, byte for byte, "
+            f"and nothing ever waits. Default from {FLAG_VARIABLE} as of when Dagster loaded the "
+            "definitions, else off."
         ),
     )
     rollout_percentage: int = Field(
@@ -112,16 +112,16 @@ class EnrichmentConfig(dg.Config):
         ge=0,
         le=100,
         description=(
-            "With the flag on: the share of learners' course runs that get learning time. Each has "
-            "its place for ever, so raising the number takes it from nobody. Default from "
-            f"{ROLLOUT_VARIABLE}, else 100."
+            "With the flag on: the percentage of learners' course runs that get learning time. "
+            "Each has a fixed place in the rollout, so raising the number removes none. Default "
+            f"from {ROLLOUT_VARIABLE}, else 100."
         ),
     )
     enterprise_allowlist: list[str] = Field(
         default=list(FLAG.enterprise_allowlist),
         description=(
             "With the flag on: only customers with these UUIDs get learning time; an empty list "
-            f"means all. Default from {ALLOWLIST_VARIABLE} (separated by commas), else empty."
+            f"means all. Default from {ALLOWLIST_VARIABLE} (comma-separated), else empty."
         ),
     )
     max_enrichment_wait_minutes: int = Field(
@@ -129,16 +129,16 @@ class EnrichmentConfig(dg.Config):
         ge=0,
         le=MAX_WAIT_MINUTES,
         description=(
-            "How long a new completion may wait for the learning_time mart to cover it; then "
-            f"it goes out without, and the reason is recorded. Default from {MAX_WAIT_VARIABLE}, "
-            "else 60."
+            "How long a new completion may wait for the learning_time mart to cover it; after "
+            "that, it is sent without learning time and the reason is recorded. Default from "
+            f"{MAX_WAIT_VARIABLE}, else 60."
         ),
     )
     shadow_lookup: bool = Field(
         default=FLAG.is_shadow_looked_up,
         description=(
-            "After the build, look up what learning time messages without it would have had: one "
-            "statement of 5 s at most, for the metadata only. Default from "
+            "After the build, look up the learning time that messages without it would have had: "
+            "one statement of at most 5 s, for the metadata only. Default from "
             f"{SHADOW_VARIABLE}, else on."
         ),
     )
@@ -164,21 +164,21 @@ class EnrichmentConfig(dg.Config):
 
 
 class DeliveryConfig(dg.Config):
-    """How a run sends."""
+    """Delivery settings of a run."""
 
     time_budget_seconds: int = Field(
-        default=240, ge=5, le=3600, description="Start no further batch after this time."
+        default=240, ge=5, le=3600, description="No new batch starts after this time."
     )
     batch_size: int = Field(default=1_000, ge=1, le=5_000, description="Webhooks claimed at once.")
-    threads: int = Field(default=32, ge=1, le=256, description="Requests in flight at most.")
+    threads: int = Field(default=32, ge=1, le=256, description="Maximum requests in flight.")
     requests_per_endpoint: int = Field(
-        default=4, ge=1, le=64, description="Requests in flight at most to one endpoint."
+        default=4, ge=1, le=64, description="Maximum requests in flight to one endpoint."
     )
     linger_seconds: int = Field(
         default=8,
         ge=0,
         le=60,
-        description="Wait this long for a first retry (5 s) or a slot of an endpoint's rate.",
+        description="Maximum wait for a first retry (5 s) or a slot in an endpoint's rate limit.",
     )
 
     dry_run: bool = Field(default=FLAG.is_dry_run, description=DRY_RUN)
@@ -200,18 +200,18 @@ class ModelsConfig(dg.Config):
     full_refresh: bool = Field(
         default=False,
         description=(
-            "Rebuild the incremental models from all raw lines. Needed only after a change of the "
-            "event seed or of a parameter; late data never needs it."
+            "Rebuild the incremental models from all raw lines. Needed only after a change to the "
+            "event seed or a parameter, never for late data."
         ),
     )
     with_row_counts: bool = Field(
         default=True,
-        description="Show how many rows each table has. One count per table, from metadata.",
+        description="Show the row count of each table. One count per table, from metadata.",
     )
     with_column_lineage: bool = Field(
         default=True,
         description=(
-            "Show the columns of each model and which columns they come from. It asks the "
-            "warehouse for the columns of each model and of those above it."
+            "Show the columns of each model and their lineage. Queries the warehouse for the "
+            "columns of each model and its upstream models."
         ),
     )

@@ -1,4 +1,4 @@
-"""The settings that a run goes by, and where each of them came from."""
+"""The effective settings of a run, and the source of each."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from sync.domain.rollout import EVERYBODY_PERCENTAGE
 C = TypeVar("C", bound=dg.Config)
 
 SET_AT_LOAD = frozenset(name for name in VARIABLES.values() if os.environ.get(name))
-"""Variables that gave this process its defaults; a later change of the environment does not."""
+"""Variables that set the defaults of this process; later environment changes have no effect."""
 LONGEST = 200
 
 
 def given_config(run_config: Mapping[str, Any], op_name: str) -> Mapping[str, Any]:
-    """What the launchpad, a schedule or a sensor gave for one op, as it was given.
+    """The config that the launchpad, a schedule or a sensor gave for one op, unchanged.
 
-    Dagster hands an op its config with the defaults filled in, so a setting that was given and
-    one that was left out look alike there; the run remembers which it was.
-    """
+    Dagster passes an op its config with the defaults filled in, so given and omitted settings look
+    the same there; the run config distinguishes them."""
     ops = run_config.get("ops") or {}
     return (ops.get(op_name) or {}).get("config") or {}
 
@@ -33,11 +32,10 @@ def given_config(run_config: Mapping[str, Any], op_name: str) -> Mapping[str, An
 def settings_shown(
     config: dg.Config, given: Mapping[str, Any], *, is_made_dry: bool = False
 ) -> dg.MarkdownMetadataValue:
-    """A line per setting: its name, the value this run goes by, and where that came from.
+    """A line per setting: its name, the effective value, and its source.
 
-    No table, since the longest name alone is as wide as the UI's column on a laptop, and only lines
-    are wrapped. ``is_made_dry``: another asset's ``dry_run`` holds for this one, whatever its own
-    says.
+    Not a table: the longest name alone is as wide as the UI's column on a laptop, and only lines
+    wrap. ``is_made_dry``: another asset's ``dry_run`` applies to this one, regardless of its own.
     """
     rows = [
         ("dry_run", True, "another asset of this run")
@@ -58,7 +56,7 @@ def sources(config: dg.Config, given: Mapping[str, Any]) -> list[tuple[str, Any,
 
 
 def config_of(config_type: type[C], given: Mapping[str, Any]) -> C:
-    """Another op's config, as Dagster will make it: given values, then defaults.
+    """Another op's config, as Dagster will build it: given values, then defaults.
 
     Raises:
         ValidationError: a value is out of range.
@@ -67,7 +65,7 @@ def config_of(config_type: type[C], given: Mapping[str, Any]) -> C:
 
 
 def is_true(value: Any) -> bool:
-    """A truth as run config may give it: itself, or through an environment variable."""
+    """A boolean from run config: a literal value or from an environment variable."""
     match _resolved(value):
         case bool(truth):
             return truth
@@ -77,14 +75,14 @@ def is_true(value: Any) -> bool:
 
 
 def shown(name: str, value: Any) -> str:
-    """A value for people: an empty text or list says what it means."""
+    """A value for people: an empty text or list shows its meaning."""
     match name, value:
         case "enterprise_allowlist", []:
             return "all customers"
         case "activated_at", "":
             return "time of the first run"
         case "rollout_percentage", int():
-            return "everybody" if value == EVERYBODY_PERCENTAGE else f"{value} %"
+            return "everybody" if value == EVERYBODY_PERCENTAGE else f"{value}%"
         case _, str():
             return value[:LONGEST]
     return json.dumps(value)[:LONGEST]

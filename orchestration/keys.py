@@ -1,4 +1,4 @@
-"""Names of the webhook assets, for the modules that speak of them."""
+"""Keys of the webhook assets, shared by other modules."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def record_key(source: EventType) -> dg.AssetKey:
 
 
 def op_name(key: dg.AssetKey) -> str:
-    """Under this name an asset stands in run config."""
+    """Name of an asset in run config."""
     return "__".join(key.path)

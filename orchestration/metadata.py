@@ -1,4 +1,4 @@
-"""What a materialization shows: numbers that plot, a chart, a small table; nobody's data."""
+"""Metadata of a materialization: numbers to plot, a chart, a small table; no personal data."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from sync.warehouse import Warehouse
 SAMPLE_ROWS = 20
 """Rows of a sample table; the ledger has them all, and the UI renders every row on each visit.
 
-A table has about 40 characters for the longest words of its columns: at 1,400 pixels the UI leaves
-no more beside the names of entries, and cuts off the rest."""
+A table has about 40 characters for the longest words of its columns: at 1,400 pixels, the UI has no
+more room next to the entry names and cuts off the rest."""
 BAR = 6
-"""Characters of the longest bar: a longer one is cut off beside a label of some words."""
+"""Characters of the longest bar: a longer one is cut off next to a label of several words."""
 OUTCOME_TEXTS = {
     "flag_off": "the flag is off",
-    "endpoint_opted_out": "the operator's settings keep this endpoint without learning time",
-    "no_data": "the mart covers the completion and knows no learning event",
-    "not_yet": "the mart did not cover the completion when the wait was over",
-    "unavailable": "the mart could not be read until the wait was over",
-    "not_a_completion": "an event of a type that has no learning time",
+    "endpoint_opted_out": "the operator's settings exclude this endpoint from learning time",
+    "no_data": "the mart covers the completion and has no learning event",
+    "not_yet": "the mart did not cover the completion by the end of the wait",
+    "unavailable": "the mart could not be read by the end of the wait",
+    "not_a_completion": "the event type has no learning time",
     LeftOut.ENTERPRISE: "the customer is not in enterprise_allowlist",
     LeftOut.SHARE: "outside rollout_percentage",
 }
@@ -51,7 +51,7 @@ OUTCOMES = (State.DELIVERED.value, "retry", State.HELD.value, State.DEAD.value)
 def detection(
     warehouse: Warehouse, source: EventType, outcome: Detected, *, run_id: str, since: datetime
 ) -> dict[str, Any]:
-    """Metadata of an asset that records; ``since`` is when the run began to."""
+    """Metadata of a recording asset; ``since`` is when the run started recording."""
     shared: dict[str, Any] = {
         "activated_at": _time(outcome.activated_at),
         "ledger_rows_of_this_run": rows_of(
@@ -88,7 +88,7 @@ def building(report: BuildReport, policy: EnrichmentPolicy) -> dict[str, Any]:
 
 
 def built(report: BuildReport) -> dict[str, int | float]:
-    """What became of events, or would: the numbers that plot."""
+    """Outcomes of events, real or planned: the numbers to plot."""
     messages, enriched = report.built.total(), report.built["found"]
     return {
         "built": messages,
@@ -101,7 +101,7 @@ def built(report: BuildReport) -> dict[str, int | float]:
 
 
 def outcomes(report: BuildReport) -> dg.MarkdownMetadataValue:
-    """The same as a chart, with the reasons."""
+    """The same as a chart, with reasons."""
     return dg.MetadataValue.md(
         bar_chart(
             {
@@ -128,7 +128,7 @@ def _not_enriched(report: BuildReport) -> dg.TableMetadataValue:
 
 
 def _shadow(report: BuildReport, policy: EnrichmentPolicy) -> dict[str, Any]:
-    """What enriching would have found for messages that were built without asking."""
+    """What enrichment would have found for messages built without a lookup."""
     if not policy.is_shadow_looked_up:
         return {"shadow": "off"}
     asked = report.shadow.total()
@@ -192,14 +192,14 @@ def batch_sentence(attempts: Sequence[Attempt]) -> str:
 
 
 def bullets(lines: Iterable[object]) -> dg.MarkdownMetadataValue:
-    """A Markdown list; without lines it says so."""
+    """A Markdown list; "none" without lines."""
     return dg.MetadataValue.md("\n".join(f"- {one}" for one in lines) or "none")
 
 
 def rows_of(relation: str, **conditions: str | datetime) -> dg.TextMetadataValue:
-    """The query for the rows that a run has written: a column has its id, another is not earlier.
+    """The query for the rows that a run wrote: one column equals its id, another is not earlier.
 
-    As text, which the UI wraps; it does not wrap SQL. ``ltw explain`` tells the story of a row.
+    As text, because the UI wraps text but not SQL. ``ltw explain`` shows the history of a row.
     """
     wanted = [
         f"{column} >= '{value:%Y-%m-%d %H:%M:%S}'"
@@ -211,12 +211,12 @@ def rows_of(relation: str, **conditions: str | datetime) -> dg.TextMetadataValue
 
 
 def problems(texts: Counter[str]) -> dg.MarkdownMetadataValue:
-    """Why something is held or without learning time, the most frequent first."""
+    """Why something is held or without learning time, most frequent first."""
     return bullets(f"{n} × {text}" for text, n in texts.most_common(SAMPLE_ROWS))
 
 
 def bar_chart(counts: Mapping[str, int]) -> str:
-    """A Markdown table with bars, readable in the UI's light and dark themes alike."""
+    """A Markdown table with bars, readable in the UI's light and dark themes."""
     shown = {name: count for name, count in counts.items() if count}
     if not shown:
         return "nothing"
@@ -276,13 +276,13 @@ def _told(attempt: Attempt) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> dg.TableMetadataValue:
-    """Rows as a table; none at all is a table that says so."""
+    """Rows as a table; without rows, a table that says so."""
     if not rows:
         empty = dg.TableSchema(columns=[dg.TableColumn("nothing", "string")])
         return dg.MetadataValue.table(records=[], schema=empty)
     return dg.MetadataValue.table(
         records=[
-            # Dagster stores plain values only, and the words of the ledger are enums here.
+            # Dagster stores only plain values, and ledger values are enums here.
             dg.TableRecord({name: _plain(value) for name, value in row.items()})
             for row in rows
         ]

@@ -1,9 +1,9 @@
-"""Delete old runs with their events from Dagster's database, which itself keeps them for ever.
+"""Delete old runs and their events from Dagster's database, which otherwise keeps them forever.
 
-``python -m orchestration.prune_runs --days 90``, from a cron job. Dagster deletes rows only, so the
-files of a run go with it here: its output in ``storage`` and, without PostgreSQL, the database of
-its events. So do files of runs that were deleted in the UI. The ledger in the warehouse, the memory
-of what was sent, is not touched.
+Run ``python -m orchestration.prune_runs --days 90`` from a cron job. Dagster deletes only rows, so
+this also deletes the files of each run: its output in ``storage`` and, without PostgreSQL, the
+database of its events. It also deletes files of runs that were deleted in the UI. It does not touch
+the ledger in the warehouse, the record of what was sent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FEWEST_DAYS = 7
 
 
 def prune(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> int:
-    """Delete finished runs that were created before a time (aware); how many there were."""
+    """Delete finished runs created before an (aware) time; returns how many."""
     old = dg.RunsFilter(statuses=FINISHED, created_before=before)
     if dry_run:
         return instance.get_runs_count(old)
@@ -40,7 +40,7 @@ def prune(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> i
 
 
 def prune_files(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool) -> int:
-    """Remove files older than a time (aware) of runs that are gone; how many runs those were."""
+    """Remove files of deleted runs older than an (aware) time; returns how many runs."""
     orphans = {
         run_id
         for run_id, path in _found_files(instance)
@@ -54,7 +54,7 @@ def prune_files(instance: dg.DagsterInstance, *, before: datetime, dry_run: bool
 
 
 def _places(instance: dg.DagsterInstance) -> tuple[Path, Path]:
-    """Where the output of runs lies, and the databases of their events."""
+    """Where the output of runs and the databases of their events are stored."""
     return Path(instance.storage_directory()), Path(instance.root_directory) / "history" / "runs"
 
 
@@ -64,7 +64,7 @@ def _files_of(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
 
 
 def _found_files(instance: dg.DagsterInstance) -> Iterator[tuple[str, Path]]:
-    """Files and directories that are named after a run; others are nobody's to remove here."""
+    """Files and directories named after a run; others are never removed."""
     for place in _places(instance):
         if place.is_dir():
             for path in place.iterdir():
@@ -80,10 +80,10 @@ def _remove(path: Path) -> None:
 
 
 def main() -> None:
-    """Read the options, delete, say how many."""
+    """Read the options, delete, print how many."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--days", type=int, required=True, help="keep the runs of these many days")
-    parser.add_argument("--dry-run", action="store_true", help="count, and delete nothing")
+    parser.add_argument("--days", type=int, required=True, help="keep runs from this many days")
+    parser.add_argument("--dry-run", action="store_true", help="count without deleting")
     options = parser.parse_args()
     if options.days < FEWEST_DAYS:
         parser.error(f"--days is {options.days}; it must be at least {FEWEST_DAYS}")

@@ -1,7 +1,7 @@
-"""What assets, ops and sensors reach: the warehouse, and people.
+"""External systems that assets, ops and sensors use: the warehouse and alerts.
 
-The fields of a resource are environment variables by other names. Where one is empty, the variable
-itself is asked, so that dbt, the command line and Dagster never disagree.
+The fields of a resource are aliases of environment variables. If a field is empty, the variable
+itself is read, so dbt, the command line and Dagster never disagree.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from sync.warehouse import Warehouse, open_warehouse
 
 
 class EnvironmentResource(dg.ConfigurableResource):
-    """A resource whose fields stand for variables."""
+    """A resource whose fields are environment variables."""
 
     VARIABLES: ClassVar[Mapping[str, str]]
-    """Field to the variable that it stands for."""
+    """Field to its environment variable."""
 
     @classmethod
     def from_environment(cls) -> Self:
-        """With references to the variables that are set: Dagster shows their names, no value."""
+        """With references to the variables that are set: Dagster shows their names, not values."""
         return cls(
             **{
                 field: dg.EnvVar(variable)
@@ -47,13 +47,13 @@ class EnvironmentResource(dg.ConfigurableResource):
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment with the fields in it."""
+        """The environment, with the fields applied."""
         given = {variable: getattr(self, field) for field, variable in self.VARIABLES.items()}
         return os.environ | {variable: value for variable, value in given.items() if value}
 
 
 class WarehouseResource(EnvironmentResource):
-    """Snowflake; where nothing is set, the embedded warehouse of this machine."""
+    """Snowflake; if nothing is set, the embedded warehouse of this machine."""
 
     VARIABLES: ClassVar[Mapping[str, str]] = {
         "account": "SNOWFLAKE_ACCOUNT",
@@ -68,21 +68,21 @@ class WarehouseResource(EnvironmentResource):
         "private_key_passphrase": "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE",
     }
     account: str = Field(default="", description="The Snowflake account, such as `myorg-prod`.")
-    host: str = Field(default="", description="Its host, where that is not made of the account.")
-    user: str = Field(default="", description="Who logs in, with a key pair.")
+    host: str = Field(default="", description="Its host, if not derived from the account.")
+    user: str = Field(default="", description="User that logs in, with a key pair.")
     role: str = Field(default="", description="The role of each session.")
     virtual_warehouse: str = Field(default="", description="The warehouse that runs statements.")
     database: str = Field(default="", description="The database of models and ledger.")
     target_schema: str = Field(
-        default="", description="PUBLIC: schemas keep their names; any other is their prefix."
+        default="", description="PUBLIC: schemas keep their names; any other value is their prefix."
     )
-    private_key: str = Field(default="", description="The PEM text of the key; or its path below.")
+    private_key: str = Field(default="", description="The PEM text of the key, instead of a path.")
     private_key_path: str = Field(default="", description="The PEM file of the key.")
-    private_key_passphrase: str = Field(default="", description="Of the key, if it has one.")
+    private_key_passphrase: str = Field(default="", description="Passphrase of the key, if any.")
 
     @contextmanager
     def session(self, *, purpose: str) -> Iterator[Warehouse]:
-        """An open session. The embedded warehouse is started first when none is up.
+        """An open session. Starts the embedded warehouse first if it is not running.
 
         Raises:
             ConfigurationError: settings are missing or contradict each other; names them.
@@ -94,7 +94,7 @@ class WarehouseResource(EnvironmentResource):
 
     @contextmanager
     def metadata_session(self, *, purpose: str) -> Iterator[Warehouse]:
-        """An open session without any statement of its own, for what must cost nothing.
+        """An open session that runs no statements itself, for work that must cost nothing.
 
         Raises:
             ConfigurationError, WarehouseUnavailable: as for ``session``.
@@ -105,7 +105,7 @@ class WarehouseResource(EnvironmentResource):
             yield warehouse
 
     def ready_environ(self) -> Mapping[str, str]:
-        """The environment, with the embedded warehouse up when it is the one.
+        """The environment, with the embedded warehouse running if it is the one in use.
 
         Raises:
             ConfigurationError: as for ``session``.
@@ -115,7 +115,7 @@ class WarehouseResource(EnvironmentResource):
 
 
 class DialResource(EnvironmentResource):
-    """The cost dial: how often a warehouse may be woken, and the budget."""
+    """The cost dial: how often the warehouse may be woken, and the budget."""
 
     VARIABLES: ClassVar[Mapping[str, str]] = {
         "at_most_every_minutes": SETTING,
@@ -124,16 +124,16 @@ class DialResource(EnvironmentResource):
     at_most_every_minutes: str = Field(
         default="",
         description=(
-            f"Minutes between the starts of two delivery runs, at least: 1 to {LONGEST_MINUTES}; "
-            f"empty is {DEFAULT_MINUTES}. A webhook waits that long at most, and each run costs "
-            "about 0.02 credits. Above 30 the models are built hourly, too."
+            f"Minimum minutes between the starts of two delivery runs: 1 to {LONGEST_MINUTES}; "
+            f"empty means {DEFAULT_MINUTES}. A webhook waits at most that long, and each run costs "
+            "about 0.02 credits. Above 30, the models are built hourly too."
         ),
     )
     credits_a_month: str = Field(
         default="",
         description=(
-            "More than that is a warning of the delivery report; empty is what the dial lets "
-            "deliveries cost at most."
+            "The delivery report warns above this; empty means the maximum that deliveries can "
+            "cost at this dial setting."
         ),
     )
 
@@ -142,7 +142,7 @@ class DialResource(EnvironmentResource):
         """The dial.
 
         Raises:
-            ConfigurationError: it is no number of minutes within its bounds.
+            ConfigurationError: it is not a number of minutes within its bounds.
         """
         return at_most_every_minutes(self.environ)
 
@@ -151,31 +151,31 @@ class DialResource(EnvironmentResource):
         """Credits a month.
 
         Raises:
-            ConfigurationError: it is no whole number above 0, or the dial is none.
+            ConfigurationError: it is not a whole number above 0, or the dial is invalid.
         """
         return credits_a_month(self.environ)
 
 
 class AlertsResource(EnvironmentResource):
-    """Where people are told of failed runs and checks."""
+    """Where alerts of failed runs and checks go."""
 
     VARIABLES: ClassVar[Mapping[str, str]] = {"url": URL_SETTING, "hook": HOOK_SETTING}
     url: str = Field(
         default="",
         description=(
-            "An incoming webhook of Slack, Mattermost or Teams. A team's own address, such as "
-            f"`{URL_SETTING}_INTEGRATIONS`, goes before it."
+            "An incoming webhook of Slack, Mattermost or Teams. A team's own URL, such as "
+            f"`{URL_SETTING}_INTEGRATIONS`, takes precedence."
         ),
     )
     hook: str = Field(
-        default="", description="`module:function` of yours, which gets the text as well."
+        default="", description="Your own `module:function`, which also gets the text."
     )
 
     def send(self, text: str, *, teams: Collection[str]) -> str:
-        """Post an alert; returns what became of it, for the log.
+        """Post an alert; returns the result, for the log.
 
         Raises:
-            SyncError: it could not be sent; says why, and never names the address.
+            SyncError: it could not be sent; says why, without the URL.
         """
         from sync.http.network import network_policy
         from sync.http.transport import Transport
@@ -186,7 +186,7 @@ class AlertsResource(EnvironmentResource):
 
 
 def prepare(warehouse: Warehouse) -> None:
-    """Ledger tables everywhere; empty replicas on the embedded warehouse, so that models build."""
+    """Create ledger tables, and on the embedded warehouse empty replicas so models build."""
     ensure_ledger(warehouse)
     if isinstance(warehouse.settings, EmbeddedWarehouse):
         from sync.local.raw_tables import create_raw_tables

@@ -1,8 +1,8 @@
 """Run jobs one after another in one warm process: a JSON line in, a JSON line out.
 
-For the demo and for tests that drive jobs from outside; loading the definitions costs seconds, a
-job after that does not. Input: ``{"job": name, "config": run config, "assets": [keys], "checks":
-bool}``, the last three if wanted; without checks no data test runs. Output: ``{"job": name,
+For the demo and for tests that drive jobs from outside; loading the definitions takes seconds, each
+further job does not. Input: ``{"job": name, "config": run config, "assets": [keys], "checks":
+bool}``, the last three optional; without checks, no data test runs. Output: ``{"job": name,
 "success": bool, "run_id": id, "failures": [texts], "metadata": {asset: {name: number or text}}}``.
 """
 
@@ -19,7 +19,7 @@ import dagster as dg
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until end of input."""
     from orchestration.definitions import defs
 
     loaded = defs()
@@ -36,14 +36,14 @@ def main() -> None:
 
 @contextmanager
 def responses() -> Iterator[TextIO]:
-    """The standard output, kept for responses; what dbt prints there goes to the errors instead."""
+    """Standard output, reserved for responses; what dbt prints there goes to standard error."""
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as output:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         yield output
 
 
 def without_checks(job: dg.JobDefinition) -> dg.JobDefinition:
-    """The same assets, and none of their checks."""
+    """The same assets without their checks."""
     keys = set(job.asset_layer.executable_asset_keys)
     return job.get_subset(asset_selection=keys, asset_check_selection=set())
 
@@ -54,7 +54,7 @@ def run(
     config: dict[str, Any],
     keys: Sequence[dg.AssetKey],
 ) -> dict[str, Any]:
-    """Run one job, or some of its assets, to its end in this process."""
+    """Run one job, or some of its assets, to completion in this process."""
     result = job.execute_in_process(
         instance=instance, run_config=config, raise_on_error=False, asset_selection=keys or None
     )
@@ -78,7 +78,7 @@ def run(
 
 def _failure(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
-    # Below Dagster's wrappers lies our own error, which says how to fix it; below that, its cause.
+    # Below Dagster's wrappers is this project's error, which says how to fix it; then its cause.
     while (
         error is not None
         and error.cause is not None

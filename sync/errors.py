@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class SyncError(Exception):
-    """Something failed in a way an operator can act on; the text names what and how."""
+    """Something failed in a way an operator can act on; the text names the cause and the fix."""
 
 
 class ConfigurationError(SyncError):

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON line per event, for machines that collect them.
+"""Structured logs: one JSON line per event, for log collectors.
 
-Text stays the default, since people read a terminal: then no line is written at all. The lines go
-to standard output through ``logging``; structlog makes them JSON.
+Text is the default, since people read a terminal: then no JSON line is written at all. The lines go
+to standard output through ``logging``; structlog renders them as JSON.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sync.errors import ConfigurationError
 FORMAT_SETTING = "LTW_LOG_FORMAT"
 LEVEL_SETTING = "LTW_LOG_LEVEL"
 LOGGER = logging.getLogger("learning_time_webhooks")
-"""Not below ``sync``: Dagster keeps what is logged there in its database, and lines for each
-webhook would fill it."""
+"""Not under ``sync``: Dagster stores those logs in its database, and a line per webhook would fill
+it."""
 FIELDS = (
     "event",
     "run_id",
@@ -35,12 +35,12 @@ FIELDS = (
     "command",
     "exit_code",
 )
-"""What a line may carry beside time, level, logger and message. Nothing else gets through, so that
-no caller can put a learner into a log by mistake."""
+"""The fields allowed in a line besides time, level, logger and message. All others are dropped, so
+that no caller can log a learner's data by mistake."""
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object a line. Dagster's instance names this function for the lines of its runs."""
+    """One JSON object per line. Dagster's instance names this function for its runs' logs."""
     from structlog import processors, stdlib
 
     return stdlib.ProcessorFormatter(
@@ -57,7 +57,7 @@ def json_formatter() -> logging.Formatter:
 
 
 def _bounded(_: object, __: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
-    """The fields of a line that have a value; of Dagster's own its run, job and step as well.
+    """The fields of a line that have a value, plus run, job and step from Dagster's own fields.
 
     An exception becomes its type and text, without local values.
     """
@@ -77,10 +77,10 @@ def _bounded(_: object, __: str, line: MutableMapping[str, Any]) -> dict[str, An
 
 
 def format_and_level(environ: Mapping[str, str]) -> tuple[str, str]:
-    """What the environment says of the format of lines and of the lowest level.
+    """The line format and the lowest level, from the environment.
 
     Raises:
-        ConfigurationError: one of the settings has a value that means nothing; names it.
+        ConfigurationError: a setting has an invalid value; names it.
     """
     form = environ.get(FORMAT_SETTING) or "text"
     if form not in ("text", "json"):
@@ -94,10 +94,10 @@ def format_and_level(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def configure(environ: Mapping[str, str], *, stream: TextIO | None = None) -> None:
-    """Write events, or none, as the environment says.
+    """Write events, or none, as the environment configures it.
 
     Raises:
-        ConfigurationError: one of the settings has a value that means nothing; names it.
+        ConfigurationError: a setting has an invalid value; names it.
     """
     form, level = format_and_level(environ)
     LOGGER.propagate = False
@@ -105,7 +105,7 @@ def configure(environ: Mapping[str, str], *, stream: TextIO | None = None) -> No
         LOGGER.handlers = [logging.NullHandler()]
         LOGGER.setLevel(logging.CRITICAL)
         return
-    # Not the stream of the import: Dagster redirects the standard output of a step.
+    # Not the stream at import time: Dagster redirects a step's standard output.
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(json_formatter())
     LOGGER.handlers = [handler]
@@ -113,14 +113,14 @@ def configure(environ: Mapping[str, str], *, stream: TextIO | None = None) -> No
 
 
 def write(message: str, *, level: int = logging.INFO, **fields: object) -> None:
-    """One event. Fields that are not in ``FIELDS`` are refused, so that a review sees new ones.
+    """Write one event. Fields that are not in ``FIELDS`` are refused, so a review sees new ones.
 
     Raises:
-        ValueError: a field has no place in a line; a mistake of the caller.
+        ValueError: a field is not in ``FIELDS``; the caller is wrong.
     """
     unknown = fields.keys() - set(FIELDS)
     if unknown:
-        raise ValueError(f"no field of a log line: {', '.join(sorted(unknown))}")
+        raise ValueError(f"not a field of a log line: {', '.join(sorted(unknown))}")
     LOGGER.log(level, message, extra=fields)
 
 

@@ -1,8 +1,8 @@
 """Which warehouse this process talks to, decided in one place from the environment.
 
-No ``SNOWFLAKE_*`` setting at all: the embedded warehouse on this machine. Any of them: Snowflake,
-and then every required one must be there. A half-configured environment is an error that lists
-what is missing, because a silent fall-back to a laptop warehouse would look like success.
+Without any ``SNOWFLAKE_*`` setting: the embedded warehouse on this machine. With any of them:
+Snowflake, and every required one must be set. A half-configured environment is an error that lists
+what is missing, because a silent fallback to a laptop warehouse would look like success.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PASSPHRASE = "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"  # noqa: S105 - the setting's na
 
 HOST = "SNOWFLAKE_HOST"
 UI_SETTING = "LTW_UI_URL"
-"""Where people open the Dagster UI, such as ``https://dagster.example.com``: for links only."""
+"""Address of the Dagster UI, such as ``https://dagster.example.com``; used for links only."""
 
 RawSchema = Literal["tracking", "lms", "enterprise"]
 ModelSchema = Literal["intermediate", "marts", "sync"]
@@ -72,7 +72,7 @@ class SnowflakeWarehouse:
     database: str
     schema: str
     host: str = ""
-    """Empty: the connector makes it of the account."""
+    """Empty: the connector derives it from the account."""
     private_key: str = field(default="", repr=False)
     private_key_path: str = ""
     private_key_passphrase: str = field(default="", repr=False)
@@ -86,7 +86,7 @@ def load_settings(environ: Mapping[str, str]) -> WarehouseSettings:
     """Read the warehouse settings.
 
     Raises:
-        ConfigurationError: some but not all Snowflake settings are there, or a value is unusable.
+        ConfigurationError: some but not all Snowflake settings are set, or a value is unusable.
     """
     present = {
         name: environ[name] for name in (*REQUIRED, *KEY_SETTINGS, HOST) if environ.get(name)
@@ -106,7 +106,7 @@ def load_settings(environ: Mapping[str, str]) -> WarehouseSettings:
 
 
 def build_settings(settings: SnowflakeWarehouse, environ: Mapping[str, str]) -> SnowflakeWarehouse:
-    """The account as dbt uses it: with a role and a warehouse of its own, where they are set."""
+    """The account as dbt uses it, with dbt's own role and warehouse if they are set."""
     return replace(
         settings,
         role=environ.get("SNOWFLAKE_DBT_ROLE") or settings.role,
@@ -115,7 +115,7 @@ def build_settings(settings: SnowflakeWarehouse, environ: Mapping[str, str]) -> 
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    """Directory of everything this machine keeps: ``LTW_HOME``, else ``.local`` in the project."""
+    """Directory for everything this machine keeps: ``LTW_HOME``, else ``.local`` in the project."""
     return Path(environ.get("LTW_HOME") or PROJECT_ROOT / ".local").resolve()
 
 
@@ -131,7 +131,7 @@ def report_path(environ: Mapping[str, str]) -> Path:
 
 
 def run_url(environ: Mapping[str, str], run_id: str | None) -> str | None:
-    """Where the Dagster UI shows a run; None where its address is not set, or there is no run."""
+    """The run's page in the Dagster UI; None if its address is not set or there is no run."""
     address = environ.get(UI_SETTING, "").rstrip("/")
     return f"{address}/runs/{run_id}" if address and run_id else None
 
@@ -159,8 +159,8 @@ def _snowflake(environ: Mapping[str, str], present: Mapping[str, str]) -> Snowfl
     host = present.get(HOST, "")
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", host):
         raise ConfigurationError(
-            f"{HOST} is {host!r}; it must be a host name alone, such as "
-            "myorg-myaccount.snowflakecomputing.cn, without https:// and path"
+            f"{HOST} is {host!r}; it must be a bare host name, such as "
+            "myorg-myaccount.snowflakecomputing.cn, without https:// or a path"
         )
     return SnowflakeWarehouse(
         account=present["SNOWFLAKE_ACCOUNT"],

@@ -1,8 +1,8 @@
-"""YAML as JSON: what people write into files that must not surprise anybody.
+"""A strict subset of YAML with the data model of JSON, for files that people write.
 
-Plain data only. There are no tags, so nothing is made but texts, numbers, true, false, null, lists
-and mappings; no anchors, so a small file stays small; no key twice, so nothing is silently lost.
-Words such as ``no`` and ``on``, and dates, are texts, as in YAML 1.2.
+Plain data only. No tags, so the values are texts, numbers, true, false, null, lists and mappings;
+no anchors, so a small file stays small; no duplicate keys, so nothing is silently lost. Words such
+as ``no`` and ``on``, and dates, are texts, as in YAML 1.2.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.errors import SyncError
 MAX_BYTES = 65_536
 """Forty times the largest format that we know of."""
 MAX_DEPTH = 24
-"""Lists and mappings inside each other; what reads the result may recurse."""
+"""Maximum nesting of lists and mappings; code that reads the result may recurse."""
 
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
@@ -29,19 +29,20 @@ _DOUBTFUL = re.compile(
     r"|[-+]?(0|[1-9][0-9_]*|(?=\.[0-9]))(\.[0-9_]*)?(e[-+]?[0-9]+)?",
     re.IGNORECASE,
 )
-"""What is no text to a reader of YAML 1.1 or 1.2 (yaml.org/spec/1.2.2, 10.3.2), in a form that is
-not taken here: other letters, signs and bases, and numbers with more digits than all can read."""
+"""Scalars that YAML 1.1 or 1.2 (yaml.org/spec/1.2.2, 10.3.2) does not read as text, in a form that
+is refused here: other letters, signs and bases, and numbers with more digits than every reader
+supports."""
 
 
 class YamlError(SyncError):
-    """The text is not what is taken; one line that names the line and the fix."""
+    """The text is not accepted; one line that names the line and the fix."""
 
 
 def read_yaml(content: bytes) -> Any:
-    """The one document in it.
+    """The single document in the text.
 
     Raises:
-        YamlError: as for ``read_documents``, or there is another number of them.
+        YamlError: as for ``read_documents``, or there is not exactly one document.
     """
     found = read_documents(content)
     if len(found) != 1:
@@ -50,15 +51,15 @@ def read_yaml(content: bytes) -> Any:
 
 
 def read_documents(content: bytes) -> list[Any]:
-    """The documents in it, in their order.
+    """The documents in the text, in order.
 
     Raises:
-        YamlError: it is no YAML, or uses a part of YAML that is not taken.
+        YamlError: it is not YAML, or uses a feature of YAML that is not accepted.
     """
     if len(content) > MAX_BYTES:
         raise YamlError(f"it has {len(content):,} bytes; at most {MAX_BYTES:,} are read")
     try:
-        # The parser in C is ten times as fast, and a code location may read a hundred files.
+        # The C parser is ten times as fast, and a code location may read a hundred files.
         events = yaml.parse(content.decode(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return [_read(one, events, 0) for one in events if isinstance(one, yaml.NodeEvent)]
     except UnicodeDecodeError:
@@ -71,11 +72,11 @@ def read_documents(content: bytes) -> list[Any]:
 
 
 def _read(event: Any, events: Iterator[yaml.Event], depth: int) -> object:
-    """The value that begins with ``event``; the rest of it is taken from ``events``."""
+    """The value that starts with ``event``; the rest of it is read from ``events``."""
     if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise _refused(event, "anchors and aliases (& and *) are not taken; write it out")
+        raise _refused(event, "anchors and aliases (& and *) are not supported; write it out")
     if event.tag is not None:
-        raise _refused(event, "tags (!) are not taken; leave it out, and quote a text with a !")
+        raise _refused(event, "tags (!) are not supported; remove it, and quote a text with a !")
     if depth > MAX_DEPTH:
         raise _refused(event, f"more than {MAX_DEPTH} levels; make it flatter")
     if isinstance(event, yaml.ScalarEvent):
@@ -101,7 +102,7 @@ def _until(end: type[yaml.Event], events: Iterator[yaml.Event]) -> Iterator[yaml
 def _scalar(event: yaml.ScalarEvent) -> object:
     text = event.value
     if any("\ud800" <= one <= "\udfff" for one in text):
-        raise _refused(event, "half a surrogate pair is no character; remove it")
+        raise _refused(event, "half a surrogate pair is not a character; remove it")
     is_plain, _ = event.implicit
     if not is_plain:
         return text

@@ -1,12 +1,12 @@
 """Every metric and span of this project. docs/observability.md explains them.
 
-The code speaks to OpenTelemetry's API, which does nothing, at next to no cost, until an SDK is
-there. ``start`` sets one up when ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set and the extra ``otel`` is
-installed. No failure of it may stop or slow a webhook: exporting happens beside the work and has a
+The code uses OpenTelemetry's API, which does nothing, at almost no cost, until an SDK is set up.
+``start`` sets one up when ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set and the extra ``otel`` is
+installed. No telemetry failure may stop or slow a webhook: export runs in the background with a
 deadline.
 
-Units are those of OpenTelemetry: ``s`` is seconds, ``{webhook}`` counts webhooks. Attributes have
-few values: endpoints number hundreds, and no learner, course run or webhook is one.
+Units are OpenTelemetry's: ``s`` is seconds, ``{webhook}`` counts webhooks. Attributes have low
+cardinality: there are hundreds of endpoints, and no learner, course run or webhook is an attribute.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from opentelemetry import metrics, trace
 from opentelemetry.metrics import Histogram
@@ -35,13 +36,23 @@ DISABLED_SETTING = "OTEL_SDK_DISABLED"
 TEMPORALITY_SETTING = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
 EXPORT_EVERY_MS = 30_000
 EXPORT_SECONDS = 3
-"""How long one export may take, its retries included."""
+"""How long one export may take, including retries."""
 FLUSH_SECONDS = 5
-"""What a collector that hangs may cost a step of a run."""
+"""Maximum delay of a run's step by a collector that hangs."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Upper bounds of buckets for one request or statement."""
+"""Upper bounds of the buckets for one request or statement."""
 LONG_SECONDS = (1, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
-"""Upper bounds of buckets for how long a webhook took, waits and retries included."""
+"""Upper bounds of the buckets for how long a webhook took, including waits and retries."""
+
+
+class Span(StrEnum):
+    """The spans of a trace."""
+
+    DETECT = "detect"
+    BUILD = "build"
+    DELIVER = "deliver"
+    BATCH = "batch"
+
 
 _meter = metrics.get_meter(SERVICE)
 DETECTED = _meter.create_counter("ltw.detected", "{event}")
@@ -66,22 +77,22 @@ COMPUTED_THROUGH_AGE = _meter.create_gauge("ltw.learning_time.age", "s")
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether the environment names a collector and does not switch it off."""
+    """Whether the environment names a collector and does not disable telemetry."""
     is_disabled = environ.get(DISABLED_SETTING, "").lower() == "true"
     return not is_disabled and any(environ.get(name) for name in ENDPOINT_SETTINGS)
 
 
 def is_exported() -> bool:
-    """Whether metrics go anywhere, for those that cost a query. Only an SDK can flush."""
+    """Whether metrics are exported, for metrics that cost a query. Only an SDK can flush."""
     return bool(_flushes())
 
 
 def start(environ: Mapping[str, str]) -> None:
-    """Export over OTLP/HTTP as the environment says; once begun, it stays.
+    """Export over OTLP/HTTP as the environment configures it; once started, it stays on.
 
-    The SDK reads the standard ``OTEL_*`` variables itself. A run is a process of minutes. Its
-    counters therefore go out as differences, which a collector can add up over processes, unless
-    the standard variable asks for something else.
+    The SDK reads the standard ``OTEL_*`` variables itself. A run is a process of minutes, so its
+    counters are exported as deltas, which a collector can sum over processes, unless the standard
+    variable requests otherwise.
     """
     if is_exported() or not is_wanted(environ):
         return
@@ -94,7 +105,7 @@ def start(environ: Mapping[str, str]) -> None:
             "%s is set, but the packages for it are not installed: install the extra otel",
             next(name for name in ENDPOINT_SETTINGS if environ.get(name)),
         )
-    except Exception as error:  # whatever the SDK thinks of a setting, webhooks go out
+    except Exception as error:  # webhooks are sent even if the SDK refuses a setting
         log.warning("no metrics and traces: an OTEL_* variable is refused: %s", error)
 
 
@@ -118,7 +129,7 @@ def _set_up_sdk(service: str) -> None:
     trace.set_tracer_provider(traces)
 
 
-def record_span(name: str, started_at: datetime, **attributes: str | int) -> None:
+def record_span(name: Span, started_at: datetime, **attributes: str | int) -> None:
     """A span from ``started_at`` (naive UTC) to now."""
     began = int(started_at.replace(tzinfo=UTC).timestamp() * 1e9)
     trace.get_tracer(SERVICE).start_span(name, start_time=began, attributes=attributes).end()
@@ -126,7 +137,7 @@ def record_span(name: str, started_at: datetime, **attributes: str | int) -> Non
 
 @contextmanager
 def timed(histogram: Histogram) -> Iterator[None]:
-    """Record how many seconds the block takes, errors included."""
+    """Record how many seconds the block takes, even if it raises."""
     started = time.monotonic()
     try:
         yield
@@ -135,11 +146,11 @@ def timed(histogram: Histogram) -> Iterator[None]:
 
 
 def flush() -> None:
-    """Send what there is: a run's process ends soon after, and takes along what is left.
+    """Export what is buffered: a run's process ends soon after, and the rest would be lost.
 
-    It takes ``FLUSH_SECONDS`` at most; a failure is the exporter's to log.
+    It takes at most ``FLUSH_SECONDS``; the exporter logs failures.
     """
-    # Threads, because the SDK waits for an export that hangs, whatever time it is given.
+    # Threads, because the SDK waits for an export that hangs, whatever timeout it is given.
     parts = [threading.Thread(target=one, daemon=True) for one in _flushes()]
     deadline = time.monotonic() + FLUSH_SECONDS
     for part in parts:

@@ -31,29 +31,29 @@ LOGIN_TIMEOUT_SECONDS = 30
 EMBEDDED_LOGIN_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 240
 NETWORK_PATIENCE = 1.25
-"""Times the statement timeout: how long one statement may take with the connector's own retries,
-whose default is for ever. A little longer, so that Snowflake's own clear refusal comes first."""
+"""Multiple of the statement timeout: how long one statement may take with the connector's own
+retries, which by default never end. Above 1, so that Snowflake's own clear error comes first."""
 SOCKET_TIMEOUT_SECONDS = 60
-"""Longest silence of the warehouse; it responds to a running statement within 45 s."""
+"""Longest silence from the warehouse; it responds to a running statement within 45 s."""
 DOES_NOT_EXIST = 2003
-"""Snowflake's code for "does not exist or not authorized"; the embedded engine gives it too."""
+"""Snowflake's code for "does not exist or not authorized"; the embedded engine uses it too."""
 CANCELED = frozenset({604, 630})
 """Snowflake's codes for a statement stopped by request or by its timeout."""
 LOCKED = frozenset({615, 625})
 """Snowflake's codes for a statement whose transaction was aborted
-(github.com/snowflakedb/snowflake-connector-net/issues/560), and for one that did not get the lock
-of its table: too many wait for it (github.com/brooklyn-data/dbt_artifacts/issues/431), or it waited
-for LOCK_TIMEOUT. The embedded engine gives the second for a conflict."""
+(github.com/snowflakedb/snowflake-connector-net/issues/560), and for one that did not get its
+table's lock: too many statements wait for it (github.com/brooklyn-data/dbt_artifacts/issues/431),
+or it waited for LOCK_TIMEOUT. The embedded engine uses the second for a conflict."""
 LOCK_PATIENCE = 0.5
-"""Times the statement timeout: LOCK_TIMEOUT, whose default is twelve hours. Shorter than the
-timeout, so that the error names the lock."""
+"""Multiple of the statement timeout for LOCK_TIMEOUT, whose default is twelve hours. Shorter than
+the timeout, so that the error names the lock."""
 LOCK_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 14.0)
-"""Longest seconds before a statement that was LOCKED is sent again."""
+"""Maximum seconds before each retry of a statement that was LOCKED."""
 LOCK_RETRY_SECONDS = 30
-"""A statement is not sent again later than this: one that waited for LOCK_TIMEOUT is not."""
+"""No retry starts later than this, so a statement that waited for LOCK_TIMEOUT is not retried."""
 NO_RESPONSE = frozenset({250001, 250002, 250003, 250005, 251011, *range(290_400, 290_600)})
 """The connector's codes for a connection that is refused, closed, failing or without a response,
-and for HTTP statuses (290000 + status) that it repeated in vain."""
+and for HTTP statuses (290000 + status) that it retried in vain."""
 NOT_IN_PYTHON = 252005
 """The connector's code for a row without a Python value, such as a time of the year 0 or 10000."""
 _TIME_TYPES = frozenset({3, 4, 6, 7, 8, 12})
@@ -66,11 +66,15 @@ MEANING: Mapping[str, str | int | bool] = {
     "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
     "ROWS_PER_RESULTSET": 0,
 }
-"""Parameters of every session, those of dbt included, that decide what a statement means: an
-account may have other values. dbt's come from the user (``deploy/snowflake/setup.sql``). Snowflake
-may refuse one that is not in https://docs.snowflake.com/en/sql-reference/parameters."""
+"""Parameters of every session, including dbt's, that change what a statement means: an account may
+have other values. dbt's come from the user (``deploy/snowflake/setup.sql``). Snowflake may refuse a
+parameter that is not in https://docs.snowflake.com/en/sql-reference/parameters."""
 BULK_BIND_BYTES = 900_000
-"""Snowflake cuts the text of a statement in its history above 1 MB, binds included."""
+"""Snowflake truncates a statement's text in its history above 1 MB, including binds."""
+
+
+# One shared encoder: ``json.dumps`` creates a new one for each row.
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class WarehouseUnavailable(SyncError):
@@ -78,7 +82,7 @@ class WarehouseUnavailable(SyncError):
 
 
 class StatementFailed(SyncError):
-    """A statement was refused; the text is the engine's, but for what could quote a row."""
+    """A statement was refused; the text is the engine's, without what could quote a row."""
 
 
 class RelationMissing(StatementFailed):
@@ -86,11 +90,11 @@ class RelationMissing(StatementFailed):
 
 
 class StatementTimedOut(StatementFailed):
-    """The warehouse stopped a statement that ran into its time limit."""
+    """The warehouse stopped a statement at its time limit."""
 
 
 class TableBlocked(StatementFailed):
-    """A transaction of somebody else kept a statement from its table; it changed nothing."""
+    """Another transaction blocked a statement from its table; the statement changed nothing."""
 
 
 class NoResponse(StatementFailed):
@@ -98,7 +102,7 @@ class NoResponse(StatementFailed):
 
 
 class Warehouse:
-    """One open session in autocommit mode. Not thread safe; open one per thread."""
+    """One open session in autocommit mode. Not thread-safe; open one per thread."""
 
     def __init__(
         self,
@@ -111,14 +115,14 @@ class Warehouse:
         self._sleep = sleep
         self._is_in_transaction = False
         self.statements = 0
-        """Statements sent so far: a run's cost, which must grow with batches and not with rows."""
+        """Statements sent so far: a run's cost, which must grow with batches, not with rows."""
 
     def rows(self, sql: str, *binds: object) -> list[dict[str, Any]]:
         """Run a query; rows as dicts with lower-case keys. TIMESTAMP_NTZ arrives naive, in UTC.
 
         Raises:
             StatementFailed: the engine refused the statement or did not respond in time, or a row
-                has a time outside the years 1 to 9999; the text names the columns to look at.
+                has a time outside the years 1 to 9999; the text names the columns to check.
         """
         cursor = self._run(sql, binds)
         names = [column.name.lower() for column in cursor.description]
@@ -126,7 +130,7 @@ class Warehouse:
         return [dict(zip(names, row, strict=True)) for row in fetched]
 
     def value(self, sql: str, *binds: object) -> Any:
-        """Run a query; the first value of its first row, and None without a row.
+        """Run a query; returns the first value of its first row, or None without a row.
 
         Raises:
             StatementFailed: as for ``rows``.
@@ -135,7 +139,7 @@ class Warehouse:
         return next(iter(rows[0].values())) if rows else None
 
     def execute(self, sql: str, *binds: object) -> int:
-        """Run a statement; how many rows it changed.
+        """Run a statement; returns how many rows it changed.
 
         Raises:
             StatementFailed: as for ``rows``.
@@ -150,11 +154,11 @@ class Warehouse:
         before: tuple[object, ...] = (),
         after: tuple[object, ...] = (),
     ) -> int:
-        """Run ``sql`` once per chunk of rows; how many rows it changed in all.
+        """Run ``sql`` once per chunk of rows; returns how many rows it changed in total.
 
-        The statement reads its chunk as ``json_rows`` has it; ``before`` and ``after`` are the
-        binds around that one. One JSON bind per chunk is the only bulk write that both engines
-        take at speed: array binding costs the embedded one 2.7 ms a row.
+        The statement reads its chunk with ``json_rows``; ``before`` and ``after`` are the binds
+        around that one. One JSON bind per chunk is the only bulk write that is fast on both
+        engines: array binding costs the embedded one 2.7 ms per row.
         """
         return sum(self.execute(sql, *before, chunk, *after) for chunk in json_chunks(rows))
 
@@ -167,7 +171,7 @@ class Warehouse:
             yield
             self.execute("commit")
         except BaseException:
-            # The first error says what happened; a lost connection refuses the rollback as well.
+            # The first error shows what happened; on a lost connection the rollback fails too.
             with suppress(StatementFailed):
                 self.execute("rollback")
             raise
@@ -183,12 +187,12 @@ class Warehouse:
         return raw_relation(schema, table)
 
     def _run(self, sql: str, binds: tuple[object, ...]) -> Any:
-        """Send a statement; again, after a pause at random, when it did not get its lock.
+        """Send a statement; retry it with backoff and jitter when it did not get its lock.
 
-        That is safe for each kind, unlike after a response that was lost: what Snowflake aborts has
-        changed nothing. The claim and the settlement of a row repeat their conditions on the row as
-        it is by then, and an INSERT looks again for what is there. In a transaction of several it
-        is for the caller to begin anew.
+        That is safe for every statement here, unlike after a lost response: an aborted statement
+        changed nothing. Claiming and settling check their conditions again on the current row, and
+        an INSERT checks again for existing rows. In a transaction with several statements, the
+        caller must restart it.
         """
         started = time.monotonic()
         for pause in (*LOCK_PAUSES, None):
@@ -206,24 +210,24 @@ class Warehouse:
 
 
 def _completed(sql: str, call: Callable[[], Any], *, columns: Sequence[Any] = ()) -> Any:
-    """What the call returns; its errors as ours, without what could quote a row."""
+    """The call's result; its errors become ours, without anything that could quote a row."""
     import snowflake.connector.errors as errors
 
     try:
         return call()
     except errors.Error as error:
         failure = _failed(sql, error, columns)
-    # Outside the handler: a traceback would print the engine's own text as the context.
+    # Outside the handler: otherwise a traceback would print the engine's own text as the context.
     raise failure
 
 
 def _what_makes_it(sql: str) -> str:
-    """How what a statement did not find comes to be."""
+    """How to create the relation that a statement did not find."""
     asked = sql.lower()
     if any(raw_relation(schema, "").lower() in asked for schema in get_args(RawSchema)):
         return (
-            "If it is a raw table, look at the replication of the LMS, at the names in the vars of "
-            "dbt_project.yml, and at the role's rights; on a laptop run `ltw warehouse start`"
+            "If it is a raw table, check the replication of the LMS, the names in the vars of "
+            "dbt_project.yml, and the role's privileges; on a laptop run `ltw warehouse start`"
         )
     return "If it is a mart, build the models first: run learning_time_job, or `dbt build`"
 
@@ -257,11 +261,11 @@ def _failed(sql: str, error: Error, columns: Sequence[Any]) -> StatementFailed:
 def json_chunks(
     rows: Iterable[Mapping[str, object]], limit: int = BULK_BIND_BYTES
 ) -> Iterator[str]:
-    """JSON arrays of at most ``limit`` bytes, or of one row where that row alone is larger."""
+    """JSON arrays of at most ``limit`` bytes, or of one row if that row alone is larger."""
     chunk: list[str] = []
     size = 0
     for row in rows:
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        text = _json(row)
         length = len(text.encode("utf-8")) + 1
         if chunk and size + length > limit:
             yield f"[{','.join(chunk)}]"
@@ -275,9 +279,9 @@ def json_chunks(
 def json_rows(
     *, text: str = "", number: str = "", real: str = "", time: str = "", boolean: str = ""
 ) -> str:
-    """A query in brackets for the rows of one bind of ``json_chunks``.
+    """A query in parentheses for the rows of one bind of ``json_chunks``.
 
-    Each argument names the columns of a type, which are the keys of a row, separated by blanks.
+    Each argument names the columns of one type, which are keys of a row, separated by spaces.
     """
     kinds = {
         "varchar": text,
@@ -301,7 +305,7 @@ def open_warehouse(
 ) -> Iterator[Warehouse]:
     """Connect, and close at the end. ``purpose`` becomes the query tag.
 
-    A statement that takes longer than ``statement_timeout_seconds``, time in the queue included,
+    A statement that takes longer than ``statement_timeout_seconds``, including time in the queue,
     fails; so does one without a response for ``NETWORK_PATIENCE`` times as long.
 
     Raises:
@@ -317,7 +321,7 @@ def open_warehouse(
     if isinstance(settings, EmbeddedWarehouse):
         keep_loopback_direct(os.environ)
     silence = arguments["socket_timeout"]
-    # A login is confirmed at once or never; its own limit does not end a wait for a response.
+    # A login is confirmed quickly or never; its own timeout does not end a wait for a response.
     arguments["socket_timeout"] = min(silence, arguments["login_timeout"])
     try:
         connection = snowflake.connector.connect(**arguments)
@@ -331,8 +335,8 @@ def open_warehouse(
 
 
 def keep_loopback_direct(environ: MutableMapping[str, str]) -> None:
-    """Except loopback from the proxy of this environment, for the connector, and for dbt and
-    Dagster, which inherit it. No proxy reaches this machine's own ports."""
+    """Exempt loopback from this environment's proxy, for the connector and for dbt and Dagster,
+    which inherit the environment. No proxy reaches this machine's own ports."""
     spelled = {name.lower(): value for name, value in environ.items() if value}
     if not spelled.keys() & {"http_proxy", "all_proxy"}:
         return
@@ -377,7 +381,7 @@ def connect_arguments(
                 "port": settings.port,
                 "protocol": "http",
                 "login_timeout": EMBEDDED_LOGIN_SECONDS,
-                # Else each login asks the metadata services of three clouds where it runs.
+                # Otherwise each login queries the metadata services of three clouds.
                 "platform_detection_timeout_seconds": 0.0,
             }
         case SnowflakeWarehouse():
@@ -388,7 +392,7 @@ def connect_arguments(
                 "warehouse": settings.warehouse,
                 "authenticator": "SNOWFLAKE_JWT",
                 "private_key": private_key_der(settings),
-                # Without one the connector makes it of the account.
+                # Without one the connector derives it from the account.
                 **({"host": settings.host} if settings.host else {}),
             }
 
@@ -396,7 +400,8 @@ def connect_arguments(
 def private_key_der(settings: SnowflakeWarehouse) -> bytes:
     """The user's key as PKCS#8 DER, the form the connector takes.
 
-    A literal ``\\n`` in an environment value is read as a line break: secret managers write it so.
+    A literal ``\\n`` in an environment value is read as a line break: secret managers write it that
+    way.
 
     Raises:
         ConfigurationError: no such file, not a PEM key, or the wrong passphrase.
@@ -417,7 +422,7 @@ def private_key_der(settings: SnowflakeWarehouse) -> bytes:
         raise ConfigurationError(f"{name}: cannot read the file: {error.strerror}") from error
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{name}: not a PEM private key, or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE does not fit it"
+            f"{name}: not a PEM private key, or SNOWFLAKE_PRIVATE_KEY_PASSPHRASE does not match it"
         ) from error
     return key.private_bytes(
         serialization.Encoding.DER,

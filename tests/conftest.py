@@ -14,6 +14,7 @@ import pytest
 from snowflake.connector.vendored.requests.sessions import Session
 
 from sync.local.embedded.lifecycle import NO_CLOUD, free_port
+from sync.local.sandbox import OWN_SETTINGS
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, open_warehouse
 from tests.support.bare_requests import bare_requests
@@ -29,15 +30,13 @@ from tests.support.untraced import (
 )
 from tests.support.zones import ZONES, living_in
 
-OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "WEBHOOK", "ENABLE_WEBHOOK_")
-
 load_profile()
-# Nothing of what collection makes is thrown away.
+# Collection creates no garbage worth collecting.
 gc.disable()
 leave_imports_untraced()
 leave_the_connector_untraced()
 look_for_proxies_by_name()
-# Their helpers fail with the values that they compared.
+# So that failed assertions in these helpers show the compared values.
 pytest.register_assert_rewrite("tests.support.crashes", "tests.support.delivery")
 
 LONGEST = (
@@ -45,33 +44,46 @@ LONGEST = (
     "tests/end_to_end",
     "tests/documents/test_tutorial.py",
     "tests/orchestration/test_two_rounds.py",
-    "tests/dbt",
-    "tests/learning_time",
-    "tests/orchestration",
 )
-"""Folders and files whose tests take longest, the longest first."""
+"""Folders and files with the longest tests, longest first."""
+COMPUTING = ("tests/dbt", "tests/learning_time", "tests/orchestration")
+WAITING = ("tests/delivery", "tests/integration")
+"""Folders whose tests mostly wait for receivers and clocks, which leaves a core for COMPUTING."""
 
-# Tables must not be cut to the terminal that happens to run the tests.
+# The terminal that runs the tests must not truncate tables, color them, or stop progress displays.
 os.environ["COLUMNS"] = "200"
+os.environ["TERM"] = "xterm"
+for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(name, None)
+# Defaults of run settings are read with the Dagster definitions, before any fixture runs.
+for name in [*os.environ]:
+    if name.startswith(("LTW_", "WEBHOOK", "ENABLE_WEBHOOK_", "OTEL_")) and "_BENCH_" not in name:
+        del os.environ[name]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """What only hands out tests and prints their outcomes runs nothing that is measured."""
+    """The xdist controller runs no measured code."""
     if session.config.getoption("numprocesses", None):
         sys.settrace(None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: at the end, one of them would leave the other core without work."""
+    """Long files first, so that none runs alone at the end while the other core is idle.
 
-    def place(item: pytest.Item) -> int:
-        return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), 99)
-
-    items.sort(key=place)
+    Then alternate computing and waiting files: with only waiting tests both cores would be idle.
+    """
+    files = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
+    places = {}
+    for folders in (COMPUTING, WAITING):
+        chosen = [file for folder in folders for file in files if file.startswith(folder)]
+        places |= {file: number / len(chosen) for number, file in enumerate(chosen)}
+    for number, start in enumerate(reversed(LONGEST), 1):
+        places |= {file: -number for file in files if file.startswith(start)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], 1))
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays; a collection that walks over it takes most of a second."""
+    """Exempt imported objects from garbage collection; walking them takes most of a second."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
@@ -79,7 +91,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """For pytest's clean-up, which collects five times."""
+    """Without collection, because pytest's clean-up collects five times."""
     gc.freeze()
 
 
@@ -90,7 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="module", params=ZONES)
 def local_zone(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each test of the module runs in three time zones: a lost zone shows in two of them."""
+    """Runs each test of the module in three time zones: dropping the zone fails in two of them."""
     with living_in(request.param):
         yield request.param
 
@@ -100,11 +112,12 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
     """A running embedded warehouse of this test session; the environment points at it."""
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path_factory.mktemp("home"))
     patch = pytest.MonkeyPatch()
-    for name in [name for name in os.environ if name.startswith(OWN_SETTINGS)]:
-        patch.delenv(name)
+    for name in [*os.environ]:
+        if name.startswith(OWN_SETTINGS) and name != "DAGSTER_DISABLE_TELEMETRY":
+            patch.delenv(name)
     patch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     patch.setenv("LTW_HOME", str(settings.home))
-    # As ``sync.warehouse`` has it; dbt cannot say so.
+    # As in ``sync.warehouse``; dbt has no setting for it.
     for name, value in NO_CLOUD.items():
         patch.setenv(name, value)
     patch.setattr(Session, "request", bare_requests(settings.port))
@@ -117,13 +130,13 @@ def warehouse_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emb
 def scenarios(
     warehouse_settings: EmbeddedWarehouse, tmp_path_factory: pytest.TempPathFactory
 ) -> Scenarios:
-    """Warehouses that are built once, by the first worker that needs one."""
+    """Warehouse states, each built once by the first worker that needs it."""
     return Scenarios(warehouse_settings, shared_directory(tmp_path_factory) / "scenarios")
 
 
 @pytest.fixture(autouse=True)
 def _every_statement_is_one_that_snowflake_takes() -> Iterator[None]:
-    """Whatever the test is about: the embedded warehouse takes much that Snowflake refuses."""
+    """In every test, because the embedded warehouse accepts much that Snowflake refuses."""
     with checked_statements() as problems:
         yield
     assert problems == []
@@ -131,7 +144,7 @@ def _every_statement_is_one_that_snowflake_takes() -> Iterator[None]:
 
 @pytest.fixture
 def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
-    """An open session on a warehouse without a table."""
+    """An open session on a warehouse without tables."""
     scenarios.stand("nothing")
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
@@ -139,7 +152,7 @@ def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="session")
 def dbt_target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where dbt keeps its artifacts during this test session."""
+    """Directory of dbt's artifacts during this test session."""
     return tmp_path_factory.mktemp("dbt_target")
 
 
@@ -155,5 +168,5 @@ def dbt(
 
 @pytest.fixture(scope="session")
 def manifest(dbt: Dbt) -> dict[str, Any]:
-    """The parsed project as dbt writes it for other tools."""
+    """The manifest: the parsed project as dbt writes it for other tools."""
     return json.loads((dbt.project() / "manifest.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""sqlfluff over the models, templated by dbt itself, against a throw-away embedded warehouse."""
+"""sqlfluff over the models, templated by dbt, against a temporary embedded warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.warehouse import open_warehouse
 
 
 def main() -> int:
-    """Lint; sqlfluff's exit code."""
+    """Lint; returns sqlfluff's exit code."""
     with tempfile.TemporaryDirectory(prefix="lint-", ignore_cleanup_errors=True) as home:
         settings = EmbeddedWarehouse(port=free_port(), home=Path(home))
         ensure_running(settings)

@@ -1,6 +1,6 @@
 {#
-    Kinds of activity, in the order of a list of them. The seed learning_event_patterns uses these
-    and no others; "other" is an event without a pattern, under a denylist.
+    Kinds of activity, in list order. The seed learning_event_patterns uses only these, except
+    "other", which is an event without a pattern under a denylist.
 #}
 {% macro activity_kinds() -%}
     {{ return([
@@ -9,8 +9,8 @@
     ]) }}
 {%- endmacro %}
 
-{# Those of the rows of a group, with a comma between them; NULL for none. LISTAGG(DISTINCT ...)
-   says the same, and takes twice as long. #}
+{# Kinds in a group, comma-separated; NULL for none. LISTAGG(DISTINCT ...) gives the same result
+   and takes twice as long. #}
 {% macro kinds_of_group(category) -%}
     nullif(substr(
         {%- for kind in activity_kinds() %}

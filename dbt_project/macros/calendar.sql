@@ -12,7 +12,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# TIMESTAMP_NTZ in UTC at which a DATE begins. #}
+{# TIMESTAMP_NTZ in UTC at which a DATE starts. #}
 {% macro day_start(day) -%}
     {%- if var('timezone') == 'UTC' -%}
         {{ day }}::timestamp_ntz
@@ -21,7 +21,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# Whole seconds from microseconds, half up: once per figure, after all summing. #}
+{# Whole seconds from microseconds, rounded half up: once per figure, after all sums. #}
 {% macro whole_seconds(microseconds) -%}
     round({{ microseconds }} / 1000000)::number(38, 0)
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-    Batches, of those loaded within the lookback, whose number of lines is not the processed one.
-    A SELECT of file_name and loaded_at. The raw lines are only counted, never read.
+    Batches loaded within the lookback whose number of lines differs from the number processed. A
+    SELECT of file_name and loaded_at. The raw lines are only counted, never read.
 #}
 {% macro changed_batches(arrived, processed) %}
     {%- set newest = run_query(
@@ -42,8 +42,8 @@
 {% endmacro %}
 
 {#
-    Condition on loaded_at that holds for all of these batches, as literals: with a join alone both
-    engines parse every line ever loaded before they drop all but the new ones.
+    Condition on loaded_at, with literals, that holds for all of these batches: with only a join,
+    both engines parse every line ever loaded before they drop all but the new ones.
 #}
 {% macro within_batches(batches) %}
     {%- set bounds = run_query(
@@ -54,19 +54,22 @@
         false
     {%- else -%}
         loaded_at >= '{{ bounds.rows[0][0] }}'::timestamp_ntz
-        -- One more: the literal has microseconds, the column may have nanoseconds.
+        -- Plus one: the literal has microseconds, the column may have nanoseconds.
         and loaded_at < dateadd('microsecond', 1, '{{ bounds.rows[0][1] }}'::timestamp_ntz)
     {%- endif -%}
 {% endmacro %}
 
 {#
-    Last clause of a model whose rows are to be written as they arrived: an increment looks for load
-    times, and days follow them nearly.
+    Last clause of a model whose rows are written in the order in which increments read them, by
+    load time or by day: Snowflake fills micro-partitions in insertion order.
 #}
-{% macro as_they_arrived() -%}
-    {{ embedded__as_they_arrived() if is_embedded() else snowflake__as_they_arrived() }}
+{% macro written_in_order_of(column) -%}
+    {{
+        embedded__written_in_order_of(column) if is_embedded()
+        else snowflake__written_in_order_of(column)
+    }}
 {%- endmacro %}
 
-{% macro snowflake__as_they_arrived() -%}
-    order by loaded_at
+{% macro snowflake__written_in_order_of(column) -%}
+    order by {{ column }}
 {%- endmacro %}

@@ -1,6 +1,6 @@
 {#
-    Part of the product to the purposes that name it in our query tags: `learning-time-webhooks:` and
-    the purpose of the session. Any other is an operator's command.
+    Part of the product to the purposes that identify it in query tags: `learning-time-webhooks:`
+    and the purpose of the session. Any other purpose is an operator's command.
 #}
 {% macro cost_parts() -%}
     {{ return({

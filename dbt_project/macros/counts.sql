@@ -1,17 +1,17 @@
 {#
-    Tables of counts over int_tracking_events and int_learning_gaps, so that nothing that is built
-    each half hour reads these two whole. They hold `processed_at`, as what they count, and
-    `counted_at`, the stamp of the run that counted.
+    Count tables over int_tracking_events and int_learning_gaps, so half-hourly builds need not read
+    these two in full. They contain `processed_at` of the counted rows and `counted_at`, the stamp
+    of the run that counted them.
 #}
 
-{# Condition on processed_at: rows that a table of counts has not counted, all after an erasure. #}
+{# Condition on processed_at: rows not yet in a count table; all rows after an erasure. #}
 {% macro processed_since_counted(counts) -%}
     {{ return(
         'true' if is_erased_since_counted(counts) else 'processed_at > ' ~ newest_stamp(counts)
     ) }}
 {%- endmacro %}
 
-{# Condition on activity_date: days with a row that a table of counts has not counted. #}
+{# Condition on activity_date: days with a row not yet in a count table. #}
 {% macro on_days_since_counted(rows, counts) -%}
     {%- if is_erased_since_counted(counts) -%}
         {{ return('true') }}
@@ -23,9 +23,9 @@
 {%- endmacro %}
 
 {#
-    Whether a learner was erased since a table of counts was written: rows of old batches changed
-    then, and kept their stamps. An hour earlier counts as well, for clocks that differ and for an
-    erasure that ended while the counts were taken.
+    Whether a learner was erased since a count table was written: the erasure changed rows of old
+    batches without changing their stamps. One extra hour covers clock differences and an erasure
+    that finished during the count.
 #}
 {% macro is_erased_since_counted(counts) -%}
     {%- set erasures = erasures_relation() -%}

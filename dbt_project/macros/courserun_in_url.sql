@@ -1,10 +1,10 @@
 {#
     Course run in the path of a URL without percent-encoding, for the var "course_from_url"; NULL
-    without one. A key in the new style is one wherever it stands as a part of the path: after
-    /courses/ in the LMS, /learning/course/ or /course/ in the learning application, /discussions/,
-    /ora/, /api/mobile/. One in the old style looks like any three parts and must follow the first
-    two of these. A block or an asset belongs to the run it names, and one of a CCX to the CCX.
-    /c4x/ and i4x:// name no run.
+    without one. A new-style key is recognized as any path segment: after /courses/ in the LMS,
+    /learning/course/ or /course/ in the learning application, /discussions/, /ora/, /api/mobile/.
+    An old-style key looks like any three segments and must follow one of the first two. A block or
+    an asset belongs to the run it names; one of a CCX belongs to the CCX. /c4x/ and i4x:// name no
+    run.
 #}
 {% macro courserun_in_url(url) -%}
     {%- set part = '[^/:+?#&[:space:]]+' -%}

@@ -1,6 +1,6 @@
 {#
-    What one event of int_learning_gaps is worth: the gap to the next event, as the vars
-    "long_gap_rule", "tail_seconds" and "long_video_option" read it. Never more than the gap.
+    Time credited to one event of int_learning_gaps: the gap to the next event under the vars
+    "long_gap_rule", "tail_seconds" and "long_video_option". Never more than the gap.
 #}
 {% macro credited_microseconds() -%}
     {%- set timeout = var('session_timeout_seconds') | int * 1000000 -%}
@@ -17,7 +17,7 @@
     end
 {%- endmacro %}
 
-{# Seconds that one event can be worth at most. #}
+{# Maximum seconds credited to one event. #}
 {% macro longest_credit_seconds() -%}
     {%- set video = longest_video_seconds() | int if var('long_video_option') else 0 -%}
     {{ [var('session_timeout_seconds') | int, video] | max }}

@@ -1,4 +1,4 @@
-{# NUMBER of seconds by which a number may differ from one that was sent, and still holds. #}
+{# NUMBER of seconds by which a number may differ from the sent one and still hold. #}
 {% macro drift_tolerance(sent_seconds) -%}
     greatest(
         {{ var('drift_tolerance_seconds') }}, {{ var('drift_tolerance_share') }} * {{ sent_seconds }}

@@ -1,30 +1,30 @@
 {#
-    How an increment finds its work without reading the tables around it.
+    How an increment selects its rows without full table scans.
 
-    Snowflake skips a micro-partition by the least and greatest value that a column has in it, for
-    conditions with literals only, never for those with a subquery or a join
-    (docs.snowflake.com/en/user-guide/tables-clustering-micropartitions#query-pruning). So the bounds
-    of an increment are asked for first, and stand in its statements as literals.
+    Snowflake prunes micro-partitions by the minimum and maximum value of a column, only for
+    conditions with literals, never with a subquery or a join
+    (docs.snowflake.com/en/user-guide/tables-clustering-micropartitions#query-pruning). So the
+    bounds of an increment are queried first and written into its statements as literals.
 
-    Why days: an event changes its own gap, that of the event before it and whether the one after it
-    starts a session, and the last two only within the session timeout, because a longer gap is
-    stored as longer and not as its length. So of a learner in a course run nothing changes but the
-    days that new events reach with a timeout on either side.
+    Why days: an event changes its own gap, the gap of the event before it and whether the event
+    after it starts a session, the last two only within the session timeout, because the length of a
+    longer gap is not stored. So for a learner in a course run, only the days within a timeout of
+    new events change.
 #}
 
 {#
-    False where an event is worth more or less because of one that is farther away than the timeout:
-    "cap" asks whether the learner ever came back, and a video may be stopped days after it was
-    played. Then all days of a touched learner and course run are built again.
+    False when an event farther away than the timeout can change an event's credit: "cap" depends on
+    whether the learner ever came back, and a video may be stopped days after it was played. Then
+    all days of a touched learner and course run are rebuilt.
 #}
 {% macro follows_time() -%}
     {{ return(var('long_gap_rule') == 'drop' and not var('long_video_option')) }}
 {%- endmacro %}
 
 {#
-    What has arrived since a table was built, as SQL: `is_new`, a condition on the rows of `arrived`;
-    `newest`, the stamp of the last of them; and `is_near`, a condition on event_at that holds for
-    all that decides about the days they touch.
+    Rows that arrived since a table was built, as SQL: `is_new`, a condition on the rows of
+    `arrived`; `newest`, the stamp of the last of them; and `is_near`, a condition on event_at that
+    holds for every event that affects the days they touch.
 #}
 {% macro increment_of(arrived, built, condition='true') -%}
     {%- set since = newest_stamp(built) -%}
@@ -48,7 +48,7 @@
     {{ return("'" ~ (newest or '1970-01-01') ~ "'::timestamp_ntz") }}
 {%- endmacro %}
 
-{# Condition that event_at is on one of the days that a query finds, or so near to one. #}
+{# Condition that event_at is on one of the days in a query, or within `seconds` of one. #}
 {% macro near_days(day, query, seconds) -%}
     {%- set bounds = run_query(
         "select "
@@ -63,8 +63,8 @@
 {%- endmacro %}
 
 {#
-    SELECT of learner, course run and the days that events reach with a timeout on either side. In
-    halves, since a timeout may be a day, and the day on which clocks go forward is shorter.
+    SELECT of learner, course run and the days within a timeout of the events. In half-timeout
+    steps, since a timeout may be a day, and the day on which clocks go forward is shorter.
 #}
 {% macro touched_days(events) -%}
     {%- set timeout = var('session_timeout_seconds') | int -%}
@@ -81,7 +81,7 @@
     ) as reach
 {%- endmacro %}
 
-{# Condition that a row's learner and course run were touched, and its day where days are. #}
+{# Condition that a row's learner and course run were touched, and its day if by day. #}
 {% macro is_touched(rows, by_day=false) -%}
     exists (
         select 1
@@ -95,7 +95,7 @@
     )
 {%- endmacro %}
 
-{# Condition that a TIMESTAMP_NTZ lies in one of these ascending [begin, end) ranges of texts. #}
+{# Condition that a TIMESTAMP_NTZ is in one of these ascending [begin, end) ranges of texts. #}
 {% macro within_ranges(column, bounds) -%}
     {%- set ranges = [] -%}
     {%- for begin, end in bounds -%}
@@ -118,21 +118,21 @@
     ({{ conditions | join(' or ') or 'false' }})
 {%- endmacro %}
 
-{# More of them in one condition cost more to compile than they save. #}
+{# More literals in one condition cost more to compile than they save. #}
 {% macro most_literals() -%}
     {{ return(300) }}
 {%- endmacro %}
 
-{# VARCHAR of a TIMESTAMP_NTZ, to the microsecond; in the order of time. #}
+{# VARCHAR of a TIMESTAMP_NTZ, to the microsecond; sorts by time. #}
 {% macro timestamp_text(timestamp) -%}
     to_varchar({{ timestamp }}, 'YYYY-MM-DD HH24:MI:SS.FF6')
 {%- endmacro %}
 
 {#
-    dbt deletes by a subquery over the new rows, which skips no partition. The days and load times of
-    these rows, named as literals, change nothing of what is deleted and leave all other partitions
-    alone. A whole learner and course run is replaced where increments do not follow time: a day on
-    which a video only ran may lose its row.
+    dbt deletes by a subquery over the new rows, which prunes no partition. Adding the days and load
+    times of these rows as literals deletes the same rows and skips all other partitions. A whole
+    learner and course run is replaced when increments do not follow time: a day on which a video
+    only continued to play may lose its row.
 #}
 {% macro snowflake__get_delete_insert_merge_sql(
     target, source, unique_key, dest_columns, incremental_predicates
@@ -149,7 +149,7 @@
     {{ dbt.snowflake__get_delete_insert_merge_sql(target, source, key, dest_columns, predicates) }}
 {%- endmacro %}
 
-{# Condition that a DATE is one of those in a relation, or between them when there are many. #}
+{# Condition that a DATE is one of those in a relation, or within their range if there are many. #}
 {% macro among_days(column, relation) -%}
     {%- set days = run_query(
         "select distinct to_varchar(" ~ column ~ ", 'YYYY-MM-DD') from " ~ relation ~ " order by 1"
@@ -163,12 +163,12 @@
 {%- endmacro %}
 
 {#
-    The rows that a data test looks at. With `where: changed_lately` they are those of all days with
-    a row processed in the last `late_arrival_days`: an increment writes no others, and a fault stays
-    in sight for so long.
+    The rows that a data test checks. With `where: changed_lately`, these are the rows of all days
+    with a row processed in the last `late_arrival_days`: an increment writes no others, and a fault
+    stays visible for that long.
 #}
 {% macro snowflake__get_where_subquery(relation) -%}
-    {#- Compiled before the first build there is no table to ask. -#}
+    {#- Before the first build there is no table to query. -#}
     {%- if config.get('where') != 'changed_lately' or not execute or not load_relation(relation) -%}
         {{ return(dbt.default__get_where_subquery(relation)) }}
     {%- endif -%}
@@ -177,7 +177,7 @@
     {%- set changed = among_days(
         'activity_date', "(select * from " ~ relation ~ " where " ~ lately ~ ")"
     ) -%}
-    {#- An empty table has no days to name. -#}
+    {#- An empty table has no days. -#}
     {{ return(relation if changed == 'false'
         else "(select * from " ~ relation ~ " where " ~ changed ~ ") as changed_lately") }}
 {%- endmacro %}

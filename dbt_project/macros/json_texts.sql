@@ -1,7 +1,7 @@
 {#
-    Text fields of JSON text, each line parsed as seldom as the engine allows. Snowflake parses a
-    VARIANT once and reads each path from it; the embedded engine reads all paths in one call, which
-    makes the whole parse five times as fast.
+    Text fields of JSON text, with each line parsed as rarely as the engine allows. Snowflake parses
+    a VARIANT once and reads each path from it; the embedded engine reads all paths in one call,
+    which makes the whole parse five times as fast.
 
         with
         read as (select {{ json_document('line') }} as document from ...),
@@ -12,14 +12,19 @@
     {{ embedded__json_document(text) if is_embedded() else snowflake__parsed_json(text) }}
 {%- endmacro %}
 
-{# The document in which the last value counts where a name of the paths stands twice. #}
-{% macro with_last_values(document, paths) -%}
-    {{ embedded__with_last_values(document, paths) if is_embedded() else document }}
+{# The same, but the last value of a duplicate name counts. #}
+{% macro json_with_last_values(text) -%}
+    {{ embedded__json_with_last_values(text) if is_embedded() else snowflake__parsed_json(text) }}
+{%- endmacro %}
+
+{# As json_with_last_values, for a document: on Snowflake, no change is needed. #}
+{% macro with_last_values(document) -%}
+    {{ embedded__with_last_values(document) if is_embedded() else document }}
 {%- endmacro %}
 
 {#
-    VARIANT of JSON text; NULL for any other text. Of two values of one key the last counts, as in
-    most readers.
+    VARIANT of JSON text; NULL for any other text. The last value of a duplicate key counts, as in
+    most parsers.
 #}
 {% macro parsed_json(text) -%}
     {{ embedded__parsed_json(text) if is_embedded() else snowflake__parsed_json(text) }}
@@ -33,15 +38,15 @@
 {%- endmacro %}
 
 {#
-    Pattern of a text that is JSON by the letter. Snowflake's reader takes more, such as {a:1}, True,
+    Pattern of strictly valid JSON text. Snowflake's parser accepts more, such as {a:1}, True,
     undefined, [1,,2] and "\d"; the embedded engine's does not, nor does a customer's. The pattern
-    knows tokens and where a comma may stand, and leaves the nesting to the reader. DEL belongs to
-    [:cntrl:] and is allowed in JSON, so it is taken out first.
+    checks tokens and where commas may appear, and leaves nesting to the parser. DEL belongs to
+    [:cntrl:] but is allowed in JSON, so it is removed first.
     https://docs.snowflake.com/en/sql-reference/functions/parse_json
 #}
 {% macro strict_json() -%}
     {%- set space = '[[:space:]]*' -%}
-    {#- One in the pattern is two there and four in the literal. -#}
+    {#- One backslash in the pattern is two there and four in the literal. -#}
     {%- set slash = '\\\\\\\\' -%}
     {%- set hex = '[0-9a-fA-F]' -%}
     {%- set pair = '[dD][89abAB]' ~ hex ~ '{2}' ~ slash ~ 'u[dD][c-fC-F]' ~ hex ~ '{2}' -%}
@@ -63,8 +68,8 @@
 {%- endmacro %}
 
 {#
-    NULL for a missing field and for JSON null, the plain characters of a string, compact JSON of an
-    object or a list.
+    NULL for a missing field and for JSON null, the unquoted content of a string, compact JSON for
+    an object or a list.
 #}
 {% macro json_text(fields, paths, path) -%}
     {%- if path not in paths -%}
@@ -85,7 +90,7 @@
     {{ json_text(json_texts(document, [path]), [path], path) }}
 {%- endmacro %}
 
-{# Characters of a text that is the inside of a JSON string; NULL when it is not. #}
+{# Unescaped content of a JSON string given without its quotes; NULL when invalid. #}
 {% macro json_unescaped(text) -%}
     {{ embedded__json_unescaped(text) if is_embedded() else snowflake__json_unescaped(text) }}
 {%- endmacro %}

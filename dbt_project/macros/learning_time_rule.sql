@@ -1,12 +1,12 @@
 {#
-    The rule of learning time: every parameter that decides what a stored row says.
+    The rule of learning time: every parameter that affects stored rows.
 
     The incremental models keep rows from one run to the next, so a changed parameter would mix two
-    rules in one history. Each of their rows therefore carries the version of the rule it follows,
-    and a run under another version stops before it writes anything.
+    rules in one history. Each row therefore has the version of the rule it follows, and a run with
+    a different version fails before it writes anything.
 #}
 
-{# Mapping of parameter to value, checked; the seed is one of them, as the checksum of its file. #}
+{# Mapping of parameter to validated value; the seed is included as the checksum of its file. #}
 {% macro learning_time_parameters() -%}
     {%- set timeout = var('session_timeout_seconds') | int -%}
     {%- if not 0 < timeout <= 86400 -%}
@@ -49,14 +49,14 @@
     }) }}
 {%- endmacro %}
 
-{# SQL text of the version: 8 characters that no other set of values has. #}
+{# SQL text of the version: 8 characters that identify this set of values. #}
 {% macro rule_version() -%}
     '{{ local_md5(learning_time_parameters() | string)[:8] }}'
 {%- endmacro %}
 
 {#
-    Stop this run when the table follows another rule. One row tells: no run writes beside rows of
-    another rule, and one row is one partition to read.
+    Stop this run when the table follows another rule. One row is enough: no run adds rows to a
+    table of another rule, and one row means one partition to read.
 #}
 {% macro stop_unless_one_rule(relation) -%}
     {%- if execute -%}

@@ -1,6 +1,6 @@
 {#
-    What may be said of a line that is not used: how it begins and ends, and which words of this
-    list it holds. Nothing that a person typed, because that can name a learner in any spelling.
+    What may be stored about a line that is not used: how it starts and ends, and which words of
+    this list it contains. Nothing that a person typed, because that could identify a learner.
 #}
 {% macro line_facts(line) -%}
     {%- set words = [

@@ -1,4 +1,4 @@
-{# UUID in lower case with hyphens, from any of its spellings; NULL for anything else. #}
+{# UUID in lower case with hyphens, from any spelling; NULL for anything else. #}
 {% macro hyphenated_uuid(column) -%}
     case
         when regexp_like(
@@ -23,7 +23,7 @@
     || '+' || split_part(split_part(replace({{ courserun_key }}, '/', '+'), ':', -1), '+', 2)
 {%- endmacro %}
 
-{# Course run without percent-encoding, as it stands in a URL. #}
+{# Course run from a URL, without percent-encoding. #}
 {% macro decoded_courserun(text) -%}
     {%- set decoded = namespace(sql=text) -%}
     {%- for code, character in [('%3A', ':'), ('%2B', '+'), ('%2F', '/')] -%}

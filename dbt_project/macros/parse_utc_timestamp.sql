@@ -2,8 +2,9 @@
     TIMESTAMP_NTZ in UTC, at most microseconds, from ISO 8601 text; NULL for anything else.
 
     Accepts "T" or a space, any fraction or none, "Z", "+hh:mm", "+hhmm" or no offset (UTC). The
-    pattern comes before the cast because the engines disagree about everything it refuses: epoch
-    digits, dates alone, a missing offset (Snowflake would apply the session's zone), second 60.
+    pattern is checked before the cast because the engines disagree about everything it rejects:
+    epoch digits, dates alone, a missing offset (Snowflake would apply the session's zone), second
+    60.
 #}
 {% macro parse_utc_timestamp(text) -%}
     {%- set date_and_time -%}
@@ -22,7 +23,7 @@
     end as timestamp_tz))::timestamp_ntz
 {%- endmacro %}
 
-{# ISO 8601 text without the digits that only one of the engines would keep. #}
+{# ISO 8601 text without fractional digits that only one of the engines keeps. #}
 {% macro cut_to_microseconds(text) -%}
     regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\\1')
 {%- endmacro %}
@@ -33,9 +34,9 @@
 {%- endmacro %}
 
 {#
-    TIMESTAMP_NTZ in UTC of the load time of a raw line, whatever type the loader gave its column:
-    with a zone, or text with or without an offset (none is UTC). NULL for text that is no time,
-    which stops the marts (possible_load_time). A cast alone would drop the offset.
+    TIMESTAMP_NTZ in UTC of the load time of a raw line, for any column type the loader chose: with
+    a zone, or text with or without an offset (none is UTC). NULL for text that is not a time, which
+    stops the marts (possible_load_time). A cast alone would drop the offset.
 #}
 {% macro load_time(column) -%}
     {%- set kinds = {} -%}

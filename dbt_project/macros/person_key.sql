@@ -1,14 +1,14 @@
 {#
-    Fingerprint of a learner, as sync/ledger/erasures.py makes it: the table of erasures names
-    nobody.
+    Fingerprint of a learner, as in sync/ledger/erasures.py: the erasures table contains no
+    identities.
 #}
 {% macro person_key(user_id) -%}
     sha2('learning-time-erasure|' || {{ user_id }}::varchar, 256)
 {%- endmacro %}
 
 {#
-    The branch of a CASE for lines of learners who were erased: counted, and nothing of them kept.
-    Read when a model is built, so that lines cost nothing while nobody was erased.
+    The CASE branch for lines of erased learners, which are counted but not kept. Queried when a
+    model is built, so lines cost nothing while nobody is erased.
 #}
 {% macro when_erased(user_id) -%}
     {%- if execute -%}
@@ -26,7 +26,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The ledger's table of erasures; none before the ledger is of version 5. #}
+{# The ledger's erasures table; none before version 5 of the ledger. #}
 {% macro erasures_relation() -%}
     {%- set plain = target.schema | lower == 'public' -%}
     {{ return(adapter.get_relation(

@@ -1,11 +1,11 @@
 {#
-    How a replication tool marks a row as deleted, and which of several rows is the newest.
+    How replication tools mark a row as deleted, and which of several rows is the newest.
 
-    Names are compared in lower case and without anything but letters and digits, so that one entry
-    covers `_deleted`, `__DELETED` and `"Deleted"`. docs/your-replica.md says which tool writes which.
+    Names are compared in lower case by letters and digits only, so one entry covers `_deleted`,
+    `__DELETED` and `"Deleted"`. docs/your-replica.md lists the marks of each tool.
 #}
 
-{# Name of a column as the lists below spell it. #}
+{# Column name in the spelling of the lists below. #}
 {% macro bare_name(name) -%}
     {{ return(modules.re.sub('[^a-z0-9]', '', name | lower)) }}
 {%- endmacro %}
@@ -44,7 +44,7 @@
     {{ return(marks) }}
 {%- endmacro %}
 
-{# Bare names of columns that order the rows of one key, the most trustworthy first. #}
+{# Bare names of columns that order the rows of one key, most reliable first. #}
 {% macro known_orders() -%}
     {{ return([
         'fivetranstart', 'dbtvalidfrom', 'dltvalidfrom', 'headerchangeseq', 'startlsn', 'seqval',
@@ -66,7 +66,7 @@
 
 {#
     Setting of one table in a var that maps tables to settings: its own, else that of `every_table`.
-    Stops for a table that is not a replica.
+    Raises for a table that is not a replica.
 #}
 {% macro replica_setting(name, table, default) -%}
     {%- set settings = var(name) or {} -%}
@@ -81,7 +81,7 @@
 
 {#
     Marks of a replica: list of {name, sql, kind, form, deleted}. Columns that only look like a mark
-    have the form `unknown`, and their names are in `unknown` for the data test to stop at.
+    have the form `unknown`, and their names are in `unknown`, which fails the data test.
 #}
 {% macro marks_of_replica(table, columns) -%}
     {%- set found = [] -%}
@@ -159,9 +159,9 @@
 {%- endmacro %}
 
 {#
-    What a mark says of its row: 0 live, 1 deleted, 2 the state before a change, which is no row of
-    its own; NULL where its value cannot be read. `given` is the column of an earlier step with the
-    mark's value, as given_text left it where it is text; `update` the same of Snowflake's
+    State of a row by its mark: 0 live, 1 deleted, 2 the image before a change, which is not a
+    separate row; NULL when the value cannot be read. `given` is the column of an earlier step with
+    the mark's value, after given_text if it is text; `update` is the same for Snowflake's
     METADATA$ISUPDATE, or empty.
 #}
 {% macro deletion_state(mark, given, update) -%}
@@ -191,7 +191,7 @@
             when not {{ read_boolean(given, mark.kind) }} then 1
         end
     {%- elif mark.form == 'flag' -%}
-        {#- A bit, or the time of the deletion; the year 9999 is the open end of a history. -#}
+        {#- A bit, or the time of the deletion; the year 9999 means a row that is still valid. -#}
         {%- if mark.kind in ['timestamp', 'zoned', 'date'] -%}
             iff({{ given }} is null or {{ given }}::date >= '9999-01-01'::date, 0, 1)
         {%- else -%}
@@ -217,7 +217,7 @@
             when 1 then 1 when 2 then 0 when 3 then 2 when 4 then 0 when 5 then 0
         end
     {%- else -%}
-        {#- Snowflake's streams write an update as DELETE and INSERT, and say so beside it. -#}
+        {#- Snowflake streams write an update as DELETE and INSERT, marked by METADATA$ISUPDATE. -#}
         case
             when {{ text }} is null then 0
             {%- if bare_name(mark.name) == 'metadataaction' and update %}

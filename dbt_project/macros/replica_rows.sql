@@ -1,10 +1,10 @@
 {#
-    The rows that a replica holds now, as common table expressions that end with `replica`: its
-    columns by their names in the LMS, typed. Of several rows with one primary key the newest counts,
-    and a row whose newest state is deleted is gone, however the tool marks it. `is_doubtful`
-    is true for rows that are in doubt (replica_tables).
+    The current rows of a replica, as common table expressions that end with `replica`: its columns
+    by their names in the LMS, typed. Among rows with the same primary key, the newest counts, and a
+    row whose newest state is deleted is left out, however the tool marks it. `is_doubtful` is true
+    for rows that are in doubt (replica_tables).
 
-    Rows without a readable key are kept apart from one another: the data test counts them.
+    Rows without a readable key are kept as separate rows: the data test counts them.
 #}
 {% macro replica(table) -%}
     {%- set columns = replica_columns(table) -%}
@@ -17,7 +17,7 @@
             {{ spec.columns | join(',\n            ') }},
             {{ doubt_of_row(spec, columns, marks) }} as is_doubtful
         from newest
-        -- In doubt nothing is sent; the data test replica_is_readable reports it.
+        -- In doubt, nothing is sent; the data test replica_is_readable reports it.
         where
             coalesce(deletion_state, 0) <> 1
             {%- if spec.in_doubt != 'kept' %}
@@ -38,8 +38,8 @@
 {%- endmacro %}
 
 {#
-    Expressions from `source` to `newest`, the newest state of every key; with `checked`, what the
-    data test counts as well.
+    Expressions from `source` to `newest`, the newest state of every key; with `checked`, also what
+    the data test counts.
 #}
 {% macro replica_states(table, columns, checked=false) -%}
     {%- set spec = replica_tables()[table] -%}
@@ -122,7 +122,7 @@
                 read_boolean('given_update', update.column.kind) if update.column
             ) }} as state_{{ loop.index }},
             {%- endfor %}
-            {#- No filter in the loop: it would number the columns anew. -#}
+            {#- No filter in the loop: it would renumber the columns. -#}
             {%- for order in orders %}
             {%- if order.kind in as_text %}
             {{ parse_utc_timestamp('iso_order_' ~ loop.index) }} as order_{{ loop.index }}_time,
@@ -156,7 +156,7 @@
             *,
             row_number() over (
                 {{- in_order }}
-                    -- A key is never used again: of equal rows the deleted one is the last.
+                    -- Keys are never reused: among equal rows, the deleted one is the last.
                     deletion_state desc nulls last
                     {%- for name, type in spec.columns.items() if type == 'boolean' %},
                     {{ name }} {{ forbidding_first(name, spec) }}
@@ -179,12 +179,12 @@
     )
 {%- endmacro %}
 
-{# The direction of a flag that puts first what sends less, where nothing else orders the rows. #}
+{# Sort direction that puts the flag value that sends less first, for rows without an order. #}
 {% macro forbidding_first(name, spec) -%}
     {{ 'desc nulls last' if name in spec.get('forbidding', []) else 'asc nulls first' }}
 {%- endmacro %}
 
-{# The states of several marks as one: an image of before a change, doubt, deleted, live. #}
+{# Combined state of several marks, in order: image before a change, doubt, deleted, live. #}
 {% macro deletion_state_of_all(marks) -%}
     {%- if not marks -%}
         0
@@ -207,15 +207,15 @@
 {%- endmacro %}
 
 {#
-    How a value looks, without what it says: each digit is 9, each letter a. A column that was shifted
-    can hold an address, and an error goes to a log.
+    Shape of a value without its content: each digit becomes 9, each letter a. A shifted column can
+    contain an email address, and errors are logged.
 #}
 {% macro shape_of(column) -%}
     left(regexp_replace(regexp_replace(
         {{ column }}::varchar, '[0-9]', '9'), '[^-0-9 .:/+{}"\']', 'a'), 30)
 {%- endmacro %}
 
-{# Raise with every problem of a replica in words; nothing where there is none. #}
+{# Raise an error that describes every problem of a replica; do nothing if there is none. #}
 {% macro stop_for_unreadable_replica(table, columns, found, rows) -%}
     {%- set spec = replica_tables()[table] -%}
     {%- set problems = [] -%}

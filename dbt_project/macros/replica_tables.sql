@@ -1,12 +1,12 @@
 {#
-    What is read of each replica: where it is, its primary key, its columns with the type that they
-    are read as, and the columns that a replica need not have. One that only an event type reads which
-    is switched off may be missing as a whole: then it has no rows. docs/your-replica.md is the same list
-    for people; a test holds the two together.
+    What is read from each replica: its location, primary key, columns with the type they are read
+    as, and optional columns. A replica read only by an event type that is disabled may be
+    missing entirely: then it has no rows. docs/your-replica.md has the same list for readers; a
+    test keeps the two in sync.
 
-    A row with a value or a deletion mark that cannot be read is in doubt, until the build that stops
-    for it: left out where that sends nothing, and kept with is_doubtful where "in_doubt" says so,
-    because the row may forbid something, or another row would take its place.
+    A row with an unreadable value or deletion mark is in doubt until a build stops for it: left out
+    when that sends nothing, and kept with is_doubtful when "in_doubt" is set, because the row may
+    forbid something or another row would take its place.
 #}
 {% macro replica_tables() -%}
     {{ return({
@@ -142,8 +142,8 @@
 
 {#
     Columns of a replica as the warehouse has them: lower-case name to {sql, kind}; empty while dbt
-    parses. In a unit test the source is a fixture with the columns of the real table, so the real
-    one is asked there as well.
+    parses. In a unit test, the source is a fixture with the columns of the real table, so the real
+    table is queried there too.
 #}
 {% macro replica_columns(table) -%}
     {%- set columns = {} -%}
@@ -170,12 +170,12 @@
     {{ return(columns) }}
 {%- endmacro %}
 
-{# Whether the table is not there, and may be so: columns of it are then named and have no rows. #}
+{# Whether the table is missing and allowed to be: its columns then exist without rows. #}
 {% macro is_replica_missing(columns) -%}
     {{ return((columns.values() | list | first or {}).missing) }}
 {%- endmacro %}
 
-{# What a type of Snowflake is to the macros that read values: one word for all of its spellings. #}
+{# Single name for all spellings of a Snowflake type, for the macros that read values. #}
 {% macro kind_of_type(data_type) -%}
     {%- set name = data_type | upper -%}
     {{ return(

@@ -1,15 +1,15 @@
 {#
-    Values of replicas, one macro per type. Each reads every spelling that can mean one thing only
-    and gives NULL for the rest; what is there and comes out as NULL is counted by the data test
-    replica_is_readable, which stops the marts and names the column.
+    Values of replicas, one macro per type. Each reads every unambiguous spelling and returns NULL
+    for the rest; the data test replica_is_readable counts values that become NULL, stops the marts
+    and names the column.
 
-    Arguments: an expression, and the kind of its type in the warehouse (kind_of_type). Text, VARIANT
-    and BINARY come as given_text left them, in a column of an earlier step: each is written often.
+    Arguments: an expression, and the kind of its type in the warehouse (kind_of_type). Text,
+    VARIANT and BINARY come from given_text, in a column of an earlier step: each is written often.
 #}
 
 {#
-    VARCHAR without the space and the quotes around it; NULL where a tool has written that there is
-    no value.
+    VARCHAR without surrounding whitespace and quotes; NULL when a tool has written that there is no
+    value.
 #}
 {% macro given_text(column, kind) -%}
     {%- if kind == 'binary' -%}
@@ -25,7 +25,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# BOOLEAN of one bit in any of its spellings. #}
+{# BOOLEAN of one bit in any spelling. #}
 {% macro read_boolean(column, kind) -%}
     {%- if kind == 'boolean' -%}
         {{ column }}
@@ -76,9 +76,9 @@
 {%- endmacro %}
 
 {#
-    NUMBER(7, 6) of a share of one. Extra credit can lift it over 1; a percentage from 0 to 100 is
-    another unit, and nobody could tell 1 of the one from 1 of the other. Never FLOAT: in JSON
-    Snowflake writes 0.88 of that type as 8.800000000000000e-01.
+    NUMBER(7, 6) of a fraction. Extra credit can raise it above 1; a percentage from 0 to 100 is
+    another unit, and 1 would be ambiguous. Never FLOAT: in JSON, Snowflake writes a FLOAT of 0.88
+    as 8.800000000000000e-01.
 #}
 {% macro read_fraction(column, kind) -%}
     {%- if kind == 'number' -%}
@@ -98,7 +98,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# UUID in lower case with hyphens, from 32 hexadecimal digits in any dress, or 16 bytes. #}
+{# UUID in lower case with hyphens, from 32 hexadecimal digits in any format, or 16 bytes. #}
 {% macro read_uuid(column, kind) -%}
     {%- if kind in ['text', 'variant', 'binary'] -%}
         {{ hyphenated_uuid("regexp_replace(lower(" ~ column ~ "), '^(urn:uuid:|0x)|[{}\"]')") }}
@@ -107,7 +107,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# VARCHAR with the text of a JSON document; NULL for text that is none. #}
+{# VARCHAR with the text of a JSON document; NULL for text that is not JSON. #}
 {% macro read_json(column, kind) -%}
     {%- if kind in ['text', 'variant'] -%}
         case when {{ parsed_json(column) }} is not null then {{ column }} end
@@ -120,10 +120,10 @@
     TIMESTAMP_NTZ in UTC, at most microseconds.
 
     Read: timestamps with or without a zone (none is UTC), ISO 8601 text with any offset, and Unix
-    time in seconds, milliseconds, microseconds or nanoseconds, whose ranges do not meet between 2000
-    and 2100. Not read: a date alone, which would move a completion to the start of its day; text
-    with the day or the month first; anything outside those hundred years, as the year 1970 or 1 that
-    loaders write for "none".
+    time in seconds, milliseconds, microseconds or nanoseconds, whose ranges do not overlap between
+    2000 and 2100. Not read: a date alone, which would move a completion to the start of its day;
+    text with the day or the month first; anything outside those hundred years, such as the year
+    1970 or 1 that loaders write for "none".
 
     `iso` is the column of an earlier step with what spelled_as_iso made of the text.
 #}
@@ -145,7 +145,7 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# The same text where ISO 8601 is spelled a little differently: "… UTC", " +0200", "+02", ",123". #}
+{# The same text with variants of ISO 8601 normalized: "… UTC", " +0200", "+02", ",123". #}
 {% macro spelled_as_iso(text) -%}
     regexp_replace(regexp_replace(regexp_replace(regexp_replace(
         replace(upper({{ text }}), ',', '.'),

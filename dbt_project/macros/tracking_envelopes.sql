@@ -1,22 +1,23 @@
 {#
-    Tracking events out of what log shippers put around them.
+    Tracking events unwrapped from log shipper envelopes.
 
-    A line may hold the event itself, an envelope with the event in it as an object or as text, a
-    list, or several objects without a newline between them. What a line holds are its records; a
-    line nearly always is one record, and then costs no more than a look at its flags.
+    A line may contain the event itself, an envelope with the event as an object or as text, a list,
+    or several objects without a newline between them. These are the line's records; nearly every
+    line is one record and then costs no more than a check of its flags.
 
-    Everything goes by the field event_source, which every tracking event has and no envelope.
+    Events are recognized by the field event_source, which every tracking event has and no envelope
+    has.
 #}
 
 {#
-    Marks where a comma was put between two objects. Whitespace outside a string changes nothing,
-    and inside one it is found again and taken out: a string that holds "}{" stays as it was.
+    Marks where a comma was inserted between two objects. Whitespace outside a string has no effect,
+    and inside one it is found and removed again: a string that contains "}{" stays unchanged.
 #}
 {% macro record_separator() -%}
     {{ return('           ,             ') }}
 {%- endmacro %}
 
-{# The objects that a text consists of as one JSON list; NULL when anything follows the last. #}
+{# The objects that make up a text as one JSON list; NULL when anything follows the last. #}
 {% macro json_list_of_objects(text) -%}
     case
         when
@@ -31,9 +32,9 @@
 {%- endmacro %}
 
 {#
-    Object or list of a text that is neither from its first brace on; NULL when there is none. In
-    this order: a list, a brace in the logger's prefix and NUL padding, objects side by side, JSON
-    written into a string, half of a surrogate pair (read as U+FFFD, as a reader would see it).
+    Object or list in a text that is not one from its first brace on; NULL when there is none. In
+    this order: a list, a brace in the logger's prefix and NUL padding, concatenated objects, JSON
+    in a string, half of a surrogate pair (read as U+FFFD, as it would be displayed).
 #}
 {% macro json_in_text(text) -%}
     {%- set object = 'substr(' ~ text ~ ", position('{' in " ~ text ~ '))' -%}
@@ -65,7 +66,7 @@
     end
 {%- endmacro %}
 
-{# True for a document that is a tracking event: it says who emitted it, and what it is. #}
+{# True for a document that is a tracking event: it has a source, and a name or type. #}
 {% macro is_tracking_event(document) -%}
     {%- set paths = ['event_source', 'name', 'event_type'] -%}
     {%- set fields = json_texts(document, paths) -%}
@@ -79,14 +80,14 @@
     )
 {%- endmacro %}
 
-{# True for text that has the field event_source somewhere, however often it was escaped. #}
+{# True for text with the field event_source anywhere, however often escaped. #}
 {% macro has_event_source(text) -%}
     regexp_like({{ text }}, '.*event_source[^[:alnum:]:,]*"[[:space:]]*:.*', 's')
 {%- endmacro %}
 
 {#
-    True for text that is cut off inside its only event, as the short copies do that shippers put
-    beside a message. Never for text that ends in a brace, nor for one whose braces are paired.
+    True for text that is cut off inside its only event, like the short copies that shippers add to
+    a message. Never for text that ends in a brace or whose braces are balanced.
 #}
 {% macro is_truncated(text) -%}
     (
@@ -101,24 +102,32 @@
     {%- if is_whole %} and not {{ is_truncated(text) }}{% endif %}
 {%- endmacro %}
 
-{# True for the sources that events of the LMS have. #}
+{# True for the event sources of the LMS. #}
 {% macro is_source_of_the_lms(source) -%}
     coalesce({{ source }}, '') in ('browser', 'mobile', 'server', 'task')
 {%- endmacro %}
 
-{# True for an event without an envelope; a source that the LMS does not have is an envelope's own. #}
+{# True for an event without an envelope; a source unknown to the LMS belongs to an envelope. #}
 {% macro is_event_of_the_lms(document) -%}
     {{ is_tracking_event(document) }}
     and {{ is_source_of_the_lms(json_field(document, 'event_source')) }}
 {%- endmacro %}
 
 {#
-    Text of the only field of an envelope, or of the only element of a tuple, that has an event in
-    it; NULL without one, and for an event.
+    True for a document that neither is nor contains an event, and for NULL, which each step would
+    otherwise try to unwrap.
+#}
+{% macro has_no_event(document) -%}
+    not coalesce(contains({{ document_text(document) }}, 'event_source'), false)
+{%- endmacro %}
+
+{#
+    Text of the only field of an envelope, or of the only element of a tuple, that contains an
+    event; NULL without one, and for an event.
 #}
 {% macro enveloped_text(document) -%}
     case
-        when not contains({{ document_text(document) }}, 'event_source') then null
+        when {{ has_no_event(document) }} then null
         when {{ is_event_of_the_lms(document) }} then null
         when {{ is_list_of_records(document) }} then null
         else coalesce(
@@ -129,13 +138,13 @@
 {%- endmacro %}
 
 {#
-    True for a list of objects or of texts with objects; a list that begins with less is a tuple.
-    Several events in the elements of a tuple, or in the fields of an envelope, are a list, too:
-    none of them may be left out.
+    True for a list of objects or of texts with objects; a list that starts with anything else is a
+    tuple. Several events in the elements of a tuple, or in the fields of an envelope, are a list
+    too: none of them may be left out.
 #}
 {% macro is_list_of_records(document) -%}
     coalesce(case
-        when not contains({{ document_text(document) }}, 'event_source') then false
+        when {{ has_no_event(document) }} then false
         when {{ begins_with_a_record(document) }} then true
         when {{ is_event_of_the_lms(document) }} then false
         else {{ has_several_events(document) }}
@@ -143,9 +152,9 @@
 {%- endmacro %}
 
 {#
-    The common table expressions of one step into what is around an event, from `step_<n - 1>` to
-    `step_<n>`: the elements of a list become rows, or the field of an envelope becomes the document.
-    Rows that are a bare event by then pass as they are.
+    The common table expressions that unwrap one layer around an event, from `step_<n - 1>` to
+    `step_<n>`: the elements of a list become rows, or the field of an envelope becomes the
+    document. Rows that are already a bare event pass unchanged.
 #}
 {% macro step_into_envelopes(number, kind) -%}
     {%- if kind == 'list' -%}
@@ -183,6 +192,19 @@
     ),
     {%- endif %}
 
+    read_{{ number }} as (
+        select
+            *,
+            case
+                when inner_text is not null
+                    then coalesce(
+                        {{ json_document("substr(inner_text, position('{' in inner_text))") }},
+                        {{ json_in_text('inner_text') }}
+                    )
+            end as inner_document
+        from inner_{{ number }}
+    ),
+
     step_{{ number }} as (
         select
             {{ "coalesce(inner_text, raw_line) as raw_line" if kind == 'list' else 'raw_line' }},
@@ -191,14 +213,11 @@
             is_line_start,
             case
                 when inner_text is null then document
-                else coalesce(
-                    {{ json_document("substr(inner_text, position('{' in inner_text))") }},
-                    {{ json_in_text('inner_text') }}
-                )
+                else {{ with_last_values('inner_document') }}
             end as document,
             fields,
             is_bare
-        from inner_{{ number }}
+        from read_{{ number }}
     ),
 {%- endmacro %}
 
@@ -211,7 +230,7 @@
     {{ document }}::varchar
 {%- endmacro %}
 
-{# True for a list whose first element is or holds an object; a list with less there is a tuple. #}
+{# True for a list whose first element is or contains an object; any other list is a tuple. #}
 {% macro begins_with_a_record(document) -%}
     {{
         embedded__begins_with_a_record(document) if is_embedded()
@@ -223,7 +242,7 @@
     coalesce(is_array({{ document }}) and contains({{ document }}[0]::varchar, '{'), false)
 {%- endmacro %}
 
-{# The first text in a list or an object that has an event in it; NULL without one. #}
+{# The first text in a list or an object that contains an event; NULL without one. #}
 {% macro first_text_with_event(document, is_whole) -%}
     {{
         embedded__first_text_with_event(document, is_whole) if is_embedded()
@@ -238,7 +257,7 @@
     )
 {%- endmacro %}
 
-{# Whether several elements of a list, or values of an object, have whole events in them. #}
+{# Whether several elements of a list, or values of an object, contain whole events. #}
 {% macro has_several_events(document) -%}
     {{
         embedded__has_several_events(document) if is_embedded()
@@ -255,9 +274,9 @@
 {%- endmacro %}
 
 {#
-    Where Snowflake finds the texts with events: positions in a list, names in an object. FILTER
-    documents columns in lambdas. OBJECT_KEYS and positions are asked of nothing but their own kind;
-    no tuple is near 64 long.
+    Where Snowflake finds the texts with events: positions in a list, names in an object. Columns in
+    lambdas are documented for FILTER. OBJECT_KEYS applies only to objects and positions only to
+    lists; no tuple is nearly 64 long.
 #}
 {% macro positions_with_events(document, is_whole) -%}
     filter(
@@ -274,10 +293,10 @@
 {%- endmacro %}
 
 {#
-    SELECT of a relation with one row per element of its lists (is_list), and the other rows as
-    they are. Adds element: number of the element (2 for any after the first, where Snowflake has
-    no index), a colon and its text; NULL where there is none.
-    The elements of an envelope or a tuple are what has events in it.
+    SELECT of a relation with one row per element of its lists (is_list), and the other rows
+    unchanged. Adds element: number of the element (2 for any after the first, where Snowflake has
+    no index), a colon and its text; NULL when there is none. The elements of an envelope or a tuple
+    are those that contain events.
 #}
 {% macro with_elements(relation) -%}
     {{ embedded__with_elements(relation) if is_embedded() else snowflake__with_elements(relation) }}

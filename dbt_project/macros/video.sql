@@ -1,15 +1,14 @@
 {#
     How far a video was played, for the var "long_video_option". Players write positions and speed
-    as numbers or as text; anything else is no position: the pair of events is left to the rule of
-    gaps.
+    as numbers or as text; anything else is invalid, and the gap rule applies to the pair of events.
 #}
 
-{# No video takes longer; a position beyond it is a broken field. #}
+{# No video is longer; a position beyond this is invalid. #}
 {% macro longest_video_seconds() -%}
     36000
 {%- endmacro %}
 
-{# Whole microseconds of a position in seconds; NULL when it is missing, broken or too large. #}
+{# Whole microseconds of a position in seconds; NULL when it is missing, invalid or too large. #}
 {% macro video_position(text) -%}
     case
         when
@@ -19,7 +18,7 @@
     end
 {%- endmacro %}
 
-{# Thousandths of the speed; 1000 when the player wrote none, NULL when it is broken. #}
+{# Speed in thousandths; 1000 when the player wrote none, NULL when it is invalid. #}
 {% macro video_speed(text) -%}
     case
         when coalesce({{ text }}, '') = '' then 1000

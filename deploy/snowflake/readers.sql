@@ -1,7 +1,7 @@
--- What operators may read. Run it once, after the first run of learning_time_job; dbt keeps these
--- grants when it builds the models anew (copy_grants).
--- Left out on purpose: marts with names and addresses of learners, raw lines, and the ledger, whose
--- outbox holds the bodies.
+-- Grants for operators. Run it once, after the first run of learning_time_job; dbt keeps these
+-- grants when it rebuilds the models (copy_grants).
+-- Omitted on purpose: marts with names and addresses of learners, raw lines, and the ledger, whose
+-- outbox contains the bodies.
 use role securityadmin;
 
 grant select on view analytics.marts.webhook_deliveries to role learning_time_reader;

@@ -1,1 +1,1 @@
-"""Components of this project: what a folder of ``defs`` can be made of by YAML alone."""
+"""Components of this project: definitions that a folder of ``defs`` can declare in YAML alone."""

@@ -1,4 +1,4 @@
-"""A type of event from YAML: its asset that records, beside build and send, which all types share.
+"""An event type from YAML: the asset that records it. All types share build and send.
 
 The attributes are those of ``sync.domain.event_types.EventType``, and the command line reads the
 same files.
@@ -37,7 +37,7 @@ TEMPLATE = Path(__file__).with_name("webhook_event.yaml")
 
 
 class WebhookEventScaffolder(dg.Scaffolder):
-    """Writes a ``defs.yaml`` with every attribute, named after its folder and switched off."""
+    """Writes a ``defs.yaml`` with every attribute, named after its folder and disabled."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the file."""
@@ -49,7 +49,7 @@ class WebhookEventScaffolder(dg.Scaffolder):
 
 @dg.scaffold_with(WebhookEventScaffolder)
 class WebhookEventComponent(dg.Component):
-    """A type of event: which rows of a mart become webhooks, in which formats, and for whom."""
+    """An event type: which rows of a mart become webhooks, in which formats, and for whom."""
 
     def __init__(self, source: EventType) -> None:
         self.source = source
@@ -72,11 +72,10 @@ class WebhookEventComponent(dg.Component):
         return cls(source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """Nothing while it is switched off; else the asset that records, and with a schedule its
-        job.
+        """Nothing while it is disabled; else the asset that records and, with a schedule, its job.
 
         Raises:
-            ConfigurationError: the file names a mart or a column that there is not.
+            ConfigurationError: the file names a mart or a column that does not exist.
         """
         source = self.source
         if not source.enabled:
@@ -86,19 +85,19 @@ class WebhookEventComponent(dg.Component):
         for problem in problems_of_mart(source, manifest):
             raise ConfigurationError(f"{place}: {problem}")
         for problem in problems_of_formats(source, known_formats(os.environ)):
-            # A file of the operator's that is gone holds its events, and stops no others.
+            # A missing operator's file holds its own events and stops no others.
             log.warning("%s: %s", place, problem)
-        # Its link to the code is the file, which Dagster adds itself.
+        # Dagster itself adds the file as the link to the code.
         made = dg.Definitions(assets=[record_asset(source)])
         return dg.Definitions.merge(made, on_a_schedule(source)) if source.schedule else made
 
 
 def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator[str]:
-    """What the file says of its mart and dbt does not know, with the key that says it."""
+    """Mart and columns in the file that dbt does not know, with the key that names them."""
     project = manifest["metadata"]["project_name"]
     model = manifest["nodes"].get(f"model.{project}.{source.mart}")
     if model is None:
-        yield f"mart: {source.mart} is no dbt model of this project; create it, or fix the name"
+        yield f"mart: {source.mart} is not a dbt model of this project; create it or fix the name"
         return
     there = {name.lower(): one.get("data_type") for name, one in model["columns"].items()}
     columns = {
@@ -110,7 +109,7 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
         if column not in there:
             yield (
                 f"{key}: {source.mart} describes no column {column}; add it to the model and its "
-                "YAML, or fix the name"
+                "YAML or fix the name"
             )
     times = [name for name, kind in source.facts.items() if kind.endswith("time")]
     for column in dict.fromkeys([source.occurred_at, *times]):
@@ -121,7 +120,7 @@ def problems_of_mart(source: EventType, manifest: Mapping[str, Any]) -> Iterator
 
 
 def record_asset(source: EventType) -> dg.AssetsDefinition:
-    """The asset that records what the outbox does not know yet of a type of events."""
+    """The asset that records events of a type that are not in the outbox yet."""
     key, check = record_key(source), usual_number(source)
     config_type = DetectionConfig if source.name == COURSE_COMPLETION else RecordingConfig
 
@@ -134,7 +133,7 @@ def record_asset(source: EventType) -> dg.AssetsDefinition:
         deps=[dg.AssetKey(["marts", source.mart])],
         check_specs=[check],
         description=(
-            f"{source.plural.capitalize()} that entered the outbox: found by comparing the mart "
+            f"{source.plural.capitalize()} recorded in the outbox: found by comparing the mart "
             "with the outbox."
         ),
     )
@@ -166,8 +165,8 @@ def record_asset(source: EventType) -> dg.AssetsDefinition:
 
 
 def on_a_schedule(source: EventType) -> dg.Definitions:
-    """A job that records the events of one type, and builds and sends what is due; and its
-    schedule. A tick that finds nothing changed since the last run wakes no warehouse."""
+    """A job that records the events of one type, then builds and sends what is due; and its
+    schedule. A tick with no change since the last run wakes no warehouse."""
     name = f"{source.name}_job"
     job = dg.define_asset_job(
         name,
@@ -184,8 +183,8 @@ def on_a_schedule(source: EventType) -> dg.Definitions:
         cron_schedule=source.schedule,
         execution_timezone="UTC",
         description=(
-            f"Records {source.plural} where a replica has changed since the last run did. On "
-            "Snowflake it asks for metadata only."
+            f"Records {source.plural} if a replica has changed since the last run. On Snowflake, "
+            "the check reads metadata only."
         ),
     )
     def schedule(

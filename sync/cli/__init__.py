@@ -1,8 +1,8 @@
 """The command line ``learning-time-webhooks`` (``ltw`` for short).
 
-Commands take ``--json`` for machines. Exit code 0, 1 when something failed, 2 for bad usage or
-configuration; every error names the setting or the file, and the fix. No command shows personal
-data unless it is asked to with ``--bodies``.
+Commands take ``--json`` for scripts. Exit codes: 0 for success, 1 for a failure, 2 for bad usage or
+configuration. Every error names the setting or the file, and the fix. Personal data is shown only
+on request: ``--bodies``, ``--personal``, ``formats preview --user`` and ``warehouse sql``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sync.local.dev_settings import adopt
 from sync.operations.catalog import OPERATIONS
 
 BRING_THEIR_OWN = frozenset({"dev", "demo"})
-"""Commands that set everything themselves."""
+"""Commands that configure their own environment."""
 
 
 def _version(is_asked: bool) -> None:
@@ -35,7 +35,7 @@ def _version(is_asked: bool) -> None:
 
 
 app = command_group(
-    "Course-completion webhooks with learning time: preview, send, send again, operate.",
+    "Course-completion webhooks with learning time: preview, send, replay, operate.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -48,7 +48,7 @@ def options(
         typer.Option("--version", is_eager=True, callback=_version, help="Print the version."),
     ] = False,
 ) -> None:
-    """Course-completion webhooks with learning time: preview, send, send again, operate."""
+    """Course-completion webhooks with learning time: preview, send, replay, operate."""
 
 
 app.command("load-logs")(laptop.load_logs)
@@ -68,7 +68,7 @@ def _say(adopted: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Run a command; turn the errors of this package into a line and an exit code."""
+    """Run a command; turn this package's errors into one line and an exit code."""
     try:
         if not BRING_THEIR_OWN & set(sys.argv[1:2]):
             _say(adopt(os.environ))

@@ -21,7 +21,7 @@ from sync.settings import EmbeddedWarehouse, WarehouseSettings, load_settings
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 WIDEST = 10_000
-"""No table has as many columns of text."""
+"""Wider than any table, in characters."""
 
 # No emoji: rich would draw one for the ":id:" in a statement that an error quotes.
 out = Console(highlight=False, emoji=False)
@@ -29,7 +29,7 @@ err = Console(stderr=True, highlight=False, emoji=False)
 
 
 class _Group(TyperGroup):
-    """Lists each command with its whole first sentence, which would be cut at 80 columns."""
+    """Lists each command with its full first sentence, which typer would cut at 80 columns."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         commands = [self.commands[name] for name in self.list_commands(ctx)]
@@ -40,8 +40,8 @@ class _Group(TyperGroup):
 def command_group(text: str, **options: Any) -> typer.Typer:
     """A program or a group of commands; ``text`` is its help.
 
-    Help is plain text, wrapped between words: in frames no name of an option or a variable fits
-    into 80 columns, and typer cuts them.
+    Help is plain text, wrapped between words: in typer's boxes the names of options and variables
+    do not fit into 80 columns and are cut.
     """
     return typer.Typer(
         cls=_Group, no_args_is_help=True, rich_markup_mode=None, help=text, **options
@@ -49,7 +49,7 @@ def command_group(text: str, **options: Any) -> typer.Typer:
 
 
 def ready_settings() -> WarehouseSettings:
-    """The settings of this environment, with the embedded warehouse up when it is the one."""
+    """The settings of this environment; starts the embedded warehouse if they select it."""
     settings = load_settings(os.environ)
     if isinstance(settings, EmbeddedWarehouse):
         from sync.local.embedded.lifecycle import Running, ensure_running, status
@@ -58,7 +58,7 @@ def ready_settings() -> WarehouseSettings:
         ensure_running(settings)
         if not was_running:
             err.print(
-                f"[dim]started the embedded warehouse of {plain(settings.home)}; "
+                f"[dim]started the embedded warehouse in {plain(settings.home)}; "
                 "`ltw warehouse stop` stops it[/]",
                 soft_wrap=True,
             )
@@ -74,14 +74,14 @@ def embedded_settings() -> EmbeddedWarehouse:
     settings = load_settings(os.environ)
     if not isinstance(settings, EmbeddedWarehouse):
         raise ConfigurationError(
-            "this command is about the embedded warehouse, but SNOWFLAKE_* settings select "
+            "this command needs the embedded warehouse, but the SNOWFLAKE_* settings select "
             "Snowflake; unset them to use it"
         )
     return settings
 
 
 def user_name() -> str:
-    """Who runs this command, for the audit."""
+    """The user who runs this command, for the audit trail."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -95,7 +95,7 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def show(report: Report, *, as_json: bool) -> None:
-    """What a command found or did; the command ends with code 1 where it has failed."""
+    """Print what a command found or did; exits with code 1 if it failed."""
     if as_json:
         print_json(report.document)
     else:
@@ -107,7 +107,7 @@ def show(report: Report, *, as_json: bool) -> None:
 
 
 def print_report(report: Report) -> None:
-    """Its tables and its lines, for people."""
+    """Print its tables and lines as text."""
     for name, rows in report.tables.items():
         if rows and len(report.tables) > 1:
             out.print(f"[bold]{name.replace('_', ' ')}[/]")
@@ -117,10 +117,10 @@ def print_report(report: Report) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> None:
-    """The rows as a table. On a terminal that is too narrow the last column is wrapped between
-    words, and where that is not enough each row is a record, a value a line.
+    """Print the rows as a table. On a narrow terminal the last column wraps between words; if that
+    is not enough, each row becomes a record with one value per line.
 
-    No id is cut or broken, so that it can be copied. What is no terminal gets the full width.
+    No id is cut or broken, so it can be copied. Output to a file or pipe gets the full width.
     """
     if not rows:
         return
@@ -147,7 +147,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], console: Console = out) -> No
 
 
 def age(span: timedelta) -> str:
-    """A span as people say it: ``40 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
+    """A duration for people: ``40 s``, ``12 min``, ``3 h 20 min``, ``5 days``."""
     seconds = max(0, span // timedelta(seconds=1))
     if seconds < 60:
         return f"{seconds} s"
@@ -158,5 +158,5 @@ def age(span: timedelta) -> str:
 
 
 def plain(value: object) -> str:
-    """Text with brackets that rich would read as markup kept as they are."""
+    """Text with its brackets escaped, so rich does not read them as markup."""
     return str(value).replace("[", r"\[")

@@ -1,4 +1,4 @@
-"""``endpoints list`` and ``endpoints check``: they change nothing."""
+"""``endpoints list`` and ``endpoints check``, which change nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ endpoints_app = command_group("Customers' endpoints: list, check, disable, enabl
 
 @endpoints_app.command("list")
 def list_all(as_json: Json = False) -> None:
-    """Every endpoint, its health, and what waits for it."""
+    """List every endpoint with its health and the webhooks that wait for it."""
     from sync.delivery.destinations import open_destination
     from sync.delivery.endpoints import load_endpoints
     from sync.ledger.tables import ensure_ledger
@@ -50,14 +50,17 @@ def list_all(as_json: Json = False) -> None:
 @endpoints_app.command()
 def check(
     endpoint_ids: Annotated[
-        list[int] | None, typer.Argument(help="Ids; without any, all active endpoints.")
+        list[int] | None, typer.Argument(help="Endpoint ids. Default: all active endpoints.")
     ] = None,
     no_ping: Annotated[
-        bool, typer.Option("--no-ping", help="Send no test event; skips connection and TLS too.")
+        bool, typer.Option("--no-ping", help="Send no test event; also skips connection and TLS.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """DNS, address rules, TLS, token, signing key, and a signed test event; one verdict each."""
+    """Check DNS, address rules, TLS, token, signing key and a signed test event.
+
+    Prints one verdict per endpoint.
+    """
     from sync.delivery.destinations import open_destination
     from sync.delivery.endpoints import load_endpoints
     from sync.operations.endpoint_check import check_all
@@ -85,7 +88,7 @@ def check(
 
 
 def listed_rows(found: Sequence[Listed]) -> list[dict[str, object]]:
-    """A row for each endpoint; the text that may be long comes last."""
+    """One row per endpoint; the text that may be long comes last."""
     from sync.operations.endpoints import host_of
 
     return [
@@ -105,7 +108,7 @@ def listed_rows(found: Sequence[Listed]) -> list[dict[str, object]]:
 
 
 def _to_fix(unreadable: Sequence[str]) -> list[str]:
-    """The rows that no endpoint could be made of: all webhooks of their customers are held."""
+    """The unreadable endpoint rows; all webhooks of their customers are held."""
     return [f"{text}; fix it in the LMS, or in sync.endpoint_settings" for text in unreadable]
 
 

@@ -1,4 +1,4 @@
-"""``formats``: what the bodies of webhooks can look like, and what a file of one's own makes."""
+"""``formats``: the body formats of webhooks, built in and from files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ formats_app = command_group("Body formats: list, check, preview, schema, openapi
 
 @formats_app.command("list")
 def list_all(as_json: Json = False) -> None:
-    """Every format that an endpoint can have, and the files that are none."""
+    """List every format that an endpoint can have, and the files that are not usable."""
     from sync.operations.formats import listed
 
     formats = known_formats(os.environ)
@@ -31,11 +31,11 @@ def list_all(as_json: Json = False) -> None:
 @formats_app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help=f"Files; without any, those in {FOLDER_SETTING}.")
+        list[Path] | None, typer.Argument(help=f"Files. Default: those in {FOLDER_SETTING}.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read files of formats as they are now, and build a sample event of each; one verdict each."""
+    """Check format files by building their sample events; one verdict per file."""
     from sync.operations.formats import checked, checked_folder
 
     folder = os.environ.get(FOLDER_SETTING, "").strip()
@@ -47,19 +47,19 @@ def check(
 
 @formats_app.command()
 def preview(
-    name: Annotated[str, typer.Argument(help="A format, or the path of a file that ends in .yml.")],
+    name: Annotated[str, typer.Argument(help="A format, or the path of a .yml file.")],
     user: Annotated[
         int | None,
-        typer.Option("--user", help="The LMS's id of a learner; without it a sample event."),
+        typer.Option("--user", help="A learner's id in the LMS. Default: a sample event."),
     ] = None,
     course: Annotated[
-        str, typer.Option("--course", help="Only events of this course run, by its key.")
+        str, typer.Option("--course", help="Only events of the course run with this key.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """What a format makes of a sample event, or of a learner's events. Sends and writes nothing.
+    """Show what a format makes of a sample event or a learner's events. Sends and writes nothing.
 
-    With ``--user`` it shows personal data.
+    ``--user`` shows personal data.
     """
     from sync.operations.formats import chosen, sample_bodies
 
@@ -92,14 +92,14 @@ def preview(
             if event["body"] is not None:
                 out.print(plain(json.dumps(event["body"], indent=2, ensure_ascii=False)))
         if not events:
-            out.print("no event of this learner that the format has a body for", soft_wrap=True)
+            out.print("this learner has no event that the format has a body for", soft_wrap=True)
     if not events or any(event.get("problem") for event in events):
         raise typer.Exit(1)
 
 
 @formats_app.command()
 def schema() -> None:
-    """The JSON Schema of a file, for editors that complete and check what is typed."""
+    """Print the JSON Schema of a format file, for completion and validation in editors."""
     from sync.operations.formats import schema_for_editors
 
     print_json(schema_for_editors())
@@ -107,7 +107,7 @@ def schema() -> None:
 
 @formats_app.command()
 def openapi() -> None:
-    """The OpenAPI document for your customers: every format, your addresses and your contact."""
+    """Print the OpenAPI document for customers: every format, your addresses and your contact."""
     from sync.operations.openapi import document
     from sync.operations.sender import sender
 

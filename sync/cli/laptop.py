@@ -15,11 +15,11 @@ from sync.warehouse import open_warehouse
 def load_logs(
     files: Annotated[list[Path], typer.Argument(help="Tracking-log files, plain or .gz.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Load files that do not look like tracking logs, too.")
+        bool, typer.Option("--force", help="Also load files that do not look like tracking logs.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Load Open edX tracking-log files, in the given order. A file loaded before is skipped."""
+    """Load Open edX tracking-log files, in the given order. Files already loaded are skipped."""
     from sync.local.load_progress import load_with_progress, summary
 
     settings = ready_settings()
@@ -34,17 +34,20 @@ def load_logs(
 def demo(
     as_json: Json = False,
     keep: Annotated[
-        Path | None, typer.Option(help="Keep everything the demo made in this directory.")
+        Path | None, typer.Option(help="Keep everything the demo creates in this directory.")
     ] = None,
 ) -> None:
-    """Sample data to delivered webhooks, with the flag off and then on. Leaves nothing running."""
+    """Run sample data through to delivered webhooks, with the flag off and then on.
+
+    Leaves nothing running.
+    """
     from sync.local.demo import run_demo
 
     run_demo(console=err if as_json else out, keep=keep, as_json=as_json)
 
 
 def dev() -> None:
-    """Embedded warehouse, receiver page and Dagster UI together; Ctrl-C stops all three."""
+    """Start embedded warehouse, receiver page and Dagster UI together; Ctrl-C stops all three."""
     from sync.local.dev import run_dev
 
     sys.exit(run_dev(out))

@@ -45,17 +45,17 @@ def add_operations(
     groups: dict[str, typer.Typer],
     operations: Sequence[Kind],
 ) -> None:
-    """Register a command for each, in its group where its name has two words."""
+    """Register a command for each, in a group if its name has two words."""
     for kind in operations:
         group, _, name = kind.name.rpartition(" ")
         (groups[group] if group else app).command(name)(command_of(kind))
 
 
 def command_of(kind: Kind) -> Callable[..., None]:
-    """The function that typer makes a command of."""
+    """The function that typer turns into a command."""
 
     def command(*, as_json: bool, yes: bool = False, **given: Any) -> None:
-        # What is not given has the default of the field.
+        # What is not given gets the field's default.
         given = {name: value for name, value in given.items() if value not in (None, [])}
         request = kind.read(given, spelled=lambda name: option_of(kind, name))
         settings = ready_settings()
@@ -89,7 +89,7 @@ def option_of(kind: type[Operation], name: str) -> str:
 
 
 def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: bool) -> None:
-    """Show the plan, ask where the number is not given, and apply."""
+    """Show the plan, ask for confirmation if no number is given, and apply it."""
     clock = warehouse_clock(warehouse)
     plan = request.plan(warehouse, clock)
     if not as_json:
@@ -106,13 +106,13 @@ def _change(request: Change, warehouse: Warehouse, *, is_agreed: bool, as_json: 
         out.print(plain(report.outcome or "nothing was changed"), soft_wrap=True)
         if done is None and plan.matched:
             without = " without --dry-run and" if request.dry_run else ""
-            out.print(f"to change them: the same command{without} with {CONFIRM} {plan.matched}")
+            out.print(f"to apply this, repeat the command{without} with {CONFIRM} {plan.matched}")
     if plan.is_refused:
         raise typer.Exit(1)
 
 
 def _confirmed(request: Change, matched: int, *, is_agreed: bool, may_ask: bool) -> int | None:
-    """The number that may be changed; None where the plan was all that was wanted."""
+    """The number that may be changed; None if only the plan was requested."""
     if request.dry_run:
         return None
     if request.confirm_count is not None or request.ask_above is None:
@@ -121,7 +121,7 @@ def _confirmed(request: Change, matched: int, *, is_agreed: bool, may_ask: bool)
         return matched
     if not may_ask or not sys.stdin.isatty():
         raise ConfigurationError(
-            f"{matched} {request.noun} match: look with --dry-run, then repeat with --yes or with "
+            f"{matched} {request.noun} match: check with --dry-run, then repeat with --yes or "
             f"{CONFIRM} {matched}"
         )
     return matched if typer.confirm(f"Change {matched} {request.noun}?") else None
@@ -132,7 +132,7 @@ def _parameter(kind: type[Operation], name: str) -> inspect.Parameter:
     face, (taken, is_optional) = command_line_of(field), field_type(field)
     default = field.default
     if field.default_factory is not None:
-        # It is made with the request, not with the help.
+        # It is made for each request, not for the help.
         default, is_optional = None, True
     shown: dict[str, Any] = {
         "help": face.help or field.description,

@@ -19,10 +19,10 @@ def report(
         Path | None,
         typer.Option(help="File to write. Default: deliveries.html in LTW_REPORTS_DIR."),
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=90, help="Days back, today included.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=90, help="Days to cover, including today.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """Charts of the deliveries as one HTML file that any browser opens, from the marts."""
+    """Write charts of the deliveries, read from the marts, to one self-contained HTML file."""
     from sync.operations.report.costs import NOT_MEASURED, as_document
     from sync.operations.report.figures import read_figures
     from sync.operations.report.look import write_whole

@@ -1,4 +1,4 @@
-"""``status``: it changes nothing."""
+"""``status``, which changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.cli.common import (
     print_json,
     ready_settings,
 )
-from sync.domain.states import action_for
+from sync.domain.states import State, action_for
 from sync.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def status(as_json: Json = False) -> None:
-    """Webhooks by state, what is due, what is stuck and why, and how far learning time reaches."""
+    """Show webhooks by state, what is due or stuck and why, and how far learning time reaches."""
     from sync.delivery.flag import flag_settings
     from sync.operations.status import read_status
     from sync.settings import journal_directory
@@ -59,12 +59,12 @@ def _print_work(found: Status) -> None:
     since, until = found.awaiting_since, found.awaiting_until
     if since is not None and until is not None:
         waits = (
-            f"waits for learning time until {until:%Y-%m-%d %H:%M} UTC at most, for "
-            f"{age(until - found.now)}"
+            f"waits for learning time until {until:%Y-%m-%d %H:%M} UTC at the latest, for "
+            f"{age(until - found.now)} more"
             if until > found.now
             else "is built by the next run"
         )
-        out.print(f"awaiting: the oldest for {age(found.now - since)}; it {waits}")
+        out.print(f"{State.AWAITING}: the oldest for {age(found.now - since)}; it {waits}")
     due_at = found.oldest_due_at
     if due_at is None:
         out.print("due: none")
@@ -73,11 +73,13 @@ def _print_work(found: Status) -> None:
     else:
         out.print(f"due now: 0, the next in {age(due_at - found.now)}")
     if found.due_when_resumed:
-        out.print(f"due once it is resumed: {found.due_when_resumed:,}")
+        out.print(f"due when resumed: {found.due_when_resumed:,}")
     if found.replays_waiting:
         out.print(f"replays waiting: {found.replays_waiting:,}")
     for reason, count in found.held_by_reason.items():
-        out.print(f"held, {reason}: {count:,}. To do: {plain(action_for(reason))}", soft_wrap=True)
+        out.print(
+            f"{State.HELD}, {reason}: {count:,}. To do: {plain(action_for(reason))}", soft_wrap=True
+        )
     for endpoint_id, why in found.endpoints_blocked.items():
         out.print(f"endpoint {endpoint_id} gets nothing now: {plain(why)}", soft_wrap=True)
     for override in found.overrides:

@@ -1,4 +1,4 @@
-"""``warehouse``: the embedded warehouse of this machine, and a quick query on any."""
+"""``warehouse``: the embedded warehouse on this machine, and a quick query on any."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from sync.errors import ConfigurationError
 from sync.operations.operation import Report
 from sync.warehouse import connect_arguments, open_warehouse
 
-warehouse_app = command_group("The embedded warehouse of this machine; sql works on Snowflake too.")
+warehouse_app = command_group("The embedded warehouse on this machine; sql works on Snowflake too.")
 
 
 PARAMETERS = ("account", "user", "password", "host", "port", "protocol", "database", "schema")
 """What any Snowflake client needs to connect."""
 READING = frozenset({"describe", "explain", "list", "select", "show", "values", "with"})
-"""How a statement begins that changes nothing: Snowflake has no ``with`` before a change."""
+"""First words of read-only statements: Snowflake allows no ``with`` in front of a change."""
 _LEADING = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*([a-z]*)", re.DOTALL | re.IGNORECASE)
 
 
 def only_reads(statement: str) -> bool:
-    """Whether a statement changes nothing, by the word that it begins with."""
+    """Whether a statement changes nothing, according to its first word."""
     found = _LEADING.match(statement)
     return found is not None and found[1].lower() in READING
 
 
 @warehouse_app.command()
 def start(as_json: Json = False) -> None:
-    """Start the embedded warehouse in the background, or find it running."""
+    """Start the embedded warehouse in the background, unless it is running."""
     from sync.ledger.tables import ensure_ledger
     from sync.local.embedded.lifecycle import ensure_running
     from sync.local.raw_tables import create_raw_tables
@@ -51,13 +51,13 @@ def stop(as_json: Json = False) -> None:
     from sync.local.embedded.lifecycle import stop as stop_server
 
     stopped = stop_server(embedded_settings())
-    said = "stopped" if stopped else "no embedded warehouse of this directory is running"
+    said = "stopped" if stopped else "no embedded warehouse is running for this directory"
     show(Report(document={"running": False, "stopped": stopped}, outcome=said), as_json=as_json)
 
 
 @warehouse_app.command()
 def info(as_json: Json = False) -> None:
-    """Connection parameters for any Snowflake client."""
+    """Print the connection parameters for any Snowflake client."""
     from sync.local.embedded.lifecycle import Running
     from sync.local.embedded.lifecycle import status as server_status
 
@@ -83,8 +83,8 @@ def sql(
     """Run one statement on the configured warehouse, embedded or Snowflake, and show its rows."""
     if not (write or only_reads(statement)):
         raise ConfigurationError(
-            "this statement may change something, and only "
-            f"{', '.join(sorted(READING))} run as they are; to run it, repeat with --write"
+            "this statement may change something; only "
+            f"{', '.join(sorted(READING))} run without --write. To run it, repeat with --write"
         )
     with open_warehouse(ready_settings(), purpose="sql") as warehouse:
         rows = warehouse.rows(statement)

@@ -1,1 +1,1 @@
-"""A completion's way from the mart to its endpoint: record, build, claim, send, settle."""
+"""Delivers a completion from the mart to its endpoint: record, build, claim, send, settle."""

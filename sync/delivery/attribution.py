@@ -1,8 +1,8 @@
-"""Whose failure silence is, by evidence: one endpoint's outage, or our own.
+"""Decide from evidence whether silence is an endpoint's outage or our own.
 
 A completed connection, a refusal and an unknown name prove that our network works
 (``domain.responses.Reached``). Silence proves nothing, so it is charged to the endpoint unless
-there is more to say for an outage of ours than that several are silent.
+there is more evidence of an outage on our side than several silent hosts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from sync.domain.retry import after_sender_error, follow_up
 from sync.domain.work import Attempt
 
 SUSPICIOUS_HOSTS = 3
-"""So many hosts that share neither a name nor an address do not fall silent at once by chance."""
+"""Hosts that share neither a name nor an address: this many do not go silent together by chance."""
 
 Canary = Callable[[], bool | None]
-"""Whether a host that must be reachable from here is; None when there is none to ask."""
+"""Whether a host that must be reachable from here responds; None when none is configured."""
 
 
 @dataclass(frozen=True)
 class Attributed:
-    """Attempts as they are to be recorded."""
+    """Attempts as they will be recorded."""
 
     attempts: Sequence[Attempt]
     is_own_network_down: bool
     is_changed: bool
-    """Whether some are to be recorded in another way than they were first taken."""
+    """Whether any attempt will be recorded differently from how it was first classified."""
 
 
 def attribute(
@@ -39,15 +39,15 @@ def attribute(
     worked_at: datetime | None,
     reaches_network: Canary,
 ) -> Attributed:
-    """Charge what is silent to the endpoints, or nothing of it when our own network is down.
+    """Charge silence to the endpoints, or charge none of it when our own network is down.
 
-    Only requests that began after the last proof that our network works (``worked_at``, if there
-    was one before these attempts) can be victims of an outage of ours: during the others somebody
-    else was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system says that
-    it knows no way to one, the canary is asked. If it responds, the failure is theirs. If not, and
-    that number of hosts are silent, it is ours. Without a canary it is ours only if this system
-    itself knows a way to none of them: any other silence is charged, or a customer's dead hosts
-    would be tried for ever.
+    Only requests that started after the last proof that our network works (``worked_at``, if there
+    was one before these attempts) can be due to an outage on our side: during the others another
+    host was reached. When at least ``SUSPICIOUS_HOSTS`` hosts are silent, or the system reports no
+    route to one, the canary is tried. If it responds, the failure is the endpoints'. If it does not
+    and at least that many hosts are silent, the failure is ours. Without a canary it is ours only
+    if this system has no route to any of them: any other silence is charged, or a customer's dead
+    hosts would be retried forever.
     """
     if not any(_is_silent(one) for one in attempts):
         return Attributed(attempts, is_own_network_down=False, is_changed=False)
@@ -84,7 +84,7 @@ def network_worked_at(attempts: Iterable[Attempt], before: datetime | None) -> d
 
 
 def count_hosts(attempts: Iterable[Attempt]) -> int:
-    """How many hosts the attempts were for; names that share an address are one host."""
+    """How many hosts the attempts were for; names that share an address count as one host."""
     groups: list[frozenset[str]] = []
     for one in attempts:
         result = one.result
@@ -97,7 +97,7 @@ def count_hosts(attempts: Iterable[Attempt]) -> int:
 
 
 def _proven_at(attempt: Attempt) -> datetime:
-    """A request that timed out was connected at its beginning, and nothing is known of its end."""
+    """When an attempt proved the network: for a timeout its start, since its end proves nothing."""
     result = attempt.result
     is_timeout = isinstance(result, Failure) and result.error_kind is ErrorKind.TIMEOUT
     return attempt.started_at if is_timeout else attempt.finished_at
@@ -115,8 +115,8 @@ def _is_ours(attempt: Attempt) -> bool:
 def _has_no_way(attempt: Attempt) -> bool:
     """Whether this system has no network to the host.
 
-    Not so where a router may have said that the host is out of reach, or where the host has
-    addresses of IPv6 only and this system of IPv4: those failures are theirs.
+    False where a router may have reported the host unreachable, or where the host has only IPv6
+    addresses and this system only IPv4: those failures are the endpoint's.
     """
     result = attempt.result
     return isinstance(result, Failure) and result.reached is Reached.NO_ROUTE and _is_ours(attempt)
@@ -136,7 +136,7 @@ def _uncharged(attempt: Attempt, now: datetime) -> Attempt:
 
 
 def _charged(attempt: Attempt) -> Attempt:
-    """The attempt as the endpoint's failure, if it was taken for a sender error."""
+    """The attempt as the endpoint's failure, if it had been classified as a sender error."""
     result, claim = attempt.result, attempt.claim
     if not isinstance(result, Failure) or not _is_ours(attempt):
         return attempt

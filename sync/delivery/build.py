@@ -39,13 +39,13 @@ DEFAULT_MAX_WAIT = timedelta(minutes=60)
 
 @dataclass(frozen=True, kw_only=True)
 class EnrichmentPolicy:
-    """Whether and whom to enrich, and how long a completion may wait for the mart."""
+    """Whether to enrich, for which completions, and how long one may wait for the mart."""
 
     enabled: bool
     max_wait: timedelta = DEFAULT_MAX_WAIT
     rollout: Rollout = EVERYBODY
     is_shadow_looked_up: bool = False
-    """Whether to ask, once the messages are built, what enriching the others would have found."""
+    """Whether to look up, once messages are built, what enriching the others would have found."""
 
     def leaves_out(self, event: Event) -> LeftOut | None:
         """Why the rollout leaves a completion out; None when it does not."""
@@ -61,16 +61,16 @@ class Build:
     route: Routed
     message: Message
     left_out: LeftOut | None = None
-    """Why the rollout leaves it out, where that is why it has no learning time."""
+    """Why the rollout leaves it out, if that is why it has no learning time."""
     is_in_shadow: bool = False
-    """Whether nobody looked up learning time that its endpoint would have wanted."""
+    """Whether its endpoint wants learning time but it was not looked up."""
     problem: str | None = None
-    """Why learning time was unavailable until the wait was over."""
+    """Why learning time was still unavailable when the wait ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hold:
-    """Keep it until ``problem`` is fixed; it is decided anew by each run."""
+    """Keep it until ``problem`` is fixed; each run decides it again."""
 
     route: Routed | NotRouted
     reason: Reason
@@ -79,7 +79,7 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class Suppress:
-    """Never send it: its customer has not asked for it, or there is nothing to correct."""
+    """Never send it: its customer did not ask for it, or there is nothing to correct."""
 
     route: Routed | NotRouted
     reason: Reason
@@ -87,7 +87,7 @@ class Suppress:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """Leave it awaiting learning time, at most until then."""
+    """Leave it awaiting learning time, at most until ``until``."""
 
     route: Routed
     reason: str
@@ -121,7 +121,7 @@ def decide(
     policy: EnrichmentPolicy,
     now: datetime,
 ) -> Decision:
-    """What becomes of an event; pure. ``outcomes`` has what is ``wanted``."""
+    """The decision for an event; a pure function. ``outcomes`` has every key of ``wanted``."""
     route = route_of(event, endpoints)
     if not event.facts:
         problem = "the marts no longer hold it: consent or link withdrawn, or account retired"
@@ -134,14 +134,14 @@ def decide(
             outcome = outcomes.get(key_of(event)) if wants_learning_time(event, route) else None
             return _build(event, route, outcome, policy, now)
         case NotRouted(reason=Reason.EU_FALLBACK_NOT_ALLOWED as reason):
-            problem = "a learner of the EU has no endpoint of region EU"
+            problem = "a learner in the EU has no endpoint of region EU"
             return Hold(route=route, reason=reason, problem=problem)
         case NotRouted(reason=Reason.NO_ACTIVE_ENDPOINT as reason):
-            # As for a message that is built: what is switched off can be switched on again.
+            # As for a message that is built: the endpoint can be switched on again.
             problem = "the customer's endpoint is switched off"
             return Hold(route=route, reason=reason, problem=problem)
         case NotRouted(reason=Reason.NO_ENDPOINT) if _had_endpoint(event):
-            # It is deleted, perhaps to be made anew.
+            # Held, not suppressed: the endpoint may be created again.
             problem = "the customer's endpoint was deleted"
             return Hold(route=route, reason=Reason.ENDPOINT_MISSING, problem=problem)
         case NotRouted():
@@ -156,7 +156,7 @@ def decide_all(
     policy: EnrichmentPolicy,
     now: datetime,
 ) -> list[tuple[Event, Decision]]:
-    """Look up what is wanted, one statement for ``LOOKUP_BATCH`` events, and decide each."""
+    """Look up what is wanted, one statement per ``LOOKUP_BATCH`` events, and decide each event."""
     outcomes = client.get_many(wanted(events, endpoints=endpoints, policy=policy))
     return [
         (
@@ -169,23 +169,23 @@ def decide_all(
 
 @dataclass
 class BuildReport:
-    """What was decided, or would be; counts of events."""
+    """What was decided, or would be, in numbers of events."""
 
     built: Counter[str] = field(default_factory=Counter)
     """By enrichment outcome, as in ``Message``."""
     left_out: Counter[LeftOut] = field(default_factory=Counter)
-    """The completions that are not_in_rollout, by why."""
+    """The completions that are not_in_rollout, by reason."""
     waiting: Counter[str] = field(default_factory=Counter)
-    """Left awaiting the mart, by why: not_yet, unavailable."""
+    """Left awaiting the mart, by reason: not_yet, unavailable."""
     suppressed: Counter[Reason] = field(default_factory=Counter)
     held: Counter[Reason] = field(default_factory=Counter)
-    """Kept until a setting or a row is fixed; decided anew at each run."""
+    """Kept until a setting or a row is fixed; each run decides them again."""
     problems: Counter[str] = field(default_factory=Counter)
-    """Texts behind held rows and unavailable learning time; no personal data."""
+    """Why rows are held and learning time is unavailable, as text; no personal data."""
     shadow: Counter[str] = field(default_factory=Counter)
     """What enriching would have found for messages built as flag_off or not_in_rollout."""
     shadow_seen: int = 0
-    """How many messages of that kind there were; ``LOOKUP_BATCH`` of them are asked about."""
+    """How many messages of that kind there were; at most ``LOOKUP_BATCH`` are looked up."""
 
     def count(self, decision: Decision) -> None:
         """Add one decision."""
@@ -214,13 +214,13 @@ def build(
     clock: Clock,
     hook: Hook = nothing,
 ) -> BuildReport:
-    """Build the message of every recorded event that need not wait any longer.
+    """Build the message of every recorded event that does not have to wait any longer.
 
-    Statements grow with pages of ``PAGE`` rows and with the bytes of the bodies. A row that waits
-    stays ``awaiting`` and is looked at again by the next run. The shadow look-up comes last, is
-    one statement at most, and changes nothing whatever becomes of it.
+    The number of statements grows with pages of ``PAGE`` rows and with the bytes of the bodies. A
+    row that waits stays ``awaiting``, and the next run decides it again. The shadow lookup comes
+    last, takes at most one statement, and changes nothing, whatever its outcome.
 
-    What a message says is read now. A mart that cannot be read stops no event of another one.
+    Facts are read now, not at recording. A mart that cannot be read does not stop events of others.
 
     Raises:
         MartUnreadable: a mart of events cannot be read; the messages of the others are built.
@@ -275,12 +275,12 @@ def ledger_row(event: Event, decision: Decision) -> Mapping[str, object] | None:
 
 
 def key_of(event: Event) -> CompletionKey:
-    """What its learning time is looked up by."""
+    """The key for its learning time lookup."""
     return CompletionKey(event.enterprise_customer_uuid, event.user_id, event.courserun_key)
 
 
 def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
-    """Where it goes, by the learner's country, or why nowhere."""
+    """Where it goes, by the learner's country, or why it goes nowhere."""
     return choose_endpoint(
         region_of(_text(event, "learner_country"), _text(event, "enterprise_country")),
         endpoints.by_enterprise.get(event.enterprise_customer_uuid, ()),
@@ -291,7 +291,7 @@ def route_of(event: Event, endpoints: Endpoints) -> Routed | NotRouted:
 
 
 def wants_learning_time(event: Event, route: Routed | NotRouted) -> bool:
-    """Whether learning time belongs in the message: where the event and the endpoint have it."""
+    """Whether learning time belongs in the message: both event type and endpoint must have it."""
     return (
         event_types()[event.event_type].has_learning_time
         and isinstance(route, Routed)
@@ -300,7 +300,7 @@ def wants_learning_time(event: Event, route: Routed | NotRouted) -> bool:
 
 
 def outcome_name(outcome: LearningTimeOutcome) -> str:
-    """The name of a look-up's outcome in the ledger."""
+    """The name of a lookup's outcome in the ledger."""
     match outcome:
         case Found():
             return "found"
@@ -319,7 +319,7 @@ def _build(
     policy: EnrichmentPolicy,
     now: datetime,
 ) -> Decision:
-    """``outcome`` is None where nobody asked for it."""
+    """``outcome`` is None where learning time was not looked up."""
     problem = outcome.reason if isinstance(outcome, Unavailable) else None
     until = event.recorded_at + policy.max_wait
     if isinstance(outcome, NotYet | Unavailable) and now < until:
@@ -350,7 +350,7 @@ def _build(
     except IdentityMissing as error:
         return Hold(route=route, reason=Reason.IDENTITY_MISSING, problem=str(error))
     except BodyMissing as error:
-        # A file that cannot be read may be the one that has it.
+        # The missing body may be in a file that cannot be read, so those are named too.
         files = sorted(route.endpoint.formats.problems.values())
         problem = "; ".join([str(error), *files])
         return Hold(route=route, reason=Reason.PAYLOAD_INVALID, problem=problem)
@@ -378,7 +378,7 @@ def _build(
 def _enrichment(
     event: Event, route: Routed, outcome: LearningTimeOutcome | None, policy: EnrichmentPolicy
 ) -> str:
-    """Why the message has learning time or has none, as the ledger names it."""
+    """Why the message has learning time or not, as the ledger names it."""
     if not event_types()[event.event_type].has_learning_time:
         return "not_a_completion"
     if outcome is not None:
@@ -400,7 +400,7 @@ def _had_endpoint(event: Event) -> bool:
 
 
 def _pages(warehouse: Warehouse, unreadable: list[MartUnreadable]) -> Iterator[Sequence[Event]]:
-    """Undecided events of all kinds; a kind whose mart cannot be read ends up in ``unreadable``."""
+    """Undecided events of all types; one whose mart cannot be read is added to ``unreadable``."""
     for event_type in undecided_types(warehouse):
         try:
             yield from undecided(warehouse, event_type, page=PAGE)

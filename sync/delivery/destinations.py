@@ -1,4 +1,4 @@
-"""Where webhooks go: the one place that chooses, for delivery runs and for everybody else."""
+"""The one place that chooses where webhooks go, for delivery runs and for every other caller."""
 
 from __future__ import annotations
 

@@ -20,29 +20,29 @@ from sync.warehouse import Warehouse
 
 REGIONS = {one.value for one in Region}
 OVERRIDDEN = ("url", "timeout_seconds")
-"""What an operator may put in the place of the LMS's values, for a while."""
+"""LMS values that an operator may override temporarily."""
 NOBODY = "nobody"
-"""Whose a row is that names no enterprise."""
+"""The enterprise of a row that names none."""
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Every configured endpoint; rows that cannot be read stand apart and stop nobody else."""
+    """Every configured endpoint; rows that cannot be read are kept apart and affect no other."""
 
     by_enterprise: Mapping[str, Sequence[Endpoint]]
     unreadable: Mapping[str, str]
-    """What is wrong, by enterprise: its completions must wait, not vanish."""
+    """What is wrong, by enterprise: its completions must wait, not be lost."""
     broken_regions: frozenset[tuple[str | None, str | None]] = frozenset()
-    """Enterprise and region of those rows that are on: no other endpoint stands in for them. None
-    is any, where the row does not say."""
+    """Enterprise and region of the unreadable rows that are switched on: no other endpoint replaces
+    them. None matches any, where the row does not name one."""
     formats: Formats = field(default_factory=Formats)
-    """Those that they were read with: all that this process knows."""
+    """The formats that the rows were read with: all that this process knows."""
     problems: Mapping[int, str] = field(default_factory=dict)
     """What is wrong, by the id of an endpoint whose row cannot be read."""
 
     @property
     def by_id(self) -> dict[int, Endpoint]:
-        """The same endpoints by their id."""
+        """The endpoints by id."""
         return {one.endpoint_id: one for many in self.by_enterprise.values() for one in many}
 
     def is_own_broken(self, enterprise_customer_uuid: str, route: Routed) -> bool:
@@ -74,7 +74,7 @@ def load_endpoints(warehouse: Warehouse) -> Endpoints:
 
 
 def read_endpoints(rows: Iterable[Mapping[str, Any]], formats: Formats | None = None) -> Endpoints:
-    """Read rows of the mart with the operator's settings; without ``formats`` with the built-in
+    """Read rows of the mart with the operator's settings. ``formats`` defaults to the built-in
     ones."""
     formats = formats or Formats()
     endpoints: dict[str, list[Endpoint]] = {}
@@ -114,8 +114,8 @@ def standing(
 ) -> Ready | NotReady:
     """Whether the messages of an endpoint can be sent to it, or are held and why.
 
-    An ``endpoint`` of None exists no more, or has a ``problem`` that keeps it from being read.
-    ``readiness_of`` looks at what lies outside the warehouse: addresses and secrets.
+    An ``endpoint`` of None was deleted, or has a ``problem`` that keeps it from being read.
+    ``readiness_of`` checks what is outside the warehouse: addresses and secrets.
     """
     if endpoint is None and problem is not None:
         return NotReady(Reason.ENDPOINT_ROW_INVALID, problem)

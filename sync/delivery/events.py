@@ -1,7 +1,7 @@
-"""Recorded events with what the marts know of them now: read at each build, kept nowhere else.
+"""Recorded events with the marts' current facts: read at each build, stored nowhere else.
 
-The ledger holds ids and keys only. So consent that was withdrawn, a changed address and a corrected
-name count for every message that is not built yet, however long it has waited and for what.
+The ledger holds only ids and keys. So withdrawn consent, a changed address and a corrected name
+apply to every message that is not built yet, however long it has waited and for whatever reason.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NEVER_SENT_AND_LOST = f"""
         and configured.endpoint_id is null
     )
 """
-"""Messages that nobody was ever sent and whose endpoint exists no more: they are built again, for
-the customer's endpoint of now. A row that was ever claimed has a fence; its bytes may be out.
+"""Messages that were never sent and whose endpoint no longer exists: they are built again, for the
+customer's current endpoint. A row that was ever claimed has a fence, and may have been sent.
 ``configured`` is as ``outbox_and_endpoints`` joins it."""
 UNDECIDED = f"""
     {IS_OPEN}
@@ -37,11 +37,11 @@ UNDECIDED = f"""
         or {NEVER_SENT_AND_LOST}
     )
 """
-"""Rows whose message is to be built."""
+"""Rows whose message must be built."""
 BUILT_AND_HELD = f"""
     {IS_OPEN} and {{row}}.build_id is not null and {{row}}.state = '{State.HELD}'
 """
-"""Messages that wait for their endpoint, for weeks maybe."""
+"""Messages that wait for their endpoint, possibly for weeks."""
 
 
 class MartUnreadable(StatementFailed):
@@ -51,24 +51,24 @@ class MartUnreadable(StatementFailed):
         beside = "" if source.found_in is None else f" or marts.{source.found_in}"
         super().__init__(
             f"marts.{source.mart}{beside} cannot be read, so no message of type {source.name} is "
-            f"built and none that is held is released until it can; nothing is lost. {error}"
+            f"built and no held one is released until it can be read; nothing is lost. {error}"
         )
 
 
 class EventTypeUnknown(MartUnreadable):
-    """No file describes an event type of which the outbox has rows."""
+    """The outbox has rows of an event type that no file describes."""
 
     def __init__(self, name: str) -> None:
         StatementFailed.__init__(
             self,
-            f"no file describes the event type {name}, so none of its messages is built and none "
-            "that is held is released; nothing is lost. Put its defs.yaml back, switched off if "
-            "no more of them are wanted",
+            f"no file describes the event type {name}, so none of its messages is built and no "
+            "held one is released; nothing is lost. Put its defs.yaml back, disabled if its "
+            "events are no longer wanted",
         )
 
 
 def described(event_type: str) -> EventType:
-    """The event type that rows of the outbox are of.
+    """The event type of outbox rows, by its name.
 
     Raises:
         EventTypeUnknown: its file is gone.
@@ -80,7 +80,7 @@ def described(event_type: str) -> EventType:
 
 
 def undecided_types(warehouse: Warehouse) -> list[str]:
-    """The event types that have rows without a message, completions first; one statement."""
+    """The event types with undecided rows, completions first; one statement."""
     rows = warehouse.rows(
         f"select distinct outbox.event_type from {outbox_and_endpoints(warehouse)}"
         f" where {UNDECIDED.format(row='outbox')}"
@@ -89,13 +89,13 @@ def undecided_types(warehouse: Warehouse) -> list[str]:
 
 
 def undecided(warehouse: Warehouse, event_type: str, *, page: int) -> Iterator[Sequence[Event]]:
-    """Rows of one kind without a message, by id, in pages, with what the mart knows of each now.
+    """Undecided rows of one event type, by id, in pages, with the mart's current facts for each.
 
-    A row that is decided meanwhile does not come again.
+    A row that is decided between pages is not returned again.
 
     Raises:
-        MartUnreadable: names the mart, with what the engine says.
-        NoResponse: the warehouse is away.
+        MartUnreadable: names the mart and gives the engine's error.
+        NoResponse: the warehouse is unreachable.
     """
     source = described(event_type)
     after = ""
@@ -124,14 +124,14 @@ def undecided(warehouse: Warehouse, event_type: str, *, page: int) -> Iterator[S
 def read_with_facts(
     warehouse: Warehouse, source: EventType, rows: str, *binds: object
 ) -> list[Event]:
-    """Rows of one kind, by id, with what the mart knows of each now.
+    """Rows of one event type, by id, with the mart's current facts for each.
 
-    ``rows`` is a query with the columns of ``Event`` but ``facts``, and the outbox's of its
-    correction. An event that the mart holds twice comes once.
+    ``rows`` is a query with the columns of ``Event`` except ``facts``, and the outbox's correction
+    columns. An event that the mart holds twice is returned once.
 
     Raises:
-        MartUnreadable: names the mart, with what the engine says.
-        NoResponse: the warehouse is away.
+        MartUnreadable: names the mart and gives the engine's error.
+        NoResponse: the warehouse is unreachable.
     """
     told = "null as told_learning_time_seconds, null as tolerance_seconds"
     told_by = ""
@@ -179,13 +179,13 @@ def read_with_facts(
 
 
 def events_of(warehouse: Warehouse, source: EventType) -> str:
-    """The mart of a kind of events, its key by the names of the ledger; for ``from``."""
+    """The mart of an event type, for ``from``; its key columns are named as in the ledger."""
     return source.rows_of(warehouse.relation("marts", source.mart))
 
 
 def outbox_and_endpoints(warehouse: Warehouse) -> str:
-    """The outbox, with NULL for ``configured.endpoint_id`` where an endpoint exists no more, or its
-    id is another customer's by now."""
+    """The outbox, with NULL for ``configured.endpoint_id`` where the endpoint no longer exists or
+    its id now belongs to another customer."""
     return f"""
         {warehouse.relation("sync", OUTBOX)} as outbox
         left join (
@@ -200,16 +200,16 @@ def outbox_and_endpoints(warehouse: Warehouse) -> str:
 def check_held(
     warehouse: Warehouse, event_types: Iterable[str], *, clock: Clock
 ) -> dict[str, MartUnreadable]:
-    """Look up in the marts what is about to be released: messages that wait for their endpoint.
+    """Check against the marts the messages that wait for their endpoint, before they are released.
 
-    One whose event is gone gets the reason ``no_longer_reportable``; one whose event is back loses
-    it, and its endpoint says what follows. ``event_types`` are those of which something is held;
+    A message whose event is gone gets the reason ``no_longer_reportable``; one whose event is back
+    loses it, and its endpoint decides what follows. ``event_types`` are those with held messages;
     one statement for each.
 
-    The kinds of events that could not be looked up, with why: release none of them.
+    Returns the event types that could not be checked, with the error: release none of them.
 
     Raises:
-        NoResponse: the warehouse is away.
+        NoResponse: the warehouse is unreachable.
     """
     outbox = warehouse.relation("sync", OUTBOX)
     failed: dict[str, MartUnreadable] = {}
@@ -243,8 +243,8 @@ def check_held(
 
 
 def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
-    """A query for messages of one kind: ``webhook_id``, and ``is_gone`` where the mart no longer
-    holds the event. ``which`` is a condition on ``{row}`` of the outbox."""
+    """A query for messages of one event type: ``webhook_id``, and ``is_gone``, true where the mart
+    no longer holds the event. ``which`` is a condition on ``{row}`` of the outbox."""
     return f"""
         select old.webhook_id, max(iff(events.user_id is null, 1, 0)) = 1 as is_gone
         from {warehouse.relation("sync", OUTBOX)} as old
@@ -259,9 +259,9 @@ def seen_now(warehouse: Warehouse, source: EventType, which: str) -> str:
 
 
 def due_messages(warehouse: Warehouse, *, now: datetime) -> tuple[str, tuple[str, ...]]:
-    """A query for messages that are due, or held and could be released, and its binds.
+    """A query for messages that are due, or held and could be released; and its binds.
 
-    ``is_gone`` says of a held one whether the mart no longer holds its event.
+    For a held message, ``is_gone`` is whether the mart no longer holds its event.
     """
     held = warehouse.rows(
         f"select distinct event_type from {warehouse.relation('sync', OUTBOX)} as outbox"

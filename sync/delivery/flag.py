@@ -1,7 +1,7 @@
-"""The feature flag and what belongs to it, as the environment sets them.
+"""The feature flag and its related settings, from the environment.
 
-The same variables are the defaults of a run in Dagster and of ``preview`` on the command line. A
-wrong value is an error that names its variable: a typo must not read as "off".
+The same variables are the defaults of a Dagster run and of ``preview`` on the command line. An
+invalid value is an error that names its variable: a typo must not be read as "off".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True, kw_only=True)
 class FlagSettings:
-    """What the environment says, or the defaults."""
+    """The environment's values, or the defaults."""
 
     enabled: bool = False
     rollout_percentage: int = EVERYBODY_PERCENTAGE
@@ -36,18 +36,18 @@ class FlagSettings:
     is_dry_run: bool = False
 
     def describe(self) -> str:
-        """The flag in a few words for people."""
+        """A short description of the flag, for people."""
         if not self.enabled:
             return "off"
         limits = []
         if self.rollout_percentage < EVERYBODY_PERCENTAGE:
-            limits.append(f"{self.rollout_percentage} % of learners' course runs")
+            limits.append(f"{self.rollout_percentage}% of learners' course runs")
         if self.enterprise_allowlist:
-            limits.append(f"{len(self.enterprise_allowlist)} customers of the allowlist")
+            limits.append(f"allowlisted customers ({len(self.enterprise_allowlist)})")
         return f"on, for {' and '.join(limits)}" if limits else "on"
 
     def policy(self) -> EnrichmentPolicy:
-        """The same in the terms of ``build``."""
+        """The same settings as ``build`` takes them."""
         return EnrichmentPolicy(
             enabled=self.enabled,
             max_wait=timedelta(minutes=self.max_wait_minutes),
@@ -57,10 +57,10 @@ class FlagSettings:
 
 
 def flag_settings(environ: Mapping[str, str]) -> FlagSettings:
-    """Read the variables; one that is empty or not set leaves its default.
+    """Read the variables; one that is empty or not set keeps its default.
 
     Raises:
-        ConfigurationError: a variable holds what it cannot mean; names it and says what it takes.
+        ConfigurationError: a variable has an invalid value; names it and the valid values.
     """
     defaults = FlagSettings()
     allowlist = environ.get(ALLOWLIST_VARIABLE, "").replace(",", " ").split()

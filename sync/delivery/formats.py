@@ -1,4 +1,4 @@
-"""The formats of this process: the built-in ones, and those in the operator's folder of files."""
+"""The formats of this process: the built-in ones and those in the operator's folder."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from sync.errors import ConfigurationError
 from sync.strict_yaml import MAX_BYTES, YamlError, read_yaml
 
 MOST_FILES = 200
-"""A folder of more is another folder than was meant."""
+"""A folder with more files is probably not the intended one."""
 
 
 def known_formats(environ: Mapping[str, str]) -> Formats:
-    """Those of the process: its folder is read at the first call, and stays as it was then."""
+    """The formats of the process. The first call reads the folder; later changes are ignored."""
     return _read(environ.get(FOLDER_SETTING, "").strip())
 
 
 def read_one(
     path: Path, known: Mapping[str, BodyFormat] | None = None
 ) -> tuple[str, BodyFormat, FormatFile]:
-    """The format that a file makes, or gives more bodies to, by its name; and what the file says.
+    """The name and format that a file defines or extends, and the parsed file.
 
-    ``known`` are the formats that it may extend: the built-in ones, where none are given.
+    ``known`` are the formats that it may extend; the default is the built-in ones.
 
     Raises:
-        MappingError: it makes none; one line with the place and the fix.
+        MappingError: the file defines no format; one line with the place and the fix.
     """
     name, file = path.stem, _read_file(path)
     of = file.extends
@@ -53,16 +53,16 @@ def read_one(
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder that are meant to be formats, by name.
+    """The format files of a folder, sorted by name.
 
     Raises:
-        OSError: it is no folder that can be read.
+        OSError: the folder cannot be read.
     """
     return sorted(one for one in folder.iterdir() if one.suffix in (SUFFIX, ".yaml"))
 
 
 def read_folder(folder: Path) -> Formats:
-    """The built-in formats and those of a folder. A file that is no format spoils no other one."""
+    """The built-in formats and those of a folder. An invalid file does not affect the others."""
     known = dict(built_in_formats())
     try:
         paths = files_in(folder)
@@ -83,7 +83,7 @@ def read_folder(folder: Path) -> Formats:
 
 
 def problems_of_formats(source: EventType, formats: Formats) -> Iterator[str]:
-    """Formats that an event type names and that have no body for it: such events are held."""
+    """Formats that an event type names but that have no body for it: its events are held."""
     for name in source.formats:
         if problem := formats.problem_of(name):
             yield f"formats: {name}: {problem}"
@@ -111,10 +111,10 @@ def _read_file(path: Path) -> FormatFile:
 
 @cache
 def built_in_formats() -> Mapping[str, BodyFormat]:
-    """The built-in formats, with the bodies that lie beside the files of event types.
+    """The built-in formats, with the body files that are stored beside the files of event types.
 
     Raises:
-        ConfigurationError: one of these files gives no body; names it.
+        ConfigurationError: one of these files defines no body; names it.
     """
     known: dict[str, BodyFormat] = dict(FORMATS)
     for path in sorted(EVENT_TYPES_FOLDER.glob(f"*/*{SUFFIX}")):

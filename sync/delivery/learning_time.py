@@ -32,9 +32,9 @@ LOOKUP_BATCH = 5_000
 """Keys per statement: about 600 kB of binds, below Snowflake's 1 MB of statement text."""
 LOOKUP_TIMEOUT_SECONDS = 5
 PAUSE_SECONDS = 30.0
-"""After a failed batch nothing is asked for this long: one timeout a run, not one a batch."""
+"""After a failed batch no statement is sent for this long: one timeout per run, not per batch."""
 MOST_KEPT = 50_000
-"""Found learning times that a client keeps, of about 400 bytes each: 20 MB at most."""
+"""Found learning times that a client caches, at about 400 bytes each: at most 20 MB."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +48,7 @@ class CompletionKey:
 
 @dataclass(frozen=True)
 class Found:
-    """The learner studied this long up to the completion; 0 s is a real value."""
+    """Learning time up to the completion; 0 s is a real value."""
 
     seconds: int
     computed_through: datetime
@@ -56,21 +56,21 @@ class Found:
 
 @dataclass(frozen=True)
 class NoData:
-    """Everything up to the completion is loaded and no learning event is among it."""
+    """Everything up to the completion is loaded and contains no learning event."""
 
     computed_through: datetime
 
 
 @dataclass(frozen=True)
 class NotYet:
-    """The mart does not reach the time of passing yet; None: it does not know the completion."""
+    """The mart is not computed up to the time of passing yet; None: it lacks the completion."""
 
     computed_through: datetime | None
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """There is no number. ``reason`` is a short text for people, without data of a learner."""
+    """There is no number. ``reason`` is a short text for people, without learner data."""
 
     reason: str
 
@@ -80,7 +80,7 @@ Connect = Callable[[], AbstractContextManager[Warehouse]]
 
 
 def computed_through(warehouse: Warehouse) -> datetime | None:
-    """Up to when learning time is computed; None where no line was loaded.
+    """The time up to which learning time is computed; None where no line was loaded.
 
     Raises:
         RelationMissing: the models were never built.
@@ -92,8 +92,8 @@ def computed_through(warehouse: Warehouse) -> datetime | None:
 class LearningTimeClient:
     """Reads ``completion_learning_time``. It never raises: no failure here may stop a webhook.
 
-    Not thread safe, as the session below it. Made for one run: what it has found it asks for no
-    more, and what was not there yet it asks for again.
+    Not thread-safe, because its session is not. Made for one run: it caches what it has found, and
+    looks up again what was not there yet.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class LearningTimeClient:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask over a session that is open already, within its own time limits, or over one that
-        ``warehouse`` opens when it is first needed, and anew after a failure.
+        """Use a session that is already open, with its own time limits, or one that ``warehouse``
+        opens when it is first needed and again after a failure.
 
         ``clock`` times the pause after a failure.
         """
@@ -119,7 +119,7 @@ class LearningTimeClient:
         self.statements = 0
         """Statements sent so far."""
         self.problems: Counter[str] = Counter()
-        """Responses that were ``Unavailable``, by reason; the log has one line for each reason."""
+        """``Unavailable`` outcomes by reason; the log has one line per reason."""
 
     @classmethod
     @contextmanager
@@ -130,10 +130,10 @@ class LearningTimeClient:
         clock: Callable[[], float] = time.monotonic,
         timeout_seconds: int = LOOKUP_TIMEOUT_SECONDS,
     ) -> Iterator[LearningTimeClient]:
-        """A client with a connection of its own, whose every statement ends in time.
+        """A client with its own connection, where every statement has a time limit.
 
-        It connects when it is first asked, so a run without enrichment logs in nowhere, and a
-        warehouse that is away is an outcome and no error.
+        It connects at the first lookup, so a run without enrichment opens no session, and an
+        unreachable warehouse is an outcome, not an error.
         """
         client = cls(
             lambda: open_warehouse(
@@ -148,13 +148,13 @@ class LearningTimeClient:
                 client._session[1].close()
 
     def get_learning_time(self, key: CompletionKey) -> LearningTimeOutcome:
-        """Learning time of one completion; far below 1 ms when it was found before."""
+        """Learning time of one completion; far below 1 ms from the cache."""
         return self.get_many([key])[key]
 
     def get_many(
         self, keys: Iterable[CompletionKey]
     ) -> Mapping[CompletionKey, LearningTimeOutcome]:
-        """An outcome for every key; one statement per ``LOOKUP_BATCH`` keys not found before."""
+        """An outcome for every key; one statement per ``LOOKUP_BATCH`` keys not in the cache."""
         wanted = dict.fromkeys(keys)
         outcomes: dict[CompletionKey, LearningTimeOutcome] = {
             key: self._found[key] for key in wanted if key in self._found
@@ -171,11 +171,11 @@ class LearningTimeClient:
         try:
             with timed(LOOKUP_DURATION):
                 outcomes = self._look_up(self._warehouse(), keys)
-        # Whatever the libraries below raise, a webhook without learning time is still a webhook.
+        # Whatever the libraries raise, the webhook can still be sent without learning time.
         except Exception as error:
             failure = Unavailable(_reason(error))
             if failure.reason not in self.problems:
-                log.warning("look-up failed: %s", error, exc_info=not isinstance(error, SyncError))
+                log.warning("lookup failed: %s", error, exc_info=not isinstance(error, SyncError))
             self._failure = failure
             self._asks_again_at = self._clock() + PAUSE_SECONDS
             self._discard_session()
@@ -193,7 +193,7 @@ class LearningTimeClient:
         return self._session[0]
 
     def _discard_session(self) -> None:
-        """Let go of a session that may be dead; nobody waits until it is closed."""
+        """Drop a session that may be dead, without waiting for it to close."""
         if self._session is not None:
             threading.Thread(target=self._session[1].close, daemon=True).start()
             self._session = None
@@ -250,7 +250,7 @@ def _outcome(row: Mapping[str, object]) -> LearningTimeOutcome:
         return NoData(through)
     seconds = row["learning_time_seconds"]
     if not isinstance(seconds, int) or seconds < 0:
-        return _bad("learning_time_seconds is no number of seconds")
+        return _bad("learning_time_seconds is not a number of seconds")
     return Found(seconds, through)
 
 
@@ -259,16 +259,16 @@ def _bad(problem: str) -> Unavailable:
 
 
 def _reason(error: Exception) -> str:
-    """What is said of an error. Engines quote values in their texts, so none is passed on."""
+    """A text for an error. Engines quote values in their messages, so none is passed on."""
     match error:
         case NoResponse() | WarehouseUnavailable():
             return "the warehouse does not respond"
         case ConfigurationError():
             return "the settings of the warehouse are wrong"
         case StatementTimedOut():
-            return "the look-up ran into its time limit"
+            return "the lookup exceeded its time limit"
         case RelationMissing():
             return f"the mart {MART.upper()} is missing: run learning_time_job"
         case SyncError():
-            return "the warehouse refused the look-up"
-    return f"unexpected {type(error).__name__} in the look-up"
+            return "the warehouse refused the lookup"
+    return f"unexpected {type(error).__name__} in the lookup"

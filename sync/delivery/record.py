@@ -1,4 +1,4 @@
-"""How new events enter the outbox: each exactly once, and none that is old."""
+"""Record new events in the outbox: each exactly once, and old ones so that they are never sent."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from sync.ledger.tables import ACTIVATIONS, OUTBOX
 from sync.warehouse import Warehouse
 
 NAMESPACE = uuid.UUID("58b829cf-38bb-5a66-ad03-8b2e3c603667")
-"""Namespace of every webhook id, the UUIDv5 of an event's natural key. It can never change: another
-would mint new ids for old events."""
+"""Namespace of every webhook id, the UUIDv5 of an event's natural key. It must never change: a new
+one would create new ids for old events."""
 DEFAULT_MASS_SEND_LIMIT = 5_000
 ALWAYS = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """New completions entered the outbox."""
+    """New events were recorded in the outbox."""
 
     activated_at: datetime
     awaiting: int
-    """Completions that will be sent."""
+    """Events that will be sent."""
     suppressed: int
-    """Completions from before ``activated_at``, recorded so that they are never sent."""
+    """Events from before ``activated_at``, recorded so that they are never sent."""
 
     @property
     def events(self) -> int:
-        """All of them."""
+        """All recorded events."""
         return self.awaiting + self.suppressed
 
 
 @dataclass(frozen=True)
 class LeftToAnother:
-    """Another run is recording now, or was first: nothing was written, and the next run sees what
-    is left."""
+    """Another run is recording now or recorded first: nothing was written, and the next run records
+    what is left."""
 
     activated_at: datetime
     run_id: str
     until: datetime
-    """When its lease ends, should it have been killed."""
+    """When its lease ends if it was killed."""
 
 
 @dataclass(frozen=True)
 class OverLimit:
-    """More new completions than the guard allows: nothing was written, nothing is lost."""
+    """More new events than the mass-send guard allows: nothing was written, nothing is lost."""
 
     activated_at: datetime
     found: int
@@ -67,7 +67,7 @@ NOTHING_TO_CORRECT = Recorded(ALWAYS, awaiting=0, suppressed=0)
 
 
 def is_looked_for(warehouse: Warehouse, source: EventType, *, is_enriching: bool) -> bool:
-    """Whether a run has to look for events of a type: for corrections only while the flag is on and
+    """Whether a run must look for events of a type: for corrections only while the flag is on and
     an endpoint has asked for them."""
     return source.found_in is None or (is_enriching and is_asked_for(warehouse, source.name))
 
@@ -86,14 +86,14 @@ def record(
 ) -> Detected:
     """Record every event of a source that the outbox does not know yet.
 
-    Found by comparing with the outbox itself, never by a time watermark: late rows, late consent
-    and late links are found like any other. One run at a time does this, by a lease.
+    New events are found by comparing with the outbox itself, never by a time watermark, so late
+    rows, late consent and late links are found too. A lease lets one run at a time do this.
 
-    ``source`` is completions where none is given. ``is_enriching`` says whether the feature flag is
-    on: without it there are no corrections.
+    ``source`` defaults to completions. ``is_enriching`` is whether the feature flag is on: without
+    it there are no corrections.
 
     Raises:
-        StatementFailed: the mart was never built, or the warehouse refused.
+        StatementFailed: the mart was never built, or the warehouse refused the statement.
     """
     source = source or completions()
     if not is_looked_for(warehouse, source, is_enriching=is_enriching):
@@ -133,10 +133,10 @@ def _record(
     run_id: str,
     limit: int | None,
 ) -> int:
-    """Insert what is new; how many rows.
+    """Insert the new events; returns the number of rows.
 
-    Everything that was looked at before is asked again by the statement itself, since others
-    commit meanwhile: whose turn it is, which activation stands, and how many are new.
+    The statement itself checks again everything that was checked before, since other runs may have
+    committed in between: who holds the lease, which activation applies, and how many rows are new.
     """
     new, binds = select_new(warehouse, since=since, now=clock(), run_id=run_id, source=source)
     activations = warehouse.relation("sync", ACTIVATIONS)
@@ -184,7 +184,7 @@ def plan_record(
     allow_mass_send: bool = False,
     is_enriching: bool = True,
 ) -> Recorded | OverLimit:
-    """What ``record`` would return now; records nothing, the activation included.
+    """What ``record`` would return now; records nothing, not even the activation.
 
     Raises:
         StatementFailed: as for ``record``, or the ledger does not exist yet.
@@ -220,7 +220,7 @@ def _count_new(
 def _count_recorded(
     warehouse: Warehouse, source: EventType, *, since: datetime, run_id: str, began: datetime
 ) -> Recorded:
-    """What a run did record, where that is not what it had counted before its turn came."""
+    """What a run recorded, where that differs from its count before it got the lease."""
     counts = warehouse.rows(
         f"""
         select
@@ -248,8 +248,8 @@ def select_new(
     """The rows that ``record`` inserts, as a query and its binds.
 
     One statement from view to outbox, however many rows: the client never holds them. The first
-    three parts of a key hold no ``|``, and only a correction has a number, which is its last, so
-    the name that an id is made of is unambiguous.
+    three parts of a key contain no ``|``, and only a correction has a number, which comes last, so
+    the name that an id is derived from is unambiguous.
     """
     happened = f"events.{source.occurred_at}"
     corrects, number, numbered = "null", "null", ""
@@ -308,7 +308,7 @@ def select_new(
 def new_events(
     warehouse: Warehouse, source: EventType, *, since: datetime, now: datetime, limit: int
 ) -> list[Event]:
-    """What ``record`` would insert to be sent: the first ``limit``, by id, as the mart has them."""
+    """The first ``limit`` events, by id, that ``record`` would insert to be sent, with facts."""
     query, binds = select_new(warehouse, since=since, now=now, run_id="", source=source)
     first = f"""
         select new.*, null as lost_endpoint_id from ({query}) as new
@@ -320,7 +320,8 @@ def new_events(
 
 
 def _beginning(source: EventType, activated_at: datetime | None) -> datetime | None:
-    """Nothing is too old to be corrected: its customer has been sent it, and asks for it now."""
+    """The activation to record. No correction is too old: it was sent, and its customer asks for
+    corrections now."""
     return activated_at if source.found_in is None else ALWAYS
 
 
@@ -331,7 +332,7 @@ def _found_in(warehouse: Warehouse, source: EventType) -> str:
 
 
 def _is_new(warehouse: Warehouse, source: EventType) -> str:
-    """The condition that somebody wants a row of ``events`` and the outbox does not hold it yet."""
+    """The condition that a customer wants a row of ``events`` and it is not in the outbox yet."""
     is_due, same_number = "", ""
     if source.found_in is not None:
         is_due = "and events.correction_status = 'due' and events.correction_number is not null"

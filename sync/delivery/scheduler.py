@@ -1,7 +1,7 @@
-"""Which claim is sent next, and when: threads, limits of endpoints, circuit breakers and pacing.
+"""Which claim is sent next, and when: threads, endpoint limits, circuit breakers and pacing.
 
-It takes claims and gives attempts back; it knows no warehouse. Read ``_work`` first: it is all that
-a thread does.
+The scheduler takes claims and returns attempts; it does not use the warehouse. Read ``_work``
+first: it is all that a thread does.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from sync.domain.work import Attempt, Claim
 from sync.ledger.claims import Batch
 
 LEASE_MARGIN = timedelta(seconds=30)
-"""Room between the last start of a request and the end of the lease, beyond the request's deadline.
+"""Time between the last start of a request and the end of the lease, beyond the request's deadline.
 
-A token may have to be fetched first, for which an attempt has 10 s more; and the attempt may wait
-``SETTLE_AFTER`` for the ledger.
+A token may have to be fetched first, for which an attempt has another 10 s; and the attempt may
+wait ``SETTLE_AFTER`` for the ledger.
 """
 SETTLE_AFTER = timedelta(seconds=15)
-"""Attempts wait no longer for the ledger, however few they are: with the wait for a token that is
-less than ``LEASE_MARGIN``, or a lease could end between a response and its record."""
+"""Attempts wait at most this long for the ledger, however few they are. With the wait for a token
+that is less than ``LEASE_MARGIN``, or a lease could end between a response and its record."""
 THREADS_PER_UNWRITTEN = 2
-"""One attempt for this number of threads may wait for the disk while its slot is used again.
+"""One attempt per this many threads may wait for the disk while its slot is used again.
 
-Most commits take a few milliseconds, in which few responses come, and one in a hundred some ten; a
-disk that is slower holds up the slots. The more may wait, the more a crash can lose.
+Most commits take a few milliseconds, in which few responses arrive, and one in a hundred takes
+about ten; a slower disk holds up the slots. The more may wait, the more a crash can lose.
 """
 
 
@@ -46,52 +46,52 @@ class Limits:
 
     batch_size: int = 1_000
     threads: int = 32
-    """Requests at a time, to all endpoints together."""
+    """Concurrent requests, to all endpoints together."""
     per_endpoint: int = 4
     lease: timedelta = timedelta(minutes=10)
     time_budget: timedelta = timedelta(minutes=4)
     linger: timedelta = timedelta(0)
-    """How long to wait for a retry or a slot that comes due soon, instead of leaving it."""
+    """How long to wait for a retry or a slot that is due soon, instead of ending the run."""
 
     @property
     def unwritten(self) -> int:
-        """How many attempts may wait for the journal beside the requests that run."""
+        """How many attempts may wait for the journal in addition to the running requests."""
         return max(2, self.threads // THREADS_PER_UNWRITTEN)
 
 
 class Health(IntEnum):
-    """What is known of an endpoint, and so with how many requests at a time it is trusted."""
+    """What is known of an endpoint, which decides how many concurrent requests it gets."""
 
     FAILING = 0
-    """Its last response was a failure, in this run or by the ledger: one, and all such endpoints
-    together a quarter of the threads."""
+    """Its last response was a failure, in this run or per the ledger: one request, and a quarter of
+    the threads for all such endpoints together."""
     UNPROVEN = 1
-    """No response yet: one, and together with those that fail three quarters of the threads."""
+    """No response yet: one request, and three quarters of the threads, shared with failing ones."""
     PROVEN = 2
-    """Its last response in this run was a success: ``Limits.per_endpoint``."""
+    """Its last response in this run was a success: ``Limits.per_endpoint`` requests."""
 
 
 @dataclass(eq=False)
 class _Queue:
-    """What waits for one endpoint, and what this run has learned of it before the ledger does."""
+    """One endpoint's waiting claims, and what this run knows of it before the ledger does."""
 
     endpoint: Endpoint
     health: Health
     waiting: deque[tuple[Claim, Batch]] = field(default_factory=deque)
     running: int = 0
     is_listed: bool = False
-    """Whether it has its turn, or waits for its time."""
+    """Whether it is in a queue of turns, or waits for its next slot."""
     failures: int = 0
     """In a row."""
     sender_errors: int = 0
     """In a row."""
     opened_by: Attempt | None = None
-    """Its circuit breaker is open: nothing starts before the ledger has this attempt."""
+    """The attempt that opened its circuit breaker: nothing starts until the ledger has it."""
     grant: Grant | None = None
     pace: Pace | None = None
 
     def pace_under(self, grant: Grant) -> Pace:
-        """The pace of a grant; one that is late goes on under the next grant."""
+        """The pace under a grant; a pace that is behind continues under the next grant."""
         if self.pace is None or self.grant is not grant:
             first_at = max(grant.first_at, self.pace.next_slot_at) if self.pace else grant.first_at
             self.grant, self.pace = grant, Pace(grant.spacing, first_at)
@@ -99,15 +99,16 @@ class _Queue:
 
 
 class Scheduler:
-    """A pool of threads that sends claims; it ends with the block that it is used in.
+    """A pool of threads that sends claims; used as a context manager, it ends with its block.
 
-    Endpoints take turns; the claims of one go in order, as many at a time as its ``Health`` says.
-    So one that hangs fills its own slots only, and however many hang, they cannot fill the pool.
+    Endpoints take turns; the claims of one start in order, as many at a time as its ``Health``
+    allows. So an endpoint that hangs fills only its own slots, and hanging endpoints cannot fill
+    the pool, however many there are.
 
     An attempt counts once the journal has it. Its slot is free at the response, since there are
     ``Limits.unwritten`` more threads than slots, whose attempts can wait for the disk.
 
-    An error of ``send`` or ``journal`` ends the run: ``wait`` raises it once what runs has ended.
+    An error in ``send`` or ``journal`` ends the run: ``wait`` raises it once all threads are done.
     """
 
     def __init__(
@@ -121,8 +122,8 @@ class Scheduler:
         clock: Clock,
         stop: Stop | None = None,
     ) -> None:
-        """``send`` and ``journal`` are called by many threads at once; ``journal`` returns when the
-        attempt is on disk. ``states`` is what the ledger knows of the endpoints."""
+        """Many threads call ``send`` and ``journal`` at once; ``journal`` returns when the attempt
+        is on disk. ``states`` is the ledger's state of the endpoints."""
         self._limits = limits
         self._send = send
         self._journal = journal
@@ -137,7 +138,7 @@ class Scheduler:
         self._turns: tuple[deque[_Queue], ...] = tuple(deque() for _ in Health)
         """Endpoints with a claim and a slot for it, by health."""
         self._later: list[tuple[datetime, int, _Queue]] = []
-        """Endpoints whose next claim waits for its time."""
+        """Endpoints whose next claim waits for its slot, by time."""
         self._serial = count()
         self._running = [0 for _ in Health]
         self._shares = (
@@ -145,18 +146,18 @@ class Scheduler:
             max(1, 3 * limits.threads // 4),
             limits.threads,
         )
-        """Slots for the endpoints of a health and of those below it."""
+        """Slots for the endpoints of a health and those below it."""
         self._busy = 0
         """Threads with a claim, or with an attempt that is not in the journal yet."""
         self._idle = 0
         """Threads that wait for a claim."""
         self._looks_at: datetime | None = None
-        """When the first of them looks again by itself."""
+        """When the first of them wakes up to check again."""
         self._waiting = 0
-        """Claims that wait, of all endpoints."""
+        """Waiting claims of all endpoints."""
         self._latest: Batch | None = None
         self._latest_waiting = 0
-        """Claims of the latest batch that have not been started."""
+        """Claims of the latest batch that have not started."""
         self._done: list[Attempt] = []
         self._responses = 0
         """Attempts in ``_done`` that prove that our own network works."""
@@ -165,7 +166,7 @@ class Scheduler:
         self._is_stopped = self._is_closed = False
         self._error: BaseException | None = None
 
-    # What a thread does.
+    # The work of a thread.
 
     def _work(self) -> None:
         try:
@@ -178,7 +179,7 @@ class Scheduler:
             self._fail(error)
 
     def _take(self) -> Claim | None:
-        """The next claim that may be sent; waits for one. None at the end of the run."""
+        """Wait for the next claim that may be sent. None at the end of the run."""
         with self._lock:
             while not self._is_closed:
                 claim = self._next()
@@ -191,7 +192,7 @@ class Scheduler:
             return None
 
     def _free_slot(self, attempt: Attempt) -> None:
-        """A response has come, or none can come any more."""
+        """Free the slot of an attempt: its response arrived, or none can arrive any more."""
         with self._lock:
             queue = self._queues[attempt.claim.endpoint_id]
             queue.running -= 1
@@ -201,7 +202,7 @@ class Scheduler:
             self._wake_another()
 
     def _keep(self, attempt: Attempt) -> None:
-        """The attempt is safe, and can be collected."""
+        """Keep an attempt that is on disk until it is collected."""
         with self._lock:
             self._busy -= 1
             self._done.append(attempt)
@@ -209,7 +210,7 @@ class Scheduler:
             if self._is_turn():
                 self._progress.notify()
 
-    # Which claim is next.
+    # Choosing the next claim.
 
     def _next(self) -> Claim | None:
         """The next claim that may start now, of the endpoint whose turn it is."""
@@ -237,7 +238,7 @@ class Scheduler:
         return None
 
     def _wait_of(self, queue: _Queue, now: datetime) -> timedelta | None:
-        """How long an endpoint's next claim must wait; None when it may not start any more."""
+        """How long an endpoint's next claim must wait; None when it may no longer start."""
         if self._stop.is_asked:
             return None
         claim, batch = queue.waiting[0]
@@ -257,24 +258,24 @@ class Scheduler:
         return claim
 
     def _list(self, queue: _Queue) -> None:
-        """Give an endpoint its turn, if it can use one and has none yet."""
+        """Give an endpoint a turn, if it can use one and has none yet."""
         if not queue.is_listed and _has_slot(queue, self._limits):
             queue.is_listed = True
             self._turns[queue.health].append(queue)
 
     def _has_room(self, health: Health) -> bool:
-        """Whether the share of the threads for endpoints of this health leaves one."""
+        """Whether a thread is free in the share for endpoints of this health."""
         return all(
             sum(self._running[: one + 1]) < self._shares[one] for one in Health if one >= health
         )
 
-    # What a response says of its endpoint.
+    # Learning from responses.
 
     def _learn(self, queue: _Queue, attempt: Attempt) -> None:
         """Trust the endpoint more or less, and open its circuit breaker before the ledger does.
 
-        It is open after failures or sender errors in a row, and when the endpoint is gone, cannot
-        be sent to, or has named a time before which it wants nothing.
+        It opens after failures or sender errors in a row, and when the endpoint is gone, cannot
+        receive, or has named a time until which it wants nothing.
         """
         follow_up = attempt.follow_up
         if follow_up.is_success:
@@ -300,17 +301,17 @@ class Scheduler:
         queue.health = health
 
     def _give_up(self, queue: _Queue) -> None:
-        """Nothing of what waits for an endpoint may start any more."""
+        """Start none of an endpoint's waiting claims."""
         self._given_up += [claim for claim, _ in queue.waiting]
         self._waiting -= len(queue.waiting)
         queue.waiting.clear()
 
-    # What the run asks for.
+    # The interface for the run.
 
     def add(self, batch: Batch) -> None:
-        """Claims to send, after those of their endpoints that wait already.
+        """Add claims to send, after those that already wait for the same endpoints.
 
-        Those of an endpoint whose circuit breaker is open are given up: they were claimed before
+        Claims for an endpoint whose circuit breaker is open are given up: they were claimed before
         the ledger knew of it.
         """
         with self._lock:
@@ -330,15 +331,15 @@ class Scheduler:
             self._threads[-1].start()
 
     def waiting(self) -> dict[int, int]:
-        """How many claims of each endpoint wait to be started."""
+        """How many claims of each endpoint wait to start."""
         with self._lock:
             return {key: len(one.waiting) for key, one in self._queues.items() if one.waiting}
 
     def wait(self, until: datetime) -> None:
-        """Wait until attempts should be settled, claims given back, or more of them made.
+        """Wait until attempts should be settled, claims given back, or more claims made.
 
-        That is when a batch of attempts has come, too little is left to send, ``SETTLE_AFTER`` is
-        over, or nothing waits or runs any more. Also at ``until``, and when a stop is asked for.
+        That is when a batch of attempts is done, too few claims are left, ``SETTLE_AFTER`` has
+        passed, or nothing waits or runs any more. Also at ``until``, and when a stop is requested.
 
         Raises:
             BaseException: whatever ``send`` or ``journal`` raised.
@@ -349,7 +350,7 @@ class Scheduler:
                 now = self._clock()
                 if not self._is_stopped and (now >= until or self._stop.is_asked):
                     break
-                # Also when nobody responds: somebody may have paused what waits.
+                # Also when no endpoint responds: an operator may have paused waiting webhooks.
                 if now >= settle_at:
                     break
                 self._progress.wait(LOOK_SECONDS)
@@ -358,9 +359,9 @@ class Scheduler:
             raise self._error
 
     def collect(self) -> tuple[list[Attempt], list[Claim]]:
-        """Attempts since the last time, in the order in which they ended, and claims given up.
+        """Attempts since the last call, in the order in which they ended, and claims given up.
 
-        Silence alone is not settled while something runs: it may turn out to be our own network's.
+        Silence alone is not settled while a request runs: our own network may prove to be down.
         """
         with self._lock:
             given_up, self._given_up = self._given_up, []
@@ -370,18 +371,18 @@ class Scheduler:
             for one in done:
                 queue = self._queues[one.claim.endpoint_id]
                 if queue.opened_by is one:
-                    # The ledger knows before anything more is claimed, and rules what may be.
+                    # The ledger gets it before the next claim, and decides what may be claimed.
                     queue.opened_by = None
         return done, given_up
 
     def stop(self) -> None:
-        """Start nothing more; what runs may end."""
+        """Start nothing more; running requests may finish."""
         with self._lock:
             self._is_stopped = True
         self.give_up(self._queues)
 
     def give_up(self, endpoint_ids: Iterable[int]) -> None:
-        """Start nothing of what waits for these endpoints; what runs may end."""
+        """Start none of these endpoints' waiting claims; running requests may finish."""
         with self._lock:
             for one in endpoint_ids:
                 self._give_up(self._queues[one])
@@ -393,12 +394,12 @@ class Scheduler:
             return self._is_idle and not self._done and not self._given_up
 
     def fails_on_our_side(self, endpoint_id: int) -> bool:
-        """Whether this run makes no more attempts, after several sender errors in a row."""
+        """Whether an endpoint gets no more attempts in this run after sender errors in a row."""
         with self._lock:
             return self._queues[endpoint_id].sender_errors >= TRIP_IN_A_ROW
 
     def next_slot_at(self, endpoint_id: int, known: datetime | None) -> datetime | None:
-        """The later of what the ledger knows and what this run has really used."""
+        """The later of the ledger's next slot and the one after those this run actually used."""
         with self._lock:
             pace = self._queues[endpoint_id].pace
         times = [one for one in (known, pace and pace.next_slot_at) if one is not None]
@@ -418,10 +419,10 @@ class Scheduler:
         return self._is_idle or (self._responses > 0 and is_enough)
 
     def _runs_short(self) -> bool:
-        """Whether to claim more, so that the threads do not have to wait for it.
+        """Whether to claim more now, so that threads do not have to wait.
 
-        Half of the latest batch, and not of the largest: what an endpoint's rate allows may be a
-        batch of one, and each response would ask for the next.
+        That is at half of the latest batch, not of the largest: an endpoint's rate may allow a
+        batch of only one, and each response would trigger the next claim.
         """
         return (
             not self._is_stopped
@@ -431,7 +432,7 @@ class Scheduler:
         )
 
     def _await_claim(self) -> None:
-        """Wait for a claim; one of those who do looks again when the next one may start."""
+        """Wait for a claim; one waiting thread checks again when the next claim may start."""
         due = self._later[0][0] if self._later else None
         looks = due is not None and (self._looks_at is None or due < self._looks_at)
         if looks:
@@ -443,7 +444,7 @@ class Scheduler:
             self._looks_at = None
 
     def _wake_another(self) -> None:
-        """Wake a thread that waits, if there is something for it: a claim, or a time to look."""
+        """Wake a waiting thread if there is a claim for it, or a time at which to check again."""
         if self._idle and (
             any(self._turns[one] and self._has_room(one) for one in Health)
             or (self._later and self._looks_at is None)

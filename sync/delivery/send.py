@@ -1,9 +1,9 @@
-"""A delivery run: send every webhook that is due. All ways to send one end here.
+"""A delivery run: send every webhook that is due. Every way to send one uses this module.
 
 Recover journals of this warehouse, hold and release, claim, send and journal, settle by fence, stop
-when nothing can be sent now. Threads of the scheduler send; the run's own thread speaks to the
-warehouse meanwhile: it claims the next batch before the last one has run out, and settles attempts
-while others are made. No batch has an end that anybody waits for. What somebody pauses meanwhile is
+when nothing can be sent now. The scheduler's threads send while the run's own thread uses the
+warehouse: it claims the next batch before the last one has run out, and settles attempts while
+others are made. Nothing waits for the end of a batch. Webhooks that are paused during the run are
 given back at the next claim, at the latest after ``SETTLE_AFTER``.
 """
 
@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """What a run needs beside the warehouse."""
+    """What a run needs besides the warehouse."""
 
     run_id: str
     clock: Clock
@@ -70,7 +70,7 @@ class Sender:
 
 @dataclass
 class SendReport:
-    """What one run sent. It stays small however much that is."""
+    """What one run sent; it stays small however many webhooks that is."""
 
     began_at: datetime
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -78,31 +78,31 @@ class SendReport:
     durations_ms: array[int] = field(default_factory=lambda: array("Q"))
     """How long each attempt took."""
     sample: list[Attempt] = field(default_factory=list)
-    """Up to ``SAMPLE`` attempts; failures first, since they are what a reader looks for."""
+    """Up to ``SAMPLE`` attempts; failures first, since readers look for those."""
     unreadable_retry_after: set[int] = field(default_factory=set)
-    """Endpoints that sent a ``Retry-After`` header which means nothing; it was ignored."""
+    """Endpoints that sent an unreadable ``Retry-After`` header; it was ignored."""
     recovered: int = 0
-    """Attempts that an earlier, dead run had made and the ledger did not know."""
+    """Attempts of an earlier, dead run that the ledger did not have."""
     foreign_journals: list[ForeignJournal] = field(default_factory=list)
-    """Journals of other ledgers in the same directory; they were left as they are."""
+    """Journals of other ledgers in the same directory; they were left unchanged."""
     released: int = 0
-    """Claimed and given back untried: the endpoint's circuit breaker is open or the time was up."""
+    """Claimed and given back untried: the endpoint's circuit breaker is open or time was up."""
     unusable: dict[int, Reason] = field(default_factory=dict)
     """Endpoints whose webhooks are held, with the reason."""
     problems: dict[int, str] = field(default_factory=dict)
-    """For each of those that has one, the setting to fix."""
+    """For those endpoints, the setting to fix, if there is one."""
     unchecked: list[str] = field(default_factory=list)
-    """Why messages are held or not released, where that is not their endpoint: a mart that cannot
-    be read, a format whose file is gone."""
+    """Why messages are held or not released, where the cause is not their endpoint: a mart that
+    cannot be read, a format whose file is gone."""
     next_due_at: datetime | None = None
-    """When there is something to send again; None when nothing waits to be sent."""
+    """When the next webhook is due; None when nothing waits to be sent."""
     was_idle: bool = False
-    """Nothing was open when it began, so it has left nothing."""
+    """Whether nothing was open when the run started, so nothing is left."""
     is_own_network_down: bool = False
     """No endpoint could be reached: a sender error, nothing was charged, the run stopped."""
 
     def count(self, attempts: Sequence[Attempt]) -> None:
-        """Take in what a batch has sent."""
+        """Add the attempts of a batch."""
         self.outcomes.update(one.outcome for one in attempts)
         self.durations_ms.extend(one.result.duration_ms for one in attempts)
         self.unreadable_retry_after.update(
@@ -118,13 +118,13 @@ def send_due(
 ) -> SendReport:
     """Send every due webhook, batch by batch, until none is due or the time budget is spent.
 
-    First what a dead run had received is settled, so that it is not sent again. A crash between
-    two batches loses nothing and repeats nothing; one inside a batch repeats at most the requests
-    in flight and the attempts on their way to the disk (``Limits.unwritten``), under the same ids,
-    once the lease has run out.
+    Responses that a dead run received are settled first, so their webhooks are not sent again. A
+    crash between two batches loses nothing and repeats nothing; a crash inside a batch repeats at
+    most the requests in flight and the attempts not yet on disk (``Limits.unwritten``), under the
+    same ids, once the lease has run out.
 
-    After SIGINT or SIGTERM nothing more is started, what was not tried is given back, requests
-    that run may end and are recorded; then the signal has its usual effect.
+    After SIGINT or SIGTERM no request is started, untried claims are given back, running requests
+    may finish and are recorded; then the signal has its usual effect.
 
     Raises:
         StatementFailed: the ledger cannot be written, so sending stops; attempts stay journaled.
@@ -151,9 +151,9 @@ class Recovered:
     """What was found in the journals of dead processes."""
 
     attempts: int
-    """Of this ledger, and settled in it now."""
+    """Attempts of this ledger, now settled in it."""
     foreign: list[ForeignJournal]
-    """Journals that were not written for this ledger, or do not say so: left as they are."""
+    """Journals that were not written for this ledger, or do not name one: left unchanged."""
     work: OpenWork
     """What was open before the last of it was settled."""
 
@@ -166,14 +166,14 @@ def recover_journals(
     clock: Clock,
     hook: Hook = nothing,
 ) -> Recovered:
-    """Settle what dead runs on this machine had received for this ledger."""
+    """Settle the responses that dead runs on this machine received for this ledger."""
     found = 0
     left: list[ForeignJournal] = []
     with abandoned_journals(directory) as journals:
         for journal in journals:
             mark = journal.mark
             if mark is not None and not ledger.is_meant_by(mark):
-                # Not looked into: whoever shares the directory may run another version.
+                # Not read: whoever shares the directory may run another version.
                 left.append(foreign(journal))
                 journal.leave()
                 continue
@@ -194,7 +194,7 @@ def recover_journals(
 
 
 class _Run:
-    """One run's view of the endpoints, and what it has learned about them."""
+    """One run: its view of the endpoints, and what it has learned about them."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class _Run:
         stop: Stop,
         on_batch: OnBatch,
     ) -> None:
-        """Find out which endpoints can be sent to; hold and release webhooks accordingly."""
+        """Find out which endpoints can receive; hold and release webhooks accordingly."""
         self._warehouse = warehouse
         self._sender = sender
         self._clock, self._limits, self._hook = sender.clock, sender.limits, sender.hook
@@ -217,9 +217,9 @@ class _Run:
         self._ready: dict[int, Ready] = {}
         self._network_worked_at: datetime | None = None
         self._held: dict[int, Reason] = {}
-        """Endpoints that turned out during the run to be disabled, or to be no target; why."""
+        """Endpoints found during the run to be disabled or not a valid target; with the reason."""
         self._postponed: set[int] = set()
-        """Endpoints that sender errors keep from being tried again in this run."""
+        """Endpoints that are not tried again in this run because of sender errors."""
         self.report = SendReport(sender.clock())
         loaded = load_endpoints(warehouse) if work.endpoint_ids else Endpoints({}, {})
         configured = loaded.by_id
@@ -268,8 +268,8 @@ class _Run:
         )
 
     def send(self) -> None:
-        """Send until nothing is due, the time is up, a stop is asked for, or our own network is
-        down. What waits then is given back at once, and what runs may end."""
+        """Send until nothing is due, the time is up, a stop is requested, or our own network is
+        down. Then waiting claims are given back immediately, and running requests may finish."""
         end = self._clock() + self._limits.time_budget
         with self._scheduler:
             try:
@@ -277,7 +277,7 @@ class _Run:
             except Exception:
                 raise
             except BaseException:
-                # The Snowflake driver turns Ctrl-C into an exception in the midst of a statement.
+                # The Snowflake driver turns Ctrl-C into an exception in the middle of a statement.
                 self._give_back(end)
                 raise
         if self.report.is_own_network_down or self._postponed:
@@ -294,7 +294,7 @@ class _Run:
                     return
                 continue
             scheduler.wait(end)
-            # Before collecting, so that what is given back is settled with what came last.
+            # Before collecting, so that returned claims are settled with the last attempts.
             if self._is_over(end):
                 scheduler.stop()
             self._settle(*scheduler.collect())
@@ -303,7 +303,7 @@ class _Run:
         return self._clock() >= end or self._stop.is_asked or self.report.is_own_network_down
 
     def _claim(self) -> None:
-        """Have the next batch sent."""
+        """Claim the next batch and hand it to the scheduler."""
         self._claimed_at = self._clock()
         batch = self._claims.next_batch(
             limit=self._limits.batch_size,
@@ -316,9 +316,9 @@ class _Run:
         self._scheduler.add(batch)
 
     def _linger(self, end: datetime) -> bool:
-        """Wait for the next due row if it comes soon; whether there is one to claim now.
+        """Wait for the next row if it is due soon; returns whether there is one to claim now.
 
-        A row that was due at the last claim, which did not get it, is not waited for.
+        It does not wait for a row that was due at the last claim but was not claimed.
         """
         due_at = self._outbox.next_due_at(self._claims.open_endpoints)
         self.report.next_due_at = due_at
@@ -361,13 +361,13 @@ class _Run:
             self._journal.record([attempt])
         self._hook(Step.JOURNALED)
 
-    # What comes back.
+    # Settling.
 
     def _settle(self, attempts: Sequence[Attempt], untried: Sequence[Claim]) -> None:
-        """Write what came of requests to the ledger, and give back what was not tried.
+        """Write the results of requests to the ledger, and give back what was not tried.
 
-        Sender errors are not charged. What sent nothing, since its endpoint cannot be sent to, is
-        no attempt.
+        Sender errors are not charged. Where nothing was sent, because the endpoint cannot receive,
+        there was no attempt.
         """
         if not attempts and not untried:
             return
@@ -398,7 +398,7 @@ class _Run:
         self._on_batch(made.attempts)
 
     def _change_states(self, attempts: Sequence[Attempt], refused: Sequence[Attempt]) -> set[int]:
-        """Note the endpoints' health, and the slots that were really used; who is disabled now."""
+        """Record the endpoints' health and the slots actually used; returns those now disabled."""
         seen = seen_by_endpoint(attempts)
         now = self._clock()
         targets = {
@@ -426,9 +426,9 @@ class _Run:
     def _close(
         self, disabled: Iterable[int], refused: Sequence[Attempt], *, touched: set[int]
     ) -> None:
-        """Claim nothing more for endpoints that cannot be sent to, and hold their rows.
+        """Claim nothing more for endpoints that cannot receive, and hold their rows.
 
-        ``touched`` have rows whose lease ended just now, which an earlier hold has missed.
+        ``touched`` are endpoints with rows whose lease just ended, which an earlier hold missed.
         """
         found = dict.fromkeys(disabled, Reason.ENDPOINT_DISABLED)
         for one in refused:
@@ -446,7 +446,7 @@ class _Run:
                 self._postponed.add(endpoint_id)
 
     def _hold(self, reasons: Mapping[int, Reason]) -> None:
-        """Hold what waits of endpoints, and claim no more of them."""
+        """Hold the waiting rows of endpoints, and claim no more of them."""
         self._held |= reasons
         self.report.unusable |= reasons
         for endpoint_id in reasons:
@@ -454,9 +454,9 @@ class _Run:
         self._outbox.hold_and_release(reasons, ())
 
     def _give_back(self, end: datetime) -> None:
-        """After an interruption at any point: record what the journal holds, free all the rest.
+        """After an interruption: record what the journal holds and give back the rest.
 
-        It does not matter where the run was interrupted: settling twice is harmless.
+        It does not matter where the run was interrupted: settling is idempotent.
         """
         try:
             self._scheduler.stop()
@@ -469,6 +469,6 @@ class _Run:
             self._outbox.release_all()
         except Exception as error:
             log.warning(
-                "what this run holds could not be given back (%s); its lease ends by itself",
+                "this run's claims could not be given back (%s); their lease will expire",
                 type(error).__name__,
             )

@@ -1,7 +1,7 @@
-"""A stop that somebody asks for: Ctrl-C, *Terminate* in Dagster, the end of a pod.
+"""Graceful shutdown on request: Ctrl-C, *Terminate* in Dagster, the shutdown of a pod.
 
-The signal is noted when it comes and obeyed between two steps, so that what was claimed can be
-given back and what came back recorded. Then it has the effect that it had without this.
+The signal is noted on arrival and obeyed between two steps, so claims can be given back and
+responses recorded. Then the signal has its usual effect.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOOK_SECONDS = 0.25
-"""How often somebody who waits looks whether a stop was asked for."""
+"""How often a waiting thread checks for a stop request."""
 SAME_REQUEST_SECONDS = 5.0
-"""A signal to a whole process group often comes twice, from the terminal and from the parent."""
+"""A signal to a whole process group often arrives twice, from the terminal and from the parent."""
 
 
 class Stop:
-    """Whether somebody has asked for a stop."""
+    """Whether a stop was requested."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -29,18 +29,18 @@ class Stop:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal has arrived."""
         return self.signal is not None
 
     def note(self, number: int) -> bool:
-        """A signal has come; whether it is another request, by somebody who cannot wait."""
+        """Note a signal; returns whether it is a second request, by someone who cannot wait."""
         if self.signal is None:
             self.signal, self._asked_at = number, time.monotonic()
             return False
         return time.monotonic() - self._asked_at >= SAME_REQUEST_SECONDS
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the request for a stop."""
+        """Sleep, but wake at a stop request."""
         until = time.monotonic() + seconds
         while not self.is_asked and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_SECONDS))
@@ -48,10 +48,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Note signals within the block, and let the first one have its effect at the end of it.
+    """Note signals within the block, and let the first one take effect when the block ends.
 
-    A second request takes effect at once. Signals that are ignored stay ignored. Only the main
-    thread hears signals; in another one nothing is changed.
+    A second request takes effect immediately. Ignored signals stay ignored. Only the main thread
+    can handle signals; in any other thread nothing is changed.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -61,7 +61,7 @@ def stop_on_signals() -> Iterator[Stop]:
     noted = {
         number: handler
         for number, handler in before.items()
-        # None: one that was not set by Python, and could not be set again.
+        # None: a handler that Python did not set and could not restore.
         if handler is not None and handler is not signal.SIG_IGN
     }
 

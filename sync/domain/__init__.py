@@ -1,1 +1,1 @@
-"""What a webhook is, pure: events, formats, endpoints, routing, and the rules of retry. No I/O."""
+"""The pure domain of webhooks: events, formats, endpoints, routing and retry rules. No I/O."""

@@ -1,6 +1,5 @@
-"""What a body format is made of. A body is built once, stored, and sent unchanged at each attempt,
-so equal facts give equal bytes: keys in the order of the fields, compact UTF-8 JSON, each time in
-UTC to the second.
+"""The parts of a body format. A body is built once, stored, and sent unchanged at each attempt, so
+equal facts give equal bytes: keys in field order, compact UTF-8 JSON, times in UTC to the second.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ Timestamp = Annotated[
 
 
 class PayloadError(SyncError):
-    """A body cannot be built; the text names the place in it, never a value."""
+    """A body cannot be built; the text names the place in the body, never a value."""
 
 
 class IdentityMissing(PayloadError):
-    """The format needs an id of the learner's that is not known; the text names it."""
+    """The format needs a learner id that is unknown; the text names it."""
 
 
 class BodyMissing(PayloadError):
@@ -47,18 +46,18 @@ class BodyMissing(PayloadError):
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """All that a body may say of an event."""
+    """Everything that a body may contain about an event."""
 
     webhook_id: str
     event_type: str
     facts: Any
-    """Of the class that the event type has."""
+    """An instance of the event type's facts class."""
     recorded_at: datetime
     settings: EndpointSettings
-    """Those of the endpoint that gets it."""
+    """The settings of the endpoint that gets the body."""
     learning_time: LearningTime | None = None
     correction: Correction | None = None
-    """Of a correction only, which always has learning time."""
+    """Set only for a correction, which always has learning time."""
 
 
 class Part(Model, frozen=True):
@@ -68,7 +67,7 @@ class Part(Model, frozen=True):
 
 
 class BodyMaker(Protocol):
-    """Makes the bodies of one event type in one format: a ``Body`` class, or what was made of a
+    """Makes the bodies of one event type in one format: a ``Body`` class, or compiled from a
     file."""
 
     def bytes_of(self, content: Content, /) -> bytes:
@@ -80,15 +79,15 @@ class BodyMaker(Protocol):
         ...
 
     def title(self) -> str:
-        """Its name in a document."""
+        """Its name in the documents."""
         ...
 
     def summary(self) -> str:
-        """What it says, in a sentence."""
+        """What it reports, in one sentence."""
         ...
 
     def published_schema(self) -> dict[str, Any]:
-        """Its JSON Schema, which is open and stands for itself."""
+        """Its JSON Schema, open and self-contained."""
         ...
 
 
@@ -139,7 +138,7 @@ def to_bytes(document: object) -> bytes:
 
 
 def optional(**details: Any) -> Any:
-    """A field whose key is absent, never null, when there is nothing to say."""
+    """A field whose key is absent, never null, when it has no value."""
     return Field(
         default=None,
         exclude_if=lambda value: value is None,
@@ -149,7 +148,7 @@ def optional(**details: Any) -> Any:
 
 
 def _without_default(schema: dict[str, Any]) -> None:
-    """The default is an absent key, which JSON Schema cannot say."""
+    """Remove the default: it is an absent key, which JSON Schema cannot express."""
     del schema["default"]
 
 
@@ -158,43 +157,43 @@ def no_setting(settings: EndpointSettings) -> None:
 
 
 def whole_number(value: object) -> int | None:
-    """The value if it is one."""
+    """The value if it is a whole number, else None."""
     return value if type(value) is int else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class BodyFormat:
-    """What an endpoint can ask for: one file of ``sync.domain.formats``, or a mapping of the
-    operator's (``sync.domain.mapping``)."""
+    """A format that an endpoint can choose: a file of ``sync.domain.formats``, or an operator's
+    mapping (``sync.domain.mapping``)."""
 
     bodies: Mapping[str, BodyMaker]
-    """By the name of the event type; a format need not have one for each."""
+    """By event type name; a format need not have a body for every type."""
     seconds: tuple[str, ...]
-    """Where in a body the learning time stands."""
+    """The path of the learning time in a body."""
     read_seconds: Callable[[object], int | None] = whole_number
-    """The seconds that stand there; None for anything else."""
+    """Reads the seconds from the value at that path; None for anything else."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Those that its requests carry beside ours."""
+    """Headers that its requests carry in addition to ours."""
     success_statuses: frozenset[int] = frozenset()
-    """Responses beside 2xx by which its receivers say that they have the event."""
+    """Statuses besides 2xx with which its receivers confirm that they have the event."""
     lacking: Callable[[EndpointSettings], str | None] = no_setting
-    """The setting of an endpoint without which it can make no body, and why."""
+    """The endpoint setting that is missing and without which no body can be built, and why."""
     assumption: Callable[[EndpointSettings], str | None] = no_setting
     """What its receivers have not documented, with the setting that changes it."""
 
     def seconds_in(self, body: object) -> int | None:
-        """The learning time in a body that was parsed; None when it has none."""
+        """The learning time in a parsed body; None when it has none."""
         for key in self.seconds:
             body = body.get(key) if isinstance(body, dict) else None
         return self.read_seconds(body)
 
     def body(self, content: Content) -> bytes:
-        """The bytes to send, for ever. Without learning time they say nothing of it.
+        """The bytes to send at every attempt. Without learning time they do not mention it.
 
         Raises:
-            BodyMissing: the format has no such event.
+            BodyMissing: the format has no body for the event type.
             IdentityMissing: the learner lacks an id that the format needs.
-            PayloadError: it cannot carry these facts.
+            PayloadError: the format cannot carry these facts.
         """
         body = self.bodies.get(content.event_type)
         if body is None:
@@ -203,8 +202,8 @@ class BodyFormat:
 
 
 class PublishedSchema(GenerateJsonSchema):
-    """JSON Schema without a title for each field, which would only repeat its key, and open:
-    a receiver that generates its code from it must take the keys that come later."""
+    """JSON Schema without a title for each field, which would only repeat its key; and open: code
+    that a receiver generates from it must accept keys added later."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
         return False
@@ -216,5 +215,5 @@ class PublishedSchema(GenerateJsonSchema):
 
 
 def timestamp(time: datetime) -> str:
-    """A time as bodies have it."""
+    """A time in the format used in bodies."""
     return as_utc(time).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

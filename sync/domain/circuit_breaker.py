@@ -1,7 +1,7 @@
-"""The circuit breaker of an endpoint, and all else it is known by: pure rules on one row of state.
+"""An endpoint's circuit breaker and the rest of its state: pure rules on one row.
 
-Closed: it gets everything. Open: nothing until the next probe. Half-open: a few webhooks, and one
-failure opens it again. Webhooks that wait for it are not attempted and not charged.
+Closed: the endpoint gets everything. Open: nothing until the next probe. Half-open: a few webhooks,
+and one failure opens it again. Webhooks that wait for it are not attempted and not charged.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from enum import StrEnum
 from sync.domain.work import Attempt
 
 TRIP_IN_A_ROW = 5
-"""Failures in a row that open the circuit breaker, at once within a run, and then in the ledger."""
+"""Failures in a row that open the circuit breaker: immediately in the run, then in the ledger."""
 TRIP_ATTEMPTS = 10
 TRIP_SHARE = 0.5
-"""Or this share of failures among at least ``TRIP_ATTEMPTS`` within ``WINDOW``."""
+"""Or this share of failures among at least ``TRIP_ATTEMPTS`` attempts within ``WINDOW``."""
 WINDOW = timedelta(minutes=1)
 CLOSE_AFTER = 3
 """Successes while half-open that close it."""
 FIRST_OPEN = timedelta(seconds=30)
 LONGEST_OPEN = timedelta(minutes=10)
 DISABLE_AFTER = timedelta(days=5)
-"""Of failures without one success in between: nobody fixes it, and each webhook would die in turn.
-Disabled, the endpoint keeps them until somebody has."""
+"""Time of failures without a success: nobody is fixing the endpoint, and each webhook would become
+a dead letter. Disabled, the endpoint keeps them until someone has fixed it."""
 CHECK_AGAIN_AFTER = timedelta(hours=1)
-"""A target that the address rules refused is checked again after this time, or once the
-endpoint's settings have changed: its owner may have repaired the DNS entry."""
+"""A target that the address rules refused is checked again after this time, or once the endpoint's
+settings have changed: its owner may have fixed the DNS entry."""
 FAILING_TOO_LONG = "failing_for_5_days"
 SLOWEST = 1 / 16
-"""However often an endpoint says it is overloaded, it keeps this share of its rate."""
+"""However often an endpoint reports overload, it keeps this share of its rate."""
 
 
 class Breaker(StrEnum):
@@ -44,11 +44,11 @@ class Breaker(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointState:
-    """What the ledger remembers of an endpoint; times are naive UTC."""
+    """The ledger's state of an endpoint; times are naive UTC."""
 
     endpoint_id: int
     version: int = 0
-    """Raised by each write; a write against an older version does nothing and is tried anew."""
+    """Raised by each write; a write against an older version does nothing and is retried."""
     breaker_state: Breaker = Breaker.CLOSED
     consecutive_failures: int = 0
     failing_since: datetime | None = None
@@ -56,24 +56,24 @@ class EndpointState:
     window_attempts: int = 0
     window_failures: int = 0
     open_count: int = 0
-    """Times in a row that it opened without having closed in between."""
+    """How often it opened in a row without closing in between."""
     half_open_successes: int = 0
     next_probe_at: datetime | None = None
     rate_factor: float = 1.0
-    """Share of its rate that it gets: halved when it says it is overloaded, doubled otherwise."""
+    """Share of its rate that it gets: halved when it reports overload, doubled otherwise."""
     next_slot_at: datetime | None = None
-    """When the next request may go, as ``sync.domain.pacing`` counts."""
+    """When the next request may start, as ``sync.domain.pacing`` counts."""
     paused_until: datetime | None = None
     disabled_at: datetime | None = None
     disabled_reason: str | None = None
     disabled_by: str | None = None
-    """The operator who did; None where a 410 or five days of failures have."""
+    """The operator who disabled it; None where a 410 or five days of failures did."""
     refused_target: str | None = None
     """Fingerprint of the settings under which the address rules refused its target."""
     refused_at: datetime | None = None
 
     def is_refused(self, target: str, now: datetime) -> bool:
-        """Whether a target with this fingerprint was refused so lately that it still counts."""
+        """Whether a target with this fingerprint was refused less than an hour ago."""
         return (
             self.refused_target == target
             and self.refused_at is not None
@@ -86,7 +86,7 @@ class EndpointState:
         return self.consecutive_failures > 0 or self.breaker_state is not Breaker.CLOSED
 
     def is_blocked_at(self, now: datetime) -> bool:
-        """Whether it gets nothing at this time."""
+        """Whether the endpoint gets nothing at this time."""
         if self.disabled_at is not None:
             return True
         if self.paused_until is not None and self.paused_until > now:
@@ -105,7 +105,7 @@ class Seen:
     attempts: int
     failures: int
     trailing_failures: int
-    """Failures after the last success, or all of them without one."""
+    """Failures after the last success, or all failures if there was no success."""
     first_trailing_failure_at: datetime | None = None
     is_overloaded: bool = False
     paused_until: datetime | None = None
@@ -118,15 +118,15 @@ class Seen:
 
 
 def resumed(state: EndpointState, at: datetime | None) -> EndpointState:
-    """The state of an endpoint whose last pause ended at a time: it did not fail while it got
-    nothing, so what failed before counts as failing from then on."""
+    """The state of an endpoint whose last pause ended at ``at``. It did not fail while it was
+    paused, so earlier failures count as failing from then on."""
     if at is None or state.failing_since is None or state.failing_since >= at:
         return state
     return replace(state, failing_since=at)
 
 
 def seen_by_endpoint(attempts: Iterable[Attempt]) -> dict[int, Seen]:
-    """What a batch saw, by endpoint. Sender errors say nothing about an endpoint."""
+    """What a batch saw, by endpoint. Sender errors are not evidence about an endpoint."""
     by_endpoint: dict[int, list[Attempt]] = {}
     for one in sorted(attempts, key=lambda one: one.finished_at):
         if one.follow_up.is_success or one.follow_up.is_failure:

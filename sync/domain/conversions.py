@@ -1,4 +1,4 @@
-"""What a body from a file may name, and what may be done to it: facts and their conversions."""
+"""The facts that a body from a file may name, and their conversions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sync.domain.formats.xapi import AS_THEY_ARE, PLACEHOLDER, iso_duration, sec
 from sync.domain.mapping import FactPlace, MappingError
 
 Step = Callable[[Any, Content], Any]
-"""A conversion; some need the settings of the endpoint."""
+"""A conversion; some need the endpoint's settings."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,7 +60,7 @@ SCHEMAS: Mapping[str | type, Mapping[str, Any]] = {
     "date": {"type": "string", "format": "date"},
     "iso_duration": {"type": "string", "pattern": "^PT([0-9]+H)?([0-9]+M)?([0-9]+S)?$"},
 }
-"""What stands in a body, by the form of a place, else by the type of its value."""
+"""The JSON Schema of a value, by the ``as`` of its place, else by its type."""
 _NAMES: Mapping[type, str] = {
     str: "a text",
     int: "a whole number",
@@ -71,7 +71,7 @@ _NAMES: Mapping[type, str] = {
 
 
 def facts_of(event_type: EventType) -> Mapping[str, type]:
-    """What a body of this event type may name, with the type of its value."""
+    """The facts that a body of this event type may name, with their types."""
     own = {
         name: _plain(field.annotation)
         for name, field in event_type.facts_class.model_fields.items()
@@ -82,15 +82,15 @@ def facts_of(event_type: EventType) -> Mapping[str, type]:
 
 
 def reader_of(fact: str) -> Callable[[Content], Any]:
-    """How a fact is read; None or an empty text where it is not known.
+    """A function that reads a fact; it returns None or an empty text where the fact is unknown.
 
-    What it gives may raise ``PayloadError``.
+    The function may raise ``PayloadError``.
     """
     return _READERS.get(fact) or (lambda content: getattr(content.facts, fact))
 
 
 def steps_of(node: FactPlace, kind: type, place: str) -> list[tuple[Step, type | str]]:
-    """The conversions of a fact, each with what it makes: a type, or the form of a text."""
+    """The conversions of a fact, each with its result: a type, or the form of a text."""
     steps: list[tuple[Step, type | str]] = []
 
     def add(option: str, takes: Sequence[type], step: Step, makes: type | str) -> None:
@@ -115,7 +115,7 @@ def steps_of(node: FactPlace, kind: type, place: str) -> list[tuple[Step, type |
         add("as", [int], lambda value, _: iso_duration(value), form)
     if scale is not None:
         factor = Decimal(str(scale))
-        # In decimal, since 0.57 * 100 is 56.99999999999999 to a processor.
+        # In decimal, since 0.57 * 100 is 56.99999999999999 in binary floating point.
         add("scale", [int, float], lambda value, _: float(Decimal(str(value)) * factor), float)
     if digits is not None:
         makes = float if digits else int
@@ -155,7 +155,7 @@ def steps_of(node: FactPlace, kind: type, place: str) -> list[tuple[Step, type |
 def read_back(
     node: FactPlace,
 ) -> tuple[tuple[str, ...], Callable[[object], int | None]] | None:
-    """How the seconds are read that stand at a place; None where it keeps them not exactly."""
+    """How to read the seconds back from a place; None where it does not keep them exactly."""
     if not node.model_fields_set <= {"fact", "form", "default", "required"}:
         return None
     return {
@@ -170,7 +170,7 @@ def _seconds(content: Content) -> int | None:
         return None
     seconds = content.learning_time.total_seconds
     if type(seconds) is not int or seconds < 0:
-        raise PayloadError("learning time is no whole number of seconds")
+        raise PayloadError("learning time is not a whole number of seconds")
     return seconds
 
 
@@ -191,11 +191,11 @@ _READERS: Mapping[str, Callable[[Content], Any]] = {
     "corrects_webhook_id": lambda content: content.correction and content.correction.corrects,
     "correction_number": lambda content: content.correction and content.correction.number,
 }
-"""The facts that are not those of the event type."""
+"""The facts that do not come from the event type's facts class."""
 
 
 def _plain(annotation: Any) -> type:
-    """The type of a fact without its rules, and without the None for one that is not known."""
+    """The type of a fact without its constraints, and without None for an unknown value."""
     while get_args(annotation):
         annotation = next(one for one in get_args(annotation) if one is not NoneType)
     return annotation

@@ -10,19 +10,19 @@ _OLD_STYLE = re.compile(r"([^+/:]+)/([^+/:]+)/[^+/:]+")
 
 
 class Course(NamedTuple):
-    """What the runs of a course have in common."""
+    """The part of the key that all runs of a course share."""
 
     organization: str
     number: str
 
 
 def course_of(courserun_key: str) -> Course | None:
-    """The course; None for what is no key of a run."""
+    """The course; None if the text is not a course run key."""
     found = _NEW_STYLE.fullmatch(courserun_key) or _OLD_STYLE.fullmatch(courserun_key)
     return None if found is None else Course(*found.groups())
 
 
 def organization_of(courserun_key: str) -> str | None:
-    """Its organization; None for what is no key of a run."""
+    """The organization; None if the text is not a course run key."""
     course = course_of(courserun_key)
     return None if course is None else course.organization

@@ -1,4 +1,4 @@
-"""What a delivery run needs of the place that webhooks go to; ``sync.http.destination`` is one."""
+"""What a delivery run needs from a destination; ``sync.http.destination`` implements it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sync.domain.work import Claim
 
 @dataclass(frozen=True)
 class Ready:
-    """Nothing is known that would keep an endpoint from being sent to."""
+    """No known problem keeps an endpoint from receiving webhooks."""
 
     signing_key_ids: str
     """Ids of the keys that sign its webhooks, newest first, separated by blanks."""
     target: str
-    """A fingerprint of all settings by which its target is refused or not."""
+    """A fingerprint of all settings that decide whether its target is refused."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class NotReady:
 
 
 class Stage(StrEnum):
-    """What is looked at before the first webhook, in this order."""
+    """The checks before the first webhook, in this order."""
 
     ADDRESS = "address"
-    """The URL and every address of its name keep the rules."""
+    """The URL and every address of its name pass the address rules."""
     DNS = "dns"
     """The name resolves."""
     SIGNING_KEY = "signing_key"
-    """At least one usable key is there."""
+    """There is at least one usable key."""
     AUTH = "auth"
-    """Its credentials are there; the token endpoint gives a token."""
+    """The credentials exist; the token endpoint issues a token."""
     CONNECT = "connect"
-    """A connection comes about."""
+    """A connection can be made."""
     TLS = "tls"
     """The certificate is valid for the name."""
     PING = "ping"
@@ -53,7 +53,7 @@ class Stage(StrEnum):
 
 @dataclass
 class Problem(Exception):
-    """The stage that failed, what is wrong, and what to do. No secret, no address."""
+    """The stage that failed, what is wrong, and what to do. Contains no secret and no address."""
 
     stage: Stage
     what: str
@@ -61,30 +61,30 @@ class Problem(Exception):
 
 
 class Destination(Protocol):
-    """Sends one thing at a time, and is called by many threads at once."""
+    """Sends one request per call; many threads call it at once."""
 
     def readiness(self, endpoint: Endpoint) -> Ready | NotReady:
-        """Look at the endpoint's settings and secrets, without a request."""
+        """Check the endpoint's settings and secrets, without a request."""
         ...
 
     def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
-        """Send a claim, as a rule to an endpoint that is ready; never raises for what the endpoint
-        does."""
+        """Send a claim, normally to an endpoint that is ready. Never raises because of what the
+        endpoint does."""
         ...
 
     def stages(self, endpoint: Endpoint) -> Iterator[tuple[Stage, str]]:
-        """The stages before a request, one after the other, with look-ups and tokens: each that is
-        passed, or why it does not apply.
+        """Run the stages before a request one by one, including lookups and tokens; yields each
+        stage that passed, or why it does not apply.
 
         Raises:
-            Problem: this stage has failed.
+            Problem: a stage failed.
         """
         ...
 
     def refusal(self, url: str) -> str | None:
-        """Why a URL that an operator gives cannot be sent to, after a look-up."""
+        """Why nothing can be sent to a URL that an operator gave, after a lookup."""
         ...
 
     def reaches_network(self) -> bool | None:
-        """Whether a host that must be reachable from here is; None when there is none to ask."""
+        """Whether a host that must be reachable from here responds; None if none is configured."""
         ...

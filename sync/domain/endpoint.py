@@ -1,4 +1,4 @@
-"""An endpoint of a customer: what the LMS configures, and what the operator sets beside it."""
+"""A customer's endpoint: the LMS's configuration and the operator's additional settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EndpointError(SyncError):
 
 
 class Region(StrEnum):
-    """Where a learner's data belongs."""
+    """The region where a learner's data belongs."""
 
     US = "US"
     EU = "EU"
@@ -40,13 +40,13 @@ class Region(StrEnum):
 
 
 class Authentication(StrEnum):
-    """How a request says who sends it, beside its signature."""
+    """How a request authenticates its sender, in addition to its signature."""
 
     AUTO = "auto"
     """``oauth`` where the LMS has a client id, else ``none``."""
     NONE = "none"
     OAUTH = "oauth"
-    """A bearer token by OAuth client credentials."""
+    """A bearer token from OAuth client credentials."""
     BASIC = "basic"
     """HTTP Basic; the secret ``webhook-basic-<endpoint id>`` is ``user:password``."""
     HEADER = "header"
@@ -61,12 +61,12 @@ def _known_format(name: str, info: ValidationInfo) -> str:
 
 
 def _formats(context: object) -> Formats:
-    """Those that a model was read with."""
+    """The formats that a model is read with."""
     return context if isinstance(context, Formats) else Formats()
 
 
 def _statuses(value: object) -> object:
-    """From a list such as ``404, 422``, as it is stored and typed."""
+    """Parse a list such as ``404, 422``, as it is stored and typed."""
     if not isinstance(value, str):
         return value
     words = value.replace(",", " ").split()
@@ -76,14 +76,14 @@ def _statuses(value: object) -> object:
 
 
 def _words(value: object) -> object:
-    """From a list such as ``audit, verified``, as it is stored and typed."""
+    """Parse a list such as ``audit, verified``, as it is stored and typed."""
     if not isinstance(value, str):
         return value
     return frozenset(word.strip() for word in value.split(",") if word.strip())
 
 
 def _free_header(name: str) -> str:
-    """HTTP's own headers and those of ours would make another request of it."""
+    """Refuse HTTP's own headers and those that we set: they would change the request."""
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("a header's name is 1 to 64 letters, digits and hyphens")
     if name.lower() in _OUR_HEADERS or name.lower().startswith("webhook-"):
@@ -96,7 +96,7 @@ def _auth_header(name: str) -> str:
 
 
 def _headers(value: object) -> object:
-    """From ``X-Tenant: acme | X-Source: lms``, as it is stored and typed."""
+    """Parse ``X-Tenant: acme | X-Source: lms``, as it is stored and typed."""
     if not isinstance(value, str):
         return value
     found: list[tuple[str, str]] = []
@@ -111,23 +111,24 @@ def _headers(value: object) -> object:
 
 
 def fixed_header(name: str, content: str) -> None:
-    """Refuse what is no header that may stand in the open and that we do not set ourselves.
+    """Refuse a header that is malformed, may hold a secret or is one that we set.
 
     Raises:
-        ValueError: says why.
+        ValueError: gives the reason.
     """
     if not _HEADER_VALUE.fullmatch(content):
         raise ValueError("must look like 'X-Tenant: acme', in ASCII")
     _free_header(name)
     if _SOUNDS_SECRET.search(name):
         raise ValueError(
-            f"the header {name} sounds like a secret, and a fixed header is stored in the open: "
+            f"the header {name} looks like a secret, and a fixed header is stored in plain text: "
             "use --authentication header"
         )
 
 
 def _within_a_lease(seconds: int) -> int:
-    """The LMS's own form takes 5 to 300; a lease leaves room for no more, and 0 for no request."""
+    """Clamp the timeout: the LMS's form takes 5 to 300, a lease has no room for more, and 0 would
+    send nothing."""
     return min(max(seconds, SHORTEST_TIMEOUT_SECONDS), LONGEST_TIMEOUT_SECONDS)
 
 
@@ -147,69 +148,69 @@ LONGEST_TIMEOUT_SECONDS = 300
 
 
 class GeneralSettings(Model, frozen=True):
-    """What the operator sets for an endpoint of any format."""
+    """Operator settings for an endpoint of any format."""
 
     payload_format: Annotated[str, AfterValidator(_known_format)] = Field(
         default=DEFAULT_FORMAT,
-        description="The format of its bodies; `ltw formats list` names them.",
+        description="Body format; `ltw formats list` shows the choices.",
         json_schema_extra={"option": "--format"},
     )
     is_learning_time_enabled: bool = Field(
         default=True,
-        description="Whether it gets learning time while the feature flag is on.",
+        description="Send learning time while the feature flag is on.",
         json_schema_extra={"option": "--learning-time/--no-learning-time"},
     )
     is_eu_fallback_allowed: bool = Field(
         default=False,
-        description="Whether it gets learners in the EU who have no endpoint of region EU.",
+        description="Also send events of EU learners whose customer has no active EU endpoint.",
         json_schema_extra={"option": "--eu-fallback/--no-eu-fallback"},
     )
     final_status_codes: Annotated[
         frozenset[Annotated[int, Field(ge=300, le=599)]], BeforeValidator(_statuses)
     ] = Field(
         default=frozenset(),
-        description="Responses after which it wants no retry, 300 to 599, such as 404,422.",
+        description="Response statuses that are not retried, 300 to 599, such as 404,422.",
     )
     success_status_codes: Annotated[
         frozenset[Annotated[int, Field(ge=300, le=599)]], BeforeValidator(_statuses)
     ] = Field(
         default=frozenset(),
-        description="Responses beside 2xx that say it has the event, 300 to 599, such as 409.",
+        description="Statuses other than 2xx that count as success, 300 to 599, such as 409.",
     )
     authentication: Authentication = Field(
         default=Authentication.AUTO,
         strict=False,
-        description="auto, none, oauth, basic or header; auto: oauth if it has a client id.",
+        description="auto, none, oauth, basic or header; auto: oauth if the LMS has a client id.",
     )
     oauth_scope: AnyText = Field(
         default="api",
-        description="The scope that its token requests ask for.",
+        description="Scope of its token requests.",
     )
     oauth_audience: AnyText = Field(
         default="",
-        description="The audience that its token requests name, if any.",
+        description="Audience of its token requests, if any.",
     )
     is_oauth_form: bool = Field(
         default=False,
-        description="Whether its token requests are a form, as in RFC 6749, and not JSON.",
+        description="Send token requests as a form, as in RFC 6749, instead of JSON.",
         json_schema_extra={"option": "--oauth-form/--oauth-json"},
     )
     event_types: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
-        description="Events that only endpoints get that ask for them, as certificate_awarded.",
+        description="Event types sent only if asked for here, such as certificate_awarded.",
     )
     auth_header: Annotated[AnyText, AfterValidator(_auth_header)] = Field(
         default=DEFAULT_AUTH_HEADER,
-        description="The header that carries its secret, with authentication header.",
+        description="With authentication header: the header that carries the secret.",
     )
     extra_headers: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_headers)] = Field(
         default=(),
-        description="Headers without secrets that it wants, as X-Tenant: acme; a bar between two.",
+        description="Headers without secrets, such as X-Tenant: acme; separated by vertical bars.",
     )
 
 
 class CompletionFilters(Model, frozen=True):
-    """Which completions an endpoint gets; without a filter all of its customer's."""
+    """Which completions an endpoint gets; without a filter, all of its customer's."""
 
     only_organizations: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
@@ -217,7 +218,7 @@ class CompletionFilters(Model, frozen=True):
     )
     only_courserun_keys: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
-        description="Only completions of these course runs; * is any text.",
+        description="Only completions of these course runs; * matches any text.",
     )
     only_enrollment_modes: Annotated[frozenset[AnyText], BeforeValidator(_words)] = Field(
         default=frozenset(),
@@ -236,16 +237,16 @@ class CompletionFilters(Model, frozen=True):
 
 
 def _matches(text: str, pattern: str) -> bool:
-    """``*`` is any text; brackets and question marks, which keys may have, are themselves."""
+    """``*`` matches any text; brackets and question marks, which keys may contain, are literal."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
 
 
 class EndpointSettings(
     XapiSettings, PercipioSettings, CompletionFilters, GeneralSettings, frozen=True
 ):
-    """What the operator sets for an endpoint by ``ltw endpoints set``; the LMS knows none of it.
+    """The operator's settings for an endpoint, set by ``ltw endpoints set``; none are in the LMS.
 
-    A field is a column of ``sync.endpoint_settings`` and an option of that command.
+    Each field is a column of ``sync.endpoint_settings`` and an option of that command.
     """
 
     _formats: Formats = PrivateAttr(default_factory=Formats)
@@ -263,10 +264,10 @@ class EndpointSettings(
     def from_row(cls, row: Mapping[str, object], formats: Formats | None = None) -> Self:
         """Read a row, keys in lower case; NULL and an empty text are the same as no column.
 
-        ``formats`` are those that there are; without them the built-in ones.
+        ``formats`` are the available formats; the default is the built-in ones.
 
         Raises:
-            EndpointError: a column is missing or holds a value that no code path knows.
+            EndpointError: a column is missing or has an invalid value.
         """
         try:
             return cls.model_validate(known(row), context=formats)
@@ -277,16 +278,16 @@ class EndpointSettings(
 
     @property
     def formats(self) -> Formats:
-        """Those that there are, as it was read."""
+        """The formats that were available when it was read."""
         return self._formats
 
     @property
     def format(self) -> BodyFormat:
-        """That of the bodies it gets from now on."""
+        """The format of the bodies it gets from now on."""
         return self._formats.known[self.payload_format]
 
     def stored(self) -> dict[str, str | bool]:
-        """The settings as the ledger has them, which stores an empty text as NULL."""
+        """The settings as the ledger stores them; it stores an empty text as NULL."""
         return {name: _stored(getattr(self, name)) for name in EndpointSettings.model_fields}
 
 
@@ -302,7 +303,7 @@ def _stored(value: object) -> str | bool:
 
 
 class Endpoint(EndpointSettings, frozen=True):
-    """An endpoint with its settings. The URLs may hold tokens, so they are not in ``repr``."""
+    """An endpoint with its settings. The URLs may contain tokens, so they are not in ``repr``."""
 
     endpoint_id: int
     enterprise_customer_uuid: Text
@@ -318,18 +319,18 @@ class Endpoint(EndpointSettings, frozen=True):
 
     @property
     def scheme(self) -> Authentication:
-        """How its requests are authorized; never ``auto``."""
+        """How its requests are authenticated; never ``auto``."""
         if self.authentication is not Authentication.AUTO:
             return self.authentication
         return Authentication.OAUTH if self.oauth_client_id else Authentication.NONE
 
     def headers_with(self, payload_format: str) -> Mapping[str, str]:
-        """The fixed headers of a message that was built in this format: the endpoint's own, and the
+        """The fixed headers of a message that was built in this format: the endpoint's and the
         format's."""
         made = self._formats.known.get(payload_format)
         return dict(self.extra_headers) | dict(made.headers if made else {})
 
     def successes_with(self, payload_format: str) -> frozenset[int]:
-        """The statuses beside 2xx by which it says that it has such a message."""
+        """The statuses besides 2xx with which it confirms a message in this format."""
         made = self._formats.known.get(payload_format)
         return self.success_status_codes | (made.success_statuses if made else frozenset())

@@ -1,9 +1,9 @@
-"""The events that become webhooks. Whatever differs between them is in a YAML file, a facts class
-or a body format.
+"""The events that become webhooks. Everything that differs between them is in a YAML file, a facts
+class or a body format.
 
 The files are those of the Dagster component ``WebhookEventComponent``: ``defs.yaml`` in a folder of
-``orchestration/defs``. They are read here without Dagster, so that the command line, a preview and
-a run know the same types.
+``orchestration/defs``. They are read here without Dagster, so the command line, a preview and a run
+know the same types.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ COURSE_ENROLLMENT = "course_enrollment"
 FOLDER = PROJECT_ROOT / "orchestration" / "defs"
 COMPONENT = "WebhookEventComponent"
 SETTING = "LTW_EVENT_TYPES"
-"""Event types to switch on beside those that are in their files, separated by commas."""
+"""Event types to enable in addition to those enabled in their files, comma-separated."""
 
 
 class CompletionFacts(Facts, frozen=True):
-    """A learner has passed a course run."""
+    """A learner passed a course run."""
 
     passed_at: Time
     percent_grade: float = Field(ge=0, le=1, allow_inf_nan=False)
     letter_grade: AnyText = ""
     enrollment_mode: AnyText = ""
-    """No body has it: an endpoint may filter by it."""
+    """Not in any body; an endpoint may filter by it."""
 
 
 class EnrollmentFacts(Facts, frozen=True):
@@ -64,7 +64,7 @@ OWN_FACTS: Mapping[str, type[Facts]] = {
     COURSE_COMPLETION_CORRECTION: CompletionFacts,
     COURSE_ENROLLMENT: EnrollmentFacts,
 }
-"""Facts whose bodies are written in Python, by the event type's name."""
+"""Facts of the event types whose bodies are written in Python, by event type name."""
 
 FactType = Literal[
     "text", "number", "time", "boolean",
@@ -78,13 +78,13 @@ _PYTHON: Mapping[str, Any] = {
 }
 
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
-"""As long as the column ``event_type`` of the ledger."""
+"""At most as long as the ledger's ``event_type`` column."""
 Identifier = Annotated[str, Field(pattern="^[a-z_][a-z0-9_]{0,254}$")]
 """A table, a column or an asset, in lower case."""
 
 
 class Key(Model, frozen=True):
-    """The columns of a mart that the ledger knows an event by. Together they are unique."""
+    """The mart columns by which the ledger identifies an event. Together they are unique."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,71 +92,72 @@ class Key(Model, frozen=True):
         default="enterprise_customer_uuid", description="Column with the customer's UUID."
     )
     learner: Identifier = Field(
-        default="user_id", description="Column with the LMS's id of the learner, a whole number."
+        default="user_id", description="Column with the learner's LMS id, an integer."
     )
     subject: Identifier = Field(
-        default="courserun_key", description="Column with what happened: a text of 255 at most."
+        default="courserun_key",
+        description="Column with what the event is about, at most 255 characters.",
     )
 
     def renamed(self) -> dict[str, str]:
-        """Columns that the ledger calls otherwise, by the ledger's name."""
+        """Columns that have a different name in the ledger, by the ledger's name."""
         names = ("enterprise_customer_uuid", "user_id", "courserun_key")
         own = (self.enterprise, self.learner, self.subject)
         return {name: column for name, column in zip(names, own, strict=True) if name != column}
 
 
 class Replica(Model, frozen=True):
-    """A raw table whose change can make an event new."""
+    """A raw table whose changes can create new events."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source: RawSchema = Field(description="lms, enterprise or tracking.")
+    source: RawSchema = Field(description="Source of the table: lms, enterprise or tracking.")
     table: Identifier
-    changed_at: Identifier = Field(description="Column with the newest time of a row.")
+    changed_at: Identifier = Field(description="Column with the time a row last changed.")
 
 
 class EventType(Model, frozen=True):
-    """A kind of event: the attributes of its ``defs.yaml``, which are also its JSON Schema."""
+    """An event type: the attributes of its ``defs.yaml``, which also define its JSON Schema."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name = Field(description="As the outbox, the bodies and the commands have it.")
-    plural: Identifier = Field(description="What texts call such events, such as certificates.")
+    name: Name = Field(description="Its name in the outbox, the bodies and the commands.")
+    plural: Identifier = Field(description="The plural used in texts, such as certificates.")
     asset: Identifier = Field(
-        default="", description="The asset that records them; newly_recorded_<plural> if left out."
+        default="", description="The asset that records them; default: newly_recorded_<plural>."
     )
     mart: Identifier = Field(
-        description="The dbt model in the schema marts: a row per event that may be sent."
+        description="The dbt model in the schema marts, with one row per event that may be sent."
     )
-    key: Key = Field(default=Key(), description="The columns of the mart that name an event.")
+    key: Key = Field(default=Key(), description="The mart columns that identify an event.")
     occurred_at: Identifier = Field(
-        description="The column of the mart that says when it happened, UTC."
+        description="The mart column with the time it happened, in UTC."
     )
     facts: dict[Identifier, FactType] = Field(
         default={},
-        description="Columns of the mart that bodies use beside who and which course run.",
+        description="Mart columns that bodies use besides customer, learner and course run.",
     )
     formats: list[str] = Field(
-        min_length=1, description="The formats that have a body for it; each is checked."
+        min_length=1, description="The formats that have a body for it; each one is checked."
     )
     endpoints: Literal["all", "enrollment_events_on", "asked"] = Field(
         default="asked",
         description="Which endpoints get it: all, those with the LMS's switch for enrollment "
-        "events, or those that ask for it by `ltw endpoints set --event-types`.",
+        "events, or those that ask for it with `ltw endpoints set --event-types`.",
     )
     replicas: list[Replica] = Field(
         default=[],
-        description="Raw tables beside the usual ones whose change starts a run.",
+        description="Additional raw tables whose changes start a run.",
     )
     pool: str = Field(
-        default="webhook_outbox", description="The pool of the asset that records them."
+        default="webhook_outbox", description="Dagster pool of the asset that records them."
     )
     schedule: str = Field(
         default="",
-        description="Cron, UTC: a job of its own records them then. Left out: each delivery run.",
+        description="Cron, UTC, of a separate job that records them; default: each delivery run.",
     )
     enabled: bool = Field(
-        default=False, description=f"Whether they are recorded. {SETTING} can say so, too."
+        default=False, description=f"Whether they are recorded; {SETTING} can also enable them."
     )
 
     @model_validator(mode="before")
@@ -187,9 +188,9 @@ class EventType(Model, frozen=True):
 
     @property
     def found_in(self) -> str | None:
-        """Where a correction is found: a mart with ``correction_status``, ``correction_number`` and
-        ``corrects_webhook_id``. ``mart`` then has what its completion says, and whether it may be
-        reported. None: events are found in ``mart`` itself, each once."""
+        """The mart in which corrections are found, with ``correction_status``,
+        ``correction_number`` and ``corrects_webhook_id``. ``mart`` then has the completion's facts,
+        and whether it may be reported. None: events are found in ``mart`` itself, each once."""
         return "completion_corrections" if self.name == COURSE_COMPLETION_CORRECTION else None
 
     @property
@@ -200,7 +201,7 @@ class EventType(Model, frozen=True):
 
     @cached_property
     def facts_class(self) -> type[Facts]:
-        """What its messages say: columns of the mart, those of every event first."""
+        """The facts for its messages: mart columns, with those of every event first."""
         if self.name in OWN_FACTS:
             return OWN_FACTS[self.name]
         fields: dict[str, Any] = {
@@ -225,7 +226,7 @@ class EventType(Model, frozen=True):
         renamed = self.key.renamed()
         if not renamed:
             return mart
-        # Each by its name: with all, a column of the mart may have the ledger's name, too.
+        # Columns are listed: with `*`, a mart column could also have one of the ledger's names.
         names = sorted({*self.facts_class.model_fields, self.occurred_at})
         columns = ", ".join(
             f"mart.{renamed[name]} as {name}" if name in renamed else f"mart.{name}"
@@ -235,8 +236,8 @@ class EventType(Model, frozen=True):
 
     @property
     def wanted(self) -> str:
-        """Which events anybody wants, in SQL; ``{endpoints}`` is the mart of endpoints, and
-        ``{settings}`` the newest row of settings of each."""
+        """Which events any endpoint wants, in SQL; ``{endpoints}`` is the endpoints mart, and
+        ``{settings}`` each endpoint's newest row of settings."""
         if self.endpoints == "all":
             return "true"
         settings, asked = "", "endpoints.is_enrollment_events_enabled"
@@ -244,7 +245,7 @@ class EventType(Model, frozen=True):
             settings = """
                 inner join {settings} as settings
                     on endpoints.endpoint_id = settings.endpoint_id"""
-            # An underscore stands for any character here; routing compares the names themselves.
+            # An underscore matches any character here; routing compares the exact names.
             asked = f"',' || settings.event_types || ',' like '%,{self.name},%'"
         return f"""
             exists (
@@ -257,9 +258,9 @@ class EventType(Model, frozen=True):
 
 
 def read_event_types(folder: Path, switched_on: Iterable[str] = ()) -> dict[str, EventType]:
-    """The event types of the files below a folder by name, in the order of their names.
+    """The event types of the files under a folder, by name, sorted.
 
-    ``switched_on`` are names that are enabled whatever their files say.
+    ``switched_on`` are names that are enabled regardless of their files.
 
     Raises:
         ConfigurationError: a file cannot be used; names it, the key and what is wrong.
@@ -293,7 +294,7 @@ def read_event_types(folder: Path, switched_on: Iterable[str] = ()) -> dict[str,
 
 
 def event_type_of(attributes: object, path: Path) -> EventType:
-    """An event type of the attributes that a file gives it.
+    """The event type with the attributes from a file.
 
     Raises:
         ConfigurationError: names the file, the key and what is wrong with it.
@@ -311,8 +312,8 @@ def switched_on(environ: Mapping[str, str]) -> frozenset[str]:
 
 @cache
 def event_types() -> Mapping[str, EventType]:
-    """The event types of this process by name, read once; those that are off are among them,
-    since the outbox may hold events of theirs.
+    """The event types of this process by name, read once, including disabled ones, since the
+    outbox may hold their events.
 
     Raises:
         ConfigurationError: as for ``read_event_types``.
@@ -321,23 +322,23 @@ def event_types() -> Mapping[str, EventType]:
 
 
 def recorded_types() -> list[EventType]:
-    """The event types that are switched on."""
+    """The enabled event types."""
     return [one for one in event_types().values() if one.enabled]
 
 
 def completions() -> EventType:
-    """The event type that all of this is about."""
+    """The main event type: completions."""
     return event_types()[COURSE_COMPLETION]
 
 
 def _is_taken(name: str) -> bool:
-    """Whether bodies know something else by a name, or a model of facts cannot have it."""
+    """Whether a name has another meaning in bodies, or a facts model cannot have it."""
     beside = OF_EVERY_EVENT.keys() | OF_LEARNING_TIME.keys() | OF_CORRECTION.keys()
     return name in beside or name.startswith("_") or hasattr(Facts, name)
 
 
 def _documents(path: Path) -> Iterable[object]:
-    """The attributes of each document of a file that is of the component."""
+    """The attributes of each document in a file that belongs to the component."""
     content = path.read_bytes()
     if COMPONENT.encode() not in content:
         return

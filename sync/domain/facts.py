@@ -1,4 +1,4 @@
-"""What is known of an event, typed: read from a row of its mart when its message is built."""
+"""The typed facts of an event, read from a row of its mart when its message is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF_EVERY_EVENT: Mapping[str, type] = {
     "recorded_at": datetime,
     "course": str,
 }
-"""Facts that an event has beside those of its type. ``course`` is organization and number,
+"""Facts of every event, in addition to those of its type. ``course`` is organization and number,
 ``ExampleX+DATA101``, the same for all runs of the course."""
 OF_LEARNING_TIME: Mapping[str, type] = {
     LEARNING_TIME: int,
@@ -34,7 +34,7 @@ class FactsError(SyncError):
 
 @dataclass(frozen=True)
 class LearningTime:
-    """Time studied up to the completion, and the time up to which it is counted.
+    """Learning time up to the completion, and the time up to which it is counted.
 
     A time without a zone is UTC. Zero seconds are a real value.
     """
@@ -45,18 +45,18 @@ class LearningTime:
 
 @dataclass(frozen=True)
 class Correction:
-    """Which completion's learning time is corrected, and what its customer was told last."""
+    """Which completion's learning time is corrected, and the number last sent to its customer."""
 
     corrects: str
     """Webhook id of the completion."""
     number: int
-    """Of the corrections of that completion, from 1."""
+    """Number of the correction among those of that completion, from 1."""
     told_seconds: int | None = None
-    """None when there is nothing to compare with, as after the course run was passed anew."""
+    """The last number sent; None if there is none to compare with, as after passing again."""
     tolerance_seconds: float = 0
 
     def is_needed(self, seconds: int) -> bool:
-        """Whether the number of now differs from what was told by more than the tolerance."""
+        """Whether the current number differs from the last one sent by more than the tolerance."""
         return (
             self.told_seconds is not None
             and abs(seconds - self.told_seconds) > self.tolerance_seconds
@@ -80,7 +80,7 @@ def _time(value: object) -> datetime:
 
 
 def _encodable(text: str) -> str:
-    """JSON can spell half a surrogate pair, UTF-8 cannot carry it."""
+    """Refuse half a surrogate pair: JSON can escape one, but UTF-8 cannot encode it."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -89,7 +89,7 @@ def _encodable(text: str) -> str:
 
 
 def _unwrapped(value: object) -> object:
-    """Single sign-on wraps some values in a list of one."""
+    """Unwrap a value that single sign-on put into a list of one."""
     if isinstance(value, list) and len(value) <= 1:
         return value[0] if value else None
     return value
@@ -99,13 +99,13 @@ AnyText = Annotated[str, AfterValidator(_encodable)]
 Text = Annotated[AnyText, Field(min_length=1)]
 OptionalText = Annotated[AnyText | None, BeforeValidator(_unwrapped)]
 Time = Annotated[datetime, BeforeValidator(_time)]
-"""Text in ISO 8601 of at least a date and a time, or a datetime; without a zone it is UTC."""
+"""ISO 8601 text with at least a date and a time, or a datetime; without a zone it is UTC."""
 
 
 class Facts(Model, frozen=True):
-    """Who, for which enterprise, in which course run. Personal fields stay out of ``repr``.
+    """Who, for which enterprise, in which course run. Personal fields are not in ``repr``.
 
-    The fields are columns of the event type's mart; where one may be NULL it has a default.
+    The fields are columns of the event type's mart; a field that may be NULL has a default.
     """
 
     enterprise_customer_uuid: str = Field(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
@@ -113,7 +113,7 @@ class Facts(Model, frozen=True):
     user_id: int
     username: Text = Field(repr=False)
     email: AnyText = Field(default="", repr=False)
-    """Empty for an account without an address; its completion is one like any other."""
+    """Empty for an account without an address; its completions are sent like any other."""
     courserun_key: Text
     course_name: AnyText = ""
     learner_country: OptionalText = None

@@ -1,6 +1,6 @@
-"""Functions made of a mapping: a format from a file costs no more a body than one in Python.
+"""Compiles a mapping to functions: a format from a file is as fast per body as one in Python.
 
-What a body may name is known here, and each place is checked against it before anything is built.
+Each place is checked against the facts and settings that a body may name before anything is built.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from sync.domain.mapping import (
 )
 
 UNKNOWN: Any = object()
-"""What is not known, and so has no place in the body."""
+"""An unknown value, which is left out of the body."""
 IDENTITIES = frozenset({"email", "username", "percipio_user_id", "percipio_organization_id"})
-"""Facts by which a receiver knows the learner. One that is unknown now may be known later."""
+"""Facts by which a receiver identifies the learner. One that is unknown now may be known later."""
 CHOICES: Mapping[str, Sequence[str]] = {
     "xapi_actor": [one.value for one in Actor],
     "duration_unit": [one.value for one in Unit],
 }
-"""Settings of an endpoint by which a body may differ, with their values."""
+"""Endpoint settings on which a body may depend, with their values."""
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A node as functions."""
+    """A compiled node."""
 
     of: Callable[[Content], Any]
     """Its value for an event, or ``UNKNOWN``."""
@@ -56,12 +56,12 @@ class _Made:
     """Whether there is a value for every event."""
     lacking: Callable[[EndpointSettings], str | None] = lambda settings: None
     seconds: tuple[tuple[str, ...], Callable[[object], int | None]] | None = None
-    """Where in it the learning time can be read back, and how."""
+    """The path at which the learning time can be read back, and how."""
 
 
 @dataclass(frozen=True)
 class MappedBody:
-    """The body of one event type, as a file describes it: a ``BodyMaker``."""
+    """The body of one event type, as defined in a file: a ``BodyMaker``."""
 
     name: str
     description: str
@@ -72,7 +72,7 @@ class MappedBody:
 
         Raises:
             IdentityMissing: the learner lacks an id that is required.
-            PayloadError: another required fact is missing, or a value cannot be told.
+            PayloadError: another required fact is missing, or a value cannot be represented.
         """
         try:
             found = self.made.of(content)
@@ -83,23 +83,23 @@ class MappedBody:
         raise PayloadError("none of the facts that the format names is known")
 
     def title(self) -> str:
-        """Its name in a document."""
+        """Its name in the documents."""
         return self.name
 
     def summary(self) -> str:
-        """What it says, in a sentence."""
+        """What it reports, in one sentence."""
         return self.description
 
     def published_schema(self) -> dict[str, Any]:
-        """Its JSON Schema: open, as every published one is."""
+        """Its JSON Schema: open, like every published one."""
         return {"title": self.name, "description": self.description, **self.made.schema}
 
 
 def mapped_format(name: str, file: FormatFile, event_types: Mapping[str, EventType]) -> BodyFormat:
-    """The format of a file; ``name`` is that of the format.
+    """The format of a file; ``name`` is the format's name.
 
     Raises:
-        MappingError: a body names what there is not, or cannot be made; names the place.
+        MappingError: a body names something unknown, or cannot be built; names the place.
     """
     bodies = mapped_bodies(name, file, event_types)
     places = [one.made.seconds for one in bodies.values() if one.made.seconds is not None]
@@ -116,7 +116,7 @@ def mapped_format(name: str, file: FormatFile, event_types: Mapping[str, EventTy
 
 
 def extended(name: str, built_in: BodyFormat, bodies: Mapping[str, MappedBody]) -> BodyFormat:
-    """A built-in format with bodies of more event types."""
+    """A built-in format with bodies for more event types."""
     own = _lacking(name, bodies.values())
     return replace(
         built_in,
@@ -138,7 +138,7 @@ def _lacking(name: str, bodies: Iterable[MappedBody]) -> Callable[[EndpointSetti
 def mapped_bodies(
     name: str, file: FormatFile, event_types: Mapping[str, EventType]
 ) -> Mapping[str, MappedBody]:
-    """The bodies of a file by event type; ``name`` is that of the format they belong to.
+    """The bodies of a file by event type; ``name`` is the name of their format.
 
     Raises:
         MappingError: as for ``mapped_format``.
@@ -164,7 +164,7 @@ def mapped_bodies(
 
 
 class _Compiler:
-    """Makes functions of the nodes of one body."""
+    """Compiles the nodes of one body."""
 
     def __init__(self, event_type: EventType) -> None:
         self._event_type = event_type
@@ -318,7 +318,7 @@ class _Compiler:
 
 
 def _or(schema: Mapping[str, Any], default: object) -> Mapping[str, Any]:
-    """A schema that also takes the default."""
+    """A schema that also allows the default."""
     if default is None:
         return {**schema, "type": [schema["type"], "null"]}
     is_taken = schema == SCHEMAS[type(default)]
@@ -342,7 +342,7 @@ def _any_of(
 
 
 def _one_of(schemas: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """A schema that takes what any of these takes."""
+    """A schema that allows what any of these allows."""
     different = [one for n, one in enumerate(schemas) if one not in schemas[:n]]
     return different[0] if len(different) == 1 else {"anyOf": different}
 

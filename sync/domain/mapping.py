@@ -1,9 +1,9 @@
 """A body format from a file: known facts at places in JSON, and a fixed set of conversions.
 
 The file is data. Each leaf of a body is a constant or a place such as
-``{fact: passed_at, as: date}``; nothing in it is evaluated, and all that it can name is known here.
-``conversions.py`` knows the facts and ``mapped.py`` makes functions of it; ``docs/formats.md`` is
-for whoever writes such a file.
+``{fact: passed_at, as: date}``; nothing in it is evaluated, and everything it can name is defined
+here. ``conversions.py`` has the facts and ``mapped.py`` compiles the file; ``docs/formats.md`` is
+for authors of such files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sync.domain.model import Model
 from sync.errors import SyncError
 
 MOST_DIGITS = 9
-"""After the point; the grades and times that we know have fewer."""
+"""Maximum decimals; the grades and times that we know have fewer."""
 LONGEST_SHOWN = 60
-"""Characters of a text of the file that an error shows."""
+"""Maximum characters of a text from the file that an error shows."""
 
 
 class MappingError(SyncError):
-    """A file is no format; one line that names the place in it and the fix."""
+    """A file is not a valid format; one line that names the place in it and the fix."""
 
 
 class _Place(Model, frozen=True):
@@ -52,60 +52,60 @@ class FactPlace(_Place, frozen=True):
     ) = Field(
         default=None,
         alias="as",
-        description="Of a time: timestamp (2026-03-10T17:42:31Z, the default), "
-        "timestamp_milliseconds, date, us_date, unix_seconds, unix_milliseconds; all in UTC. Of "
-        "seconds: minutes, hours, iso_duration (PT1H12M27S). Of a number or true and false: text.",
+        description="For a time: timestamp (2026-03-10T17:42:31Z, the default), "
+        "timestamp_milliseconds, date, us_date, unix_seconds, unix_milliseconds; all in UTC. For "
+        "seconds: minutes, hours, iso_duration (PT1H12M27S). For a number or a boolean: text.",
     )
     scale: float | None = Field(
-        default=None, description="A number is multiplied by it: 100 makes a percentage of a share."
+        default=None, description="Factor for a number: 100 turns a fraction into a percentage."
     )
     round: Annotated[int, Field(ge=0, le=MOST_DIGITS)] | None = Field(
-        default=None, description="Digits after the point; 0 makes a whole number."
+        default=None, description="Decimal places of a number; 0 makes an integer."
     )
-    case: Literal["upper", "lower"] | None = Field(default=None, description="Of a text.")
+    case: Literal["upper", "lower"] | None = Field(default=None, description="Case of a text.")
     percent_encode: bool = Field(
-        default=False, description="Make a text fit for the path of an address."
+        default=False, description="Percent-encode a text for the path of a URL."
     )
     in_address: Literal["xapi_course_iri"] | None = Field(
         default=None,
-        description="Percent-encode a text and put it into the address that this setting of the "
-        "endpoint holds, at its placeholder.",
+        description="Percent-encode a text and put it in place of the placeholder in this URL "
+        "setting of the endpoint.",
     )
-    prefix: str = Field(default="", description="Before a text.")
-    suffix: str = Field(default="", description="After a text.")
+    prefix: str = Field(default="", description="Text to put before it.")
+    suffix: str = Field(default="", description="Text to put after it.")
     hash: Literal["sha1", "sha256"] | None = Field(
-        default=None, description="Of a text with its prefix and suffix, in hexadecimal."
+        default=None, description="Hash of a text, including prefix and suffix, in hexadecimal."
     )
     default: str | int | float | bool | None = Field(
-        default=None, description="What stands there when the fact is not known, null included."
+        default=None, description="Value when the fact is unknown; may be null."
     )
     required: bool = Field(
         default=False,
-        description="Hold the event until the fact is known; otherwise the key is left out.",
+        description="Hold the event until the fact is known. Without it, the key is left out.",
     )
 
 
 class FirstOf(_Place, frozen=True):
-    """The first of these that is known."""
+    """The first of these with a known value."""
 
     first_of: Annotated[list[Node], Field(min_length=2)]
 
 
 class BySetting(_Place, frozen=True):
-    """One of these, by a setting of the endpoint; nothing where there is none for its value."""
+    """One of these, chosen by an endpoint setting; nothing if there is no case for its value."""
 
     by_setting: Literal["xapi_actor", "duration_unit"]
-    cases: dict[str, Node] = Field(description="By the value of the setting.")
+    cases: dict[str, Node] = Field(description="A node for each value of the setting.")
 
 
 class SettingPlace(_Place, frozen=True):
-    """A setting of the endpoint, which must then have it."""
+    """An endpoint setting, which the endpoint must then have."""
 
     setting: Literal["xapi_home_page"]
 
 
 class Members(_Place, frozen=True):
-    """An object one of whose keys is also a word of this language."""
+    """An object with a key that is also a keyword of the format file."""
 
     members: dict[str, Node] = Field(alias="object")
 
@@ -118,7 +118,7 @@ _PLACES: Mapping[str, type[_Place]] = {
     "object": Members,
 }
 _MARK = "\0"
-"""Before the names by which pydantic tells forms of a node apart, which are no places in a file."""
+"""Prefix of the names by which pydantic distinguishes node forms, which are no places in a file."""
 
 
 _PLAIN = {
@@ -127,7 +127,7 @@ _PLAIN = {
     "dict_type": "must have keys with values below it",
     "model_type": "must have keys with values below it",
 }
-"""Errors of pydantic that speak of Python."""
+"""Replacements for pydantic errors that use Python terms."""
 
 
 def _form_of(node: object) -> str:
@@ -159,58 +159,58 @@ class Node(RootModel[Any], frozen=True):
 
 
 class FormatFile(_Place, frozen=True):
-    """A body format of the operator's: `formats/NAME.yml`."""
+    """An operator's body format: `formats/NAME.yml`."""
 
-    description: str = Field(default="", description="For whom it is, in a sentence.")
+    description: str = Field(default="", description="Who it is for, in one sentence.")
     extends: str | None = Field(
         default=None,
-        description="A built-in format that gets the bodies; the file is then no format itself.",
+        description="A built-in format to add the bodies to; the file then defines no new format.",
     )
     headers: dict[str, str] = Field(
         default_factory=dict, description="Fixed headers of its requests; never a secret."
     )
     success_statuses: list[Annotated[int, Field(ge=300, le=599)]] = Field(
         default_factory=list,
-        description="Responses beside 2xx that say that the receiver has the event, such as 409.",
+        description="Statuses other than 2xx that count as success, such as 409.",
     )
     assumption: str = Field(
         default="",
-        description="What the receiver has not documented; `ltw endpoints check` says it.",
+        description="What the receiver has not documented; `ltw endpoints check` prints it.",
     )
     bodies: Annotated[dict[str, dict[str, Node]], Field(min_length=1)] = Field(
-        description="By event type: the JSON that the receiver gets."
+        description="The JSON that the receiver gets, by event type."
     )
     samples: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="By event type: the body of the sample event, which `ltw formats check` "
+        description="Expected body of the sample event, by event type, which `ltw formats check` "
         "compares. `ltw formats preview NAME` prints it.",
     )
 
 
 def read_format(document: object) -> FormatFile:
-    """The file's content, checked for itself.
+    """The file's content, checked without event types.
 
     Raises:
-        MappingError: it is no format; names the first place that is wrong.
+        MappingError: it is not a valid format; names the first place that is wrong.
     """
     try:
         found = FormatFile.model_validate(document)
     except ValidationError as error:
         raise MappingError(_first_problem(error)) from None
     if found.extends is not None and found.model_fields_set - {"extends", "bodies", "description"}:
-        raise MappingError("extends: such a file has bodies alone; leave the other keys out")
+        raise MappingError("extends: such a file has only bodies; remove the other keys")
     for name, value in found.headers.items():
         try:
             fixed_header(name, value)
         except ValueError as error:
             raise MappingError(f"headers.{shortened(name)}: {error}") from None
     if len({name.lower() for name in found.headers}) < len(found.headers):
-        raise MappingError("headers: one is given twice, in other letters; remove one")
+        raise MappingError("headers: one is given twice, in a different case; remove one")
     return found
 
 
 def editor_schema(facts: Iterable[str], event_types: Iterable[str]) -> dict[str, Any]:
-    """The JSON Schema of such a file, for editors that complete and check what is typed."""
+    """The JSON Schema of such a file, for completion and checks in editors."""
     schema = FormatFile.model_json_schema()
     schema["$defs"]["FactPlace"]["properties"]["fact"]["enum"] = sorted(facts)
     schema["properties"]["bodies"]["propertyNames"] = {"enum": sorted(event_types)}
@@ -220,7 +220,7 @@ def editor_schema(facts: Iterable[str], event_types: Iterable[str]) -> dict[str,
 def _first_problem(error: ValidationError) -> str:
     """The first wrong place, with what is wrong there."""
     found = error.errors(include_url=False, include_input=False)
-    # A key that nobody knows is often the misspelled one of another that is missing.
+    # An unknown key is often a misspelling of one that is missing.
     one = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     loc = [str(part) for part in one["loc"]]
     form = next((part[1:] for part in reversed(loc) if part.startswith(_MARK)), "")
@@ -239,6 +239,6 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text of the file as an error shows it: on one line, and not long."""
+    """A text from the file as an error shows it: on one line, and shortened."""
     shown = text if text.isprintable() else ascii(text)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Overrides: another URL or timeout of an endpoint than the LMS has, for a while."""
+"""Overrides: a temporary URL or timeout of an endpoint in place of the LMS's."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """What stands in for the LMS's values of an endpoint. Times are naive UTC.
+    """Values that replace the LMS's for an endpoint. Times are naive UTC.
 
-    The URL itself is where requests need it and nowhere else: it may hold a token.
+    The URL itself is available only where requests need it: it may contain a token.
     """
 
     endpoint_id: int
     enterprise_customer_uuid: str | None
     host: str | None
-    """The name in its URL; None where the URL is the LMS's."""
+    """The host name in its URL; None where the URL is the LMS's."""
     timeout_seconds: int | None
-    """None where it is the LMS's."""
+    """None where the timeout is the LMS's."""
     reason: str
     set_at: datetime
     set_by: str
@@ -34,8 +34,8 @@ class Override:
             if value is not None
         ]
         return (
-            f"endpoint {self.endpoint_id} has another {' and '.join(changed)} than the LMS since "
-            f"{self.set_at:%Y-%m-%d %H:%M} UTC by {self.set_by}, until "
+            f"endpoint {self.endpoint_id} has used another {' and '.join(changed)} instead of the "
+            f"LMS's since {self.set_at:%Y-%m-%d %H:%M} UTC by {self.set_by}, until "
             f"{self.until:%Y-%m-%d %H:%M} UTC: {self.reason}. To end it: "
             f"`ltw endpoints override {self.endpoint_id} --clear`"
         )

@@ -1,9 +1,9 @@
-"""How many requests an endpoint may get and when: at most its limit in any minute, whoever sends.
+"""How many requests an endpoint may get and when: at most its limit in any minute, over all runs.
 
-The state is one time, ``next_slot_at``: requests occupy slots of equal length on a time line
-that all runs share through the ledger (the generic cell rate algorithm of ATM networks). Slots
-of the last ``BURST`` that nobody used may be taken at once. Slots are a little longer than limit
-and minute say, so that a burst and what follows it stay within the limit in any minute.
+The state is one time, ``next_slot_at``: requests occupy slots of equal length on a timeline that
+all runs share through the ledger (the generic cell rate algorithm of ATM networks). Unused slots of
+the last ``BURST`` may be taken at once. Slots are slightly longer than a minute divided by the
+limit, so a burst and the requests after it stay within the limit in any minute.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MINUTE = timedelta(minutes=1)
 BURST = timedelta(seconds=10)
 MICROSECOND = timedelta(microseconds=1)
 HORIZON = timedelta(seconds=30)
-"""How far ahead a run takes slots; further would keep them from a run that could use them."""
+"""How far ahead a run takes slots; more would keep them from other runs that could use them."""
 HALF_OPEN_SLOTS = 2
-"""What an endpoint gets per batch while its circuit breaker is half-open."""
+"""Slots that an endpoint gets per batch while its circuit breaker is half-open."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """``count`` slots one ``spacing`` apart; the first, at ``first_at``, may have passed."""
+    """``count`` slots, ``spacing`` apart; the first, at ``first_at``, may be in the past."""
 
     endpoint_id: int
     count: int
@@ -35,25 +35,25 @@ class Grant:
 
 @dataclass
 class Pace:
-    """Spends a grant by the clock: a request that was held up forfeits its old slot.
+    """Spends a grant by the clock: a delayed request forfeits its old slot.
 
-    Otherwise an endpoint that hung for a while would get all that was held up at once.
+    Otherwise an endpoint that hung for a while would get all delayed requests at once.
     """
 
     spacing: timedelta
     next_slot_at: datetime
 
     def wait(self, now: datetime) -> timedelta:
-        """How long until the next request may start; 0 when it may now."""
+        """How long until the next request may start; 0 when it may start now."""
         return max(self.next_slot_at - now, timedelta(0))
 
     def take(self, now: datetime) -> None:
-        """A request starts now."""
+        """Use a slot for a request that starts now."""
         self.next_slot_at = max(self.next_slot_at, now - BURST) + self.spacing
 
 
 def spacing_of(requests_per_minute: int, rate_factor: float) -> timedelta:
-    """Length of a slot; rounded up, for a microsecond too short lets one too many through."""
+    """Length of a slot, rounded up: a microsecond too short would let an extra request through."""
     slots = max(1, requests_per_minute) * rate_factor
     return timedelta(microseconds=math.ceil((MINUTE + BURST) / MICROSECOND / slots))
 
@@ -66,9 +66,9 @@ def grant(
     now: datetime,
     probe_until: datetime,
 ) -> tuple[Grant, EndpointState]:
-    """Take up to ``wanted`` slots for a run; the grant may be of none, and the state after it.
+    """Take up to ``wanted`` slots for a run; returns the grant, possibly of 0, and the new state.
 
-    The one slot of an open circuit breaker is its probe; no other run gets one before
+    The single slot of an open circuit breaker is its probe; no other run gets one before
     ``probe_until``.
     """
     spacing = spacing_of(requests_per_minute, state.rate_factor)

@@ -1,8 +1,8 @@
-"""Pauses: nothing is sent to an endpoint, to a customer or to anybody, until it is taken back.
+"""Pauses: nothing is sent to an endpoint, to a customer or at all, until the pause ends.
 
-A pause moves no webhook: what is due stays pending and simply is not claimed. So no attempt is
-counted, nothing ages into a dead letter, and on resumption the oldest goes first, at the pace that
-the endpoint always has.
+A pause changes no webhook: due webhooks stay pending and are not claimed. So no attempt is counted,
+nothing becomes a dead letter, and after the pause the oldest goes first, at the endpoint's usual
+pace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True)
 class Pause:
-    """One pause; without an enterprise and an endpoint it is of everything. Times are naive UTC."""
+    """One pause; without enterprise and endpoint it pauses everything. Times are naive UTC."""
 
     pause_id: str
     reason: str
@@ -23,17 +23,17 @@ class Pause:
     enterprise_customer_uuid: str | None = None
     endpoint_id: int | None = None
     ends_at: datetime | None = None
-    """When it ends by itself or has been ended; None: when somebody resumes."""
+    """When it expires or was ended; None: it lasts until an operator resumes."""
 
     def covers(self, endpoint_id: int, enterprise_customer_uuid: str) -> bool:
-        """Whether it is about an endpoint of a customer."""
+        """Whether it applies to a customer's endpoint."""
         return self.endpoint_id in (None, endpoint_id) and self.enterprise_customer_uuid in (
             None,
             enterprise_customer_uuid,
         )
 
     def is_on(self, now: datetime) -> bool:
-        """Whether it has not ended."""
+        """Whether it is active at ``now``."""
         return self.ends_at is None or now < self.ends_at
 
     @property
@@ -57,30 +57,30 @@ class Pause:
     def __str__(self) -> str:
         until = "" if self.ends_at is None else f", until {self.ends_at:%Y-%m-%d %H:%M} UTC"
         return (
-            f"{self.what} is paused since {self.paused_at:%Y-%m-%d %H:%M} UTC by {self.paused_by}"
-            f"{until}: {self.reason}. To end it: `{self.resume}`"
+            f"{self.what} has been paused since {self.paused_at:%Y-%m-%d %H:%M} UTC by "
+            f"{self.paused_by}{until}: {self.reason}. To end it: `{self.resume}`"
         )
 
 
 @dataclass(frozen=True)
 class Pauses:
-    """The pauses that are on at a time, and those that ended not long before."""
+    """The pauses that are active at a time, and those that ended shortly before."""
 
     known: Sequence[Pause]
     now: datetime
 
     @property
     def on(self) -> Sequence[Pause]:
-        """Those that have not ended, the widest first."""
+        """The active pauses, the widest scope first."""
         widest = sorted(
             self.known, key=lambda one: (one.endpoint_id or 0, one.enterprise_customer_uuid or "")
         )
         return [one for one in widest if one.is_on(self.now)]
 
     def of(self, endpoint_id: int, enterprise_customer_uuid: str) -> Pause | None:
-        """The one that keeps an endpoint from being sent to; of several that which lasts longest.
+        """The active pause that covers an endpoint; of several, the one that lasts longest.
 
-        None when nothing does.
+        None when there is none.
         """
         found = [one for one in self.on if one.covers(endpoint_id, enterprise_customer_uuid)]
         return max(found, key=_lasts, default=None)
@@ -88,14 +88,14 @@ class Pauses:
     def delayed(
         self, at: datetime, endpoint_id: int, enterprise_customer_uuid: str
     ) -> datetime | None:
-        """When something is sent that could be at a time; None: not before somebody resumes."""
+        """When a webhook that could be sent at ``at`` is sent; None: when an operator resumes."""
         pause = self.of(endpoint_id, enterprise_customer_uuid)
         if pause is None:
             return at
         return None if pause.ends_at is None else max(at, pause.ends_at)
 
     def ended_at(self, endpoint_id: int, enterprise_customer_uuid: str) -> datetime | None:
-        """When the last pause of an endpoint ended; None where none has lately."""
+        """When the last pause of an endpoint ended; None if none ended recently."""
         return max(
             (
                 one.ends_at

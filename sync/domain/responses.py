@@ -1,4 +1,4 @@
-"""The result of one attempt to send, classified once, by the HTTP client."""
+"""The result of one attempt, classified once, by the HTTP client."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from enum import StrEnum
 
 
 class ErrorKind(StrEnum):
-    """Codes of failure; operators select by them, so they never change meaning."""
+    """Failure codes; operators select by them, so they never change meaning."""
 
     DNS = "E_DNS"
     """The name did not resolve."""
     CONNECT = "E_CONNECT"
     """No connection, or it broke before a response."""
     TLS = "E_TLS"
-    """The handshake failed or the certificate is not to be trusted."""
+    """The handshake failed or the certificate is not trusted."""
     TIMEOUT = "E_TIMEOUT"
-    """No response began before the deadline."""
+    """No response started before the deadline."""
     HTTP = "E_HTTP"
     """A response that is not a success, or not HTTP."""
     REDIRECT = "E_REDIRECT"
-    """The endpoint points elsewhere; nothing is ever followed."""
+    """The endpoint sent a redirect; redirects are never followed."""
     TOO_SLOW = "E_TOO_SLOW"
-    """A response began but its headers did not end before the deadline."""
+    """A response started but its headers were not complete before the deadline."""
     INVALID_TARGET = "E_INVALID_TARGET"
     """The address policy refused the target; nothing was sent."""
     INTERNAL = "E_INTERNAL"
@@ -31,7 +31,7 @@ class ErrorKind(StrEnum):
 
 
 class Reached(StrEnum):
-    """How far a request came: the evidence for whose failure it is.
+    """How far a request got: the evidence for whose failure it is.
 
     Set by the HTTP client, never guessed from a message.
     """
@@ -41,11 +41,11 @@ class Reached(StrEnum):
     NOT_TRIED = "not_tried"
     """Nothing left this process: refused by a rule, no free socket."""
     NO_ROUTE = "no_route"
-    """The operating system knows no route to the host, or was told that there is none."""
+    """The operating system has no route to the host, or a router reported that there is none."""
     NOTHING = "nothing"
-    """Neither the host nor a name server responded: it may be down, or our own network."""
+    """Neither the host nor a name server responded: the host or our own network may be down."""
     NAME_SERVER = "name_server"
-    """A name server said that the name does not exist, so our network works."""
+    """A name server reported that the name does not exist, so our network works."""
     HOST = "host"
     """A connection was made or refused, so our network works."""
 
@@ -64,17 +64,17 @@ class Attribution(StrEnum):
 
 @dataclass(frozen=True)
 class Response:
-    """The head of an HTTP response arrived whole, whatever became of its body."""
+    """An HTTP response whose head arrived complete, whether or not its body did."""
 
     status: int
     retry_after: str | None
     """The header as sent, at most 128 characters."""
     excerpt: str = field(repr=False)
-    """Facts about the body, at most 1,000 characters, by ``sync.http.excerpts``."""
+    """Facts about the body, at most 1,000 characters, from ``sync.http.excerpts``."""
     duration_ms: int = 0
 
     def is_success(self, others: frozenset[int] = frozenset()) -> bool:
-        """Whether the receiver says that it has the event: by a 2xx, or by one of ``others``."""
+        """Whether the receiver confirmed the event: with a 2xx or one of ``others``."""
         return 200 <= self.status <= 299 or self.status in others
 
 
@@ -84,16 +84,16 @@ class ResponseWithBody:
 
     status: int
     body: bytes = field(repr=False)
-    """As it came over the wire, at most 64 KiB; shorter than sent if it broke off."""
+    """As received, at most 64 KiB; shorter than sent if the connection broke."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     is_whole: bool = True
-    """False when the body is longer, broke off or came in very many pieces."""
+    """False when the body is longer, was cut off or came in very many pieces."""
     duration_ms: int = 0
 
 
 @dataclass(frozen=True)
 class Failure:
-    """No response. ``detail`` is fit for a customer: no address, no URL, no secret."""
+    """No response. ``detail`` may be shown to a customer: no address, no URL, no secret."""
 
     error_kind: ErrorKind
     attribution: Attribution
@@ -101,4 +101,4 @@ class Failure:
     duration_ms: int = 0
     reached: Reached = Reached.NOTHING
     hosts: frozenset[str] = field(default=frozenset(), repr=False)
-    """The name that was looked up, and its addresses: tells one dead host from many."""
+    """The name that was looked up and its addresses, to distinguish one dead host from many."""

@@ -1,7 +1,7 @@
 """What follows an attempt: pure rules from result, attempt number and time to the next state.
 
-The table is in ``docs/delivery.md``. Nothing here knows a warehouse or a socket, and the jitter
-comes from the webhook id and the attempt, so a decision can be repeated and explained.
+The table is in ``docs/delivery.md``. Nothing here uses a warehouse or a socket, and the jitter is
+derived from the webhook id and the attempt, so a decision can be reproduced and explained.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sync.domain.states import Reason, State
 STEPS = tuple(timedelta(seconds=one) for one in (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000))
 """Wait before each attempt: 8 attempts in 27 h 35 min 5 s."""
 LONGEST_WAIT = max(STEPS)
-"""The longest wait that a ``Retry-After`` header can ask for."""
+"""The longest wait that a ``Retry-After`` header can request."""
 JITTER = 0.2
-"""Share of a step by which an attempt may move; it spreads a burst, and keeps the schedule."""
+"""Share of a step by which an attempt may move; it spreads a burst but keeps the schedule."""
 SENDER_ERROR_DELAY = timedelta(seconds=30)
-"""After a sender error: soon, but not so soon that an outage becomes a busy loop."""
+"""Wait after a sender error: short, but not so short that an outage causes a busy loop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,38 +29,38 @@ class FollowUp:
     """Everything that follows an attempt, for its webhook and for its endpoint."""
 
     state: State
-    """The webhook's. Pending: try again. Held: nothing was sent, and nothing can be until the cause
-    is fixed, so it is no attempt at all."""
+    """The webhook's state. Pending: try again. Held: nothing was sent, and nothing can be until the
+    cause is fixed, so it does not count as an attempt."""
     reason: Reason | None = None
     """Why it is dead or held."""
     next_attempt_at: datetime | None = None
-    """Not before this; given exactly when it is to be tried again."""
+    """Earliest time of the next attempt; set if and only if there is one."""
     is_charged: bool = True
     """Whether the attempt counts for the schedule."""
     error_kind: ErrorKind | None = None
-    """None exactly when delivered."""
+    """None if and only if delivered."""
     attribution: Attribution | None = None
-    """None exactly when delivered."""
+    """None if and only if delivered."""
     is_overloaded: bool = False
-    """The endpoint gets half its rate."""
+    """Whether the endpoint reported overload, so its rate is halved."""
     pause_until: datetime | None = None
-    """The endpoint gets nothing before this."""
+    """The endpoint gets nothing before this time."""
     is_retry_after_unreadable: bool = False
-    """A ``Retry-After`` header came that means nothing; it was ignored and deserves a log line."""
+    """The response had an unreadable ``Retry-After`` header: it was ignored, and is logged."""
 
     @property
     def is_success(self) -> bool:
-        """Whether it says that the endpoint is well."""
+        """Whether it shows that the endpoint is healthy."""
         return self.state is State.DELIVERED
 
     @property
     def is_failure(self) -> bool:
-        """Whether it says that the endpoint is not; a sender error says neither."""
+        """Whether it shows that the endpoint is failing; a sender error shows neither."""
         return self.is_charged and not self.is_success
 
     @property
     def is_endpoint_gone(self) -> bool:
-        """Whether the endpoint gets nothing until a person enables it again."""
+        """Whether the endpoint gets nothing until an operator enables it again."""
         return self.reason is Reason.ENDPOINT_GONE
 
 
@@ -75,8 +75,8 @@ def follow_up(
 ) -> FollowUp:
     """What follows a result. ``attempt_number`` counts charged attempts from 1, this one included.
 
-    ``now`` is when the attempt ended, with or without a zone; times in the result are alike.
-    ``success_statuses`` say as much as a 2xx: that the receiver has the event. After
+    ``now`` is when the attempt ended, with or without a zone; times in the result are the same.
+    ``success_statuses`` mean the same as a 2xx: the receiver has the event. After
     ``final_statuses`` the endpoint wants no retry.
     """
     schedule = _Schedule(webhook_id, attempt_number, now)
@@ -94,7 +94,7 @@ def follow_up(
 def after_sender_error(
     error_kind: ErrorKind | None, *, webhook_id: str, attempt_number: int, now: datetime
 ) -> FollowUp:
-    """What follows a sender error: another try soon, and nothing charged."""
+    """What follows a sender error: a retry soon, with nothing charged."""
     return _Schedule(webhook_id, attempt_number, now).soon(error_kind)
 
 
@@ -142,14 +142,14 @@ def _dead(reason: Reason, error_kind: ErrorKind) -> FollowUp:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """Times of the attempts of one webhook."""
+    """The attempt schedule of one webhook."""
 
     webhook_id: str
     attempt_number: int
     now: datetime
 
     def next_attempt(self, error_kind: ErrorKind, hint: timedelta | None = None) -> FollowUp:
-        """The step, moved by jitter; never before the hint, on which jitter only adds."""
+        """The step, moved by jitter; never before the hint, to which jitter only adds."""
         if self.attempt_number >= len(STEPS):
             return _dead(Reason.ATTEMPTS_EXHAUSTED, error_kind)
         chance = self._chance()
@@ -173,6 +173,6 @@ class _Schedule:
         )
 
     def _chance(self) -> float:
-        """A number in [0, 1), the same whenever this attempt of this webhook is looked at."""
+        """A number in [0, 1) that is always the same for this attempt of this webhook."""
         seed = hashlib.sha256(f"{self.webhook_id}:{self.attempt_number}".encode()).digest()
         return (int.from_bytes(seed[:8], "big") >> 11) / 2**53

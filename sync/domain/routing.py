@@ -15,19 +15,19 @@ EU_COUNTRIES = frozenset({
     "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
 })
 # fmt: on
-"""The 27 members, ISO 3166-1 alpha-2. Neighbours in the single market are not members."""
+"""The 27 members, ISO 3166-1 alpha-2. Other countries of the single market are not included."""
 
 
 @dataclass(frozen=True)
 class Routed:
-    """The event goes to this endpoint. ``region`` is the learner's, whatever the endpoint's."""
+    """The event goes to this endpoint. ``region`` is the learner's, not the endpoint's."""
 
     endpoint: Endpoint
     region: Region
 
     @property
     def is_fallback(self) -> bool:
-        """Whether the endpoint is of another region than the learner."""
+        """Whether the endpoint's region differs from the learner's."""
         return self.endpoint.region is not self.region
 
 
@@ -40,10 +40,10 @@ class NotRouted:
 
 
 def region_of(learner_country: str | None, enterprise_country: str | None) -> Region:
-    """The learner's region. The learner's own country decides; the enterprise's stands in for it.
+    """The learner's region, by the learner's country, or the enterprise's if that is missing.
 
-    Countries are ISO 3166-1 alpha-2 in any case, or the literal ``EU`` that some identity
-    providers send. Unknown means OTHER.
+    Countries are ISO 3166-1 alpha-2 in upper or lower case, or the literal ``EU`` that some
+    identity providers send. Unknown means OTHER.
     """
     for country in (learner_country, enterprise_country):
         code = (country or "").strip().upper()
@@ -62,10 +62,10 @@ def choose_endpoint(
 ) -> Routed | NotRouted:
     """The endpoint for a region among those of one enterprise.
 
-    The active endpoint of the region itself, else the active one of OTHER; a learner of the EU
-    goes to OTHER only where that endpoint allows it. Of several alike, the lowest id wins. An event
-    whose endpoint has such events switched off, has not asked for them or filters it out goes
-    nowhere: no fallback. Without ``event_type`` only the region counts.
+    The active endpoint of the region itself, else the active one of OTHER; a learner in the EU goes
+    to OTHER only where that endpoint allows it. Of several candidates, the lowest id wins. If the
+    endpoint has the event type switched off, has not asked for it or filters the event out, the
+    event goes nowhere: there is no fallback. Without ``event_type`` only the region counts.
 
     Raises:
         ValueError: the endpoints belong to more than one enterprise.

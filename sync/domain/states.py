@@ -1,7 +1,7 @@
-"""States of a webhook and the reasons for them: Python, SQL, dbt and the documents take them here.
+"""Webhook states and their reasons: the one source for Python, SQL, dbt and the documents.
 
-After a change run ``python -m sync.operations.state_texts``, which writes what dbt and readers see.
-Stored values never change their meaning; a new one is a new member.
+After a change run ``python -m sync.operations.state_texts``, which writes the files of dbt and the
+documents. A stored value never changes its meaning; a new meaning is a new member.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a webhook stands, in the order of its life."""
+    """A webhook's state, in lifecycle order."""
 
     meaning: str
     ends: str
-    """What takes it out of this state."""
+    """What moves it out of this state."""
 
     def __new__(cls, value: str, meaning: str, ends: str) -> State:
         member = str.__new__(cls, value)
@@ -48,9 +48,9 @@ class State(StrEnum):
 
 
 UNFINISHED = (State.AWAITING, State.PENDING, State.HELD)
-"""What may still be sent by itself."""
+"""States from which a webhook may still be sent automatically."""
 FINISHED = (State.DELIVERED, State.DEAD, State.SUPPRESSED)
-"""What only an operator can have sent."""
+"""States from which only an operator can have a webhook sent."""
 
 
 class Reason(StrEnum):
@@ -96,14 +96,15 @@ class Reason(StrEnum):
         State.HELD,
         "not built: the learner lacks an id that the endpoint's format needs",
         "for Percipio have the customer send `user` and `orgid` at single sign-on; for xAPI the "
-        "account needs an e-mail address, or the endpoint `--xapi-actor account` by "
+        "account needs an email address, or the endpoint `--xapi-actor account`, set with "
         "`ltw endpoints set ID`",
     )
     ENDPOINT_MISSING = (
         "endpoint_missing",
         State.HELD,
-        "the endpoint was deleted, or its id is another customer's by now",
-        "none for what was never tried: it is built anew; `ltw reroute --endpoint ID` for what was",
+        "the endpoint was deleted, or its id now belongs to another customer",
+        "none for webhooks never tried: they are built again; `ltw reroute --endpoint ID` for "
+        "those that were",
     )
     ENDPOINT_INACTIVE = (
         "endpoint_inactive",
@@ -140,7 +141,7 @@ class Reason(StrEnum):
         "invalid_target",
         State.HELD,
         "built; the address rules refuse an address of the endpoint's host",
-        "have the customer publish a public address; it is looked at again hourly",
+        "have the customer publish a public address; it is checked again hourly",
     )
     REROUTED = (
         "rerouted",
@@ -153,7 +154,7 @@ class Reason(StrEnum):
         State.HELD,
         "the marts have lost the event: consent or link withdrawn, customer inactive, account "
         "retired or row deleted",
-        "none; it goes out if the marts hold the event again",
+        "none; it is sent if the marts hold the event again",
     )
     BEFORE_ACTIVATION = (
         "before_activation",
@@ -183,14 +184,14 @@ class Reason(StrEnum):
     CORRECTION_NOT_NEEDED = (
         "correction_not_needed",
         State.SUPPRESSED,
-        "when the correction was built, the number was within the tolerance of what had been told",
-        "none; it is told when it has moved again",
+        "when the correction was built, the number was within the tolerance of the last one sent",
+        "none; a correction is sent when it has moved again",
     )
     CORRECTION_WITHOUT_NUMBER = (
         "correction_without_number",
         State.SUPPRESSED,
-        "when the correction was built, there was no learning time to tell: the flag, the rollout "
-        "or the endpoint's settings leave it out, or the mart had none until the wait was over",
+        "when the correction was built, there was no learning time to send: the flag, the rollout "
+        "or the endpoint's settings leave it out, or the mart had none when the wait ended",
         "none; a further correction may follow after a day",
     )
     FILTERED = (
@@ -199,12 +200,12 @@ class Reason(StrEnum):
         "the endpoint takes only other completions: its `only_...` settings",
         "none; after a change of the settings, `ltw replay --state suppressed`",
     )
-    ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it stays so")
+    ERASED = ("erased", State.SUPPRESSED, "the learner was erased", "none; it is permanent")
     RECEIPT = (
         "receipt",
         State.DELIVERED,
-        "the receiver says that it has the event; no attempt in the ledger does",
-        "none; `ltw settle` has settled it after the restore of a backup",
+        "the receiver confirmed that it has the event; the ledger has no successful attempt",
+        "none; `ltw settle` settled it after a backup was restored",
     )
     ATTEMPTS_EXHAUSTED = (
         "attempts_exhausted",
@@ -228,12 +229,12 @@ class Reason(StrEnum):
 
 
 def sql_list(words: Iterable[State | Reason]) -> str:
-    """The words as a list for ``in``: ``('awaiting', 'held')``."""
+    """The values as an SQL list for ``in``: ``('awaiting', 'held')``."""
     return f"({', '.join(repr(one.value) for one in words)})"
 
 
 def action_for(reason: str) -> str:
-    """What an operator does about a stored reason; one of another release is not known here."""
+    """What an operator does about a stored reason; a reason of another release may be unknown."""
     try:
         return Reason(reason).action
     except ValueError:

@@ -1,5 +1,5 @@
-"""What a delivery works on: an event is recorded, a message built from it, a claim of it sent, and
-an attempt is what came of that."""
+"""The objects of a delivery: an event is recorded, a message built from it, a claim on it sent, and
+the result is an attempt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from sync.domain.facts import Correction
@@ -18,12 +19,12 @@ Row = Mapping[str, Any]
 CORRECTION_COLUMNS = (
     "corrects_webhook_id", "correction_number", "told_learning_time_seconds", "tolerance_seconds",
 )  # fmt: skip
-"""Columns of an event's row; NULL unless it is a correction."""
+"""Columns of an event's row that are NULL unless it is a correction."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A recorded event without a message, with what the mart knows of it now."""
+    """A recorded event without a message, with the mart's current facts."""
 
     webhook_id: str
     event_type: str
@@ -31,18 +32,18 @@ class Event:
     user_id: int
     courserun_key: str
     facts: Mapping[str, Any] = field(repr=False)
-    """The ledger keeps none of it; empty when the mart no longer holds the event."""
+    """Not stored in the ledger; empty when the mart no longer holds the event."""
     recorded_at: datetime
     state: State
     state_reason: str | None
     correction: Correction | None = None
-    """Of a correction, with what its customer was told last as the mart has it now."""
+    """Set for a correction, with the last number sent to its customer, per the mart now."""
     lost_endpoint_id: int | None = None
-    """The endpoint of a message that was built, never sent, and has no endpoint any more."""
+    """The deleted endpoint of a message that was built but never sent."""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Event:
-        """Read a row with these columns, its facts as JSON text or NULL."""
+        """Read a row with these columns; its facts are JSON text or NULL."""
         row = dict(row)
         lost, facts = row.pop("lost_endpoint_id"), row.pop("facts")
         corrects, number, told, tolerance = (row.pop(name) for name in CORRECTION_COLUMNS)
@@ -67,13 +68,13 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What an endpoint gets for an event: built once, and sent unchanged at every attempt."""
+    """The message for an event: built once and sent unchanged at every attempt."""
 
     endpoint_id: int
     payload_format: str
     body: bytes = field(repr=False)
     enrichment_outcome: str
-    """Why it has learning time, or has none: found, no_data, not_yet, unavailable, flag_off,
+    """Why it has learning time or not: found, no_data, not_yet, unavailable, flag_off,
     not_in_rollout, endpoint_opted_out, not_a_completion."""
     learning_time_seconds: int | None
     learning_time_computed_through: datetime | None
@@ -90,11 +91,11 @@ class Claim:
     """Charged attempts before this one."""
     fence: int
     replay_id: str | None = None
-    """The operator's request that this try responds to, if any."""
+    """The operator's replay request that this try is for, if any."""
     payload_format: str = ""
-    """The format of the message; not known of a result that a journal has kept."""
+    """The format of the message; unknown for a result read from a journal."""
     is_test: bool = False
-    """Whether it is a sample, which says so and is in no outbox."""
+    """Whether it is a sample, which is marked as a test and is not in the outbox."""
 
     @property
     def attempt_number(self) -> int:
@@ -104,7 +105,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One try of one claim: what came back, and what follows from it."""
+    """One try of one claim: its result, and what follows from it."""
 
     claim: Claim
     run_id: str
@@ -112,11 +113,11 @@ class Attempt:
     follow_up: FollowUp
     started_at: datetime
     signing_key_ids: str
-    """Ids of the keys that signed, newest first, separated by blanks; empty when none did."""
+    """Ids of the keys that signed, newest first, separated by spaces; empty when none did."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """Webhook id and fence: what makes it harmless to record an attempt twice."""
+        """Webhook id and fence: the key that makes recording an attempt idempotent."""
         return self.claim.webhook_id, self.claim.fence
 
     @property
@@ -126,23 +127,24 @@ class Attempt:
 
     @property
     def outcome(self) -> str:
-        """As the ledger names it: delivered, retry or dead; held when nothing was sent."""
+        """The ledger's name for it: delivered, retry or dead; held when nothing was sent."""
         state = self.follow_up.state
         return "retry" if state is State.PENDING else state.value
 
     @property
     def is_sent(self) -> bool:
-        """Whether there is anything to record: nothing is, when it turned out to be impossible."""
+        """Whether a request was sent, so that there is something to record."""
         return self.follow_up.state is not State.HELD
 
     @property
     def proves_network(self) -> bool:
-        """Whether the request could not have come so far without a working network of ours."""
+        """Whether the request got so far that our own network must work."""
         return not isinstance(self.result, Failure) or self.result.reached.proves_network
 
-    def to_rows(self) -> tuple[Row, Row]:
-        """All that must survive a crash: the row of ``webhook_attempts``, and the changes to that
-        of ``webhook_outbox``. Values are those of JSON."""
+    @cached_property
+    def rows(self) -> tuple[Row, Row]:
+        """Everything that must survive a crash: the row of ``webhook_attempts``, and the changes to
+        the row of ``webhook_outbox``. Values are JSON; journal and ledger are written from them."""
         claim, result, follow_up = self.claim, self.result, self.follow_up
         is_response = isinstance(result, Response)
         is_delivered = follow_up.state is State.DELIVERED
@@ -176,12 +178,12 @@ class Attempt:
 
     @classmethod
     def from_rows(cls, attempt: Row, outbox: Row) -> Attempt:
-        """Read ``to_rows`` back: an attempt that is recorded in the same way.
+        """Read ``rows`` back: an attempt that is recorded the same way.
 
-        It has no body, and knows nothing of its endpoint but what the rows say.
+        It has no body, and only the rows' data about its endpoint.
 
         Raises:
-            ValueError, TypeError, KeyError: they are rows of another version.
+            ValueError, TypeError, KeyError: the rows are from another version.
         """
         kind, attribution = attempt["error_kind"], attempt["attribution"]
         next_at, reason = outbox["next_attempt_at"], outbox["reason"]

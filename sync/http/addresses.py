@@ -1,8 +1,8 @@
-"""Which URLs and addresses a webhook may go to: the guard against requests into inner networks.
+"""Which URLs and addresses a webhook may go to: the guard against requests to internal networks.
 
-Own tables, because the standard library's notion of a global address changes between releases.
-A refusal names the rule and never what a name resolved to; otherwise anyone who may enter a URL
-could map the inside network by it.
+It has its own tables because the standard library's definition of a global address changes between
+releases. A refusal names the rule and never what a name resolved to; otherwise anyone who may enter
+a URL could use it to map the internal network.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[Target, float], Sequence[str]]
-"""Gives all addresses of a target's name, both families, within a number of seconds."""
+"""Returns all addresses of a target's name, both families, within a number of seconds."""
 
 _REFUSED_V4 = tuple(
     IPv4Network(network)
@@ -35,7 +35,7 @@ _REFUSED_V4 = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # carrier NAT, and one cloud's metadata
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # policy: host agent of one cloud, though publicly numbered
+        "168.63.129.16/32",  # policy: host agent of one cloud, although a public address
         "169.254.0.0/16",  # link-local, and most clouds' metadata
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments, and one cloud's metadata
@@ -59,17 +59,17 @@ _REFUSED_V6 = tuple(
     for network in (
         "2001::/23",  # protocol assignments: Teredo, benchmarking, ORCHID and the rest
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4, whatever IPv4 address it carries
+        "2002::/16",  # 6to4, with any IPv4 address
         "2620:4f:8000::/48",  # policy: AS112 sink hole
         "3fff::/20",  # documentation
     )
 )
 MOST_ADDRESSES = 2_048
-"""Of a lookup; a receiver has a few, and each one more is work before every request."""
+"""Maximum per lookup; a receiver has a few, and every address adds work to each request."""
 
 
 class _Ranges:
-    """Networks without overlap; a lookup of thousands of addresses is checked in milliseconds."""
+    """Networks without overlap; thousands of addresses are checked in milliseconds."""
 
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         edges = sorted((int(one.network_address), int(one.broadcast_address)) for one in networks)
@@ -87,7 +87,7 @@ _REFUSED_RANGES = {4: _Ranges(_REFUSED_V4), 6: _Ranges(_REFUSED_V6)}
 
 @dataclass(frozen=True)
 class VettedTarget:
-    """A target with the addresses that may be connected to, in order; resolve nothing again."""
+    """A target with the addresses to connect to, in order; the name must not be resolved again."""
 
     target: Target
     addresses: tuple[Address, ...]
@@ -95,17 +95,17 @@ class VettedTarget:
 
 @dataclass(frozen=True)
 class AddressPolicy:
-    """What a deployment allows.
+    """The targets that a deployment allows.
 
-    ``development_targets`` are exact host and port pairs freed from the scheme, port and address
-    rules.
+    ``development_targets`` are exact host and port pairs that are exempt from the scheme, port and
+    address rules.
     """
 
     ports: frozenset[int] = frozenset({443})
     development_targets: frozenset[HostPort] = frozenset()
 
     def allows(self, address: Address) -> bool:
-        """Whether the address lies in public space."""
+        """Whether the address is public."""
         address = canonical(address)
         if address.version == 6 and address not in _ALLOCATED_V6:
             return False
@@ -115,7 +115,7 @@ class AddressPolicy:
 def vet(
     url: str, *, policy: AddressPolicy, resolver: Resolver, timeout_seconds: float
 ) -> VettedTarget:
-    """Check a URL by all rules, resolving its name once. Every address must pass, not just one.
+    """Check a URL against all rules, resolving its name once. Every address must pass.
 
     Raises:
         InvalidTarget: a rule refuses it; nothing was sent.
@@ -137,11 +137,11 @@ def vet(
 
 
 _parsed = functools.lru_cache(maxsize=4_096)(parse_url)
-"""An endpoint's URL is the same at each of its webhooks; its addresses are looked up anew."""
+"""An endpoint's URL is the same for all its webhooks; its addresses are looked up every time."""
 
 
 def canonical(address: Address) -> Address:
-    """An IPv4-mapped IPv6 address as the IPv4 address it stands for; any other unchanged."""
+    """The IPv4 address of an IPv4-mapped IPv6 address; any other address unchanged."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 
@@ -152,7 +152,7 @@ def _parse_address(text: str) -> Address:
         address = ip_address(text)
     except ValueError:
         raise InvalidTarget(Rule.ADDRESS) from None
-    # A zone says that the address means something only inside this machine's network.
+    # An address with a zone is valid only inside this machine's network.
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise InvalidTarget(Rule.ADDRESS)
     return canonical(address)

@@ -1,7 +1,7 @@
-"""How a request says who sends it: a bearer token, HTTP Basic, a fixed header, or nothing.
+"""How a request authenticates: a bearer token, HTTP Basic, a fixed header, or nothing.
 
-The secret of Basic or a header holds one line. While a receiver changes it, it holds two, newest
-first: whichever the receiver takes is used, so that neither side changes at an agreed second.
+The secret for Basic or a header has one line. During a rotation it has two, newest first: the
+sender uses the one that the receiver accepts, so the two sides need not switch at the same time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from sync.http.oauth import TOKEN_SECONDS, Bearer, Misconfigured, TokenSource
 from sync.http.secrets import SecretError, SecretStore
 
 SECOND_TRY_SECONDS = 1.0
-"""With less time left after a 401, the next scheduled attempt is the better second try."""
+"""With less time left after a 401, the second try is left to the next scheduled attempt."""
 MOST_CREDENTIALS = 2
-"""The new one and the one before it."""
-# What a header can carry: RFC 9110, section 5.5, without its obsolete bytes.
+"""The new credential and the previous one."""
+# The characters a header may contain: RFC 9110, section 5.5, without its obsolete bytes.
 _CREDENTIAL = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,8190}[\x21-\x7e])?")
 
 
 class WebhookPoster(Protocol):
-    """Sends webhooks, and alerts; ``sync.http.transport.Transport`` is one."""
+    """Sends webhooks and alerts; ``sync.http.transport.Transport`` implements it."""
 
     def post(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
@@ -36,7 +36,7 @@ class WebhookPoster(Protocol):
 
 @dataclass(frozen=True)
 class Authorization:
-    """The headers by which one request is authorized; none where the endpoint wants none."""
+    """The headers that authorize one request; none where the endpoint wants none."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     bearer: Bearer | None = None
@@ -49,10 +49,10 @@ class Authorizer:
         self._tokens = tokens
         self._secrets = secrets
         self._refused: dict[int, str] = {}
-        """By endpoint, the credential that it refused last: the other one is tried first."""
+        """The credential that each endpoint refused last: the other one is tried first."""
 
     def problem_of(self, endpoint: Endpoint) -> Misconfigured | None:
-        """What the configuration lacks, without a request; None when nothing."""
+        """What the configuration lacks, without a request; None if it is complete."""
         match endpoint.scheme:
             case Authentication.OAUTH:
                 return self._tokens.problem_of(endpoint)
@@ -64,7 +64,7 @@ class Authorizer:
     def authorization(
         self, endpoint: Endpoint, deadline_seconds: float = TOKEN_SECONDS
     ) -> Authorization | Misconfigured | Failure:
-        """What to authorize a request with. A ``Failure`` is that of a token request."""
+        """The authorization for a request. A ``Failure`` comes from a token request."""
         match endpoint.scheme:
             case Authentication.OAUTH:
                 found = self._tokens.authorization(endpoint, deadline_seconds)
@@ -81,7 +81,7 @@ class Authorizer:
         return Authorization()
 
     def refuse(self, endpoint: Endpoint, refused: Authorization) -> bool:
-        """Note that the endpoint responded with 401; whether another credential is at hand."""
+        """Note that the endpoint responded with 401; returns whether another credential exists."""
         if refused.bearer is not None:
             self._tokens.invalidate(endpoint, refused.bearer)
             return True
@@ -103,7 +103,7 @@ class Authorizer:
             return Misconfigured(endpoint.endpoint_id, str(error))
         problem = None
         if len(found) > MOST_CREDENTIALS:
-            problem = f"{len(found)} lines, {MOST_CREDENTIALS} at most: the new one, and the old"
+            problem = f"{len(found)} lines, {MOST_CREDENTIALS} at most: the new one and the old"
         elif not all(_CREDENTIAL.fullmatch(one) for one in found):
             problem = "a line that is empty or not ASCII"
         elif endpoint.scheme is Authentication.BASIC and not all(":" in one for one in found):
@@ -125,9 +125,9 @@ def post_authorized(
 ) -> Response | Failure:
     """One attempt at a webhook: one request, or two when the first one's credential was refused.
 
-    ``headers`` is called right before each request, so that the signed time is that of the
-    request. The requests share ``deadline_seconds``, and waiting for tokens ``TOKEN_SECONDS``;
-    the call takes no longer than both together. A failed token request is the attempt's failure.
+    ``headers`` is called right before each request, so the signed time is the request's time. The
+    requests share ``deadline_seconds``, and token waits share ``TOKEN_SECONDS``; the call takes at
+    most the sum of both. A failed token request is the attempt's failure.
     """
     post_seconds, token_seconds = deadline_seconds, TOKEN_SECONDS
     for is_last in (False, True):
@@ -137,7 +137,7 @@ def post_authorized(
         if isinstance(authorization, Failure):
             return authorization
         if isinstance(authorization, Misconfigured):
-            # Changed since the run looked: nothing was sent, and its webhooks are held.
+            # Changed since the run's check: nothing was sent, and its webhooks are held.
             text = "the credentials of the endpoint are incomplete"
             return Failure(
                 ErrorKind.INTERNAL, Attribution.SENDER, text, reached=Reached.NOT_CONFIGURED
@@ -160,7 +160,7 @@ def post_authorized(
 
 
 def credential_name(endpoint: Endpoint) -> str:
-    """The secret that holds the credential of an endpoint, with ``basic`` or ``header``."""
+    """The name of the secret with an endpoint's credential, for ``basic`` or ``header``."""
     return f"webhook-{endpoint.scheme}-{endpoint.endpoint_id}"
 
 

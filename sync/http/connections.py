@@ -1,8 +1,8 @@
 """The guarded adapter of ``requests``: it connects to a vetted address, under one deadline.
 
-The certificate is checked against the endpoint's name, not the address. The adapter is used
-without a ``Session``, on purpose: a session reads proxies and ``.netrc`` from the environment,
-keeps cookies, and reads the whole body of a redirect even when it is told to follow none.
+The certificate is checked against the endpoint's name, not the address. The adapter is used without
+a ``Session`` on purpose: a session reads proxies and ``.netrc`` from the environment, keeps
+cookies, and reads the whole body of a redirect even when redirects are disabled.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ from sync.http.addresses import Address
 from sync.http.urls import Target
 
 MOST_ENDPOINTS = 256
-"""Endpoints whose connections are kept; the longest unused ones are closed beyond that."""
+"""Endpoints whose connections are kept; beyond that, the least recently used ones are closed."""
 CONNECTIONS_PER_ENDPOINT = 64
-"""As many as one delivery process sends at once."""
+"""The maximum number of concurrent requests of one delivery process."""
 MAX_LINES = 256
 MAX_LINE_BYTES = 8 * 1024
 MAX_LINES_BYTES = 32 * 1024
-"""Of all heads of a response together, interim ones included, and again of a chunked body: each
-chunk begins with a line, and its trailers are lines."""
+"""Limit for all heads of a response together, interim ones included, and again for a chunked body:
+each chunk starts with a line, and its trailers are lines."""
 READ_BYTES = 8 * 1024
+LATE_SECONDS = 0.05
+"""How much later than its deadline a wait may end. Setting a socket's timeout is a system call, at
+which another thread may take the GIL: one call per wait costs 6% of the processor time."""
 WRITE_BYTES = 16 * 1024
-"""A TLS record: what is longer is written in pieces, each with a time limit of its own."""
+"""The size of a TLS record: longer data is written in pieces, each with its own time limit."""
 
 
 class HeadCutOff(http.client.RemoteDisconnected):
@@ -52,7 +55,7 @@ class ResponseTooLong(http.client.HTTPException):
 
 
 class Deadline:
-    """The time limit of one send: lookup, connections, repetition and response together."""
+    """The time limit of one send: lookup, connections, repetition and response in total."""
 
     def __init__(self, seconds: float) -> None:
         self._ends_at = time.monotonic() + seconds
@@ -67,10 +70,10 @@ class Deadline:
         return max(self._ends_at - time.monotonic(), 0.0)
 
     def limit(self, sock: socket.socket) -> None:
-        """Let the next wait on the socket end in time.
+        """Make the next wait on the socket end at the deadline.
 
-        To be called before each: a socket's own timeout starts anew with every read, so a server
-        that drips one byte at a time could hold a request for ever.
+        Call it before each wait: a socket's own timeout restarts with every read, so a server that
+        sends one byte at a time could hold a request forever.
 
         Raises:
             TimeoutError: the time is up.
@@ -78,26 +81,28 @@ class Deadline:
         seconds = self.remaining()
         if not seconds:
             raise TimeoutError("the deadline has passed")
-        sock.settimeout(seconds)
+        # Never earlier: there would still be time to send the request again.
+        if not seconds <= (sock.gettimeout() or 0.0) <= seconds + LATE_SECONDS:
+            sock.settimeout(seconds + LATE_SECONDS / 2)
 
 
 @dataclass
 class Exchange:
-    """One request that a thread has under way, and what is seen of it on its connection."""
+    """One request in progress in a thread, and what was observed on its connection."""
 
     deadline: Deadline
     needs_new_connection: bool = False
-    """Whether the request must not go out on a connection that another one has used."""
+    """Whether the request must not use a connection that another request has used."""
     is_connected: bool = False
-    """Whether a new connection was made; one that is used again proves nothing."""
+    """Whether a new connection was made; a reused one proves nothing."""
     is_reused: bool = False
-    """Whether the request went out on a connection that another one had used."""
+    """Whether the request used a connection that another request had used."""
     has_response_begun: bool = False
-    """Whether a byte of a response has come, be it of an interim one."""
+    """Whether a byte of a response has arrived, including interim responses."""
 
 
 class _Current(threading.local):
-    """The exchange that this thread is in; urllib3 has no way to pass it to a connection."""
+    """This thread's exchange; urllib3 has no way to pass it to a connection."""
 
     exchange: Exchange | None = None
 
@@ -112,7 +117,7 @@ def _exchange() -> Exchange:
 
 
 class PinnedRequest(PreparedRequest):
-    """A POST that knows the address to connect to."""
+    """A POST with the address to connect to."""
 
     def __init__(
         self, target: Target, address: Address, *, headers: Mapping[str, str], body: bytes
@@ -122,7 +127,7 @@ class PinnedRequest(PreparedRequest):
         self.target = target
         self.address = address
         self.method = "POST"
-        # Not prepared anew: a second parser could read the vetted URL in another way.
+        # Not parsed again: a second parser could interpret the vetted URL differently.
         self.url = target.url
         self.prepare_headers({**headers, "Host": target.host_header})
         self.prepare_body(body, None)
@@ -132,7 +137,7 @@ class PinnedAdapter(HTTPAdapter):
     """Connections by vetted address, under a deadline, TLS 1.2 or later with full verification."""
 
     def __init__(self, *, ca_file: Path | None) -> None:
-        """``ca_file`` replaces the public authorities by those of one PEM file."""
+        """``ca_file`` replaces the public certificate authorities with those of a PEM file."""
         self._tls = _tls_settings(ca_file)
         _silence_urllib3()
         super().__init__(MOST_ENDPOINTS, CONNECTIONS_PER_ENDPOINT)
@@ -142,22 +147,24 @@ class PinnedAdapter(HTTPAdapter):
     ) -> Response:
         """Send, and read the head of the response; the caller reads ``raw`` and closes it.
 
-        ``connect_seconds`` are for connection and handshake; for the rest only the deadline counts.
-        ``exchange`` says afterwards what was seen of it, whatever came of it.
+        ``connect_seconds`` limits connection and handshake; the rest has only the deadline.
+        ``exchange`` records what was observed, whatever the result.
 
         Raises:
             Whatever requests, urllib3 and http.client raise.
         """
         _current.exchange = exchange
         try:
-            return self.send(request, stream=True, timeout=(connect_seconds, None))
+            # urllib3 sets the second timeout before it waits for the response.
+            rest = exchange.deadline.remaining() + LATE_SECONDS / 2
+            return self.send(request, stream=True, timeout=(connect_seconds, rest))
         finally:
             _current.exchange = None
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any
     ) -> None:
-        """Give every pool our TLS settings and our connections."""
+        """Give every pool our TLS settings and connection classes."""
         super().init_poolmanager(connections, maxsize, block, ssl_context=self._tls, **pool_kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
@@ -176,14 +183,14 @@ class PinnedAdapter(HTTPAdapter):
         )
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:  # noqa: ARG002
-        """The path as it was vetted."""
+        """The vetted path, unchanged."""
         return _pinned(request).target.path
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Nothing to do: the shared TLS context verifies, and loads its authorities once."""
 
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
-        """Status, headers and the raw response: cookies and decoded text are not needed."""
+        """Status, headers and the raw response; cookies and decoded text are not needed."""
         response = Response()
         response.status_code = resp.status
         response.headers = resp.headers
@@ -197,8 +204,8 @@ def _tls_settings(ca_file: Path | None) -> ssl.SSLContext:
     """Shared by all adapters of the process: reading the authorities takes 20 ms."""
     settings = ssl.create_default_context(cafile=ca_file or certifi.where())
     settings.minimum_version = ssl.TLSVersion.TLSv1_2
-    # The name counts where it belongs, in the alternative names (RFC 9525); without those
-    # OpenSSL would look at the common name, which may be any text.
+    # Only the subject alternative names count (RFC 9525); without this, OpenSSL would fall back to
+    # the common name, which may be any text.
     settings.hostname_checks_common_name = False
     return settings
 
@@ -210,7 +217,7 @@ def _pinned(request: PreparedRequest) -> PinnedRequest:
 
 
 class _Guarded(HTTPConnection):
-    """A connection whose every wait ends at the deadline of the exchange that uses it."""
+    """A connection where every wait ends at the deadline of the exchange that uses it."""
 
     _is_used = False
     _is_head = False
@@ -239,8 +246,8 @@ class _Guarded(HTTPConnection):
         super().endheaders(*args, **kwargs)
 
     def send(self, data: Any) -> None:
-        # The head goes out with the body: by itself it is another packet and another wake-up of the
-        # receiver, and 64 threads at 50 ms send 89 % of what latency allows instead of 93 %.
+        # The head is sent with the body: sent alone, it costs another packet and another wake-up of
+        # the receiver, and 64 threads at 50 ms send 89% of what latency allows instead of 93%.
         if self._is_head:
             self._head, self._is_head = data, False
             return
@@ -253,7 +260,7 @@ class _Guarded(HTTPConnection):
 
     def close(self) -> None:
         super().close()
-        # The pool keeps the object, and opens a new connection with it.
+        # The pool keeps the object and opens a new connection with it.
         self._is_used = False
 
     def _response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
@@ -264,10 +271,10 @@ class _Guarded(HTTPConnection):
 
 
 class _GuardedTls(_Guarded, HTTPSConnection):
-    """The same for TLS; the handshake has the time that connecting has left."""
+    """The same for TLS; the handshake gets the time left from connecting."""
 
 
-# The casts: urllib3 declares the classes of connections by a protocol its own do not match.
+# The casts: urllib3 declares connection classes by a protocol that its own classes do not match.
 class _HttpPool(HTTPConnectionPool):
     ConnectionCls = cast(Any, _Guarded)
 
@@ -277,12 +284,12 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _TimedFile(io.RawIOBase):
-    """What comes in on a socket; each read ends at the deadline."""
+    """The input of a socket; each read ends at the deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
-        # The socket stays open until this is closed, too, as `http.client` expects.
+        # The socket stays open until this is closed as well, as `http.client` expects.
         self._raw = sock.makefile("rb", buffering=0)
 
     def makefile(self, _: str) -> io.BufferedReader:
@@ -301,10 +308,10 @@ class _TimedFile(io.RawIOBase):
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """The first response that is no interim one (RFC 9110, 15.2), and only with a whole head.
+    """The first response that is not an interim one (RFC 9110, 15.2), with a complete head.
 
-    ``http.client`` takes 102, 103 and 104 for final, and half a head for a whole one: then a hint
-    would be a failure, and a 200 that was cut off a delivery.
+    ``http.client`` treats 102, 103 and 104 as final and a partial head as complete: an early hint
+    would then be a failure, and a 200 that was cut off a delivery.
     """
 
     def __init__(self, file: _TimedFile, exchange: Exchange, **options: Any) -> None:
@@ -314,10 +321,10 @@ class _FinalResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         lines = _BoundedLines(self.fp)
         self.fp = cast(Any, lines)
-        # Waits for the first byte; empty when the connection ends without one.
+        # Waits for the first byte; empty when the connection closes without one.
         self._exchange.has_response_begun = bool(lines.file.peek(1))
         super().begin()
-        # After 101 the connection speaks no HTTP any more, though it was not asked for.
+        # After a 101 the connection no longer speaks HTTP, even though we did not request that.
         while 100 <= self.status <= 199 and self.status != http.client.SWITCHING_PROTOCOLS:
             self.headers = self.msg = cast(Any, None)
             super().begin()
@@ -327,10 +334,10 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _BoundedLines:
-    """A file of which only a limited number of lines can be read; the rest is unchanged.
+    """A file that limits the number and size of lines that are read; other reads are unchanged.
 
-    Where ``http.client`` reads lines, a server can send them without end and keep the processor
-    busy until the deadline.
+    Where ``http.client`` reads lines, a server can send them endlessly and keep the processor busy
+    until the deadline.
     """
 
     def __init__(self, file: io.BufferedReader) -> None:
@@ -346,7 +353,7 @@ class _BoundedLines:
         is_too_long = len(self.last) > MAX_LINE_BYTES
         if is_too_long or self._lines_left < 0 or self._bytes_left < 0:
             raise ResponseTooLong("too many lines in one response, or too long ones")
-        # RFC 9112, 2.2. The parser of http.client would see the end of a line in it.
+        # RFC 9112, 2.2. http.client's parser would treat it as the end of a line.
         if b"\r" in self.last[:-2]:
             raise http.client.HTTPException("a carriage return within a line")
         return self.last
@@ -356,12 +363,12 @@ class _BoundedLines:
 
 
 def _silence_urllib3() -> None:
-    """Drop what urllib3 logs of our exchanges: its texts hold the URL, and the URL may a token.
+    """Drop urllib3's logs about our exchanges: they contain the URL, which may contain a token.
 
-    A receiver brings such a text about by a malformed header, at level warning. What else in the
-    process uses urllib3 goes on logging.
+    A receiver can cause such a log line at level warning with a malformed header. Other users of
+    urllib3 in the process continue to log.
     """
-    # A filter of a parent does not see the records of its children.
+    # A parent logger's filter does not see its children's records.
     for module in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
         logger = logging.getLogger(f"urllib3.{module}")
         if _is_of_no_exchange not in logger.filters:

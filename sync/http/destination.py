@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: whether an endpoint can be sent to, and one signed request."""
+"""Webhooks over HTTP: an endpoint's readiness, and one signed request."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from sync.http.urls import InvalidTarget
 
 
 class Poster(WebhookPoster, TokenPoster, Protocol):
-    """Sends bytes to a URL under a total deadline and never raises for what an endpoint does."""
+    """Sends bytes to a URL under a total deadline; never raises because of an endpoint."""
 
 
 @dataclass
 class HttpDestination:
-    """All that it takes to reach endpoints, in a delivery run or outside of one."""
+    """Everything needed to reach endpoints, in a delivery run or outside of one."""
 
     policy: AddressPolicy
     secrets: SecretStore
     poster: Poster
     resolver: SystemResolver = field(default_factory=SystemResolver)
-    """Its canary is asked before our own network is blamed for silence."""
+    """Its canary is tried before silence is attributed to our own network."""
     authorizer: Authorizer = field(init=False)
     _keys: dict[int, tuple[SigningKey, ...]] = field(init=False, default_factory=dict)
-    """As ``readiness`` has read them, by endpoint."""
+    """The keys that ``readiness`` has read, by endpoint."""
 
     def __post_init__(self) -> None:
         self.authorizer = Authorizer(TokenSource(self.poster, self.secrets), self.secrets)
 
     def readiness(self, endpoint: Endpoint) -> Ready | NotReady:
-        """Look at URL, signing keys and credentials, without a request and without a look-up."""
+        """Check URL, signing keys and credentials, without a request and without a lookup."""
         urls = {"webhook_url": endpoint.url}
         if endpoint.scheme is Authentication.OAUTH and endpoint.token_url:
             urls["webhook_token_url"] = endpoint.token_url
@@ -66,10 +66,10 @@ class HttpDestination:
         return Ready(" ".join(key.key_id for key in keys), self._fingerprint(endpoint))
 
     def send(self, claim: Claim, endpoint: Endpoint, *, clock: Clock) -> Response | Failure:
-        """One request, signed at the last possible time, with the timestamp of this attempt.
+        """Send one request, signed as late as possible, with the timestamp of this attempt.
 
         Raises:
-            SecretError: the endpoint is not ready, since it has no usable signing key.
+            SecretError: the endpoint is not ready: it has no usable signing key.
         """
         keys = self._keys.get(endpoint.endpoint_id) or self.secrets.signing_keys(
             endpoint.endpoint_id
@@ -80,7 +80,7 @@ class HttpDestination:
             self.authorizer,
             endpoint,
             body=claim.body,
-            # Called anew for the second try after a 401, so that its signature is of that time.
+            # Called again for the second try after a 401, so its signature has the current time.
             headers=lambda: request_headers(
                 webhook_id=claim.webhook_id,
                 body=claim.body,
@@ -128,7 +128,7 @@ class HttpDestination:
                 )
 
     def refusal(self, url: str) -> str | None:
-        """By the address rules, or since its name does not resolve."""
+        """Refused by the address rules, or because its name does not resolve."""
         try:
             self._vet(url)
         except (InvalidTarget, ResolutionFailed) as refused:
@@ -136,7 +136,7 @@ class HttpDestination:
         return None
 
     def reaches_network(self) -> bool | None:
-        """Ask the canary."""
+        """Try the canary."""
         return self.resolver.reaches_canary()
 
     def _vet(self, url: str) -> None:

@@ -1,9 +1,9 @@
-"""What is kept of a response's body: facts that name no one, and nothing that was sent.
+"""What is kept of a response body: facts that identify no one, and nothing that was sent.
 
-Receivers echo what they got, in any encoding. To strip what is known to be personal is a race that
-is lost, so only what is known to be harmless is taken over: the media type and the words of a
-refusal, both from lists in this file, and the length. There is no hash: that of a short body is
-undone by guessing addresses.
+Receivers echo what they got, in any encoding. Stripping known personal data can never be complete,
+so only known harmless data is kept: the media type and the words of a refusal, both from lists in
+this file, and the length. There is no hash: a short body's hash can be reversed by guessing
+addresses.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 
 EXAMINED_BYTES = 4 * 1024
-"""Where words are looked for: an error text stands at the start, and the work stays bounded."""
+"""Only the start is searched for words: error texts are there, and the work stays bounded."""
 MAX_WORDS = 40
 GAP = "..."
-"""Stands for words that are not in the vocabulary."""
+"""Replaces words that are not in the vocabulary."""
 
 MEDIA_TYPES = frozenset(
     {
@@ -33,8 +33,7 @@ MEDIA_TYPES = frozenset(
         "text/xml",
     }
 )
-# None is a usual name of a person or a place, which is why "page", "long", "field" and "post" are
-# missing.
+# None is a common name of a person or a place, so "page", "long", "field" and "post" are missing.
 _REFUSING = """
 abort aborted accept acceptable accepted access account activated active address administrator again
 allowed allowlist allowlisted already api application archived argument array attempt attempts
@@ -75,16 +74,16 @@ _RUN = re.compile(r"[A-Za-z0-9]+")
 # The words of invalidSignature, InvalidSignature and HTTPError.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _LONGEST_RUN = 48
-# Of a line break that JSON has escaped, the letter would stick to the next word.
+# Without this, the letter of a JSON-escaped line break would stick to the next word.
 _ESCAPED_BLANK = re.compile(r"\\[nrt]")
 
 
 def excerpt(body: bytes, *, media_type: str, is_encoded: bool = False, is_cut: bool = False) -> str:
-    """Media type, length in bytes and the words of ``VOCABULARY`` in the start of a body.
+    """Media type, length in bytes, and the words of ``VOCABULARY`` at the start of a body.
 
     For example ``application/json, 61 bytes: invalid signature ... expired``. ``media_type`` is the
-    header ``Content-Type``; ``is_encoded`` says that the body is compressed, ``is_cut`` that it is
-    longer than what was read. At most 1,000 characters, whatever the body holds.
+    header ``Content-Type``; ``is_encoded`` means that the body is compressed, ``is_cut`` that it is
+    longer than what was read. At most 1,000 characters, whatever the body contains.
     """
     if not body:
         return "no body"
@@ -103,7 +102,7 @@ def _media_type(header: str) -> str:
 
 
 def _words(text: str) -> Iterator[str]:
-    """Known words in their order, and gaps between them; never a word twice in a row."""
+    """Known words in order, with gaps between them; never the same word twice in a row."""
     count, last, is_gap = 0, "", False
     for run in _RUN.findall(_ESCAPED_BLANK.sub(" ", text)):
         for word in _split(run):
@@ -119,7 +118,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _split(run: str) -> list[str]:
-    # With a digit in it, or very long, it is a number, a key or an encoding, but no text.
+    # A run with a digit, or a very long one, is a number, a key or an encoding, not text.
     if len(run) > _LONGEST_RUN or not run.isalpha():
         return [GAP]
     return [run] if run.islower() else [word.lower() for word in _WORD.findall(run)]

@@ -1,4 +1,4 @@
-"""Read the error of an HTTP exchange once: its code, whose it is, and a text without data."""
+"""Classify an error of an HTTP exchange: its code, whose failure it is, and a text without data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib3.exceptions import HTTPError
 from sync.domain.responses import Attribution, ErrorKind, Failure, Reached
 from sync.http.connections import Exchange, ResponseTooLong
 
-# By the codes of OpenSSL, whose own texts quote the name or the address that was asked for.
+# By OpenSSL code; OpenSSL's own texts quote the requested name or address.
 _REFUSED_CERTIFICATES = {
     9: "not valid yet",
     10: "expired",
@@ -42,13 +42,13 @@ _NO_ROUTE_ERRNOS = frozenset(
 
 
 def reached(error: BaseException, exchange: Exchange) -> Reached:
-    """How far a request came that ended in an error of ``requests`` or anything below it.
+    """How far a request got that ended in an error of ``requests`` or anything below it.
 
-    A connection that is used again proves nothing: it was made before, and a peer that closed it
-    may have done so before, too.
+    A reused connection proves nothing: it was made earlier, and the peer may have closed it
+    earlier.
     """
     error = _root(error)
-    # The error for no byte at all, which our own deadline may cause, is derived from two others.
+    # The error for no byte at all, which our own deadline may cause, is a subclass of two others.
     is_response = isinstance(
         error, ConnectionRefusedError | ConnectionResetError | http.client.HTTPException
     ) and not isinstance(error, http.client.RemoteDisconnected)
@@ -65,16 +65,16 @@ def reached(error: BaseException, exchange: Exchange) -> Reached:
 def classify(error: BaseException, exchange: Exchange, *, is_ipv6: bool) -> Failure:
     """The failure behind an error of ``requests`` or anything below it.
 
-    The texts of those libraries quote addresses and URLs, so none of them is passed on.
+    Those libraries' texts quote addresses and URLs, so none of them is passed on.
     """
     error = _root(error)
     if exchange.deadline.is_over or isinstance(error, TimeoutError):
         if exchange.has_response_begun:
-            return _receiver(ErrorKind.TOO_SLOW, "the head of the response did not end in time")
+            return _receiver(ErrorKind.TOO_SLOW, "the response head was not complete in time")
         return _receiver(ErrorKind.TIMEOUT, "no response before the deadline")
     match error:
         case OSError(errno=number) if number in _SENDER_ERRNOS:
-            # One address family missing here is no outage.
+            # A missing address family on this machine is not an outage.
             if is_ipv6 and number in (errno.ENETUNREACH, errno.EADDRNOTAVAIL):
                 return _receiver(ErrorKind.CONNECT, "its IPv6 address cannot be reached from here")
             return _sender(f"no connection can be opened from here ({errno.errorcode[number]})")
@@ -99,7 +99,7 @@ def classify(error: BaseException, exchange: Exchange, *, is_ipv6: bool) -> Fail
 
 
 def _root(error: BaseException) -> BaseException:
-    """The innermost error: libraries wrap by attribute, by cause, by argument."""
+    """The innermost error: libraries wrap errors as an attribute, a cause or an argument."""
     inner = [getattr(error, "reason", None), error.__cause__, *error.args]
     below = next((one for one in inner if isinstance(one, BaseException)), None)
     return error if below is None else _root(below)

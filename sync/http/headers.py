@@ -1,4 +1,4 @@
-"""The headers of a request, the same for every way in which a webhook is sent."""
+"""The headers of a request, the same for every way of sending a webhook."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC
 from sync.clock import Clock
 from sync.http.signing import SigningKey, headers_for
 
-# They tell a receiver why a webhook comes. They are not signed: hints, never proof.
+# These tell a receiver why a webhook was sent. They are not signed: hints, never proof.
 REPLAY_HEADER = "webhook-replay"
-"""``true`` on a webhook that an operator asked for: again, or later than usual."""
+"""``true`` on a webhook that an operator requested: sent again, or later than usual."""
 TEST_HEADER = "webhook-test"
-"""``true`` on a sample event about no learner."""
+"""``true`` on a test event, which is not about a learner."""
 MARKED = "true"
 USER_AGENT = "LearningTimeWebhooks/1.0"
-"""Of each request, token requests included."""
+"""Sent with every request, including token requests."""
 
 
 def request_headers(
@@ -27,8 +27,8 @@ def request_headers(
     markers: Sequence[str] = (),
     extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Content type, signature at the time of this call, the markers that apply, and ``extra``
-    ones of the endpoint's, which replace none of ours.
+    """Content type, signature at the time of this call, the markers that apply, and the endpoint's
+    ``extra`` headers, which replace none of ours.
 
     Raises:
         SigningError: as for ``sync.http.signing.sign``.

@@ -1,4 +1,4 @@
-"""Where webhooks may go: the public internet over TLS, unless a laptop says more."""
+"""Where webhooks may go: the public internet over TLS, plus development targets on a laptop."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> AddressPolicy:
-    """Which ports and, on a laptop, which exact ``host:port`` pairs may be sent to.
+    """The allowed ports and, on a laptop, the allowed exact ``host:port`` pairs.
 
     Raises:
-        ConfigurationError: a setting is malformed, or development targets meet a real warehouse.
+        ConfigurationError: a setting is malformed, or development targets are set with Snowflake.
     """
     try:
         development = parse_development_targets(environ.get(DEVELOPMENT_SETTING, ""))
@@ -43,10 +43,10 @@ def network_policy(environ: Mapping[str, str], settings: WarehouseSettings) -> A
 
 
 def canary(settings: WarehouseSettings, environ: Mapping[str, str] | None = None) -> str | None:
-    """A host that can be reached from here as long as our own network works.
+    """A host that is reachable from here as long as our own network works.
 
-    That of ``LTW_NETWORK_CANARY`` (``host`` or ``host:port``), else the warehouse's. Without one
-    (the embedded warehouse has no name), an outage of our own network would be charged to
+    It is ``LTW_NETWORK_CANARY`` (``host`` or ``host:port``), else the warehouse's host. Without one
+    (the embedded warehouse has no host name), an outage of our own network would be charged to
     customers.
 
     Raises:
@@ -67,7 +67,7 @@ def canary(settings: WarehouseSettings, environ: Mapping[str, str] | None = None
 
 
 def refusal_of(url: str, policy: AddressPolicy) -> str | None:
-    """Why a URL can never be sent to as it is written; None when that depends on its addresses."""
+    """Why a URL is always refused as written; None when that depends on its addresses."""
     try:
         target = parse_url(url, policy.development_targets, policy.ports)
     except InvalidTarget as refusal:

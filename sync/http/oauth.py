@@ -1,7 +1,7 @@
-"""Bearer tokens by OAuth client credentials: fetched once, kept, renewed early, dropped on a 401.
+"""Bearer tokens from OAuth client credentials: fetched once, cached, renewed early, dropped on 401.
 
-The token endpoint is a customer's host as any other: its URL passes the same address policy and
-the same transport. Tokens and secrets live in memory only and show in no ``repr`` and no text.
+The token endpoint is a customer's host like any other: its URL goes through the same address policy
+and transport. Tokens and secrets are only in memory, and appear in no ``repr`` and no text.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from sync.domain.responses import (
 from sync.http.secrets import SecretError, SecretStore
 
 TOKEN_SECONDS = 10.0
-"""Deadline of one token request, and of all that one webhook waits for."""
+"""Deadline of one token request, and of all token waits of one webhook."""
 EXPIRY_MARGIN_SECONDS = 60.0
 """A token is not used in its last minute: it must outlive the request that carries it."""
 EARLY_SHARE = 0.1
 EARLY_SECONDS = 120.0
-"""Renewal begins in the last tenth of a token's use, at most two minutes before its end."""
+"""Renewal starts in the last tenth of a token's use, at most two minutes before its end."""
 RENEWAL_PAUSE_SECONDS = 10.0
-"""After a renewal failed while the old token still works."""
+"""Wait after a failed renewal while the old token still works."""
 DEFAULT_LIFE_SECONDS = 300.0
-"""Of a token whose server does not say: RFC 6749, section 5.1, only recommends ``expires_in``.
-Short, since a new token costs one request; a shorter life yet shows in a 401, which fetches one."""
+"""Lifetime of a token without ``expires_in``, which RFC 6749, section 5.1, only recommends. Short,
+since a new token costs one request; if the real lifetime is shorter, a 401 fetches a new token."""
 LONGEST_LIFE_SECONDS = 86_400.0
-"""What lies beyond is milliseconds, a date or a mistake, and a day is long enough for any token."""
+"""Longer values are milliseconds, a date or a mistake, and a day is long enough for any token."""
 
 # Codes of RFC 6749, section 5.2.
 _KNOWN_ERRORS = frozenset(
@@ -57,7 +57,7 @@ _KNOWN_ERRORS = frozenset(
         "unsupported_grant_type",
     }
 )
-# What a header can carry, and no more than a receiver will take.
+# The characters a header may contain, at a length that receivers accept.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?")
 _FORM = "application/x-www-form-urlencoded"
@@ -73,9 +73,9 @@ class Bearer:
 
 @dataclass(frozen=True)
 class Misconfigured:
-    """The endpoint lacks a part of its credentials: hold its webhooks.
+    """The endpoint's credentials are incomplete: hold its webhooks.
 
-    Sent without them they would only be refused. ``problem`` names what is missing and is for an
+    Sent without credentials they would only be refused. ``problem`` names what is missing, for an
     operator.
     """
 
@@ -84,7 +84,7 @@ class Misconfigured:
 
 
 class TokenPoster(Protocol):
-    """Fetches tokens; ``sync.http.transport.Transport`` is one."""
+    """Fetches tokens; ``sync.http.transport.Transport`` implements it."""
 
     def post_for_body(
         self, url: str, *, body: bytes, headers: Mapping[str, str], deadline_seconds: float
@@ -94,8 +94,8 @@ class TokenPoster(Protocol):
 class TokenSource:
     """The tokens of all endpoints; safe to share between threads.
 
-    No lock is held during a request, and each endpoint has its own: a token server that hangs
-    delays only its own endpoint.
+    No lock is held during a request, and each endpoint has its own request: a token server that
+    hangs delays only its own endpoint.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class TokenSource:
         secrets: SecretStore,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``clock`` gives seconds that never go back; tokens age by it."""
+        """``clock`` is a monotonic clock in seconds, used for token expiry."""
         self._poster = poster
         self._secrets = secrets
         self._clock = clock
@@ -112,17 +112,17 @@ class TokenSource:
         self._slots: dict[int, _Slot] = {}
 
     def problem_of(self, endpoint: Endpoint) -> Misconfigured | None:
-        """What the configuration lacks, without a request; None when nothing."""
+        """What the configuration lacks, without a request; None if it is complete."""
         found = _credentials(endpoint, self._secrets)
         return found if isinstance(found, Misconfigured) else None
 
     def authorization(
         self, endpoint: Endpoint, deadline_seconds: float = TOKEN_SECONDS
     ) -> Bearer | Misconfigured | Failure:
-        """The token of an endpoint. At most one request per endpoint is under way.
+        """The token of an endpoint. At most one request per endpoint is in progress.
 
-        A ``Failure`` is that of the token request and to be treated as one of the webhook's own.
-        ``deadline_seconds`` above ``TOKEN_SECONDS`` count as that.
+        A ``Failure`` comes from the token request; treat it as the webhook's own failure.
+        ``deadline_seconds`` is capped at ``TOKEN_SECONDS``.
         """
         credentials = _credentials(endpoint, self._secrets)
         if not isinstance(credentials, _Credentials):
@@ -131,7 +131,7 @@ class TokenSource:
         slot = self._slot(endpoint.endpoint_id, credentials)
         with slot.lock:
             usable = slot.token if slot.token and self._clock() < slot.token.usable_until else None
-            # Whoever finds a renewal under way goes on with the old token while it works.
+            # During a renewal, other threads use the old token while it works.
             if usable and (slot.fetch or self._clock() < usable.renew_at):
                 return usable.bearer
             fetch, is_mine = slot.fetch or Future(), slot.fetch is None
@@ -145,7 +145,7 @@ class TokenSource:
             return Failure(ErrorKind.TIMEOUT, Attribution.RECEIVER, text)
 
     def invalidate(self, endpoint: Endpoint, bearer: Bearer) -> None:
-        """Forget a token that was refused; a newer one, fetched meanwhile, is kept."""
+        """Drop a refused token; a newer one, fetched in the meantime, is kept."""
         with self._lock:
             slot = self._slots.get(endpoint.endpoint_id)
         if slot is not None:
@@ -154,7 +154,7 @@ class TokenSource:
                     slot.token = None
 
     def _slot(self, endpoint_id: int, credentials: _Credentials) -> _Slot:
-        """The place of these very credentials; that of others of the endpoint is given up."""
+        """The slot of these credentials; the slot of the endpoint's earlier ones is dropped."""
         with self._lock:
             slot = self._slots.get(endpoint_id)
             if slot is None or slot.fingerprint != credentials.fingerprint:
@@ -164,9 +164,9 @@ class TokenSource:
     def _fetch_for_all(
         self, slot: _Slot, fetch: _Fetch, usable: _Token | None, seconds: float
     ) -> Bearer | Failure:
-        """Fetch a token and give the result to all who wait. ``usable`` is the old one, if any."""
+        """Fetch a token and pass the result to all waiting threads. ``usable`` is the old token."""
         result: _Token | Failure = Failure(
-            ErrorKind.INTERNAL, Attribution.SENDER, "the token request broke off"
+            ErrorKind.INTERNAL, Attribution.SENDER, "the token request was interrupted"
         )
         is_kept = False
         try:
@@ -177,7 +177,7 @@ class TokenSource:
                 if isinstance(result, _Token):
                     slot.token = result
                 elif usable is not None and slot.token is usable:
-                    # Nobody dropped it meanwhile: it goes on, and the renewal can wait a little.
+                    # No thread dropped the old token: keep it, and postpone the renewal a little.
                     is_kept = True
                     renew_at = self._clock() + RENEWAL_PAUSE_SECONDS
                     slot.token = replace(usable, renew_at=renew_at)
@@ -209,13 +209,13 @@ class TokenSource:
 
 
 def client_secret_name(endpoint_id: int) -> str:
-    """The secret that holds the OAuth client secret of an endpoint."""
+    """The name of the secret with an endpoint's OAuth client secret."""
     return f"oauth-client-{endpoint_id}"
 
 
 @dataclass(frozen=True)
 class _Credentials:
-    """One configuration of an endpoint: a change of any part means another token."""
+    """One configuration of an endpoint: a change of any part requires a new token."""
 
     client_id: str
     token_url: str = field(repr=False)
@@ -229,7 +229,7 @@ class _Credentials:
         return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).digest()
 
     def body(self) -> bytes:
-        """The request, as the partner's API takes it, or as the form of RFC 6749, section 4.4."""
+        """The request body: JSON for the partner's API, or the form of RFC 6749, section 4.4."""
         asked = {
             "client_id": self.client_id,
             "client_secret": self.client_secret,
@@ -249,7 +249,7 @@ class _Token:
 
 
 _Fetch = Future[Bearer | Failure]
-"""A token request under way."""
+"""A token request in progress."""
 
 
 class _Slot:
@@ -289,17 +289,17 @@ def _credentials(endpoint: Endpoint, secrets: SecretStore) -> _Credentials | Mis
 
 @dataclass(frozen=True)
 class Grant:
-    """A token and how many seconds it lives: 0 to ``LONGEST_LIFE_SECONDS``; 0 is for one use."""
+    """A token and its lifetime in seconds, 0 to ``LONGEST_LIFE_SECONDS``; 0 means one use."""
 
     access_token: str = field(repr=False)
     expires_in: float
 
 
 def read_grant(response: ResponseWithBody) -> Grant | Failure:
-    """The grant, or what is wrong with the response, always an error of the token endpoint.
+    """The grant, or what is wrong with the response, which is always the token endpoint's error.
 
-    A grant needs a usable ``access_token`` and nothing else. It is used as a bearer token whatever
-    ``token_type`` says, and an ``expires_in`` that is no number is as good as none.
+    A grant needs only a usable ``access_token``. It is used as a bearer token whatever the
+    ``token_type``, and an ``expires_in`` that is not a number is ignored.
     """
     document = _parse(response.body)
     code = None if document is None else document.get("error")
@@ -308,7 +308,7 @@ def read_grant(response: ResponseWithBody) -> Grant | Failure:
         kind = ErrorKind.REDIRECT if 300 <= response.status <= 399 else ErrorKind.HTTP
         return _refused_token(f"status {response.status}{known}", kind)
     if document is None:
-        return _refused_token("the response is no whole JSON object")
+        return _refused_token("the response is not a complete JSON object")
     token = document.get("access_token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         return _refused_token(f"the response has no usable access_token{known}")
@@ -316,7 +316,7 @@ def read_grant(response: ResponseWithBody) -> Grant | Failure:
 
 
 def _life(expires_in: object) -> float:
-    """Seconds, from a number or a number as text."""
+    """The lifetime in seconds, from a number or a number as text."""
     if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in.strip()):
         expires_in = float(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
@@ -327,12 +327,12 @@ def _life(expires_in: object) -> float:
 
 
 def _whole(text: str) -> float:
-    # int() refuses thousands of digits, and with them the whole document.
+    # int() raises on thousands of digits, which would reject the whole document.
     return int(text) if len(text) <= 20 else float(text)
 
 
 def _parse(body: bytes) -> Mapping[str, object] | None:
-    """The JSON object; None when the body is not one, or was cut."""
+    """The JSON object; None when the body is not one or was cut off."""
     try:
         document = json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError):

@@ -19,24 +19,24 @@ from sync.errors import SyncError
 from sync.http.urls import Target
 
 MAX_LOOKUPS = 64
-"""Lookups in flight at once: a resolver that hangs must not pile up threads for ever."""
+"""Maximum concurrent lookups: a resolver that hangs must not pile up threads forever."""
 CANARY_SECONDS = 2.0
 CANARY_PORT = 443
 CANARY_ADDRESSES = 16
-"""How many of its addresses are tried at the same time; one that responds is enough."""
+"""How many of the canary's addresses are tried at the same time; one response is enough."""
 _RESPONSES = frozenset({0, errno.ECONNREFUSED})
 NAME_SERVER_RESPONDED = frozenset(
     getattr(socket, name)
     for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
     if hasattr(socket, name)
 )
-"""Codes by which a name server says that there is no such name, or no address for it."""
+"""Codes for a name server's response that there is no such name, or no address for it."""
 
 Lookup = Callable[[str, int], list[Any]]
 
 
 class ResolutionFailed(SyncError):
-    """A name does not resolve; ``attribution`` says whose error that is."""
+    """A name does not resolve; ``attribution`` is whose error that is."""
 
     def __init__(
         self,
@@ -56,20 +56,20 @@ def _getaddrinfo(name: str, port: int) -> list[Any]:
 
 
 class _Threads:
-    """Threads for lookups, kept for the next: to start one costs more than most lookups do.
+    """Reusable lookup threads: starting a thread costs more than most lookups.
 
-    Daemons: a lookup that never ends must not keep the process alive. There are as many as lookups
-    have been under way at once.
+    They are daemons: a lookup that never ends must not keep the process alive. There are as many
+    threads as there have been concurrent lookups.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs = SimpleQueue[Callable[[], None]]()
         self._idle = 0
-        """Threads that wait for a job and to which none of those in the queue is promised."""
+        """Waiting threads for which there is no job in the queue."""
 
     def run(self, job: Callable[[], None]) -> None:
-        """Start a job at once, whatever other jobs do."""
+        """Start a job immediately, regardless of other jobs."""
         self._jobs.put(job)
         with self._lock:
             is_one_idle = self._idle > 0
@@ -89,16 +89,16 @@ _threads = _Threads()
 
 @dataclass
 class SystemResolver:
-    """Resolves names as absolute ones, both families, each on a thread that may be left behind.
+    """Resolves absolute names, both families, each on a thread that may be abandoned.
 
-    A name that does not exist is a receiver error. A lookup without a response may be anyone's:
-    then ``canary``, a name that must resolve from here (the warehouse's host, say), is looked up.
-    If that fails too, it is a sender error. Without a canary it counts as a receiver error, so
-    that a customer's broken name server is not tried for ever.
+    A name that does not exist is a receiver error. A lookup without a response may be anyone's
+    error: then ``canary``, a name that must resolve from here (such as the warehouse's host), is
+    looked up. If that fails too, it is a sender error. Without a canary it counts as a receiver
+    error, so that a customer's broken name server is not retried forever.
     """
 
     canary: str | None = None
-    """A name or an address, with ``:port`` when that is not 443."""
+    """A name or an address, with ``:port`` unless it is 443."""
     lookup: Lookup = _getaddrinfo
     _slots: threading.BoundedSemaphore = field(
         default_factory=lambda: threading.BoundedSemaphore(MAX_LOOKUPS), repr=False
@@ -110,7 +110,7 @@ class SystemResolver:
         Raises:
             ResolutionFailed: no result, or none in time.
         """
-        # The final dot keeps search domains out; names of a developer's hosts file need them.
+        # The final dot disables search domains; names in a developer's hosts file need them.
         name = target.host if target.is_development else f"{target.host}."
         found = self._within(name, target.port, timeout_seconds)
         if isinstance(found, list):
@@ -131,9 +131,9 @@ class SystemResolver:
         )
 
     def reaches_canary(self) -> bool | None:
-        """Whether the canary takes or refuses a connection; None without a canary.
+        """Whether the canary accepts or refuses a connection; None without a canary.
 
-        It takes ``CANARY_SECONDS`` for the name and as long for the connections.
+        It takes at most ``CANARY_SECONDS`` for the name and the same for the connections.
         """
         if self.canary is None:
             return None
@@ -144,13 +144,13 @@ class SystemResolver:
         return _does_one_respond((found or [])[:CANARY_ADDRESSES])
 
     def _find_canary(self) -> list[Any] | None:
-        """Its addresses; None when it has none, or none in time."""
+        """The canary's addresses; None when it has none, or none arrive in time."""
         host, port = parse_canary(self.canary or "")
         found = self._within(host, port, CANARY_SECONDS)
         return found if isinstance(found, list) else None
 
     def _within(self, name: str, port: int, seconds: float) -> list[Any] | Exception | None:
-        """The result, the error, or None when neither came in time."""
+        """The result, the error, or None when neither arrived in time."""
         if not self._slots.acquire(timeout=max(seconds, 0)):
             raise ResolutionFailed(
                 "too many lookups are waiting", Attribution.SENDER, Reached.NOT_TRIED
@@ -173,10 +173,10 @@ class SystemResolver:
 
 
 def _does_one_respond(found: list[Any]) -> bool:
-    """Whether one of the addresses of a lookup takes or refuses a connection in time.
+    """Whether one of the addresses of a lookup accepts or refuses a connection in time.
 
-    They are tried together, so that dead ones, such as those of IPv6 where only that is broken,
-    take no time from the others.
+    They are tried concurrently, so that dead addresses, such as IPv6 ones where only IPv6 is
+    broken, take no time from the others.
     """
     until = time.monotonic() + CANARY_SECONDS
     with ExitStack() as opened, PollSelector() as connecting:
@@ -200,7 +200,7 @@ def _does_one_respond(found: list[Any]) -> bool:
 
 
 def parse_canary(text: str) -> tuple[str, int]:
-    """Host and port of a canary; a name as an absolute one, so that search domains stay out.
+    """Host and port of a canary; a name is made absolute, which disables search domains.
 
     Raises:
         ValueError: it is neither ``host`` nor ``host:port``.

@@ -14,7 +14,7 @@ from sync.settings import home
 ENVIRONMENT_PREFIX = "LTW_SECRET_"
 DIRECTORY_SETTING = "LTW_SECRETS_DIR"
 MOST_KEYS = 20
-"""Live keys of one endpoint; the log of attempts holds at most the ids of as many."""
+"""Maximum live keys of one endpoint; the attempt log has room for this many ids."""
 # A name becomes part of a path: no separator and no leading dot.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -24,14 +24,14 @@ class SecretError(SyncError):
 
 
 class MissingSecret(SecretError):
-    """A secret is in none of the places where it may be; the text names them all."""
+    """A secret is in none of its possible places; the text names them all."""
 
 
 @dataclass(frozen=True)
 class SecretStore:
-    """Looks secrets up anew at each call, so that a rotated file counts without a restart.
+    """Looks secrets up at each call, so a rotated file takes effect without a restart.
 
-    A variable of the environment wins over a file of the same secret.
+    An environment variable takes precedence over a file for the same secret.
     """
 
     environment: Mapping[str, str] = field(repr=False)
@@ -39,21 +39,21 @@ class SecretStore:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> SecretStore:
-        """The store that the process environment describes.
+        """The store that the process environment configures.
 
         The directory is ``LTW_SECRETS_DIR``, else ``secrets`` in the home directory, where
-        `make dev` puts those of its sample endpoints.
+        `make dev` stores the secrets of its sample endpoints.
         """
         directory = environment.get(DIRECTORY_SETTING)
         return cls(environment, Path(directory) if directory else home(environment) / "secrets")
 
     def get(self, name: str) -> str:
-        """The value of a secret, without the trailing line breaks and the byte order mark that
-        editors and ``echo`` add.
+        """The value of a secret, without the trailing line breaks and byte order mark that editors
+        and ``echo`` add.
 
         Raises:
             MissingSecret: neither the variable nor the file exists, or the one found is empty.
-            SecretError: the name is unfit, or the file cannot be read.
+            SecretError: the name is invalid, or the file cannot be read.
         """
         if not _NAME.fullmatch(name):
             raise SecretError("a secret's name is letters, digits, '.', '_' and '-'")
@@ -71,11 +71,11 @@ class SecretStore:
         return value
 
     def signing_keys(self, endpoint_id: int) -> tuple[SigningKey, ...]:
-        """The live signing keys of an endpoint, newest first: one per line or blank.
+        """The live signing keys of an endpoint, newest first; separated by lines or spaces.
 
         Raises:
-            SecretError: the secret ``webhook-signing-{endpoint_id}`` is missing, or holds a bad key
-                or more than ``MOST_KEYS``.
+            SecretError: the secret ``webhook-signing-{endpoint_id}`` is missing, or has an invalid
+                key or more than ``MOST_KEYS``.
         """
         name = signing_secret_name(endpoint_id)
         texts = self.get(name).split()
@@ -103,7 +103,7 @@ class SecretStore:
         except FileNotFoundError:
             return ""
         except UnicodeDecodeError:
-            # `from None`: the cause carries the bytes it could not read.
+            # `from None`: the cause contains the bytes that could not be decoded.
             raise SecretError(f"secret {name!r}: {path} is not UTF-8 text") from None
         except OSError as error:
             raise SecretError(f"secret {name!r}: cannot read {path}: {error.strerror}") from error
@@ -115,5 +115,5 @@ def environment_variable(name: str) -> str:
 
 
 def signing_secret_name(endpoint_id: int) -> str:
-    """The secret that holds the signing keys of an endpoint."""
+    """The name of the secret with an endpoint's signing keys."""
     return f"webhook-signing-{endpoint_id}"

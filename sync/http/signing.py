@@ -1,7 +1,7 @@
-"""Signatures of webhooks by Standard Webhooks 1.0.0: ``v1`` (HMAC-SHA256) and ``v1a`` (ed25519).
+"""Webhook signatures per Standard Webhooks 1.0.0: ``v1`` (HMAC-SHA256) and ``v1a`` (ed25519).
 
-The signed content is ``{webhook-id}.{webhook-timestamp}.`` followed by the body bytes as they go
-over the wire. Key material appears in no ``repr`` and in no exception.
+The signed content is ``{webhook-id}.{webhook-timestamp}.`` followed by the exact body bytes that
+are sent. Key material appears in no ``repr`` and in no exception.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PUBLIC_PREFIX = "whpk_"
 
 _SYMMETRIC_BYTES = range(24, 65)
 SEED_BYTES = 32
-# A dot would let the borders of id, timestamp and body move; blanks would split the header.
+# A dot would blur the boundaries of id, timestamp and body; spaces would split the header.
 MESSAGE_ID = re.compile(r"[!-\-/-~]{1,255}")
 
 
 class SigningError(SyncError):
-    """A message or a key cannot be used for signing; the text says why and never shows a key."""
+    """A message or a key cannot be used for signing; the text gives the reason and no key."""
 
 
 class Scheme(StrEnum):
@@ -53,13 +53,13 @@ class SigningKey:
 
 
 def parse_key(text: str) -> SigningKey:
-    """Read a secret as people hold it: ``whsec_…``, ``whsk_…``, or bare base64 for ``v1``.
+    """Read a secret in its text form: ``whsec_…``, ``whsk_…``, or bare base64 for ``v1``.
 
-    Sizes are those of the standard: 24 to 64 bytes for ``v1``; for ``v1a`` a 32-byte seed and
-    the public half that belongs to it. Missing base64 padding is tolerated.
+    Sizes are those of the standard: 24 to 64 bytes for ``v1``; for ``v1a`` a 32-byte seed and its
+    public half. Missing base64 padding is tolerated.
 
     Raises:
-        SigningError: the text is no usable secret.
+        SigningError: the text is not a usable secret.
     """
     if text.startswith(PUBLIC_PREFIX):
         raise SigningError("a public key (whpk_) cannot sign; give the private key (whsk_)")
@@ -89,7 +89,7 @@ def sign(*, msg_id: str, timestamp: int, body: bytes, keys: Sequence[SigningKey]
     """
     if not MESSAGE_ID.fullmatch(msg_id):
         raise SigningError("a webhook id is 1 to 255 visible ASCII characters without '.'")
-    # bool is an int in Python; a float would be rendered with a fraction.
+    # bool is a subclass of int; a float would be rendered with a fraction.
     if type(timestamp) is not int or timestamp < 0:
         raise SigningError("a webhook timestamp is a whole, non-negative number of unix seconds")
     if not keys:
@@ -114,7 +114,7 @@ def headers_for(
 
 
 def signed_content(msg_id: str, timestamp: str, body: bytes) -> bytes:
-    """What a signature is of."""
+    """The content that is signed."""
     return f"{msg_id}.{timestamp}.".encode("ascii") + body
 
 
@@ -127,7 +127,7 @@ def _signature(key: SigningKey, content: bytes) -> str:
 
 
 def key_id(scheme: Scheme, identity: bytes) -> str:
-    """A fingerprint: at least 24 random bytes stand behind it, so it gives nothing away."""
+    """A fingerprint of at least 24 random bytes, so it reveals nothing about the key."""
     return f"{scheme}-{hashlib.sha256(b'webhook key id:' + identity).hexdigest()[:12]}"
 
 
@@ -140,5 +140,5 @@ def decode_key(text: str) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
-        # `from None`: the text of the cause may quote what it could not read.
+        # `from None`: the cause's text may quote the key.
         raise SigningError("the key is not base64") from None

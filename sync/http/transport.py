@@ -1,4 +1,4 @@
-"""Send one webhook and say what came of it. Whatever an endpoint does, the outcome is a value."""
+"""Send one webhook and return the result. Whatever an endpoint does, the result is a value."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from sync.http.urls import InvalidTarget
 
 DEFAULT_DEADLINE_SECONDS = 20.0
 MAX_BODY_BYTES = 64 * 1024
-"""Read of a response's body; nobody here needs more, and an endless one must end."""
+"""Maximum read of a response body; no caller needs more, and reading an endless body must stop."""
 MAX_READS = 256
-"""Of one body: whoever sends it byte by byte would keep the processor from all others."""
+"""Maximum reads per body: a body sent byte by byte would take processor time from all others."""
 MAX_ADDRESSES = 8
-"""Of one name that are tried, one after the other, where connecting fails."""
+"""Maximum addresses of one name that are tried in turn when connecting fails."""
 MAX_LOOKUP_SECONDS = 5.0
 
 _RETRY_AFTER_LENGTH = 128
 _DEFAULT_HEADERS = {
     "Accept": "*/*",
-    # A compressed body could outgrow the cap once unpacked; nothing is ever unpacked.
+    # A compressed body could exceed the cap once decompressed; nothing is ever decompressed.
     "Accept-Encoding": "identity",
     "Content-Type": "application/json",
     "User-Agent": USER_AGENT,
@@ -54,7 +54,7 @@ _EXCHANGE_ERRORS = (
     HTTPError,
     http.client.HTTPException,
     OSError,
-    # Raised below requests for header values that no encoding carries.
+    # Raised below requests for header values that cannot be encoded.
     ValueError,
 )
 _FARTHER = list(Reached)
@@ -63,8 +63,8 @@ _FARTHER = list(Reached)
 class Transport:
     """Sends to any number of endpoints from any number of threads; connections are reused.
 
-    Every send checks the address policy anew, connects only to a vetted address, follows no
-    redirect, takes no proxy, cookie or credential from its surroundings, and ends in time.
+    Every send checks the address policy again, connects only to a vetted address, follows no
+    redirect, takes no proxy, cookie or credential from the environment, and ends by its deadline.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Transport:
         resolver: Resolver | None = None,
         ca_file: Path | None = None,
     ) -> None:
-        """``ca_file`` replaces the public certificate authorities by those of a PEM file."""
+        """``ca_file`` replaces the public certificate authorities with those of a PEM file."""
         self._policy = policy
         self._resolver = resolver or SystemResolver()
         self._adapter = PinnedAdapter(ca_file=ca_file)
@@ -97,10 +97,10 @@ class Transport:
         headers: Mapping[str, str],
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
     ) -> Response | Failure:
-        """POST ``body`` as it stands. The deadline spans lookup, connect, TLS, head and body.
+        """POST ``body`` unchanged. The deadline covers lookup, connect, TLS, head and body.
 
-        A response counts once its head is complete, even if its body is cut by the deadline or
-        by ``MAX_BODY_BYTES``.
+        A response counts once its head is complete, even if its body is cut off by the deadline or
+        ``MAX_BODY_BYTES``.
 
         Raises:
             ValueError: ``headers`` would change the framing of the message or its destination.
@@ -118,7 +118,7 @@ class Transport:
         headers: Mapping[str, str],
         deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
     ) -> ResponseWithBody | Failure:
-        """As ``post``, under the same rules, for a caller that needs the body of the response.
+        """Like ``post``, with the same rules, for a caller that needs the response body.
 
         Raises:
             ValueError: as for ``post``.
@@ -157,14 +157,14 @@ class Transport:
     def _try_addresses(
         self, vetted: VettedTarget, body: bytes, headers: Mapping[str, str], deadline: Deadline
     ) -> ResponseWithBody | Failure:
-        """The first response, or what the addresses tell together."""
+        """The first response, or the combined failure of all addresses."""
         failure = _untried(ErrorKind.CONNECT, Attribution.RECEIVER, "no address was tried")
         furthest = Reached.NOT_TRIED
         merged = {**_DEFAULT_HEADERS, **headers}
         addresses = vetted.addresses[:MAX_ADDRESSES]
         for tried, address in enumerate(addresses):
             request = PinnedRequest(vetted.target, address, headers=merged, body=body)
-            # Each address gets its share of the time, so that a black hole leaves some for others.
+            # Each address gets a share of the time, so an unresponsive one leaves time for others.
             share = max(deadline.remaining() / (len(addresses) - tried), 0.001)
             exchange = Exchange(deadline)
             try:
@@ -174,10 +174,10 @@ class Transport:
                 is_told_before = failure.attribution is Attribution.SENDER or (
                     _FARTHER.index(furthest) > _FARTHER.index(Reached.NO_ROUTE)
                 )
-                # An address without a way to it says nothing of the host that has others.
+                # An address without a route is no evidence about a host that has other addresses.
                 if here is not Reached.NO_ROUTE or not is_told_before:
                     failure = classify(error, exchange, is_ipv6=address.version == 6)
-                # One address that responds proves as much as if all did.
+                # One responding address proves as much as all of them.
                 furthest = max(furthest, here, key=_FARTHER.index)
                 if exchange.is_connected or exchange.is_reused or deadline.is_over:
                     break
@@ -187,13 +187,13 @@ class Transport:
     def _respond(
         self, request: PinnedRequest, exchange: Exchange, connect_seconds: float
     ) -> requests.Response:
-        """The response, its head read; on a used connection that breaks the request goes out again.
+        """The response, with its head read; if a reused connection breaks, the request is repeated.
 
-        A server may close a connection while the next request is on its way to it, and says
-        nothing about that request then. So this is nobody's failure; on a new connection it
-        would be. Not a byte of a response may have come, and there is one repetition only. A 408
-        that closes the connection counts as none: servers say it to one that is idle, and to repeat
-        what was on its way is allowed then (RFC 9110, 15.5.9).
+        A server may close an idle connection while the next request is on its way, without a
+        response to that request. So this is nobody's failure; on a new connection it would be. It
+        is repeated only once, and only if no byte of a response arrived. A 408 that closes the
+        connection counts as no response: servers send it on an idle connection, and repeating the
+        request is then allowed (RFC 9110, 15.5.9).
         """
         deadline = exchange.deadline
         try:
@@ -215,11 +215,11 @@ def _says_idle(response: requests.Response) -> bool:
 
 
 def _read(response: requests.Response) -> ResponseWithBody:
-    """Read the body, and close the connection where some of it is left."""
+    """Read the body, and close the connection if some of the body is left."""
     content, is_whole = bytearray(), False
-    # The head has said what counts; a body that breaks off changes nothing.
+    # The head decides the result; a body that is cut off changes nothing.
     with suppress(*_EXCHANGE_ERRORS):
-        # What follows a 101 is no body.
+        # A 101 is not followed by a body.
         for _ in range(MAX_READS if response.status_code >= 200 else 0):
             piece = response.raw.read1(READ_BYTES, decode_content=False)
             content += piece
@@ -233,7 +233,7 @@ def _read(response: requests.Response) -> ResponseWithBody:
 
 
 def _summary(received: ResponseWithBody) -> Response:
-    """What may be kept of a response."""
+    """The parts of a response that may be kept."""
     headers = received.headers
     retry_after = headers.get("Retry-After")
     return Response(

@@ -1,4 +1,4 @@
-"""URLs of endpoints, parsed once and strictly: what two parsers could read apart is refused."""
+"""Endpoint URLs, parsed once and strictly: a URL that parsers could read differently is refused."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _OCTET = r"(?:0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _DOTTED_DECIMAL = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
-# Resolvers read such a last label as a number, and the whole name as an address.
+# Resolvers interpret such a last label as a number, and the whole name as an address.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x.*")
 _INNER_NAMES = frozenset({"localhost", "local", "internal"})
 
 
 class Rule(Enum):
-    """The rules a URL or an address can break, in words for the person who entered the URL."""
+    """The rules a URL or an address can break, worded for the person who entered the URL."""
 
     SYNTAX = "the URL is not of the form https://host/path, or longer than 2048 characters"
     CHARACTERS = (
@@ -43,11 +43,11 @@ class Rule(Enum):
     INNER_NAME = "the host must be a public name with a dot in it"
     NO_ADDRESS = "the host has no address"
     TOO_MANY_ADDRESSES = "the host has more addresses than any receiver needs"
-    ADDRESS = "the host does not lead to public addresses only"
+    ADDRESS = "every address of the host must be public"
 
 
 class InvalidTarget(SyncError):
-    """A URL or an address breaks a rule; the text is fit for the customer."""
+    """A URL or an address breaks a rule; the text may be shown to the customer."""
 
     def __init__(self, rule: Rule) -> None:
         super().__init__(rule.value)
@@ -56,27 +56,27 @@ class InvalidTarget(SyncError):
 
 @dataclass(frozen=True)
 class Target:
-    """A parsed URL. The path may hold a token, so it stays out of ``repr``."""
+    """A parsed URL. The path may contain a token, so it is not in ``repr``."""
 
     scheme: str
     host: str
     """Lower case, without a trailing dot; an IPv6 literal without brackets."""
     port: int
     path: str = field(repr=False)
-    """From the first slash on, query included; at least ``/``."""
+    """From the first slash on, including the query; at least ``/``."""
     literal: IPv4Address | IPv6Address | None
-    """The address, when the host is one."""
+    """The address, if the host is one."""
     is_development: bool
-    """The pair of host and port is freed from the scheme, port and address rules."""
+    """Whether the host and port are exempt from the scheme, port and address rules."""
 
     @property
     def host_port(self) -> HostPort:
-        """The pair that an allowance names."""
+        """Host and port, as in a list of development targets."""
         return (self.host, self.port)
 
     @property
     def host_header(self) -> str:
-        """The ``Host`` header: brackets for IPv6, the port when it is not the scheme's own."""
+        """The ``Host`` header: brackets for IPv6, the port unless it is the scheme's default."""
         host = f"[{self.host}]" if isinstance(self.literal, IPv6Address) else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -89,10 +89,10 @@ class Target:
 def parse_url(
     url: str, development_targets: Collection[HostPort], ports: Collection[int]
 ) -> Target:
-    """Parse a URL, or say which rule it breaks.
+    """Parse a URL.
 
     Raises:
-        InvalidTarget: with the first rule broken.
+        InvalidTarget: names the first rule that the URL breaks.
     """
     if not all("!" <= character <= "~" and character != "\\" for character in url):
         raise InvalidTarget(Rule.CHARACTERS)

@@ -1,1 +1,1 @@
-"""Tables of the ledger and every statement that moves a webhook; the crash journal beside them."""
+"""The ledger's tables, every statement that changes a webhook's state, and the crash journal."""

@@ -1,4 +1,4 @@
-"""From when on events of a type are sent: decided once, by the first run."""
+"""The activation time of an event type: events from then on are sent. The first run decides it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sync.ledger.tables import ACTIVATIONS
 from sync.warehouse import Warehouse
 
 STANDING = "first_used_at nulls last, activated_at"
-"""The order of rows of one event type; the first one counts.
+"""The order of rows of one event type; the first row applies.
 
-Two first runs may each insert a row, and the second may come late. So the one under which events
-were recorded first (``recording_lease`` notes when) stands, whatever comes after it; before that
-the earliest time.
+Two first runs may each insert a row, and the second may arrive late. So the row under which events
+were first recorded applies (``recording_lease`` notes when), whatever is inserted later; until
+then, the row with the earliest time.
 """
 
 
@@ -26,11 +26,11 @@ def activate(
     activated_at: datetime | None,
     event_type: str = COURSE_COMPLETION,
 ) -> datetime:
-    """When deliveries began: the recorded time, or ``activated_at``, or now at the first call.
+    """The activation time: the recorded one, else ``activated_at``, else the time of this call.
 
-    The first call decides for ever; a later, different ``activated_at`` is ignored on purpose, so
-    that a run with a forgotten setting cannot resurrect the past. Of two first calls at the same
-    time one counts for both, see ``STANDING``.
+    The first call decides permanently. A later, different ``activated_at`` is ignored on purpose: a
+    run with a forgotten setting must not send old events. If two first calls run at the same time,
+    one row applies to both, see ``STANDING``.
     """
     found = recorded_activation(warehouse, event_type=event_type)
     if found is not None:
@@ -57,14 +57,14 @@ def activate(
         now.isoformat(),
         str(uuid.uuid4()),
     )
-    # Another run's, where that was first.
+    # Another run's row, if that run was first.
     return recorded_activation(warehouse, event_type=event_type) or activated_at or now
 
 
 def recorded_activation(
     warehouse: Warehouse, *, event_type: str = COURSE_COMPLETION
 ) -> datetime | None:
-    """When deliveries began; None before the first run."""
+    """The recorded activation time; None before the first run."""
     return warehouse.value(
         f"select activated_at from {warehouse.relation('sync', ACTIVATIONS)}"
         f" where event_type = ? order by {STANDING} limit 1",

@@ -1,4 +1,4 @@
-"""How attempts enter the ledger: the log of attempts, and the rows of the outbox by fence."""
+"""Write attempts to the ledger: append them to the log, and update outbox rows by fence."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ LOGGED = """
 def settle(
     warehouse: Warehouse, attempts: Sequence[Attempt], *, clock: Clock, hook: Hook = nothing
 ) -> None:
-    """Append the attempts to the log, then move their rows; repeating it is harmless.
+    """Append the attempts to the log, then update their rows; idempotent.
 
-    Not one transaction: that of a run killed before its commit would keep the rows locked, on
-    Snowflake for minutes. What falls between the two statements, ``settle_logged`` finds.
+    Not one transaction: if a run were killed before its commit, the rows would stay locked, on
+    Snowflake for minutes. ``settle_logged`` repairs a crash between the two statements.
 
-    A result whose fence has fallen behind may not reschedule, kill or hold the row. A 2xx counts
-    even then: the receiver has the message. A row that was delivered stays delivered, whatever a
-    replay of it met; that one try ends the replay, unless a sender error kept it from starting.
+    A result with an outdated fence may not reschedule, kill or hold the row. A 2xx counts even
+    then: the receiver has the message. A delivered row stays delivered, whatever the result of its
+    replay; that one try ends the replay, unless a sender error kept it from starting.
     """
     if not attempts:
         return
-    logged, moved = zip(*(one.to_rows() for one in attempts), strict=True)
+    logged, moved = zip(*(one.rows for one in attempts), strict=True)
     log = warehouse.relation("sync", ATTEMPTS)
     made = json_rows(
         text="webhook_id run_id outcome error_kind attribution response_excerpt signing_key_ids"
@@ -61,13 +61,13 @@ def settle(
     hook(Step.ATTEMPTS_LOGGED)
     settled = _move(warehouse, moved, clock=clock, which=IS_OPEN.format(row="outbox"))
     if settled < len(moved):
-        # A row that is finished is left alone but for a 2xx: then the receiver has the message.
+        # A finished row is changed only by a 2xx: then the receiver has the message.
         late = [one for one in moved if one["state"] == State.DELIVERED]
         _move(warehouse, late, clock=clock)
 
 
 def _move(warehouse: Warehouse, moved: Sequence[Row], *, clock: Clock, which: str = "true") -> int:
-    """Write results into rows of the outbox for which ``which`` holds; how many."""
+    """Write results into the outbox rows that match ``which``; returns the number of rows."""
     outbox = warehouse.relation("sync", OUTBOX)
     attempt = json_rows(
         text="webhook_id state reason",
@@ -110,10 +110,10 @@ def _move(warehouse: Warehouse, moved: Sequence[Row], *, clock: Clock, which: st
 
 
 def leased_here(warehouse: Warehouse, attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The attempts whose rows still carry the claim that they were made under.
+    """The attempts whose rows still have the claim that they were made under.
 
-    Proof that a journal without a mark, of an earlier version, was written for this ledger: the
-    claim's owner begins with the run's id, and only ids that are unique in the world count.
+    This proves that a journal of an earlier version, which has no mark, was written for this
+    ledger: the claim's owner starts with the run's id, and only globally unique ids count.
     """
     asked = [
         {"webhook_id": one.claim.webhook_id, "fence": one.claim.fence, "run_id": one.run_id}
@@ -144,11 +144,11 @@ def _is_uuid(text: object) -> bool:
 
 
 def settle_logged(warehouse: Warehouse, *, leased_since: datetime, clock: Clock) -> int:
-    """Mark rows delivered whose 2xx only the log knows, since a run died within ``settle``.
+    """Mark rows delivered whose 2xx is only in the log because a run died within ``settle``.
 
-    Its journal may be lost as well; without this they would be sent again. How many. Such a run
-    has also left its lease: ``leased_since`` is when the oldest began, and no attempt under one
-    is older.
+    Returns the number of rows. The run's journal may be lost too; without this the rows would be
+    sent again. Such a run also left its lease: ``leased_since`` is the start of the oldest lease,
+    and no attempt made under a lease is older.
     """
     return warehouse.execute(
         f"""

@@ -1,4 +1,4 @@
-"""What must hold in the ledger and no dbt test can see: bodies, leases, rows about to be sent."""
+"""Ledger invariants that no dbt test can check: bodies, leases, rows about to be sent."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from sync.ledger.tables import ATTEMPTS, MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
 
 EXAMPLES = 10
-"""Ids that a check shows; the count says how many there are."""
+"""Ids that a check lists; ``count`` has the total."""
 RECENT_DAYS = 7
-"""How far back a check looks that runs every few minutes; older rows were looked at before."""
+"""How far back a check looks that runs every few minutes; older rows were already checked."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Webhooks for which a rule does not hold."""
+    """Webhooks that violate a rule."""
 
     count: int
     webhook_ids: tuple[str, ...]
-    """Some of them, in order; ids name nobody."""
+    """Some of them, in order; ids identify no person."""
 
 
 def recorded_twice(warehouse: Warehouse) -> Findings:
-    """Events that are in the outbox more than once, with a copy that is still to be sent.
+    """Events that are in the outbox more than once, with a copy that has yet to be sent.
 
     The warehouse enforces no key, and each copy would be sent: the same id twice, perhaps with
-    another body. Copies tell one time of their event, so nothing is read from before the oldest
-    event that is still to be sent, and nothing at all when there is none. The dbt test
-    ``stg_sync__webhooks_one_row_per_event`` looks at all rows.
+    different bodies. Copies have the same event time, so rows before the oldest event yet to be
+    sent are not read, and none are read if there is no such event. The dbt test
+    ``stg_sync__webhooks_one_row_per_event`` checks all rows.
 
     Raises:
         StatementFailed: the ledger cannot be read.
@@ -60,12 +60,12 @@ def recorded_twice(warehouse: Warehouse) -> Findings:
 
 
 def bodies_that_differ(warehouse: Warehouse) -> Findings:
-    """Recent messages whose body says another learning time than the ledger, or none, or one too
-    many.
+    """Recent messages whose body has a different learning time than the ledger, lacks it, or has
+    one that the ledger lacks.
 
-    v2 has it in ``learning_time.total_seconds``, Percipio's body in ``duration_spent``, there in
-    minutes for endpoints that want those. A body of another format is not read: SQL would have to
-    know its conversions.
+    v2 has it in ``learning_time.total_seconds``, Percipio's body in ``duration_spent``, in minutes
+    for endpoints that want minutes. Bodies of other formats are not read: SQL would have to know
+    their conversions.
 
     Raises:
         StatementFailed: the ledger cannot be read.
@@ -119,11 +119,11 @@ def bodies_that_differ(warehouse: Warehouse) -> Findings:
 
 
 def successes_not_settled(warehouse: Warehouse) -> Findings:
-    """Webhooks with a logged 2xx that are not delivered, and delivered ones with neither such a log
-    nor a receipt.
+    """Webhooks with a logged 2xx that are not delivered, and delivered ones with neither a logged
+    2xx nor a receipt.
 
-    A leased row is left out: between logging an attempt and moving its row a run is at work, and
-    what a dead run leaves there the next one settles.
+    Leased rows are left out: a run may be between logging an attempt and updating its row, and the
+    next run settles what a dead run left there.
 
     Raises:
         StatementFailed: the ledger cannot be read.
@@ -152,7 +152,7 @@ def successes_not_settled(warehouse: Warehouse) -> Findings:
                 successes.webhook_id is not null
             )
         """,
-        # A day more than the rows: an attempt begins before it ends.
+        # One day more than for the rows: an attempt starts before it ends.
         _days_ago(warehouse, RECENT_DAYS + 1),
         recent,
         recent,
@@ -160,8 +160,8 @@ def successes_not_settled(warehouse: Warehouse) -> Findings:
 
 
 def _days_ago(warehouse: Warehouse, days: int) -> str:
-    """A time to compare with, as text: a bound value leaves partitions out, whatever happens to a
-    function."""
+    """A time to compare with, as text: a bound value always prunes partitions, a function call may
+    not."""
     return (warehouse_clock(warehouse)() - timedelta(days=days)).isoformat()
 
 

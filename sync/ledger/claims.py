@@ -1,6 +1,6 @@
-"""Taking due rows: first the right to send to an endpoint, then rows under a lease.
+"""Claim due rows: first the right to send to an endpoint, then rows under a lease.
 
-Both are single conditional UPDATEs, so any number of runs may do this side by side.
+Both are single conditional UPDATEs, so any number of runs may claim concurrently.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from sync.warehouse import Warehouse, json_rows
 log = logging.getLogger(__name__)
 
 FAST_ATTEMPTS = 2
-"""The first try and the first retry go in the fast lane; later ones and replays take turns."""
+"""The first try and first retry use the fast lane; later retries and replays use the low lane."""
 LOW_LANE_TURN = 4
 """A row of the low lane counts as this many: with both lanes full it gets one place in five."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Claims to send, and what they have in common."""
+    """Claims to send, with their common lease and their endpoints' grants."""
 
     claims: Sequence[Claim]
     grants: Mapping[int, Grant]
-    """Under which the claims of each endpoint may go."""
+    """The grant of each endpoint, under which its claims may be sent."""
     lease_ends_at: datetime
     leaves_more: bool = False
-    """Whether more could be claimed at once than it took."""
+    """Whether more rows could be claimed right away."""
 
 
 DUE = f"""
@@ -70,9 +70,9 @@ class Claims:
         self._customers = {one.endpoint_id: one.enterprise_customer_uuid for one in endpoints}
         self._limits = {one.endpoint_id: one.max_requests_per_minute for one in endpoints}
         self.disabled: set[int] = set()
-        """Endpoints with due rows that were found disabled: somebody did that during the run."""
+        """Endpoints with due rows that were found disabled: that happened during the run."""
         self.pauses = NO_PAUSES
-        """As they were when the latest batch was asked for."""
+        """Pauses as of the latest claim."""
         self._states = EndpointStates(warehouse)
         self._hook = hook
         self._outbox = warehouse.relation("sync", OUTBOX)
@@ -80,10 +80,10 @@ class Claims:
     def next_batch(
         self, *, limit: int, lease: timedelta, waiting: Mapping[int, int] | None = None
     ) -> Batch:
-        """Take up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
+        """Claim up to ``limit`` due rows: endpoints take turns, fresh rows go before retries.
 
-        ``waiting`` says how many claims of each endpoint the caller has not begun to send; they
-        count as turns that were taken, so that those of a slow endpoint do not pile up.
+        ``waiting`` is how many claims of each endpoint the caller has not started; they count as
+        turns already taken, so claims of a slow endpoint do not pile up.
 
         An empty batch means that nothing is due, or that every endpoint with due rows is paused,
         has an open circuit breaker or has used up its rate for now.
@@ -92,7 +92,7 @@ class Claims:
         if not self._limits:
             return Batch([], {}, now + lease)
         self.pauses = read_pauses(self._warehouse, now)
-        # Before they are counted: what is paused while the rows are claimed is seen next time.
+        # Read before counting: a pause set while rows are being claimed applies to the next batch.
         can_have = self.open_endpoints
         if not can_have:
             return Batch([], {}, now + lease)
@@ -103,7 +103,7 @@ class Claims:
         self._hook(Step.RESERVED)
         if not grants:
             return Batch([], {}, now + lease)
-        # What is due and blocked, or over its rate, cannot be had by claiming again soon.
+        # Claiming again soon would not get due rows that are blocked or over their rate.
         is_cut = any(one.count == wanted[one.endpoint_id] < due[one.endpoint_id] for one in grants)
         rows = self._claim(grants, ahead, limit, lease)
         self._hook(Step.CLAIMED)
@@ -123,7 +123,7 @@ class Claims:
 
     @property
     def open_endpoints(self) -> set[int]:
-        """Endpoints that may be claimed for now."""
+        """Endpoints for which rows may be claimed now."""
         return self._limits.keys() - self.paused
 
     def close(self, endpoint_id: int) -> None:
@@ -146,7 +146,7 @@ class Claims:
         return {int(row["endpoint_id"]): int(row["due"]) for row in rows}
 
     def _reserve(self, wanted: Mapping[int, int], lease: timedelta) -> list[Grant]:
-        """Slots for the endpoints with due rows; a probe also keeps other runs from probing."""
+        """Reserve slots for endpoints with due rows; a probe also keeps other runs from probing."""
         grants: dict[int, Grant] = {}
 
         def take(state: EndpointState) -> EndpointState:
@@ -236,9 +236,9 @@ class Claims:
         return self._read_back(owner)
 
     def _read_back(self, owner: str) -> list[Claim]:
-        """Only rows that carry this claim are ours, whatever the UPDATE reported.
+        """Read the rows that carry this claim: only they are ours, whatever the UPDATE reported.
 
-        A repetition of it, after its response was lost on the way, reports none.
+        If the UPDATE was repeated because its response was lost, the repetition reports no rows.
         """
         rows = self._warehouse.rows(
             f"""

@@ -1,4 +1,4 @@
-"""When a row can be sent: its own time, and that of its endpoint, as one expression of SQL."""
+"""When a row can be sent, by its own time and its endpoint's, as one SQL expression."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from sync.domain.pacing import HORIZON
 from sync.domain.states import State
 
 IS_OPEN = "{row}.next_attempt_at is not null"
-"""The rows that a run may still have something to do with: each has a time, and a finished row has
-none. Statements of a run ask for this, since a warehouse reads nothing of a micro-partition in
-which the column is NULL throughout, and finished rows are nearly all there are."""
+"""The rows that may still need work: each has a time, and a finished row has none. A run's
+statements filter on this, since the warehouse prunes every micro-partition in which the column is
+NULL throughout, and nearly all rows are finished."""
 WAITS_TO_BE_SENT = (
     f"({IS_OPEN} and ({{row}}.state = '{State.PENDING}'"
     f" or {{row}}.state = '{State.DELIVERED}' and {{row}}.replay_id is not null))"
 )
-"""The rows that ``SENDABLE_AT`` is about: messages, and what an operator wants sent once more."""
+"""The rows that ``SENDABLE_AT`` applies to: pending messages, and requested replays."""
 SENDABLE_AT = f"""
     greatest(
         {{row}}.next_attempt_at,
@@ -29,8 +29,8 @@ SENDABLE_AT = f"""
         )
     )
 """
-"""The earliest time at which a run could claim the row, for a row of the outbox that waits to be
-sent and the row of ``endpoint_state`` of its endpoint, if there is one: after the lease of another
-run, the rest of an open breaker and a pause, and once a slot of the rate is near enough to be
-taken. An endpoint that is disabled has no such time; leave its rows out.
+"""The earliest time at which a run could claim an outbox row that waits to be sent, given its
+endpoint's row of ``endpoint_state``, if there is one: after another run's lease, the open time of
+a circuit breaker and a pause, and once a slot of the rate is near enough to be taken. A disabled
+endpoint has no such time; leave its rows out.
 """

@@ -1,4 +1,4 @@
-"""What the operator sets for endpoints. Rows are only ever added; the newest of each counts."""
+"""The operator's settings for endpoints. Rows are only added; the newest per endpoint applies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sync.warehouse import Warehouse
 
 COLUMNS = tuple(EndpointSettings.model_fields)
 NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
-"""The order of an endpoint's rows; the first counts."""
+"""The order of an endpoint's rows; the first one applies."""
 
 
 def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """The rows of the mart of endpoints, with the operator's settings beside the LMS's, and an
-    override that is in force: ``override_url`` and ``override_timeout_seconds``.
+    """The rows of the endpoints mart, with the operator's settings in addition to the LMS's, and
+    any active override: ``override_url`` and ``override_timeout_seconds``.
 
     Raises:
         StatementFailed: the mart was never built.
@@ -44,7 +44,7 @@ def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
 
 
 def newest_settings(warehouse: Warehouse) -> str:
-    """The row of each endpoint that counts, as a query in brackets."""
+    """The row that applies for each endpoint, as a query in parentheses."""
     return f"""(
             select endpoint_id, {", ".join(COLUMNS)}
             from {warehouse.relation("sync", ENDPOINT_SETTINGS)}
@@ -53,8 +53,8 @@ def newest_settings(warehouse: Warehouse) -> str:
 
 
 def is_asked_for(warehouse: Warehouse, event_type: str) -> bool:
-    """Whether any endpoint has ever asked for such events; one statement over a table of dozens of
-    rows."""
+    """Whether any endpoint has ever asked for events of this type; one statement over a table of
+    dozens of rows."""
     return bool(
         warehouse.rows(
             f"select 1 from {warehouse.relation('sync', ENDPOINT_SETTINGS)}"
@@ -65,7 +65,7 @@ def is_asked_for(warehouse: Warehouse, event_type: str) -> bool:
 
 
 def settings_rows(warehouse: Warehouse, endpoint_id: int) -> list[dict[str, Any]]:
-    """All rows of an endpoint, the one that counts first."""
+    """All rows of an endpoint, the one that applies first."""
     return warehouse.rows(
         f"""
         select {", ".join(COLUMNS)}, updated_at, row_id
@@ -85,7 +85,7 @@ def add_settings(
     clock: Clock,
     above: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Add a row that counts from now on, also when a clock was ahead; its id."""
+    """Add a row that applies from now on, even if another clock was ahead; returns its id."""
     now = clock()
     newest = above[0]["updated_at"] if above else None
     if newest is not None and newest >= now:

@@ -1,4 +1,4 @@
-"""Rows of ``endpoint_state``, changed by compare and set: runs side by side lose no update."""
+"""Rows of ``endpoint_state``, changed by compare-and-set: concurrent runs lose no update."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sync.ledger.tables import ENDPOINT_STATE, fill_row_ids
 from sync.warehouse import Warehouse, json_rows
 
 TRIES = 30
-"""Each try loses only to another run that succeeded; many runs may have the same endpoints."""
+"""A try fails only because another run succeeded; many runs may share the same endpoints."""
 LONGEST_PAUSE_SECONDS = 0.5
 
 COLUMNS = tuple(one.name for one in fields(EndpointState))
@@ -29,14 +29,14 @@ class TooMuchContention(SyncError):
 
 
 class EndpointStates:
-    """Reads and writes states in batches: three statements, however many endpoints."""
+    """Reads and writes states in batches: two statements for any number of endpoints."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._table = warehouse.relation("sync", ENDPOINT_STATE)
 
     def load(self, endpoint_ids: Iterable[int]) -> dict[int, EndpointState]:
-        """States by id; an endpoint that the ledger does not know yet has a fresh one."""
+        """States by id; an endpoint that is not in the ledger yet gets a new one."""
         wanted = set(endpoint_ids)
         known = {key: _state(row) for key, row in self._rows(wanted)[0].items()}
         return {one: EndpointState(endpoint_id=one) for one in sorted(wanted)} | known
@@ -46,7 +46,7 @@ class EndpointStates:
         endpoint_ids: Iterable[int],
         rule: Callable[[EndpointState], EndpointState],
     ) -> None:
-        """Apply a rule to each state; it is applied anew to one that another run changed first.
+        """Apply a rule to each state; it is applied again to one that another run changed first.
 
         Raises:
             TooMuchContention: still not written after ``TRIES``.
@@ -54,7 +54,7 @@ class EndpointStates:
         left = set(endpoint_ids)
         for tried in range(TRIES):
             if tried:
-                # At random, or runs that met once would meet again at each try.
+                # With jitter, or runs that collided once would collide again at each try.
                 time.sleep(random.uniform(0, min(0.02 * 2**tried, LONGEST_PAUSE_SECONDS)))
             rows = self._rows_to_change(left)
             before = {key: EndpointState(endpoint_id=key) for key in sorted(left)}
@@ -65,22 +65,22 @@ class EndpointStates:
             missing = {one.endpoint_id for one in changed} - set(rows)
             if missing:
                 self._insert(missing)
-                # What another run has inserted meanwhile counts as well: read, then set.
+                # Another run may have inserted rows in between: read them, then set.
                 rows = self._rows_to_change(one.endpoint_id for one in changed)
             left = {one.endpoint_id for one in changed} - self._compare_and_set(changed, rows)
             if not left:
                 return
-        raise TooMuchContention(f"endpoints {sorted(left)} are changed by other runs all the time")
+        raise TooMuchContention(f"other runs keep changing endpoints {sorted(left)}")
 
     def _rows(self, endpoint_ids: Iterable[int]) -> tuple[dict[int, dict[str, Any]], bool]:
-        """The row of each endpoint that counts, and whether one has twins or no id."""
+        """The row that applies for each endpoint, and whether any row has duplicates or no id."""
         wanted = sorted(set(endpoint_ids))
         if not wanted:
             return {}, False
         found = self._warehouse.rows(
             f"select {', '.join(COLUMNS)}, row_id from {self._table} where endpoint_id in"
             " (select value::number(38, 0) from table(flatten(input => parse_json(?))))"
-            # The one that the removal of twins keeps comes last.
+            # The row that duplicate removal keeps comes last.
             " order by version, row_id nulls first, writer nulls first",
             str(wanted),
         )
@@ -88,7 +88,7 @@ class EndpointStates:
         return rows, len(rows) < len(found) or any(row["row_id"] is None for row in found)
 
     def _rows_to_change(self, endpoint_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """One row of each endpoint. Two runs that set one of two twins each would lose a change."""
+        """One row per endpoint. Two runs that set different duplicates would lose a change."""
         wanted = set(endpoint_ids)
         rows, is_untidy = self._rows(wanted)
         if is_untidy:
@@ -120,11 +120,11 @@ class EndpointStates:
             self._remove_twins()
 
     def _remove_twins(self) -> None:
-        """Leave one row of an endpoint for which two runs inserted one at the same time.
+        """Keep one row of an endpoint for which two runs inserted a row at the same time.
 
-        Snowflake does not keep an INSERT from missing what another one is about to commit. The
-        last of them to get here sees all rows; all of them would keep the same one. A run that
-        changed both has given them one version and one writer: only the row's id tells them apart.
+        On Snowflake an INSERT can miss what another one is about to commit. The last run to get
+        here sees all rows, and every run would keep the same one. A run that changed both gave
+        them the same version and writer, so only the row's id tells them apart.
         """
         self._warehouse.execute(
             f"""
@@ -148,10 +148,15 @@ class EndpointStates:
     def _compare_and_set(
         self, states: Iterable[EndpointState], rows: Mapping[int, dict[str, Any]]
     ) -> set[int]:
-        """Write states into their rows where the version still stands; which ids were written."""
+        """Write states into their rows where the version is unchanged; returns the ids written."""
         others = [name for name in COLUMNS if name not in ("endpoint_id", "version")]
         writer = str(uuid.uuid4())
-        self._warehouse.bulk(
+        stated = [
+            _row(state) | {"row_id": rows[state.endpoint_id]["row_id"]}
+            for state in states
+            if state.endpoint_id in rows
+        ]
+        count = self._warehouse.bulk(
             f"""
             update {self._table} as endpoint
             set
@@ -162,14 +167,12 @@ class EndpointStates:
             from {_stated()} as new
             where endpoint.row_id = new.row_id and endpoint.version = new.version
             """,
-            (
-                _row(state) | {"row_id": rows[state.endpoint_id]["row_id"]}
-                for state in states
-                if state.endpoint_id in rows
-            ),
+            stated,
             before=(writer,),
         )
-        # Not the row count: it says how many were written, not which.
+        if count == len(stated):
+            return {int(str(one["endpoint_id"])) for one in stated}
+        # Another run was first for some, or the response was lost and the repetition changed none.
         written = self._warehouse.rows(
             f"select endpoint_id from {self._table} where writer = ?", writer
         )
@@ -191,7 +194,7 @@ def _row(state: EndpointState) -> dict[str, object]:
 
 @cache
 def _stated() -> str:
-    """States from JSON: their fields by the types in Python, with the row's own id and writer."""
+    """States from JSON, with columns by the Python types of the fields, plus row id and writer."""
     kinds = {int: "number", float: "real", datetime: "time"}
     names: defaultdict[str, str] = defaultdict(str)
     names["text"] = "row_id writer"

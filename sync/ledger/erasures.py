@@ -1,8 +1,8 @@
-"""Take a learner out of the ledger for ever, and keep what must stay: that an id was sent.
+"""Erase a learner from the ledger permanently, but keep the fact that an id was sent.
 
-A learner is named by a fingerprint of the LMS's user id, so neither a statement's history nor the
-table of erasures holds the id. It hides nothing from somebody who has an id and asks whether it was
-erased; the same is true of a ``webhook-id``, which is made of the natural key.
+A learner is identified by a fingerprint of the LMS's user id, so neither the query history nor the
+erasures table holds the id. The fingerprint does not stop someone who has an id from checking
+whether it was erased; the same is true of a ``webhook-id``, which is derived from the natural key.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from sync.ledger.tables import ATTEMPTS, ERASURES, MESSAGES, OUTBOX
 from sync.warehouse import Warehouse
 
 IS_ERASED = "{row}.user_id < 0"
-"""Rows of the outbox whose learner was erased, whatever their state."""
+"""Outbox rows whose learner was erased, in any state."""
 PREFIX = "learning-time-erasure|"
-"""Of the text whose SHA-256 is a fingerprint. The dbt macro ``person_key`` has the same."""
+"""Prefix of the text whose SHA-256 is a fingerprint. The dbt macro ``person_key`` uses the same."""
 
 
 def person_key(user_id: int) -> str:
-    """The fingerprint of a learner: SHA-256 of a fixed prefix and the LMS's user id, in hex."""
+    """A learner's fingerprint: SHA-256 of a fixed prefix and the LMS's user id, in hex."""
     return hashlib.sha256(f"{PREFIX}{user_id}".encode()).hexdigest()
 
 
 def person_key_sql(column: str) -> str:
-    """The same as SQL."""
+    """The same in SQL."""
     return f"sha2('{PREFIX}' || {column}::varchar, 256)"
 
 
@@ -43,13 +43,13 @@ def not_erased(warehouse: Warehouse, column: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class InLedger:
-    """What the ledger holds of a learner: rows of the outbox."""
+    """Numbers of a learner's outbox rows."""
 
     webhooks: int
     to_be_sent: int
-    """Of these: awaiting, pending, held, or to be sent again."""
+    """Of these: awaiting, pending, held, or due for a replay."""
     under_way: int
-    """Of these: under the lease of a run, which may still send them."""
+    """Of these: under the lease of a run that may still send them."""
     under_way_until: datetime | None
     """When the last of these leases ends, naive UTC."""
 
@@ -76,17 +76,16 @@ def in_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> InLedger:
 
 
 def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
-    """Empty a learner's rows; how many. Repeating it changes nothing.
+    """Empty a learner's rows; returns the number of rows. Idempotent.
 
-    What was not sent is suppressed and cannot be claimed any more; the raised fence keeps a late
-    response of a run from bringing it back, but for a 2xx, which says that the customer has it.
-    Ids, states and times stay, and so do customer and course run, from which the reconciliation
-    counts. In place of the user id stands a random negative number, since two learners of one
-    course run must not become one.
+    Unsent rows are suppressed and can no longer be claimed; the raised fence keeps a run's late
+    response from reviving them, except a 2xx, which means the customer has the event. Ids, states
+    and times stay, and so do customer and course run, which the reconciliation counts. A random
+    negative number replaces the user id, so two learners of one course run do not become one.
     """
     outbox = warehouse.relation("sync", OUTBOX)
     timestamp = now.isoformat()
-    # First, while the outbox still says whose they are.
+    # First, while the outbox still has the user id.
     warehouse.execute(
         f"""
         update {warehouse.relation("sync", ATTEMPTS)} as attempts
@@ -124,15 +123,15 @@ def erase_from_ledger(warehouse: Warehouse, key: str, *, now: datetime) -> int:
         timestamp,
         key,
     )
-    # Last, when nothing more can be built for them.
+    # Last, when no further message can be built for the learner.
     empty_erased_messages(warehouse)
     return erased
 
 
 def empty_erased_messages(warehouse: Warehouse) -> int:
-    """Empty what was built for learners who are erased by now; how many messages.
+    """Empty the messages built for erased learners; returns the number of messages.
 
-    By event and not by build: one that was never sent holds their data as well.
+    By event, not by build: a build that was never sent holds their data too.
     """
     return warehouse.execute(
         f"""
@@ -150,9 +149,10 @@ def empty_erased_messages(warehouse: Warehouse) -> int:
 def begin_erasure(
     warehouse: Warehouse, key: str, *, requested_by: str, reason: str, now: datetime
 ) -> str:
-    """Note who asked, before anything is emptied: nothing of the learner is recorded from now on.
+    """Record who asked, before anything is emptied. From now on none of the learner's events are
+    recorded.
 
-    The id of the note; that of an erasure which was begun and not finished, where there is one.
+    Returns the erasure's id, or the id of an unfinished erasure if there is one.
     """
     erasures = warehouse.relation("sync", ERASURES)
     made = str(uuid.uuid4())
@@ -187,7 +187,7 @@ def begin_erasure(
 
 
 def is_erased(warehouse: Warehouse, key: str) -> bool:
-    """Whether an erasure of this learner was finished before."""
+    """Whether this learner's erasure was already finished."""
     finished = warehouse.value(
         f"select count(*) as n from {warehouse.relation('sync', ERASURES)}"
         " where person_key = ? and finished_at is not null",
@@ -199,7 +199,7 @@ def is_erased(warehouse: Warehouse, key: str) -> bool:
 def finish_erasure(
     warehouse: Warehouse, key: str, *, counts: Mapping[str, int], now: datetime
 ) -> None:
-    """Note that everything is empty, and how many rows it was."""
+    """Record that everything is empty, and how many rows were emptied."""
     warehouse.execute(
         f"""
         update {warehouse.relation("sync", ERASURES)}

@@ -1,4 +1,4 @@
-"""Which ledger this is: what a journal must say, so that it settles no rows of another one."""
+"""Identifies a ledger, so that a journal never settles rows of another ledger."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sync.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class LedgerIdentity:
-    """Where a ledger is, and its own id. It takes both to be the same one.
+    """A ledger's place and its id. Two ledgers are the same only if both match.
 
-    Two databases of one account have different places, and a clone, a copy or a restored backup
-    has the id of its original. A database that was dropped and made anew is in the same place and
-    has another id.
+    Two databases of one account have different places; a clone, a copy or a restored backup has
+    the id of its original. A database that was dropped and re-created has the same place and a
+    different id.
     """
 
     place: str
-    """Account, database and schema; of the embedded warehouse its directory in place of the first.
-    No port, role or warehouse: those change without making it another ledger."""
+    """Account, database and schema; for the embedded warehouse its directory, not an account. No
+    port, role or warehouse: those may change while the ledger stays the same."""
     ids: frozenset[str]
-    """One, or several where first runs made the ledger at the same time; each is it."""
+    """One id, or several where first runs created the ledger at the same time; each is valid."""
 
     def mark(self) -> str:
-        """What a journal of this ledger says of itself."""
+        """The mark that a journal of this ledger carries."""
         return json.dumps([self.place, min(self.ids, default="")])
 
     def is_meant_by(self, mark: str) -> bool:
@@ -45,12 +45,12 @@ def ledger_identity(warehouse: Warehouse) -> LedgerIdentity:
 
 
 def place_of(settings: WarehouseSettings) -> str:
-    """Where a ledger is, for people and for comparison; no secret is in it."""
+    """A ledger's place, for people and for comparison; it contains no secret."""
     match settings:
         case EmbeddedWarehouse():
             where = f"embedded warehouse {settings.directory.resolve()}"
         case _:
-            # Both spellings name one account, and its host name can hold no underscore.
+            # Both spellings name one account, and its host name cannot contain an underscore.
             where = f"account {settings.account.upper().replace('_', '-')}"
     return f"{where}, database {settings.database.upper()}, schema {settings.schema.upper()}"
 
@@ -59,7 +59,7 @@ def place_in(mark: str) -> str:
     """The place that a mark names.
 
     Raises:
-        ValueError: it is no mark of this version.
+        ValueError: it is not a mark of this version.
     """
     return _read(mark)[0]
 
@@ -68,4 +68,4 @@ def _read(mark: str) -> tuple[str, str]:
     match json.loads(mark):
         case [str(place), str(ledger_id)]:
             return place, ledger_id
-    raise ValueError("it says in another form which ledger it was written for")
+    raise ValueError("its ledger mark has another format")

@@ -1,10 +1,10 @@
-"""A local, durable record of attempts that the warehouse has not heard of yet.
+"""A local, durable record of attempts that are not in the warehouse yet.
 
-Between a customer's 2xx and the ledger lies a warehouse statement that can fail, hang or never
-come. Each attempt is therefore on disk first; the next run settles what a dead one left behind
-before it claims anything. One SQLite file per process, locked while the process lives: a free
-lock means a dead owner. It says which ledger it was written for and settles rows of no other. A
-lost disk costs no delivery, only duplicates under the same ids.
+Between a customer's 2xx and the ledger is a warehouse statement that can fail, hang or never run.
+Each attempt is therefore written to disk first; the next run settles what a dead one left behind
+before it claims anything. There is one SQLite file per process, locked while the process lives: a
+free lock means a dead owner. A journal names the ledger it was written for and settles only that
+ledger's rows. A lost disk loses no delivery; it only causes duplicates under the same ids.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from sync.ledger.identity import LedgerIdentity, place_in
 SUFFIX = ".journal"
 LOCK_SUFFIX = ".lock"
 BESIDE = ("-wal", "-shm", "-journal")
-"""Endings of SQLite's own files beside a journal."""
+"""Suffixes of SQLite's own files next to a journal."""
 BUSY_SECONDS = 10.0
 GATHER_SECONDS = 0.003
-"""How long a commit waits for more to write: it costs the same for one as for many."""
+"""How long a commit waits for more entries: one costs as much as many."""
 CHECKPOINT_PAGES = 5_000
-"""How long SQLite's log may grow, in pages of 4 KiB, before it is moved into the file."""
+"""How large SQLite's log may grow, in pages of 4 KiB, before it is moved into the file."""
 PAGE_BYTES = 4_096
 ENTRY_BYTES = 13 * 1_024
-"""More than one attempt takes, its excerpt of a response being as long as it may be."""
+"""Upper bound for one attempt, with a response excerpt of maximum length."""
 INSERT = """
     insert or replace into entries (webhook_id, fence, entry)
     select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -50,8 +50,8 @@ DELETE = """
         select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(?)
     )
 """
-# One statement for many rows: at each step of one the interpreter is given up, and a busy process
-# may take milliseconds to get it back, with the journal locked.
+# One statement for many rows: each step of a statement releases the GIL, and a busy process may
+# take milliseconds to get it back, with the journal locked.
 
 
 class JournalFailed(SyncError):
@@ -59,13 +59,24 @@ class JournalFailed(SyncError):
 
 
 def needed_bytes(batch_size: int) -> int:
-    """What a run's journal takes at most: 75 MB for batches of 1,000.
+    """The maximum size of a run's journal: 75 MB for batches of 1,000.
 
-    Up to two batches of attempts wait for the ledger. SQLite's log reaches its limit and takes one
-    statement on top, at most one that forgets all of them.
+    Up to two batches of attempts wait for the ledger. SQLite's log may reach its limit plus one
+    statement, at most one that deletes all entries.
     """
     waiting = 2 * batch_size * ENTRY_BYTES
     return CHECKPOINT_PAGES * PAGE_BYTES + 2 * waiting
+
+
+class _Commit:
+    """Entries that reach the disk together."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.waiting: list[threading.Lock] = []
+        """One lock per waiting thread, held until the commit is over. A shared lock would wake the
+        threads one after another, each after the interpreter's switch interval of 5 ms."""
+        self.is_written = False
 
 
 class Journal:
@@ -77,64 +88,71 @@ class Journal:
         self._connection = connection
         self._is_left = False
         self._disk = threading.Lock()
-        """Held by whoever uses the connection."""
-        self._queue: list[str] = []
-        """What the next commit is to write."""
-        self._queued = self._written = 0
-        """How many have ever been queued, and how many of them are on disk."""
-        self._is_writing = False
-        self._has_written = threading.Condition()
+        """Held by the thread that uses the connection."""
+        self._gate = threading.Lock()
+        """Held by a thread that joins a commit or starts a new one."""
+        self._next = _Commit()
+        """The commit that gathers entries."""
+        self._turn = threading.Lock()
+        """Held by the thread that writes a commit."""
         self._failure: JournalFailed | None = None
 
     def record(self, attempts: Sequence[Attempt]) -> None:
-        """Write attempts, durable when this returns. One of the same key is replaced.
+        """Write attempts, durable when this returns. An attempt with the same key is replaced.
 
-        Any number of threads may do this at once: one commit serves all who wait for it.
+        Any number of threads may call this at once: one commit serves all that wait for it.
 
         Raises:
-            JournalFailed: the disk is full, or the file was taken away.
+            JournalFailed: the disk is full, or the file was removed.
         """
         if not attempts:
             return
-        text = ",".join(json.dumps([*one.key, one.to_rows()]) for one in attempts)
-        with self._has_written:
-            self._queue.append(text)
-            self._queued = number = self._queued + 1
-            # One thread writes for all who wait meanwhile; of the others one is next.
-            while self._is_writing and self._written < number:
-                self._has_written.wait()
-            is_mine = self._written < number and self._failure is None
-            self._is_writing |= is_mine
-        if is_mine:
-            self._write_queued()
-        # A disk that failed once is not trusted again in this run.
-        if self._written < number and self._failure is not None:
-            raise self._failure
+        text = ",".join(json.dumps([*one.key, one.rows]) for one in attempts)
+        while not self._is_written(text):
+            # Ctrl-C reached the thread that wrote for all: writing twice is harmless.
+            pass
 
-    def _write_queued(self) -> None:
-        batch, last, is_written = list[str](), 0, False
+    def _is_written(self, text: str) -> bool:
+        """Write an entry together with other threads' entries; the first thread writes for all."""
+        done = threading.Lock()
+        done.acquire()
+        with self._gate:
+            commit, is_first = self._next, not self._next.texts
+            commit.texts.append(text)
+            commit.waiting.append(done)
+        if is_first:
+            self._write(commit)
+        done.acquire()
+        # A disk that failed once is not trusted again in this run.
+        if not commit.is_written and self._failure is not None:
+            raise self._failure
+        return commit.is_written
+
+    def _write(self, commit: _Commit) -> None:
         try:
-            time.sleep(GATHER_SECONDS)
-            with self._has_written:
-                batch, self._queue, last = self._queue, [], self._queued
-            self._run(INSERT, f"[{','.join(batch)}]")
-            is_written = True
+            with self._turn:
+                time.sleep(GATHER_SECONDS)
+                self._close(commit)
+                if self._failure is None:
+                    self._run(INSERT, f"[{','.join(commit.texts)}]")
+                    commit.is_written = True
         except sqlite3.Error as error:
             self._failure = _failed(self.path, error)
             self._failure.__cause__ = error
         finally:
-            with self._has_written:
-                self._is_writing = False
-                if is_written:
-                    self._written = last
-                else:
-                    # For who is next, should Ctrl-C have come: to write twice is harmless.
-                    self._queue = batch + self._queue
-                self._has_written.notify_all()
+            self._close(commit)
+            for one in commit.waiting:
+                one.release()
+
+    def _close(self, commit: _Commit) -> None:
+        """Let no thread join the commit any more."""
+        with self._gate:
+            if self._next is commit:
+                self._next = _Commit()
 
     @property
     def mark(self) -> str | None:
-        """Which ledger it was written for; None when it does not say, as of an earlier version.
+        """The mark of its ledger; None when it has none, as in earlier versions.
 
         Raises:
             JournalFailed: the file is damaged.
@@ -161,7 +179,7 @@ class Journal:
             raise _unreadable(self.path, error) from error
 
     def count(self) -> int:
-        """How many there are, whatever another version has written into them.
+        """How many attempts there are, even if another version wrote them.
 
         Raises:
             JournalFailed: the file is damaged.
@@ -172,10 +190,10 @@ class Journal:
             raise _unreadable(self.path, error) from error
 
     def forget(self, attempts: Sequence[Attempt]) -> None:
-        """The ledger has them. Losing this is harmless: settling again changes nothing.
+        """Delete attempts that the ledger has. Losing this is harmless: settling is idempotent.
 
         Raises:
-            JournalFailed: the disk is full, or the file was taken away.
+            JournalFailed: the disk is full, or the file was removed.
         """
         try:
             self._run(DELETE, json.dumps([one.key for one in attempts]))
@@ -183,7 +201,7 @@ class Journal:
             raise _failed(self.path, error) from error
 
     def discard(self) -> None:
-        """The ledger has everything in it. Needs no room on the disk, and gives some back.
+        """Remove the journal: the ledger has all of it. Needs no disk space, and frees some.
 
         Raises:
             JournalFailed: its files cannot be removed.
@@ -191,14 +209,14 @@ class Journal:
         self._end(is_removed=True)
 
     def leave(self) -> None:
-        """Let go of it as it is."""
+        """Release the journal unchanged."""
         self._end(is_removed=False)
 
     def close(self) -> None:
-        """Keep a journal that still holds attempts; the next run finds it with a free lock.
+        """Close the journal. One that still holds attempts is kept, for the next run to find.
 
         Raises:
-            JournalFailed: it is empty, and its files cannot be removed.
+            JournalFailed: it is empty and its files cannot be removed.
         """
         if self._is_left:
             return
@@ -214,7 +232,7 @@ class Journal:
         self._is_left = True
         try:
             with suppress(sqlite3.Error):
-                # To close is also to tidy up, for which a full disk has no room.
+                # Closing also checkpoints the log, which fails on a full disk.
                 self._connection.close()
             if is_removed:
                 _remove(self.path)
@@ -231,10 +249,10 @@ class Journal:
 def open_journal(directory: Path, ledger: LedgerIdentity, *, room: int = 0) -> Iterator[Journal]:
     """A new journal of this process; removed at the end when it is empty.
 
-    ``room`` is what must be free on its disk, in bytes.
+    ``room`` is the free disk space required, in bytes.
 
     Raises:
-        JournalFailed: the directory cannot be written, or its disk has too little room.
+        JournalFailed: the directory is not writable, or its disk has too little space.
     """
     path = directory / f"{os.getpid()}-{uuid.uuid4()}{SUFFIX}"
     try:
@@ -243,7 +261,7 @@ def open_journal(directory: Path, ledger: LedgerIdentity, *, room: int = 0) -> I
         if free < room:
             raise JournalFailed(
                 f"the delivery journal needs {room:,} bytes and its disk has {free:,} free: set "
-                f"LTW_JOURNAL_DIR, now {directory}, to a directory with more, or free that disk. "
+                f"LTW_JOURNAL_DIR, now {directory}, to a directory with more, or free space. "
                 "Nothing is sent until then"
             )
         lock = _lock(path)
@@ -258,7 +276,7 @@ def open_journal(directory: Path, ledger: LedgerIdentity, *, room: int = 0) -> I
         except sqlite3.Error as error:
             raise _failed(path, error) from error
     except JournalFailed:
-        # Half made, it would look like one of an earlier version.
+        # A half-created journal would look like one of an earlier version.
         with suppress(JournalFailed):
             _remove(path)
         lock.close()
@@ -276,7 +294,7 @@ def open_journal(directory: Path, ledger: LedgerIdentity, *, room: int = 0) -> I
 def abandoned_journals(directory: Path) -> Iterator[list[Journal]]:
     """Journals whose process is dead, locked for this one; removed at the end when empty.
 
-    Files that belong to no journal any more are removed.
+    Files that no longer belong to a journal are removed.
 
     Raises:
         JournalFailed: a file is damaged or belongs to another user; names it.
@@ -317,7 +335,7 @@ class ForeignJournal:
 
     path: Path
     place: str | None
-    """The ledger it was written for; None when it does not say."""
+    """The ledger it was written for; None when it does not name one."""
     attempts: int
 
     def __str__(self) -> str:
@@ -326,7 +344,7 @@ class ForeignJournal:
 
 
 def foreign(journal: Journal) -> ForeignJournal:
-    """What to say of a journal that is left alone."""
+    """The description of a journal that is left unchanged."""
     mark = journal.mark
     return ForeignJournal(journal.path, None if mark is None else place_in(mark), journal.count())
 
@@ -348,7 +366,7 @@ def foreign_journals(directory: Path, ledger: LedgerIdentity) -> list[ForeignJou
 
 
 def _sweep(directory: Path) -> None:
-    """Remove files of journals that are gone; what cannot be removed does no harm."""
+    """Remove files of journals that no longer exist; files that cannot be removed do no harm."""
     for lock_path in directory.glob(f"*{LOCK_SUFFIX}"):
         path = lock_path.with_suffix(SUFFIX)
         if path.exists():
@@ -357,7 +375,7 @@ def _sweep(directory: Path) -> None:
             lock = _take_lock(path)
             if lock is not None:
                 with lock:
-                    # Made since, by a process that had its lock before this one.
+                    # Existing means created since, by a process that got the lock before this one.
                     if not path.exists():
                         _remove(path)
     for ending in BESIDE:
@@ -368,7 +386,7 @@ def _sweep(directory: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a journal and all beside it, the lock last; its lock is held."""
+    """Remove a journal and its other files, the lock last; the caller holds the lock."""
     try:
         for one in (*(Path(f"{path}{ending}") for ending in BESIDE), path, _lock_path(path)):
             one.unlink(missing_ok=True)
@@ -377,16 +395,16 @@ def _remove(path: Path) -> None:
 
 
 def _lock(path: Path) -> IO[str]:
-    """Lock a journal that is about to be made."""
+    """Lock a journal that is about to be created."""
     while (lock := _take_lock(path, is_waiting=True)) is None:
         pass
     return lock
 
 
 def _take_lock(path: Path, *, is_waiting: bool = False) -> IO[str] | None:
-    """Lock a journal; None when its process lives, or when the lock was removed meanwhile.
+    """Lock a journal; None when its process is alive, or when the lock file was removed.
 
-    A lock that was removed is none: another process could take the next one.
+    A lock on a removed file protects nothing: another process could lock its replacement.
     """
     lock = _lock_path(path).open("a")
     try:
@@ -403,8 +421,8 @@ def _take_lock(path: Path, *, is_waiting: bool = False) -> IO[str] | None:
 
 
 def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
-    """``is_alone``: nobody else has it open, so that SQLite needs no shared memory and writes
-    nothing to read what is left on a full disk."""
+    """``is_alone``: no other process has it open, so SQLite needs no shared memory and can read it
+    on a full disk without writing."""
     try:
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
@@ -415,9 +433,9 @@ def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         if is_alone:
             connection.execute("pragma locking_mode = exclusive")
         connection.execute("pragma journal_mode = wal")
-        # FULL waits for the disk at each commit: an attempt must survive a power cut.
+        # FULL waits for the disk at each commit: an attempt must survive a power failure.
         connection.execute("pragma synchronous = full")
-        # Rarely: a commit that also tidies up takes ten times as long, with attempts waiting.
+        # Rarely: a commit that also checkpoints takes ten times as long, with attempts waiting.
         connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(
             "create table if not exists entries ("
@@ -425,7 +443,7 @@ def _connect(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         )
     except sqlite3.Error as error:
         connection.close()
-        # The disk's errors are operational; of the others a journal that was found is the cause.
+        # Disk errors are OperationalErrors; for others, the existing journal is damaged.
         is_damaged = is_alone and not isinstance(error, sqlite3.OperationalError)
         raise (_unreadable if is_damaged else _failed)(path, error) from error
     return connection
@@ -437,7 +455,7 @@ def _lock_path(path: Path) -> Path:
 
 def _failed(path: Path, error: Exception) -> JournalFailed:
     return JournalFailed(
-        f"the delivery journal {path} cannot be written ({error}); free the disk or set "
+        f"the delivery journal {path} cannot be written ({error}); free disk space or set "
         "LTW_JOURNAL_DIR to a directory that can be. Nothing is sent until then"
     )
 

@@ -1,12 +1,12 @@
 """Messages: the bytes that were built for an event, in rows that are written once.
 
-They stand apart from the outbox, whose rows change several times each: an UPDATE rewrites whole
-micro-partitions, so rows that change are few bytes (docs.snowflake.com/en/user-guide/
+They are kept apart from the outbox, whose rows change several times each: an UPDATE rewrites whole
+micro-partitions, so rows that change are kept small (docs.snowflake.com/en/user-guide/
 tables-clustering-micropartitions).
 
-A build writes its messages first, under an id of its own, and then points the outbox at them with
-one conditional UPDATE. A message counts if and only if its row of the outbox names its build. So
-of two builds of one event one counts, and what no row points at was sent to nobody.
+A build writes its messages first, under its own id, and then points the outbox at them with one
+conditional UPDATE. A message is valid if and only if its outbox row names its build. So of two
+builds of one event one is valid, and a message that no row points at was never sent.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from sync.warehouse import Warehouse, json_rows
 OF_ROW = """
     {row}.webhook_id = messages.webhook_id and {row}.build_id = messages.build_id
 """
-"""The condition that ``messages`` is the message of a row of the outbox."""
+"""The condition that ``messages`` is the message of an outbox row."""
 
 
 def new_build_id(now: datetime) -> str:
-    """An id that no other build has. Ids grow with time, so a range of them is few partitions."""
+    """A unique build id. Ids increase with time, so a range of them is in few micro-partitions."""
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
 
 
 def write_messages(
     warehouse: Warehouse, build_id: str, rows: Iterable[Mapping[str, object]], *, now: datetime
 ) -> None:
-    """Store what a build has made, before any row of the outbox names it. Repeating is harmless.
+    """Store a build's messages before any outbox row names the build. Idempotent.
 
-    Rows have ``webhook_id`` and the columns below as JSON. What was decided or erased meanwhile is
-    left out.
+    Rows have ``webhook_id`` and the columns below as JSON. Rows decided or erased since they were
+    read are left out.
     """
     messages = warehouse.relation("sync", MESSAGES)
     made = json_rows(
@@ -74,7 +74,7 @@ def bodies_of(
 ) -> dict[str, bytes]:
     """The bodies of the rows that are leased by ``owner``, by webhook id; one statement.
 
-    ``rows`` are these rows with their ``build_id``.
+    ``rows`` are those rows, with their ``build_id``.
     """
     builds = sorted(str(row["build_id"]) for row in rows if row["build_id"] is not None)
     if not builds:

@@ -1,8 +1,8 @@
 """The outbox: every statement that moves a webhook from recorded to delivered.
 
-A row is due while ``pending``; a worker that wants it sets a lease and raises the fence in one
-conditional UPDATE, and may write its result only while that fence still stands. Every statement
-here moves a whole batch.
+A row can be due only while ``pending``; a worker claims it by setting a lease and raising the fence
+in one conditional UPDATE, and may write its result only while that fence is current. Every
+statement here changes a whole batch.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ DECIDED = (
     "payload_format",
     "lost_endpoint_id",
 )
-"""What of a decision the outbox takes; the rest is its message."""
+"""The fields of a decision that go to the outbox; the rest is its message."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenWork:
-    """What a run may have something to do with: nothing, in most runs."""
+    """Open rows that a run may have to process: in most runs, none."""
 
     endpoint_ids: frozenset[int] = frozenset()
-    """Endpoints that messages yet to be sent point at, whether they still exist or not."""
+    """Endpoints of the messages yet to be sent, whether the endpoints still exist or not."""
     held_types: frozenset[str] = frozenset()
-    """Types of the events whose built messages are held."""
+    """Event types with built messages that are held."""
     payload_formats: frozenset[tuple[int, str]] = frozenset()
-    """Endpoints that built messages point at, with the formats that those are in."""
+    """Endpoints of built messages, each with a format of these messages."""
     leased_since: datetime | None = None
-    """When the oldest lease began, expired ones included; None without any."""
+    """Start of the oldest lease, expired ones included; None without any."""
     states: Mapping[str, int] = field(default_factory=dict)
-    """Rows by state; replays of delivered ones among them."""
+    """Open rows by state, including replays of delivered ones."""
 
 
 def open_work(warehouse: Warehouse) -> OpenWork:
-    """Everything that a run must know of the open rows before it begins; one statement."""
+    """Everything that a run must know about open rows before it starts; one statement."""
     rows = warehouse.rows(
         f"""
         select
@@ -96,19 +96,19 @@ class Remaining:
     """What a run leaves open; times are naive UTC."""
 
     states: Mapping[str, int] = field(default_factory=dict)
-    """Webhooks by state; replays of delivered ones among them."""
+    """Webhooks by state, including replays of delivered ones."""
     sendable_at: datetime | None = None
-    """When a message can next be sent, or a held one is looked at again."""
+    """When a message can next be sent, or a held one is next checked."""
     awaiting_since: datetime | None = None
-    """When the oldest completion was recorded that waits for its learning time."""
+    """When the oldest completion that waits for learning time was recorded."""
 
 
 def remaining(warehouse: Warehouse, pauses: Pauses) -> Remaining:
-    """What is open, and when a run will first have something to do with it; one statement.
+    """What is open, and the earliest time at which a run can process it; one statement.
 
-    A pending row also waits for its lease, its endpoint and the end of a pause; a run before that
-    would find nothing. A row held for an endpoint that was enabled again is due at once, and one
-    whose target was refused when that is checked again.
+    A pending row also waits for its lease, its endpoint and the end of a pause; an earlier run
+    would find nothing. A row held for an endpoint that was enabled again is due immediately; one
+    whose target was refused is due when the target is checked again.
     """
     rows = warehouse.rows(
         f"""
@@ -169,11 +169,11 @@ class Outbox:
         self._states = warehouse.relation("sync", ENDPOINT_STATE)
 
     def decide(self, rows: Iterable[Mapping[str, object]], *, hook: Hook = nothing) -> int:
-        """Record messages and reasons; a message that may have been sent stands for ever.
+        """Record messages and reasons; a message that may have been sent is never replaced.
 
         Rows have ``webhook_id``, ``state`` and any of the columns below and in ``write_messages``
-        as JSON. Where the event already has a message, which nobody was sent,
-        ``lost_endpoint_id`` is its endpoint.
+        as JSON. Where the event already has a message that was never sent, ``lost_endpoint_id`` is
+        that message's endpoint.
         """
         decided = list(rows)
         built = [row for row in decided if row.get("body") is not None]
@@ -219,7 +219,7 @@ class Outbox:
         )
 
     def release(self, claims: Iterable[Claim]) -> int:
-        """Give back rows that were claimed and not tried; no attempt is charged."""
+        """Give back rows that were claimed but not tried; no attempt is charged."""
         return self._warehouse.bulk(
             f"""
             update {self._outbox} as outbox
@@ -237,7 +237,7 @@ class Outbox:
         )
 
     def release_all(self) -> int:
-        """Give back every row that this run holds; for a run that does not know which."""
+        """Give back every row that this run has claimed; for a run that does not know which."""
         return self._warehouse.execute(
             f"""
             update {self._outbox}
@@ -256,13 +256,13 @@ class Outbox:
         unchecked: Collection[str] = (),
         unknown_formats: Collection[tuple[int, str]] = (),
     ) -> None:
-        """Hold due rows of endpoints that cannot take them, and free those of endpoints that can.
+        """Hold due rows of endpoints that cannot take them; release those of endpoints that can.
 
-        ``unusable`` maps endpoint ids to the reason. Where the id of a usable endpoint is another
-        customer's by now, the endpoint of a row is missing. Both are one statement, whatever the
-        number of rows. Nothing is freed of the event types in ``unchecked``: nobody knows whether
-        it may still be reported. What was built in one of the ``unknown_formats`` of an endpoint is
-        held: its headers and the responses that mean success are not known.
+        ``unusable`` maps endpoint ids to the reason. Where a usable endpoint's id now belongs to
+        another customer, the endpoint of a row is missing. Each is one statement for any number of
+        rows. Rows of the event types in ``unchecked`` are not released: whether they may still be
+        reported is unknown. Messages built in one of an endpoint's ``unknown_formats`` are held:
+        their headers and the responses that mean success are unknown.
         """
         owned = [
             {"endpoint_id": one.endpoint_id, "customer": one.enterprise_customer_uuid}
@@ -339,8 +339,8 @@ class Outbox:
     def next_due_at(self, endpoint_ids: Iterable[int]) -> datetime | None:
         """When the next row of these endpoints can be claimed; None when none ever can.
 
-        A row under a lease waits for its end, and every row for its endpoint; those of a disabled
-        one do not count.
+        A leased row waits for its lease to end, and every row for its endpoint; rows of a disabled
+        endpoint do not count.
         """
         wanted = sorted(endpoint_ids)
         if not wanted:

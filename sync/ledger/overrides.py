@@ -1,4 +1,4 @@
-"""Rows of ``endpoint_overrides``: each is written once, and ends by itself or once by hand."""
+"""Rows of ``endpoint_overrides``: each is written once, and expires or is cleared once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync.warehouse import Warehouse
 
 
 def in_force(warehouse: Warehouse) -> str:
-    """A query for the row of each endpoint that counts now; the newest, where there are several."""
+    """A query for each endpoint's active row; the newest if there are several."""
     return f"""
         select
             endpoint_id, enterprise_customer_uuid, url, timeout_seconds, reason, set_at, set_by,
@@ -26,7 +26,7 @@ def in_force(warehouse: Warehouse) -> str:
 
 
 def override_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """The rows that count now, by endpoint."""
+    """The active rows, by endpoint."""
     return warehouse.rows(f"select * from ({in_force(warehouse)}) as found order by endpoint_id")
 
 
@@ -42,7 +42,7 @@ def add_override(
     by: str,
     now: datetime,
 ) -> str:
-    """Override what is not None, from now on; its id. Times are naive UTC."""
+    """Override what is not None, from now on; returns the override's id. Times are naive UTC."""
     override_id = str(uuid.uuid4())
     warehouse.execute(
         f"""
@@ -78,9 +78,9 @@ def add_override(
 def clear_overrides(
     warehouse: Warehouse, endpoint_id: int, *, by: str, now: datetime, but: str | None = None
 ) -> int:
-    """End those of an endpoint that are in force; how many there were.
+    """End an endpoint's active overrides; returns how many there were.
 
-    ``but`` is one made at ``now``, which takes the place of older ones alone.
+    ``but`` is an override made at ``now``; only older ones are ended, since it replaces them.
     """
     older, binds = older_than(but, now, made_at="set_at", key="override_id")
     return warehouse.execute(

@@ -1,4 +1,4 @@
-"""Rows of ``pauses``: each is written once, and ends once."""
+"""Rows of ``pauses``: each is written once and ended once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sync.warehouse import Warehouse
 
 
 def read_pauses(warehouse: Warehouse, now: datetime) -> Pauses:
-    """What is paused, and what was within the time that disables an endpoint; one statement.
+    """Active pauses, and those within the period of failures that disables an endpoint.
 
-    ``now`` is naive UTC.
+    One statement. ``now`` is naive UTC.
     """
     rows = warehouse.rows(
         f"""
@@ -48,7 +48,7 @@ def add_pause(
     by: str,
     now: datetime,
 ) -> str:
-    """Pause a selection from now on; its id. Times are naive UTC."""
+    """Pause a selection from now on; returns the pause's id. Times are naive UTC."""
     pause_id = str(uuid.uuid4())
     warehouse.execute(
         f"""
@@ -86,9 +86,9 @@ def end_pauses(
     now: datetime,
     but: str | None = None,
 ) -> int:
-    """End the pauses of a selection that are on; how many there were.
+    """End a selection's active pauses; returns how many there were.
 
-    ``but`` is one made at ``now``, which takes the place of older ones alone.
+    ``but`` is a pause made at ``now``; only older ones are ended, since it replaces them.
     """
     older, binds = older_than(but, now, made_at="paused_at", key="pause_id")
     return warehouse.execute(

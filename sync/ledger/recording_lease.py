@@ -1,8 +1,8 @@
 """One run at a time records events of a type: a lease in the type's row of ``activations``.
 
-Snowflake enforces no unique key, and two anti-joins at the same time see the same new rows. A
-pool of the scheduler keeps runs apart as long as it is set up, and not from the command line; this
-holds whoever runs.
+Snowflake enforces no unique key, and two concurrent anti-joins see the same new rows. A scheduler
+pool keeps runs apart only while it is configured, and does not cover the command line; the lease
+covers every run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sync.ledger.tables import ACTIVATIONS
 from sync.warehouse import NoResponse, StatementFailed, Warehouse
 
 LEASE = timedelta(minutes=10)
-"""Longer than a statement can live after its lease was taken: the connector repeats a lost one for
-300 s (``network_timeout``), and the warehouse stops it 240 s after it came."""
+"""Longer than a statement can run after its lease was taken: the connector repeats a lost one for
+300 s (``network_timeout``), and the warehouse stops it 240 s after it arrived."""
 
 
 @dataclass(frozen=True)
 class Granted:
-    """This run may record. ``condition`` is SQL that holds while it may, with its ``binds``."""
+    """This run may record. ``condition``, with ``binds``, is SQL that is true as long as it may."""
 
     condition: str
     binds: tuple[str, ...]
@@ -32,7 +32,7 @@ class Granted:
 
 @dataclass(frozen=True)
 class TakenBy:
-    """Another run records, or was killed while it did."""
+    """Another run is recording, or was killed while recording."""
 
     run_id: str
     until: datetime
@@ -44,11 +44,11 @@ def recording_lease(
 ) -> Iterator[Granted | TakenBy]:
     """Take the lease of an activated event type, and give it back at the end of the block.
 
-    Taking it proves nothing yet, since the row may exist twice (two first runs at once): the
-    statement that records must carry ``condition``, by which at most one of them finds its turn.
+    Taking it is not enough, since the row may exist twice (two first runs at once): the statement
+    that records must include ``condition``, which is true for at most one run.
 
-    A block that ends without a response of the warehouse keeps the lease: its statement may still
-    be at work.
+    A block that ends without a response from the warehouse keeps the lease: its statement may still
+    be running.
     """
     activations = warehouse.relation("sync", ACTIVATIONS)
     owner = f"{run_id}:{uuid.uuid4()}"
@@ -112,7 +112,7 @@ def _release(warehouse: Warehouse, activations: str, owner: str) -> None:
 
 
 def holder(warehouse: Warehouse, event_type: str, *, now: datetime) -> TakenBy:
-    """Who has the lease, or has just given it back."""
+    """The run that has the lease, or has just given it back."""
     rows = warehouse.rows(
         f"""
         select lease_owner, lease_expires_at

@@ -1,4 +1,4 @@
-"""A row that takes the place of older ones: of two made at once, neither ends the other."""
+"""A new row replaces older ones; of two rows created at once, only one ends the other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 def older_than(
     row_id: str | None, now: datetime, *, made_at: str, key: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The condition that a row is older than one made at ``now``, and its binds; none without one.
+    """The condition that a row is older than one made at ``now``, and its binds; empty without one.
 
-    ``made_at`` and ``key`` are the columns of a row's time and id. Of equal times the id decides.
+    ``made_at`` and ``key`` are the columns of a row's time and id. The id breaks ties of time.
     """
     if row_id is None:
         return "", ()

@@ -1,6 +1,6 @@
-"""Empty what holds personal data after some time; keep ids, states and numbers for ever.
+"""Empty columns with personal data after some time; keep ids, states and numbers permanently.
 
-The ids must stay: they keep a completion from being sent a second time.
+The ids must stay: they keep a completion from being sent twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.warehouse import Warehouse
 
 DEFAULT_DAYS = 90
 BATCH = 50_000
-"""Rows per statement: a statement of minutes would lock out the delivery runs."""
+"""Rows per statement: a statement that takes minutes would lock out delivery runs."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RetentionReport:
     """What was emptied, or would be."""
 
     cutoff: datetime
-    """Rows untouched since before this time, naive UTC."""
+    """Rows last changed before this time, naive UTC."""
     bodies: int
     excerpts: int
 
@@ -49,14 +49,14 @@ def apply_retention(
     dry_run: bool = False,
     batch: int = BATCH,
 ) -> RetentionReport:
-    """Empty bodies of finished webhooks, and excerpts of responses, older than ``days``.
+    """Empty bodies of finished webhooks, and response excerpts, older than ``days``.
 
-    Rows that are yet to be sent are never touched, and neither is one that a replay waits for. A
-    webhook's age counts from its last change, so a replay keeps its body for another ``days``.
-    Each statement empties at most ``batch`` rows; breaking off loses nothing.
+    Rows yet to be sent are never touched, nor are rows with a replay due. A webhook's age counts
+    from its last change, so a replay keeps its body for another ``days``. Each statement on rows
+    empties at most ``batch``; an interruption loses nothing.
 
     Raises:
-        ConfigurationError: less than a day, within which a webhook may still be on its way.
+        ConfigurationError: less than a day, within which a webhook may still be in delivery.
     """
     if days < 1:
         raise ConfigurationError(f"days is {days}; it must be at least 1")
@@ -74,7 +74,7 @@ def apply_retention(
             warehouse.value(f"select count(*) from {attempts} as attempts where {old}", timestamp),
         )
     bodies = excerpts = 0
-    # First the rows say that their message is gone, so that no replay can ask for it any more.
+    # First mark the rows as without a message, so that no replay can request it any more.
     while emptied := warehouse.execute(
         f"""
         update {outbox} as outbox
@@ -95,8 +95,8 @@ def apply_retention(
         timestamp,
     ):
         bodies += emptied
-    # Then the messages, those that no row has ever pointed at included. Builds only insert there,
-    # which an UPDATE does not hold up, so it is one statement.
+    # Then the messages, including those that no row ever pointed at. Builds only insert there, and
+    # an UPDATE does not block inserts, so this is one statement.
     warehouse.execute(
         f"""
         update {warehouse.relation("sync", MESSAGES)} as messages

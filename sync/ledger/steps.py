@@ -1,6 +1,6 @@
 """The numbered steps of the delivery protocol, so that a test can stop a run between any two.
 
-Production passes ``nothing``. ``docs/delivery.md`` says for each step what a crash there means.
+Production passes ``nothing``. ``docs/delivery.md`` describes the effect of a crash at each step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """A point just after which the process may die."""
+    """A point right after which the process may die."""
 
     RECORDED = "recorded"
     MESSAGES_WRITTEN = "messages_written"
@@ -30,4 +30,4 @@ Hook = Callable[[Step], None]
 
 
 def nothing(step: Step) -> None:
-    """The hook of production."""
+    """The production hook: does nothing."""

@@ -1,7 +1,7 @@
-"""The ledger: what was detected, what was sent, what came back. Versioned, idempotent DDL.
+"""The ledger: what was recorded, what was sent, what the responses were. Versioned, idempotent DDL.
 
-The tables live beside the marts but outside dbt: `dbt build --full-refresh` must never touch the
-memory of what a customer has already received.
+The tables are next to the marts but outside dbt: `dbt build --full-refresh` must never touch the
+record of what a customer has already received.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ MIGRATIONS_TABLE = "ledger_migrations"
 
 @dataclass(frozen=True)
 class Migration:
-    """One step of the schema; its statements can be repeated without harm."""
+    """One schema version; its statements are idempotent."""
 
     version: int
     tables: tuple[tuple[str, str], ...] = ()
-    """Names, and their columns."""
+    """New tables: name and columns."""
     columns: tuple[tuple[str, str], ...] = ()
-    """Names of tables that stand, and a column that each gets."""
+    """Columns added to existing tables: table and column."""
     row_ids: tuple[str, ...] = ()
-    """Tables whose rows get a ``row_id`` of their own, those that stand included."""
+    """Tables whose rows get a unique ``row_id``, including existing rows."""
     mints_identity: bool = False
-    """Whether the ledger gets its id with this step."""
+    """Whether this migration gives the ledger its id."""
     dropped: tuple[tuple[str, str], ...] = ()
-    """Names of tables that stand, and a column that each loses, emptied first."""
+    """Columns dropped from existing tables, emptied first: table and column."""
     moves_messages: bool = False
-    """Whether messages leave the outbox with this step."""
+    """Whether this migration moves messages out of the outbox."""
 
 
 MIGRATIONS = (
@@ -170,8 +170,8 @@ MIGRATIONS = (
         row_ids=(ENDPOINT_STATE, ENDPOINT_SETTINGS, ACTIVATIONS),
         mints_identity=True,
     ),
-    # What a message is built from is read from the marts when it is built: the ledger holds no
-    # copy of a learner's data but the body itself.
+    # The facts for a message are read from the marts when it is built: the only copy of a
+    # learner's data in the ledger is the body itself.
     Migration(version=4, dropped=((OUTBOX, "facts"),)),
     Migration(
         version=5,
@@ -197,7 +197,7 @@ MIGRATIONS = (
             (ENDPOINT_STATE, "refused_at timestamp_ntz"),
         ),
     ),
-    # Rows that change are slim: what was built stands apart and is written once.
+    # Rows that change are kept small: messages are in their own table and written once.
     Migration(version=7, columns=((OUTBOX, "build_id varchar(40)"),), moves_messages=True),
     Migration(
         version=8,
@@ -272,19 +272,19 @@ MESSAGE_COLUMNS = {
     "learning_time_computed_through": "timestamp_ntz",
     "body": "varchar",
 }
-"""Columns of ``webhook_messages`` beside ``webhook_id`` and ``build_id``; until version 7 they were
-in the outbox, and leave it in this order."""
+"""Columns of ``webhook_messages`` besides ``webhook_id`` and ``build_id``; before version 7 they
+were in the outbox, and they are dropped there in this order."""
 
 
 def ensure_ledger(warehouse: Warehouse) -> int:
-    """Create or migrate the ledger tables; the version they are at. One statement when all stand.
+    """Create or migrate the ledger tables; returns their version. One statement if all are current.
 
-    Safe to call from any number of processes at once: every statement says "if not exists", and
-    an applied version is only recorded after its tables stand. Each process records versions in
-    their order, so the highest one says that all below it stand as well.
+    Safe to call from any number of processes at once: every statement has "if not exists", and a
+    version is recorded as applied only after its tables exist. Each process records versions in
+    order, so the highest one implies all below it.
 
     Raises:
-        StatementFailed: a table can be neither read nor made; with what the engine says.
+        StatementFailed: a table can be neither read nor created; with the engine's error.
     """
     history = warehouse.relation("sync", MIGRATIONS_TABLE)
     try:
@@ -323,7 +323,7 @@ def ensure_ledger(warehouse: Warehouse) -> int:
 
 
 def fill_row_ids(warehouse: Warehouse, table: str) -> None:
-    """Give an id to rows without one: those of an earlier version, or added by hand."""
+    """Give an id to rows without one: from an earlier version, or added manually."""
     warehouse.execute(
         f"update {warehouse.relation('sync', table)} set row_id = uuid_string()"
         " where row_id is null"
@@ -331,9 +331,9 @@ def fill_row_ids(warehouse: Warehouse, table: str) -> None:
 
 
 def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
-    """The ids of this ledger: one, or several where first runs made it at the same time.
+    """The ids of this ledger: one, or several where first runs created it at the same time.
 
-    Each stays for ever, and a clone has those of its original.
+    Ids never change, and a clone has those of its original.
 
     Raises:
         StatementFailed: the ledger does not exist, or is of an earlier version.
@@ -344,11 +344,11 @@ def ledger_ids(warehouse: Warehouse) -> frozenset[str]:
 
 
 def _move_messages(warehouse: Warehouse) -> None:
-    """Move what was built from the outbox to a table of its own. Can be broken off and repeated.
+    """Move messages from the outbox to their own table. Can be interrupted and repeated.
 
-    The column that leaves the outbox first says whether everything was copied. The table comes
-    with its rows or not at all, so one of several processes makes it; a body is emptied only where
-    a message has it, and columns go only when no body is left.
+    Whether everything was copied is known from the column that is dropped first. The table is
+    created with its rows or not at all, so only one of several processes creates it; a body is
+    emptied only where a message has it, and columns are dropped only when no body is left.
     """
     outbox = warehouse.relation("sync", OUTBOX)
     messages = warehouse.relation("sync", MESSAGES)
@@ -359,7 +359,7 @@ def _move_messages(warehouse: Warehouse) -> None:
             if not _copy_messages(warehouse, outbox, messages, is_made=is_made):
                 break
         except StatementFailed:
-            # Another run may have been faster: the table stands by now, or the column is gone.
+            # Another run may have been faster: the table now exists, or the column is gone.
             if first in _columns(warehouse, outbox) and is_made == bool(
                 _columns(warehouse, messages)
             ):
@@ -367,7 +367,7 @@ def _move_messages(warehouse: Warehouse) -> None:
     for name in MESSAGE_COLUMNS:
         warehouse.execute(f"alter table {outbox} drop column if exists {name}")
     is_replayed = f"outbox.state = '{State.DELIVERED}' and outbox.replay_id is not null"
-    # A row that is open has a time, and a finished one has none: see ``due.IS_OPEN``.
+    # An open row has a time, and a finished one has none: see ``due.IS_OPEN``.
     warehouse.execute(
         f"""
         update {outbox} as outbox
@@ -381,8 +381,8 @@ def _move_messages(warehouse: Warehouse) -> None:
 
 
 def _copy_messages(warehouse: Warehouse, outbox: str, messages: str, *, is_made: bool) -> bool:
-    """Copy what was built and empty the bodies in the outbox; whether one is left there."""
-    # Ids of builds in the order of time; copies of a row share one only if they share the body.
+    """Copy messages and empty the bodies in the outbox; returns whether a body is left there."""
+    # Build ids in order of time; copies of a row share one only if they share the body.
     warehouse.execute(
         f"""
         update {outbox} as outbox
@@ -411,7 +411,7 @@ def _copy_messages(warehouse: Warehouse, outbox: str, messages: str, *, is_made:
     warehouse.execute(
         f"create table {messages} as {built}"
         if not is_made
-        # What an older version has built since the table was made: none, unless it still runs.
+        # Messages that an older version built since the table was created, if it still runs.
         else f"""
         insert into {messages} (webhook_id, build_id, {columns})
         select built.webhook_id, built.build_id, {columns}
@@ -422,7 +422,7 @@ def _copy_messages(warehouse: Warehouse, outbox: str, messages: str, *, is_made:
         )
         """
     )
-    # Dropping alone is a note in Snowflake's metadata, as for ``_drop``.
+    # Dropping alone changes only Snowflake's metadata, as for ``_drop``.
     warehouse.execute(
         f"""
         update {outbox} as outbox
@@ -440,8 +440,8 @@ def _copy_messages(warehouse: Warehouse, outbox: str, messages: str, *, is_made:
 
 
 def _drop(warehouse: Warehouse, relation: str, column: str) -> None:
-    """Empty a column and drop it. Dropping alone is a note in Snowflake's metadata: what the column
-    held would stay in the files of the table."""
+    """Empty a column and drop it. Dropping alone changes only Snowflake's metadata: the column's
+    data would stay in the table's files."""
     if column not in _columns(warehouse, relation):
         return
     try:
@@ -454,7 +454,7 @@ def _drop(warehouse: Warehouse, relation: str, column: str) -> None:
 
 
 def _columns(warehouse: Warehouse, relation: str) -> set[str]:
-    """Names of a table's columns, lower case; none when it does not exist."""
+    """Names of a table's columns, in lower case; empty when it does not exist."""
     database, schema, table = relation.split(".")
     rows = warehouse.rows(
         f"select lower(column_name) as name from {database}.information_schema.columns"
@@ -476,7 +476,7 @@ def _create_history(warehouse: Warehouse, history: str) -> None:
     try:
         warehouse.execute(create)
     except StatementFailed:
-        # Only now: Snowflake asks for the right to create schemas even where this one exists, and
-        # the role of a delivery run need not have it (deploy/snowflake/setup.sql).
+        # Only now: Snowflake requires the privilege to create schemas even where this one exists,
+        # and a delivery run's role need not have it (deploy/snowflake/setup.sql).
         warehouse.execute(f"create schema if not exists {history.rsplit('.', 1)[0]}")
         warehouse.execute(create)

@@ -1,1 +1,1 @@
-"""What exists only for a laptop: embedded warehouse, sample data, receiver, demo."""
+"""Code that is only for a laptop: embedded warehouse, sample data, receiver, demo."""

@@ -1,8 +1,8 @@
-"""What ``make clean`` removes beside caches: what the laptop set-up has made, and nothing else.
+"""What ``make clean`` removes besides caches: only what the laptop setup has created.
 
-``.local`` may hold a user's signing keys, reports, and journals with responses that a Snowflake
-ledger has not heard of; ``logs`` is where the tutorial puts a user's own files. So both are gone
-through by name. An ``LTW_HOME`` elsewhere is left alone.
+``.local`` may hold a user's signing keys, reports, and journals with responses that are not in a
+Snowflake ledger yet; ``logs`` is where the tutorial puts a user's own files. So in both, files are
+removed by name. An ``LTW_HOME`` elsewhere is left unchanged.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MADE = (
     "receiver_secrets",
     "sample_start",
 )
-"""In ``.local``, by the embedded warehouse and ``make dev``; ``logs`` there is the sample data."""
+"""Made in ``.local`` by the embedded warehouse and ``make dev``; ``logs`` there is sample data."""
 DBT_LOGS = "dbt.log*"
-"""In ``logs`` of the project, where a plain ``dbt`` command writes."""
+"""In the project's ``logs``, where a plain ``dbt`` command writes them."""
 
 
 def clean(project: Path) -> None:
-    """Stop the embedded warehouse of a project, and remove what it and ``make dev`` have made.
+    """Stop a project's embedded warehouse, and remove what it and ``make dev`` have created.
 
     Raises:
-        EmbeddedWarehouseFailed: it did not end; nothing is removed.
+        EmbeddedWarehouseFailed: it did not stop; nothing is removed.
     """
     local = project / ".local"
-    # Whatever the shell selects, this is about the laptop set-up in this directory.
+    # Whatever the shell's settings select, this cleans the laptop setup in this directory.
     port = os.environ.get("LTW_WAREHOUSE_PORT")
     settings = load_settings(
         {"LTW_HOME": str(local), **({"LTW_WAREHOUSE_PORT": port} if port else {})}
@@ -52,7 +52,7 @@ def clean(project: Path) -> None:
     for log in (project / "logs").glob(DBT_LOGS):
         log.unlink()
     for directory in (local, project / "logs"):
-        # Only when it is empty now.
+        # Only if it is empty now.
         with suppress(OSError):
             directory.rmdir()
 

@@ -1,4 +1,4 @@
-"""The demo: sample data to delivered webhooks, flag off and on, then everything stops."""
+"""The demo: from sample data to delivered webhooks, flag off and then on; then everything stops."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from sync.local.sandbox import Sandbox, open_sandbox
 SEED = 2026
 SIZE = SampleSize()
 PERCIPIO_ENDPOINT = 4
-"""The endpoint that gets the flat Percipio body, so that the demo shows each kind."""
+"""The endpoint that gets the flat Percipio body, so that the demo shows both formats."""
 BARE_MODELS = {
     "ops": {
         "learning_time_models": {"config": {"with_row_counts": False, "with_column_lineage": False}}
     }
 }
-"""Row counts and column lineage are for the Dagster UI, which the demo does not show."""
+"""No row counts, no column lineage: they are for the Dagster UI, which the demo does not show."""
 
 
 def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
-    """Run the demo; progress to ``console``, one JSON document to standard output if asked.
+    """Run the demo; progress goes to ``console``, and with ``as_json`` a JSON document to stdout.
 
     Raises:
-        JobFailed: a Dagster job failed; the text names its log, which is kept then.
+        JobFailed: a Dagster job failed; the text names its log, which is then kept.
         EmbeddedWarehouseFailed, ReceiverError: a server did not start.
     """
     started = time.monotonic()
     steps = Steps(console)
-    # Both waves lie in the past, since the models refuse lines from the future.
+    # Both waves are in the past, since the models quarantine lines from the future.
     start = SIZE.start_before(datetime.now(UTC))
     with _home(keep) as home, ExitStack() as stack:
         with steps(
@@ -50,7 +50,11 @@ def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
             "embedded warehouse and webhook receiver started",
         ):
             sandbox = stack.enter_context(open_sandbox(home, size=SIZE, seed=SEED, start=start))
-        rounds = _rounds(sandbox, steps)
+            # This loads the definitions in parallel; the first time, dbt also parses the project.
+            log = home / "dagster.log"
+            jobs = stack.enter_context(job_runner(sandbox.environment, log))
+            sandbox.start_warehouse()
+        rounds = _rounds(sandbox, jobs, steps)
     seconds = time.monotonic() - started
     if as_json:
         print(json.dumps(_document(rounds, seconds), indent=2, default=str))
@@ -59,7 +63,7 @@ def run_demo(*, console: Console, keep: Path | None, as_json: bool) -> None:
 
 
 class Steps:
-    """A spinner that says what a step is doing, and a line of what it has done."""
+    """A spinner that shows what a step is doing, and a line with what it has done."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -72,8 +76,8 @@ class Steps:
         self._console.print(f"[green]done[/] {done} [dim]{time.monotonic() - started:.1f} s[/]")
 
 
-def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
-    """Two rounds: load a wave, run both jobs; the flag off, then on."""
+def _rounds(sandbox: Sandbox, jobs: JobRunner, steps: Steps) -> list[Round]:
+    """Two rounds of loading a wave and running both jobs: first with the flag off, then on."""
     with sandbox.warehouse() as session:
         ensure_ledger(session)
         session.execute(
@@ -85,28 +89,25 @@ def _rounds(sandbox: Sandbox, steps: Steps) -> list[Round]:
             PERCIPIO_ENDPOINT,
         )
     rounds = []
-    with job_runner(sandbox.environment, sandbox.settings.home / "dagster.log") as jobs:
-        for index, flag in enumerate((False, True)):
-            word = "on" if flag else "off"
-            wave = f"wave {index + 1} of LMS rows and tracking logs"
-            with steps(f"loading {wave}", f"{wave} loaded"):
-                lines = sandbox.load_wave(index)
-            # Data tests take most of a build's time: they run once, when all the data is there.
-            builds, built = (
-                ("builds and tests", "built and tested") if flag else ("builds", "built")
-            )
-            with steps(
-                f"learning_time_job: dbt {builds} the models",
-                f"learning_time_job: dbt {built} the models",
-            ):
-                jobs.run("learning_time_job", BARE_MODELS, checks=flag)
-            with steps(
-                f"completion_webhooks_job: recording, building and sending, enrichment {word}",
-                f"completion_webhooks_job: webhooks sent, enrichment {word}",
-            ):
-                run = _send(jobs, sandbox, flag=flag)
-            with sandbox.warehouse() as session:
-                rounds.append(read_round(session, run, flag=flag, lines=lines))
+    for index, flag in enumerate((False, True)):
+        word = "on" if flag else "off"
+        wave = f"wave {index + 1} of LMS rows and tracking logs"
+        with steps(f"loading {wave}", f"{wave} loaded"):
+            lines = sandbox.load_wave(index)
+        # Data tests take most of a build's time: they run once, when all data is loaded.
+        builds, built = ("builds and tests", "built and tested") if flag else ("builds", "built")
+        with steps(
+            f"learning_time_job: dbt {builds} the models",
+            f"learning_time_job: dbt {built} the models",
+        ):
+            jobs.run("learning_time_job", BARE_MODELS, checks=flag)
+        with steps(
+            f"completion_webhooks_job: recording, building and sending, enrichment {word}",
+            f"completion_webhooks_job: webhooks sent, enrichment {word}",
+        ):
+            run = _send(jobs, sandbox, flag=flag)
+        with sandbox.warehouse() as session:
+            rounds.append(read_round(session, run, flag=flag, lines=lines))
     return rounds
 
 
@@ -120,7 +121,7 @@ def _send(jobs: JobRunner, sandbox: Sandbox, *, flag: bool) -> JobRun:
                 "sync__enriched_completions": {
                     "config": {"enable_webhook_learning_time_enrichment": flag}
                 },
-                # The endpoint that is out of order would be waited for.
+                # Otherwise the run would wait for the endpoint that is out of order.
                 "sync__completion_webhooks": {"config": {"linger_seconds": 0}},
             }
         },
@@ -133,7 +134,7 @@ def _document(rounds: list[Round], seconds: float) -> dict[str, Any]:
 
 @contextmanager
 def _home(keep: Path | None) -> Iterator[Path]:
-    """A directory that goes with the demo, unless it failed or the user named one to keep."""
+    """A directory that is removed with the demo, unless it failed or the user named one to keep."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
@@ -143,7 +144,7 @@ def _home(keep: Path | None) -> Iterator[Path]:
     try:
         yield home
     except SyncError:
-        # Its text names a log file in there.
+        # Its text names a log file in this directory.
         is_kept = True
         raise
     finally:

@@ -1,4 +1,4 @@
-"""What the demo shows: who completed, what was sent where, the bodies, the outcomes."""
+"""The demo's report: who completed, what was sent where, the bodies, the outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN_ROWS = 8
 BAR = 20
 """Characters of the longest bar."""
 WIDE = 120
-"""Columns for everything."""
+"""Terminal width at which all columns fit."""
 STYLES: dict[str, str] = {
     State.DELIVERED: "green",
     State.PENDING: "yellow",
@@ -37,18 +37,18 @@ STYLES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Round:
-    """One round of the demo, as the ledger has it."""
+    """One round of the demo, from the ledger."""
 
     is_enriching: bool
     lines: int
-    """Tracking-log lines in the warehouse by then."""
+    """Tracking-log lines in the warehouse so far."""
     run_id: str
     rows: Sequence[dict[str, Any]]
     """Outbox rows that this round recorded, with where they went."""
 
     @property
     def bodies(self) -> dict[str, dict[str, Any]]:
-        """One body of each kind."""
+        """One body of each format."""
         kinds: dict[str, dict[str, Any]] = {}
         for row in self.rows:
             if row["body"] is not None:
@@ -67,7 +67,7 @@ class Round:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: counts and bodies."""
+        """Counts and bodies, for JSON."""
         return {
             "learning_time_enrichment": "on" if self.is_enriching else "off",
             "tracking_log_lines": self.lines,
@@ -82,7 +82,7 @@ class Round:
 
 
 def read_round(session: Warehouse, run: JobRun, *, flag: bool, lines: int) -> Round:
-    """Read what a run recorded and what became of it."""
+    """Read what a run recorded and the outcomes."""
     rows = session.rows(
         f"""
         select
@@ -114,7 +114,7 @@ def read_round(session: Warehouse, run: JobRun, *, flag: bool, lines: int) -> Ro
 def print_report(
     console: Console, rounds: Sequence[Round], *, seconds: float, kept: Path | None
 ) -> None:
-    """Print it all for a person; a column less where the terminal is narrow."""
+    """Print the report; one column fewer on a narrow terminal."""
     if not console.is_terminal:
         console = Console(file=console.file, width=WIDE)
     for one in rounds:
@@ -132,7 +132,7 @@ def print_report(
     console.rule("where to look next")
     console.print(
         "  [bold]make dev[/]              the same in the Dagster UI, and a page of webhooks\n"
-        "  [bold]docs/architecture.md[/]  how the data flows, and what always holds\n"
+        "  [bold]docs/architecture.md[/]  the data flow and the invariants\n"
         "  [bold]docs/feature-flag.md[/]  how to turn enrichment on\n"
         "  [bold]dbt_project/models/[/]   where the number comes from"
     )
@@ -179,7 +179,7 @@ def _outcome_table(one: Round) -> Table:
 
 
 def _varied(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A few rows that show every outcome, filled up with ordinary ones."""
+    """A few rows that show every outcome, plus ordinary ones."""
     firsts: dict[tuple[str, str | None], dict[str, Any]] = {}
     ordinary = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""``make dev``: warehouse, receiver page and Dagster UI side by side until Ctrl-C."""
+"""``make dev``: warehouse, receiver page and Dagster UI together until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ DAGSTER_PORT_SETTING = "LTW_DAGSTER_PORT"
 PORTS = {RECEIVER_PORT_SETTING: "8755", DAGSTER_PORT_SETTING: "3000"}
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 15
-"""How long Dagster may take to end its children before it is killed."""
+"""How long Dagster may take to stop its children before it is killed."""
 
 
 def run_dev(console: Console) -> int:
-    """Start all three, wait, stop all three; the exit code.
+    """Start all three, wait, stop all three; returns the exit code.
 
     Raises:
-        ConfigurationError: Snowflake settings are there, a port setting is no port or in use, or
-            another one of this home directory runs.
+        ConfigurationError: Snowflake settings are set, a port setting is not a port or is in use,
+            or another ``make dev`` of this home directory is running.
     """
     settings = load_settings(os.environ)
     if not isinstance(settings, EmbeddedWarehouse):
@@ -59,11 +59,12 @@ def run_dev(console: Console) -> int:
             "make dev uses the embedded warehouse, but SNOWFLAKE_* settings select Snowflake; "
             "unset them, or run `dagster dev` to work against Snowflake"
         )
-    # Before anything starts: what is stopped in the end would be the other one's.
+    # Before anything starts: at the end this process would stop the other one's servers.
     if (other := running_process(settings.home)) is not None:
         raise ConfigurationError(
-            f"make dev of {settings.home} runs already, as process {other}: stop it with Ctrl-C. "
-            f"For a second one set LTW_HOME, {PORT_SETTING}, {' and '.join(PORTS)} to others"
+            f"make dev of {settings.home} is already running, as process {other}: stop it with "
+            f"Ctrl-C. For a second one set LTW_HOME, {PORT_SETTING}, {' and '.join(PORTS)} to "
+            "other values"
         )
     receiver_port = _port(RECEIVER_PORT_SETTING)
     dagster_port = _port(DAGSTER_PORT_SETTING)
@@ -87,7 +88,7 @@ def run_dev(console: Console) -> int:
 
 
 def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -> datetime:
-    """Sample data at the first start; the time from which its completions count as new."""
+    """Load sample data at the first start; returns the activation time for its completions."""
     data = generate(SIZE, seed=SEED, start=_sample_start(settings), receiver_url=receiver_url)
     write_secrets(
         data.endpoints,
@@ -110,9 +111,9 @@ def _prepare(settings: EmbeddedWarehouse, receiver_url: str, console: Console) -
 
 
 def _sample_start(settings: EmbeddedWarehouse) -> datetime:
-    """Where the sample begins, so that it ends at the first start of ``make dev``.
+    """The start of the sample data, chosen so that it ends at the first start of ``make dev``.
 
-    Remembered: a later start must not move the activation.
+    It is stored: a later start must not move the activation.
     """
     note = settings.home / "sample_start"
     if not note.exists():
@@ -122,7 +123,7 @@ def _sample_start(settings: EmbeddedWarehouse) -> datetime:
 
 
 def _follow_the_receiver(warehouse: Warehouse, data: SampleData) -> None:
-    """Point the sample's endpoints at the receiver of this start, which may have another port."""
+    """Point the sample endpoints at this start's receiver, whose port may have changed."""
     table = warehouse.raw_relation(
         "enterprise", "channel_integration_enterprisewebhookconfiguration"
     )
@@ -156,13 +157,13 @@ def _own_settings(
 
 
 def _dagster(environment: Mapping[str, str], port: int, log: Path) -> int:
-    """Run ``dagster dev`` until it ends or this process is told to stop.
+    """Run ``dagster dev`` until it exits or this process is told to stop.
 
-    All of its output is in ``log``, and what a person wants to read is on the terminal.
+    All of its output goes to ``log``, and the useful part to the terminal.
     """
     command = [str(Path(sys.executable).with_name("dagster")), "dev", "--port", str(port)]
-    # A shell that starts this in the background ignores SIGINT for it and its children; they
-    # would then never stop. A terminal that closes stops it as well, unless nohup says otherwise.
+    # A shell that starts this in the background ignores SIGINT for it and its children, so they
+    # would never stop. Closing the terminal stops it too, except under nohup.
     stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         stopping.remove(signal.SIGHUP)
@@ -177,16 +178,18 @@ def _dagster(environment: Mapping[str, str], port: int, log: Path) -> int:
             text=True,
             errors="replace",
         ) as process:
-            # A thread, since a process of Dagster's that outlives it would keep the output open.
+            # A thread, since a Dagster child process that outlives it would keep the output open.
             shown = Thread(target=show, args=(process.stdout, log, sys.stderr), daemon=True)
-            shown.start()
             try:
+                # Inside the try: once the output shows, the user may already press Ctrl-C.
+                shown.start()
                 return process.wait()
             except KeyboardInterrupt:
                 _end(process)
                 return 0
             finally:
-                shown.join(timeout=1)
+                if shown.is_alive():
+                    shown.join(timeout=1)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -197,7 +200,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask, then insist, then kill; a second Ctrl-C must not leave a server behind."""
+    """Interrupt, terminate, then kill; a second Ctrl-C must not leave a server behind."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process.send_signal(number)
         try:
@@ -217,7 +220,7 @@ def _port(setting: str) -> int:
             probe.bind((HOST, int(text)))
         except OSError as error:
             raise ConfigurationError(
-                f"port {text} cannot be listened on ({error.strerror}): set {setting} to another, "
+                f"cannot listen on port {text} ({error.strerror}): set {setting} to another, "
                 "or stop what listens there"
             ) from None
     return int(text)

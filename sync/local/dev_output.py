@@ -1,7 +1,7 @@
-"""What ``make dev`` shows of Dagster's output: what a person wants to read while it runs.
+"""The part of Dagster's output that ``make dev`` shows: what is useful to read while it runs.
 
 Dagster, its daemon and each run write to one terminal: dbt's progress, the selection of every
-model, tracebacks of libraries. All of that is in a file, and what belongs to a run is on its page.
+model, library tracebacks. All of it is in a file, and each run's output is on the run's page.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import TextIO
 LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} - (?P<who>\S+) - (?P<level>[A-Z]+) - ",
 )
-"""How a line of Dagster's log begins, without its colors."""
+"""The start of a line of Dagster's log, without colors."""
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
 LOUD = frozenset({"WARNING", "ERROR", "CRITICAL"})
 DAEMON = "dagster.daemon"
 LONGEST = 300
-"""Characters of a line; a selection of models has thousands."""
+"""Maximum characters of a line; a selection of models has thousands."""
 
 
 def worth_showing(lines: Iterable[str]) -> Iterator[str]:
-    """Lines of the log, cut to ``LONGEST``, without what the daemon says of itself; and what
-    follows an error, such as its traceback."""
+    """Log lines, cut to ``LONGEST``, without the daemon's own messages, but with what follows an
+    error, such as its traceback."""
     is_error = False
     for line in lines:
         text = COLORS.sub("", line.rstrip("\n"))
@@ -39,7 +39,7 @@ def worth_showing(lines: Iterable[str]) -> Iterator[str]:
 
 
 def show(output: Iterable[str], log: Path, terminal: TextIO) -> None:
-    """Write all of the output to a file, and what is worth it to the terminal, until it ends."""
+    """Write all output to a file and the useful part to the terminal, until the output ends."""
     with log.open("w", encoding="utf-8", buffering=1) as file:
 
         def kept() -> Iterator[str]:

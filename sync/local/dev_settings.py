@@ -1,7 +1,7 @@
-"""What ``make dev`` has set for its own processes, for commands in another terminal.
+"""Publishes the settings of ``make dev``'s processes to commands in another terminal.
 
-Without it a command there would refuse the receiver of ``make dev``, find no secrets, and count
-other completions as new.
+Without them, such a command would refuse ``make dev``'s receiver, find no secrets, and use a
+different activation time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILE = "dev.json"
 
 @contextmanager
 def published(directory: Path, settings: Mapping[str, str]) -> Iterator[None]:
-    """Leave the settings in the home directory for as long as this process runs."""
+    """Store the settings in the home directory for as long as this process runs."""
     path = directory / FILE
     path.write_text(json.dumps({"pid": os.getpid(), "settings": settings}), encoding="utf-8")
     try:
@@ -29,8 +29,8 @@ def published(directory: Path, settings: Mapping[str, str]) -> Iterator[None]:
 
 
 def adopt(environ: MutableMapping[str, str]) -> Mapping[str, str]:
-    """Set what a running ``make dev`` of the same home directory has set and this environment has
-    not; what that was.
+    """Adopt the settings of a running ``make dev`` of the same home directory that this environment
+    lacks; returns them.
 
     Raises:
         ConfigurationError: as for ``load_settings``.
@@ -45,12 +45,12 @@ def adopt(environ: MutableMapping[str, str]) -> Mapping[str, str]:
 
 
 def running_process(directory: Path) -> int | None:
-    """The process of the ``make dev`` of this home directory; None when none runs."""
+    """The process id of this home directory's ``make dev``; None if it is not running."""
     return _running(directory)[0]
 
 
 def _running(directory: Path) -> tuple[int | None, Mapping[str, str]]:
-    """A process that is alive and its settings; none where there is no such process."""
+    """The live process and its settings; None and empty if there is none."""
     try:
         found = json.loads((directory / FILE).read_text(encoding="utf-8"))
         os.kill(found["pid"], 0)

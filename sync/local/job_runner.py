@@ -1,4 +1,4 @@
-"""Dagster jobs from outside, in one warm process that loads the definitions once."""
+"""Run Dagster jobs in one separate warm process that loads the definitions once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.settings import PROJECT_ROOT
 
 
 class JobFailed(SyncError):
-    """A job did not succeed, or its process ended."""
+    """A job did not succeed, or its process exited."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class JobRun:
     job: str
     run_id: str
     metadata: Mapping[str, Mapping[str, Any]]
-    """By asset and name: the numbers and texts of the run's materializations."""
+    """Numbers and texts of the run's materializations, by asset and name."""
 
 
 class JobRunner:
@@ -44,11 +44,11 @@ class JobRunner:
         assets: Sequence[str] = (),
         checks: bool = True,
     ) -> JobRun:
-        """Run a job to its end, or only some of its assets, such as ``sync/completion_webhooks``;
-        with or without their checks.
+        """Run a job to completion, or only some of its assets, such as
+        ``sync/completion_webhooks``; with or without their checks.
 
         Raises:
-            JobFailed: a step failed, with its reason; or the process ended, with its log file.
+            JobFailed: a step failed, with its reason; or the process exited, with its log file.
         """
         if self._process.stdin is None or self._process.stdout is None:
             raise JobFailed("the job process has no pipes")
@@ -60,7 +60,7 @@ class JobRunner:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise JobFailed(f"{job}: the job process ended; its log says why: {self._log}")
+            raise JobFailed(f"{job}: the job process ended; see its log: {self._log}")
         result = json.loads(line)
         if not result["success"]:
             reasons = "; ".join(result["failures"]) or "see the log"

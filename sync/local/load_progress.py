@@ -1,4 +1,4 @@
-"""Loading tracking logs with a progress bar and a line per file."""
+"""Load tracking logs with a progress bar and a line per file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def load_with_progress(
     is_quiet: bool,
     is_any_text_taken: bool,
 ) -> list[Outcome]:
-    """Load files and show it.
+    """Load files and show the progress.
 
     Raises:
-        LogFileError, LoadFailed: as ``load_logs``; the bar is taken away first.
+        LogFileError, LoadFailed: as ``load_logs``; the bar is removed first.
     """
     bar = Progress(
         TextColumn("{task.description}"),
@@ -38,7 +38,7 @@ def load_with_progress(
         task = bar.add_task("", total=None)
 
         def tell(text: str) -> None:
-            # A file name is no markup, and must stay in one piece to be copied.
+            # A file name is not markup, and must not be wrapped, so that it can be copied.
             console.print(text, markup=False, soft_wrap=True)
 
         def show(seen: Reading | Loaded | Skipped) -> None:

@@ -1,15 +1,15 @@
-"""Tracking-log files on disk: what they are, and their lines in a form any engine loads the same.
+"""Tracking-log files on disk: their identity, and their lines in a form every engine loads alike.
 
 A file is identified by its name and the SHA-256 of its bytes. Its lines are rewritten, a block at
-a time, into gzip parts in which a line is one line whatever it contains:
+a time, into gzip parts in which each line stays one line whatever it contains:
 
-* each line starts with ``LINE_MARK``: an empty line stays a row, and no line can be taken for a
+* each line starts with ``LINE_MARK``: an empty line stays a row, and no line can be mistaken for a
   number, a NULL marker or a quoted field;
 * bytes that are not UTF-8 become U+FFFD; CRLF becomes LF; a lone carriage return becomes a space
   and ``FIELD_DELIMITER`` becomes U+FFFD (raw control characters are not valid inside JSON anyway);
-* a line longer than ``MAX_LINE_BYTES`` becomes a line for each of the objects that stand side by
-  side in it, as a delivery stream without newlines writes them; what is longer still is cut there
-  and counted.
+* a line longer than ``MAX_LINE_BYTES`` is split into one line per top-level object, since a
+  delivery stream without newlines writes several objects in a row; a result that is still too long
+  is cut at that limit and counted.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from sync.errors import SyncError
 
 LINE_MARK = ">"
 FIELD_DELIMITER = "\x01"
-"""Stands in for "no delimiter": the embedded engine reads FIELD_DELIMITER = NONE as the word."""
+"""Used instead of no delimiter: the embedded engine reads FIELD_DELIMITER = NONE literally."""
 
 MAX_LINE_BYTES = 1_048_576
 """Open edX cuts events at 50,000 characters; the embedded engine refuses lines of 2 MB."""
 
 PART_BYTES = 128 * 1_048_576
-"""Uncompressed size of a part: bounds memory and disk, and lets Snowflake load in parallel."""
+"""Uncompressed size of a part: limits memory and disk, and lets Snowflake load in parallel."""
 
 SAMPLE_BYTES = 1_048_576
 EVENT_FIELD = b"event_source"
@@ -41,7 +41,7 @@ EVENT_FIELD = b"event_source"
 _BLOCK_BYTES = 1_048_576
 _SEPARATORS = b" \t\r,[]"
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
-"""A brace or a string, which may be cut off at the end."""
+"""A brace, or a string that may be cut off at the end of the text."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _FOREIGN_MAGICS = {
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -51,7 +51,7 @@ _FOREIGN_MAGICS = {
 }
 
 Advance = Callable[[int], None]
-"""Told how many bytes of the file, as it lies on disk, have been read so far."""
+"""Called with the number of bytes read so far, as stored on disk."""
 
 
 class LogFileError(SyncError):
@@ -60,7 +60,7 @@ class LogFileError(SyncError):
 
 @dataclass(frozen=True, kw_only=True)
 class LogFile:
-    """A file as it was when it was identified."""
+    """A file at the time it was identified."""
 
     path: Path
     size_bytes: int
@@ -69,18 +69,18 @@ class LogFile:
 
     @property
     def stored_name(self) -> str:
-        """``file_name`` of its rows. The digest keeps files of one name apart."""
+        """``file_name`` of its rows. The digest distinguishes files with the same name."""
         return f"{self.path.name}@{self.sha256[:12]}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some whole lines of a file, ready to be uploaded."""
+    """Some complete lines of a file, ready for upload."""
 
     path: Path
     lines: int
     byte_count: int
-    """Uncompressed, without the ends cut off."""
+    """Uncompressed, without the parts that were cut off."""
     cut_lines: int
 
 
@@ -100,10 +100,10 @@ def check_readable(path: Path) -> None:
 
 
 def identify(path: Path) -> LogFile:
-    """Digest and kind of a file; reads it once.
+    """Digest and compression of a file; reads it once.
 
-    Raises LogFileError for what ``check_readable`` refuses, for a ``.gz`` that is not gzip and for
-    other compressions.
+    Raises LogFileError for files that ``check_readable`` refuses, for a ``.gz`` that is not gzip
+    and for other compressions.
     """
     check_readable(path)
     try:
@@ -124,19 +124,19 @@ class Sample:
 
     lines: int
     events: int
-    """Those that have the field which every tracking event has, whatever is put around it."""
+    """Lines with the field that every tracking event has, whatever surrounds the event."""
 
     @property
     def is_a_log(self) -> bool:
-        """Whether it looks like a tracking log: half of its lines at least."""
+        """Whether it looks like a tracking log: at least half of its lines have that field."""
         return self.events * 2 >= self.lines
 
 
 def sample(log_file: LogFile) -> Sample:
-    """Look at up to ``SAMPLE_BYTES`` of a file.
+    """Read up to ``SAMPLE_BYTES`` of a file.
 
     Raises:
-        LogFileError: it cannot be read.
+        LogFileError: the file cannot be read.
     """
     path = log_file.path
     opened = gzip.open if log_file.compression == "gzip" else open
@@ -144,7 +144,7 @@ def sample(log_file: LogFile) -> Sample:
         with opened(path, "rb") as file:
             lines = [line for line in file.read(SAMPLE_BYTES).splitlines() if line.strip()]
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        # Whoever reads the whole file says what is wrong with it.
+        # The full read will report what is wrong with the file.
         return Sample(0, 0)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -154,8 +154,8 @@ def sample(log_file: LogFile) -> Sample:
 def write_parts(log_file: LogFile, directory: Path, *, advance: Advance) -> Iterator[Part]:
     """Write the lines of a file as gzip parts into ``directory``, yielding each when complete.
 
-    Parts are numbered in the order of the lines; the caller may delete one once it has gone on.
-    Raises LogFileError when the file is damaged, cut short, or no longer the one identified.
+    Parts are numbered in line order; the caller may delete a part once it requests the next one.
+    Raises LogFileError when the file is damaged, truncated, or no longer the one identified.
     """
     blocks = _cleaned_blocks(log_file, advance)
     number = 0
@@ -174,7 +174,7 @@ def write_parts(log_file: LogFile, directory: Path, *, advance: Advance) -> Iter
 
 
 class _Watched:
-    """A file that keeps count and digest of what is read from it."""
+    """A file that counts and hashes what is read from it."""
 
     def __init__(self, file: BinaryIO, advance: Advance) -> None:
         self._file = file
@@ -197,7 +197,7 @@ class _Watched:
 
 
 def _cleaned_blocks(log_file: LogFile, advance: Advance) -> Iterator[tuple[bytes, int, int, int]]:
-    """Marked lines, and their number, original size and how many were cut."""
+    """Marked lines, with their number, original size and how many were cut."""
     path = log_file.path
     try:
         with path.open("rb") as file:
@@ -222,7 +222,7 @@ def _cleaned_blocks(log_file: LogFile, advance: Advance) -> Iterator[tuple[bytes
 
 
 def _whole_lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Blocks that end in a newline. Of an over-long line, one byte more than allowed is kept."""
+    """Blocks that end in a newline. An overlong line is kept up to one byte above the limit."""
     rest = b""
     is_skipping = has_split = False
     while block := read(_BLOCK_BYTES):
@@ -251,7 +251,7 @@ def _whole_lines(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 
 def _object_ends(text: bytes) -> list[int]:
-    """Where the objects end that are complete and inside no other; braces in strings are none."""
+    """The ends of complete top-level objects; braces in strings are ignored."""
     ends: list[int] = []
     position, depth = text.find(b"{"), 0
     while position >= 0 and (token := _TOKEN.search(text, position)):
@@ -301,7 +301,7 @@ def _cut_long_lines(block: bytes) -> tuple[bytes, int]:
 
 
 def _records(line: bytes) -> list[bytes]:
-    """The line, or the objects of one that is too long, with what follows the last of them."""
+    """The line; or, if it is too long, its objects and what follows the last one."""
     ends = _object_ends(line) if len(line) > MAX_LINE_BYTES else []
     if not ends:
         return [line]

@@ -1,8 +1,8 @@
-"""The raw layer of a warehouse we own: replica tables of the LMS and the tracking log.
+"""The raw layer of a warehouse that we own: replica tables of the LMS and the tracking log.
 
-In production these tables belong to whoever replicates the LMS, and this module is not used. The
-embedded warehouse has no replication, so it needs the same tables with the same habits: booleans
-are 0 or 1, datetimes are naive UTC, UUIDs are 32 hex digits, consent is keyed by username.
+In production these tables belong to the team that replicates the LMS, and this module is not used.
+The embedded warehouse has no replication, so it needs the same tables with the same conventions:
+booleans are 0 or 1, datetimes are naive UTC, UUIDs are 32 hex digits, consent is keyed by username.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TABLES: Mapping[tuple[RawSchema, str], Columns] = MappingProxyType(
             "file_name": TEXT,
             "loaded_at": TIMESTAMP,
         },
-        # What sync.local.tracking_logs has loaded: one row per file content and name.
+        # Files that sync.local.tracking_logs has loaded: one row per file content and name.
         ("tracking", "tracking_log_files"): {
             "file_name": TEXT,
             "sha256": TEXT,
@@ -178,9 +178,9 @@ class UnknownRawTable(SyncError):
 def create_raw_tables(
     warehouse: Warehouse, schema_keys: Collection[RawSchema] = ("tracking", "lms", "enterprise")
 ) -> None:
-    """Create the raw schemas and tables that are not there yet; existing ones stay as they are.
+    """Create the missing raw schemas and tables; existing ones are left unchanged.
 
-    One statement a database where all stand, so that each session may ask for it.
+    One statement per database if all exist, so that every session may call it.
     """
     wanted = {key: warehouse.raw_relation(*key) for key in TABLES if key[0] in schema_keys}
     standing = {
@@ -199,7 +199,7 @@ def create_raw_tables(
 
 
 def _ensure_schema(warehouse: Warehouse, schema: str) -> None:
-    # A look first: `create schema if not exists` asks for a privilege even where it does nothing.
+    # Check first: `create schema if not exists` requires a privilege even where it does nothing.
     database, _, name = schema.partition(".")
     known = f"select schema_name from {database}.information_schema.schemata where schema_name = ?"
     if not warehouse.rows(known, name):
@@ -210,7 +210,7 @@ def insert_rows(warehouse: Warehouse, table: str, rows: Iterable[Mapping[str, An
     """Append replica rows to a raw table; return how many.
 
     A row maps column names to text, numbers, booleans (stored as 0 or 1), None or datetimes
-    (aware ones are converted to UTC, naive ones are taken as UTC). Missing columns become NULL.
+    (aware ones are converted to UTC, naive ones are assumed UTC). Missing columns become NULL.
     Raises UnknownRawTable for a table or a column that does not exist, before anything is sent.
     """
     schema_key = _SCHEMA_KEYS.get(table)

@@ -1,10 +1,11 @@
 """A webhook receiver for a laptop: records what arrives, checks signatures, shows a page.
 
-``POST /hooks/{name}`` responds 200 and ``POST /status/{code}/{name}`` responds that code, so that
-failures can be shown; both record the request. A request is checked against the secret called
-``name``. ``GET /`` is the page, ``GET /api/webhooks`` its data, ``DELETE`` there empties it.
+``POST /hooks/{name}`` responds with 200 and ``POST /status/{code}/{name}`` with that code, to show
+failures; both record the request. A request is checked against the secret called ``name``.
+``GET /`` is the page, ``GET /api/webhooks`` its data, ``DELETE`` there empties it.
 
-It listens on loopback only and shows bodies to whoever can reach it: no place for real learners.
+It listens on loopback only and shows bodies to anyone who can reach it: do not send data of real
+learners to it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class RunningReceiver:
     """A receiver that accepts requests."""
 
     url: str
-    """Without a slash at the end."""
+    """Without a trailing slash."""
     store: WebhookStore
 
 
@@ -63,7 +64,7 @@ def utc_now() -> datetime:
 
 
 def make_app(*, secrets: SecretStore, store: WebhookStore, clock: Clock = utc_now) -> Starlette:
-    """The ASGI application. Secrets are looked up at each request, so a new one counts at once."""
+    """The ASGI application. Secrets are looked up at each request, so new ones apply at once."""
 
     async def page(_: Request) -> Response:
         html = Path(__file__).with_name("receiver_page.html").read_text(encoding="utf-8")
@@ -145,7 +146,7 @@ def running_receiver(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run in the foreground until interrupted; the exit code."""
+    """Run in the foreground until interrupted; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sync.local.receiver", description=__doc__)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one")
     parser.add_argument("--secrets", type=Path, help="directory with one file per endpoint name")

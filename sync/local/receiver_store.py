@@ -1,4 +1,4 @@
-"""What the receiver remembers: the newest webhooks whole, and counts of all of them."""
+"""The receiver's memory: the newest webhooks in full, and counts of all webhooks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sync.delivery.formats import known_formats
 KEPT_WEBHOOKS = 2_000
 """Bodies kept; at about 1 kB each a few MB, and more than a person scrolls through."""
 KEPT_IDS = 200_000
-"""Webhook ids whose attempts are counted; beyond that, the longest unseen is forgotten."""
+"""Webhook ids whose attempts are counted; beyond that, the least recently seen is dropped."""
 
 MASKED_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """One request, as it came."""
+    """One request, as received."""
 
     sequence: int
-    """1 for the first request since the start or the last emptying."""
+    """1 for the first request since the start or since the store was last cleared."""
     received_at: datetime
     endpoint: str
     status: int
@@ -34,14 +34,14 @@ class Received:
     webhook_id: str
     """Empty when the request had no such header."""
     attempt: int
-    """Which request with this id at this endpoint it was, from 1."""
+    """Number of this request among those with the same id and endpoint, from 1."""
     verification: str
     """``verified``, ``no_secret``, or a ``sync.http.signing.Reason``."""
     headers: Mapping[str, str]
     body: bytes
 
     def as_json(self) -> dict[str, Any]:
-        """JSON-able; ``event`` and ``learning_time`` are read from either body format."""
+        """JSON-serializable; ``event`` and ``learning_time`` are read from either body format."""
         content = _content(self.body)
         return {
             "sequence": self.sequence,
@@ -119,12 +119,12 @@ class WebhookStore:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Numbers over all requests, forgotten ones included."""
+        """Counts over all requests, including dropped ones."""
         names = ("verified", "not_verified", "repeated", "refused")
         return {"received": self._total} | {name: self._counts[name] for name in names}
 
     def clear(self) -> int:
-        """Forget everything; how many requests had been counted."""
+        """Clear the store; returns how many requests had been counted."""
         total = self._total
         self._webhooks.clear()
         self._attempts.clear()
@@ -157,6 +157,6 @@ def _event(content: Mapping[str, Any]) -> str:
 
 
 def _learning_time(content: Mapping[str, Any]) -> int | None:
-    """Seconds, or None when the body carries none."""
+    """Learning time in seconds, or None when the body has none."""
     found = (one.seconds_in(content) for one in known_formats(os.environ).known.values())
     return next((seconds for seconds in found if seconds is not None), None)

@@ -1,9 +1,8 @@
-"""Deterministic sample data: the log lines and the replica rows of an invented installation.
+"""Deterministic sample data: the log lines and replica rows of a fictional installation.
 
-The same size, seed, start and receiver give the same data, byte for byte; another start moves all
-times and changes nothing else. It comes in two waves that follow each other in time: load the
-first, run, load the second, run again, and the second run finds new completions (and one late
-consent) only.
+The same size, seed, start and receiver give the same data, byte for byte; a different start shifts
+all times and changes nothing else. The data comes in two consecutive waves: load the first, run,
+load the second, run again; the second run finds only new completions (and one late consent).
 """
 
 from __future__ import annotations
@@ -36,19 +35,19 @@ from sync.local.sample_replica import (
 from sync.warehouse import Warehouse
 
 LINES_PER_WRITE = 2_000
-"""Lines joined before they are compressed: large enough that the calls do not count."""
+"""Lines joined before compression: enough to make the cost of the calls negligible."""
 
 
 class SampleSizeError(SyncError):
-    """A size for which the data would not be what it promises."""
+    """A size for which the data could not contain every case."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSize:
     """How much to generate, over both waves.
 
-    ``lines`` is a target, met within some per cent. Learners of special cases come on top of
-    ``learners``, customers with something wrong on top of ``customers``.
+    ``lines`` is a target, met within a few percent. Learners of special cases are in addition to
+    ``learners``, customers with a problem in addition to ``customers``.
     """
 
     learners: int = 40
@@ -75,22 +74,22 @@ class SampleSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Wave:
-    """What arrives in one stretch of days."""
+    """The data of one period of days."""
 
     index: int
     begin: datetime
     end: datetime
-    """Not included."""
+    """Exclusive."""
     tables: Tables
     """Rows to append, by table name of ``sync.local.raw_tables.TABLES``."""
     studies: tuple[Study, ...]
     dirty_study: Study
-    """Whose lines the dirty ones of the first wave are."""
+    """The study to which the first wave's dirty lines belong."""
     target_lines: int
     seed: int
 
     def log_lines(self) -> Iterator[tuple[str, str]]:
-        """File name and line, in order; a file per UTC day. Generated anew at each call.
+        """File name and line, in order; one file per UTC day. Generated again at each call.
 
         Bytes that are not UTF-8 are surrogate escapes: encode with ``surrogateescape``.
         """
@@ -121,7 +120,7 @@ class Wave:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleData:
-    """Two waves, and what must become of their completions."""
+    """Two waves, and the expected outcomes of their completions."""
 
     waves: tuple[Wave, ...]
     completions: tuple[SampleCompletion, ...]
@@ -129,11 +128,11 @@ class SampleData:
 
 
 def generate(size: SampleSize, *, seed: int, start: datetime, receiver_url: str) -> SampleData:
-    """Sample data of two waves of ``size.days_per_wave`` days from the minute of ``start``.
+    """Sample data in two waves of ``size.days_per_wave`` days from ``start``, to the minute.
 
     ``receiver_url`` is the base of the webhook URLs: ``{receiver_url}/hooks/{endpoint name}``, and
     ``/status/503/{endpoint name}`` for the customer whose endpoint is out of order. Log times are
-    in the past only if ``start`` is far enough back; the models quarantine future ones.
+    in the past only if ``start`` is early enough; the models quarantine future ones.
     """
     begin = start.astimezone(UTC).replace(second=0, microsecond=0)
     replica = build_replica(
@@ -175,7 +174,7 @@ def write_files(directory: Path, wave: Wave) -> list[Path]:
         path = directory / (f"{name}.gz" if paths else name)
         with path.open("wb") as file:
             if paths:
-                # mtime and name would make the bytes depend on when and where.
+                # mtime and name would make the bytes depend on time and place.
                 with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
                     packed.writelines(_encoded(lines))
             else:
@@ -185,7 +184,7 @@ def write_files(directory: Path, wave: Wave) -> list[Path]:
 
 
 def load_sample(warehouse: Warehouse, wave: Wave) -> dict[str, int]:
-    """Append the replica rows of a wave; how many per table. The raw tables must exist."""
+    """Append a wave's replica rows; returns the number per table. The raw tables must exist."""
     return {table: insert_rows(warehouse, table, rows) for table, rows in wave.tables.items()}
 
 
@@ -198,11 +197,10 @@ _KEY_BYTES = 32
 
 
 def write_secrets(endpoints: Iterable[Endpoint], *, sender: Path, receiver: Path) -> None:
-    """Write one new ``v1`` secret per endpoint into two directories, made if missing.
+    """Write one new ``v1`` secret per endpoint into two directories, created if missing.
 
-    The sender looks it up by endpoint id (``sync.http.secrets``), the receiver by the
-    endpoint's name.
-    A secret that the sender already has is kept, and given to the receiver again.
+    The sender looks it up by endpoint id (``sync.http.secrets``), the receiver by endpoint name. A
+    secret that the sender already has is kept and written for the receiver again.
     """
     for directory in (sender, receiver):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,7 @@
-"""One line of every dirty kind that real tracking logs are known to hold.
+"""One line of every kind of dirty data known from real tracking logs.
 
-They belong to one learner who completes nothing, so a changed rule for one of them shows up in
-that learner's time only. Not here: duplicate JSON keys and NaN, which the engines read apart.
+They belong to one learner who completes nothing, so a changed rule for one of them affects only
+that learner's time. Not here: duplicate JSON keys and NaN, which the engines read differently.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ _AGENTS = {
 
 
 def dirty_lines(study: Study, begin: datetime) -> dict[str, str]:
-    """Label to line, one a minute from nine hours after ``begin``.
+    """Lines by label, one per minute from nine hours after ``begin``.
 
-    A label is the place and the variant, ``time: no offset``. Bytes that are not UTF-8 are in the
-    text as surrogate escapes.
+    A label is a place and a variant, such as ``time: no offset``. Bytes that are not UTF-8 are in
+    the text as surrogate escapes.
     """
     lines: dict[str, str] = {}
     for minute, (label, make) in enumerate(_variants()):
@@ -118,7 +118,7 @@ def _event(study: Study, at: datetime) -> dict[str, Any]:
 
 
 Make = Callable[[dict[str, Any]], str]
-"""Makes a line of a sound event."""
+"""Makes a dirty line from a valid event."""
 
 
 def _variants() -> Iterator[tuple[str, Make]]:
@@ -210,7 +210,7 @@ def _fixed(line: str) -> Make:
 
 
 def _mobile(hours: int) -> Make:
-    """A device whose clock says ``hours`` more than the server's at receipt."""
+    """A device whose clock is ``hours`` ahead of the server's at receipt."""
 
     def make(event: dict[str, Any]) -> str:
         context = event["context"] | {"received_at": event["time"], "path": "/segmentio/event"}
@@ -233,7 +233,7 @@ def _course_in_path(event: dict[str, Any]) -> str:
 
 
 def _set(path: str, value: Any, **others: Any) -> Make:
-    """Change one member; a function is given the old value, ``_ABSENT`` removes it."""
+    """Change one member; a function gets the old value, ``_ABSENT`` removes the member."""
 
     def make(event: dict[str, Any]) -> str:
         changed = copy.deepcopy(event) | others

@@ -1,7 +1,7 @@
-"""Tracking-log lines of the sample data: sessions of learners, and the noise around them.
+"""Tracking-log lines of the sample data: learners' sessions, and noise.
 
-They come in the order in which a server would write them: nearly, not exactly, by time. Lines are
-text templates, since filling in text costs a tenth of building and dumping nested dicts.
+They come in the order in which a server would write them: almost, but not exactly, by time. Lines
+are text templates, since filling in text costs a tenth of building and dumping nested dicts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_time(at: int) -> str:
 
 
 def to_microseconds(time: datetime) -> int:
-    """Exact; float seconds would lose the last digit."""
+    """Microseconds since 1970, exactly; float seconds would lose the last digit."""
     return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -49,7 +49,7 @@ HOST = "learn.example.com"
 STUDIO_HOST = "studio.example.com"
 
 Event = tuple[str, str, str]
-"""name, event_type, event as JSON; ``%(n)d`` stands for a number, ``%(run)s`` for the run key."""
+"""name, event_type, event as JSON; ``%(n)d`` is filled with a number, ``%(run)s`` with the key."""
 
 _BROWSER: tuple[Event, ...] = (
     (
@@ -77,7 +77,7 @@ _SERVER: tuple[Event, ...] = (
     ("edx.forum.thread.created", "edx.forum.thread.created", '{"id": "t%(n)d", "title": "Q"}'),
     ("showanswer", "showanswer", '{"problem_id": "p%(n)d"}'),
     (_BLOCK_COMPLETION, _BLOCK_COMPLETION, '{"block_id": "b%(n)d", "completion": 1.0}'),
-    # Not learning events, and so must change nothing:
+    # Not learning events, so they must change nothing:
     (
         "/courses/%(run)s/progress",
         "/courses/%(run)s/progress",
@@ -90,7 +90,7 @@ _MOBILE: tuple[Event, ...] = (
     ("edx.video.paused", "pause_video", '{"id": "m%(n)d", "code": "mobile", "currentTime": %(n)d}'),
     ("edx.video.position.changed", "seek_video", '{"id": "m%(n)d", "new_time": %(n)d}'),
 )
-# One answered problem, seen by the browser, then by the server, then graded.
+# One answered problem, logged by the browser, then by the server, then graded.
 _CHECK: tuple[tuple[Event, str], ...] = (
     (("problem_check", "problem_check", '"input_p%(n)d_2_1=choice_1"'), "browser"),
     (("problem_check", "problem_check", '{"problem_id": "p%(n)d", "grade": 1}'), "server"),
@@ -100,7 +100,7 @@ _CHECK: tuple[tuple[Event, str], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Templates:
-    """Lines of one study with ``%(time)s``, ``%(n)d`` and, on mobile, ``%(received)s`` open."""
+    """One study's lines with ``%(time)s``, ``%(n)d`` and, on mobile, ``%(received)s`` to fill."""
 
     browser: tuple[str, ...]
     server: tuple[str, ...]
@@ -157,10 +157,10 @@ def request_line(time: str, name: str, run: str, username: str, user_id: str, ag
 
 
 EVENTS_PER_SESSION = 14
-"""Average number of lines one session gives, noise included; sizes are derived from it."""
+"""Average number of lines per session, including noise; sizes are derived from it."""
 
 Scheduled = tuple[int, int, str]
-"""When the line is written (microseconds since 1970), a number that breaks ties, the line."""
+"""When the line is written (microseconds since 1970), a tie-breaking number, the line."""
 
 
 @dataclass(kw_only=True)
@@ -173,12 +173,12 @@ class LogWriter:
     end: int
     lines: int
     fixtures: Sequence[Scheduled] = ()
-    """Lines that must be there, beside the ones of chance."""
+    """Lines that must be present, in addition to the random ones."""
     _templates: dict[int, Templates] = field(default_factory=dict)
     _serial: int = 0
 
     def write(self) -> Iterator[tuple[int, str]]:
-        """Lines with the microsecond at which each was written, in that order."""
+        """Lines in the order of the microsecond at which each was written, with that time."""
         waiting: list[Scheduled] = list(self.fixtures)
         heapq.heapify(waiting)
         for starts_at, index, is_desk in self._sessions():
@@ -187,7 +187,7 @@ class LogWriter:
             for at, line in self._session(index, starts_at, is_desk=is_desk):
                 heapq.heappush(waiting, self._numbered(at, line))
                 chance = self.rng.random()
-                if chance < 0.003:  # the same line once more, soon or much later
+                if chance < 0.003:  # the same line again, soon or much later
                     again = at + self.rng.choice((1, 900, 4000)) * MICROSECONDS
                     heapq.heappush(waiting, self._numbered(again, line))
                 elif chance < 0.063:
@@ -204,9 +204,9 @@ class LogWriter:
         return at, self._serial, line
 
     def _sessions(self) -> list[tuple[int, int, bool]]:
-        """Start and study of each session, by start; True: on a desk, never on a mobile device.
+        """Start and study of each session, by start; True: on a desktop, never on a mobile device.
 
-        One of those precedes every pass by under an hour, so that every pass has learning time.
+        A desktop session precedes every pass by less than an hour, so every pass has learning time.
         """
         rng = self.rng
         active = [index for index, study in enumerate(self.studies) if study.is_active]
@@ -216,12 +216,12 @@ class LogWriter:
             if passed_at and self.begin <= (at := to_microseconds(passed_at)) < self.end:
                 before = rng.randrange(20 * 60, 55 * 60) * MICROSECONDS
                 planned.append((at - before, index, True))
-        if active:  # something after the last pass, so that no load ends at one
+        if active:  # a session after the last pass, so that no load ends with a pass
             planned.append((self.end - 2 * HOUR, active[0], True))
         days = (self.end - self.begin) // DAY
         wanted = (self.lines - len(self.fixtures)) // EVENTS_PER_SESSION
         for _ in range(max(wanted - len(planned), 0) if active else 0):
-            # People study 18 of 24 hours, and some sessions run past midnight.
+            # Sessions start in 18 of 24 hours, and some run past midnight.
             second = rng.randrange(6 * 3600, 24 * 3600)
             at = self.begin + rng.randrange(days) * DAY + second * MICROSECONDS
             planned.append((at + rng.randrange(MICROSECONDS), rng.choice(active), False))
@@ -233,7 +233,7 @@ class LogWriter:
         if templates is None:
             templates = self._templates[index] = make_templates(self.studies[index], index)
         is_mobile = rng.random() < 0.08 and not is_desk
-        # Mobile devices deliver when they are online again: minutes to two days later.
+        # Mobile devices send events when they are online again: minutes to two days later.
         received = at + rng.choice((5, 600, 30 * 3600, 48 * 3600)) * MICROSECONDS + 2 * HOUR
         for _ in range(rng.randrange(4, 21)):
             if at >= self.end or (is_mobile and received >= self.end):
@@ -243,7 +243,7 @@ class LogWriter:
                 fields["received"] = write_time(received)
                 yield received, rng.choice(templates.mobile) % fields
             elif (kind := rng.random()) < 0.75:
-                # Every two-hundredth line is written a little too early: not quite in order.
+                # One in 200 lines is written slightly too early, so it is out of order.
                 written = at - rng.randrange(900_000) if kind < 0.005 else at
                 yield written, rng.choice(templates.browser) % fields
             elif kind < 0.88:
@@ -262,11 +262,11 @@ class LogWriter:
             return self.rng.randrange(2 * MICROSECONDS, 240 * MICROSECONDS)
         if chance < 0.985:
             return self.rng.randrange(240 * MICROSECONDS, 1_500 * MICROSECONDS)
-        # The timeout itself, one microsecond beside it, and a break.
+        # The timeout itself, one microsecond less and more, and a break.
         return self.rng.choice((1_799_999_999, 1_800_000_000, 1_800_000_001, 3 * HOUR))
 
     def _noise(self, at: int, index: int) -> str:
-        """A line that no one's learning time may depend on."""
+        """A line that must not affect any learning time."""
         rng, study, time = self.rng, self.studies[index], write_time(at)
         run, who = study.courserun_key, study.learner
         chance = rng.random()

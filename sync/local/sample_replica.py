@@ -1,7 +1,7 @@
-"""Replica rows of the sample data: invented customers, course runs and learners.
+"""Replica rows of the sample data: fictional customers, course runs and learners.
 
-Most learners are ordinary. The troubled ones carry one peculiarity each, so that every way a
-completion can fail to become a webhook is there at least once, whatever the size.
+Most learners are ordinary. Each special one has one peculiarity, so that every way in which a
+completion can fail to become a webhook occurs at least once, whatever the size.
 """
 
 from __future__ import annotations
@@ -30,15 +30,12 @@ CustomerKind = Literal["working", "no_endpoint", "bad_url", "failing_endpoint", 
 
 @dataclass(frozen=True, kw_only=True)
 class Customer:
-    """An enterprise. ``uuid`` is stored as the replica has it: 32 hex digits."""
+    """An enterprise. ``uuid`` has the replica's form: 32 hex digits."""
 
     uuid: str
     name: str
     slug: str
-    country: str | None
     kind: CustomerKind
-    regions: tuple[str, ...]
-    """Regions with a webhook configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,7 @@ class Learner:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One learner in one course run, who may be active there and may pass."""
+    """One learner in one course run, who may be active in it and may pass it."""
 
     learner: Learner
     courserun_key: str
@@ -62,11 +59,11 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """A learner whose completion takes another way than the ordinary one."""
+    """A special case: a learner whose completion is not processed the ordinary way."""
 
     case: str
     ineligible_reason: str | None = None
-    """What the mart ``ineligible_completions`` must say; None when the completion is eligible."""
+    """The reason expected in the mart ``ineligible_completions``; None if eligible."""
     customer: CustomerKind = "working"
     mode: str = "verified"
     consent: Literal["granted", "refused", "unset", "missing", "late"] = "granted"
@@ -82,7 +79,7 @@ class Trouble:
 
 
 DIRTY = Trouble(case="dirty_lines", has_passed=False, is_active=False)
-"""The learner of ``sample_dirty``; active through those lines only."""
+"""The learner of ``sample_dirty``, active only through those lines."""
 
 TROUBLES = (
     Trouble(case="user_missing", ineligible_reason="user_missing", has_user=False),
@@ -94,7 +91,7 @@ TROUBLES = (
     Trouble(case="audit_mode", ineligible_reason="audit_not_reportable", mode="audit"),
     Trouble(case="account_retired", ineligible_reason="account_retired", is_retired=True),
     Trouble(case="course_team", ineligible_reason="course_team", team_role="run"),
-    Trouble(case="organisation_team", ineligible_reason="course_team", team_role="org"),
+    Trouble(case="organization_team", ineligible_reason="course_team", team_role="org"),
     Trouble(case="late_consent", consent="late"),
     Trouble(case="before_activation", passed_days_before_start=30, is_active=False),
     Trouble(case="no_endpoint", customer="no_endpoint"),
@@ -109,7 +106,7 @@ TROUBLES = (
 
 
 def course_runs(count: int) -> list[str]:
-    """Run keys; every fourth is a second run of the course before it."""
+    """Run keys; every fourth is a second run of the preceding course."""
     keys: list[str] = []
     for index in range(count):
         course, is_second_run = (index - 1, True) if index % 4 == 3 else (index, False)
@@ -120,7 +117,7 @@ def course_runs(count: int) -> list[str]:
 
 
 def learner(user_id: int, index: int) -> Learner:
-    """An invented account; names repeat with a number when the lists are exhausted."""
+    """A fictional account; names repeat with a number when the lists are exhausted."""
     first = FIRST_NAMES[index % len(FIRST_NAMES)]
     last = LAST_NAMES[index // len(FIRST_NAMES) % len(LAST_NAMES)]
     lap = index // (len(FIRST_NAMES) * len(LAST_NAMES))
@@ -146,7 +143,7 @@ _TROUBLED: tuple[tuple[str, CustomerKind], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A webhook configuration. ``name`` is unique, and the last segment of its URL."""
+    """A webhook configuration. ``name`` is unique and is the last segment of its URL."""
 
     endpoint_id: int
     name: str
@@ -166,19 +163,19 @@ class Rows:
     _ids: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, table: str, /, *, wave: int = 0, **values: Any) -> int:
-        """Append a row under the next id; the id."""
+        """Append a row under the next id; returns the id."""
         self._ids[table] += 1
         self.tables[wave][table].append({"id": self._ids[table], **values})
         return self._ids[table]
 
     def add_keyed(self, table: str, /, **values: Any) -> None:
-        """Append a row of a table whose key the caller gives, to the first wave."""
+        """Append a row to the first wave, in a table whose key the caller supplies."""
         self.tables[0][table].append(values)
 
 
 @dataclass(kw_only=True)
 class CustomerRows:
-    """Adds customers and all that hangs on them to the first wave."""
+    """Adds customers and their related rows to the first wave."""
 
     rows: Rows
     rng: Random
@@ -188,7 +185,7 @@ class CustomerRows:
     endpoints: list[Endpoint] = field(default_factory=list)
 
     def add_all(self, working: int) -> None:
-        """``working`` customers with good endpoints, then one of each troubled kind."""
+        """Add ``working`` customers with good endpoints, then one of each problem kind."""
         for index in range(working):
             name, country, regions = _WORKING[index % len(_WORKING)]
             lap = index // len(_WORKING)
@@ -203,9 +200,7 @@ class CustomerRows:
             uuid=uuid.UUID(int=self.rng.getrandbits(128), version=4).hex,
             name=name,
             slug=name.lower().replace(" ", "-"),
-            country=country,
             kind=kind,
-            regions=regions,
         )
         self.customers.append(customer)
         self.rows.add_keyed(
@@ -268,7 +263,7 @@ COUNTRIES = ("US", "DE", "GB", "FR", "us", "IN")
 
 @dataclass(frozen=True, kw_only=True)
 class SampleCompletion:
-    """A pass the models must see, and what must become of it."""
+    """A completion that the models must find, and its expected outcome."""
 
     case: str
     wave: int
@@ -279,12 +274,12 @@ class SampleCompletion:
     passed_at: datetime
     ineligible_reason: str | None
     eligible_from_wave: int | None
-    """None: never. Later than ``wave`` when the consent arrives late."""
+    """None: never. Later than ``wave`` if the consent arrives late."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
-    """Everything but the log lines. ``tables`` has one entry per wave."""
+    """Everything except the log lines. ``tables`` has one entry per wave."""
 
     tables: tuple[Tables, ...]
     studies: tuple[Study, ...]
@@ -303,7 +298,7 @@ def build_replica(
     start: datetime,
     receiver_url: str,
 ) -> Replica:
-    """Rows for ``learners`` ordinary learners and one for each entry of ``TROUBLES``."""
+    """Rows for ``learners`` ordinary learners, plus one learner per entry of ``TROUBLES``."""
     rows = Rows()
     who = CustomerRows(
         rows=rows,
@@ -325,7 +320,7 @@ def build_replica(
         )
     working = [one for one in who.customers if one.kind == "working"]
     for index in range(learners):
-        # Three of eight finish in each wave, two of eight never do.
+        # Three of eight finish in each wave; two of eight never do.
         wave = (0, 1, 0, None, 1, 0, 1, None)[index % 8]
         trouble = Trouble(case="ordinary", has_passed=wave is not None)
         builder.add_learner(trouble, working[index % len(working)], runs[index % len(runs)], wave)
@@ -410,7 +405,7 @@ class _Builder:
         if index % 5 == 4:
             return  # no single sign-on: the region comes from the customer's country
         sso: dict[str, Any] = {
-            # Every customer gets learners of every country, whatever the number of customers.
+            # Every customer gets learners from every country, however many customers there are.
             "country": self.rng.choice(COUNTRIES),
             "PercipioUserUUID": str(uuid.UUID(int=self.rng.getrandbits(128), version=4)),
             "percipioOrganizationUuid": str(uuid.UUID(customer.uuid)),
@@ -431,7 +426,7 @@ class _Builder:
     def _grade(
         self, trouble: Trouble, who: Learner, run: str, wave: int | None, index: int
     ) -> datetime | None:
-        """Add the grade row; ordinary completions lie 12 to 4 hours before the end of the wave."""
+        """Add the grade row; ordinary completions are 12 to 4 hours before the end of the wave."""
         if wave is None:
             return None
         passed_at = self.start + timedelta(
@@ -467,7 +462,7 @@ class _Builder:
                 download_url="",
                 grade=str(round(percent, 2)),
                 mode="honor" if index % 5 == 2 else "verified",
-                # The LMS generates some minutes later, and some learners wait for a verification.
+                # The LMS generates it minutes later, and some learners wait for verification.
                 status="unverified" if index % 7 == 3 else "downloadable",
                 created_date=stamp + timedelta(minutes=2),
                 modified_date=stamp + timedelta(minutes=3),
@@ -506,7 +501,7 @@ class _Builder:
                 modified=at,
                 enterprise_customer_id=customer.uuid,
                 username=who.username,
-                # The row may name the run or the course: both habits occur.
+                # The row may name the run or the course: both occur.
                 course_id=org_and_course if who.user_id % 3 == 0 else run,
                 granted=granted[trouble.consent],
             )

@@ -29,17 +29,25 @@ from sync.warehouse import Warehouse, open_warehouse
 OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
 """Prefixes of settings that a sandbox must not inherit from the shell that starts it."""
 KEPT = ("DBT_TARGET_PATH",)
-"""But where dbt keeps what it has parsed is a place and no setting of a warehouse."""
+"""An exception: where dbt keeps its parsed project is a path, not a warehouse setting."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What runs, and the environment in which commands reach it."""
+    """The running services, and the environment in which commands reach them."""
 
     settings: EmbeddedWarehouse
     receiver: RunningReceiver
     data: SampleData
     environment: Mapping[str, str]
+
+    def start_warehouse(self) -> None:
+        """Start the warehouse; it stops with the sandbox.
+
+        Raises:
+            EmbeddedWarehouseFailed: it did not start; the text gives the reason.
+        """
+        ensure_running(self.settings)
 
     @contextmanager
     def warehouse(self) -> Iterator[Warehouse]:
@@ -48,7 +56,7 @@ class Sandbox:
             yield session
 
     def load_wave(self, index: int) -> int:
-        """Load one wave of the sample data; how many log lines it brought."""
+        """Load one wave of the sample data; returns its number of log lines."""
         wave = self.data.waves[index]
         paths = write_files(self.settings.home / "logs" / str(index), wave)
         with self.warehouse() as session:
@@ -62,14 +70,16 @@ class Sandbox:
 
 @contextmanager
 def open_sandbox(home: Path, *, size: SampleSize, seed: int, start: datetime) -> Iterator[Sandbox]:
-    """Start everything; stop everything at the end, whatever happened in between.
+    """Start everything except the warehouse; stop everything at the end, even after an error.
+
+    The warehouse takes seconds to start, and processes that need only its port can start in
+    parallel.
 
     Raises:
-        EmbeddedWarehouseFailed, ReceiverError: a server did not start; the text says why.
+        ReceiverError: the receiver did not start; the text gives the reason.
     """
     settings = EmbeddedWarehouse(port=free_port(), home=home)
     sender, known = home / "secrets", home / "receiver_secrets"
-    ensure_running(settings)
     try:
         with running_receiver(secrets=SecretStore({}, known)) as receiver:
             data = generate(size, seed=seed, start=start, receiver_url=receiver.url)

@@ -1,14 +1,14 @@
-"""Load Open edX tracking-log files into the raw layer: every file whole, and once.
+"""Load Open edX tracking-log files into the raw layer: every file completely, and once.
 
-Which file is which: the base name and the content together. The same file again is skipped,
-wherever it lies. The same name with other content is another file and is loaded beside the first:
+A file is identified by its base name and content together. The same file again is skipped, in any
+directory. The same name with different content is a different file and is loaded in addition:
 every host of an installation writes a ``tracking.log``, and a live one grows. The same content
-under another name is loaded too. Lines that arrive twice this way are dropped by the models.
+under a different name is loaded too. The models drop lines that arrive twice this way.
 
-How: the lines go as gzip parts into an internal stage (PUT), from there into a transient landing
-table (COPY INTO), and from there in one transaction, together with the row that records the file,
-into ``tracking_logs``. A crash at any point leaves the whole file or nothing of it, so running the
-same command again continues where it stopped.
+The lines go as gzip parts into an internal stage (PUT), from there into a transient landing table
+(COPY INTO), and from there in one transaction, together with the row that records the file, into
+``tracking_logs``. A crash at any point leaves the whole file or nothing of it, so running the same
+command again continues where it stopped.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STAGE = "tracking_log_uploads"
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Progress inside one file; both in bytes as the file lies on disk."""
+    """Progress within one file; both in bytes as stored on disk."""
 
     file: Path
     bytes_read: int
@@ -58,7 +58,7 @@ class Loaded:
     file_name: str
     lines: int
     bytes: int
-    """Uncompressed, without the ends cut off."""
+    """Uncompressed, without the parts that were cut off."""
     cut_lines: int
     """Lines cut at ``sync.local.log_files.MAX_LINE_BYTES``; the models will quarantine them."""
     seconds: float
@@ -67,7 +67,7 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """Nothing was done with the file, and nothing needed to be."""
+    """Nothing was done with the file, because it was already loaded."""
 
     file: Path
     reason: str
@@ -92,9 +92,9 @@ def load_logs(
     """Load files, plain or gzip, in the given order; one outcome per path.
 
     ``progress`` is called for every block read and for every outcome as it happens. All rows of a
-    file carry one ``loaded_at``, read just before they become visible from ``clock``, by default
-    the warehouse's own. Unless ``is_any_text_taken``, a file of whose first lines less than half
-    look like tracking events is refused.
+    file have the same ``loaded_at``, read from ``clock`` (by default the warehouse's) just before
+    they become visible. Unless ``is_any_text_taken``, a file is refused if fewer than half of its
+    first lines look like tracking events.
 
     Raises:
         LogFileError: a path is missing, a directory or unreadable (found before anything is
@@ -187,14 +187,14 @@ def _load_lines(
             _copy(warehouse, log_file)
             _publish(warehouse, log_file, lines, byte_count, now)
         finally:
-            # A lost connection must show its own error; the next attempt replaces the table.
+            # A lost connection must raise its own error; the next attempt replaces the table.
             with suppress(StatementFailed):
                 warehouse.execute(f"drop table if exists {_landing(warehouse, log_file)}")
     return lines, byte_count, cut_lines
 
 
 def _create_landing(warehouse: Warehouse, log_file: LogFile) -> None:
-    # On Snowflake a temporary stage ends with the session, and takes the parts of a crash with it.
+    # On Snowflake a temporary stage is dropped with its session, along with parts left by a crash.
     warehouse.execute(f"create temporary stage if not exists {_stage(warehouse)}")
     warehouse.execute(
         f"create or replace transient table {_landing(warehouse, log_file)} (line varchar)"
@@ -210,7 +210,7 @@ def _put(warehouse: Warehouse, log_file: LogFile, part: Path) -> None:
 
 
 def _copy(warehouse: Warehouse, log_file: LogFile) -> None:
-    # force: the embedded engine remembers loaded files longer than the landing table lives.
+    # force: the embedded engine remembers loaded files longer than the landing table exists.
     warehouse.execute(
         f"copy into {_landing(warehouse, log_file)} (line) "
         f"from @{_stage(warehouse)}/{log_file.sha256} "

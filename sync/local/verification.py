@@ -1,6 +1,6 @@
-"""What a receiver does with a signature: check it by Standard Webhooks 1.0.0, ``v1`` and ``v1a``.
+"""A receiver's check of a signature per Standard Webhooks 1.0.0, ``v1`` and ``v1a``.
 
-The sample receiver does, and tests; ``docs/receiving.md`` has the same for customers.
+The sample receiver and tests use it; ``docs/receiving.md`` has the same for customers.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from sync.http.signing import (
 )
 
 TOLERANCE_SECONDS = 300
-"""How far a timestamp may lie from the receiver's clock, in both directions."""
-# int() would also take signs, blanks, underscores and digits of other scripts.
+"""How far a timestamp may be from the receiver's clock, in either direction."""
+# int() would also accept signs, spaces, underscores and digits of other scripts.
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
 class PublicKey:
-    """The half of an ed25519 key that a receiver holds; same ``key_id`` as the sender's key."""
+    """The public half of an ed25519 key; same ``key_id`` as the sender's key."""
 
     key_id: str
     material: bytes = field(repr=False)
@@ -73,10 +73,10 @@ class Rejected:
 
 
 def parse_verification_key(text: str) -> SigningKey | PublicKey:
-    """Read a key as a receiver holds it: ``whpk_…``, or anything ``parse_key`` takes.
+    """Read a receiver's key: ``whpk_…``, or anything ``parse_key`` accepts.
 
     Raises:
-        SigningError: the text is no usable key.
+        SigningError: the text is not a usable key.
     """
     if not text.startswith(PUBLIC_PREFIX):
         return parse_key(text)
@@ -93,11 +93,11 @@ def verify(
     keys: Sequence[SigningKey | PublicKey],
     now: int,
 ) -> Verified | Rejected:
-    """Check a received message; never raises for anything a sender may put on the wire.
+    """Check a received message; never raises, whatever the sender sent.
 
     Header names match in any case. A malformed or unknown entry of the signature header counts as
-    no match and hides no good entry beside it. Comparison takes constant time. The receiver still
-    has to drop ids it has already handled.
+    no match and does not affect a valid entry next to it. Comparison takes constant time. The
+    receiver still has to drop ids it has already handled.
     """
     lowered = {name.lower(): value for name, value in headers.items()}
     msg_id, stamp, entries = (

@@ -1,8 +1,8 @@
-"""Alert people: one POST to a URL of theirs, or a call of a function of theirs.
+"""Alert people: a POST to a URL of theirs, a call to a function of theirs, or both.
 
-The POST has the form that Slack, Mattermost and Teams take. The function is for anything else:
-mail, a pager, another body. A team may have a URL of its own; what concerns no team that has one
-goes to the common URL.
+The POST has the format that Slack, Mattermost and Teams accept. The function is for anything else:
+mail, a pager, another body. A team may have its own URL; alerts for teams without one go to the
+common URL.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sync.domain.responses import Failure, Response
 from sync.http.authorization import WebhookPoster
 
 URL_SETTING = "LTW_ALERT_URL"
-"""Followed by ``_`` and a team's name, that team's own."""
+"""Followed by ``_`` and a team's name: that team's own URL."""
 HOOK_SETTING = "LTW_ALERT_HOOK"
 """``module:function``, called with the text."""
 DEADLINE_SECONDS = 10.0
@@ -28,11 +28,11 @@ def send_alert(
 ) -> str:
     """Send ``{"text": text}`` to the teams it concerns and call ``LTW_ALERT_HOOK`` with the text.
 
-    A team is alerted at its own URL, or at ``LTW_ALERT_URL`` where it has none or ``teams`` is
-    empty. No URL gets a text twice.
+    A team is alerted at its own URL, or at ``LTW_ALERT_URL`` if it has none or ``teams`` is empty.
+    No URL gets a text twice.
 
-    Returns what became of it, fit for a log. Never raises: an alert that fails must not hide what
-    it is about.
+    Returns the outcome, for the log. Never raises: a failed alert must not hide the failure that it
+    reports.
     """
     own = [team_setting(one) for one in sorted(teams)]
     settings = [one if environ.get(one) else URL_SETTING for one in own] or [URL_SETTING]
@@ -44,7 +44,7 @@ def send_alert(
 
 
 def team_setting(team: str) -> str:
-    """Where a team has its own URL: ``LTW_ALERT_URL_LEARNING_DATA`` for "Learning data"."""
+    """The setting for a team's own URL: ``LTW_ALERT_URL_LEARNING_DATA`` for "Learning data"."""
     return f"{URL_SETTING}_{re.sub(r'[^A-Z0-9]+', '_', team.upper())}"
 
 
@@ -54,9 +54,9 @@ def failures_in_a_row(successes: Iterable[bool]) -> int:
 
 
 def is_worth_an_alert(failures: int) -> bool:
-    """The 1st, 2nd, 4th, 8th … failure in a row: an outage of a night is nine alerts, not hundreds.
+    """The 1st, 2nd, 4th, 8th … failure in a row: a night-long outage is nine alerts, not hundreds.
 
-    The numbers grow with the outage, so silence never lasts longer than the outage has already.
+    The gaps grow with the outage, so silence never lasts longer than the outage so far.
     """
     return failures > 0 and failures & (failures - 1) == 0
 

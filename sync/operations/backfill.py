@@ -1,7 +1,7 @@
-"""Send completions from before the activation after all: chosen by a window, confirmed by number.
+"""Send completions from before the activation: selected by a time window, confirmed by count.
 
-Detection records them as ``suppressed``, so that a first start sends nothing old. A backfill lets
-the next run decide about them like new ones. It takes no row that ever had a message.
+Detection records them as ``suppressed``, so the first run sends nothing old. A backfill lets the
+next run decide about them as if they were new. It skips rows that ever had a message.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sync.operations.operation import (
 from sync.warehouse import Warehouse
 
 MOST = 100_000
-"""Of one backfill: it is one UPDATE, and its webhooks are due at once."""
+"""Per backfill: it is one UPDATE, and its webhooks are due immediately."""
 
 
 class Backfill(Change):
-    """Send completions from before the activation. Shows them first; the number makes it real.
+    """Send completions from before the activation. Shows them first; confirm the count to send.
 
-    They are recorded as suppressed and were never sent. Their webhook ids stay.
+    They are recorded as suppressed and were never sent. Their webhook ids stay the same.
     """
 
     name: ClassVar[str] = "backfill"
@@ -40,14 +40,12 @@ class Backfill(Change):
     ask_above: ClassVar[int | None] = None
     results: ClassVar[tuple[str, str]] = ("backfill_id", "released")
 
-    since: Timestamp = Field(description="Passed at or after this time, ISO 8601.")
-    until: Timestamp = Field(description="Passed before this time, ISO 8601.")
+    since: Timestamp = Field(description="Completed at or after this time, ISO 8601.")
+    until: Timestamp = Field(description="Completed before this time, ISO 8601.")
     enterprise: Enterprise | None = Field(
         default=None, description="Only completions of this customer; its UUID."
     )
-    limit: int = Field(
-        default=1_000, ge=1, le=MOST, description="At most this many, the oldest first."
-    )
+    limit: int = Field(default=1_000, ge=1, le=MOST, description="At most this many, oldest first.")
 
     @model_validator(mode="after")
     def _is_a_window(self) -> Self:
@@ -56,7 +54,7 @@ class Backfill(Change):
         return self
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """Of the window: how many, whose, from when to when; three statements."""
+        """The count in the window, by customer, and the time range; three statements."""
         condition, binds = self._condition()
         chosen = self._chosen(warehouse)
         suppressed = warehouse.value(
@@ -97,11 +95,15 @@ class Backfill(Change):
         sample = [{name: row[name] for name in row if name != "last_at"} for row in rows]
         lines = []
         if first_at and last_at:
-            lines.append(f"passed from {first_at:%Y-%m-%d %H:%M} to {last_at:%Y-%m-%d %H:%M} UTC")
+            lines.append(
+                f"completed from {first_at:%Y-%m-%d %H:%M} to {last_at:%Y-%m-%d %H:%M} UTC"
+            )
         if beyond_limit:
             lines.append(f"{beyond_limit:,} more are beyond the limit")
         if gone:
-            lines.append(f"{gone:,} are no longer in the marts (consent or link gone): not sent")
+            lines.append(
+                f"{gone:,} are no longer in the marts (consent or link gone) and are not sent"
+            )
         return Plan(
             matched=matched,
             document={
@@ -123,10 +125,10 @@ class Backfill(Change):
         )
 
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
-        """Let the next run decide about the chosen completions and send them.
+        """Let the next run decide about the selected completions and send them.
 
-        They become ``awaiting``, recorded now, from which a wait for learning time counts.
-        ``recorded_run_id`` of each names the request.
+        They become ``awaiting``, recorded now, so a wait for learning time starts now.
+        ``recorded_run_id`` holds the id of the request.
         """
         _, binds = self._condition()
         return warehouse.execute(
@@ -158,7 +160,7 @@ class Backfill(Change):
         )
 
     def _condition(self) -> tuple[str, tuple[object, ...]]:
-        """The rows as SQL on a table called ``outbox``, and its binds."""
+        """The SQL condition on a table called ``outbox``, and its binds."""
         condition = f"""
             outbox.state = '{State.SUPPRESSED}'
             and outbox.state_reason = '{Reason.BEFORE_ACTIVATION}'
@@ -173,7 +175,7 @@ class Backfill(Change):
     def _chosen(self, warehouse: Warehouse) -> str:
         """A query for the window's rows that the mart still holds, each once.
 
-        Consent may have been withdrawn since; the message is built from what the mart then says.
+        Consent may be withdrawn later; the message is built from what the mart holds at that time.
         """
         condition, _ = self._condition()
         return f"""

@@ -1,6 +1,6 @@
-"""Every action of an operator, in the order in which an operator meets them.
+"""Every operator action, in the order in which an operator usually needs them.
 
-Each is a command of ``ltw`` and a job in Dagster: both are made from this list.
+Each is an ``ltw`` command and a Dagster job; both are generated from this list.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Is there anything to do? Asked every 30 seconds, so a no must cost nothing.
+"""Is there anything to do? The sensor polls every 30 seconds, so a no must cost nothing.
 
-On Snowflake only metadata is read, so a suspended warehouse stays suspended. What is next in the
-ledger a run tells when it ends (``HandOver``); the ledger itself is never read here.
+On Snowflake only metadata is read, so a suspended warehouse stays suspended. When a run finishes,
+it reports what is next in the ledger (``HandOver``); the ledger itself is never read here.
 
-A change is handled by a run that has seen it and done all of its work, and by nothing else: a run
-may be canceled, dry, deleted, or leave the recording to another. So the sources are compared with
-what such a run noted that it had seen, never with what the last poll saw. How often a run may start
-is one number, the dial (``dial``).
+Only a run that saw a change and finished all of its work has handled it: a run may be canceled,
+dry, deleted, or leave the recording to another run. So the sources are compared with what such a
+run noted, never with what the last poll saw. One number, the dial (``dial``), limits how often a
+run may start.
 """
 
 from __future__ import annotations
@@ -42,34 +42,33 @@ SOURCES: Sequence[Source] = (
     ("enterprise", "consent_datasharingconsent", "modified"),
     ("enterprise", "channel_integration_enterprisewebhookconfiguration", "modified"),
 )
-"""Replicas whose change can make an event new or an endpoint usable, with the column of
-their newest time. An event type may name more.
+"""Replicas whose change can create an event or make an endpoint usable, each with the column of its
+change time. An event type may name more.
 """
 MART = ("completion_learning_time", "computed_through")
-"""Its change can end the wait of a completion, and is nothing while none waits."""
+"""Its change can end a completion's wait; it is ignored while none waits."""
 REPEAT_AFTER = timedelta(minutes=5)
-"""After a run that left the recording to another one, which is mostly over by then."""
+"""After a run that left the recording to another run, which has usually finished by then."""
 SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
 """A table that the operator writes; its change can make an endpoint usable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HandOver:
-    """What a run tells the sensor when it ends, so that no look has to read the ledger."""
+    """What a run reports to the sensor when it finishes, so no poll has to read the ledger."""
 
     ledger: str
-    """As ``ledger_token`` has it: where it differs, somebody has changed the ledger since then."""
+    """The ``ledger_token``: if it differs now, somebody has changed the ledger since."""
     sendable_at: datetime | None
-    """When a message can next be sent, or a held one is looked at again; naive UTC."""
+    """When a message can next be sent or a held one is checked again; naive UTC."""
     awaiting_since: datetime | None
-    """When the oldest completion was recorded that waits for its learning time; naive UTC."""
+    """When the oldest completion that waits for its learning time was recorded; naive UTC."""
     mart: str | None = None
-    """While one waits: differs when the mart of learning time has changed, which may end the wait.
-    """
+    """While one waits: differs if the learning-time mart has changed, which may end the wait."""
 
     @classmethod
     def from_text(cls, text: str | None) -> HandOver | None:
-        """None without one, or with one of another version."""
+        """None if there is no text, or it is from another version."""
         try:
             ledger, mart, *times = json.loads(text or "")
             sendable_at, since = (one and datetime.fromisoformat(one) for one in times)
@@ -78,12 +77,12 @@ class HandOver:
         return cls(ledger=ledger, mart=mart, sendable_at=sendable_at, awaiting_since=since)
 
     def text(self) -> str:
-        """For a note of the run."""
+        """As text, for a note of the run."""
         times = (self.sendable_at, self.awaiting_since)
         return json.dumps([self.ledger, self.mart, *(one and one.isoformat() for one in times)])
 
     def due_at(self, max_wait: timedelta) -> datetime | None:
-        """When a run has something to do, if a completion may wait so long."""
+        """When a run next has something to do, if a completion may wait this long."""
         awaited = None if self.awaiting_since is None else self.awaiting_since + max_wait
         return min((one for one in (self.sendable_at, awaited) if one), default=None)
 
@@ -92,20 +91,20 @@ class HandOver:
 class Seen:
     """What the last poll saw; kept as the sensor's cursor. Losing it costs nothing.
 
-    A cursor without all of these fields but ``tables`` is from another version of this code and is
+    A cursor that lacks any field except ``tables`` is from another version of this code and is
     ignored.
     """
 
     sources: str
-    """As ``sources_token`` has it; empty when the sources could not be read."""
+    """The ``sources_token``; empty if the sources could not be read."""
     ledger: str
-    """As ``ledger_token`` has it."""
+    """The ``ledger_token``."""
     tables: Mapping[str, str] = field(default_factory=dict)
-    """``schema/table`` of each raw table to a token that differs when it has changed."""
+    """Maps ``schema/table`` of each raw table to a token that differs if it has changed."""
 
     @classmethod
     def from_cursor(cls, cursor: str | None) -> Seen:
-        """Without a cursor, or with one of another version, nothing has been seen."""
+        """Nothing has been seen if there is no cursor, or it is from another version."""
         try:
             return cls(**json.loads(cursor or "{}"))
         except (TypeError, ValueError):
@@ -127,7 +126,7 @@ class Poll:
     due: str | None = None
     """Why a run is needed whether or not a source has changed; None when nothing is due."""
     due_at: datetime | None = None
-    """When the next webhook comes due, as far as a run has told; naive UTC."""
+    """When the next webhook comes due, as reported by the last run; naive UTC."""
     problem: StatementFailed | None = None
     """Why the sources could not be read."""
 
@@ -142,9 +141,9 @@ def poll(
 ) -> Poll:
     """Read tokens: one statement, which on Snowflake needs no warehouse.
 
-    ``told`` is what the last run has handed over, if one has. ``max_wait`` is how long a completion
-    may wait for its learning time: nothing while the flag is off. ``now`` is naive UTC. Sources
-    that cannot be read stop no retry: then only the ledger's token is read.
+    ``told`` is what the last run handed over, if any. ``max_wait`` is how long a completion may
+    wait for its learning time: zero while the flag is off. ``now`` is naive UTC. Unreadable sources
+    do not block retries: then only the ledger's token is read.
 
     Raises:
         StatementFailed: the ledger does not exist or may not be read.
@@ -163,16 +162,16 @@ def poll(
     if told is not None and told.ledger != ledger:
         due = "the ledger has changed since the last run"
     elif told is not None and told.mart is not None and mart not in (None, told.mart):
-        due = "the mart has changed that a completion waits for"
+        due = "the mart that a completion waits for has changed"
     elif due_at is not None and due_at <= now:
         due = f"a webhook came due at {due_at} UTC"
     return Poll(seen, due, due_at, problem)
 
 
 def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
-    """What a run hands over that leaves this behind; a statement only while a completion waits.
+    """What a run that leaves ``left`` hands over; one statement, only while a completion waits.
 
-    ``ledger`` is the token of before ``left`` was read, so that what others change is a change.
+    ``ledger`` is the token read before ``left``, so that changes made by others count as changes.
     """
     mart = None
     if left.awaiting_since is not None:
@@ -184,13 +183,13 @@ def hand_over(warehouse: Warehouse, ledger: str, left: Remaining) -> HandOver:
 
 
 def ledger_token(warehouse: Warehouse) -> str:
-    """Opaque: differs when the outbox, the state or the override of an endpoint, or a pause has
-    changed. One statement, which on Snowflake needs no warehouse."""
+    """Opaque: differs if the outbox, an endpoint's state or override, or a pause has changed.
+    One statement, which on Snowflake needs no warehouse."""
     return warehouse.value(f"select {_ledger_change(warehouse)} as ledger")
 
 
 def watched(types: Iterable[EventType]) -> Sequence[Source]:
-    """The replicas whose change can make an event of these types new, or an endpoint usable."""
+    """The replicas whose change can create an event of these types or make an endpoint usable."""
     named: list[Source] = [
         (one.source, one.table, one.changed_at) for each in types for one in each.replicas
     ]
@@ -198,18 +197,18 @@ def watched(types: Iterable[EventType]) -> Sequence[Source]:
 
 
 def watched_with(source: EventType) -> Sequence[Source]:
-    """What a run looks at that records events of this type: those of a type with a schedule of its
-    own are recorded alone, and all others together."""
+    """What a run that records this event type reads: a type with its own schedule is recorded
+    alone, all others together."""
     others = [one for one in recorded_types() if not one.schedule]
     return watched([source] if source.schedule else others)
 
 
 def sources_token(warehouse: Warehouse, sources: Sequence[Source] | None = None) -> str:
-    """What a run sees of the replicas: opaque, differs when one of them has changed.
+    """The state of the replicas that a run sees: opaque, differs if one of them has changed.
 
-    To be read before the run reads them: what changes later is a new change. It holds the name of
-    the warehouse, so that the token of a staging copy never stands for production. ``sources`` are
-    those of a delivery run where none are given.
+    Read it before the run reads the replicas, so that a later change counts as a new one. It
+    includes the warehouse's name, so a staging copy's token never matches production. ``sources``
+    default to those of a delivery run.
 
     Raises:
         StatementFailed: a source does not exist or may not be read.
@@ -219,7 +218,7 @@ def sources_token(warehouse: Warehouse, sources: Sequence[Source] | None = None)
 
 @dataclass(frozen=True)
 class LastRun:
-    """The newest delivery run that has ended; dry runs that people start do not count."""
+    """The newest finished delivery run; manually started dry runs do not count."""
 
     run_id: str
     began_at: datetime
@@ -227,14 +226,14 @@ class LastRun:
     has_failed: bool
     """It failed, was canceled, or never started."""
     left_until: datetime | None = None
-    """It left events to another run or to a person: when to try again, naive UTC."""
+    """If it left events to another run or to a person, when to try again; naive UTC."""
     saw: str | None = None
     """The ``sources_token`` that it noted."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Start a run. The key is the same for as long as nothing changes and no run ends or hangs."""
+    """Start a run. The key stays the same while nothing changes and no run finishes or hangs."""
 
     reason: str
     key: str
@@ -243,7 +242,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Skip:
-    """Start none, and remember ``seen``."""
+    """Start no run, and remember ``seen``."""
 
     reason: str
     seen: Seen
@@ -259,10 +258,10 @@ def decide(
     dial: int = DEFAULT_MINUTES,
     stuck: str | None = None,
 ) -> Start | Skip:
-    """Whether to start a run: there is something to do, and none began in this slot of the dial.
+    """Start a run if there is something to do and none has started in this slot of the dial.
 
-    ``is_handled``: a run has noted these very sources, and that it did all of its work. ``stuck``
-    is the newest run that has been running for too long to be waited for.
+    ``is_handled``: a run has noted exactly these sources and finished all of its work. ``stuck``
+    is the newest run that has been running too long to wait for.
     """
     if last is None and found.problem is not None:
         return Skip(f"not set up yet: {found.problem}", found.seen)
@@ -282,8 +281,8 @@ def decide(
     if last is not None:
         at = max(at, next_slot(last.began_at, dial))
     if at > now:
-        return Skip(f"{reason}, and a run has just begun; again after {at} UTC", found.seen)
-    # Under the key of a stuck run Dagster would start none.
+        return Skip(f"{reason}, but a run has just started; next try after {at} UTC", found.seen)
+    # Dagster starts no second run under the key of a stuck one.
     text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
     return Start(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)
 
@@ -294,14 +293,14 @@ def _reason(before: Seen, found: Poll, *, is_handled: bool, has_failed: bool) ->
     if has_failed:
         return "the last run failed"
     if is_handled or found.seen.sources == before.sources:
-        return "what has changed is not detected yet"
+        return "some changes have not been detected yet"
     return "the replicas have changed"
 
 
 def _tokens(
     warehouse: Warehouse, sources: Sequence[Source]
 ) -> tuple[dict[str, str], str, str, str]:
-    """Of each raw table, of all sources together, of ledger and mart; one statement."""
+    """Tokens of each raw table, all sources together, ledger and mart; one statement."""
     settings, updated = SETTINGS_UPDATED
     asked = [
         *((warehouse.raw_relation(schema, name), column) for schema, name, column in sources),
@@ -334,9 +333,9 @@ def _ledger_change(warehouse: Warehouse) -> str:
 
 
 def _change(warehouse: Warehouse, table: str, column: str) -> str:
-    """SQL of a text that differs when a table has changed.
+    """SQL for a text that differs if a table has changed.
 
-    Snowflake has the commit of the last change in metadata: to be compared, not read as a time. The
+    Snowflake keeps the commit time of the last change in metadata; it is only compared. The
     embedded engine keeps no such metadata, and a query there costs nothing.
     """
     match warehouse.settings:

@@ -1,7 +1,7 @@
-"""What an operator can hand to a customer: their deliveries, endpoints, keys and samples.
+"""A report that an operator can hand to a customer: deliveries, endpoints, keys and samples.
 
-Nothing of another customer and nothing that is for operators only: the ledger is asked for one
-enterprise, the states are said in a customer's words, and a URL is its host, as everywhere.
+It has nothing about other customers and nothing for operators only: the ledger is queried for one
+enterprise, states are described in the customer's terms, and a URL is shown as its host only.
 """
 
 from __future__ import annotations
@@ -45,30 +45,32 @@ def _is_page(path: str) -> str:
 
 
 class CustomerReport(Action):
-    """Write a report for a customer: their deliveries, attempts, keys by id and samples.
+    """Write a report for a customer: their deliveries, attempts, key ids and samples.
 
-    One HTML file and the same as JSON, with nothing of another customer and no secret.
+    One HTML file and the same data as JSON, with nothing about other customers and no secrets.
     """
 
     name: ClassVar[str] = "customer-report"
     is_read_only: ClassVar[bool] = True
 
     enterprise: Enterprise = Field(description="The customer's UUID.")
-    days: int = Field(default=DEFAULT_DAYS, ge=1, le=90, description="Days back, today included.")
+    days: int = Field(
+        default=DEFAULT_DAYS, ge=1, le=90, description="Days to cover, including today."
+    )
     to: Annotated[str, AfterValidator(_is_page), CommandLine(is_only=True)] = Field(
         default="",
         description="The HTML file to write. Default: customer-<UUID>.html in LTW_REPORTS_DIR.",
     )
     personal: Annotated[bool, CommandLine(is_only=True)] = Field(
         default=False,
-        description="With the learner and the body of what was delivered. They are personal data.",
+        description="Include learners and bodies of delivered webhooks. They are personal data.",
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """Read, write both files, and say where they are.
+        """Read the data, write both files, and report their paths.
 
         Raises:
-            ConfigurationError: nothing is known of the customer, or a file cannot be written.
+            ConfigurationError: the customer is unknown, or a file cannot be written.
             RelationMissing, StatementFailed: the ledger or a mart cannot be read.
         """
         document = read_customer(
@@ -107,10 +109,10 @@ def read_customer(
     now: datetime,
     is_personal: bool = False,
 ) -> dict[str, Any]:
-    """All that the report says, for JSON; times are naive UTC. Six statements, whatever their rows.
+    """All data of the report, for JSON; times are naive UTC. Always six statements.
 
     Raises:
-        ConfigurationError: nothing is known of the customer, or a setting cannot be read.
+        ConfigurationError: the customer is unknown, or a setting cannot be read.
     """
     first = (now - timedelta(days=days - 1)).date()
     loaded = load_endpoints(warehouse)
@@ -120,9 +122,11 @@ def read_customer(
     counts = counts_by_day(warehouse, enterprise, first)
     if not endpoints and not counts:
         if problem := loaded.unreadable.get(enterprise):
-            raise ConfigurationError(f"--enterprise: nothing was sent to it yet, and {problem}")
+            raise ConfigurationError(
+                f"--enterprise: nothing has been sent to it yet, and {problem}"
+            )
         raise ConfigurationError(
-            f"--enterprise: there is neither an endpoint nor a webhook of {enterprise}"
+            f"--enterprise: {enterprise} has no endpoint and no webhook; check the UUID"
         )
     earlier = counts.pop(None, {})
     by_day = [

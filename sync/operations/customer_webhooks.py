@@ -1,4 +1,4 @@
-"""The webhooks of one customer and their attempts, in words that are fit for the customer."""
+"""One customer's webhooks and their attempts, in wording meant for the customer."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ MOST_ATTEMPTS = 500
 REASONS: Mapping[str, str] = {
     Reason.NO_ACTIVE_ENDPOINT: "your endpoint is switched off",
     Reason.ENDPOINT_INACTIVE: "your endpoint is switched off",
-    Reason.ENDPOINT_DISABLED: "your endpoint is disabled: tell us once it takes webhooks again",
-    Reason.EU_FALLBACK_NOT_ALLOWED: "a learner in the EU, and no endpoint for the EU",
+    Reason.ENDPOINT_DISABLED: "your endpoint is disabled: tell us when it accepts webhooks again",
+    Reason.EU_FALLBACK_NOT_ALLOWED: "the learner is in the EU, and you have no endpoint for the EU",
     Reason.IDENTITY_MISSING: "the learner's account lacks an id that the format needs",
-    Reason.ENDPOINT_INVALID: "the address is refused: it must be public, with HTTPS",
+    Reason.ENDPOINT_INVALID: "the address is refused: it must be public and use HTTPS",
     Reason.INVALID_TARGET: "the address is refused: its host must have a public address",
-    Reason.ATTEMPTS_EXHAUSTED: "every attempt has failed: ask us to send it again",
+    Reason.ATTEMPTS_EXHAUSTED: "every attempt failed: ask us to send it again",
     Reason.ENDPOINT_GONE: "your endpoint responded with 410: tell us its new URL",
-    Reason.FINAL_STATUS: "your endpoint responded with a status that is agreed to be final",
+    Reason.FINAL_STATUS: "your endpoint responded with a status agreed to be final",
 }
-"""What a customer can do something about. Any other reason is for us to fix."""
-OURS = "kept until we have fixed something on our side"
+"""Reasons that a customer can act on. Any other reason is ours to fix."""
+OURS = "held until we fix something on our side"
 FAILURES: Mapping[str, str] = {
     ErrorKind.DNS: "the host name did not resolve",
-    ErrorKind.CONNECT: "no connection, or it broke before a response",
-    ErrorKind.TLS: "TLS failed, or the certificate is not to be trusted",
+    ErrorKind.CONNECT: "no connection, or it closed before a response",
+    ErrorKind.TLS: "TLS failed, or the certificate is not trusted",
     ErrorKind.TIMEOUT: "no response in time",
-    ErrorKind.HTTP: "not a success",
+    ErrorKind.HTTP: "not a success status",
     ErrorKind.REDIRECT: "a redirect, which is never followed",
-    ErrorKind.TOO_SLOW: "the headers did not end in time",
+    ErrorKind.TOO_SLOW: "the response headers were not complete in time",
     ErrorKind.INVALID_TARGET: "the address was refused",
 }
 _LISTED = f"""
@@ -46,13 +46,13 @@ _LISTED = f"""
     and outbox.state <> '{State.SUPPRESSED}'
     and coalesce(outbox.state_reason, '') <> '{Reason.NO_LONGER_REPORTABLE}'
 """
-"""The webhooks that have a row of their own: those that may still be sent, or were."""
+"""The webhooks listed individually: those that were sent or may still be."""
 
 
 def counts_by_day(
     warehouse: Warehouse, enterprise: str, first: date
 ) -> dict[date | None, dict[str, int]]:
-    """Webhooks by day and state; under None those from before that are not finished."""
+    """Webhooks by day and state; under None, earlier ones that are unfinished."""
     rows = warehouse.rows(
         f"""
         select
@@ -85,10 +85,10 @@ def webhooks_of(
     *,
     is_personal: bool,
 ) -> list[dict[str, Any]]:
-    """Those recorded from a day on that are to be sent or were, what is not delivered first.
+    """Webhooks recorded since a day that were sent or will be, undelivered ones first.
 
-    Whose consent is gone is not among them. Learners and bodies are those of delivered ones, which
-    the customer has already.
+    Those that are no longer reportable are left out. Learners and bodies are included for delivered
+    ones only, which the customer already has.
     """
     person, messages = "", ""
     if is_personal:
@@ -179,8 +179,8 @@ def _webhook(
 def _next_try(
     row: Mapping[str, Any], enterprise: str, health: Mapping[int, EndpointState], pauses: Pauses
 ) -> datetime | None:
-    """Not before its own time, that of its endpoint and the end of a pause; None where nothing is
-    to be tried, or nobody knows when."""
+    """The latest of its own time, its endpoint's and the end of a pause; None if no attempt is
+    planned, or its time is unknown."""
     endpoint_id = int(row["endpoint_id"] or 0)
     state = health.get(endpoint_id, EndpointState(endpoint_id=endpoint_id))
     if row["state"] != State.PENDING or state.disabled_at is not None:
@@ -192,11 +192,11 @@ def _next_try(
 
 def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["outcome"] == State.DELIVERED:
-        result = "taken"
+        result = "accepted"
     elif row["attribution"] == Attribution.SENDER:
-        result = "an error on our side, which counts for nothing"
+        result = "an error on our side, which does not count"
     else:
-        result = FAILURES.get(row["error_kind"], "not taken")
+        result = FAILURES.get(row["error_kind"], "not accepted")
     inner = ("outcome", "error_kind", "attribution")
     return {name: value for name, value in row.items() if name not in inner} | {
         "result": result,

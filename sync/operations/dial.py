@@ -1,9 +1,8 @@
 """The cost dial: how often a warehouse may be woken, and what follows from that.
 
-On Snowflake a resume is billed for at least 60 seconds and the warehouse stays awake for as long as
-its auto-suspension says (docs.snowflake.com/en/user-guide/cost-understanding-compute), so cost is
-the number of wakes. Between them a webhook waits: at most one slot of the dial and a look of the
-sensor.
+On Snowflake a wake is billed for at least 60 seconds, and the warehouse then runs until it is
+auto-suspended (docs.snowflake.com/en/user-guide/cost-understanding-compute), so cost is the number
+of wakes. Between them a webhook waits for at most one slot of the dial plus one sensor poll.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ SETTING = "LTW_AT_MOST_EVERY_MINUTES"
 BUDGET_SETTING = "LTW_CREDITS_A_MONTH"
 DEFAULT_MINUTES = 5
 LONGEST_MINUTES = 60
-"""The schedule starts a run each hour in any case."""
+"""The schedule starts a run every hour in any case."""
 BUILDS_EVERY = 30
 """Minutes between two builds of the models, unless the dial is longer."""
 BUILDS_AT = timedelta(minutes=10)
@@ -28,7 +27,7 @@ BUILD_TAKES = timedelta(minutes=2)
 AUTO_SUSPEND = timedelta(seconds=60)
 """As deploy/snowflake/setup.sql sets it."""
 RUN_TAKES = timedelta(seconds=30)
-"""Of a delivery run, what keeps the warehouse awake."""
+"""How long a delivery run keeps the warehouse awake."""
 EPOCH = datetime(2000, 1, 1)
 DAYS_OF_A_MONTH = 31
 """The longest."""
@@ -38,7 +37,7 @@ def at_most_every_minutes(environ: Mapping[str, str]) -> int:
     """The dial of an environment.
 
     Raises:
-        ConfigurationError: it is no number of minutes within its bounds.
+        ConfigurationError: it is not a number of minutes within its bounds.
     """
     text = environ.get(SETTING) or str(DEFAULT_MINUTES)
     if not text.isdecimal() or not 1 <= int(text) <= LONGEST_MINUTES:
@@ -49,10 +48,11 @@ def at_most_every_minutes(environ: Mapping[str, str]) -> int:
 
 
 def next_slot(at: datetime, dial: int) -> datetime:
-    """When the slot of the dial after that of ``at`` begins.
+    """Start of the dial's next slot after the one that contains ``at``.
 
-    Slots lie on the clock, so that runs meet what else keeps the warehouse awake: short ones begin
-    with a build of the models, long ones after it, since they would miss what it finds.
+    Slots are aligned to the clock, so that runs coincide with other work that keeps the warehouse
+    awake: short ones start with a build of the models, long ones after it, so as not to miss what
+    it finds.
     """
     length = timedelta(minutes=dial)
     first = EPOCH + BUILDS_AT + (BUILD_TAKES if dial >= BUILDS_EVERY else timedelta(0))
@@ -65,9 +65,9 @@ def is_build_due(at: datetime, dial: int) -> bool:
 
 
 def monthly_credits(dial: int) -> int:
-    """What deliveries can cost in a month of 31 days at most: a wake in every slot.
+    """The most that deliveries can cost in a month of 31 days: one wake in every slot.
 
-    For a resource monitor of the warehouse that delivers, X-Small, which notifies at this quota.
+    For a resource monitor on the X-Small delivery warehouse, which notifies at this quota.
     """
     awake = max(RUN_TAKES + AUTO_SUSPEND, timedelta(seconds=60))
     wakes = DAYS_OF_A_MONTH * 24 * 60 / dial
@@ -75,10 +75,10 @@ def monthly_credits(dial: int) -> int:
 
 
 def credits_a_month(environ: Mapping[str, str]) -> int:
-    """The budget of an environment: where none is set, what the dial lets deliveries cost at most.
+    """The budget of an environment; by default the most that deliveries can cost with its dial.
 
     Raises:
-        ConfigurationError: it is no whole number above 0, or the dial is none.
+        ConfigurationError: it is not a whole number above 0, or the dial is invalid.
     """
     text = environ.get(BUDGET_SETTING) or str(monthly_credits(at_most_every_minutes(environ)))
     if not text.isdecimal() or not int(text):

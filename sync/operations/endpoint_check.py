@@ -1,7 +1,7 @@
-"""Can webhooks reach this endpoint? One verdict each, and what to fix where they cannot.
+"""Can webhooks reach this endpoint? One verdict each, and what to fix if they cannot.
 
-The stages go from what costs nothing to a real, signed request. The first that fails is the
-verdict, since the later ones would fail for the same reason.
+The stages range from free checks to a real, signed request. The first that fails is the verdict,
+since the later ones would fail for the same reason.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Check:
     """Stages that do not apply, and why."""
     problem: Problem | None = None
     sample: Sample | None = None
-    """The ping, where it came to one."""
+    """The ping, if one was sent."""
     assumption: str | None = None
-    """What about its bodies nobody has documented."""
+    """An assumption about its bodies that is documented nowhere."""
 
     @property
     def verdict(self) -> str:
@@ -74,7 +74,7 @@ def check_all(
 def check(
     endpoint: Endpoint, tools: Destination, clock: Clock, *, is_ping_sent: bool = True
 ) -> Check:
-    """One endpoint; whatever is wrong with it is a value."""
+    """Check one endpoint; a problem is returned, never raised."""
     found = Check(
         endpoint_id=endpoint.endpoint_id,
         host=host_of(endpoint.url),
@@ -89,7 +89,7 @@ def check(
         if is_ping_sent:
             _ping(endpoint, tools, clock, found)
         else:
-            found.skipped |= dict.fromkeys(OF_A_PING, "no ping was asked for")
+            found.skipped |= dict.fromkeys(OF_A_PING, "no ping was requested")
     except Problem as problem:
         found.problem = problem
     return found
@@ -107,7 +107,7 @@ def _ping(endpoint: Endpoint, tools: Destination, clock: Clock, found: Check) ->
 
 
 _BY_KIND: Mapping[ErrorKind, tuple[Stage, str]] = {
-    ErrorKind.DNS: (Stage.CONNECT, "ask the owner of the name to repair its DNS entry"),
+    ErrorKind.DNS: (Stage.CONNECT, "ask the owner of the name to fix its DNS entry"),
     ErrorKind.CONNECT: (
         Stage.CONNECT,
         "ask the receiver's operator to open the port to our addresses and start the service",
@@ -118,11 +118,11 @@ _BY_KIND: Mapping[ErrorKind, tuple[Stage, str]] = {
     ),
     ErrorKind.TIMEOUT: (
         Stage.PING,
-        "ask the receiver to respond before it processes, or raise webhook_timeout_seconds",
+        "ask the receiver to respond before processing, or raise webhook_timeout_seconds",
     ),
     ErrorKind.TOO_SLOW: (
         Stage.PING,
-        "ask the receiver to send the whole head of its response at once",
+        "ask the receiver to send all response headers without delay",
     ),
     ErrorKind.INVALID_TARGET: (Stage.CONNECT, "correct webhook_url in the LMS's configuration"),
     ErrorKind.INTERNAL: (Stage.CONNECT, "check the network of this machine; it is a sender error"),
@@ -133,7 +133,7 @@ _BY_STATUS: Mapping[int, str] = {
     404: "correct the path of webhook_url",
     405: "ask the receiver to accept POST at this path",
     410: "the receiver no longer uses this URL: get a new one",
-    429: "lower max_requests_per_minute to what the receiver takes",
+    429: "lower max_requests_per_minute to what the receiver accepts",
 }
 
 
@@ -146,7 +146,7 @@ def _explain(result: Response | Failure) -> Problem:
         return Problem(
             Stage.PING,
             f"{said}; redirects are never followed",
-            "set webhook_url to the address that it points to",
+            "set webhook_url to the address that the redirect points to",
         )
     fix = _BY_STATUS.get(result.status, "ask the receiver's operator to check its log")
     return Problem(Stage.PING, said, fix)

@@ -1,4 +1,4 @@
-"""Another URL or timeout of an endpoint, until a time, without waiting for the LMS."""
+"""Override an endpoint's URL or timeout until a given time, without waiting for the LMS."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MAX_URL = 2_048
 
 
 class OverrideEndpoint(AuditedAction):
-    """Send to another URL than the LMS has, or with another timeout, until a time.
+    """Override the URL or timeout that the LMS has for an endpoint, until a given time.
 
-    It holds from the next run on. Without an option it shows what is in force. Signing keys and
-    the URL for tokens stay as they are.
+    It takes effect with the next run. Without options it shows what is in force. Signing keys and
+    the token URL stay as they are.
     """
 
     name: ClassVar[str] = "endpoints override"
@@ -41,31 +41,31 @@ class OverrideEndpoint(AuditedAction):
     url: Annotated[str | None, CommandLine(is_only=True)] = Field(
         default=None,
         max_length=MAX_URL,
-        description="The URL; it keeps the rules of one of the LMS, and is never shown.",
+        description="The URL; the rules for URLs in the LMS apply. It is never shown.",
     )
     timeout_seconds: Annotated[int | None, CommandLine("--timeout")] = Field(
         default=None,
         ge=SHORTEST_TIMEOUT_SECONDS,
         le=LONGEST_TIMEOUT_SECONDS,
-        description="Seconds for a whole request.",
+        description="Timeout of a whole request, in seconds.",
     )
     until: Timestamp | None = Field(
-        default=None, description="When it ends by itself, ISO 8601; required."
+        default=None, description="When it expires, ISO 8601; required."
     )
     reason: str = Field(
         default="",
         max_length=MAX_TEXT,
-        description=f"Why, for whoever looks later; at most {MAX_TEXT} characters; required.",
+        description=f"Why, for the record; at most {MAX_TEXT} characters; required.",
     )
     clear: Annotated[bool, CommandLine("--clear")] = Field(
-        default=False, description="End the override that is in force, instead."
+        default=False, description="End the override in force instead."
     )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         is_set = self.url is not None or self.timeout_seconds is not None
         if self.clear and is_set:
-            raise ValueError("clear ends an override; give no URL and no timeout with it")
+            raise ValueError("clear ends an override; do not give a URL or a timeout with it")
         if is_set and (self.until is None or not self.reason):
             raise ValueError("an override needs --until and --reason")
         if not is_set and self.until is not None:
@@ -73,11 +73,11 @@ class OverrideEndpoint(AuditedAction):
         return self
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """An override takes the place of the one before it, whole.
+        """An override replaces the previous one entirely.
 
         Raises:
             ConfigurationError: there is no such endpoint, the URL breaks the rules, or the end is
-                past.
+                in the past.
         """
         customers = {
             int(row["endpoint_id"]): row["enterprise_customer_uuid"]
@@ -85,7 +85,7 @@ class OverrideEndpoint(AuditedAction):
         }
         known = set(customers)
         if self.until is None:
-            # One of an endpoint that the LMS has deleted can be looked at, and ended.
+            # The override of an endpoint that was deleted in the LMS can be shown and ended.
             known |= overrides_in_force(warehouse).keys()
         if self.endpoint_id not in known:
             raise unknown_endpoint(self.endpoint_id, customers)
@@ -95,7 +95,7 @@ class OverrideEndpoint(AuditedAction):
             cleared = clear_overrides(warehouse, self.endpoint_id, by=self.by, now=now)
         elif self.until is not None:
             if self.until <= now:
-                raise ConfigurationError(f"until: {self.until} UTC is past")
+                raise ConfigurationError(f"until: {self.until} UTC is in the past")
             self._require_reachable(warehouse)
             made = add_override(
                 warehouse,
@@ -124,7 +124,7 @@ class OverrideEndpoint(AuditedAction):
             },
             lines=lines,
             outcome=(
-                f"endpoint {self.endpoint_id} has the URL and the timeout of the LMS"
+                f"endpoint {self.endpoint_id} has the URL and the timeout from the LMS"
                 if found is None
                 else str(found)
             ),

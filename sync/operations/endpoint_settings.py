@@ -1,7 +1,7 @@
-"""What the operator sets for an endpoint and the LMS does not know; each change is kept.
+"""Settings of an endpoint that the operator makes, not the LMS; each change is kept.
 
-A change is a new row of ``sync.endpoint_settings``. The newest of an endpoint counts, and the older
-ones say what was set before, and when.
+A change is a new row of ``sync.endpoint_settings``. The newest row of an endpoint applies, and the
+older ones are its history.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Changed:
 
 
 class _SetEndpoint(Action):
-    """Set what the LMS does not know of an endpoint. Without an option it shows the settings.
+    """Change settings of an endpoint that the LMS does not have. Without options it shows them.
 
-    Messages that are built stay as they are.
+    Messages already built stay as they are.
     """
 
     name: ClassVar[str] = "endpoints set"
@@ -62,7 +62,7 @@ class _SetEndpoint(Action):
         """The settings before and after.
 
         Raises:
-            ConfigurationError: there is no such endpoint, or a value is not one of the setting.
+            ConfigurationError: there is no such endpoint, or a value is not valid for its setting.
         """
         find_endpoint(load_endpoints(warehouse), self.endpoint_id)
         wanted = self.model_dump(exclude={"endpoint_id"})
@@ -78,7 +78,7 @@ class _SetEndpoint(Action):
             },
             lines=changes or [f"{name}: {value}" for name, value in after.items()],
             outcome=(
-                "the older settings stay in sync.endpoint_settings"
+                "the previous settings are kept in sync.endpoint_settings"
                 if changes
                 else f"endpoint {self.endpoint_id}: nothing was changed"
             ),
@@ -86,7 +86,7 @@ class _SetEndpoint(Action):
 
 
 def _optional(name: str) -> tuple[Any, Any]:
-    """The field of a setting that may be left as it is."""
+    """The optional field of a setting; None leaves it as it is."""
     field = EndpointSettings.model_fields[name]
     taken: Any = bool if field.annotation is bool else str
     extra: Any = field.json_schema_extra or {}
@@ -103,16 +103,16 @@ SetEndpoint = create_model(
 def change_settings(
     warehouse: Warehouse, endpoint_id: int, *, clock: Clock, **wanted: object
 ) -> Changed:
-    """Set what is given and is not None, and leave the rest; messages that are built stay.
+    """Set the values that are not None, and leave the rest; messages already built stay.
 
     ``wanted`` has the names of ``EndpointSettings``. The caller has made sure that the endpoint
-    exists. Each row holds all settings, so a row that somebody else added since ours was read is
-    taken as the one to change, again until there is none.
+    exists. Each row holds all settings, so if somebody else has added a row since ours was read,
+    the change is applied to that row, and repeated until there is none.
 
     Raises:
-        ConfigurationError: a value is not one of the setting, or a row was edited by hand into
-            something that no code path knows.
-        SettingsContention: others changed them each time, too.
+        ConfigurationError: a value is not valid for its setting, or a row that was edited by hand
+            cannot be read.
+        SettingsContention: others changed them during every try.
     """
     given = {name: value for name, value in wanted.items() if value is not None}
     known, formats = settings_rows(warehouse, endpoint_id), known_formats(os.environ)
@@ -138,8 +138,8 @@ def change_settings(
             return Changed(first, after)
         known, current = found, _settings(endpoint_id, (others or found)[0], formats)
     raise SettingsContention(
-        f"the settings of endpoint {endpoint_id} are being changed by others all the time; look at "
-        "the newest rows of sync.endpoint_settings and repeat"
+        f"others keep changing the settings of endpoint {endpoint_id}; check the newest rows of "
+        "sync.endpoint_settings and try again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Disable an endpoint by hand, and enable it again once it has taken a test event."""
+"""Disable an endpoint by hand, and enable it again once it accepts a test event."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ MAX_REASON = 64
 
 
 class DisableEndpoint(AuditedAction):
-    """Send an endpoint nothing until it is enabled; its webhooks are held and lose no attempt."""
+    """Stop sending to an endpoint until it is enabled.
+
+    Its webhooks are held and lose no attempt.
+    """
 
     name: ClassVar[str] = "endpoints disable"
 
@@ -37,11 +40,11 @@ class DisableEndpoint(AuditedAction):
     reason: str = Field(
         min_length=1,
         max_length=MAX_REASON,
-        description=f"Why, for whoever looks later; 1 to {MAX_REASON} characters.",
+        description=f"Why, for the record; 1 to {MAX_REASON} characters.",
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """Its webhooks are held by the next run. The first reason stands.
+        """The next run holds its webhooks. The first reason stays.
 
         Raises:
             ConfigurationError: there is no such endpoint.
@@ -69,15 +72,15 @@ class DisableEndpoint(AuditedAction):
             outcome=(
                 f"endpoint {self.endpoint_id} is disabled: the next run holds its webhooks"
                 if is_changed
-                else f"endpoint {self.endpoint_id} was disabled before; nothing was changed"
+                else f"endpoint {self.endpoint_id} was already disabled; nothing was changed"
             )
             + f". Next: `ltw endpoints enable {self.endpoint_id}` sends a test event and, if it is "
-            "taken, lets them go",
+            "accepted, releases them",
         )
 
 
 class EnableEndpoint(Action):
-    """Let an endpoint have webhooks again, once it has taken a test event."""
+    """Send to an endpoint again, once it has accepted a test event."""
 
     name: ClassVar[str] = "endpoints enable"
 
@@ -111,21 +114,21 @@ class EnableEndpoint(Action):
                 f"endpoint {self.endpoint_id} is enabled; "
                 + "; ".join(self._next(warehouse, endpoint, clock))
                 if sample.has_passed
-                else f"endpoint {self.endpoint_id} stays as it was: it did not take the test event."
-                f" Next: `ltw endpoints check {self.endpoint_id}` says what to fix"
+                else f"endpoint {self.endpoint_id} stays as it was: it did not accept the test "
+                f"event. Next: `ltw endpoints check {self.endpoint_id}` shows what to fix"
             ),
             has_failed=said.has_failed,
         )
 
     def _next(self, warehouse: Warehouse, endpoint: Endpoint, clock: Clock) -> Iterator[str]:
-        """What becomes of its webhooks now, and what does not become of itself."""
+        """What happens to its webhooks now, and what needs another command."""
         pause = read_pauses(warehouse, clock()).of(
             self.endpoint_id, endpoint.enterprise_customer_uuid
         )
         yield "the next run sends what was held for it" if pause is None else str(pause)
         if given_up := dead_letters(warehouse, self.endpoint_id):
             yield (
-                f"{given_up:,} were given up before: `ltw replay --state dead --endpoint "
+                f"{given_up:,} were given up before: `ltw replay --state {State.DEAD} --endpoint "
                 f"{self.endpoint_id}` sends them"
             )
 
@@ -142,9 +145,9 @@ def dead_letters(warehouse: Warehouse, endpoint_id: int) -> int:
 
 
 def enable(warehouse: Warehouse, endpoint_id: int) -> bool:
-    """Let it have webhooks again; whether it was disabled. Call it after a passing test event.
+    """Send to it again; returns whether it was disabled. Call it after a passing test event.
 
-    Its past failures are forgotten, its rate is not: a backlog must not fall on it all at once.
+    Its past failures are reset, its rate is not: a backlog must not hit it all at once.
     """
     states = EndpointStates(warehouse)
     was_disabled = states.load([endpoint_id])[endpoint_id].disabled_at is not None

@@ -32,7 +32,7 @@ def _unknown(endpoint: Endpoint) -> Ready:
     return Ready("", f"endpoint {endpoint.endpoint_id}")
 
 
-# What is no host may be a part of a token.
+# Anything but the host may be part of a token.
 _HOST = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?+(?:[^/?#]*@)?+([a-z0-9.-]+)(?=[:/?#]|$)", re.IGNORECASE
 )
@@ -53,16 +53,16 @@ class Listed:
     endpoint: Endpoint
     state: EndpointState
     waits: str | None
-    """Why it gets nothing for a while; None where it does not wait."""
+    """Why it temporarily gets nothing; None if it does not wait."""
     due: int
     """Webhooks that a run would claim now; none while it waits or is paused."""
     held: int
     not_ready: NotReady | None = None
-    """What a run would hold its webhooks for."""
+    """Why a run would hold its webhooks."""
     pause: Pause | None = None
-    """What an operator has paused it by."""
+    """The pause that an operator has set."""
     override: Override | None = None
-    """What an operator has put in the place of the LMS's values."""
+    """What an operator has set in place of the LMS's values."""
 
     @property
     def condition(self) -> str:
@@ -77,7 +77,7 @@ class Listed:
 
     @property
     def why(self) -> str | None:
-        """Why it gets nothing and what to do, and where it differs from the LMS."""
+        """Why it gets nothing and what to do, and how it differs from the LMS."""
         texts = [self._why_nothing, self.override and str(self.override)]
         return ". ".join(text for text in texts if text) or None
 
@@ -121,15 +121,15 @@ def disabled_text(state: EndpointState) -> str:
     enable = f"`ltw endpoints enable {state.endpoint_id}`"
     match state.disabled_reason:
         case Reason.ENDPOINT_GONE:
-            why = "by its own 410"
+            why = "after its own 410"
             what = (
                 f"ask the customer for the new URL and set it in the LMS, then {enable} and "
-                f"`ltw replay --state dead --reason {Reason.ENDPOINT_GONE} --endpoint "
+                f"`ltw replay --state {State.DEAD} --reason {Reason.ENDPOINT_GONE} --endpoint "
                 f"{state.endpoint_id}`"
             )
         case reason if reason == FAILING_TOO_LONG:
-            why = "by five days of failures"
-            what = f"`ltw endpoints check {state.endpoint_id}` says what it returns; then {enable}"
+            why = "after five days of failures"
+            what = f"`ltw endpoints check {state.endpoint_id}` shows what it returns; then {enable}"
         case reason:
             why, what = (
                 f"by {state.disabled_by or 'an operator'}: {reason}",
@@ -140,7 +140,7 @@ def disabled_text(state: EndpointState) -> str:
 
 
 def waits_text(state: EndpointState, now: datetime) -> str:
-    """Until when an endpoint that is blocked, and not disabled, gets nothing."""
+    """Why and until when an endpoint that is blocked, but not disabled, gets nothing."""
     if state.paused_until is not None and state.paused_until > now:
         return f"its Retry-After asks to wait until {state.paused_until:%Y-%m-%d %H:%M:%S} UTC"
     return f"circuit breaker open, next probe at {state.next_probe_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -162,12 +162,12 @@ def find_endpoint(endpoints: Endpoints, endpoint_id: int) -> Endpoint:
 
 
 def unknown_endpoint(endpoint_id: int, known: Iterable[int]) -> ConfigurationError:
-    """There is none with this id: says which there are."""
+    """The error for an unknown id; it lists the known ones."""
     some = ", ".join(str(one) for one in sorted(known)[:20]) or "none at all"
     return ConfigurationError(
-        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {some}. Was it deleted "
-        f"and created again? `ltw reroute --endpoint {endpoint_id}` shows what waits for it and "
-        "moves it"
+        f"no endpoint {endpoint_id} in marts.webhook_endpoints; it has {some}. If it was "
+        f"deleted and created again, `ltw reroute --endpoint {endpoint_id}` shows what waits for "
+        "it and moves it"
     )
 
 
@@ -253,7 +253,7 @@ def _override(row: Mapping[str, Any]) -> Override:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL for people; ``?`` where it has none that can be read."""
+    """The host of a URL for people; ``?`` if none can be read."""
     try:
         # Any port and scheme: this is for display, and the policy decides elsewhere.
         return parse_url(url, frozenset(), range(65_536)).host

@@ -1,4 +1,4 @@
-"""A wrong environment variable is reported at once and by name, not by a run at night.
+"""Report a wrong environment variable immediately and by name, not in a run at night.
 
 Only its text is checked: no file is opened and no network is used.
 """
@@ -20,17 +20,17 @@ from sync.settings import load_settings
 
 ACTIVATED_AT_SETTING = "WEBHOOKS_ACTIVATED_AT"
 FURTHEST = timedelta(days=366)
-"""A start is planned weeks ahead; a year is a typing error, and nothing would ever be sent."""
+"""A start is planned weeks ahead; a year ahead is a typo, and nothing would ever be sent."""
 
 UNSET_YEAR = 1970
-"""The epoch, year 1 and a year without its century are what tools and typing errors make."""
+"""Tools and typos produce the epoch, year 1 and a year without its century."""
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
     """Read every setting that a run, a sensor or an alert will read.
 
     Raises:
-        ConfigurationError: a variable holds what it cannot mean; names it and says what it takes.
+        ConfigurationError: a variable is invalid; names it and what it accepts.
     """
     settings = load_settings(environ)
     policy = network_policy(environ, settings)
@@ -61,7 +61,7 @@ def activated_at(environ: Mapping[str, str]) -> str:
     """``WEBHOOKS_ACTIVATED_AT`` as it stands; empty when it is not set.
 
     Raises:
-        ConfigurationError: it is no time, or one that cannot be meant.
+        ConfigurationError: it is not a time, or not a plausible one.
     """
     text = environ.get(ACTIVATED_AT_SETTING, "").strip()
     if text:
@@ -70,7 +70,7 @@ def activated_at(environ: Mapping[str, str]) -> str:
 
 
 def as_activation(text: str, *, setting: str, now: datetime | None = None) -> datetime:
-    """The time of activation as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
+    """The time of activation as naive UTC, like a TIMESTAMP_NTZ; without a zone it is UTC.
 
     Raises:
         ConfigurationError: names ``setting`` and the form.
@@ -81,8 +81,8 @@ def as_activation(text: str, *, setting: str, now: datetime | None = None) -> da
         raise ConfigurationError(f"{setting}: {error}") from None
     if found.year <= UNSET_YEAR:
         raise ConfigurationError(
-            f"{setting} is {text!r}, which no completion is older than: all of them would be sent. "
-            "Is that what an empty value has become? For all of them name a date after 1970"
+            f"{setting} is {text!r}, which is before all completions: all of them would be sent. "
+            "Was it meant to be empty? To send all of them, set a date after 1970"
         )
     if found > (now or datetime.now(UTC)).replace(tzinfo=None) + FURTHEST:
         raise ConfigurationError(

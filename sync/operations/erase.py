@@ -1,7 +1,7 @@
-"""Erase one learner: from the ledger, from what the models have built, and from what comes later.
+"""Erase one learner from the ledger, from the tables of the models, and from later data.
 
-The raw tables belong to whoever fills them; ``docs/erasure.md`` has their statements. Until they
-are run, the note of the erasure keeps the learner out of every later recording and build.
+The raw tables belong to whoever fills them; ``docs/erasure.md`` has the statements for them. Until
+they are run, the record of the erasure keeps the learner out of every later recording and build.
 """
 
 from __future__ import annotations
@@ -46,20 +46,20 @@ WITH_EXCERPTS: tuple[tuple[ModelSchema, str], ...] = (
     ("intermediate", "int_tracking_line_counts"),
     ("marts", "quarantined_lines"),
 )
-"""Schemas and tables that keep facts of lines which nobody could read."""
+"""Schemas and tables that keep excerpts of unreadable lines."""
 SHORTEST_NAME = 4
-"""A shorter user name is part of too many words to be looked for in a line."""
+"""A shorter user name would match too many words in a line."""
 
 
 class EraseIncomplete(SyncError):
-    """A part could not be emptied; the text names it. Run the command again: it goes on there."""
+    """A part could not be emptied; the text names it. Run the command again to continue there."""
 
 
 @contextmanager
 def build_session(
     warehouse: Warehouse, environ: Mapping[str, str] = os.environ
 ) -> Iterator[Warehouse]:
-    """A session that may change what dbt has built: with its role, where that is another one.
+    """A session that may change what dbt has built: with dbt's role, if that is a separate one.
 
     Raises:
         WarehouseUnavailable: the login with ``SNOWFLAKE_DBT_ROLE`` was refused.
@@ -73,23 +73,23 @@ def build_session(
 
 
 def as_key(learner: object) -> object:
-    """A fingerprint; of an id only that is kept.
+    """The learner's key; of an id, only this fingerprint is kept.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither an id nor a key.
     """
     if isinstance(learner, int) and learner > 0:
         return person_key(learner)
     if isinstance(learner, str) and KEY.fullmatch(learner):
         return learner
     raise ValueError(
-        "name the learner by the positive id in auth_user, or by 64 digits of lower-case hex as "
-        "`ltw erase --user ID --dry-run` shows them"
+        "name the learner by the positive id in auth_user, or by the key of 64 lowercase hex "
+        "digits that `ltw erase --user ID --dry-run` shows"
     )
 
 
 class Erase(Change):
-    """Erase one learner from the ledger and the models, for good. For raw tables see
+    """Permanently erase one learner from the ledger and the models. For raw tables see
     docs/erasure.md.
 
     Ids and states stay. Dagster keeps the config of every run, so its job takes the learner's key,
@@ -100,7 +100,7 @@ class Erase(Change):
     results: ClassVar[tuple[str, str]] = ("erasure_id", "erased")
     noun: ClassVar[str] = "rows"
     ask_above: ClassVar[int | None] = -1
-    """Always: it cannot be undone, and of an unknown id it is remembered as well."""
+    """Always: it cannot be undone, and an unknown id is recorded too."""
 
     person_key: Annotated[
         str,
@@ -110,7 +110,7 @@ class Erase(Change):
         description="The learner's key, as `ltw erase --user ID --dry-run` shows it. Never an id."
     )
     reason: str = Field(
-        default="", description="For the audit, such as a ticket; it must name nobody."
+        default="", description="For the audit trail, such as a ticket; it must not name anybody."
     )
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
@@ -128,7 +128,7 @@ class Erase(Change):
             lines.append("this learner was erased before")
         elif not matched:
             lines.append(
-                "nothing of this learner is here: check the id, since an erased one is never "
+                "nothing of this learner was found: check the id, since an erased one is never "
                 "recorded"
             )
         counts = {
@@ -165,10 +165,10 @@ class Erase(Change):
         setting: str = "confirm_count:",
         environ: Mapping[str, str] = os.environ,
     ) -> Done:
-        """Erase a learner. Broken off, it goes on where it stopped when it is repeated.
+        """Erase a learner. If it is interrupted, running it again continues where it stopped.
 
-        First the note, which keeps new events of the learner from being recorded; then the
-        webhooks that are to be sent; then what was built. The request is a row of
+        First the record of the erasure, which keeps new events of the learner from being recorded;
+        then the webhooks to be sent; then what was built. The request is a row of
         ``sync.erasures``.
 
         Raises:
@@ -186,7 +186,7 @@ class Erase(Change):
             warehouse, key, requested_by=self.requested_by or by, reason=self.reason, now=now
         )
         named, binds = _excerpts_of(warehouse, key)
-        # Responses that dead runs of this machine have left behind are emptied with the rest.
+        # Responses that dead runs left on this machine are emptied with the rest.
         recover_journals(
             warehouse, ledger_identity(warehouse), journal_directory(environ), clock=clock
         )
@@ -207,7 +207,7 @@ class Erase(Change):
             erasure_id,
             counts.total(),
             document={"erasure_id": erasure_id, "erased": dict(counts)},
-            outcome=f"{outcome}. Raw tables, backups and copies of others: docs/erasure.md",
+            outcome=f"{outcome}. For raw tables, backups and copies of others see docs/erasure.md",
         )
 
 
@@ -245,7 +245,7 @@ def _name(table: str) -> str:
 
 
 def _empty(warehouse: Warehouse, table: str, key: str) -> int:
-    """Delete a learner's rows of one table; lines of the log stay, as lines of nobody."""
+    """Delete a learner's rows from one table; lines of the log stay, without the learner."""
     mine = f"{person_key_sql('user_id')} = ?"
     with _named(table):
         if _name(table) != EVENTS:
@@ -266,7 +266,7 @@ def _empty(warehouse: Warehouse, table: str, key: str) -> int:
 
 
 def _empty_excerpts(warehouse: Warehouse, table: str, named: str, binds: Sequence[str]) -> int:
-    """Empty excerpts of lines that nobody could read and that name the learner all the same."""
+    """Empty excerpts of unreadable lines that nevertheless name the learner."""
     with _named(table):
         try:
             return warehouse.execute(f"update {table} set line_excerpt = '' where {named}", *binds)
@@ -283,12 +283,12 @@ def _named(table: str) -> Iterator[None]:
     except StatementFailed as error:
         raise EraseIncomplete(
             f"{table} could not be emptied: set SNOWFLAKE_DBT_ROLE to the role that owns it, and "
-            "run the same again. Everything before it is done"
+            "run the command again. Everything before it is done"
         ) from error
 
 
 def _excerpts_of(warehouse: Warehouse, key: str) -> tuple[str, Sequence[str]]:
-    """As ``_that_name``, with what the tables still know of the learner."""
+    """As ``_that_name``, with what the tables still know about the learner."""
     mine = f"{person_key_sql('{id}')} = ?"
     known = warehouse.rows(
         f"select distinct user_id, null as username, null as email"

@@ -77,8 +77,8 @@ def checked(path: Path) -> dict[str, object]:
             kind, body = one["event_type"], one["body"]
             if kind in file.samples and (place := _difference(file.samples[kind], body)):
                 raise MappingError(
-                    f"samples.{kind}{place}: the sample event has something else there; correct "
-                    f"it, or take what `ltw formats preview {path}` prints"
+                    f"samples.{kind}{place}: the body of the sample event differs here; correct "
+                    f"it, or copy what `ltw formats preview {path}` prints"
                 )
     except (MappingError, PayloadError) as error:
         problem = str(error)
@@ -95,7 +95,7 @@ def checked_folder(folder: str) -> list[dict[str, object]]:
     """A verdict on every file of a folder.
 
     Raises:
-        ConfigurationError: it is no folder.
+        ConfigurationError: it is not a folder.
     """
     if not folder:
         raise ConfigurationError(f"name files to check, or set {FOLDER_SETTING} to their folder")
@@ -105,14 +105,14 @@ def checked_folder(folder: str) -> list[dict[str, object]]:
         raise ConfigurationError(f"{FOLDER_SETTING}: {folder}: {error.strerror}") from None
     problems = read_folder(Path(folder)).problems
     for row in rows:
-        # Good by itself, and a run takes another file for it.
+        # Good by itself, but it conflicts with another file in the folder.
         if row["problem"] is None and (problem := problems.get(str(row["file"]))):
             row |= {"verdict": NOT_USABLE, "problem": problem.removeprefix(f"{row['file']}: ")}
     return rows
 
 
 def chosen(wanted: str, formats: Formats) -> tuple[str, Formats]:
-    """The name of a format that is wanted by its name or by its file, and all formats with it.
+    """The name of a format, given by name or by file, and all formats including it.
 
     Raises:
         ConfigurationError: there is none; names the file and the fix.
@@ -155,9 +155,8 @@ def bodies_of_learner(
     courserun_key: str,
     clock: Clock,
 ) -> list[dict[str, Any]]:
-    """What a format makes of a learner's events of the types that are on, recorded ones and new
-    ones, as the marts have them now; with the settings of the endpoint that each goes to. Personal
-    data."""
+    """What a format makes of a learner's events of enabled types, recorded or new, as the marts
+    have them now, with the settings of the endpoint that each goes to. Personal data."""
     endpoints, client = load_endpoints(warehouse), LearningTimeClient(warehouse)
     return [
         _shown(made, event, source, endpoints, client)
@@ -171,7 +170,7 @@ def bodies_of_learner(
 def events_of_learner(
     warehouse: Warehouse, source: EventType, *, user_id: int, now: datetime
 ) -> list[Event]:
-    """A learner's events of one kind that are recorded or new, with what the mart knows of them."""
+    """A learner's events of one kind that are recorded or new, with the mart's facts about them."""
     new, binds = select_new(warehouse, since=now, now=now, run_id="", source=source)
     rows = f"""
         select {EVENT}, null as lost_endpoint_id
@@ -235,7 +234,7 @@ def _shown(
 
 
 def _difference(expected: Any, found: Any) -> str:
-    """Where two documents first differ, as ``.key.0``; empty where they are equal."""
+    """Where two documents first differ, as ``.key.0``; empty if they are equal."""
     if isinstance(expected, dict) and isinstance(found, dict):
         keys = list(dict.fromkeys([*expected, *found]))
     elif isinstance(expected, list) and isinstance(found, list):

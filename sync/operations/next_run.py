@@ -1,4 +1,4 @@
-"""What the next run would do: its own decisions, over a session that cannot write."""
+"""What the next run would do: its own decisions, on a session that cannot write."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ from sync.warehouse import RelationMissing, Warehouse
 Verdict = Literal["send", "wait", "hold", "suppress"]
 Origin = Literal["new", "recorded", "held", "built"]
 AtEndpoint = Callable[[int, str, str], tuple[Verdict, str | None]]
-"""What a message of a customer, in a format, meets at an endpoint."""
+"""The verdict on a customer's message in a format at an endpoint."""
 KEY = ("webhook_id", "event_type", "enterprise_customer_uuid", "courserun_key")
 MESSAGES_LISTED = 1_000
-"""Messages built before that are listed; all are counted."""
+"""Messages built earlier that are listed; all are counted."""
 OVER_LIMIT = "mass_send_limit"
 """Why a new event would wait when too many are new."""
 OVER_LIMIT_LISTED = 100
-"""Such events that are listed, of each source: there may be millions, and none would go."""
+"""Such events that are listed per source: there may be millions, and none would be sent."""
 
 
 class Fate(NamedTuple):
-    """What would become of a webhook."""
+    """What would happen to a webhook."""
 
     origin: Origin
     """``new``: not in the outbox yet. ``built``: its message exists, and is due."""
@@ -74,7 +74,7 @@ class Fate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One webhook and its fate. No personal data but in ``body``."""
+    """One webhook and its fate. No personal data except in ``body``."""
 
     webhook_id: str
     event_type: str
@@ -87,7 +87,7 @@ class Line:
     body: bytes | None = field(default=None, repr=False)
 
     def as_dict(self, *, with_body: bool) -> dict[str, object]:
-        """The same for JSON; the body only where it is asked for."""
+        """The same for JSON; the body only on request."""
         document = vars(self) | self.fate._asdict()
         del document["fate"], document["body"]
         if with_body:
@@ -97,23 +97,23 @@ class Line:
 
 @dataclass(kw_only=True)
 class NextRun:
-    """The next run, before it happens."""
+    """The next run, decided in advance."""
 
     mass_send_limit: int
     is_activated: bool
-    """False: the next run is the first one and decides for ever which completions are old."""
+    """False: the next run is the first and permanently decides which completions are old."""
     lines: list[Line] = field(default_factory=list)
     """Every event without a message, and the first ``MESSAGES_LISTED`` messages."""
     fates: Counter[Fate] = field(default_factory=Counter)
-    """Of all webhooks but those that the guard would hold back."""
+    """Of all webhooks except those that the guard would hold back."""
     events: BuildReport = field(default_factory=BuildReport)
     """The report of that run on events without a message."""
     before_activation: int = 0
-    """New events that would be recorded as suppressed, being from before the activation."""
+    """New events from before the activation, which would be recorded as suppressed."""
     held_back: int = 0
     """New events of sources that have more than the limit: none of them would be recorded."""
     problems: Counter[str] = field(default_factory=Counter)
-    """Texts behind what is held or without learning time."""
+    """Why webhooks are held or without learning time, in words."""
 
     @property
     def sent(self) -> int:
@@ -122,7 +122,7 @@ class NextRun:
 
     @property
     def due(self) -> int:
-        """Messages built before that would be sent."""
+        """Messages built earlier that would be sent."""
         return sum(n for one, n in self.fates.items() if one[:2] == ("built", "send"))
 
     @property
@@ -143,7 +143,7 @@ class NextRun:
         return counts + Counter({("wait", OVER_LIMIT): self.held_back})
 
     def by_endpoint(self) -> list[dict[str, object]]:
-        """Messages by endpoint and by what would become of them, as rows of a table."""
+        """Messages by endpoint and verdict, as rows of a table."""
         counts: Counter[tuple[int, str, str, str]] = Counter()
         for one, n in self.fates.items():
             if one.enrichment_outcome is not None:
@@ -154,7 +154,7 @@ class NextRun:
 
 
 class WriteRefused(SyncError):
-    """A dry run was about to change something: a fault of this program."""
+    """A dry run was about to change something: a bug in this program."""
 
 
 class ReadOnly(Warehouse):
@@ -182,9 +182,9 @@ def next_run(
 ) -> NextRun:
     """Decide everything as the next run would, and write nothing.
 
-    ``sources`` are those that a run would look for new events in, completions if not given;
-    ``activated_at`` is for completions and counts before the first run only, as it does for
-    ``record``. Of new events beyond the limit, which no run would record, only the first are read.
+    ``sources`` are those in which a run would look for new events, completions by default;
+    ``activated_at`` is for completions and applies before the first run only, as in ``record``. Of
+    new events beyond the limit, which no run would record, only the first are read.
 
     Raises:
         RelationMissing: the ledger or a mart does not exist yet; says what creates it.
@@ -226,7 +226,7 @@ def next_run(
         endpoint_id: int, enterprise: str, payload_format: str
     ) -> tuple[Verdict, str | None]:
         verdict, reason = standing_of(endpoint_id)
-        # A run holds first what cannot be sent to at all.
+        # Like a run, hold first what cannot be sent at all.
         if verdict != "hold" and (
             endpoints.by_id[endpoint_id].enterprise_customer_uuid != enterprise
         ):

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the webhooks, generated from the models of the bodies.
 
 ``python -m sync.operations.openapi`` writes ``docs/openapi.json``, which knows no installation;
-``ltw formats openapi`` prints that of this one. ``docs/receiving.md`` says it in words.
+``ltw formats openapi`` prints that of this one. ``docs/receiving.md`` describes it.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ PATH = PROJECT_ROOT / "docs" / "openapi.json"
 
 VERSION = "2.0"
 _RESPONSES: Mapping[str, str] = {
-    "2XX": "Delivered, as is a status that we have agreed on, such as 409. Respond once the event "
-    "is stored, not processed. The body is ignored.",
+    "2XX": "Delivered. So is any other status agreed on, such as 409. Respond once the event is "
+    "stored; process it later. The body is ignored.",
     "3XX": "A failure: redirects are never followed.",
     "410": "The endpoint is disabled, and this event is not sent again.",
-    "429": "Slow down. The event is sent again; `Retry-After` is honored, the rate is halved.",
-    "503": "Not now. The event is sent again; `Retry-After` is honored.",
-    "default": "A failure: the event is sent again on the retry schedule, same id, same body.",
+    "429": "Too fast. The event is sent again; `Retry-After` is honored and the rate is halved.",
+    "503": "Unavailable. The event is sent again; `Retry-After` is honored.",
+    "default": "A failure: the event is sent again on the retry schedule, with the same id and "
+    "body.",
 }
 _TOKEN_BODY = {"schema": {"$ref": "#/components/schemas/TokenRequest"}}
 _TOKEN_RESPONSE = {"schema": {"$ref": "#/components/schemas/TokenResponse"}}
 _TOKEN_REQUEST: Mapping[str, Any] = {
     "operationId": "tokenRequest",
-    "summary": "A request for a token, where you have given us an OAuth client.",
+    "summary": "A token request, if you have given us an OAuth client.",
     "description": (
         "Client credentials, RFC 6749, section 4.4: as JSON or, if agreed, as a form. The token is "
-        "kept until a minute before its end, and dropped when you respond with 401."
+        "kept until a minute before it expires, and dropped when you respond with 401."
     ),
     "security": [{}],
     "parameters": [{"$ref": "#/components/parameters/UserAgent"}],
@@ -74,7 +75,7 @@ _TOKEN_SCHEMAS: Mapping[str, Any] = {
         "required": ["access_token"],
         "properties": {
             "access_token": {"type": "string", "maxLength": 8192},
-            "expires_in": {"type": "number", "description": "In seconds; without it 300."},
+            "expires_in": {"type": "number", "description": "In seconds; 300 if absent."},
         },
     },
 }
@@ -83,8 +84,7 @@ _TOKEN_SCHEMAS: Mapping[str, Any] = {
 def document(
     formats: Mapping[str, BodyFormat] | None = None, sender: Sender = NOBODY
 ) -> dict[str, Any]:
-    """The whole document: of these formats, those of the project if none are given, and of whom
-    they come from."""
+    """The whole document: for these formats, by default those of the project, and this sender."""
     formats = formats or known_formats({}).known
     bodies = [body for one in formats.values() for body in one.bodies.values()]
     return {
@@ -93,8 +93,8 @@ def document(
             "title": "Learning-time webhooks",
             "version": VERSION,
             "description": (
-                "What a receiver gets: signed as Standard Webhooks 1.0.0, at least once, in no "
-                "particular order, each event under an id that never changes."
+                "What a receiver gets: signed per Standard Webhooks 1.0.0, at least once, in no "
+                "particular order, each event with a permanent id."
             ),
             **({"contact": _contact(sender.contact)} if sender.contact else {}),
         },
@@ -118,18 +118,18 @@ def document(
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "By OAuth client credentials, where the endpoint has a client.",
+                    "description": "OAuth client credentials, if the endpoint has a client.",
                 },
                 "basic": {
                     "type": "http",
                     "scheme": "basic",
-                    "description": "Where the endpoint has a user name and a password.",
+                    "description": "If the endpoint has a user name and a password.",
                 },
                 "header": {
                     "type": "apiKey",
                     "in": "header",
                     "name": DEFAULT_AUTH_HEADER,
-                    "description": "Where the endpoint has a secret header; its name is agreed on.",
+                    "description": "If the endpoint has a secret header. We agree on its name.",
                 },
             },
             "parameters": _parameters(),
@@ -146,30 +146,30 @@ def _servers(what: str, host: str, path: str) -> list[dict[str, Any]]:
     return [
         {
             "url": "https://{host}/{path}",
-            "description": f"Your {what}, as you have given it to us.",
+            "description": f"Your {what}, as you gave it to us.",
             "variables": {"host": {"default": host}, "path": {"default": path}},
         }
     ]
 
 
 def _contact(text: str) -> dict[str, str]:
-    """The contact object, whose parts have forms of their own."""
+    """The contact object: a URL, an email address or a name."""
     if text.startswith(("https://", "http://")):
         return {"url": text}
     return {"email" if re.fullmatch(r"[^\s@]+@[^\s@]+", text) else "name": text}
 
 
 def _name(body: BodyMaker) -> str:
-    """Of its webhook."""
+    """The operation id of its webhook."""
     title = body.title()
     return f"{title[0].lower()}{title[1:]}"
 
 
 def _operations(name: str, body_format: BodyFormat) -> Iterator[dict[str, Any]]:
-    """One for each type of event that the format has a body for."""
+    """One operation for each event type that the format has a body for."""
     parameters = [{"$ref": f"#/components/parameters/{key}"} for key in _parameters()]
     parameters += [
-        _header(header.lower(), "Of this format.", {"const": value})
+        _header(header.lower(), "Specific to this format.", {"const": value})
         for header, value in body_format.headers.items()
     ]
     shown = examples(body_format)
@@ -190,7 +190,7 @@ def _operations(name: str, body_format: BodyFormat) -> Iterator[dict[str, Any]]:
 
 
 def _schemas(bodies: Sequence[BodyMaker]) -> dict[str, Any]:
-    """By title. Those in Python share their parts; what was made of a file stands for itself."""
+    """By title. Python models share their definitions; a schema from a file stands alone."""
     models: list[Any] = [one for one in bodies if isinstance(one, type)]
     _, made = models_json_schema(
         [(one, "validation") for one in models],
@@ -205,14 +205,14 @@ def _parameters() -> dict[str, dict[str, Any]]:
     return {
         "WebhookId": _header(
             ID_HEADER,
-            "Id of the event, the same in every attempt and replay: drop what you have already "
-            "handled. A UUID; that of a test event begins with `test-`.",
+            "Id of the event, the same in every attempt and replay: ignore an id you have already "
+            "handled. A UUID; for a test event it has the prefix `test-`.",
             {"type": "string", "minLength": 1, "maxLength": 255},
         ),
         "WebhookTimestamp": _header(
             TIMESTAMP_HEADER,
-            "When this attempt was signed, in whole unix seconds. Refuse more than 300 s either "
-            "way.",
+            "When this attempt was signed, in whole Unix seconds. Reject it if it differs from "
+            "the current time by more than 300 s.",
             {"type": "string", "pattern": "^[0-9]{1,12}$"},
         ),
         "WebhookSignature": _header(
@@ -224,7 +224,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         ),
         "WebhookReplay": _header(
             REPLAY_HEADER,
-            "An operator asked for this event to be sent: again, or later than usual. Not signed.",
+            "An operator requested this event: it is sent again, or later than usual. Not signed.",
             {"const": "true"},
             is_required=False,
         ),
@@ -236,7 +236,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
         ),
         "UserAgent": _header(
             "user-agent",
-            "Who sends it; the number behind the slash may rise.",
+            "The sender; the number after the slash may increase.",
             {"type": "string", "examples": [USER_AGENT]},
         ),
     }

@@ -1,8 +1,8 @@
-"""The form of an operator's action, from which the command line and Dagster derive their faces.
+"""An operator's action, from which the command line and Dagster derive their interfaces ("faces").
 
 An operation is a request: a pydantic model whose docstring is the help text and whose fields are
-the options, with their descriptions, bounds and defaults. What it does is a method, and what came
-of it is a ``Report`` that every face can show. ``catalog.py`` lists them all.
+the options, with their descriptions, bounds and defaults. A method carries it out, and the result
+is a ``Report`` that every face can show. ``catalog.py`` lists them all.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from sync.ledger.tables import REPLAYS
 from sync.warehouse import Warehouse
 
 ASK_ABOVE = 20
-"""Webhooks that a typing error on the command line may send again; it asks before more."""
+"""Webhooks that a typo on the command line may send again; above this it asks."""
 SAMPLE = 10
 """Rows that a plan shows."""
 MAX_TEXT = 200
-"""Characters of a reason or a name that the ledger takes."""
+"""Characters of a reason or a name that the ledger accepts."""
 REQUESTED_BY = Field(
     default="",
-    description="Who asks, for the audit. Empty: the user of this shell, or the Dagster run.",
+    description="Who asked, for the audit trail. Default: the shell user, or the Dagster run.",
 )
 FIELD_TYPES = (str, int, bool, list[str])
-"""What both faces can take as it is; anything else is given as text."""
+"""What both faces can accept as it is; anything else is given as text."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class CommandLine:
-    """How a field is given on the command line, where it is not ``--its-name``."""
+    """How a field is given on the command line, if not as ``--its-name``."""
 
     option: str | None = None
     type: Any = None
     help: str | None = None
     is_argument: bool = False
     is_only: bool = False
-    """Whether no other face has it: Dagster keeps what its runs are given and what they show."""
+    """Whether no other face has it: Dagster stores the inputs and the results of its runs."""
 
 
 ARGUMENT = CommandLine(is_argument=True)
@@ -61,7 +61,7 @@ ARGUMENT = CommandLine(is_argument=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What an operation found or did, for every face; no personal data but what was asked for."""
+    """What an operation found or did, for every face; no personal data unless requested."""
 
     document: Mapping[str, Any]
     """For machines: what ``--json`` prints."""
@@ -78,7 +78,7 @@ class Operation(BaseModel):
     """What an operator asks for.
 
     Raises:
-        ValidationError: a field is missing or out of bounds; ``read`` says so in plain words.
+        ValidationError: a field is missing or out of bounds; ``read`` reports it in plain words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -104,10 +104,10 @@ class Operation(BaseModel):
 
 
 class Action(Operation):
-    """Done at once, since it can do no harm in numbers."""
+    """Runs without confirmation, since it cannot do harm at scale."""
 
     is_read_only: ClassVar[bool] = False
-    """Whether it writes nothing, so that no ledger is made for it."""
+    """Whether it writes nothing, so no ledger is created for it."""
 
     @abstractmethod
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
@@ -115,26 +115,26 @@ class Action(Operation):
 
 
 class AuditedAction(Action):
-    """One of which the ledger keeps who asked."""
+    """An action for which the ledger keeps who asked."""
 
     requested_by: str = REQUESTED_BY
 
     def asked_by(self, who: str) -> Self:
-        """The same request, by whoever a face knows, where nobody was named."""
+        """The same request, by ``who`` if it names nobody."""
         return self if self.requested_by else self.model_copy(update={"requested_by": who})
 
     @property
     def by(self) -> str:
-        """Who asks, as the ledger keeps it."""
+        """Who asked, as the ledger keeps it."""
         return self.requested_by[:MAX_TEXT]
 
 
 class Look(Operation):
-    """Changes nothing, and opens what it needs itself: it has to say why that cannot be opened."""
+    """Changes nothing, and opens what it needs itself, to report why that cannot be opened."""
 
     @abstractmethod
     def look(self, environ: Mapping[str, str]) -> Report:
-        """Look, with the settings of an environment."""
+        """Run it with the settings of an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ class Plan(Report):
     matched: int
     """Rows that it would change."""
     is_refused: bool = False
-    """Whether nothing of what was asked for can be done."""
+    """Whether none of the request can be done."""
 
 
 @dataclass(frozen=True)
@@ -154,22 +154,22 @@ class Done:
     request_id: str | None = None
     changed: int = 0
     document: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What it adds to the plan's document, or has instead."""
+    """What it adds to or replaces in the plan's document."""
     outcome: str = field(default="", compare=False)
 
 
 class Change(Operation):
-    """First a plan; then, when its number is confirmed, what the plan says: all of it or nothing.
+    """First a plan; then, once its number is confirmed, everything in the plan or nothing.
 
-    The request is a row of ``sync.replays``. What it marks goes with the next delivery run.
+    The request is a row of ``sync.replays``. The next delivery run sends what it marks.
     """
 
     noun: ClassVar[str] = "webhooks"
     """What is counted."""
     ask_above: ClassVar[int | None] = ASK_ABOVE
-    """The command line asks before more than these. None: it takes the number, and nothing else."""
+    """Above this the command line asks. None: it accepts only the confirmed number."""
     results: ClassVar[tuple[str, str]]
-    """What a document calls the id of the request and the number that it changed."""
+    """Keys of the request's id and the number that it changed in a document."""
 
     dry_run: bool = Field(default=False, description="Count and show; change nothing.")
     confirm_count: int | None = Field(
@@ -186,7 +186,7 @@ class Change(Operation):
         """
 
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
-        """Change the rows, unless a request of this id is recorded; how many.
+        """Change the rows, unless a request with this id is recorded; returns how many.
 
         ``now`` is naive UTC.
         """
@@ -204,8 +204,8 @@ class Change(Operation):
     ) -> Done:
         """Change what the plan has shown, and record who asked.
 
-        A ``request_id`` of the caller's makes repeating the call harmless: the first one counts.
-        ``setting`` is what the caller calls the number in ``confirmed``.
+        A ``request_id`` from the caller makes the call idempotent: only the first one counts.
+        ``setting`` is the caller's name for the number in ``confirmed``.
 
         Raises:
             NotConfirmed: the number confirmed is not the number that match; nothing was changed.
@@ -241,7 +241,7 @@ class Change(Operation):
         return self._done(made, moved, paused)
 
     def report(self, plan: Plan, done: Done | None) -> Report:
-        """What was found and what was done; ``done`` is None where nothing was to be."""
+        """What was found and what was done; ``done`` is None for a plan alone."""
         return Report(
             document={
                 "dry_run": done is None,
@@ -257,7 +257,7 @@ class Change(Operation):
 
     def _done(self, request_id: str | None, changed: int, paused: Sequence[Pause] = ()) -> Done:
         said = (
-            f"{changed:,} {self.noun} go with the next run of completion_webhooks_job, "
+            f"{changed:,} {self.noun} go out with the next run of completion_webhooks_job, "
             f"as {request_id}"
         )
         return Done(
@@ -277,10 +277,10 @@ class NotConfirmed(SyncError):
 
 
 def require_confirmation(found: int, confirmed: int | None, *, setting: str, noun: str) -> None:
-    """Refuse unless ``confirmed`` is the number found; nothing needs no number.
+    """Refuse unless ``confirmed`` is the number found; if nothing was found, none is needed.
 
     Raises:
-        NotConfirmed: says the number, and under which ``setting`` to repeat it.
+        NotConfirmed: names the number, and the ``setting`` to repeat it in.
     """
     if confirmed == found or (confirmed is None and not found):
         return
@@ -291,14 +291,14 @@ def require_confirmation(found: int, confirmed: int | None, *, setting: str, nou
         )
     raise NotConfirmed(
         f"{setting.rstrip(':')} is {confirmed}, but {found} {noun} match now. Nothing was "
-        f"changed. Look again with a dry run; if {found} is right, run again with {setting} {found}"
+        f"changed. Check with a dry run; if {found} is right, run again with {setting} {found}"
     )
 
 
 def not_yet_recorded(warehouse: Warehouse) -> str:
-    """The condition, for the statement that moves the webhooks, with the request's id as its bind.
+    """The condition for the statement that moves the webhooks; its bind is the request's id.
 
-    A repetition that looked before the first one committed would move them once more.
+    Without it, a repeated request that read before the first one committed would move them again.
     """
     return f"""
         not exists (
@@ -309,10 +309,10 @@ def not_yet_recorded(warehouse: Warehouse) -> str:
 
 
 def as_timestamp(given: str | datetime) -> datetime:
-    """An ISO 8601 time as naive UTC, the form of a TIMESTAMP_NTZ; without a zone it is UTC.
+    """An ISO 8601 time as naive UTC, like a TIMESTAMP_NTZ; without a zone it is UTC.
 
     Raises:
-        ValueError: the text is no such time.
+        ValueError: the text is not an ISO 8601 time.
     """
     try:
         found = given if isinstance(given, datetime) else datetime.fromisoformat(given)
@@ -334,7 +334,7 @@ Timestamp = Annotated[datetime, BeforeValidator(as_timestamp)]
 Enterprise = Annotated[str, AfterValidator(_enterprise)]
 """A field for a customer: its UUID, from any spelling."""
 EndpointId = Annotated[int, ARGUMENT]
-"""A field for an endpoint that there must be."""
+"""A field for an endpoint that must exist."""
 
 
 def fields_of(kind: type[Operation]) -> Mapping[str, FieldInfo]:
@@ -375,6 +375,6 @@ def recorded_matches(warehouse: Warehouse, request_id: str | None) -> int | None
 def _problem(error: Mapping[str, Any]) -> str:
     if error["type"] == "enum":
         words = error["ctx"]["expected"].replace("'", "")
-        return f"{error['input']!r} is none of {words}"
+        return f"{error['input']!r} is not one of {words}"
     cause = error.get("ctx", {}).get("error")
     return str(cause) if cause is not None else f"{error['msg']}"

@@ -1,4 +1,4 @@
-"""Stop sending at once, and go on: to everybody, to a customer or to an endpoint."""
+"""Pause and resume sending: to everybody, to a customer or to an endpoint."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ from sync.warehouse import Warehouse
 
 
 class _Selection(AuditedAction):
-    """What is paused or goes on."""
+    """What is paused or resumed."""
 
     everything: Annotated[bool, CommandLine("--all")] = Field(
-        default=False, description="Everything; this, a customer or an endpoint."
+        default=False, description="Everything. Give this, a customer or an endpoint."
     )
-    enterprise: Enterprise | None = Field(default=None, description="All of a customer, by UUID.")
+    enterprise: Enterprise | None = Field(
+        default=None, description="All endpoints of a customer, by UUID."
+    )
     endpoint_id: Annotated[int | None, CommandLine("--endpoint")] = Field(
         default=None, description="One endpoint, by its id in marts.webhook_endpoints."
     )
@@ -38,18 +40,18 @@ class _Selection(AuditedAction):
     def _is_one(self) -> Self:
         given = (self.everything, self.enterprise is not None, self.endpoint_id is not None)
         if sum(given) != 1:
-            raise ValueError("say what: everything (--all), an enterprise or an endpoint")
+            raise ValueError("name one: everything (--all), an enterprise or an endpoint")
         return self
 
     def is_of(self, pause: Pause) -> bool:
-        """Whether a pause is of this very selection."""
+        """Whether a pause is of exactly this selection."""
         return (pause.enterprise_customer_uuid, pause.endpoint_id) == (
             self.enterprise,
             self.endpoint_id,
         )
 
     def require_known(self, warehouse: Warehouse) -> None:
-        """Refuse a typing error: it would pause nothing, and nobody would notice.
+        """Refuse a typo: it would pause nothing, and nobody would notice.
 
         Raises:
             ConfigurationError: there is no such customer or endpoint.
@@ -61,38 +63,40 @@ class _Selection(AuditedAction):
             find_endpoint(endpoints, self.endpoint_id)
         elif self.enterprise not in {*endpoints.by_enterprise, *endpoints.unreadable}:
             raise ConfigurationError(
-                f"no endpoint of customer {self.enterprise} in marts.webhook_endpoints"
+                f"customer {self.enterprise} has no endpoint in marts.webhook_endpoints"
             )
 
 
 class PauseSending(_Selection):
-    """Stop sending to everybody, to a customer or to an endpoint, until it is resumed.
+    """Pause sending to everybody, to a customer or to an endpoint, until it is resumed.
 
-    A run that is sending stops at its next claim. Recording and building go on; nothing is lost,
-    and no attempt is charged to anybody.
+    A run that is sending stops at its next claim. Recording and building continue; nothing is
+    lost, and no attempt is counted against anybody.
     """
 
     name: ClassVar[str] = "pause"
 
     until: Timestamp | None = Field(
         default=None,
-        description="When it ends by itself, ISO 8601; without it, when it is resumed.",
+        description="When it expires, ISO 8601. Default: it lasts until it is resumed.",
     )
     reason: str = Field(
         min_length=1,
         max_length=MAX_TEXT,
-        description=f"Why, for whoever looks later; 1 to {MAX_TEXT} characters.",
+        description=f"Why, for the record; 1 to {MAX_TEXT} characters.",
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """A pause of the same selection that is on gives way to this one.
+        """It replaces an active pause of the same selection.
 
         Raises:
-            ConfigurationError: there is no such customer or endpoint, or the end is past.
+            ConfigurationError: there is no such customer or endpoint, or the end is in the past.
         """
         now = clock()
         if self.until is not None and self.until <= now:
-            raise ConfigurationError(f"until: {self.until} UTC is past; it is {now:%H:%M:%S} UTC")
+            raise ConfigurationError(
+                f"until: {self.until} UTC is in the past; it is {now:%H:%M:%S} UTC"
+            )
         self.require_known(warehouse)
         pause_id = add_pause(
             warehouse,
@@ -103,7 +107,7 @@ class PauseSending(_Selection):
             by=self.by,
             now=now,
         )
-        # After it, so that there is no time between them.
+        # After adding the new one, so that there is no gap between them.
         replaced = end_pauses(
             warehouse,
             enterprise=self.enterprise,
@@ -113,26 +117,26 @@ class PauseSending(_Selection):
             but=pause_id,
         )
         pauses = read_pauses(warehouse, now)
-        # Somebody else may have paused or resumed the same meanwhile.
+        # Somebody else may have paused or resumed the same selection in the meantime.
         made = next((one for one in pauses.on if self.is_of(one)), None)
         return Report(
             document={"pause_id": pause_id, "replaced": replaced, "pauses": as_dicts(pauses)},
             lines=[
-                "a run that is sending claims nothing more within 15 seconds; requests in flight "
-                "end and are recorded",
-                "recording and building go on, and test events are sent",
+                "a run that is sending stops claiming within 15 seconds; requests in flight "
+                "finish and are recorded",
+                "recording and building continue, and test events are sent",
             ],
-            outcome=str(made or "somebody has resumed it meanwhile"),
+            outcome=str(made or "somebody has resumed it in the meantime"),
         )
 
 
 class ResumeSending(_Selection):
-    """Go on sending after a pause: the oldest first, at the rate that each endpoint always has."""
+    """Resume sending after a pause: the oldest first, at each endpoint's usual rate."""
 
     name: ClassVar[str] = "resume"
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """End the pause of this very selection; one of another selection stays, and is said.
+        """End the pause of exactly this selection; other pauses stay and are listed.
 
         Raises:
             ConfigurationError: there is no such customer or endpoint.
@@ -158,7 +162,7 @@ class ResumeSending(_Selection):
             lines=[f"still on: {one}" for one in left.on],
             outcome=(
                 f"{ended[0].what} is no longer paused: the next run sends what waits, and the "
-                "sensor completions_arrived, where it is on, starts one"
+                "sensor completions_arrived, if it is on, starts one"
                 if ended
                 else "there was no such pause; nothing was changed"
             ),

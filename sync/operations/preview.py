@@ -49,14 +49,14 @@ def _is_activation(text: str) -> str:
 
 def _is_event_type(name: str) -> str:
     if name not in event_types():
-        raise ValueError(f"{name} is no event type; known: {', '.join(event_types())}")
+        raise ValueError(f"{name} is not an event type; known: {', '.join(event_types())}")
     return name
 
 
 class Preview(Action):
-    """What the next run would send: where, with which learning time, or why not. Writes nothing.
+    """Show what the next run would send, where, with which learning time, or why not. Read-only.
 
-    It decides as that run does; the settings are those that the run would have.
+    It decides as that run would, with the same settings.
     """
 
     name: ClassVar[str] = "preview"
@@ -66,44 +66,51 @@ class Preview(Action):
         bool, CommandLine("--enrich/--no-enrich")
     ] = Field(
         default_factory=_flag("enabled"),
-        description=f"Decide with the feature flag on, or off. Default from {FLAG_VARIABLE}.",
+        description=f"Decide with the feature flag on or off. Default from {FLAG_VARIABLE}.",
     )
     rollout_percentage: int = Field(
         default_factory=_flag("rollout_percentage"),
         ge=0,
         le=EVERYBODY_PERCENTAGE,
-        description=f"The share that is enriched. Default from {ROLLOUT_VARIABLE}, else 100.",
+        description=(
+            "With the flag on: the percentage of learners' course runs that get learning time. "
+            f"Default from {ROLLOUT_VARIABLE}, else 100."
+        ),
     )
     enterprise_allowlist: Annotated[list[Enterprise], CommandLine("--enterprise")] = Field(
         default_factory=lambda: list(flag_settings(os.environ).enterprise_allowlist),
-        description=f"Enrich these customers only; their UUIDs. Default from {ALLOWLIST_VARIABLE}.",
+        description=(
+            "With the flag on: only customers with these UUIDs get learning time. Default from "
+            f"{ALLOWLIST_VARIABLE}, else all."
+        ),
     )
     max_enrichment_wait_minutes: Annotated[int, CommandLine("--max-wait-minutes")] = Field(
         default_factory=_flag("max_wait_minutes"),
         ge=0,
         le=MAX_WAIT_MINUTES,
         description=(
-            f"How long a completion may wait for the mart. Default from {MAX_WAIT_VARIABLE}."
+            "How long a new completion may wait for the learning_time mart to cover it. Default "
+            f"from {MAX_WAIT_VARIABLE}, else 60."
         ),
     )
     activated_at: Annotated[str, AfterValidator(_is_activation)] = Field(
         default_factory=lambda: activated_at(os.environ),
         description=(
-            "Before the first run only: completions before this time would not be sent. Default "
-            f"from {ACTIVATED_AT_SETTING}."
+            "Completions before this time (ISO 8601, UTC) would be recorded but never sent. Only "
+            f"the very first run uses it. Default from {ACTIVATED_AT_SETTING}."
         ),
     )
     mass_send_limit: int = Field(
         default=DEFAULT_MASS_SEND_LIMIT,
         ge=1,
-        description="More new completions than this would not be recorded.",
+        description="With more new events than this, nothing would be recorded.",
     )
     event_types: Annotated[
         list[Annotated[str, AfterValidator(_is_event_type)]], CommandLine("--event-type")
     ] = Field(
         default_factory=lambda: [one.name for one in recorded_types()],
-        description="Look for new events of these types, whether they are switched on or not. "
-        "Default: those that are.",
+        description="Look for new events of these types, even if they are disabled. "
+        "Default: the enabled ones.",
     )
     show: Annotated[int, CommandLine("--limit")] = Field(
         default=SHOWN, ge=0, description="Webhooks to list; all are counted."
@@ -155,7 +162,9 @@ def preview_report(
     if found.before_activation:
         lines.append(f"from before the activation, never to be sent: {found.before_activation:,}")
     if not found.is_activated:
-        lines.append("not activated yet: the next run decides for good which completions are old")
+        lines.append(
+            "not activated yet: the next run permanently decides which completions are old"
+        )
     lines += [f"{n:,} × {problem}" for problem, n in sorted(found.problems.items())]
     if unlisted := counts.total() - len(listed):
         lines.append(f"{unlisted:,} more are not listed")

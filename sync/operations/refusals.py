@@ -1,4 +1,4 @@
-"""Why a change leaves out a webhook that was asked for: one text each, for every operation."""
+"""Why a change leaves out a requested webhook: one text each, for every operation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sync.domain.states import Reason, State
 
 
 class Refusal(StrEnum):
-    """What is also a state or a reason of the ledger has its value and its meaning."""
+    """Those that are also a state or a reason of the ledger share its value and its meaning."""
 
     text: str
     """What it means and what to do."""
@@ -21,16 +21,16 @@ class Refusal(StrEnum):
 
     ERASED = (
         Reason.ERASED.value,
-        f"{Reason.ERASED.meaning} for good, see docs/erasure.md",
+        f"{Reason.ERASED.meaning} permanently, see docs/erasure.md",
     )
     BODY_REMOVED = (
         "body_removed",
-        "retention has removed the body, and another one may never be built",
+        "retention has removed the body, and it is never built again",
     )
     NOT_BUILT = ("not_built", "the message is not built yet; the next run decides about it")
     SUPPRESSED = (
         State.SUPPRESSED.value,
-        f"{State.SUPPRESSED.meaning}; to send it after all, select the state suppressed",
+        f"{State.SUPPRESSED.meaning}; to send it anyway, select the state {State.SUPPRESSED}",
     )
     ALREADY_DUE = ("already_due", "it is already due to be sent")
     HELD = (State.HELD.value, f"{State.HELD.meaning}; {State.HELD.ends} sends it")
@@ -41,29 +41,29 @@ class Refusal(StrEnum):
     )
     NO_LONGER_REPORTABLE = (
         Reason.NO_LONGER_REPORTABLE.value,
-        f"{Reason.NO_LONGER_REPORTABLE.meaning}. If it comes back, what is held goes out, and the "
-        "rest with a new replay",
+        f"{Reason.NO_LONGER_REPORTABLE.meaning}. If it comes back, what is held is sent; the "
+        "rest needs a new replay",
     )
     NEVER_SENT = (
         "never_sent",
-        "never sent: the next run builds it again, where the customer has an endpoint",
+        "never sent: the next run builds it again, if the customer has an endpoint",
     )
     NO_ENDPOINT = (
         Reason.NO_ENDPOINT.value,
-        "the customer has no active endpoint that takes its region: create one in the LMS, or let "
-        "the one of OTHER take learners of the EU with `ltw endpoints set`",
+        "the customer has no active endpoint for its region: create one in the LMS, or let the one "
+        "for OTHER take EU learners with `ltw endpoints set`",
     )
     FILTERED = (
         Reason.FILTERED.value,
-        "the new endpoint filters it out, or filters by enrollment mode, which a message that was "
-        "built does not tell: empty the filter with `ltw endpoints set`, reroute, and set it again",
+        "the new endpoint filters it out, or filters by enrollment mode, which a built message "
+        "does not carry: clear the filter with `ltw endpoints set`, reroute, and set it again",
     )
     FORMAT_DIFFERS = (
         "format_differs",
-        "it was tried, so its bytes stay, and the new endpoint wants another format: set the "
+        "it was tried, so its bytes stay, and the new endpoint has another format: set the "
         "format with `ltw endpoints set`, reroute, wait until it is sent, and set it back",
     )
-    IN_A_RUN = ("in_a_run", "a run is working on it: repeat this when the run is over")
+    IN_A_RUN = ("in_a_run", "a run is working on it: repeat this when the run has finished")
 
 
 def refusal_lines(refused: Mapping[Refusal, int], *, verb: str) -> list[str]:

@@ -63,8 +63,8 @@ class Window(StrEnum):
 class Replay(Change):
     """Send webhooks again: same id, same body. The next delivery run sends them.
 
-    Every condition given must hold. A dead webhook starts a fresh schedule; a delivered one stays
-    delivered and gets one more attempt; a suppressed one is decided anew.
+    All conditions given must match. A dead webhook starts a new retry schedule; a delivered one
+    stays delivered and gets one more attempt; a suppressed one is decided again.
     """
 
     name: ClassVar[str] = "replay"
@@ -78,7 +78,8 @@ class Replay(Change):
         description=f"{', '.join(ReplayState)}; required unless webhook ids are given.",
     )
     state_reason: Annotated[str | None, CommandLine("--reason")] = Field(
-        default=None, description="Only with this state_reason, such as attempts_exhausted."
+        default=None,
+        description=f"Only with this state_reason, such as {Reason.ATTEMPTS_EXHAUSTED}.",
     )
     endpoint_id: Annotated[int | None, CommandLine("--endpoint")] = Field(
         default=None, description="Only webhooks of this endpoint."
@@ -174,10 +175,10 @@ class Replay(Change):
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
         """Mark the selected webhooks to be sent.
 
-        ``recorded_at`` of a suppressed row stays, so it waits for learning time only if that was a
-        short time ago. The fence is raised, so that a late result from before the request cannot
-        undo it. A message whose event the marts no longer hold is not replayed, as none is built
-        or released.
+        ``recorded_at`` of a suppressed row stays, so it waits for learning time only if it was
+        recorded recently. The fence is raised, so that a late result from before the request cannot
+        undo it. A message whose event the marts no longer hold is not replayed, as it would not be
+        built or released either.
         """
         condition, binds = self._condition()
         gone = self._gone(warehouse)
@@ -233,7 +234,7 @@ class Replay(Change):
         return " and ".join(parts), tuple(binds)
 
     def _verdict(self) -> str:
-        """SQL: ``ok`` or a ``Refusal``, but for what the marts say."""
+        """SQL: ``ok`` or a ``Refusal``, without what the marts say."""
         unless_asked_for = (
             ""
             if self.state is ReplayState.SUPPRESSED
@@ -260,8 +261,8 @@ class Replay(Change):
         """
 
     def _gone(self, warehouse: Warehouse) -> str:
-        """A query for the ids of built messages whose event the marts no longer hold; its marts
-        are read once, so that one which is missing is named."""
+        """A query for the ids of built messages whose event the marts no longer hold; each mart is
+        read once first, so that a missing one is named."""
         outbox = warehouse.relation("sync", OUTBOX)
         condition, binds = self._condition()
         kinds = warehouse.rows(

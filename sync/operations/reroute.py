@@ -1,9 +1,10 @@
 """Move messages of a deleted endpoint to the customer's new one: same id, same body bytes.
 
-A message that was never sent to anybody needs none of this: the next run builds it again for the
+A message that was never sent to anybody does not need this: the next run builds it again for the
 new endpoint. One that was tried keeps its bytes forever, so it moves only where they fit: to an
-endpoint of the same customer that takes the message's region, in the same format. Whether it goes
-is the operator's choice, because the old endpoint may have taken it before it was deleted.
+endpoint of the same customer that takes the message's region, in the same format. Whether to
+move it is the operator's choice, because the old endpoint may have accepted it before it was
+deleted.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _TRIED = f"""
 class Reroute(Change):
     """Move messages that were tried at a deleted endpoint to the customer's new one: same bytes.
 
-    What was never sent moves by itself.
+    Messages that were never sent move by themselves.
     """
 
     name: ClassVar[str] = "reroute"
@@ -59,7 +60,7 @@ class Reroute(Change):
     )
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """From where to where, and what stays; two statements."""
+        """What moves, from and to which endpoint, and what stays; two statements."""
         moves: Counter[tuple[int, int]] = Counter()
         stays: Counter[Refusal] = Counter()
         for row, target in self._groups(warehouse, clock()):
@@ -116,8 +117,8 @@ class Reroute(Change):
 
         A moved message starts a fresh schedule and carries the marker of a replay. It is held as
         ``rerouted`` until the next run has looked it up in the marts and found its new endpoint
-        ready. The fence is raised, so that a late result of the old endpoint cannot undo it. A row
-        that a run is working on stays.
+        ready. The fence is raised, so that a late result from the old endpoint cannot undo it. A
+        row that a run is working on stays.
         """
         names = "enterprise_customer_uuid event_type region payload_format courserun_key"
         chosen = json_rows(text=names, number="endpoint_id new_endpoint_id")

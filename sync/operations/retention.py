@@ -1,4 +1,4 @@
-"""Empty what holds personal data of webhooks that were finished some time ago."""
+"""Empty the personal data of webhooks that finished some time ago."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Retention(Action):
     dry_run: bool = Field(default=False, description="Count; change nothing.")
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """As ``apply_retention`` does it."""
+        """As ``apply_retention`` does."""
         found = apply_retention(warehouse, clock=clock, days=self.days, dry_run=self.dry_run)
         verb = "would be emptied" if self.dry_run else "emptied"
         return Report(

@@ -1,4 +1,4 @@
-"""Events of nobody, for test events and for whoever wants to see what an endpoint gets."""
+"""Events about no real learner, for test events and for samples of what an endpoint gets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXAMPLE: Mapping[str, object] = {
     "percipio_user_id": "3b8e6a90-41d2-4f7c-8a15-c0d9e7f21b64",
     "percipio_organization_id": "e51f07c8-9a2b-4d36-b7e0-1c84d5a3f902",
 }
-"""What documents show; the people and companies are invented."""
+"""What documents show; the people and companies are fictional."""
 EXAMPLE_AT = datetime(2026, 3, 12, 4, 10, 7, tzinfo=UTC)
 EXAMPLE_SECONDS = 26_964
 EXAMPLE_SETTINGS = {"xapi_course_iri": "https://lms.example.com/courses/{courserun_key}"}
@@ -59,8 +59,8 @@ LEARNER: Mapping[str, object] = {
 def sample_body(
     endpoint: Endpoint, event_id: str, *, at: datetime, event_type: EventType | None = None
 ) -> bytes:
-    """An event of nobody, a completion if not said otherwise, of the endpoint's own customer, with
-    an hour of learning time where the type has it and the endpoint wants it.
+    """An event about no real learner, a completion by default, of the endpoint's own customer, with
+    an hour of learning time if the type has it and the endpoint wants it.
 
     Raises:
         PayloadError: the endpoint's format has no such event.
@@ -95,7 +95,7 @@ def samples(endpoint: Endpoint, *, at: datetime) -> dict[str, bytes]:
 
 
 def _is_wanted(endpoint: Endpoint, event_type: EventType) -> bool:
-    """Whether it gets such events, a filter by their course apart."""
+    """Whether it gets such events, apart from a filter by course."""
     on = endpoint.model_copy(update={"is_active": True})
     route = choose_endpoint(on.region, [on], event_type=event_type)
     is_taken = not isinstance(route, NotRouted) or route.reason is Reason.FILTERED
@@ -125,7 +125,7 @@ def examples(body_format: BodyFormat) -> dict[str, bytes]:
 
 
 def _correction(event_type: EventType) -> Correction | None:
-    """What an event corrects: the sample of a completion."""
+    """What an event corrects: the sample completion."""
     if event_type.found_in is None:
         return None
     return Correction(corrects=_event_id(COURSE_COMPLETION), number=1)

@@ -1,6 +1,6 @@
-"""A signed sample event to one endpoint, sent as every other webhook is.
+"""A signed test event to one endpoint, sent like any other webhook.
 
-It is about no learner, says so in three places, and never enters the outbox.
+It is about no learner, is marked so in three places, and never enters the outbox.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from sync.operations.samples import sample_body
 from sync.warehouse import Warehouse
 
 ID_PREFIX = "test-"
-"""An id of a real event is a bare UUID, so this one cannot be taken for one."""
+"""The id of a real event is a bare UUID, so this one cannot be mistaken for one."""
 
 
-class Flavour(StrEnum):
+class Flavor(StrEnum):
     """Which sample the receiver gets."""
 
     AS_CONFIGURED = "as_configured"
@@ -39,18 +39,18 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A sample event that was sent, and what came back."""
+    """A test event that was sent, and what came back."""
 
     endpoint_id: int
     webhook_id: str
     result: Response | Failure
     signing_key_ids: tuple[str, ...]
     success_statuses: frozenset[int] = frozenset()
-    """Those of the endpoint, beside 2xx."""
+    """Those of the endpoint, besides 2xx."""
 
     @property
     def has_passed(self) -> bool:
-        """Whether the endpoint took it."""
+        """Whether the endpoint accepted it."""
         return isinstance(self.result, Response) and self.result.is_success(self.success_statuses)
 
     def as_dict(self) -> dict[str, object]:
@@ -72,18 +72,18 @@ class Sample:
 
 
 class SendTest(Action):
-    """Send one signed, marked sample event to an endpoint. It is about no learner."""
+    """Send one signed, marked test event to an endpoint. It is about no learner."""
 
     name: ClassVar[str] = "test-send"
 
     endpoint_id: EndpointId = Field(description="Id in marts.webhook_endpoints.")
-    flavour: Flavour = Field(
-        default=Flavour.AS_CONFIGURED,
+    flavor: Flavor = Field(
+        default=Flavor.AS_CONFIGURED,
         description="as_configured, with_learning_time or without_learning_time.",
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
-        """Send it and say what came back; any response but a success has failed.
+        """Send it and report the response; anything but a success is a failure.
 
         Raises:
             ConfigurationError: there is no such endpoint.
@@ -91,11 +91,11 @@ class SendTest(Action):
         """
         endpoint = find_endpoint(load_endpoints(warehouse), self.endpoint_id)
         with open_destination(os.environ, warehouse.settings) as tools:
-            return sample_report(send_sample(endpoint, tools, clock, self.flavour))
+            return sample_report(send_sample(endpoint, tools, clock, self.flavor))
 
 
 def sample_report(sample: Sample) -> Report:
-    """What became of a sample, for people; what the endpoint said where it did not take it."""
+    """The result of a sample, for people; with the endpoint's response if it did not accept it."""
     result = sample.result
     lines = [f"signed with {', '.join(sample.signing_key_ids)}"] if sample.signing_key_ids else []
     if isinstance(result, Response) and result.excerpt and not sample.has_passed:
@@ -105,8 +105,9 @@ def sample_report(sample: Sample) -> Report:
         document=sample.as_dict(),
         lines=lines,
         outcome=(
-            f"endpoint {sample.endpoint_id} {'took' if sample.has_passed else 'did not take'} the "
-            f"test event: {said}, {result.duration_ms:,} ms"
+            f"endpoint {sample.endpoint_id} "
+            f"{'accepted' if sample.has_passed else 'did not accept'} the test event: "
+            f"{said}, {result.duration_ms:,} ms"
         ),
         has_failed=not sample.has_passed,
     )
@@ -116,7 +117,7 @@ def send_sample(
     endpoint: Endpoint,
     tools: Destination,
     clock: Clock,
-    flavour: Flavour = Flavour.AS_CONFIGURED,
+    flavor: Flavor = Flavor.AS_CONFIGURED,
 ) -> Sample:
     """Send one sample with the tools of a delivery run, in the endpoint's own format.
 
@@ -124,8 +125,8 @@ def send_sample(
         SecretError: the endpoint has no usable signing key.
     """
     readiness = tools.readiness(endpoint)
-    if flavour is not Flavour.AS_CONFIGURED:
-        wanted = flavour is Flavour.WITH_LEARNING_TIME
+    if flavor is not Flavor.AS_CONFIGURED:
+        wanted = flavor is Flavor.WITH_LEARNING_TIME
         endpoint = endpoint.model_copy(update={"is_learning_time_enabled": wanted})
     event_id = str(uuid.uuid4())
     claim = Claim(

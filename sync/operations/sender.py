@@ -1,4 +1,4 @@
-"""What a customer may know of the sender: from where it sends, and whom to ask."""
+"""What a customer may know about the sender: its addresses, and whom to ask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_CONTACT = 200
 
 @dataclass(frozen=True)
 class Sender:
-    """What the operator has said of both; empty where nothing is set."""
+    """What the operator has set; empty if nothing is set."""
 
     addresses: tuple[str, ...] = ()
     """Networks as CIDRs, in the order of the setting; requests come from nowhere else."""
@@ -29,7 +29,7 @@ def sender(environ: Mapping[str, str]) -> Sender:
     """Both settings of an environment.
 
     Raises:
-        ConfigurationError: one cannot be shown to a customer; names it and what it takes.
+        ConfigurationError: one cannot be shown to a customer; names it and what it accepts.
     """
     contact = environ.get(CONTACT_SETTING, "").strip()
     if len(contact) > LONGEST_CONTACT or not contact.isprintable():
@@ -51,7 +51,7 @@ def _network(text: str) -> str:
         ) from None
     if found.is_loopback or found.is_unspecified or not found.prefixlen:
         raise ConfigurationError(
-            f"{ADDRESSES_SETTING}: no receiver sees a request come from {text}; name the public "
+            f"{ADDRESSES_SETTING}: no receiver sees requests from {text}; name the public "
             "addresses of your network"
         )
     return str(found)

@@ -1,4 +1,4 @@
-"""Compare the ledger with receipts: what receivers have and a restored ledger would send again."""
+"""Compare the ledger with receipts: what receivers have but a restored ledger would send again."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ TO_BE_SETTLED = f"""
     outbox.state not in ('{State.DELIVERED}', '{State.SUPPRESSED}')
     and coalesce(outbox.lease_expires_at <= cast(? as timestamp_ntz), true)
 """
-"""What may be sent, now or by a replay, and that no run is working on."""
+"""What may be sent, now or by a replay, and no run is working on."""
 
 
 class Settle(Change):
-    """Count webhooks as delivered that their receivers have, so that they are not sent again.
+    """Mark webhooks as delivered if their receivers have them, so that they are not sent again.
 
-    After the restore of a backup: by the ids that a customer lists, or by the log of attempts.
+    After restoring a backup: by the ids that a customer lists, or by the log of attempts.
     """
 
     name: ClassVar[str] = "settle"
@@ -49,24 +49,24 @@ class Settle(Change):
     )
     file: Annotated[str | None, CommandLine(is_only=True)] = Field(
         default=None,
-        description="A file of the receiver's, such as CSV or a log: the webhook ids in it.",
+        description="A file from the receiver, such as a CSV or a log, with webhook ids in it.",
     )
     logged: Annotated[bool, CommandLine("--logged")] = Field(
-        default=False, description="Those with a success in sync.webhook_attempts, instead."
+        default=False, description="Instead, those with a success in sync.webhook_attempts."
     )
     endpoint_id: Annotated[int | None, CommandLine("--endpoint")] = Field(
-        default=None, description="Only webhooks of this endpoint: whose list it is."
+        default=None, description="Only webhooks of this endpoint, the source of the list."
     )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if sum((bool(self.webhook_ids), self.file is not None, self.logged)) != 1:
-            raise ValueError("say what the receiver has: webhook ids, --file or --logged")
+            raise ValueError("name what the receiver has by one of webhook ids, --file or --logged")
         return self
 
     def plan(self, warehouse: Warehouse, clock: Clock) -> Plan:
-        """By endpoint and state what would be sent although the receiver has it; and, of a list,
-        what the ledger has as delivered and the list has not.
+        """By endpoint and state, what would be sent although the receiver has it; for a list, also
+        what the ledger has as delivered but the list lacks.
 
         Raises:
             ConfigurationError: the file cannot be read, or has no webhook id.
@@ -120,8 +120,8 @@ class Settle(Change):
         lines = []
         if unknown:
             lines.append(
-                f"{unknown:,} are not in the ledger: while all is paused run "
-                "completion_webhooks_job, which records them under the same ids, and repeat this"
+                f"{unknown:,} are not in the ledger: while everything is paused, run "
+                "completion_webhooks_job, which records them under the same ids, then repeat this"
             )
         if without and not self.logged:
             lines.append(
@@ -214,7 +214,7 @@ class Settle(Change):
             raise ConfigurationError(f"file: {path}: {error.strerror}") from None
         found = sorted(set(WEBHOOK_ID.findall(text.lower())))
         if not found:
-            raise ConfigurationError(f"file: {path} has no webhook id, such as the header has it")
+            raise ConfigurationError(f"file: {path} has no webhook id, as in the webhook-id header")
         return found
 
     def _is_of_endpoint(self) -> str:

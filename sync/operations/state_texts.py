@@ -1,7 +1,7 @@
 """The states and reasons of ``sync.domain.states`` as dbt and readers see them.
 
-``python -m sync.operations.state_texts`` writes the files; ``tests/documents/test_states.py`` says
-when that is due.
+``python -m sync.operations.state_texts`` writes the files; ``tests/documents/test_states.py``
+fails when that is due.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def page() -> str:
         "# States of a webhook",
         "",
         "The columns `state` and `state_reason` of `sync.webhook_outbox` and of",
-        "`marts.webhook_deliveries`. [Delivery](delivery.md) says what moves a webhook.",
+        "`marts.webhook_deliveries`. [Delivery](delivery.md) describes what moves a webhook.",
         "",
         "| state | meaning | ended by |",
         "|---|---|---|",

@@ -29,15 +29,15 @@ class Status:
     """The warehouse's."""
     states: dict[str, int]
     oldest_due_at: datetime | None
-    """Of those that can be sent; where none can, when the first of them will be."""
+    """Of those that can be sent; if none can, when the first one will be."""
     due_now: int
-    """Webhooks that a run would claim now; none of an endpoint that gets nothing."""
+    """Webhooks that a run would claim now; none for an endpoint that gets nothing."""
     due_when_resumed: int
-    """Webhooks that a run would claim now, were they not paused."""
+    """Webhooks that a run would claim now if they were not paused."""
     oldest_due_age_seconds: int | None
     """How long the oldest due one has been due; None when none is."""
     replays_waiting: int
-    """Delivered ones that an operator wants sent again; due like any other."""
+    """Delivered webhooks that an operator replays; due like any other."""
     held_by_reason: dict[str, int]
     endpoints_blocked: dict[int, str]
     """Endpoints that get nothing now, and why."""
@@ -46,9 +46,9 @@ class Status:
     overrides: list[str]
     """Endpoints that an operator has given another URL or timeout than the LMS, and until when."""
     awaiting_since: datetime | None
-    """When the oldest event was recorded that has no message yet; None without one."""
+    """When the oldest event without a message was recorded; None if there is none."""
     awaiting_until: datetime | None
-    """Until when it waits for its learning time, at most."""
+    """The latest time until which it waits for its learning time."""
     foreign_journals: list[str]
     """Journals in this machine's directory that were written for other ledgers and are left alone,
     or why one of them cannot be read."""
@@ -65,7 +65,7 @@ def read_status(
 ) -> Status:
     """Read the ledger, the watermark and the directory of ``journals``.
 
-    ``max_wait`` is how long a completion may wait for its learning time: nothing while the flag is
+    ``max_wait`` is how long a completion may wait for its learning time: zero while the flag is
     off.
 
     Raises:
@@ -158,7 +158,7 @@ def _foreign_journals(warehouse: Warehouse, directory: Path | None) -> list[str]
     try:
         return [str(one) for one in foreign_journals(directory, ledger_identity(warehouse))]
     except JournalFailed as error:
-        # This may be what somebody who asks for the status is looking for.
+        # This may be exactly what the operator is looking for.
         return [str(error)]
 
 
@@ -178,5 +178,5 @@ def _computed_through(warehouse: Warehouse) -> datetime | None:
     try:
         return computed_through(warehouse)
     except StatementFailed:
-        # Before the first dbt build there is no mart, which is a state and not a failure.
+        # Before the first dbt build there is no mart, which is not a failure.
         return None

@@ -1,4 +1,4 @@
-"""What a run says about itself to logs and metrics; the steps call it between batches only."""
+"""What a run reports to logs and metrics; the steps call it between batches only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sync.domain.work import Attempt
 
 MOST_LINES = 1_000
-"""Lines for single webhooks that a run writes at level INFO; of the rest it writes the number."""
+"""Lines about single webhooks that a run writes at level INFO; it writes the count of the rest."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Watch:
             self._tell(event, name, number)
 
     def built(self, report: BuildReport) -> None:
-        """What became of the messages."""
+        """The outcomes of building messages."""
         for name in ("built", "waiting", "held", "suppressed"):
             for reason, number in getattr(report, name).items():
                 telemetry.MESSAGES.add(number, {"outcome": name, "reason": str(reason)})
@@ -72,10 +72,12 @@ class Watch:
                 telemetry.DEAD_LETTERS.add(1, dead)
         if attempts:
             began = min(one.started_at for one in attempts)
-            telemetry.record_span("batch", began, run_id=self.run_id, webhooks=len(attempts))
+            telemetry.record_span(
+                telemetry.Span.BATCH, began, run_id=self.run_id, webhooks=len(attempts)
+            )
 
     def delivered(self, warehouse: Warehouse, report: SendReport) -> None:
-        """The end of a delivery run. Asks the ledger only when somebody collects metrics."""
+        """The end of a delivery run. Queries the ledger only if metrics are exported."""
         if self.left_out:
             self._tell("webhooks", "not_logged", self.left_out)
         for name, number in report.outcomes.items():
@@ -123,11 +125,13 @@ class Watch:
 
 
 @contextmanager
-def watching(span: str, run_id: str, environ: Mapping[str, str] = os.environ) -> Iterator[Watch]:
-    """Logs and metrics of one step, which are sent off at its end, whatever that is.
+def watching(
+    span: telemetry.Span, run_id: str, environ: Mapping[str, str] = os.environ
+) -> Iterator[Watch]:
+    """Logs and metrics of one step, which are flushed when it ends, even by a failure.
 
     Raises:
-        ConfigurationError: a setting of the logs means nothing; names it.
+        ConfigurationError: a setting of the logs is invalid; names it.
     """
     logs.configure(environ)
     telemetry.start(environ)
@@ -140,7 +144,7 @@ def watching(span: str, run_id: str, environ: Mapping[str, str] = os.environ) ->
 
 
 def latencies(warehouse: Warehouse, run_id: str, *, since: datetime) -> dict[int, int]:
-    """Whole seconds from being recorded to the 2xx; how many webhooks of the run took each."""
+    """Whole seconds from recording to the 2xx; how many webhooks of the run took each."""
     rows = warehouse.rows(
         f"""
         select datediff('second', outbox.recorded_at, outbox.delivered_at) as seconds, count(*) as n

@@ -1,6 +1,6 @@
-"""What an operator waits for most: from a pass in the warehouse to the customer's 2xx.
+"""The most important latency: from a completion in the warehouse to the customer's 2xx.
 
-``make dev`` with its sensor and schedules on, passes arriving at random times.
+``make dev`` with its sensor and schedules on, and completions arriving at random times.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tests.support.used_instance import used_instance
 from tests.support.waiting import wait_until
 
 SIZE = SampleSize(learners=160)
-"""60 passes are still to come."""
+"""60 completions are still to come."""
 GAP_SECONDS = 3.5
-"""Mean time between two passes, which come at random: 60 of them take three and a half minutes."""
+"""Mean of the random time between two completions: 60 of them take 3.5 minutes."""
 LEAST = 40
 BUDGET = 60.0
 SELECTOR = {
@@ -61,7 +61,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dev, Prepa
 
 @dataclass(frozen=True)
 class Way:
-    """Times on the way of one pass, in seconds since 1970."""
+    """Times of one completion's stages, in seconds since 1970."""
 
     visible: float
     run_created: float
@@ -71,7 +71,7 @@ class Way:
 
 
 def test_webhook_after_a_pass(world: tuple[Dev, Prepared]) -> None:
-    """From the commit of the grade to the request that the receiver responds to with 2xx."""
+    """From the commit of the grade to the request that gets a 2xx."""
     dev, prepared = world
     switch_on(dev)
     rng = random.Random(7)
@@ -87,7 +87,7 @@ def test_webhook_after_a_pass(world: tuple[Dev, Prepared]) -> None:
     arrived = first_2xx(dev, visible)
     delivered = {key for key, row in rows.items() if row["state"] == "delivered"}
     print(f"\n{len(visible)} passes: {dict(outcome)}")
-    # Each pass is accounted for: it was sent and received, or the ledger says why it was not.
+    # Each completion is accounted for: it was received, or the ledger shows why not.
     assert set(rows) == set(visible)
     assert delivered == set(arrived)
     assert {state for state, _ in outcome} <= {"delivered", "held"}, outcome
@@ -111,7 +111,7 @@ def test_webhook_after_a_pass(world: tuple[Dev, Prepared]) -> None:
 
 
 def switch_on(dev: Dev) -> None:
-    """The sensor and the schedules, which are off until somebody starts them."""
+    """Start the sensor and the schedules, which are off by default."""
     sensor = SELECTOR | {"sensorName": "completions_arrived"}
     assert dev.graphql(START_SENSOR, selector=sensor)["startSensor"]["__typename"] == "Sensor"
     for name in ("completion_webhooks_hourly", "learning_time_every_30_minutes"):
@@ -120,7 +120,7 @@ def switch_on(dev: Dev) -> None:
 
 
 def outbox(session: Warehouse, keys: Mapping[Key, float]) -> dict[Key, dict[str, Any]]:
-    """What the ledger says of these passes."""
+    """The ledger's rows of these completions."""
     rows = session.rows(
         "select user_id, courserun_key, state, state_reason, recorded_at, recorded_run_id "
         "from analytics.sync.webhook_outbox where event_type = 'course_completion'"
@@ -130,7 +130,7 @@ def outbox(session: Warehouse, keys: Mapping[Key, float]) -> dict[Key, dict[str,
 
 
 def undecided(session: Warehouse, keys: Mapping[Key, float]) -> bool:
-    """Whether one of them is not in the ledger yet, or waits there."""
+    """Whether any of them is not in the ledger yet, or waits there."""
     rows = outbox(session, keys)
     return len(rows) < len(keys) or any(
         row["state"] in ("awaiting", "pending") for row in rows.values()
@@ -138,7 +138,7 @@ def undecided(session: Warehouse, keys: Mapping[Key, float]) -> bool:
 
 
 def first_2xx(dev: Dev, keys: Mapping[Key, float]) -> dict[Key, float]:
-    """When the receiver first took the webhook of each pass."""
+    """When the receiver first accepted each completion's webhook."""
     arrived: dict[Key, float] = {}
     for one in reversed(dev.webhooks):
         body: dict[str, Any] = json.loads(one["body"])

@@ -1,4 +1,4 @@
-"""Two hundred kills at random times of a run: what they cost, and that they lose nothing."""
+"""Two hundred kills at random times of a run: their cost, and that nothing is lost."""
 
 from __future__ import annotations
 

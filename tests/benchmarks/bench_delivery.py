@@ -1,11 +1,12 @@
 """Speed of the delivery engine with signing, guard, journal and ledger on.
 
-The receiver is a process of its own, the warehouse another, and each run of the engine one more;
-all share this machine's cores, so the processor time of each is given beside the rate.
+The receiver, the warehouse and each run of the engine are separate processes that share this
+machine's cores, so the CPU time of each is reported with the rate.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -22,9 +23,13 @@ from tests.support.receiver_process import ReceiverProcess, receiver_process
 from tests.support.side_by_side import ENDPOINTS, deliver_side_by_side
 
 SECONDS = float(os.environ.get("LTW_BENCH_SECONDS", "6"))
-"""How long a measurement takes at the rate that latency and concurrency allow."""
+"""Duration of a measurement at the rate that latency and concurrency allow."""
 AT_NO_LATENCY = 1_000
-"""Webhooks a second to plan for where latency sets no limit."""
+"""Assumed webhooks per second if latency sets no limit."""
+BATCHES = 2_000
+"""Webhooks that all processes claim in a turn. Only whole turns are measured: in half a turn at
+the end, one process would send alone, at half the concurrency.
+"""
 BODY = b"x" * 520
 
 
@@ -49,7 +54,7 @@ def test_webhooks_a_second(
 ) -> None:
     concurrency = processes * threads
     ideal = concurrency / (latency_ms / 1000) if latency_ms else None
-    webhooks = round((ideal or AT_NO_LATENCY) * SECONDS)
+    webhooks = math.ceil((ideal or AT_NO_LATENCY) * SECONDS / BATCHES) * BATCHES
     path = f"/wait/{latency_ms}" if latency_ms else "/ok"
     urls = [target.url(f"{path}/{n}") for n in range(ENDPOINTS)]
     bare = bare_requests(urls, BODY, threads=concurrency, total=webhooks)
@@ -57,7 +62,7 @@ def test_webhooks_a_second(
     engine = status(warehouse_settings.port)
     assert isinstance(engine, Running)
     pids = (target.pid, engine.pid)
-    # Building is done before the first request, and the receiver does nothing meanwhile.
+    # Building ends before the first request, and the receiver is idle until then.
     outcome = deliver_side_by_side(
         warehouse_settings,
         warehouse,
@@ -69,7 +74,7 @@ def test_webhooks_a_second(
         limits=Limits(
             threads=threads,
             per_endpoint=4,
-            batch_size=2_000 // processes,
+            batch_size=BATCHES // processes,
             time_budget=timedelta(minutes=10),
         ),
         pids=pids,

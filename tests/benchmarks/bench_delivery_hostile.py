@@ -1,4 +1,4 @@
-"""What healthy endpoints notice of hanging ones."""
+"""The effect of hanging endpoints on healthy ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMES = 3
 def healthy_p95(
     warehouse: Warehouse, target: ReceiverProcess, journals: Path, *, endpoints: int, hanging: int
 ) -> float:
-    """p95 of the time from the first request of a run to each of the healthy endpoints'."""
+    """p95 of the time from a run's first request to each request to healthy endpoints."""
     for table in ("webhook_outbox", "webhook_attempts", "endpoint_state"):
         warehouse.execute(f"delete from analytics.sync.{table}")
     warehouse.execute("delete from analytics.marts.completed_enrollments")
@@ -41,7 +41,7 @@ def healthy_p95(
     run.send(warehouse)
     receipts = target.received()
     first = min(one.received_at for one in receipts)
-    # The same endpoints in both measurements: a tenth is left out of either.
+    # The same endpoints in both measurements: a tenth is omitted from each.
     spared = {f"/wait/{LATENCY_MS}/{n}" for n in range(endpoints // 10)}
     healthy = [one for one in receipts if one.status == 200 and one.path not in spared]
     assert len(healthy) == EACH * (endpoints - endpoints // 10)

@@ -35,7 +35,7 @@ def test_from_a_visible_completion_to_its_2xx(warehouse: Warehouse, tmp_path: Pa
             endpoints=ENDPOINTS,
             limits=Limits(threads=64),
         )
-        # The first run also loads what is only loaded once.
+        # The first run includes one-time loading.
         for n in range(TIMES + 1):
             before = target.count()
             users = range(n * webhooks + 1, (n + 1) * webhooks + 1)

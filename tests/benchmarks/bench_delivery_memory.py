@@ -49,7 +49,7 @@ def test_memory_over_a_hundred_thousand_deliveries(warehouse: Warehouse, tmp_pat
             send_due(warehouse, run.sender(warehouse, transport), on_batch=sample)
         seconds = time.monotonic() - started
     assert sent == WEBHOOKS
-    # The first batch also loads what is only loaded once.
+    # The first batch includes one-time loading.
     growth = samples[-1] - samples[0]
     print(
         f"\n{WEBHOOKS} webhooks in {seconds:.0f} s: {samples[0]:.0f} MB after the first batch, "

@@ -1,6 +1,6 @@
-"""Other ways to send rows from a warehouse to an endpoint, beside ``bench_delivery``.
+"""Other ways to send rows from a warehouse to an endpoint, to compare with ``bench_delivery``.
 
-``dlt`` and ``drt-core`` are no dependencies of this project; install them to measure them.
+``dlt`` and ``drt-core`` are not dependencies of this project; install them to measure them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_one_query_and_one_post_for_each(
 def test_a_dlt_sink(
     target: ReceiverProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
 ) -> None:
-    """One POST for each row: at the defaults, and with many small files and as many workers."""
+    """One POST per row: with the defaults, and with many small files and as many workers."""
     import dlt  # pyright: ignore[reportMissingImports]
 
     webhooks = 200 if files == 1 else 1_000
@@ -93,7 +93,7 @@ def test_a_dlt_sink(
 
 @without("drt-core", "drt")
 def test_a_drt_destination(target: ReceiverProcess) -> None:
-    """Its REST destination alone, without its source; it sends one row after the other."""
+    """Only its REST destination, without its source; it sends rows one by one."""
     from drt.config.models import (  # pyright: ignore[reportMissingImports]
         RestApiDestinationConfig,
         SyncOptions,

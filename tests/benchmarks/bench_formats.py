@@ -1,7 +1,7 @@
-"""What a body costs: each built-in format beside the same one as a file, in pairs in one run.
+"""Cost of a body: each built-in format compared with the same one as a file, in one run.
 
-Processor time of this process, so that a busy neighbour changes no ratio. The delivery is whole:
-record, build, sign, send over sockets, journal and settle.
+CPU time of this process, so that other load on the machine does not change the ratio. The delivery
+is complete: record, build, sign, send over sockets, journal and settle.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WEBHOOKS = int(os.environ.get("LTW_BENCH_WEBHOOKS", "3000"))
 PAIRS = int(os.environ.get("LTW_BENCH_PAIRS", "5"))
 IDS = {"percipio_user_id": "learner", "percipio_organization_id": "customer"}
 LEAST = 0.95
-"""Of the throughput that the built-in format has."""
+"""Share of the built-in format's throughput."""
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -63,7 +63,7 @@ def test_a_delivery_whole(
         run = Run(host_ports=target.host_port, journals=tmp_path, endpoints=1)
 
         def processor_seconds(which: str) -> float:
-            """Of a fresh ledger with that number of completions, from recorded to delivered."""
+            """CPU time of a new ledger's completions, from recorded to delivered."""
             for table in ("webhook_outbox", "webhook_messages", "webhook_attempts"):
                 warehouse.execute(f"drop table if exists analytics.sync.{table}")
             warehouse.execute("drop table if exists analytics.sync.ledger_migrations")

@@ -1,4 +1,4 @@
-"""What a process needs until Dagster has the definitions: at most 2.5 s and 250 MB."""
+"""Loading the Dagster definitions takes a process at most 2.5 s and 250 MB."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ print(imported - started, resolved - imported, peak)
 
 TYPES = 100
 TYPES_SECONDS = 0.5
-"""What they may add to the load: a fifth of its budget."""
+"""The time they may add to loading: a fifth of its budget."""
 WITH_TYPES = """
 import sys
 import time
@@ -67,7 +67,7 @@ bodies:
 
 
 def test_load_of_a_hundred_event_types_that_are_all_on(dbt: Dbt, tmp_path: Path) -> None:
-    """Processor time of the whole load, with and without them; each has a body of its own."""
+    """CPU time of loading everything, with and without them; each has a separate body."""
     load_definitions(dbt)
     shutil.copytree(PROJECT_ROOT / "orchestration", tmp_path / "orchestration")
     folder = tmp_path / "orchestration" / "defs"
@@ -101,7 +101,7 @@ def test_load_of_a_hundred_event_types_that_are_all_on(dbt: Dbt, tmp_path: Path)
 
 
 def test_import_of_the_definitions(dbt: Dbt) -> None:
-    """With a manifest in place, as the image build leaves it."""
+    """With an existing manifest, as after the image build."""
     load_definitions(dbt)
     environment = os.environ | {"DBT_TARGET_PATH": str(dbt.target_path / "dagster")}
     times = []

@@ -32,7 +32,7 @@ REPEATS = int(os.environ.get("BENCH_REPEATS", "1"))
 LINES_PER_LEARNER = 100
 DAYS = 30
 SHARES = (0.001, 0.01, 0.1)
-"""Sizes of the increments, as parts of what the full refresh read."""
+"""Sizes of the increments, as fractions of what the full refresh read."""
 LEARNING_TIME = "dbt_project/models/intermediate/learning_time"
 MODELS = (
     *("stg_tracking__lines", "stg_tracking__events"),
@@ -49,7 +49,7 @@ Dbt = Callable[..., Any]
 
 @dataclass
 class Report:
-    """Figures in the order of measuring; a target that is not met is kept as a miss."""
+    """Figures in order of measurement; a missed target is recorded."""
 
     misses: list[str] = field(default_factory=list)
 
@@ -76,14 +76,14 @@ class Cost:
 
 @dataclass
 class Bench:
-    """A warehouse of its own, so that its memory is that of this benchmark alone."""
+    """A separate warehouse, so that its memory is that of this benchmark alone."""
 
     settings: EmbeddedWarehouse
     dbt: Dbt
     report: Report
 
     def measure(self, step: Callable[[], object]) -> Cost:
-        """What the step costs; the server must be running before and after it."""
+        """Cost of the step; the server must be running before and after it."""
         started, cpu = time.monotonic(), self._cpu_seconds()
         step()
         return Cost(time.monotonic() - started, self._cpu_seconds() - cpu)
@@ -97,7 +97,7 @@ class Bench:
         return cost
 
     def load(self, paths: list[Path]) -> int:
-        """Load log files; how many lines."""
+        """Load log files; returns the number of lines."""
         with open_warehouse(self.settings, purpose="bench", statement_timeout_seconds=3600) as one:
             outcomes = load_logs(one, paths, progress=lambda _: None)
         return sum(each.lines for each in outcomes if isinstance(each, Loaded))
@@ -124,7 +124,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """An embedded warehouse with everything but learning time built, over no line."""
+    """An embedded warehouse with everything except learning time built, without lines."""
     from dbt.cli.main import dbtRunner
 
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path / "home")
@@ -205,7 +205,7 @@ def test_learning_time(bench: Bench, tmp_path: Path) -> None:
             f"increment of {share:.1%} ({added:,} lines)",
             f"{cost}, {part:.1%} of the full refresh (CPU {cpu_part:.1%}), touching "
             f"{units:.1%} of the learners",
-            target="10 %" if share == 0.01 else "",
+            target="10%" if share == 0.01 else "",
             is_met=share != 0.01 or part <= 0.1,
         )
     size = sum(path.stat().st_size for path in bench.settings.directory.glob("*.db")) / 2**30
@@ -221,7 +221,7 @@ def middle(costs: Iterable[Cost]) -> Cost:
 
 
 def touched_units(bench: Bench) -> tuple[Cost, float]:
-    """Cost of a build, and the share of (learner, course run) that it computed again."""
+    """Cost of a build, and the share of (learner, course run) pairs that it recomputed."""
     stamp = "select max(processed_at) as stamp from analytics.intermediate.int_learning_gaps"
     with open_warehouse(bench.settings, purpose="bench") as warehouse:
         before = warehouse.rows(stamp)[0]["stamp"]
@@ -240,7 +240,7 @@ def touched_units(bench: Bench) -> tuple[Cost, float]:
 
 
 def sample() -> SampleData:
-    """Two waves of ``LINES`` lines each; the second brings the increments."""
+    """Two waves of ``LINES`` lines each; the second has the increments."""
     size = SampleSize(
         lines=2 * LINES,
         learners=max(LINES // LINES_PER_LEARNER, 40),
@@ -273,10 +273,10 @@ def hand_written(settings: EmbeddedWarehouse) -> tuple[Cost, list[Any]]:
         """
         select * from by_hand
         full join (
-            select user_id, courserun_key, activity_date, learning_time_seconds as modelled
+            select user_id, courserun_key, activity_date, learning_time_seconds as modeled
             from analytics.intermediate.int_learning_time_daily where learning_time_seconds > 0
         ) using (user_id, courserun_key, activity_date)
-        where modelled is distinct from learning_time_seconds limit 5
+        where modeled is distinct from learning_time_seconds limit 5
         """
     ).fetchall()
     connection.close()

@@ -1,7 +1,7 @@
 """Half an hour of the daemon in six minutes: arrivals, an outage, a dead endpoint, one account.
 
-The real daemon runs the real jobs by schedule and sensor, whose intervals are a fifth of the usual
-ones (``tests/support/accelerated.py``); everything else keeps its own time.
+The real daemon runs the real jobs by schedule and sensor, whose intervals are a fifth of normal
+(``tests/support/accelerated.py``); everything else runs in real time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SETTLE_SECONDS = 200.0
 PORTIONS = 100
 DEAD_ENDPOINT = 1
 GROWTH = 1.15
-"""Allowed between the second and the last quarter: caches may fill, nothing may leak."""
+"""Allowed growth from the second to the last quarter: caches may fill, but nothing may leak."""
 LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
   locationOrLoadError { __typename } } } } }"""
 RUNS = """{ runsOrError { ... on Runs { results {
@@ -61,7 +61,7 @@ class Watch:
                 self.samples.setdefault(role, []).append(max(found))
 
     def quarters(self, role: str) -> tuple[float, float, float]:
-        """Medians of the second and of the last quarter; the peak."""
+        """Medians of the second and the last quarter, and the peak."""
         values = self.samples[role]
         step = len(values) // 4
         return median(values[step : 2 * step]), median(values[-step:]), max(values)
@@ -106,7 +106,7 @@ def test_half_an_hour_of_the_daemon(tmp_path: Path) -> None:
 
 
 def feed(world: Prepared, watch: Watch, directory: Path, *, dead_url: str) -> None:
-    """Passes arrive in portions; the warehouse goes away for a while, and an endpoint for good."""
+    """Completions arrive in batches; the warehouse fails temporarily, an endpoint permanently."""
     settings, grades = world.settings, world.grades
     size = -(-len(grades) // PORTIONS)
     waiting = [grades[at : at + size] for at in range(0, len(grades), size)]
@@ -137,7 +137,7 @@ def feed(world: Prepared, watch: Watch, directory: Path, *, dead_url: str) -> No
 
 @contextmanager
 def outage(settings: EmbeddedWarehouse) -> Iterator[None]:
-    """The warehouse is away, and nobody can start it again: its port is taken."""
+    """The warehouse is down and cannot be restarted, because its port is in use."""
     stop(settings)
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -164,7 +164,7 @@ def counts(session: Warehouse, bad: Collection[int]) -> dict[str, int]:
 
 
 def settle(world: Prepared, watch: Watch, directory: Path, *, until: float) -> None:
-    """Until the half hour is over and nothing is left to do for endpoints that live."""
+    """Wait until the half hour is over and nothing is left to do for working endpoints."""
 
     def is_done() -> bool:
         watch.look(directory)

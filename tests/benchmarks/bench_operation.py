@@ -1,4 +1,4 @@
-"""What an operator waits for: the demo, a sensor tick, a page of a used instance.
+"""Waiting times of an operator: the demo, a sensor tick, a page of a used instance.
 
 Run one of them alone with ``-k demo``, ``-k tick`` or ``-k page``.
 """
@@ -64,7 +64,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 
 
 def test_sensor_tick(world: Dev) -> None:
-    """Through web server and code server, as the daemon asks; nothing is launched."""
+    """Through web server and code server, like the daemon; nothing is launched."""
     selector = SELECTOR | {"sensorName": "completions_arrived"}
     times: dict[str, list[float]] = {"first": [], "idle": []}
     cursor = None

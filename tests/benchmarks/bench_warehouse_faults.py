@@ -1,4 +1,4 @@
-"""Every kind of fault at every statement of a run; the suite tries the telling part of these."""
+"""Every kind of fault at every statement of a run; the suite covers a representative part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_statement_of_a_run_goes_wrong_once(
 ) -> None:
     caplog.set_level(logging.CRITICAL, logger="snowflake.connector")
     with running_plant(warehouse_settings, warehouse, tmp_path) as plant:
-        # The first run creates rows that later ones only change.
+        # The first run creates rows that later ones only update.
         plant.complete()
         plant.run_healthily()
         strike(plant, fault, is_writes_only=False, every=1)

@@ -1,4 +1,4 @@
-"""Print the tables of docs/performance.md that are counted: ``python -m tests.cost``."""
+"""Print the counted tables of docs/performance.md: ``python -m tests.cost``."""
 
 from __future__ import annotations
 

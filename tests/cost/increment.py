@@ -1,7 +1,7 @@
 """The last half hour of a year of ten million lines a day, as dbt builds it.
 
-The statements are those that dbt sends over a few lines in the embedded warehouse; the tables that
-they meet in the model of partitions have the whole year.
+The statements are those that dbt sends for a few lines in the embedded warehouse; in the model of
+partitions, their tables have the whole year.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.scenarios import Scenarios
 
 TABLES = (RAW, LINES, GAPS, DAILY)
 LINE_COUNTS, EVENT_COUNTS = "int_tracking_line_counts", "int_learning_event_counts"
-"""Some hundred rows for a batch or a day, so their own partitions are not counted."""
+"""A few hundred rows per batch or day, so their own partitions are not counted."""
 TO_COMPLETION = "int_learning_time_to_completion"
 MARTS = (
     "completion_learning_time",
@@ -41,13 +41,13 @@ OF_MODEL = re.compile(r'"node_id": "model\.learning_time_webhooks\.(\w+)"')
 
 @dataclass(frozen=True)
 class Build:
-    """Statements by the model that sent them, and the tables as each model meets them."""
+    """Statements by the model that sent them, and the tables as each model finds them."""
 
     sent: Mapping[str, Sent]
     account: Mapping[str, Account]
 
     def touched(self, table: str, models: Iterable[str] = (LINES, GAPS, DAILY)) -> Touched:
-        """What all statements of these models touch of a table."""
+        """Partitions of a table that all statements of these models touch."""
         parts = [self.account[one].run_all(self.sent[one]) for one in models]
         return Touched(
             {table: frozenset().union(*(one.scanned.get(table, ()) for one in parts))},
@@ -55,7 +55,7 @@ class Build:
         )
 
     def with_old_key(self, table: str) -> Touched:
-        """What the table's DELETE touches without the days that it names."""
+        """Partitions that the table's DELETE would touch without its condition on days."""
         (delete,) = (sql for sql, _ in self.sent[table] if sql.lower().startswith("delete"))
         bounded, days, _ = delete.partition("and activity_date in (")
         assert days, delete
@@ -68,7 +68,7 @@ def build_last_half_hour(
     lateness: timedelta = timedelta(),
     models: Iterable[str] = (LINES, GAPS, DAILY),
 ) -> Build:
-    """One line of one learner, one of another that comes as late as wanted, and a completion each
+    """A line of one learner, a line of another with the given delay, and one completion each
     before and in this half hour."""
     logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
     end = END.replace(tzinfo=UTC)
@@ -99,7 +99,7 @@ def build_last_half_hour(
     sent: dict[str, Sent] = {}
     for sql, binds in statements:
         if model := OF_MODEL.search(sql):
-            # The year's tables were built by a clock that ends with the year.
+            # The year's tables were built with a clock that ends with the year.
             of_year = sql.replace(stamp, str(END - INCREMENT))
             sent.setdefault(model[1], []).append((of_year, binds))
     with_lines = with_new_rows(YEAR, LINES)

@@ -1,24 +1,24 @@
 """Micro-partitions that a statement touches on Snowflake, counted and not estimated.
 
-A table is a list of partitions with the least and greatest value of each column, filled in order of
-arrival. A statement touches a partition unless one of its conditions shows that no row of it is
-wanted. The assumptions, each on the side of more partitions where nothing is documented:
+A table is a list of partitions with the minimum and maximum of each column, filled in order of
+arrival. A statement touches a partition unless one of its conditions rules out all rows in it. The
+assumptions, which err toward more partitions where nothing is documented:
 
 * A partition holds 16 MB compressed, within the documented 50 to 500 MB uncompressed
   (docs.snowflake.com/en/user-guide/tables-clustering-micropartitions).
-* Rows are written in the order in which they come; small partitions are joined to full ones.
+* Rows are written in order of arrival; small partitions are merged into full ones.
 * A condition that compares a column with a literal skips partitions; one with a subquery or a
   function of a column skips none (same page, *Query Pruning*). A cast of a time to TIMESTAMP_NTZ,
-  arithmetic on literals, and values bound to a statement count as they stand. A join may skip
-  partitions at run time; which, nobody documents, so none.
-* A condition on a column of a view, subquery or CTE holds for the table below it, as far as the
-  column is handed on unchanged and no LIMIT, window or aggregate without that column is between.
-* Least and greatest values and row counts of a whole table are metadata. LIMIT without conditions
+  arithmetic on literals, and bound values count as literals. A join may skip partitions at run
+  time; which ones is not documented, so none are skipped here.
+* A condition on a column of a view, subquery or CTE applies to the table below it if the column is
+  passed through unchanged, with no LIMIT, window or aggregate without that column in between.
+* Minimum, maximum and row count of a whole table are metadata. LIMIT without conditions
   reads one partition (both: Zimmerer et al., "Pruning in Snowflake", arxiv.org/abs/2504.11540).
-* A partition in which a column is NULL throughout has None for its least and greatest value. No
-  comparison holds there, nor does IS NOT NULL: null counts are metadata, too (same paper).
-* UPDATE, DELETE and MERGE write each partition anew that has a row of theirs: at most those that
-  they do not skip, and at most one for each row that they change.
+* A partition in which a column is always NULL has None as its minimum and maximum. No comparison
+  holds there, nor does IS NOT NULL: null counts are also metadata (same paper).
+* UPDATE, DELETE and MERGE rewrite each partition with an affected row: at most those that they do
+  not skip, and at most one per changed row.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ PARTITION_BYTES = 16_000_000
 """Compressed."""
 
 Range = tuple[Any, Any]
-"""Least and greatest value."""
+"""Minimum and maximum."""
 Condition = exp.Expr
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Columns that are not named may hold anything."""
+    """Columns not listed may have any value."""
 
     ranges: Mapping[str, Range]
 
@@ -58,13 +58,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Touched:
-    """Numbers of partitions by table: read at least once, and written anew."""
+    """Partition numbers by table: read at least once, and rewritten."""
 
     scanned: Mapping[str, frozenset[int]] = field(default_factory=dict)
     rewritten: Mapping[str, int] = field(default_factory=dict)
 
     def share(self, table: Table) -> float:
-        """Of the table's partitions that were read."""
+        """Share of the table's partitions that were read."""
         return len(self.scanned.get(table.name, ())) / len(table.partitions)
 
 
@@ -114,7 +114,7 @@ class Account:
         }
 
     def run(self, sql: str, binds: Sequence[object] = (), *, rows: int | None = None) -> Touched:
-        """What one statement touches; ``rows`` are how many it changes, if that is known."""
+        """What one statement touches; ``rows`` is the number it changes, if known."""
         key = (sql, repr(binds), rows)
         if key not in self._known:
             self._known[key] = self._run(sql, binds, rows)
@@ -134,8 +134,8 @@ class Account:
         return Touched({name: frozenset(one) for name, one in scanned.items()}, rewritten)
 
     def run_all(self, statements: Iterable[tuple[str, Sequence[object]]]) -> Touched:
-        """What statements touch together; a partition that is read twice counts once, and one that
-        is written twice counts twice."""
+        """What statements touch together; a partition read twice counts once, but one written twice
+        counts twice."""
         scanned: dict[str, set[int]] = {}
         rewritten: dict[str, int] = {}
         for sql, binds in statements:
@@ -238,12 +238,12 @@ def credits_awake(
 
 @cache
 def _parsed(sql: str) -> exp.Expr:
-    """Never to be changed."""
+    """Cached; do not modify."""
     return sqlglot.parse_one(sql, read="snowflake")
 
 
 def _with_binds(sql: str, binds: Sequence[object]) -> str:
-    """In the order of the text, which is not that of the parsed statement."""
+    """In text order, which differs from that of the parsed statement."""
     values = iter(binds)
     parts, at = [], 0
     for token in sqlglot.tokenize(sql, read="snowflake") if binds else ():
@@ -391,7 +391,7 @@ def _handed_down(
 
 
 def _same_column(expression: exp.Expr) -> str | None:
-    """The column that an expression hands on unchanged."""
+    """The column that an expression passes through unchanged."""
     if isinstance(expression, exp.Cast) and expression.to.is_type("timestamp_ntz", "timestampntz"):
         expression = expression.this
     return expression.name.lower() if isinstance(expression, exp.Column) else None
@@ -403,7 +403,7 @@ def _table_of(expression: exp.Expr) -> str:
 
 
 def _is_metadata(query: exp.Select) -> bool:
-    """Whether a query asks for least and greatest values and row counts of a whole table only."""
+    """Whether a query reads only minimum, maximum and row count of a whole table."""
     if query.args.get("where") or query.args.get("group") or query.args.get("joins"):
         return False
     totals = list(query.find_all(exp.AggFunc))
@@ -415,7 +415,7 @@ def _is_metadata(query: exp.Select) -> bool:
 
 
 def _takes_any_rows(query: exp.Select) -> bool:
-    """Whether a LIMIT is content with whichever rows are found first."""
+    """Whether a LIMIT accepts any rows."""
     others = ("where", "group", "order", "joins", "qualify", "distinct")
     return bool(query.args.get("limit")) and not any(query.args.get(one) for one in others)
 
@@ -423,7 +423,7 @@ def _takes_any_rows(query: exp.Select) -> bool:
 # Conditions -----------------------------------------------------------------------------------
 
 Test = Callable[[Mapping[str, Range]], bool]
-"""Whether a partition with these ranges may hold a row that is wanted."""
+"""Whether a partition with these ranges may contain a matching row."""
 
 
 def _test(condition: exp.Expr) -> Test:

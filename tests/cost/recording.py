@@ -1,4 +1,4 @@
-"""Statements of real runs, as the connector was asked to send them."""
+"""Statements of real runs, as passed to the connector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sent = list[tuple[str, tuple[object, ...]]]
 
 @contextmanager
 def recorded() -> Iterator[Sent]:
-    """What this process sends meanwhile, through dbt's adapter or our own connection."""
+    """Statements of this process during the block, by dbt's adapter or our own connection."""
     sent: Sent = []
     execute = SnowflakeCursor.execute
 

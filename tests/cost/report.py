@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md that the model of partitions prints."""
+"""The tables of docs/performance.md from the model of partitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.cost.year import DAILY, GAPS, LINES, YEAR
 
 def increment_table(usual: Build, late: Build) -> str:
     """Partitions that one increment touches, by table."""
-    rows = ["| table | partitions | read | written anew | with a line 200 days late | by learner |"]
+    rows = ["| table | partitions | read | rewritten | line 200 days late | keyed by learner |"]
     rows += ["|---|---:|---:|---:|---:|---:|"]
     for table in TABLES:
         touched, more = usual.touched(table), late.touched(table)

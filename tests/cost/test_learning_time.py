@@ -1,4 +1,4 @@
-"""An increment of learning time touches the partitions of the days that changed, and no others."""
+"""An increment of learning time touches only the partitions of the changed days."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def usual(scenarios: Scenarios, dbt: Dbt) -> Build:
 
 @pytest.fixture(scope="module")
 def late(scenarios: Scenarios, dbt: Dbt, usual: Build) -> Build:
-    """After the usual one: both stand in the same warehouse."""
+    """Runs after the usual one, in the same warehouse."""
     return build_last_half_hour(scenarios, dbt, LATE)
 
 
@@ -35,14 +35,14 @@ def test_an_increment_touches_at_most_one_percent_of_each_table(usual: Build, ta
 def test_the_key_of_learner_and_course_run_alone_touches_every_partition(
     usual: Build, table: str
 ) -> None:
-    """As the tables were keyed before: the learners of a batch are everywhere."""
+    """The tables' former key: a batch's learners are in every partition."""
     account = usual.account[table]
     assert usual.with_old_key(table).rewritten[table] == len(account.tables[table].partitions)
 
 
 @pytest.mark.parametrize("table", [GAPS, DAILY])
 def test_a_late_line_costs_the_partitions_of_its_day(usual: Build, late: Build, table: str) -> None:
-    """With the usual late lines of a month in each partition, and the day on either side."""
+    """With a month of usual late lines in each partition, plus a day on either side."""
     more = late.touched(table).rewritten[table] - usual.touched(table).rewritten[table]
     assert 0 < more <= (LATENESS.days + 2) * partitions(table) / DAYS
 

@@ -1,4 +1,4 @@
-"""What runs touch of a ledger with ten million finished webhooks: statements of real runs."""
+"""What statements of real runs touch in a ledger with ten million finished webhooks."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ WEBHOOKS = 10_000_000
 YEAR = timedelta(days=365)
 OUTBOX, MESSAGES, ATTEMPTS = "webhook_outbox", "webhook_messages", "webhook_attempts"
 SLIM, BODY, ATTEMPT = 60, 550, 80
-"""Compressed bytes of a row. Ids and times hardly compress, repeated texts nearly vanish; a body is
-about 1 kB of JSON."""
+"""Compressed bytes per row. Ids and times hardly compress, repeated texts almost completely; a body
+is about 1 kB of JSON."""
 NONE, RETRY_WINDOW = timedelta(), timedelta(days=2)
 TIMES = {"recorded_at": NONE, "occurred_at": timedelta(days=30), "updated_at": RETRY_WINDOW}
 FINISHED = {"next_attempt_at": None, "lease_owner": None, "lease_expires_at": None}
@@ -40,7 +40,7 @@ def build_id(at: datetime) -> str:
 
 
 def ledger(now: datetime, *, outbox_bytes: int = SLIM, is_open_everywhere: bool = False) -> Account:
-    """A year of webhooks, all finished; or with a retry that waits in each partition."""
+    """A year of webhooks, all finished, or with a waiting retry in each partition."""
     table = partial(in_order_of_arrival, rows=WEBHOOKS, first=now - YEAR, last=now)
     outbox = table(
         OUTBOX,
@@ -65,7 +65,7 @@ def ledger(now: datetime, *, outbox_bytes: int = SLIM, is_open_everywhere: bool 
 def world(
     scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Warehouse, Run, Receiver]]:
-    """One customer with one endpoint, and a ledger in which everything is delivered."""
+    """One customer with one endpoint, and a ledger with everything delivered."""
     scenarios.stand("ledger", ensure_ledger)
     journals: Path = tmp_path_factory.mktemp("journals")
     with receiver() as target, open_warehouse(scenarios.settings, purpose="tests") as session:
@@ -77,7 +77,7 @@ def world(
 
 
 def a_run(session: Warehouse, run: Run) -> None:
-    """Everything that completion_webhooks_job asks of the ledger."""
+    """All statements of completion_webhooks_job to the ledger."""
     recorded_twice(session)
     run.record_and_build(session)
     report = run.send(session)
@@ -88,13 +88,13 @@ def a_run(session: Warehouse, run: Run) -> None:
 
 
 def on_ledger(account: Account, sent: Sent) -> list[Touched]:
-    """What each statement touches that reads or writes one of the large tables."""
+    """What each statement on one of the large tables touches."""
     touched = [account.run(sql, binds) for sql, binds in sent]
     return [one for one in touched if one.scanned or one.rewritten]
 
 
 def scanned(touched: Sequence[Touched]) -> int:
-    """Partitions in all, each as often as it is read."""
+    """Total partitions, each counted as often as it is read."""
     return sum(len(numbers) for one in touched for numbers in one.scanned.values())
 
 

@@ -1,4 +1,4 @@
-"""The model of partitions skips what Snowflake documents that it skips, and nothing else."""
+"""The model of partitions skips only what Snowflake documents as skipped."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a day of a busy site costs in wakes, by the product's own decisions and the arithmetic of a
-warehouse that is billed while it is awake.
+"""Cost of a busy site's day in warehouse resumes, by the product's decisions and Snowflake's
+billing of running warehouses.
 
-A busy site: its replicas change every minute for 14 hours and each half hour at night. The flag is
-on, a completion waits for the next build all day, and of a hundred failed attempts each has its
+A busy site: its replicas change every minute for 14 hours and every half hour at night. The flag is
+on, a completion waits for the next build all day, and each of a hundred failed attempts has a
 retry. Builds and deliveries share a warehouse.
 """
 
@@ -23,13 +23,13 @@ MIDNIGHT = datetime(2026, 3, 10)
 DAY = timedelta(days=1)
 LOOK = timedelta(seconds=LOOK_EVERY_SECONDS)
 RUN = timedelta(seconds=10)
-"""What keeps the warehouse busy in a run with little to do."""
+"""Time that a run with little to do keeps the warehouse busy."""
 BUILD = timedelta(seconds=60)
 WAIT = timedelta(hours=1)
 BUSY_HOURS = range(7, 21)
 RETRIES = 100
 STEPS = (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=5))
-"""Of the retry schedule, those that outlive a run and mostly end within the day."""
+"""Steps of the retry schedule that outlast a run and mostly end within the day."""
 NET_MINUTE = 12
 
 
@@ -39,7 +39,7 @@ class Site:
 
     dial: int
     busy: list[tuple[datetime, datetime]] = field(default_factory=list)
-    """When statements run: of deliveries and builds together, on one warehouse."""
+    """Times of statements of deliveries and builds together, on one warehouse."""
     runs: list[datetime] = field(default_factory=list)
     builds: list[datetime] = field(default_factory=list)
     late: list[timedelta] = field(default_factory=list)
@@ -58,7 +58,7 @@ def sources_at(now: datetime) -> str:
 
 
 def a_day(dial: int) -> Site:
-    """Look after look, as the daemon does."""
+    """Poll repeatedly, as the daemon does."""
     site = Site(dial)
     random = Random(7)
     day = timedelta(hours=len(BUSY_HOURS))
@@ -121,7 +121,7 @@ def test_builds_on_a_warehouse_of_their_own_cost_what_the_pages_say(days: dict[i
 
 
 def test_without_the_dial_a_busy_replica_means_a_run_back_to_back(days: dict[int, Site]) -> None:
-    """The check above can fail: at one minute the warehouse never sleeps by day."""
+    """The check above can fail: at one minute, the warehouse never suspends by day."""
     assert days[1].credits() > 13
     assert days[1].credits() > days[5].credits() > days[15].credits() > days[60].credits()
 

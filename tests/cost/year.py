@@ -1,6 +1,6 @@
 """The tables of learning time at the end of a year of ten million lines a day.
 
-What is assumed about their rows; how they lie in partitions is assumed in ``partitions``.
+Assumptions about their rows; ``partitions`` has those about their partitions.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from tests.cost.partitions import Account, Partition, Table, in_order_of_arrival
 
 LINES_A_DAY = 10_000_000
 LEARNING_SHARE = 0.3
-"""Of the lines; the rest is dropped or quarantined."""
+"""Share of the lines; the rest is dropped or quarantined."""
 EVENTS_A_DAY_OF_A_LEARNER = 20
 DAYS = 365
 END = datetime(2026, 12, 31, 21)
-"""When the year's last increment runs, naive UTC."""
+"""Time of the year's last increment, naive UTC."""
 INCREMENT = timedelta(minutes=30)
 LATE = timedelta(days=200)
-"""How late one line may be, far beyond the usual."""
+"""Delay of one line that is far later than usual."""
 RAW, LINES, GAPS, DAILY = (
     "tracking_logs",
     "int_tracking_events",
@@ -36,10 +36,10 @@ ROWS_A_DAY = {
     DAILY: LINES_A_DAY * LEARNING_SHARE / EVENTS_A_DAY_OF_A_LEARNER,
 }
 LATENESS = timedelta(days=30)
-"""Each partition may hold a line as late as a mobile device may be."""
+"""Each partition may contain a line with the maximum delay of a mobile device."""
 NONE = timedelta()
 VIEWS = {
-    # They hand loaded_at on as it is.
+    # They pass loaded_at through unchanged.
     "stg_tracking__lines": RAW,
     "stg_tracking__events": RAW,
     "int_tracking_events_screened": RAW,
@@ -57,7 +57,7 @@ DATES: Mapping[str, Mapping[str, timedelta]] = {
 
 
 def with_new_rows(account: Account, name: str) -> Account:
-    """The same after the increment wrote its rows to one of the tables."""
+    """The same after the increment wrote to one of the tables."""
     table = account.tables[name]
     new = Partition(dict.fromkeys(FOLLOW[name], (END, END)))
     grown = Table(name, (*table.partitions, new))
@@ -78,4 +78,4 @@ def _table(name: str) -> Table:
 
 
 YEAR = Account([_table(name) for name in ROWS_A_DAY], VIEWS)
-"""Everything up to ``END`` is built, but for the raw lines of the last half hour."""
+"""Everything up to ``END`` is built, except the raw lines of the last half hour."""

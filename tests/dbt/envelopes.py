@@ -1,4 +1,4 @@
-"""One event in everything that is known to be put around events, under the name of who does it."""
+"""One event in every known envelope, by the name of the tool that writes it."""
 
 from __future__ import annotations
 

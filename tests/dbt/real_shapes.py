@@ -1,7 +1,7 @@
-"""One line per learning row of the seed learning_event_patterns, in the shape that event has.
+"""One line per learning row of the seed learning_event_patterns, in that event's shape.
 
-Where learner and course run stand follows docs/learning-time.md; only the shape of
-``edx.ui.lms.jump_nav.selected`` was compared with the source that emits it.
+The places of learner and course run follow docs/learning-time.md; only the shape of
+``edx.ui.lms.jump_nav.selected`` was compared with the source code that emits it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ OF_RUN = {"course_id": RUN}
 
 
 def browser(name: str, payload: object) -> str:
-    """Emitted by a page of the LMS: the payload is text, the run stands in the context."""
+    """Emitted by a page of the LMS: the payload is text, the run is in the context."""
     return line(
         7, AT, name, event=json.dumps(payload), page=f"https://x.example.com/courses/{RUN}/"
     )
 
 
 def mobile(name: str, payload: Mapping[str, Any]) -> str:
-    """Emitted by the application, which may hold it back until there is a network."""
+    """Emitted by the app, which may delay it until there is a network."""
     context = {
         "user_id": 7,
         "course_id": RUN,
@@ -46,13 +46,13 @@ def server(name: str, payload: Mapping[str, Any], **context: Any) -> str:
 
 
 def placeless(name: str, payload: Mapping[str, Any], page: str | None = None) -> str:
-    """Emitted where the request names no run: the context has none."""
+    """Emitted if the request names no run: the context has none."""
     context = {"user_id": 7, "course_id": "", "org_id": "", "path": "/event"}
     return line(7, AT, name, event=json.dumps(payload), context=context, page=page)
 
 
 def exam(kind: str, step: str) -> str:
-    """A step of a special exam; the run is in the context alone."""
+    """A step of a special exam; the run is only in the context."""
     attempt = {"exam_id": 1, "attempt_id": 2, "attempt_user_id": 7, "exam_content_id": BLOCK}
     return server(f"edx.special_exam.{kind}.attempt.{step}", attempt)
 
@@ -113,7 +113,7 @@ LINES = [
         for step in ("created", "ready_to_start", "started", "ready_to_submit", "submitted")
     ),
 ]
-"""Count as they are."""
+"""Event types that count without conditions."""
 
 LINES_OF_THE_PAGE = [
     placeless(
@@ -122,4 +122,4 @@ LINES_OF_THE_PAGE = [
         f"https://apps.example.com/learning/course/{RUN}/{BLOCK}",
     )
 ]
-"""Only the learning application emits them: their run is known by the URL of the page alone."""
+"""Emitted only by the learning app: only the page's URL shows the run."""

@@ -1,4 +1,4 @@
-"""Small raw logs and what the models make of them."""
+"""Small raw logs, and the models' results for them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ ENTERPRISE = "5b0c2f7e9d314c8aa6e4f1d203b7c95e"
 ENTERPRISE_UUID = "5b0c2f7e-9d31-4c8a-a6e4-f1d203b7c95e"
 LEARNING_TIME = ("build", "--select", "+marts.learning_time")
 WITHOUT_TESTS = ("--exclude", "tag:delivery", "--indirect-selection", "empty")
-"""The tests that are named still run, where they stop what is below them."""
+"""The named tests still run, because they stop downstream models."""
 VIEWS = "config.materialized:view"
-"""To be excluded by a build that begins with ``stand_models``: they are as they were."""
+"""For exclusion in a build that starts with ``stand_models``: they are unchanged."""
 ONLY_NAMED_TESTS = ("--exclude", "tag:delivery", VIEWS, "--indirect-selection", "empty")
 """As ``WITHOUT_TESTS``, after ``stand_models``."""
 BUILD_DAYS = ("build", "--select", "+int_learning_time_daily", *ONLY_TABLES)
@@ -30,7 +30,7 @@ BUILD_DAYS = ("build", "--select", "+int_learning_time_daily", *ONLY_TABLES)
 
 @dataclass(frozen=True)
 class Batch:
-    """Lines that were loaded together."""
+    """Lines loaded together."""
 
     file_name: str
     loaded_at: datetime
@@ -56,13 +56,13 @@ def line(user_id: object, at: str, name: str = "play_video", **changes: Any) -> 
 
 
 def prepare(warehouse: Warehouse) -> None:
-    """Create the tables that dbt expects to find."""
+    """Create the tables that dbt expects."""
     create_raw_tables(warehouse)
     ensure_ledger(warehouse)
 
 
 def stand_models(scenarios: Scenarios, dbt: Dbt) -> None:
-    """Every model over tables without a row, as ``prepare`` makes them."""
+    """Every model over empty tables, as created by ``prepare``."""
 
     def make(warehouse: Warehouse) -> None:
         prepare(warehouse)

@@ -1,4 +1,4 @@
-"""From a line that comes late to the correction that the customer gets, through the real models."""
+"""From a late line to the correction that the customer gets, through the real models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODELS = (
     "learning_time_watermark", "int_learning_time_to_completion", "completion_learning_time",
 )  # fmt: skip
 WRITTEN_LATER = 2
-"""A learner without a completion, whose lines say how far the log is complete."""
+"""A learner without a completion, whose lines show how far the log is complete."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_late_line_is_told_once_the_log_is_complete_for_a_day_and_never_again(
     change_settings(warehouse, 1, clock=pipeline.clock, event_types=CORRECTIONS.name)
 
     def after(file: str, loaded_at: str, *lines: str, options: tuple[str, ...] = ()) -> list[str]:
-        """What the receiver has got once these lines are loaded, built and sent."""
+        """What the receiver has after these lines are loaded, built and sent."""
         at = datetime.fromisoformat(loaded_at).replace(tzinfo=UTC)
         load(warehouse, Batch(file, at, lines))
         dbt("run", "--select", *MODELS, *options)

@@ -1,6 +1,6 @@
-"""Every edge case of the definition has rows in a dbt unit test that are named after it.
+"""Every edge case of the definition has rows in a dbt unit test named after it.
 
-Read from the manifest, so it costs nothing; the unit tests themselves run in
+Read from the manifest at no cost; the unit tests themselves run in
 ``test_empty_warehouse.py``.
 """
 
@@ -85,11 +85,11 @@ NAMED_BY = {
     "what_a_line_says_is_read_in_any_form_and_never_guessed": "file_name",
     "each_line_is_counted_under_its_first_reason": "file_name",
 }
-"""Unit tests of several cases, to the column whose value, or its beginning, names one."""
+"""Unit tests with several cases, and the column whose value or prefix names a case."""
 
 
 def cases_of(unit_test: dict[str, Any]) -> set[str]:
-    """What its expected rows name; a unit test of one case is named after it."""
+    """The cases in its expected rows; a unit test of a single case is named after it."""
     column = NAMED_BY.get(unit_test["name"])
     rows = unit_test["expect"]["rows"]
     return {row[column] for row in rows} if column else {unit_test["name"]}
@@ -109,7 +109,7 @@ def test_every_edge_case_has_rows_in_a_unit_test(manifest: dict[str, Any]) -> No
 
 
 def test_no_case_of_a_rule_is_missing_from_the_lists(manifest: dict[str, Any]) -> None:
-    """A new edge case is entered here, where a reader looks for what is covered."""
+    """Add a new edge case here, where readers look for what is covered."""
     named = {*EDGE_CASES.values(), *DIRTY_VARIANTS.values()}
     rule = {
         case

@@ -1,4 +1,4 @@
-"""The first build of a new installation, with dbt's own unit tests, which production leaves out."""
+"""The first build of a new installation, with dbt's unit tests, which production omits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.scenarios import Scenarios
 
 @pytest.fixture(scope="module")
 def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
-    """Everything built over tables without a row."""
+    """Everything built over empty tables."""
     stand_models(scenarios, dbt)
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
@@ -64,7 +64,7 @@ def test_every_column_of_every_model_is_described_and_no_other(
 def test_the_docs_list_every_model_with_all_of_its_columns(
     built: Warehouse, manifest: dict[str, Any], dbt: Dbt, dbt_target_path: Path
 ) -> None:
-    """``dbt docs generate``; views too, which the embedded engine keeps in a place of their own."""
+    """``dbt docs generate``, including views, which the embedded engine stores separately."""
     dbt("docs", "generate", "--no-compile")
     catalog = json.loads((dbt_target_path / "catalog.json").read_text(encoding="utf-8"))
     assert not catalog["errors"]

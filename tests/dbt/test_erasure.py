@@ -1,7 +1,7 @@
 """A learner whose lines are deleted from the raw log.
 
-The log grows and is never changed otherwise, so an increment looks for new lines, not for missing
-ones. Deletion is the one case that needs a full refresh; these tests show what happens before it.
+The log is otherwise append-only, so an increment looks for new lines, not for missing ones.
+Deletion is the one case that needs a full refresh; these tests show what happens before it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KEPT, ERASED = 8, 7
 
 
 def lines(user_id: int, minute: int) -> tuple[str, ...]:
-    """Ten minutes of learning and a line that is quarantined."""
+    """Ten minutes of learning and a quarantined line."""
     return (
         line(user_id, f"2026-03-08T09:{minute:02}:00+00:00"),
         line(user_id, f"2026-03-08T09:{minute + 10:02}:00+00:00", "page_close"),
@@ -51,7 +51,7 @@ def lines(user_id: int, minute: int) -> tuple[str, ...]:
 
 @pytest.fixture
 def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
-    """Two learners, each with lines in an old batch and in one within the lookback."""
+    """Two learners, each with lines in an old batch and in a batch within the lookback."""
 
     def make(empty: Warehouse) -> None:
         stand_models(scenarios, dbt)
@@ -69,7 +69,7 @@ def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
 
 
 def test_a_full_refresh_leaves_nothing_of_an_erased_learner(built: Warehouse, dbt: Dbt) -> None:
-    """Before it the build stops where counts differ, and the marts keep what they had."""
+    """Before it, the build stops where counts differ, and the marts keep their rows."""
     erase(built, "%")
     with pytest.raises(AssertionError, match="assert_every_learning_line_is_counted_once"):
         dbt(*BUILD)
@@ -95,7 +95,7 @@ def test_an_erasure_beyond_the_lookback_stays_unseen_until_then(built: Warehouse
 
 
 def erase(warehouse: Warehouse, file_name: str) -> None:
-    """Delete the learner's lines from the files that match."""
+    """Delete the learner's lines from the matching files."""
     deleted = warehouse.execute(
         "delete from raw.tracking.tracking_logs where file_name like ? and line like ?",
         file_name,
@@ -115,20 +115,20 @@ def seconds(warehouse: Warehouse) -> dict[int, int]:
 
 PERSON = 90417
 MARKS = (str(PERSON), f"learner_{PERSON}")
-"""The address begins with the second. The invented ids of rows and times never hold the first."""
+"""The address starts with the second. Invented row ids and times never contain the first."""
 CHANGED = (
     *("--select", "config.materialized:table", "config.materialized:incremental"),
     *("int_tracking_events_screened", "completed_enrollments"),
 )
-"""All but views that ``stand_models`` has made; the first of these two is made of the erasures."""
+"""All except views from ``stand_models``; the first of the last two depends on the erasures."""
 WHOLE = ("build", *CHANGED, "--exclude", "tag:delivery", "test_name:replica_is_readable")
 WHOLE += ("--exclude-resource-type", "unit_test")
-"""With the data tests of all that is built."""
+"""Build with the data tests of all built models."""
 TABLES = ("build", *CHANGED, *ONLY_TABLES)
 
 
 def found(warehouse: Warehouse, *databases: str, views: bool = True) -> set[str]:
-    """Tables, and marts that are views, with something of the person in any of their columns."""
+    """Tables, and marts that are views, with the person's data in any column."""
     hits = set()
     for database in databases:
         # The embedded engine keeps views apart. Those between the tables and the marts show what
@@ -152,7 +152,7 @@ def found(warehouse: Warehouse, *databases: str, views: bool = True) -> set[str]
 def sent(
     scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> Iterator[Pipeline]:
-    """Two learners whose completions were sent, with lines of every kind."""
+    """Two learners with sent completions and lines of every kind."""
     stand_models(scenarios, dbt)
     enroll(warehouse, [KEPT, PERSON])
     warehouse.execute(
@@ -217,7 +217,7 @@ def test_an_erased_learner_is_nowhere_and_does_not_come_back(sent: Pipeline, dbt
         assert seconds(warehouse) == {KEPT: 600}
         sent.detect()
         assert len(sent.rows("webhook_id")) == 2
-    # Their lines, the unusable one included, count as lines of nobody, read again or not.
+    # Their lines, including the unusable one, count as without a learner, read again or not.
     assert counts[0] == counts[1]
     assert counts[0]["user_erased"] == 3
     assert counts[0]["learning"] == 2
@@ -252,7 +252,7 @@ def erase_learner(pipeline: Pipeline) -> None:
 
 
 def statements_for(user_id: int) -> list[str]:
-    """The statements of the document, which are for this very id."""
+    """The statements in the document, which use this id."""
     text = (PROJECT_ROOT / "docs" / "erasure.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```sql\n(.*?)```", text, flags=re.DOTALL)
     assert str(user_id) in block

@@ -1,7 +1,7 @@
-"""Every data test is seen to fail, by rows that break its rule, and to pass beside them.
+"""Every data test fails for rows that break its rule, and passes for others.
 
-The rows are the tables of ``tests/dbt/failing_rows``. The models are built once, for their
-columns; each case is one statement.
+The rows are in ``tests/dbt/failing_rows``. The models are built once, for their columns; each case
+is one statement.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_a_data_test_stops_what_breaks_its_rule_and_nothing_else(
 
 
 def test_dbt_agrees_and_the_commands_of_the_document_work(built: Warehouse, dbt: Dbt) -> None:
-    """A webhook that has been due for five hours fails even a wider threshold."""
+    """A webhook that has been due for five hours exceeds even a wider threshold."""
     text = (PROJECT_ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
     test, show = (shlex.split(line)[1:] for line in re.findall(r"^\.venv/bin/dbt .*$", text, re.M))
     dbt(*test)

@@ -22,7 +22,7 @@ NAMES = {
     "intermediate": r"int_[a-z_]+",
     "marts": r"(?!stg_|int_)[a-z_]+",
 }
-"""Layer (folder and schema) to the names its models may have."""
+"""Allowed model names by layer (folder and schema)."""
 
 
 def nodes(manifest: Manifest, kind: str) -> Iterator[Node]:
@@ -77,7 +77,7 @@ def test_each_layer_has_its_own_schema(manifest: Manifest) -> None:
 
 
 def test_no_two_relations_share_a_name(manifest: Manifest) -> None:
-    """Dagster, people and queries find a table by its name."""
+    """Dagster, people and queries find a table by name."""
     found = [one["name"] for kind in ("model", "seed") for one in nodes(manifest, kind)]
     assert len(found) == len(set(found))
 
@@ -117,7 +117,7 @@ READS: Mapping[str, set[str]] = {
     "intermediate": {"staging", "intermediate", "seed"},
     "marts": {"staging", "intermediate", "marts", "seed"},
 }
-"""Layer to what its models may read."""
+"""What models may read, by layer."""
 
 
 def test_a_layer_reads_nothing_above_it_and_only_staging_reads_sources(manifest: Manifest) -> None:
@@ -168,7 +168,7 @@ def test_public_models_have_a_contract_and_a_tested_key(manifest: Manifest) -> N
 
 
 def test_columns_that_name_a_person_are_tagged(manifest: Manifest) -> None:
-    """Ids are not: they name nobody without the LMS."""
+    """Ids are not: without the LMS they identify nobody."""
     personal = {
         "username", "username_key", "email", "raw_line",
         "payload_text", "agent", "page", "download_url",
@@ -203,7 +203,7 @@ def test_every_group_has_an_owner_who_can_be_written_to(manifest: Manifest) -> N
 
 
 def test_one_macro_alone_asks_which_engine_this_is_and_no_model_does(manifest: Manifest) -> None:
-    """A model with two branches is two models; the macros of embedded.sql own the difference."""
+    """A model with two branches is two models; only the macros of embedded.sql may branch."""
     branching = re.compile(r"target\.(name|type|profile_name)|is_embedded")
     asking = [
         one["name"]
@@ -232,7 +232,7 @@ def test_every_incremental_model_states_how_it_finds_its_work(manifest: Manifest
 
 
 def test_a_warning_says_why_it_is_no_error(manifest: Manifest) -> None:
-    """A comment stands beside each: above `severity: warn`, or at the head of the test."""
+    """Each has a comment: above `severity: warn`, or at the top of the test."""
     wrong = []
     for test in nodes(manifest, "test"):
         if test["config"]["severity"].lower() != "warn":
@@ -269,7 +269,7 @@ def test_each_webhook_is_an_exposure_of_public_models(manifest: Manifest) -> Non
 
 
 def test_detection_needs_no_learning_time(manifest: Manifest) -> None:
-    """A failed number must never stop a completion: nothing above the view is computed by it."""
+    """A failed learning-time model must never stop a completion: the view reads none of them."""
     parents = manifest["parent_map"]
     seen: set[str] = set()
     queue = ["model.learning_time_webhooks.completed_enrollments"]
@@ -291,7 +291,7 @@ def test_detection_needs_no_learning_time(manifest: Manifest) -> None:
 def test_every_parameter_of_the_rule_is_documented_with_somebody_who_changes_it(
     manifest: Manifest,
 ) -> None:
-    """An option that nobody needs is removed, not documented."""
+    """An unneeded option is removed, not documented."""
     macro = manifest["macros"]["macro.learning_time_webhooks.learning_time_parameters"]
     parameters = set(re.findall(r"^        '(\w+)': ", macro["macro_sql"], re.MULTILINE))
     document = (PROJECT_ROOT / "docs" / "learning-time.md").read_text(encoding="utf-8")
@@ -303,7 +303,7 @@ def test_every_parameter_of_the_rule_is_documented_with_somebody_who_changes_it(
 
 
 def test_a_completion_reads_each_intermediate_view_on_one_path(manifest: Manifest) -> None:
-    """A view that is read on three paths is three times, at every detection."""
+    """A view read on three paths is computed three times, at every detection."""
 
     def paths(node: str, target: str) -> int:
         if node == target:
@@ -318,7 +318,7 @@ def test_a_completion_reads_each_intermediate_view_on_one_path(manifest: Manifes
 
 
 def test_every_purpose_that_costs_are_told_apart_by_is_one_of_a_session(manifest: Manifest) -> None:
-    """A purpose that is renamed would silently become an operator's."""
+    """A renamed purpose would silently count as an operator's."""
     macro = manifest["macros"]["macro.learning_time_webhooks.cost_parts"]["macro_sql"]
     parts = dict(re.findall(r"'(\w+)': \[(.*?)\]", macro))
     named = {part: re.findall(r"[\w-]+", purposes) for part, purposes in parts.items()}
@@ -333,7 +333,7 @@ def test_every_purpose_that_costs_are_told_apart_by_is_one_of_a_session(manifest
 
 
 def test_the_overview_of_dbt_docs_fits_at_1400_pixels(manifest: Manifest) -> None:
-    """The page breaks a longer line of its picture anywhere."""
+    """The page would break a longer line of its diagram anywhere."""
     overview = manifest["docs"]["doc.learning_time_webhooks.__overview__"]["block_contents"]
     _, picture, *_ = overview.split("```")
     assert max(map(len, picture.splitlines())) <= 125

@@ -1,7 +1,7 @@
-"""The project on the next minor version of dbt, in an environment of its own.
+"""The project with the next minor version of dbt, in a separate environment.
 
-dbt-core 1.12 requires a package that its own parser only may use and whose build downloads a
-program. An override leaves it out (https://docs.astral.sh/uv/concepts/resolution/#overrides).
+dbt-core 1.12 requires a package that only its own parser can use and whose build downloads a
+program. An override excludes it (https://docs.astral.sh/uv/concepts/resolution/#overrides).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ DAYS = """
 
 @pytest.fixture(scope="module")
 def next_dbt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program ``dbt`` of that version."""
+    """The ``dbt`` program of that version."""
     directory = tmp_path_factory.mktemp("next_dbt")
     return environment(directory, *NEXT, overrides=LEFT_OUT) / "dbt"
 
 
 def run(dbt: Path, directory: Path, *arguments: str, **settings: str) -> None:
-    """A command of the other dbt; a warning of parsing is an error."""
+    """A command of the other dbt; parse warnings are errors."""
     places = ["--project-dir", str(PROJECT_ROOT), "--profiles-dir", str(PROJECT_ROOT)]
     places += ["--target-path", str(directory), "--log-path", str(directory)]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What reaches the marts: never a bad batch, never a claim beyond what is loaded."""
+"""What reaches the marts: never a bad batch, and no claim beyond what is loaded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITH_EVERY_TEST = (
     *(f"+marts.learning_time,config.materialized:{kind}" for kind in ("incremental", "table")),
     *("--exclude", "tag:delivery", "resource_type:unit_test"),
 )
-"""Of the tables, and of the views that read the lines."""
+"""Data tests of the tables, and of the views that read the lines."""
 MONDAY = datetime(2026, 3, 9, 6, 0, tzinfo=UTC)
 GOOD = (
     line(7, "2026-03-09T05:00:00+00:00"),
@@ -42,7 +42,7 @@ PASSED_AT = datetime(2026, 3, 9, 5, 10, tzinfo=UTC)
 
 @pytest.fixture
 def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
-    """One learner who passed between two events; built once."""
+    """One learner who passed between two events, built once."""
 
     def make(empty: Warehouse) -> None:
         stand_models(scenarios, dbt)
@@ -58,7 +58,7 @@ def built(scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt) -> Warehouse:
 def test_a_broken_batch_leaves_the_last_good_number_until_it_is_accepted(
     built: Warehouse, dbt: Dbt
 ) -> None:
-    """A test upstream fails, so the marts keep their rows and the watermark stands still."""
+    """A test upstream fails, so the marts keep their rows and the watermark does not move."""
     before = completion(built)
     broken = ("{cut off",) * 600 + (line(7, "2026-03-09T06:30:00+00:00"),) * 400
     load(built, Batch("broken", MONDAY + timedelta(hours=1), broken))
@@ -76,7 +76,7 @@ def test_a_broken_batch_leaves_the_last_good_number_until_it_is_accepted(
 def test_a_row_that_no_run_would_find_holds_everything_back_until_it_is_repaired(
     built: Warehouse, dbt: Dbt
 ) -> None:
-    """Increments follow load time: a line without one would be lost without a word."""
+    """Increments follow load time: a line without one would be lost silently."""
     before = published(built)
     later = Batch("later", MONDAY + timedelta(hours=1), (line(7, "2026-03-09T06:30:00+00:00"),))
     load(built, later)

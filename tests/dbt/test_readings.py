@@ -1,6 +1,6 @@
-"""The other readings of the rule agree with the reference, and compare as published.
+"""The other variants of the rule agree with the reference, and compare as published.
 
-The default reading is tested everywhere else.
+The default variant is tested everywhere else.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ GAPS = [0, 1e-6, 0.5, 60, 900, 1799.999999, 1800, 1800.000001, 1801, 4000, 70_00
 LEARNERS = range(1, 25)
 BUILD = ("build", "--select", "+marts.learning_time", "--exclude-resource-type", "unit_test")
 BUILD += ("--exclude", "tag:delivery", "test_name:replica_is_readable")
-"""The tests of replicas know no reading."""
+"""The tests of replicas do not depend on the variant."""
 
 
 def timelines(seed: int) -> dict[int, list[datetime]]:
-    """Times of some events of each learner, over two or more days."""
+    """Times of each learner's events, over two or more days."""
     chance = random.Random(seed)
     found = {}
     for learner in LEARNERS:
@@ -71,7 +71,7 @@ def logged(warehouse: Warehouse) -> list[Event]:
 def test_days_and_completions_of_each_reading_equal_the_reference(
     warehouse: Warehouse, dbt: Dbt, logged: list[Event], reading: Reading
 ) -> None:
-    """The tests of the models run too: they hold for every reading."""
+    """The models' tests also run: they hold for every variant."""
     dbt(*BUILD, "--vars", f"{{long_gap_rule: {reading}, tail_seconds: 300}}")
 
     after = timedelta(seconds=300)
@@ -102,7 +102,7 @@ def test_a_capped_gap_counts_more_than_a_dropped_one(seed: int) -> None:
 
 @pytest.fixture(scope="module")
 def real_times() -> dict[tuple[int, str], list[datetime]]:
-    """Times of a public data set by enrollment; every event of it counts as learning."""
+    """Times of a public data set by enrollment; all of its events count as learning."""
     if not kdd.KDD.is_dir():
         pytest.skip("the KDD Cup data is not here")
     found: dict[tuple[int, str], list[datetime]] = {}
@@ -122,7 +122,7 @@ def real_times() -> dict[tuple[int, str], list[datetime]]:
 def test_the_published_comparison_is_what_the_readings_make_of_real_logs(
     real_times: dict[tuple[int, str], list[datetime]], reading: Reading, minutes: int, hours: str
 ) -> None:
-    """Summed over the gaps, which is what the reference says of some of them too."""
+    """The sum over the gaps, which matches the reference for a sample of them."""
     timeout = timedelta(minutes=minutes)
     some = dict(islice(real_times.items(), 0, None, 50))
     events = [
@@ -141,7 +141,7 @@ def test_the_published_comparison_is_what_the_readings_make_of_real_logs(
 def sum_of_gaps(
     times: Mapping[tuple[int, str], Sequence[datetime]], reading: Reading, timeout: timedelta
 ) -> int:
-    """Microseconds of all enrollments; quicker than the reference."""
+    """Microseconds of all enrollments; faster than the reference."""
     longest = timeout if reading == "cap" else timedelta()
     counted = (
         gap if gap <= timeout else longest
@@ -170,5 +170,5 @@ def to_completion(warehouse: Warehouse) -> dict[int, int]:
 
 
 def _line(event: Event) -> str:
-    """Events of one instant differ in their payload."""
+    """Events at the same instant differ in their payload."""
     return line(event.user_id, event.at.isoformat(), event=f'{{"n": "{event.name}"}}')

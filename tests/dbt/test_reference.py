@@ -1,4 +1,4 @@
-"""The models agree with a second, independent reading of the definition on dirty sample data."""
+"""The models agree with an independent implementation of the definition on dirty sample data."""
 
 from __future__ import annotations
 

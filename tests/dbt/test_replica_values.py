@@ -1,4 +1,4 @@
-"""Values of replicas: every spelling that means one thing is read, and no other is guessed."""
+"""Values of replicas: every unambiguous spelling is read, and no other is guessed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ order by n
 """
 AT = "2026-03-04T03:06:07.123456"
 TYPED = [
-    # kind, SQL of the column, macro, what it means
+    # kind, SQL of the column, macro, meaning
     ("boolean", "true", "read_boolean", True),
     ("number", "1::number(1, 0)", "read_boolean", True),
     ("number", "0::number(10, 3)", "read_boolean", False),
@@ -106,12 +106,12 @@ def engine(scenarios: Scenarios) -> Any:
 
 @pytest.fixture(scope="module")
 def statement(engine: Warehouse, dbt: Dbt) -> str:
-    """The statement that reads texts as every type."""
+    """The statement that reads texts as each type."""
     return compiled(dbt, READ_ALL)
 
 
 def read(engine: Warehouse, statement: str, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """What each text is as every type."""
+    """Each text read as each type."""
     rows = json.dumps([{"n": n, "text": text} for n, text in enumerate(texts)])
     return list(engine.rows(statement, rows))
 
@@ -137,14 +137,14 @@ INTEGERS = st.one_of(
     ),
     st.sampled_from(["12.5", "12,0", "1 2", "0x1f", "twelve", "--1", "."]),
 )
-MOMENTS = st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1))
+TIMES = st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1))
 OFFSETS = st.integers(-12 * 4, 14 * 4).map(lambda quarters: timedelta(minutes=15 * quarters))
 
 
 @st.composite
 def spelled_timestamps(draw: st.DrawFn) -> tuple[str, datetime]:
     """A text and the time in UTC that it means, at microseconds."""
-    at = draw(MOMENTS)
+    at = draw(TIMES)
     offset = draw(OFFSETS)
     separator = draw(st.sampled_from(["T", " ", "t"]))
     digits = draw(st.integers(0, 9))
@@ -170,7 +170,7 @@ def spelled_timestamps(draw: st.DrawFn) -> tuple[str, datetime]:
 @st.composite
 def unix_times(draw: st.DrawFn) -> tuple[str, datetime]:
     """Unix time in one of its units, and what it means."""
-    at = draw(MOMENTS)
+    at = draw(TIMES)
     digits = draw(st.sampled_from([0, 3, 6]))
     at = at.replace(microsecond=at.microsecond // 10 ** (6 - digits) * 10 ** (6 - digits))
     number = (at - datetime(1970, 1, 1)) // timedelta(microseconds=10 ** (6 - digits))
@@ -212,7 +212,7 @@ def test_a_timestamp_means_the_same_time_however_it_is_spelled(
             st.text(st.sampled_from("0123456789-:T Z+./"), max_size=26),
             st.builds(
                 lambda at, at_char, put: at[:at_char] + put + at[at_char + 1 :],
-                MOMENTS.map(lambda at: at.isoformat() + "+02:00"),
+                TIMES.map(lambda at: at.isoformat() + "+02:00"),
                 st.integers(0, 30),
                 st.sampled_from(["", "9", "x", " ", "-", ":"]),
             ),

@@ -1,4 +1,4 @@
-"""Rows of replicas: deleted ones, several of one key, and values that cannot be read."""
+"""Rows of replicas: deleted rows, several with one key, and unreadable values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DELETED = {
     "deleted_on": ("date", "'2026-03-04'", "null"),
     "soft_deleted": ("varchar", "'Y'", "'N'"),
 }
-"""Column of a tool to its type, a value that means deleted, and one that does not."""
+"""By column of a tool: its type, a value that means deleted, and one that does not."""
 
 
 def user(number: int, *tool: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def user(number: int, *tool: str) -> tuple[str, ...]:
 
 
 def kept(warehouse: Warehouse, dbt: Dbt, table: str = "auth_user", **parameters: Any) -> list[int]:
-    """Keys that a replica holds by our reading, one for each row."""
+    """Keys that a replica contains as we read it, one per row."""
     sql = compiled(
         dbt,
         f"with {{{{ replica('{table}') }}}} select id from replica order by id",
@@ -145,7 +145,7 @@ APPENDED = {
         *("'20260304010000000000000000000000001'", "'20260304010000000000000000000000002'"),
     ),
 }
-"""Replica to the column that orders its rows, its type, an older and a newer value."""
+"""By replica: the column that orders its rows, its type, an older and a newer value."""
 CHANGED = {
     "auth_user": ("username", "'older'", "'newer'"),
     "student_courseenrollment": ("mode", "'audit'", "'verified'"),
@@ -161,7 +161,7 @@ CHANGED = {
     "consent_datasharingconsent": ("granted", "1", "0"),
     "channel_integration_enterprisewebhookconfiguration": ("webhook_url", "'older'", "'newer'"),
 }
-"""Replica to one of its columns and what an older and a newer row say in it."""
+"""By replica: one of its columns, with its value in an older and in a newer row."""
 UUID = "'5b0c2f7e9d314c8aa6e4f1d203b7c95e'"
 
 
@@ -215,7 +215,7 @@ def test_a_replica_that_only_an_event_type_reads_may_be_missing(
 
 
 def saying(changed: dict[str, Any]) -> str:
-    """Template: what every replica says in the column that was changed."""
+    """Template: the value of the changed column in every replica."""
     return " union all ".join(
         f"select '{table}' as name, {column}::varchar as said "
         f"from (with {{{{ replica('{table}') }}}} select * from replica)"
@@ -273,7 +273,7 @@ USERS = f"{EVERY_REPLICA},stg_lms__users"
 
 
 def problems(dbt: Dbt, select: str, *arguments: str) -> str:
-    """What the data tests of replicas stop with."""
+    """The errors of the data tests of replicas."""
     with pytest.raises(AssertionError) as stopped:
         dbt("test", "--select", select, *arguments)
     return str(stopped.value)
@@ -384,7 +384,7 @@ def test_a_replica_without_a_needed_column_says_which(
 def test_rows_that_differ_in_nothing_that_is_read_are_harmless(
     warehouse: Warehouse, dbt: Dbt
 ) -> None:
-    """Loaded twice: other ids of the load, the same row of the LMS."""
+    """Loaded twice: different load ids, the same row of the LMS."""
     prepare(warehouse)
     rows = [user(1, "'a'"), user(1, "'b'"), user(2, "'c'")]
     replicate(warehouse, "auth_user", {"_airbyte_raw_id": "varchar"}, rows)

@@ -1,8 +1,8 @@
-"""A value that cannot be read sends nothing, whatever its row would have allowed or forbidden.
+"""An unreadable value sends nothing, whatever its row would have allowed or forbidden.
 
-The views that webhooks are made from read the replicas as they are, between two runs of the check
-that stops the marts. Each value of each row is unreadable in a world of its own: a customer, its
-learners and a course. All worlds are in one warehouse, and read by one statement.
+The views behind webhooks read the replicas directly, between two runs of the check that stops the
+marts. Each value of each row is unreadable in a separate world: a customer, its learners and a
+course. All worlds are in one warehouse, and one statement reads them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEXTS = {
     *("username", "email", "course_id", "mode", "role", "org", "letter_grade", "provider", "uid"),
     *("name", "country", "provider_id", "region", "webhook_url", "webhook_token_url", "client_id"),
 }
-"""Columns whose text is the value: each can be read."""
+"""Text columns, of which every value is readable."""
 LEARNERS = {
     1: "sends",
     2: "has a role",
@@ -42,7 +42,7 @@ LEARNERS = {
     7: "has the customer's sign-on beside another",
     8: "is not linked",
 }
-"""Learners 1 and 7 send. In each world, ``world * 100`` is added to every id."""
+"""Events of learners 1 and 7 are sent. In each world, ``world * 100`` is added to every id."""
 ANYBODYS = {
     ("student_courseenrollment", "user_id"): {1, 7},
     ("student_courseaccessrole", "user_id"): {1, 7},
@@ -56,7 +56,7 @@ Rows = Mapping[str, list[dict[str, Any]]]
 
 
 def a_world(number: int) -> Rows:
-    """Invented rows of each replica; what a row leaves out is NULL."""
+    """Invented rows of each replica; omitted columns are NULL."""
     base, enterprise = number * 100, f"{number + 1:032x}"
     course = f"ExampleX+C{number}"
     run = f"course-v1:{course}+R"
@@ -201,7 +201,7 @@ def a_world(number: int) -> Rows:
 
 
 def cases() -> Iterator[tuple[str, str, int]]:
-    """Replica, column, and which of its rows cannot be read there; a whole column has -1."""
+    """Replica, column, and the unreadable row, or -1 for the whole column."""
     for table, rows in a_world(0).items():
         names = list(dict.fromkeys(name for row in rows for name in row if name not in TEXTS))
         for column in (*names, MARK):
@@ -217,7 +217,7 @@ CASES = list(cases())
 
 
 def spoiled(number: int) -> Rows:
-    """World 0 is as it is to be; in each other one value, or one column, cannot be read."""
+    """World 0 is valid; in each other world one value, or one column, is unreadable."""
     world = a_world(number)
     if number:
         table, column, at = CASES[number - 1]
@@ -228,7 +228,7 @@ def spoiled(number: int) -> Rows:
 
 @pytest.fixture(scope="module")
 def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
-    """Replicas of text alone, with a mark, and the views over them; without a row."""
+    """Replicas with only text columns, with a mark, and the views over them; without rows."""
     scenarios.stand("nothing")
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
@@ -240,7 +240,7 @@ def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
 
 
 def fill(warehouse: Warehouse, numbers: Iterable[int]) -> None:
-    """Replace all rows by those of some worlds."""
+    """Replace all rows with those of some worlds."""
     worlds = [spoiled(number) for number in numbers]
     for table in worlds[0]:
         rows = [{MARK: "false", **row} for world in worlds for row in world[table]]
@@ -256,7 +256,7 @@ def fill(warehouse: Warehouse, numbers: Iterable[int]) -> None:
 
 
 def sent(warehouse: Warehouse) -> dict[int, set[tuple[object, ...]]]:
-    """World to its events, with all that their messages say, as ids of world 0."""
+    """Events by world, with the content of their messages, as ids of world 0."""
     found: dict[int, set[tuple[object, ...]]] = defaultdict(set)
     for row in warehouse.rows(
         f"select * from {warehouse.relation('intermediate', 'int_reportable_enrollments')}"
@@ -275,7 +275,7 @@ def sent(warehouse: Warehouse) -> dict[int, set[tuple[object, ...]]]:
 
 
 def routes(warehouse: Warehouse) -> dict[int, set[tuple[Region, int]]]:
-    """World to region of a learner and the endpoint that its messages go to."""
+    """Region of a learner and the endpoint of the messages, by world."""
     endpoints = load_endpoints(warehouse)
     found = {}
     for world in range(len(CASES) + 1):
@@ -291,7 +291,7 @@ def routes(warehouse: Warehouse) -> dict[int, set[tuple[Region, int]]]:
 def test_a_value_that_cannot_be_read_sends_nothing_and_changes_nothing_that_is_sent(
     built: Warehouse,
 ) -> None:
-    """In each column of each row of each replica, and in a whole column at once."""
+    """In each column of each row of each replica, and in whole columns."""
     fill(built, range(len(CASES) + 1))
     events, routed = sent(built), routes(built)
     assert {row[:2] for row in events[0]} == {
@@ -306,7 +306,7 @@ def test_a_value_that_cannot_be_read_sends_nothing_and_changes_nothing_that_is_s
 
 
 FEW = (0, *{table: number for number, (table, _, _) in enumerate(CASES, 1)}.values())
-"""World 0, and for each replica one in which a column of it cannot be read."""
+"""World 0, and for each replica a world in which one of its columns is unreadable."""
 
 
 Sent = Mapping[int, set[tuple[object, ...]]]

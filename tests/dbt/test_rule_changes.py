@@ -1,4 +1,4 @@
-"""A change of the rule never mixes two rules in one history."""
+"""A rule change never mixes two rules in one history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same project on the two engines: what is compiled for Snowflake is Snowflake's SQL."""
+"""The same project on both engines: SQL compiled for Snowflake is in Snowflake's dialect."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Sent:
 
 @contextmanager
 def sent_for_snowflake() -> Iterator[Sent]:
-    """Record statements as dbt sends them to Snowflake, and carry them out on the embedded engine.
+    """Record statements as dbt sends them to Snowflake, and run them on the embedded engine.
 
-    That takes no comment with an apostrophe, no temporary table under a qualified name, and
-    describes no table of a database that is not the session's.
+    The engine accepts no comment with an apostrophe, no temporary table with a qualified name, and
+    no DESCRIBE of a table in a database other than the session's.
     """
     sent = Sent()
     send, connect = SnowflakeCursor._execute_helper, SnowflakeConnection.connect
@@ -123,7 +123,7 @@ Build = tuple[tuple[str, ...], tuple[str, ...]]
 def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(
     scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt, builds: Sequence[Build]
 ) -> None:
-    """Built with empty inputs, as an increment, and anew."""
+    """Built with empty inputs, as an increment, and from scratch."""
     stand_models(scenarios, dbt)
     target = ("--target", "snowflake", "--profiles-dir", str(dbt.profiles()))
     with sent_for_snowflake() as sent:
@@ -147,7 +147,7 @@ def test_all_that_dbt_sends_for_snowflake_keeps_its_rules(
 def test_both_branches_read_every_sample_line_alike(
     warehouse: Warehouse, dbt: Dbt, tmp_path: Path
 ) -> None:
-    """Dirty lines included: the fast branch of the laptop is not another parser."""
+    """Including dirty lines: the laptop's fast branch parses the same way."""
     prepare(warehouse)
     data = generate(
         SampleSize(lines=1_000),

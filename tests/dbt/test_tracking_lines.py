@@ -1,4 +1,4 @@
-"""What the models read out of raw lines, whatever was put around the events in them."""
+"""What the models read from raw lines, whatever envelopes surround the events."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def engine(scenarios: Scenarios) -> Iterator[Warehouse]:
 
 @dataclass(frozen=True)
 class Read:
-    """From raw lines to what the screening says of each record of them.
+    """Screening results for each record in raw lines.
 
-    The engine plans the views anew for each statement: 0.2 s, however many lines there are. So
-    cases are read together, and one that was read is known from then on.
+    The engine plans the views again for each statement: 0.2 s, for any number of lines. So cases
+    are read together, and results are cached.
     """
 
     engine: Warehouse
@@ -57,7 +57,7 @@ class Read:
         return self.each([lines])[0]
 
     def each(self, cases: Sequence[Lines]) -> list[list[Row]]:
-        """What each case has when it is all there is."""
+        """The result of each case on its own."""
         if new := [case for case in dict.fromkeys(cases) if case not in self.known]:
             self.engine.execute("delete from raw.tracking.tracking_logs")
             rows = [
@@ -89,7 +89,17 @@ def read(engine: Warehouse, dbt: Dbt) -> Read:
     apart = [(EVENT,), (EVENT, SECOND), (EVENT, SECOND, EVENT), (EVENT, SECOND, EVENT, SECOND)]
     apart += [tuple(LINES), tuple(LINES_OF_THE_PAGE)]
     together = [*ENVELOPES.values(), *TOGETHER.values(), *SEVERAL, *NO_EVENTS]
-    together += [*LISTS, *TWO_LISTS, *TWICE, *CUT_COPIES, *ALONE, BESIDE_A_CUT_COPY, MIXED, HALF]
+    together += [
+        FULL,
+        *LISTS,
+        *TWO_LISTS,
+        *TWICE,
+        *CUT_COPIES,
+        *ALONE,
+        BESIDE_A_CUT_COPY,
+        MIXED,
+        HALF,
+    ]
     together += [*NAMED_BY_THE_PAYLOAD, NAMED_BY_BOTH, *RECEIPTS, *ODD]
     together += [line(7, time) for time, _ in TIMES]
     together += [line(one, AT) for one in (*WHOLE, *NOT_WHOLE)]
@@ -156,13 +166,36 @@ TWICE = [
     EVENT.replace('"context"', '"context": {"user_id": 12}, "context"'),
     wrapped(message=EVENT.replace('"time"', '"time": "soon", "time"')),
 ]
+FULL = json.dumps(json.loads(EVENT) | {"ip": "192.0.2.1", "referer": "", "accept_language": "en"})
+"""With exactly the fields that the LMS writes: these lines are searched faster."""
+CONTEXT = json.dumps(json.loads(EVENT)["context"])
+SOON = FULL.replace(f'"time": "{AT}"', '"time": "soon"')
+TWICE += [
+    SOON.replace('"ip": "192.0.2.1"', f'"ip": "192.0.2.1", "time": "{AT}"'),
+    # As many keys as there are fields.
+    SOON.replace('"ip": "192.0.2.1"', f'"time": "{AT}"'),
+    SOON.replace('"ip": "192.0.2.1"', f'"tim\\u0065": "{AT}"') + " \r",
+    "lms-1: " + SOON.replace('"ip": "192.0.2.1"', f'"time": "{AT}"'),
+    FULL.replace('"user_id": 7', '"user_id": 12').replace('"org_id": "ExampleX"', '"user_id": 7'),
+    FULL.replace('"user_id": 7', '"user_id": 12, "user_id": 7'),
+    # Names of others beside it that look like a list of names.
+    *(FULL.replace('"time"', f'"time": "soon", "{odd}": 1, "time"') for odd in ("a[b", "a], [b")),
+    # Around an event, and in texts that are read for themselves.
+    wrapped(message=SECOND, other=EVENT).replace('"other"', '"message"'),
+    wrapped(a={"message": SECOND, "other": EVENT}).replace('"other"', '"message"'),
+    *(
+        wrapped(message=EVENT.replace(f'"{name}"', f'"{name}": 5, "{name}"'))
+        for name in ("event_source", "name", "context")
+    ),
+    json.dumps(json.loads(EVENT) | {"context": '{"user_id": 12, ' + CONTEXT[1:]}),
+]
 
 
 @pytest.mark.parametrize("text", TWICE)
 def test_of_a_key_that_stands_twice_the_last_counts(read: Read, text: str) -> None:
-    """On Snowflake by the parameter 'd': without it the line would not be read at all."""
-    assert text != EVENT
-    assert read(text) == read(EVENT)
+    """On Snowflake through the parameter 'd', without which the line could not be read."""
+    assert text not in (EVENT, FULL)
+    assert read(text) == read(EVENT) == read(FULL)
 
 
 SHORT = EVENT[: EVENT.index('"event_source"') + 30]
@@ -195,7 +228,7 @@ HALF = EVENT + SECOND[:100]
 
 
 def test_half_a_record_at_the_end_takes_the_line_into_quarantine(read: Read) -> None:
-    """What is cut off might be anything."""
+    """The truncated part might be anything."""
     (row,) = read(HALF)
     assert row["screening"] == "line_unreadable"
 
@@ -234,9 +267,9 @@ wrappers = st.sampled_from(
 )
 Wrap = Callable[[str], str]
 Layered = tuple[object, list[Wrap], bool]
-"""Payload, what is put around the event, and whether its text is ASCII alone."""
+"""Payload, envelope of the event, and whether its text is ASCII only."""
 Beside = tuple[list[object], str, Wrap | None]
-"""Payloads of events, what stands between them, and what is put around them."""
+"""Payloads of events, the text between them, and their envelope."""
 payloads = st.one_of(
     st.text('ab{}[],: \\"\n\u00e9\U0001f600', max_size=12),
     st.dictionaries(st.text("ab}{", max_size=3), st.text('}{ ,"', max_size=5), max_size=2),
@@ -306,12 +339,17 @@ def _nowhere(**changes: Any) -> str:
 
 NAMED_BY_THE_PAYLOAD = [
     _nowhere(name="edx.bookmark.added", event=payload)
-    for payload in ({"course_id": RUN}, json.dumps({"course_id": RUN}), {"course_id": RUN + "\n"})
+    for payload in (
+        {"course_id": RUN},
+        json.dumps({"course_id": RUN}),
+        {"course_id": RUN + "\n"},
+        '{"course_id": "course-v1:ExampleX+Other+T1", "course_id": "' + RUN + '"}',
+    )
 ]
 
 
 def test_a_course_run_that_the_payload_names_counts(read: Read) -> None:
-    """Bookmarks and course tools: the request belongs to no page of a course."""
+    """Bookmarks and course tools: the request is not for a course page."""
     for text in NAMED_BY_THE_PAYLOAD:
         (row,) = read(text)
         assert (row["screening"], row["courserun_key"]) == ("learning", RUN)
@@ -340,7 +378,7 @@ NO_RUNS = ["", None, 5, "no key", ["x"], "course-v1:ExampleX+DATA101"]
 
 
 def listed(course_id: object) -> str:
-    """An event whose payload alone speaks of a course run."""
+    """An event with a course run only in its payload."""
     return _nowhere(name="edx.bookmark.listed", event={"course_id": course_id})
 
 
@@ -519,7 +557,7 @@ def requested(path: str) -> str:
 
 
 def seen(page: str, source: str = "browser") -> str:
-    """An event on a page."""
+    """An event on a course page."""
     return _nowhere(name="seq_next", event_source=source, page=page)
 
 

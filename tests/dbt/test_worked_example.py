@@ -39,12 +39,12 @@ RULED = (
     *("int_tracking_events_screened", "int_tracking_events"),
     *("int_learning_gaps", "int_learning_time_daily"),
 )
-"""The models that the rule is about."""
+"""The models that implement the rule."""
 MARCH_4, MARCH_5 = date(2026, 3, 4), date(2026, 3, 5)
 
 
 def event(time: str, name: str, source: str = "browser", **changes: Any) -> str:
-    """A line of the learner's, before ``changes``."""
+    """A line of the learner, with ``changes``."""
     document: dict[str, Any] = {
         "name": name,
         "event_type": name,
@@ -184,6 +184,6 @@ def test_another_rule_gives_another_number(
 
 
 def reference(lines: Sequence[str]) -> dict[tuple[int, str, date], learning_time.Day]:
-    """What the definition in Python makes of the lines."""
+    """The result of the Python definition for the lines."""
     events = [event for one in lines if (event := read_line(one, LOADED_AT)) is not None]
     return dict(learning_time.days(events))

@@ -16,7 +16,7 @@ from tests.support.site import Built, built_site
 
 @pytest.fixture
 def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
-    """An open session on a warehouse with an empty ledger, and no other table."""
+    """An open session on a warehouse with an empty ledger and no other tables."""
     scenarios.stand("ledger", ensure_ledger)
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         yield opened
@@ -24,5 +24,5 @@ def warehouse(scenarios: Scenarios) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def built(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Built:
-    """The ledger with built webhooks that are due, one endpoint for each number."""
+    """A ledger with built webhooks that are due: one endpoint for each number of webhooks."""
     return partial(built_site, scenarios, warehouse, tmp_path)

@@ -1,4 +1,4 @@
-"""One whole run in a process of its own, which kills itself at a given step of the protocol."""
+"""One whole run in a separate process, which kills itself at a given step of the protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sync.ledger.steps import Hook, Step
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import open_warehouse
 from tests.support.delivery import Run, all_steps
+from tests.support.signals import noticed
 
 PRELOADED = ["snowflake.connector", "tests.delivery.crash_worker"]
 
@@ -28,7 +29,7 @@ class Death:
 
 
 def start(settings: EmbeddedWarehouse, run: Run, death: Death | None = None) -> BaseProcess:
-    """A run in a new process. It is forked from a server that has only imported things."""
+    """A run in a new process, forked from a server that has only imported modules."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=work, args=(settings, run, death))
@@ -36,8 +37,8 @@ def start(settings: EmbeddedWarehouse, run: Run, death: Death | None = None) -> 
     return process
 
 
-def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
-    """Wait for a process; its exit code, negative for the signal that ended it."""
+def finish(process: BaseProcess, *, within_seconds: float = 300.0) -> int:
+    """Wait for a process; returns its exit code, negative for the signal that killed it."""
     process.join(within_seconds)
     code = process.exitcode
     if code is None:
@@ -49,24 +50,25 @@ def finish(process: BaseProcess, *, within_seconds: float = 60.0) -> int:
 
 def work(settings: EmbeddedWarehouse, run: Run, death: Death | None) -> None:
     """Record, build and send."""
-    # Whoever started the tests may have them ignored, as a shell does in the background.
+    # The process that started the tests may ignore them, as a shell does for background jobs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with open_warehouse(settings, purpose="crash") as warehouse:
-        all_steps(warehouse, run, hook=dying_at(death))
+    with noticed() as is_noted, open_warehouse(settings, purpose="crash") as warehouse:
+        all_steps(warehouse, run, hook=dying_at(death, is_noted))
 
 
-def dying_at(death: Death | None) -> Hook:
-    """The hook that sends this process its signal."""
+def dying_at(death: Death | None, is_noted: threading.Event) -> Hook:
+    """A hook that signals this process and waits until the run has noticed."""
     seen: Counter[Step] = Counter()
     lock = threading.Lock()
 
     def hook(step: Step) -> None:
-        # Two threads that come at once must not both see the number after theirs.
+        # Two concurrent threads must not both see the count after both have incremented it.
         with lock:
             seen[step] += 1
             occurrence = seen[step]
         if death is not None and (step, occurrence) == (death.step, death.occurrence):
             os.kill(os.getpid(), death.by)
+            assert is_noted.wait(120)
 
     return hook

@@ -1,4 +1,4 @@
-"""What the stateful model of the outbox holds beside the ledger: workers, and keys in rotation."""
+"""State of the outbox model besides the ledger: workers, and keys in rotation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROTATION = [([OLD], OLD), ([NEW, OLD], OLD), ([NEW, OLD], NEW), ([NEW], NEW)]
 
 @dataclass
 class Worker:
-    """What a delivery process holds in memory, and its journal on disk."""
+    """What a delivery process has in memory, and its journal on disk."""
 
     untried: list[Claim] = field(default_factory=list)
     made: list[Attempt] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Worker:
 
 
 def is_verified(claim: Claim, rotation: int, now: datetime) -> bool:
-    """Whether the receiver accepts the signature, with the key that it holds at this step."""
+    """Whether the receiver accepts the signature with its key at this step."""
     live, held = ROTATION[rotation]
     headers = request_headers(
         webhook_id=claim.webhook_id, body=claim.body, keys=live, clock=lambda: now
@@ -43,7 +43,7 @@ def is_verified(claim: Claim, rotation: int, now: datetime) -> bool:
 def attempt_of(
     claim: Claim, verdict: str, *, run_id: str, started_at: datetime, now: datetime
 ) -> Attempt:
-    """What the sender makes of a status, or of silence; "lost" was accepted all the same."""
+    """The attempt for a status, or for no response; "lost" was accepted but not acknowledged."""
     result: Response | Failure
     match verdict:
         case "silence" | "lost":

@@ -1,7 +1,7 @@
-"""Random late lines over many completions, while runs are killed: each drift is told once.
+"""Random late lines for many completions while runs are killed: each change is sent once.
 
-Real processes, a real SIGKILL, real sockets, and the real mart of corrections. What must be told
-follows from the rule, written here once more, over the numbers of each day.
+Real processes, a real SIGKILL, real sockets, and the real mart of corrections. The expected
+corrections follow from the rule, implemented here a second time, over each day's numbers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEATHS = [
 
 @dataclass
 class Learner:
-    """One completion, and what its customer must have been told by the rule."""
+    """One completion, and the corrections that its customer must get by the rule."""
 
     seconds: int
     told: int
@@ -49,7 +49,7 @@ class Learner:
     corrections: list[int] = field(default_factory=list)
 
     def late_line(self, chance: random.Random, at: datetime) -> None:
-        """Most days bring nothing; some less than the tolerance, some more, some take back."""
+        """Most days change nothing; others less or more than the tolerance, or revert a change."""
         moved = chance.choice([0, 0, 0, 1, 99, 100, 101, 900, 5_000, -101, -900])
         back = chance.random() < 0.1
         if moved or back:
@@ -57,7 +57,7 @@ class Learner:
             self.loaded_at = at
 
     def correct(self, through: datetime) -> None:
-        """The rule: beyond a tenth and a minute, still for a day, three times at most."""
+        """The rule: over a tenth and a minute off, unchanged for a day, at most three times."""
         has_moved = abs(self.seconds - self.told) > max(60, self.told / 10)
         if has_moved and self.loaded_at + DAY <= through and len(self.corrections) < 3:
             self.told = self.seconds
@@ -104,7 +104,7 @@ def test_every_drift_is_told_once_none_below_the_tolerance_and_none_twice_after_
             write(warehouse, people, now)
             death = Death(chance.choice(DEATHS), chance.choice([1, 1, 2]))
             deaths += finish(start(scenarios.settings, run, death)) < 0
-            # Longer than the leases of the dead, and twice: the second has nothing left to do.
+            # Longer than the leases of killed runs. Twice: the second run has nothing left to do.
             for _ in range(2):
                 run = run.later(ROUND)
                 all_steps(warehouse, run)
@@ -115,7 +115,7 @@ def test_every_drift_is_told_once_none_below_the_tolerance_and_none_twice_after_
 
 
 def write(warehouse: Warehouse, people: dict[int, Learner], through: datetime) -> None:
-    """The mart of this day."""
+    """Write this day's mart."""
     rows = [
         learning_time(
             n,
@@ -130,8 +130,8 @@ def write(warehouse: Warehouse, people: dict[int, Learner], through: datetime) -
 
 
 def told(target: Receiver) -> dict[int, list[int]]:
-    """Seconds of the corrections of each learner in the order of their numbers; a request that a
-    crash has repeated has the same id and the same bytes."""
+    """Seconds of each learner's corrections, ordered by number; a request repeated after a crash
+    has the same id and bytes."""
     bodies = {one.webhook_id: one.body for one in target.received}
     assert {(one.webhook_id, one.body) for one in target.received} == set(bodies.items())
     found: dict[int, dict[int, int]] = {}

@@ -1,6 +1,6 @@
-"""A run may be killed between any two steps: nothing is lost and nothing finished is sent again.
+"""A run killed between any two steps loses nothing, and sends nothing finished again.
 
-Real processes, a real SIGKILL, real sockets, one ledger that all of them share.
+Real processes, a real SIGKILL, real sockets, one shared ledger.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from sync.ledger.tables import ensure_ledger
 from sync.warehouse import open_warehouse
 from tests.delivery.crash_worker import Death
 from tests.support.crashes import CrashSite
-from tests.support.delivery import Run, audit, delivered, journaled, seed
+from tests.support.delivery import Run, all_steps, audit, delivered, journaled, seed
 from tests.support.receiver_process import ReceiverProcess, receiver_process
 from tests.support.scenarios import Scenarios
 
 THREADS = 4
 UNKNOWN = THREADS + Limits(threads=THREADS).unwritten
-"""As many responses a crash can lose: of requests that run, and on their way to the disk."""
+"""Maximum responses a crash can lose: of requests in flight, and not yet written to disk."""
 BATCH = 5
 LIMITS = Limits(batch_size=BATCH, threads=THREADS, per_endpoint=2)
 EACH = 12
@@ -51,7 +51,7 @@ def site(
     target: ReceiverProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[CrashSite]:
-    """Three customers; the endpoint of one refuses every webhook once before it takes it."""
+    """Three customers; the endpoint of one refuses every webhook once before it accepts it."""
     urls = [target.url("/ok/1"), target.url("/wait/20/2"), target.url("/first/503/3")]
     scenarios.stand("ledger", ensure_ledger)
     with open_warehouse(scenarios.settings, purpose="tests") as warehouse:
@@ -66,7 +66,7 @@ def site(
 
 
 def test_kills_in_each_step_before_a_request_lose_and_repeat_nothing(site: CrashSite) -> None:
-    """One run after the other, none of which comes further than the last one by much."""
+    """Consecutive runs, each of which gets only slightly further than the last."""
     before = site.repeated()
     for step in BEFORE_A_REQUEST:
         site.complete(EACH)
@@ -93,7 +93,7 @@ def test_a_kill_after_a_step_loses_nothing_and_repeats_only_what_was_in_flight(
 
 
 def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
-    # One batch, which is settled when all of it has a response: the first kill meets no request.
+    # One batch, settled once all of it has a response, so the first kill hits no request.
     site.run = replace(site.run, limits=replace(LIMITS, batch_size=1_000))
     for step in (Step.ATTEMPTS_LOGGED, Step.RECOVERED):
         before = site.repeated()
@@ -110,7 +110,7 @@ def test_a_kill_during_recovery_repeats_nothing_at_all(site: CrashSite) -> None:
 @pytest.mark.parametrize(
     ("death", "is_repeated"),
     [
-        # The whole batch has its responses by then.
+        # By then the whole batch has responses.
         pytest.param(Death(Step.JOURNALED, EACH), True, id="nobody else knew the answers"),
         pytest.param(Death(Step.ATTEMPTS_LOGGED), False, id="the log in the warehouse knew them"),
     ],
@@ -148,7 +148,11 @@ def test_kills_at_random_times_lose_nothing_either(site: CrashSite) -> None:
 
 
 def test_the_audit_finds_what_it_is_for(site: CrashSite) -> None:
-    site.warehouse.execute(
-        "insert into analytics.sync.webhook_attempts select * from analytics.sync.webhook_attempts"
-    )
-    assert audit(site.warehouse, is_at_rest=True) == ["an attempt was logged twice"]
+    site.complete(1)
+    all_steps(site.warehouse, site.run)
+    attempts = "analytics.sync.webhook_attempts"
+    site.warehouse.execute("begin")
+    site.warehouse.execute(f"insert into {attempts} select * from {attempts}")
+    found = audit(site.warehouse, is_at_rest=True)
+    site.warehouse.execute("rollback")
+    assert found == ["an attempt was logged twice"]

@@ -1,6 +1,6 @@
-"""With the flag off, a request is what a build without any learning-time code would send.
+"""With the flag off, a request equals that of a release without learning-time code.
 
-The expected body is built here by hand from the payload's description, without the library.
+The expected body is built by hand from the payload's description, without the library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAMES = ("Example Industries", 'Beispiel "GmbH" & Söhne', "例 \\ 株式会社"
 
 
 def v2_body(row: Mapping[str, object], recorded_at: datetime) -> bytes:
-    """The nested v2.0 body of a completion, in the order of its description."""
+    """The nested v2.0 body of a completion, in the order of the description."""
     body = {
         "event_type": "course_completion",
         "event_version": "2.0",
@@ -54,7 +54,7 @@ def v2_body(row: Mapping[str, object], recorded_at: datetime) -> bytes:
 
 
 def percipio_body(row: Mapping[str, object], recorded_at: datetime) -> bytes:
-    """The flat body, whose time spent is null when it is not known."""
+    """The flat body, whose time spent is null when unknown."""
     body = {
         "content_id": "course:ExampleX+DATA101",
         "user": row["percipio_user_id"],

@@ -1,4 +1,4 @@
-"""Receivers in the forms of known systems, which lose every tenth response."""
+"""Receivers modeled on known systems, which lose every tenth response."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tests.support.events import XAPI
 from tests.support.site import Built
 
 Form = Callable[[bytes | None, bytes], int]
-"""The status for a statement, from what is stored under its id, if anything."""
+"""Function from a statement, and any stored under its id, to the status."""
 
 
 def hibob(stored: bytes | None, body: bytes) -> int:
-    """409 for every repetition."""
+    """409 for every repeated id."""
     return 200 if stored is None else 409
 
 
 def record_store(stored: bytes | None, body: bytes) -> int:
-    """204 for the same statement again, 409 for another one under its id."""
+    """204 for the same statement again, 409 for a different one with its id."""
     if stored is None:
         return 200
     return 204 if stored == body else 409
 
 
 def linkedin(stored: bytes | None, body: bytes) -> int:
-    """The same whether it has the statement or not."""
+    """The same status whether it has the statement or not."""
     return 200
 
 
@@ -50,7 +50,7 @@ class Store:
     requests: Counter[str] = field(default_factory=Counter)
     versions: set[str | None] = field(default_factory=set)
     rewritten: int = 0
-    """Statements that came with other bytes than the first time."""
+    """Statements that arrived again with different bytes."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, body: bytes, version: str | None) -> int | None:
@@ -112,7 +112,7 @@ def test_a_statement_whose_response_was_lost_is_delivered_once_and_never_dead(
         site = built(count, payload_format="xapi", **XAPI).at(f"http://127.0.0.1:{port}/statements")
         run = replace(site.run, limits=Limits())
         run.send(warehouse)
-        # Each of the lost ones may be lost again.
+        # Each lost response may be lost again.
         while delivered(warehouse) != site.ids:
             run = run.later(timedelta(hours=11))
             report = run.send(warehouse)

@@ -1,4 +1,4 @@
-"""Secrets and learners' data appear only where they must: in the request and in the outbox."""
+"""Secrets and learners' data appear only where they belong: in the request and in the outbox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.receiver_process import ReceiverProcess, receiver_process
 
 CANARIES = ("canary.learner@example.com", "canary_learner", SECRET, SECRET.removeprefix("whsec_"))
 MUST_HOLD = {"webhook_messages": {"body"}}
-"""Columns that hold learners' data on purpose; they are read by no report."""
+"""Columns that intentionally contain learners' data; no report reads them."""
 
 
 def leaks(text: str) -> list[str]:
@@ -37,9 +37,9 @@ def target() -> Iterator[ReceiverProcess]:
 
 @pytest.fixture
 def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
-    """Endpoints that send back all they got, with every kind of verdict, and one that is broken."""
+    """Endpoints that echo the request, with every kind of result, and a broken one."""
     urls = [target.url(f"/echo/{status}/{status}") for status in (200, 400, 410, 500, 503)]
-    seed(warehouse, [*urls, "https://user:whsec@bad.example.com/x"], timeout_seconds=1)
+    seed(warehouse, [*urls, "https://user:whsec@bad.example.com/x"])
     add_completions(
         warehouse,
         [
@@ -49,7 +49,7 @@ def run(warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
                 enterprise_customer_uuid=enterprise(n % 6 + 1),
                 email=CANARIES[0],
                 username=CANARIES[1],
-                # Two of them cannot be rendered, so their problem is reported.
+                # Two of them cannot be built, so their problem is reported.
                 percent_grade=7.5 if n > 12 else 0.5,
             )
             for n in range(1, 15)
@@ -67,7 +67,7 @@ def test_a_run_with_receivers_that_echo_everything_leaks_nothing(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     report = all_steps(warehouse, run)
-    # The second webhook of the endpoint that is gone is given back.
+    # The second webhook of the deleted endpoint is released.
     assert (report.outcomes.total(), report.released) == (9, 1)
     assert leaks(caplog.text) == []
     assert leaks(repr(report)) == []

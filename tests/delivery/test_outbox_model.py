@@ -1,7 +1,7 @@
-"""Any order of detections, claims, responses, crashes and clock jumps keeps every promise.
+"""Any order of detections, claims, responses, crashes and clock jumps keeps every guarantee.
 
-Two workers share one outbox. The model remembers what the receiver saw and which misfortunes
-excuse a repeated request; everything else is asked of the ledger after each step.
+Two workers share one outbox. The model tracks what the receiver saw, and which failures excuse a
+repeated request; everything else is checked against the ledger after each step.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TABLES = ("webhook_outbox", "webhook_attempts", "endpoint_state", "activations",
 
 
 class OutboxModel(RuleBasedStateMachine):
-    """The rules; hypothesis chooses their order."""
+    """The rules, in an order that Hypothesis chooses."""
 
     warehouse: Warehouse
 
@@ -87,7 +87,7 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule(name=WORKERS, limit=st.integers(1, 4))
     def claim(self, name: str, limit: int) -> None:
-        """The beginning of a run: recover, hold and release, take a batch."""
+        """The start of a run: recover, hold and release, claim a batch."""
         worker = self.workers[name]
         if worker.untried or worker.made:
             return
@@ -135,18 +135,18 @@ class OutboxModel(RuleBasedStateMachine):
         self.jump(pause)
         attempt = attempt_of(claim, verdict, run_id=name, started_at=started_at, now=self.now)
         if self.now >= worker.lease_ends_at:
-            # Whoever claims it next does not know of this response.
+            # The next worker to claim it does not know about this response.
             self.excuses[claim.webhook_id] += 1
         worker.made.append(attempt)
 
     @rule()
     def keys_are_rotated(self) -> None:
-        """The next step: new key beside the old one, receiver changes over, old key removed."""
+        """The next step: add the new key, switch the receiver to it, remove the old key."""
         self.rotation = min(self.rotation + 1, len(ROTATION) - 1)
 
     @rule(state=st.sampled_from([ReplayState.DEAD, ReplayState.DELIVERED]))
     def operator_replays(self, state: ReplayState) -> None:
-        """Dead letters start afresh; what was delivered goes once more."""
+        """Dead letters start over; delivered webhooks are sent once more."""
         made = carry_out(self.warehouse, lambda: self.now, Replay(state=state))
         rows = self.warehouse.rows(
             "select webhook_id, state from analytics.sync.webhook_outbox where replay_id = ?",
@@ -160,7 +160,7 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule(name=WORKERS)
     def finish(self, name: str) -> None:
-        """The end of a batch: settle, forget, note the endpoints' health, release."""
+        """The end of a batch: settle, forget, record the endpoints' health, release."""
         worker = self.workers[name]
         settle(self.warehouse, worker.made, clock=lambda: self.now)
         seen = seen_by_endpoint(worker.made)
@@ -172,14 +172,14 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule(name=WORKERS)
     def finish_twice(self, name: str) -> None:
-        """Its outcome was unknown, so it is repeated."""
+        """The outcome was unknown, so the attempt is repeated."""
         attempts = list(self.workers[name].made)
         self.finish(name)
         settle(self.warehouse, attempts, clock=lambda: self.now)
 
     @rule(name=WORKERS, is_disk_kept=st.booleans())
     def crash(self, name: str, is_disk_kept: bool) -> None:
-        """Memory is gone; the journal only if the disk is."""
+        """Memory is lost; the journal only with the disk."""
         worker = self.workers[name]
         if is_disk_kept:
             self.abandoned += worker.made
@@ -189,7 +189,7 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule()
     def recover(self) -> None:
-        """What a new run does first."""
+        """The first thing a new run does."""
         settle(self.warehouse, self.abandoned, clock=lambda: self.now)
         self.abandoned.clear()
         since = open_work(self.warehouse).leased_since
@@ -202,7 +202,7 @@ class OutboxModel(RuleBasedStateMachine):
 
     @rule(endpoint_id=st.integers(1, ENDPOINTS))
     def endpoint_flaps(self, endpoint_id: int) -> None:
-        """Its owner switches it off, or on again; somebody enables what 410 disabled."""
+        """Its owner switches it off or on; an operator re-enables it after a 410."""
         self.warehouse.execute(
             "update analytics.marts.webhook_endpoints set is_active = not is_active"
             " where endpoint_id = ?",
@@ -247,7 +247,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert (row["lease_owner"] is None) == (row["lease_expires_at"] is None)
 
     def teardown(self) -> None:
-        """Everything repaired: whatever is not dead is delivered within a few runs."""
+        """After everything is repaired, all but dead letters are delivered within a few runs."""
         for name in self.workers:
             self.crash(name, is_disk_kept=True)
         self.warehouse.execute("update analytics.marts.webhook_endpoints set is_active = true")
@@ -266,7 +266,7 @@ class OutboxModel(RuleBasedStateMachine):
         assert set(self.last.values()) <= FINAL, "something is stuck"
 
     def jump(self, span: timedelta) -> None:
-        """Time passes; responses that nobody but a living worker knows may lose their lease."""
+        """Time passes; responses known only to a live worker may lose their lease."""
         before, self.now = self.now, self.now + span
         for worker in self.workers.values():
             if before < worker.lease_ends_at <= self.now:
@@ -291,9 +291,9 @@ def test_no_order_of_events_breaks_the_protocol(model_warehouse: Warehouse) -> N
         settings=settings(
             max_examples=examples(4, 60),
             stateful_step_count=examples(15, 25),
-            # Each step costs statements, so a failure is reported as it was found.
+            # Each step costs statements, so failures are not shrunk.
             phases=[Phase.generate],
-            # Other sequences each time; a failure prints what reproduces it.
+            # Different sequences each time; a failure prints how to reproduce it.
             derandomize=False,
             database=None,
         ),

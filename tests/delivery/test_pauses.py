@@ -1,4 +1,4 @@
-"""A pause stops sending within one claim, charges nobody, and ends as if nothing had been."""
+"""A pause stops sending within one claim, charges no attempt, and leaves no trace afterwards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def on(warehouse: Warehouse) -> list[str]:
 
 
 def charged(warehouse: Warehouse) -> list[dict[str, Any]]:
-    """Rows that are not as they were built, and endpoints that are not as they began."""
+    """Rows and endpoints whose state has changed since the start."""
     return warehouse.rows(
         f"select webhook_id from {OUTBOX} where state <> 'pending' or attempt_count > 0"
     ) + warehouse.rows(
@@ -120,7 +120,7 @@ def test_resumption_sends_at_the_pace_of_the_endpoint_and_the_oldest_first(
 def test_an_endpoint_did_not_fail_while_it_got_nothing(
     built: Built, warehouse: Warehouse, was_paused: bool
 ) -> None:
-    """Five days of failures disable it; days of a pause are none."""
+    """Five days of failures disable it; days of a pause do not count."""
     site, poster = (
         built(20),
         Poster(lambda url: Response(500, None, "")),
@@ -193,11 +193,11 @@ def test_a_newer_pause_takes_the_place_of_the_older_and_resume_ends_only_its_own
 @pytest.mark.parametrize(
     ("given", "names"),
     [
-        ({}, "say what"),
-        ({"everything": True, "endpoint_id": 1}, "say what"),
+        ({}, "name one"),
+        ({"everything": True, "endpoint_id": 1}, "name one"),
         ({"endpoint_id": 77}, "no endpoint 77"),
-        ({"enterprise": enterprise(77)}, "no endpoint of customer"),
-        ({"everything": True, "until": "2026-01-01"}, "is past"),
+        ({"enterprise": enterprise(77)}, "has no endpoint in marts"),
+        ({"everything": True, "until": "2026-01-01"}, "is in the past"),
     ],
 )
 def test_a_pause_of_nothing_is_refused(
@@ -213,7 +213,7 @@ def test_a_pause_of_nothing_is_refused(
 def test_of_two_who_pause_at_once_the_pause_of_one_stays(
     built: Built, warehouse: Warehouse, apart: timedelta
 ) -> None:
-    """Each ends the older ones once its own is there, and has not looked before."""
+    """Each ends the older pauses after writing its own, without checking first."""
     built(1)
     now = warehouse_clock(warehouse)()
     both: dict[str, Any] = {"enterprise": None, "endpoint_id": None, "by": "night"}

@@ -1,4 +1,4 @@
-"""Batches that overlap: the next one is claimed, and the last one recorded, while others send."""
+"""Overlapping batches: one is claimed and another recorded while others send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.delivery import Run, audit, complete, delivered, journaled, s
 from tests.support.receiver_process import receiver_process
 from tests.support.site import BATCH, OK, Built, Poster
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 120.0
 
 
 def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
@@ -38,7 +38,7 @@ def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
             is_claimed_again.set()
 
     def answer(url: str) -> Response:
-        # The first few pass; the last of the first batch wait for the claim of the second.
+        # The first few respond; the last of the first batch wait for the claim of the second.
         if poster.sent.total() >= BATCH - 2:
             assert is_claimed_again.wait(WAIT_SECONDS), "nothing was claimed meanwhile"
         return OK
@@ -50,7 +50,7 @@ def test_the_next_batch_is_claimed_while_the_last_one_is_being_sent(
 
 
 def test_a_slow_endpoint_holds_up_its_own_rows_only(built: Built) -> None:
-    """It responds only when everything of the other one has been sent, over many batches."""
+    """It responds only once all webhooks of the other one are sent, over many batches."""
     site = built(30, 30)
     left = [30]
     is_fast_done = threading.Event()
@@ -70,9 +70,10 @@ def test_a_slow_endpoint_holds_up_its_own_rows_only(built: Built) -> None:
 
 
 def test_a_slow_disk_ends_slots_no_earlier_than_so_many_responses_wait_for_it(
-    built: Built, tmp_path: Path
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal is locked from outside until all threads have a response that may not wait."""
+    """The journal is locked externally until the maximum of unwritten responses is reached."""
+    monkeypatch.setattr("sync.ledger.journal.BUSY_SECONDS", WAIT_SECONDS)
     threads = 8
     most_unwritten = threads + Limits(threads=threads).unwritten
     site = built(*[10] * threads)
@@ -96,7 +97,7 @@ def test_a_slow_disk_ends_slots_no_earlier_than_so_many_responses_wait_for_it(
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else can write to a SQLite file meanwhile."""
+    """Keeps others from writing to a SQLite file during the block."""
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     connection.execute("begin immediate")
     try:
@@ -105,14 +106,16 @@ def locked(path: Path) -> Iterator[None]:
         connection.close()
 
 
+@pytest.mark.parametrize(("endpoints", "most"), [(6, 8), (3, 6)])
 def test_the_receiver_never_has_more_requests_at_one_time_than_the_limits_say(
-    warehouse: Warehouse, tmp_path: Path
+    warehouse: Warehouse, tmp_path: Path, endpoints: int, most: int
 ) -> None:
-    endpoints, each, limits = 6, 40, Limits(threads=8, per_endpoint=2)
+    """The receiver holds requests until the maximum has arrived, however slow the machine."""
+    each, limits = 40, Limits(threads=8, per_endpoint=2)
     with receiver_process() as target:
         seed(
             warehouse,
-            [target.url(f"/wait/10/{n}") for n in range(endpoints)],
+            [target.url(f"/gather/{most}/10/{n}") for n in range(endpoints)],
             max_requests_per_minute=600_000,
         )
         ids = complete(warehouse, range(1, endpoints * each + 1), endpoints=endpoints)
@@ -123,25 +126,27 @@ def test_the_receiver_never_has_more_requests_at_one_time_than_the_limits_say(
         run.send(warehouse)
         at_once = target.most_at_once()
     assert delivered(warehouse) == ids
-    assert at_once.pop("") == limits.threads
-    assert set(at_once.values()) == {limits.per_endpoint}
+    assert at_once.pop("") == most
+    assert max(at_once.values()) == limits.per_endpoint
 
 
 def test_statements_grow_with_batches_and_not_with_webhooks(
-    built: Built, warehouse: Warehouse
+    built: Built, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A slow machine settles a batch in parts.
+    monkeypatch.setattr("sync.delivery.scheduler.SETTLE_AFTER", timedelta(hours=1))
     site = built(80, 80)
     before = warehouse.statements
     assert site.send(Poster(), batch_size=40).outcomes == {"delivered": 160}
     spent = warehouse.statements - before
-    # At most two turns for a batch, of twelve statements, and what begins and ends a run.
+    # At most two turns per batch, of twelve statements, plus the start and end of a run.
     assert spent <= 20 + 4 * 2 * 12
 
 
 def test_what_waits_when_the_time_is_up_is_given_back_uncharged(
     built: Built, warehouse: Warehouse
 ) -> None:
-    """It is up during the third request, which ends only when the others have been given back."""
+    """It is up during the third request, which ends only after the others are released."""
     site = built(10)
     now, ahead, is_given_back = site.run.clock(warehouse), [timedelta(0)], threading.Event()
 

@@ -1,4 +1,4 @@
-"""The whole retry window in simulated time: 27 hours and 35 minutes pass in a second or two."""
+"""The whole retry window in simulated time: 27 hours and 35 minutes in a second or two."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from tests.support.site import Built
 
 START = datetime(2026, 3, 12, 8, 0)
 TICK = timedelta(minutes=1)
-"""Runs come so often while something is due soon."""
+"""Interval between runs while something is due soon."""
 FURTHER = 10_000
-"""Above the numbers of the learners whose webhooks stand at the start."""
+"""Higher than the numbers of all learners with webhooks at the start."""
 
 
 def silence(url: str, reached: Reached = Reached.NOTHING) -> Failure:
-    """A time-out; each url is a host of its own."""
+    """A timeout; each URL is a separate host."""
     hosts = frozenset({url})
     return Failure(
         ErrorKind.TIMEOUT, Attribution.RECEIVER, "no answer in time", reached=reached, hosts=hosts
@@ -49,12 +49,12 @@ def answer(status: int, retry_after: str | None = None) -> Response:
 
 
 Says = Callable[[str, int], Response | Failure]
-"""What an endpoint's url responds with to the n-th request that it gets."""
+"""Function from an endpoint's URL and the number of its request to the result."""
 
 
 @dataclass
 class Simulation:
-    """A clock that only moves when told, and a poster that notes when it was called."""
+    """A clock that moves only on request, and a poster that records when it was called."""
 
     warehouse: Warehouse
     run: Run
@@ -82,7 +82,7 @@ class Simulation:
         return send_due(self.warehouse, replace(sender, clock=lambda: self.now))
 
     def complete(self, user_id: int) -> None:
-        """One more completion, built and due now."""
+        """Add a completion, built and due now."""
         complete(self.warehouse, [user_id], endpoints=self.run.endpoints)
         self.run.record_and_build(self.warehouse)
         self.warehouse.execute(
@@ -93,13 +93,13 @@ class Simulation:
         )
 
     def until(self, end: datetime, tick: timedelta = TICK) -> None:
-        """Runs whenever the one before said that something comes due, until ``end``."""
+        """Run whenever the previous run reported that something comes due, until ``end``."""
         while self.now < end:
             due = self.tick().next_due_at
             self.now = end if due is None else max(self.now + tick, due)
 
     def times_of(self, webhook_id: str) -> list[datetime]:
-        return [moment for _, called, moment in self.calls if called == webhook_id]
+        return [time for _, called, time in self.calls if called == webhook_id]
 
     def rows(self) -> list[dict[str, Any]]:
         return self.warehouse.rows("select * from analytics.sync.webhook_outbox order by user_id")
@@ -133,7 +133,7 @@ def test_eight_attempts_each_in_its_time_and_dead_only_after_the_last(
     times = simulation.times_of(row["webhook_id"])
     assert len(times) == len(STEPS) == 8
     for before, after, step in zip(times, times[1:], STEPS[1:], strict=False):
-        # The breaker's rest and the tick of the schedule may only add.
+        # An open circuit breaker and the schedule's interval can only add.
         late = LONGEST_OPEN + TICK
         assert step * (1 - JITTER) <= after - before <= step * (1 + JITTER) + late
     window = times[-1] - times[0]
@@ -147,7 +147,7 @@ def test_eight_attempts_each_in_its_time_and_dead_only_after_the_last(
 def test_no_attempt_comes_before_the_time_that_retry_after_names(
     simulate: Callable[..., Simulation],
 ) -> None:
-    """For each status and each form of the header, an endpoint."""
+    """One endpoint for each status and each form of the header."""
     wait = timedelta(hours=1)
     kinds = list(product((429, 503), ("seconds", "date")))
 
@@ -171,9 +171,9 @@ def test_a_pause_that_one_webhook_was_given_holds_for_the_whole_endpoint(
     simulation = simulate(lambda url, n: answer(429, "900") if n == 1 else answer(200), each=3)
     simulation.run = limited(simulation.run, batch_size=1, threads=1)
     simulation.until(START + timedelta(hours=2))
-    moments = sorted(moment for _, _, moment in simulation.calls)
-    assert moments[0] == START
-    assert moments[1] >= START + timedelta(seconds=900)
+    times = sorted(time for _, _, time in simulation.calls)
+    assert times[0] == START
+    assert times[1] >= START + timedelta(seconds=900)
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
 
 
@@ -181,13 +181,13 @@ def test_an_endpoint_that_is_down_for_a_while_loses_nothing_and_gets_few_request
     simulate: Callable[..., Simulation],
 ) -> None:
     outage = timedelta(minutes=20)
-    mended_at = START + outage
+    fixed_at = START + outage
     webhooks = 20
     simulation = simulate(
-        lambda url, n: answer(200 if simulation.now >= mended_at else 500), each=webhooks
+        lambda url, n: answer(200 if simulation.now >= fixed_at else 500), each=webhooks
     )
     simulation.until(START + timedelta(hours=30))
-    during = [moment for _, _, moment in simulation.calls if moment < mended_at]
+    during = [time for _, _, time in simulation.calls if time < fixed_at]
     assert TRIP_IN_A_ROW <= len(during) <= TRIP_IN_A_ROW + 4 + outage / (2 * FIRST_OPEN)
     assert {row["state"] for row in simulation.rows()} == {"delivered"}
     assert max(row["attempt_count"] for row in simulation.rows()) < len(STEPS)
@@ -273,7 +273,7 @@ def test_three_hosts_that_never_respond_back_off_and_end_as_dead_letters(
     simulate: Callable[..., Simulation],
 ) -> None:
     simulation = simulate(lambda url, n: silence(url, Reached.HOST), endpoints=3)
-    # Longer than the longest step: all three are due each time.
+    # Longer than the longest step, so all three are due each time.
     simulation.until(START + timedelta(hours=120), tick=timedelta(hours=13))
     states = {(row["state"], row["state_reason"]) for row in simulation.rows()}
     assert states == {("dead", "attempts_exhausted")}

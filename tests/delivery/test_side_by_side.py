@@ -17,7 +17,7 @@ from tests.support.side_by_side import LIMITS, deliver_side_by_side
 def test_four_processes_deliver_each_webhook_exactly_once(
     warehouse_settings: EmbeddedWarehouse, warehouse: Warehouse, tmp_path: Path, webhooks: int
 ) -> None:
-    """They claim at least five times, whatever there is."""
+    """They claim at least five times for any number of webhooks."""
     with receiver_process() as target:
         outcome = deliver_side_by_side(
             warehouse_settings,
@@ -26,6 +26,7 @@ def test_four_processes_deliver_each_webhook_exactly_once(
             tmp_path,
             processes=4,
             webhooks=webhooks,
+            in_company=True,
             limits=replace(LIMITS, batch_size=webhooks // 5),
         )
     assert outcome.violations == []

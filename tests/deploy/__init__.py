@@ -1,1 +1,1 @@
-"""Production: what `deploy/` and its documents promise."""
+"""Production: what `deploy/` and its documents guarantee."""

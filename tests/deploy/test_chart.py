@@ -1,4 +1,4 @@
-"""The values for Dagster's own Helm chart: it knows them, and they say what the image needs."""
+"""The values for Dagster's Helm chart: it knows them, and they set what the image needs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_chart_says_what_dagster_yaml_says() -> None:
 
 
 def test_dagster_starts_with_our_limits_only_if_the_chart_writes_none(tmp_path: Path) -> None:
-    """A coordinator that is on comes with ``max_concurrent_runs: -1``, whatever else is unset."""
+    """An enabled coordinator has ``max_concurrent_runs: -1`` if nothing else is set."""
     assert DAEMON["runCoordinator"] == {"enabled": False}
     ours = VALUES["additionalInstanceConfig"]
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(ours), encoding="utf-8")
@@ -94,7 +94,7 @@ def test_the_chart_starts_the_code_server_of_the_image() -> None:
 
 
 def test_the_web_server_opens_a_port_that_its_user_may_open_and_is_asked_there() -> None:
-    """The chart starts it on its service's port; without capabilities one below 1024 fails."""
+    """The chart starts it on its service's port; without capabilities, a port below 1024 fails."""
     server = VALUES["dagsterWebserver"]
     assert server["podSecurityContext"]["runAsNonRoot"] is True
     assert server["securityContext"]["capabilities"] == {"drop": ["ALL"]}
@@ -103,12 +103,12 @@ def test_the_web_server_opens_a_port_that_its_user_may_open_and_is_asked_there()
 
 
 def test_a_start_up_probe_is_one_that_the_chart_writes() -> None:
-    """It leaves out one that does not say so itself, and the default of its schema is no value."""
+    """The chart omits it unless set explicitly, and its schema's default is not applied."""
     assert CODE["startupProbe"]["enabled"] is True
 
 
 def test_a_run_gets_the_memory_that_is_meant_for_it() -> None:
-    """With ``includeConfigInLaunchedRuns`` the code server's resources win over the launcher's."""
+    """With ``includeConfigInLaunchedRuns``, the code server's resources override the launcher's."""
     assert CODE["includeConfigInLaunchedRuns"] == {"enabled": True}
     launcher = {"resources": {"limits": {"memory": "9Gi"}}}
     location = {"resources": CODE["resources"]}
@@ -147,7 +147,7 @@ def _context(config: dict[str, Any]) -> K8sContainerContext:
 
 
 def snake(value: Any) -> Any:
-    """Keys in Dagster's spelling instead of the chart's."""
+    """Keys spelled as in Dagster instead of the chart."""
     if not isinstance(value, dict):
         return value
     return {

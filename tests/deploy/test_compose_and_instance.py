@@ -1,4 +1,4 @@
-"""Compose file and Dagster's own settings: they load, and they name what something reads."""
+"""Compose file and Dagster settings: they load, and every name in them is read by something."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.dockerfile import read
 
 LIBPQ = {"PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD"}
 OF_OTHERS = LIBPQ | {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"}
-"""Settings that PostgreSQL's own programs read."""
+"""Settings that PostgreSQL's programs read."""
 
 
 def named_settings() -> dict[str, set[str]]:
@@ -44,7 +44,7 @@ def named_settings() -> dict[str, set[str]]:
 
 
 def known_settings() -> set[str]:
-    """Every name that the code, the dbt profile or Dagster's settings read."""
+    """Every name that the code, the dbt profile or Dagster's settings reads."""
     files = [
         *(PROJECT_ROOT / "sync").rglob("*.py"),
         *(PROJECT_ROOT / "orchestration").rglob("*.py"),
@@ -76,7 +76,7 @@ def test_a_value_that_must_be_filled_in_is_empty_or_an_example() -> None:
 def test_each_command_is_one_that_the_program_takes(
     name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown option ends a click program with usage; --help after the real words does not."""
+    """A click program exits with usage for an unknown option, but not with --help at the end."""
     words = Service.named(name).command
     for option, code in (("--help", 0), ("--no-such-option", 2)):
         command = on_this_machine([*words, option], ports={"3000": 3000, "4000": 4000})
@@ -112,7 +112,7 @@ def test_the_image_serves_what_the_compose_file_serves() -> None:
 
 
 def loaded(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Dagster's own reading of an instance file, which refuses what it does not know."""
+    """Dagster's parsing of an instance file, which refuses unknown keys."""
     for name in LIBPQ:
         monkeypatch.setenv(name, "5432" if name == "PGPORT" else "x")
     (tmp_path / "dagster.yaml").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
@@ -126,9 +126,9 @@ def test_dagster_accepts_its_settings(
 ) -> None:
     settings = loaded(DEPLOY / name, tmp_path, monkeypatch)
     assert settings["telemetry"] == {"enabled": False}
-    # One detection and one dbt build at a time: the promise of one row per completion rests on it.
+    # One detection and one dbt build at a time: one row per completion depends on it.
     assert settings["concurrency"]["pools"]["default_limit"] == 1
-    # Without it a run that is killed inside a pool blocks that pool for ever.
+    # Without it, a run killed while in a pool would block that pool forever.
     assert 0 < settings["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
     assert settings["run_retries"] == {
         "enabled": True,

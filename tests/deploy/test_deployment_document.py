@@ -1,4 +1,4 @@
-"""``docs/deployment.md``: its commands run, its names exist, its figures are those of the files."""
+"""``docs/deployment.md``: its commands run, its names exist, its figures match the files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 
 
 def block(mark: str) -> str:
-    """The shell block below a mark."""
+    """The shell block below a marker."""
     (found,) = re.findall(rf"<!-- {mark} -->\n\n```sh\n(.*?)```", TEXT, flags=re.DOTALL)
     return found
 
@@ -44,7 +44,7 @@ def shell(script: str, directory: Path) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The directory in which the document's commands were run, and the passphrase."""
+    """The directory in which the document's commands ran, and the passphrase."""
     directory = tmp_path_factory.mktemp("keys")
     passphrase = shell(
         f'{block("key pair")}\nprintf %s "$SNOWFLAKE_PRIVATE_KEY_PASSPHRASE"', directory

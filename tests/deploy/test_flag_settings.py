@@ -1,4 +1,4 @@
-"""Wherever a deployment is configured, all variables of the feature flag are named."""
+"""Every deployment configuration lists all variables of the feature flag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Dockerfile keeps the house's rules, read without Docker."""
+"""The Dockerfile follows the house rules; checked without Docker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYSTEM = re.compile(r"(groupadd|useradd|install --directory) ")
 
 
 def broken_rules(instructions: list[Instruction]) -> set[str]:
-    """Names of the rules that these instructions break."""
+    """Rules that these instructions break."""
     names = [one.name for one in instructions]
     final = [one for one in instructions if one.stage == instructions[-1].stage]
     users = [one.text for one in final if one.name == "USER"]
@@ -98,7 +98,7 @@ def test_nothing_else_does(path: str) -> None:
 
 
 def is_sent(path: str) -> bool:
-    """Whether ``.dockerignore`` lets a path into the build; of several rules the last counts."""
+    """Whether ``.dockerignore`` admits a path to the build; the last matching rule counts."""
     sent = True
     for line in (PROJECT_ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         rule = line.strip()
@@ -111,7 +111,7 @@ def is_sent(path: str) -> bool:
 
 
 def test_steps_of_the_final_stage_only_make_the_user_and_its_directories() -> None:
-    """They need root and are not run by a test; those of the first stage are."""
+    """They need root, so no test runs them, unlike those of the first stage."""
     steps = [one.text for one in read() if one.name == "RUN" and one.stage == FINAL]
     commands = [command.strip() for step in steps for command in step.split("&&")]
     assert [one for one in commands if not SYSTEM.match(one)] == []

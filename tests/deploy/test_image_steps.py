@@ -1,4 +1,4 @@
-"""The steps that build the image, run for real in a clean virtual environment."""
+"""The steps that build the image, executed in a clean virtual environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("image")
     app = root / "app"
     app.mkdir()
-    # How this machine reaches its package registry counts; settings of this project do not.
+    # Keep the machine's package index settings, but not this project's settings.
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -57,7 +57,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy(source: Path, target: Path) -> None:
-    """As Docker does: with the times of the files, on which Dagster's look for staleness rests."""
+    """Copy like Docker, with file times, which Dagster's staleness check uses."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

@@ -1,4 +1,4 @@
-"""The ledger is set up with the rights that ``deploy/snowflake/setup.sql`` gives, and no more."""
+"""The ledger needs no more rights than ``deploy/snowflake/setup.sql`` grants."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tests.support.scenarios import Scenarios
 
 
 class MayNotCreateSchemas(Warehouse):
-    """A session whose role lacks CREATE SCHEMA; Snowflake then refuses "if not exists", too."""
+    """A session whose role lacks CREATE SCHEMA; Snowflake then also refuses "if not exists"."""
 
     def execute(self, sql: str, *binds: object) -> int:
-        """As usual, but for schemas."""
+        """Execute normally, except for schemas."""
         if sql.strip().startswith("create schema"):
             raise StatementFailed("Insufficient privileges to operate on database 'ANALYTICS'")
         return super().execute(sql, *binds)

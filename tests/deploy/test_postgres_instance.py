@@ -1,6 +1,6 @@
-"""An instance as in production: PostgreSQL, code server, daemon, web server, runs side by side.
+"""An instance as in production: PostgreSQL, code server, daemon, web server, concurrent runs.
 
-It uses ``deploy/dagster.yaml`` itself and starts the commands of ``deploy/compose.yaml``.
+It uses ``deploy/dagster.yaml`` and starts the commands of ``deploy/compose.yaml``.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ pytestmark = [
 ]
 ENDPOINTS = 4
 PATIENCE = 600.0
-"""Seconds, to end a hang; a busy machine has started a run worker in a hundred."""
+"""Timeout in seconds against hangs; a busy machine has taken a hundred for a run worker."""
 EVERY = 0.5
-"""Seconds from one look to the next: each opens a connection to the database."""
+"""Seconds between polls: each opens a connection to the database."""
 POOL = "webhook_outbox"
 AT_ONCE = 8
-"""Requests in flight at most: what a crash may repeat."""
+"""Maximum requests in flight, which a crash may repeat."""
 CONFIG = run_config(
     detection={"activated_at": ACTIVATED_AT.isoformat()},
     delivery={
@@ -60,7 +60,7 @@ CONFIG = run_config(
 
 @dataclass(frozen=True)
 class Production:
-    """Everything that runs."""
+    """All running services."""
 
     dagster: RunningInstance
     postgres: Postgres
@@ -83,9 +83,9 @@ def production(
         open_warehouse(scenarios.settings, purpose="tests") as warehouse,
         pytest.MonkeyPatch.context() as patch,
     ):
-        # 100 ms a response, so that runs of a few seconds overlap.
+        # 100 ms per response, so that runs of a few seconds overlap.
         urls = [receiver.url(f"/wait/100/{n}") for n in range(1, ENDPOINTS + 1)]
-        # What times out is sent again, and a busy machine takes its time.
+        # Timeouts are sent again, and a busy machine is slow.
         seed(warehouse, urls, timeout_seconds=60)
         for name, value in postgres.environment.items():
             patch.setenv(name, value)
@@ -101,14 +101,14 @@ def production(
 
 
 def received(production: Production, ids: set[str]) -> Counter[str]:
-    """How often each of these webhooks came."""
+    """How often each of these webhooks arrived."""
     return Counter(
         one.webhook_id for one in production.receiver.received() if one.webhook_id in ids
     )
 
 
 def interval(production: Production, run_id: str, step: str) -> tuple[float, float]:
-    """When a step of a run began and ended."""
+    """When a step of a run started and ended."""
     (stats,) = production.dagster.instance.get_run_step_stats(run_id, [step])
     assert stats.start_time is not None
     assert stats.end_time is not None
@@ -169,7 +169,7 @@ def test_sentences_and_events_of_a_run_are_json_lines(production: Production) ->
 def test_a_terminated_run_leaves_no_lease_and_the_retry_of_a_killed_one_does_the_rest(
     production: Production, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first is terminated in the UI. The sensor asks for the next, whose process is killed."""
+    """The first is terminated in the UI. The sensor requests the next, whose process is killed."""
     monkeypatch.setattr("sync.operations.changes.REPEAT_AFTER", timedelta(0))
     create_raw_tables(production.warehouse)
     ids = complete(production.warehouse, range(2_001, 2_501), endpoints=ENDPOINTS)
@@ -190,7 +190,7 @@ def test_a_terminated_run_leaves_no_lease_and_the_retry_of_a_killed_one_does_the
     killed = production.dagster.launch(CONFIG)
     wait_for_more_than(len(sent) + 60)
     os.kill(process_of(production, killed), signal.SIGKILL)
-    # What the dead run held is under its lease, which is longer than a test can wait.
+    # The dead run's webhooks are under its lease, which is longer than a test can wait.
     held = production.warehouse.execute(
         """
         update analytics.sync.webhook_outbox set lease_expires_at = sysdate()
@@ -232,7 +232,7 @@ def test_a_run_that_died_in_a_pool_gives_its_place_back(production: Production) 
 
 
 def tick(production: Production) -> SensorExecutionData:
-    """What the sensor says that has lost its cursor, in the next slot of the dial."""
+    """The result of the sensor without its cursor, in the next slot of the schedule."""
     context = dg.build_sensor_context(
         instance=production.dagster.instance,
         resources={"warehouse": WarehouseResource(), "dial": DialResource()},
@@ -243,7 +243,7 @@ def tick(production: Production) -> SensorExecutionData:
 
 
 def process_of(production: Production, run_id: str) -> int:
-    """The process that works on a run, as its own start event says."""
+    """The process of a run, from its start event."""
     texts = [entry.message for entry in production.dagster.instance.all_logs(run_id)]
     (pid,) = {int(text.rsplit("pid: ", 1)[1].rstrip(").")) for text in texts if "(pid: " in text}
     return pid
@@ -259,5 +259,5 @@ def retries_of(production: Production, run_id: str) -> list[str]:
 def test_each_service_is_healthy_by_the_check_of_the_compose_file(production: Production) -> None:
     assert production.dagster.is_healthy("code")
     assert production.dagster.is_healthy("webserver")
-    # Each daemon reports for the first time within half a minute, so this test comes last.
+    # Each daemon's first heartbeat takes up to half a minute, so this test is last.
     wait_until(lambda: production.dagster.is_healthy("daemon"), seconds=PATIENCE, every=EVERY)

@@ -1,4 +1,4 @@
-"""The grants fit the project: enough for every relation that it reads and writes, and no more."""
+"""The grants suffice for every relation that the project reads and writes, and no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = (
     *("tables", "views", "materialized views"),
     *("dynamic tables", "external tables", "iceberg tables"),
 )
-"""What a replica may be. A grant on tables is none on the others
+"""The kinds of replicas. A grant on tables does not cover the others
 (https://docs.snowflake.com/en/sql-reference/sql/grant-privilege)."""
 GRANT = re.compile(
     r"grant (?P<rights>[\w, ]+) on (?P<kind>(?:(?:all|future) [\w ]+? in )?(?:schema|database)"
@@ -42,7 +42,7 @@ class Granted:
 
 
 def statements(file: str) -> list[str]:
-    """The statements without comments, in lower case, blanks made single."""
+    """The statements without comments, in lower case, with single blanks."""
     text = (DEPLOY / "snowflake" / file).read_text(encoding="utf-8")
     bare = re.sub(r"--[^\n]*", "", text).lower()
     return [" ".join(one.split()) for one in bare.split(";") if one.strip()]
@@ -87,7 +87,7 @@ def may(role: str, right: str, kind: str, name: str) -> bool:
 
 
 def may_read_replicas(role: str, schema: str) -> bool:
-    """Whatever kind of object a replica in the schema is, and also when it is made anew."""
+    """For any kind of replica in the schema, even after it is recreated."""
     return may(role, "usage", "schema", schema) and all(
         may(role, "select", f"all {kind} in schema", schema)
         and may(role, "select", f"future {kind} in database", schema.split(".")[0])
@@ -96,7 +96,7 @@ def may_read_replicas(role: str, schema: str) -> bool:
 
 
 def shadowed(grants: Iterable[Granted], made: str) -> list[Granted]:
-    """Future grants that make those of a database void, for all roles, in a schema of others.
+    """Future grants that override those of a database, for all roles, in a schema of others.
 
     https://docs.snowflake.com/en/sql-reference/sql/grant-privilege#considerations and
     https://docs.snowflake.com/en/release-notes/bcr-bundles/2025_01/bcr-1870.
@@ -138,7 +138,7 @@ def test_dbt_may_read_every_source_and_build_every_model(manifest: dict[str, Any
 
 
 def test_who_reads_the_history_of_costs_is_granted_it_by_hand() -> None:
-    """It shows the usage of the whole account. USAGE_VIEWER is the least that may:
+    """It shows the usage of the whole account. USAGE_VIEWER is the least privileged role for it:
     https://docs.snowflake.com/en/sql-reference/snowflake-db-roles."""
     text = (DEPLOY / "snowflake" / "setup.sql").read_text(encoding="utf-8")
     assert f"--    grant database role snowflake.usage_viewer to role {BUILD};\n" in text
@@ -230,7 +230,7 @@ def test_no_monitor_ever_stops_deliveries_and_one_stops_builds() -> None:
 
 
 def test_every_session_of_the_user_reads_times_and_names_alike() -> None:
-    """dbt's sessions set none of these themselves, and an account may have values of its own."""
+    """dbt's sessions do not set these, and an account may have other values."""
     (said,) = [one for one in ALL if one.startswith("alter user learning_time_webhooks set ")]
     values = dict(re.findall(r"(\w+) = '?(\w+)'?", said))
     assert values.pop("lock_timeout") == "900"
@@ -238,7 +238,7 @@ def test_every_session_of_the_user_reads_times_and_names_alike() -> None:
 
 
 def test_what_customers_have_received_outlives_a_mistake() -> None:
-    """The ledger's tables are permanent: time travel whatever the account says, and fail-safe."""
+    """The ledger's tables are permanent: Time Travel regardless of the account, and Fail-safe."""
     (schema,) = [one for one in ALL if one.startswith("create schema") and "analytics.sync" in one]
     assert "transient" not in schema
     assert "data_retention_time_in_days = 1" in schema

@@ -1,4 +1,4 @@
-"""One ``make dev`` and one browser for all tests here; a picture of the page where one fails."""
+"""One ``make dev`` and one browser for all tests here; a failed test leaves a screenshot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAILED = pytest.StashKey[bool]()
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember for the fixture below that a test has failed."""
+    """Record a failed test for the fixture below."""
     report = yield
     if report.failed:
         item.stash[FAILED] = True
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is started has this directory in hand."""
+    """The directory that identifies the processes started here."""
     return tmp_path_factory.mktemp("dev")
 
 
@@ -41,14 +41,14 @@ def dev(home: Path, dbt: Dbt) -> Iterator[Dev]:
 
 @pytest.fixture(scope="session")
 def windows(dev: Dev) -> Iterator[ExitStack]:
-    """Holds the window open: until it is closed, or to the end."""
+    """Keeps the window open until it is closed or the session ends."""
     with ExitStack() as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def window(dev: Dev, windows: ExitStack) -> Browser:
-    """The one window."""
+    """The shared window."""
     if missing := missing_programs():
         pytest.skip(f"not on this machine: {', '.join(missing)} (Debian: chromium-driver)")
     return windows.enter_context(open_browser(dev.ui))
@@ -56,7 +56,7 @@ def window(dev: Dev, windows: ExitStack) -> Browser:
 
 @pytest.fixture
 def browser(window: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Browser]:
-    """The window of a test."""
+    """The window for one test."""
     yield window
     if request.node.stash.get(FAILED, False):
         picture = tmp_path / "page.png"

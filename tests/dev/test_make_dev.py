@@ -1,8 +1,8 @@
-"""``make dev`` from its start to Ctrl-C: the tutorial's first part, and the Dagster UI.
+"""``make dev`` from start to Ctrl-C: the tutorial's first part, and the Dagster UI.
 
-One story: a reader walks through the tutorial, in a terminal and in the UI; then an operator looks
-at what the UI says, changes something, and stops everything. Without a browser on this machine the
-tests that look at pages are skipped, and the run of the tutorial is launched without one.
+One sequence: a reader follows the tutorial, in a terminal and in the UI; then an operator reads the
+UI, changes something, and stops everything. Without a browser on this machine, the tests of pages
+are skipped, and the tutorial's run is launched without one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SCHEDULES = """
 DATA_TESTS = "--exclude-resource-type test"
 """``make demo`` runs them, on the same data."""
 PLACES = ("LTW_HOME", "LTW_WAREHOUSE_PORT")
-"""Settings that say which embedded warehouse it is."""
+"""Settings that select the embedded warehouse."""
 REPORT = """
 { assetNodeOrError(assetKey: {path: ["reports", "delivery_report"]}) {
     ... on AssetNode { assetMaterializations(limit: 1) { metadataEntries {
@@ -47,9 +47,9 @@ REPORT = """
 
 
 def launch(browser: Browser, dev: Dev, job: str, *, ends: str = "Success", **values: str) -> str:
-    """Type values over the defaults of a job's launchpad and see how its run ends; the run's id.
+    """Overwrite defaults in a job's launchpad and wait for its run; returns the run's id.
 
-    A value that is none, which is typed before, the launchpad refuses.
+    An invalid value, entered first, is refused by the launchpad.
     """
     browser.open(f"{JOBS}/{job}/playground")
     flag = next(key for key, value in values.items() if value in {"true", "false"})
@@ -64,7 +64,7 @@ def launch(browser: Browser, dev: Dev, job: str, *, ends: str = "Success", **val
     browser.wait(lambda: "/runs/" in browser.driver.current_url, what="the page of the run")
     page = browser.driver.current_url
     run_id = page.split("/runs/")[1][:36]
-    # The page of a run that is going on keeps a processor busy.
+    # The page of a run in progress keeps a CPU core busy.
     browser.rest()
     dev.wait_for(run_id)
     browser.open(page)
@@ -76,7 +76,7 @@ def launch(browser: Browser, dev: Dev, job: str, *, ends: str = "Success", **val
 def flag_on(
     dev: Dev, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> str:
-    """The run of the tutorial's part 1, with the flag typed into the launchpad; its id."""
+    """The run of the tutorial's part 1, with the flag entered in the launchpad; returns its id."""
     directory = tmp_path_factory.mktemp("tutorial")
     folder = copy_of_the_project(directory)
     own_dbt = dbt.prepare(directory / "dbt", port=dev.settings.port, target="")
@@ -105,11 +105,11 @@ def flag_on(
 
 @pytest.fixture(scope="module")
 def report(dev: Dev, flag_on: str, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run that draws the report, started only: other tests look at pages meanwhile; its id.
+    """Start a run that renders the report while other tests check pages; returns its id.
 
-    Before it, the views of deliveries are built, which it reads and the tutorial leaves out.
+    First builds the views of deliveries that it reads, which the tutorial omits.
     """
-    # dbt would start it with the settings below, and it lives as long as this process.
+    # dbt would start it with the settings below, and it runs as long as this process.
     resource_tracker.ensure_running()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in dev.environment.items():
@@ -130,7 +130,7 @@ def test_all_three_respond(dev: Dev) -> None:
 def test_part_1_of_the_tutorial_ends_with_webhooks_that_carry_learning_time(
     dev: Dev, flag_on: str
 ) -> None:
-    """With a browser, the launchpad has refused a flag that is neither true nor false before."""
+    """With a browser, the launchpad refused a non-boolean flag before."""
     run = dev.graphql(RUN, id=flag_on)["runOrError"]
     assert run["status"] == "SUCCESS"
     assert f"{FLAG}: true" in run["runConfigYaml"]
@@ -166,7 +166,7 @@ def test_the_receiver_page_shows_learning_time(browser: Browser, dev: Dev, flag_
 def test_a_replay_without_its_number_changes_nothing_and_its_page_says_what_to_type(
     browser: Browser, dev: Dev, flag_on: str
 ) -> None:
-    """What it does with the number, tests/orchestration/test_operations.py proves."""
+    """tests/orchestration/test_operations.py tests what it does with the number."""
     taken = (json.loads(one["body"]) for one in dev.webhooks if one["status"] == 200)
     enterprise = next(one["enterprise_customer"]["uuid"] for one in taken)
     chosen = {"state": "delivered", "enterprise": enterprise, "dry_run": "false"}
@@ -178,7 +178,7 @@ def test_a_replay_without_its_number_changes_nothing_and_its_page_says_what_to_t
 
 
 def replays(dev: Dev) -> int:
-    """How many requests to send again the ledger knows."""
+    """Number of replay requests in the ledger."""
     with open_warehouse(dev.settings, purpose="tests") as session:
         return int(session.rows("select count(*) as n from analytics.sync.replays")[0]["n"])
 
@@ -206,7 +206,7 @@ def test_a_schedule_is_off_until_somebody_switches_it_on(browser: Browser, dev: 
     row = "//a[contains(@href, '/retention_daily')]/ancestor::*[count(.//input) = 2][1]"
     switch = f"({row}//input)[last()]"
     for wanted in ("RUNNING", "STOPPED"):
-        # A switch that has just been pressed takes no click until the page knows what came of it.
+        # A switch accepts no further click until the page knows the result of the last one.
         browser.wait(
             lambda wanted=wanted: (
                 browser.find(switch).is_enabled()

@@ -1,6 +1,6 @@
-"""The tables of docs/checks.md are those of the definitions.
+"""The tables of docs/checks.md match the definitions.
 
-After a wanted change, write them anew and review the diff:
+After an intended change, regenerate them and review the diff:
 
     UPDATE_CHECK_TABLES=1 python -m pytest tests/documents/test_checks.py
 """
@@ -30,12 +30,12 @@ PARTS = {
 }
 KEY = "unique_combination_of_columns"
 WARNING = {"warehouse_costs_are_within_budget", "nothing_is_paused"}
-"""Checks of Dagster's own that give a warning; all others of them an error."""
+"""Dagster's own checks that give a warning; all its others give an error."""
 
 
 @pytest.fixture(scope="module")
 def texts(dbt: Dbt) -> dict[dg.AssetCheckKey, CheckText]:
-    """What Dagster shows of each check."""
+    """What Dagster shows about each check."""
     graph = load_definitions(dbt).resolve_asset_graph()
     keys = sorted(graph.asset_check_keys, key=lambda one: (one.asset_key, one.name))
     return {key: text_of(graph.get(key).description or "") for key in keys}
@@ -45,7 +45,7 @@ def texts(dbt: Dbt) -> dict[dg.AssetCheckKey, CheckText]:
 def tables(
     dbt: Dbt, texts: dict[dg.AssetCheckKey, CheckText], manifest: dict[str, Any]
 ) -> dict[str, str]:
-    """Heading to table, from what Dagster loads."""
+    """Table by heading, from the definitions that Dagster loads."""
     graph = load_definitions(dbt).resolve_asset_graph()
     tests = {one["name"]: one for one in manifest["nodes"].values() if is_test(one)}
     rows: dict[str, list[str]] = {heading: [] for heading in (*PARTS, "Keys")}
@@ -69,7 +69,7 @@ def tables(
 
 
 def text_of(description: str) -> CheckText:
-    """The parts of what Dagster shows of a check."""
+    """The parts of what Dagster shows about a check."""
     found = re.fullmatch(
         r"(.*)\n\n\*\*Owner:\*\* (.*)\.\n\n\*\*What to do:\*\* (.*)", description, flags=re.S
     )
@@ -87,7 +87,7 @@ def row(check: dg.AssetCheckKey, asset: str, text: CheckText, how: str) -> str:
 
 
 def severity(test: dict[str, Any] | None, node: Any) -> str:
-    """What a failure does."""
+    """The effect of a failure."""
     if test is None:
         if node.key.name in WARNING:
             return "warning"
@@ -151,10 +151,10 @@ def test_the_document_on_alerts_names_the_setting_of_every_team(
 def test_advice_names_the_next_ordinary_run_before_a_rebuild_of_everything(
     texts: dict[dg.AssetCheckKey, CheckText],
 ) -> None:
-    """A rebuild of a year of lines costs hours; what a build of some models left, the job heals."""
+    """Rebuilding a year of lines takes hours; the job repairs what a partial build left behind."""
     rebuilds = [one.action for one in texts.values() if "full_refresh" in one.action]
     assert rebuilds
     for text in rebuilds:
         before = text[: text.index("full_refresh")]
         first = re.search(r"Run learning_time_job(?! once with| with)", before)
-        assert first or "change of the rule" in before, text
+        assert first or "rule change" in before, text

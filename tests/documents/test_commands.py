@@ -1,8 +1,8 @@
-"""Every shell, YAML and SQL block of every document is known here, and none names what is not.
+"""Checks every shell, YAML and SQL block of every document against what exists.
 
-A command of ours is parsed by the command line itself, one of dbt by dbt, a make target is looked
-up, a run config is given to its job, a query runs on the built models. What another test does more
-thoroughly, or what cannot run here, is named below with the reason.
+The command line itself parses our commands, and dbt parses dbt's; a make target is looked up, a run
+config is given to its job, and a query runs on the built models. Blocks that another test covers
+more thoroughly, or that cannot run here, are listed below with the reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ELSEWHERE: Mapping[str, str] = {
     "docs/formats.md": "tests/documents/test_formats.py carries out each step",
     "docs/your-replica.md": "tests/documents/test_your_replica.py builds with every block",
 }
-"""Documents with a test of their own that goes further, where it is and what of."""
+"""Documents with a more thorough test: where it is and what it covers."""
 NOT_RUN: Mapping[tuple[str, str], str] = {
     ("docs/erasure.md", "delete from raw.tracking.tracking_logs"): (
         "tests/dbt/test_erasure.py runs these statements"
@@ -52,9 +52,9 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
         "type: orchestration.components.webhook_event.WebhookEventComponent",
     ): "tests/documents/test_events.py runs it",
 }
-"""Blocks that are no command or config of ours: document, first line, reason."""
+"""Blocks without a command or config of ours: document, first line, reason."""
 USAGE_ERRORS = (click.UsageError, typer.BadParameter.__bases__[0])
-"""Of dbt's click and of the one that typer brings."""
+"""From dbt's click and from the one that typer bundles."""
 VARIABLE = re.compile(r"^(?:export )?[A-Z][A-Z0-9_]*=\S*$")
 BLOCKS = [block for path in documents() for block in blocks_of(path) if block.language in LANGUAGES]
 HERE = [one for one in BLOCKS if one.document not in ELSEWHERE]
@@ -78,10 +78,10 @@ CONFIGS = [
 
 
 def parse(command: Any, name: str, words: list[str]) -> None:
-    """Parse as the program does, down to the last subcommand, and run nothing.
+    """Parse like the program, down to the last subcommand, without running anything.
 
     Raises:
-        click.UsageError: no such command, option, or value; or that of typer's own click.
+        click.UsageError: no such command, option or value; or that of typer's own click.
     """
     if hasattr(command, "commands"):
         found = command.commands.get(words[0] if words else "")
@@ -104,6 +104,9 @@ def of_python(words: list[str]) -> None:
     assert words[:2] == ["-m", "pytest"], words
     paths = [one for one in words[2:] if one.startswith("tests")]
     assert [one for one in paths if not (PROJECT_ROOT / one).exists()] == []
+    if "-k" in words:
+        tests = "".join((PROJECT_ROOT / one).read_text(encoding="utf-8") for one in paths)
+        assert re.search(rf"def test_\w*{words[words.index('-k') + 1]}", tests), "no such test"
 
 
 def of_sqlfluff(words: list[str]) -> None:
@@ -180,7 +183,7 @@ QUERIES = [
 
 @pytest.fixture(scope="module")
 def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
-    """Every model and the ledger, without a row."""
+    """Every model and the ledger, without rows."""
     stand_models(scenarios, dbt)
     with open_warehouse(scenarios.settings, purpose="tests") as session:
         yield session

@@ -1,4 +1,4 @@
-"""``docs/events.md`` is true: its YAML is the file, and switched on it sends a webhook."""
+"""``docs/events.md`` is correct: its YAML equals the file, and when enabled it sends a webhook."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_certificates_that_are_switched_on_arrive_as_the_page_shows_them(
     option, asked = command.split()[-2:]
     assert (option, asked) == ("--event-types", CERTIFICATES.name)
     stand_models(scenarios, dbt)
-    # In its place comes a table that leads to the receiver.
+    # Replaced by a table that points to the receiver.
     warehouse.execute("drop view analytics.marts.webhook_endpoints")
     enroll(warehouse, [1, 2, 3, 4])
     began = datetime(2026, 3, 1)
@@ -111,7 +111,7 @@ def test_certificates_that_are_switched_on_arrive_as_the_page_shows_them(
         }
         run()
         assert len(target.received) == 1
-        # One that nobody has asked for goes nowhere and is not even recorded.
+        # A certificate that no endpoint has asked for is not even recorded.
         create_endpoints(warehouse, [endpoint(1, hooks, enterprise_customer_uuid=customer)])
         insert_rows(warehouse, "certificates_generatedcertificate", [certificate(4, later)])
         assert run()["recorded"] == 0

@@ -1,6 +1,6 @@
-"""``docs/first-day.md``: its vars are those that everything reads, its names are the doctor's.
+"""``docs/first-day.md``: its vars are those that the code reads, its names are the doctor's.
 
-Its commands are walked through in ``test_tutorial.py``.
+``test_tutorial.py`` runs its commands.
 """
 
 from __future__ import annotations

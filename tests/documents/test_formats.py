@@ -1,4 +1,4 @@
-"""``docs/formats.md`` is true: its steps make a format, and its tables are the code's."""
+"""``docs/formats.md`` is correct: its steps create a format, and its tables match the code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def codes(cell: str) -> list[str]:
 
 
 def table(title: str, nth: int = 0) -> list[list[str]]:
-    """The cells of a section's table, its head apart."""
+    """The cells of a section's table, without its head."""
     tables = re.findall(r"(?:^\|.*\n)+", section(title), flags=re.MULTILINE)
     rows = tables[nth].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
@@ -82,7 +82,7 @@ def line_of(heading: str) -> int:
 
 
 def carry_out(command: str, ltw: Command, patch: pytest.MonkeyPatch) -> Said:
-    """As a shell would in the test's folder: a command of ours, or one of the two others."""
+    """Run like a shell in the test's folder: a command of ours, or one of the two others."""
     words = shlex.split(command)
     match words:
         case ["mkdir", "-p", folder]:

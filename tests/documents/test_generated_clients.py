@@ -1,7 +1,7 @@
-"""Clients that generators make of ``docs/openapi.json`` take every sample, and one with a key more.
+"""Clients generated from ``docs/openapi.json`` accept every sample, also with an additional key.
 
-``pip install datamodel-code-generator`` and ``npm install -g quicktype`` bring the generators; they
-belong to nobody who runs or builds this.
+``pip install datamodel-code-generator`` and ``npm install -g quicktype`` install the generators,
+which running or building this project does not need.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def with_one_more(value: Any) -> Any:
 
 
 def closed(value: Any) -> Any:
-    """The document as it would be if it forbade unknown keys."""
+    """The document changed to forbid unknown keys."""
     if isinstance(value, list):
         return [closed(one) for one in value]
     if not isinstance(value, dict):

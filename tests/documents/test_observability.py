@@ -1,4 +1,4 @@
-"""``docs/observability.md`` names the metrics, spans and log fields that the code has."""
+"""``docs/observability.md`` lists the metrics, spans and log fields of the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXT = (PROJECT_ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 
 
 def tables() -> dict[str, list[list[str]]]:
-    """Rows of each table by the first word of its head."""
+    """Rows of each table, by the first word of its head."""
     found: dict[str, list[list[str]]] = {}
     for block in re.findall(r"(?:^\|.*\n)+", TEXT, flags=re.MULTILINE):
         head, _, *rows = [
@@ -34,8 +34,8 @@ METRICS = {
     bare(name): (bare(unit), set(filter(None, bare(attributes).split(", "))))
     for name, _, unit, attributes, *_ in tables()["name"]
 }
-"""Unit and attributes by name, as the document has them."""
-SPANS = {bare(row[0]) for row in tables()["span"]}
+"""Unit and attributes by name, from the document."""
+SPANS = [bare(row[0]) for row in tables()["span"]]
 
 
 def test_the_table_of_metrics_is_that_of_the_code() -> None:
@@ -43,6 +43,10 @@ def test_the_table_of_metrics_is_that_of_the_code() -> None:
     made = re.findall(r'create_(\w+)\(\s*"([\w.]+)", "([^"]+)"', source)
     shown = [tuple(bare(cell) for cell in row[:3]) for row in tables()["name"]]
     assert shown == [(name, kind, unit) for kind, name, unit in made]
+
+
+def test_the_table_of_spans_is_that_of_the_code() -> None:
+    assert list(SPANS) == list(telemetry.Span)
 
 
 def test_each_metric_has_a_meaning_a_threshold_and_something_to_do() -> None:
@@ -80,6 +84,6 @@ def test_commands_exist() -> None:
 
 
 def in_prometheus(name: str, kind: str, unit: str) -> str:
-    """The name as OpenTelemetry's translation for Prometheus writes it."""
+    """The name in OpenTelemetry's translation for Prometheus."""
     name = name.replace(".", "_") + ("_seconds" if unit == "s" else "")
     return name + ("_total" if kind == "counter" else "")

@@ -1,4 +1,4 @@
-"""``docs/openapi.json`` is what the code says, and bodies on the wire keep to it."""
+"""``docs/openapi.json`` matches the code, and bodies on the wire conform to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS = {
 
 
 def resolved(reference: str) -> Any:
-    """What a reference inside the document points to."""
+    """The target of a reference inside the document."""
     found: Any = document()
     for part in reference.removeprefix("#/").split("/"):
         found = found[part]

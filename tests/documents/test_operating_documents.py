@@ -1,4 +1,4 @@
-"""Every config example and command in the operator's documents works on the real definitions."""
+"""Every config example and command in the operator's documents works with the real definitions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLAG = (PROJECT_ROOT / "docs" / "feature-flag.md").read_text(encoding="utf-8")
 OPERATIONS = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCUMENTS = {"feature-flag": FLAG, "operations": OPERATIONS}
 JOB_OF = {"sync": "completion_webhooks_job"}
-"""By the first part of an op's name; the op of any other job is called as the job."""
+"""By the first part of an op's name; the op of any other job has the job's name."""
 REQUEST_OF = {kind.name.replace("-", "_"): kind for kind in catalog.OPERATIONS}
 
 
@@ -136,7 +136,7 @@ def test_the_variables_before_make_dev_are_understood() -> None:
     (line,) = [one for one in blocks(FLAG, "sh") if one.strip().endswith("make dev")]
     environ = dict(word.split("=", 1) for word in line.split()[:-2])
     assert set(environ) <= set(VARIABLES.values())
-    assert flag_settings(environ).describe() == "on, for 25 % of learners' course runs"
+    assert flag_settings(environ).describe() == "on, for 25% of learners' course runs"
 
 
 def test_every_setting_is_explained_with_its_default_and_variable() -> None:
@@ -158,7 +158,7 @@ def operated(warehouse: Warehouse, dbt: Dbt) -> Warehouse:
 def test_every_command_works(
     operated: Warehouse, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """In their order, on one warehouse: building the view takes most of the time."""
+    """In order, on one warehouse: building the view takes most of the time."""
     ltw: Command = command_line(monkeypatch, capfd)
     # The names of documents have no address.
     returning(monkeypatch, "sync.http.destination.vet", [])

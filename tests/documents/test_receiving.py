@@ -1,4 +1,4 @@
-"""``docs/receiving.md`` is true: its code verifies, its bodies are those on the wire."""
+"""``docs/receiving.md`` is correct: its code verifies, its bodies are those on the wire."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Case:
     is_good: bool
 
     def fields(self) -> list[str]:
-        """Plain words for a program in any language; ``-`` for a header that is missing."""
+        """Plain words for a program in any language; ``-`` for a missing header."""
         values = [self.headers.get(name) for name in HEADERS]
         return [
             _packed(" ".join(self.secrets)),
@@ -68,7 +68,7 @@ def _packed(text: str) -> str:
 
 
 def own_cases(now: int = NOW) -> list[Case]:
-    """What our own signer makes, and what somebody else might make of it."""
+    """Requests from our signer, and ways that others might change them."""
     body = '{"name":"Zoë, 学習"}'.encode()
     key, other = parse_key(EXAMPLE_SECRET), parse_key(OTHER_SECRET)
 
@@ -112,7 +112,7 @@ def own_cases(now: int = NOW) -> list[Case]:
 
 
 def published_cases() -> list[Case]:
-    """The published cases for symmetric keys; none where the vectors are not at hand."""
+    """The published cases for symmetric keys; none if the vectors are missing."""
     path = PROJECT_ROOT.parent / "shared" / "vectors" / "standard_webhooks.json"
     if not path.exists():
         return []
@@ -285,7 +285,7 @@ def _ran(command: Sequence[str], cases: Iterable[Case]) -> list[bool]:
         pytest.param(in_node, id="JavaScript", marks=needs("node")),
         pytest.param(in_java, id="Java", marks=needs("javac", "java")),
         pytest.param(in_csharp, id="C#", marks=needs("mcs", "mono")),
-        # Go compiles net/http anew where its cache is empty, which takes half a minute.
+        # Go compiles net/http if its cache is empty, which takes half a minute.
         pytest.param(in_go, id="Go", marks=[needs("go"), pytest.mark.prove]),
     ],
 )
@@ -312,7 +312,7 @@ def test_the_schedule_shown_is_the_one_that_is_kept() -> None:
 
 @pytest.mark.parametrize("attempt", range(1, len(STEPS)))
 def test_an_attempt_comes_within_the_times_shown(attempt: int) -> None:
-    """Each of them after the one before, for any event."""
+    """Each one later than the one before, for any event."""
     waits: list[timedelta] = []
     for n in range(200):
         failed = Response(500, None, "")
@@ -356,8 +356,8 @@ for (const line of require("fs").readFileSync(0, "utf8").trimEnd().split("\\n"))
 
 
 def library_cases() -> list[Case]:
-    """Our own cases as of now, since a library asks the clock itself; without two that it reads in
-    its own way: unknown entries in a header, and a blank before a time."""
+    """Our own cases with the current time, since a library reads the clock itself; without two that
+    it interprets differently: unknown entries in a header, and a blank before a time."""
     now = int(time.time())
     read_otherwise = ("noise before the good entry", "a time with a blank")
     return [one for one in own_cases(now) if one.now == now and one.name not in read_otherwise]

@@ -1,4 +1,4 @@
-"""States and reasons have one source: what dbt and readers see is written from it."""
+"""States and reasons have one source, from which dbt's and the documents' texts are generated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sync.operations.state_texts import files
 from sync.settings import PROJECT_ROOT
 
 WORDS = sorted({*State, *Reason} - {Reason.NO_ENDPOINT, Reason.ERASED, State.DELIVERED})
-"""Two reasons are words of other vocabularies too; an attempt can be ``delivered`` as well."""
+"""Two reasons are also words of other vocabularies; an attempt can be ``delivered``, too."""
 
 
 def test_what_dbt_and_readers_see_is_up_to_date() -> None:
@@ -20,7 +20,7 @@ def test_what_dbt_and_readers_see_is_up_to_date() -> None:
 
 
 def test_no_style_of_a_page_spells_a_state() -> None:
-    """Marks and colors are named by the states, so that a renamed one keeps its own."""
+    """Marks and colors are keyed by state, so that a renamed state keeps them."""
     spelled = re.compile(rf"(?:--|[.])(?:{'|'.join(State)})\b")
     templates = [*PROJECT_ROOT.glob("sync/**/*.j2")]
     assert templates
@@ -40,6 +40,21 @@ def test_no_statement_and_no_model_spells_a_state_or_reason() -> None:
         f"{path.relative_to(PROJECT_ROOT)}: {match[0]}"
         for path in sources
         if path.name not in ("states.py", "webhook_states.sql")
+        for match in spelled.finditer(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+
+
+def test_a_text_that_names_a_state_or_reason_takes_it_from_its_source() -> None:
+    """Otherwise a printed command would select a state that no longer exists."""
+    spelled = re.compile(
+        rf"(?:--state|--reason|the state|such as|\bprint\(f?\") ?(?:{'|'.join(WORDS)})\b"
+    )
+    sources = [*PROJECT_ROOT.glob("sync/**/*.py"), *PROJECT_ROOT.glob("orchestration/**/*.py")]
+    found = {
+        f"{path.relative_to(PROJECT_ROOT)}: {match[0]}"
+        for path in sources
+        if path.name != "states.py"
         for match in spelled.finditer(path.read_text(encoding="utf-8"))
     }
     assert not found

@@ -1,10 +1,9 @@
-"""``docs/tutorial.md`` and ``docs/first-day.md`` are walked through: every command runs, and prints
-what is shown.
+"""Runs ``docs/tutorial.md`` and ``docs/first-day.md``: every command works, and prints what is
+shown.
 
-Part 1 is walked through in ``tests/dev``. In the first day, and in part 2 after it, the embedded
-warehouse stands in for the reader's account, with raw tables under other names, as the text has
-them; so the commands, options, settings and vars are those of the text, and only the connection to
-Snowflake is not.
+``tests/dev`` runs part 1. In the first day, and in part 2 after it, the embedded warehouse replaces
+the reader's account, with raw tables under the other names in the text. The commands, options,
+settings and vars are those of the text; only the connection to Snowflake differs.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from tests.support.walkthrough import LEFT_OUT, Terminal, copy_of_the_project, p
 
 JOB = "completion_webhooks_job"
 SNOWFLAKE = ("SNOWFLAKE_", "DBT_TARGET")
-"""Settings that make the commands talk to Snowflake."""
+"""Settings that connect the commands to Snowflake."""
 LOAD_SAMPLE = """
 import json, os, sys
 from datetime import datetime
@@ -70,7 +69,7 @@ with open_warehouse(settings, purpose="tests") as session:
     logs = session.raw_relation("tracking", "tracking_logs")
 print(json.dumps({"logs": logs, "endpoints": {x.endpoint_id: x.name for x in data.endpoints}}))
 """
-"""What replication would have put into the account: run in the copy, so that its vars count."""
+"""What replication would have loaded into the account; run in the copy to use its vars."""
 
 
 QUICK_LOOK = """.venv/bin/python -c '
@@ -81,12 +80,12 @@ doctor.CHECKS = [one for one in doctor.CHECKS if one.name not in ("models", "sta
 sys.argv = ["ltw", "doctor"]
 cli.main()
 '"""
-"""The doctor without the two checks that take most of its time."""
+"""The doctor without its two slowest checks."""
 
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Terminal]:
-    """A terminal whose warehouse is empty."""
+    """A terminal with an empty warehouse."""
     folder = copy_of_the_project(tmp_path)
     environment = dev_environment(tmp_path) | {"PYTHONPATH": str(folder)}
     settings = EmbeddedWarehouse(
@@ -126,9 +125,9 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
             names.update({int(key): name for key, name in loaded["endpoints"].items()})
 
         def look(block: Block) -> None:
-            # What reads the models is compiled once, when they are there.
+            # Code that reads the models is compiled once, when they exist.
             text = block.text if names else block.text.replace(".venv/bin/ltw doctor", QUICK_LOOK)
-            # It has failed checks before there are raw tables, as the text says.
+            # Checks fail before there are raw tables, as the text says.
             account.run(replace(block, text=text), codes=(0, 1))
 
         def make_key(block: Block) -> None:
@@ -138,7 +137,7 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
 
         def launch(block: Block) -> None:
             if "dry_run" not in block.text:
-                return  # test_commands.py says whether Dagster takes it
+                return  # test_commands.py checks that Dagster accepts it
             runs = [{"job": JOB, "config": yaml.safe_load(block.text)}, {"job": JOB}]
             lines = "".join(json.dumps(one) + "\n" for one in runs)
             dry, real = account.python("-m", "orchestration.run_jobs", given=lines).splitlines()
@@ -172,7 +171,7 @@ def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
 
 
 def is_snowflakes(block: Block) -> None:
-    """A statement that only a real account can run: it parses, and its user is the one made."""
+    """A statement that only a real account can run: it parses, and its user is the created one."""
     (parsed,) = sqlglot.parse(block.text, read="snowflake")
     assert parsed is not None
     setup = (PROJECT_ROOT / "deploy" / "snowflake" / "setup.sql").read_text(encoding="utf-8")
@@ -180,7 +179,7 @@ def is_snowflakes(block: Block) -> None:
 
 
 def edit_vars(path: Path, wanted: Mapping[str, Any]) -> None:
-    """Give ``dbt_project.yml`` the values of the text, line by line, as an editor would."""
+    """Set the values of the text in ``dbt_project.yml``, line by line, like an editor."""
     text = path.read_text(encoding="utf-8")
     values = wanted["vars"][yaml.safe_load(text)["name"]]
     assert list(values) == list(dbt_vars())[: len(values)], "the first six, in their order"

@@ -1,4 +1,4 @@
-"""``docs/your-replica.md``: its settings work, and its tables are those of the macros."""
+"""``docs/your-replica.md``: its settings work, and its tables match the macros."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SETTINGS = {"deletion_marks", "not_deletion_marks", "newest_row_by"}
 
 @pytest.fixture
 def facts(dbt: Dbt) -> Any:
-    """What the macros know: replicas, marks and orders."""
+    """What the macros support: replicas, marks and orders."""
     names = ("replica_tables", "known_marks", "known_orders")
     listed = ", ".join(f"'{name}': {name}()" for name in names)
     return json.loads(compiled(dbt, f"{{{{ {{ {listed} }} | tojson }}}}"))
 
 
 def test_every_block_of_settings_is_one_that_dbt_takes(warehouse: Warehouse, dbt: Dbt) -> None:
-    """All of them together: the newest row counts, by batch, and the mark deletes."""
+    """All of them together: the newest row by batch counts, and the mark deletes it."""
     blocks = [yaml.safe_load(one.text) for one in blocks_of(DOCUMENT) if one.language == "yaml"]
     project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
     parameters: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def test_every_block_of_settings_is_one_that_dbt_takes(warehouse: Warehouse, dbt
 
 
 def test_every_block_of_vars_in_a_document_is_for_this_project() -> None:
-    """dbt ignores vars below any other name, and the models keep to their own."""
+    """dbt ignores vars under any other name, and the models use their defaults."""
     project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
     blocks = [one for path in documents() for one in blocks_of(path) if "vars:\n" in one.text]
     wrong = {

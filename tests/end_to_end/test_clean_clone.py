@@ -1,7 +1,7 @@
-"""What somebody gets who clones the project: the README's two commands, on an empty folder.
+"""What a new user gets from a clone: the README's two commands, in an empty folder.
 
-It installs every package of the lock file anew, which takes minutes and an index of packages, so it
-runs with ``make clone`` and not with ``make test``.
+It reinstalls every package of the lock file, which takes minutes and needs a package index, so it
+runs with ``make clone``, not with ``make test``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from sync.local.sandbox import OWN_SETTINGS
 from sync.settings import PROJECT_ROOT
-from tests.support.dev import OWN_SETTINGS
 from tests.support.processes import processes_of
 
 MINUTES = 15
@@ -44,10 +44,10 @@ class Clone:
         self.seconds[what] = time.monotonic() - started
 
     def run(self, *command: str, name: str) -> str:
-        """Run to the end in the clone; what it printed.
+        """Run in the clone; returns the output.
 
         Raises:
-            AssertionError: it failed; with the end of what it printed.
+            AssertionError: it failed; with the end of the output.
         """
         left_out = (*OWN_SETTINGS, "PYTHON", "VIRTUAL_ENV", "PYTEST_")
         environment = {
@@ -68,7 +68,7 @@ class Clone:
 
 
 def test_the_two_commands_of_the_readme(tmp_path: Path) -> None:
-    """``make demo`` as it stands; of ``make test`` the collection and the fast part."""
+    """``make demo`` unchanged; of ``make test``, the collection and the fast part."""
     clone = Clone(tmp_path / "learning-time-webhooks")
     with clone.timed("git clone"):
         subprocess.run(

@@ -1,4 +1,4 @@
-"""The demo as a user runs it, in a process of its own: what it says, and what it leaves."""
+"""The demo as a user runs it, in a separate process: its output, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.dbt import Dbt
 from tests.support.processes import LTW, PROC, processes_of
 
 BUDGET_SECONDS = 900
-"""A bound against hanging, not the target: the target is 45 s on two idle cores."""
+"""A limit against hangs, not the target, which is 45 s on two idle cores."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, dbt: Dbt) -> Demo:
-    """Run it once, from a shell that holds settings of another life."""
+    """Run it once, from a shell with unrelated settings."""
     scratch = tmp_path_factory.mktemp("demo")
     hostile = {
         "TMPDIR": str(scratch),
@@ -101,7 +101,7 @@ def test_it_shows_its_progress_beside_the_document(demo: Demo) -> None:
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="only Linux lists processes with their environment")
 def test_it_leaves_nothing_running(demo: Demo) -> None:
-    """No process is left, and so no port is held."""
+    """No process is left, and so no port is in use."""
     assert demo.left_running == []
 
 

@@ -1,7 +1,7 @@
-"""Statements as a learning record store takes them that nobody here wrote: Ralph, by OpenFUN.
+"""Statements sent to a third-party learning record store: Ralph, by OpenFUN.
 
-Without a database Ralph keeps one statement in a file and refuses to write a second one into it, so
-each test begins without the file.
+Without a database, Ralph keeps one statement in a file and refuses to write a second one to it, so
+each test starts without the file.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ HEADERS = {"Content-Type": "application/json", "X-Experience-API-Version": "1.0.
 
 @dataclass(frozen=True)
 class RecordStore:
-    """A running store, and the file in which it keeps its statements."""
+    """A running store, and the file with its statements."""
 
     port: int
     file: Path
@@ -49,11 +49,11 @@ class RecordStore:
         ).status_code
 
     def statement(self) -> Mapping[str, object]:
-        """What it has stored."""
+        """The stored statements."""
         return json.loads(self.file.read_text(encoding="utf-8"))
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.file.unlink(missing_ok=True)
 
 

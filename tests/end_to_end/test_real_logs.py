@@ -39,7 +39,7 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 @dataclass
 class Proof:
-    """The loaded and built warehouse, and how long each step took."""
+    """The loaded and built warehouse, and the duration of each step."""
 
     warehouse: Warehouse
     target: Receiver
@@ -58,7 +58,7 @@ class Proof:
 def proof(
     scenarios: Scenarios, tmp_path_factory: pytest.TempPathFactory, dbt: Dbt
 ) -> Iterator[Proof]:
-    """All events loaded and the models built; nobody has passed yet."""
+    """All events loaded and the models built, without completions yet."""
     scenarios.stand("nothing")
     with open_warehouse(scenarios.settings, purpose="tests") as warehouse, receiver() as target:
         one = Proof(warehouse, target, kdd.enrollments())
@@ -103,7 +103,7 @@ def test_learning_time_of_every_enrollment_equals_the_reference(proof: Proof) ->
 
 
 def test_learning_time_of_every_day_equals_the_reference(proof: Proof) -> None:
-    """The intermediate model keeps the days of 0 s, which the mart leaves out."""
+    """The intermediate model keeps days of 0 s, which the mart omits."""
     rows = proof.warehouse.rows(
         "select user_id, activity_date, learning_time_seconds, event_count "
         "from analytics.intermediate.int_learning_time_daily"

@@ -1,4 +1,4 @@
-"""What the tests of a whole run share."""
+"""Fixtures of the tests of whole runs."""
 
 from __future__ import annotations
 

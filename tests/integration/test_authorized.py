@@ -17,7 +17,7 @@ from tests.support.token_server import TokenServer
 
 
 def refusing(refused: set[str], received: list[str]):
-    """A webhook receiver that responds with 401 to these tokens and echoes what it got."""
+    """A webhook receiver that responds with 401 to these tokens and echoes the request."""
 
     def script(conversation: Conversation) -> None:
         while request := conversation.read_request():
@@ -37,7 +37,7 @@ def deliver(server: TokenServer, receiver: Endpoint, source: Authorizer, transpo
         oauth_endpoint(url=receiver.url(), token_url=server.url),
         body=b"{}",
         headers=lambda: {"webhook-id": "1"},
-        deadline_seconds=10,
+        deadline_seconds=60,
     )
 
 

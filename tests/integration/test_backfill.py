@@ -1,4 +1,4 @@
-"""Old completions sent after all: chosen by a window, agreed to by number, once, with their id."""
+"""Backfills: old completions in a window, confirmed by number, are sent once with their id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OLD = {10: "2026-01-05T08:00:00", 11: "2026-01-20T08:00:00", 12: "2026-02-01T00:
 
 @pytest.fixture
 def world(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    """Three completions from before the activation, of two customers, and one after it."""
+    """Three completions of two customers from before the activation, and one after it."""
 
     def make(warehouse: Warehouse) -> None:
         make_world(warehouse)
@@ -116,7 +116,7 @@ def test_one_customer_alone_can_be_chosen_in_any_spelling(world: World) -> None:
 
 
 def test_rows_with_a_message_or_another_reason_are_never_touched(world: World) -> None:
-    """The neighbours: suppressed for another reason, and one that somehow has a body."""
+    """Other rows: suppressed for another reason, and one that somehow has a body."""
     world.warehouse.execute(f"update {OUTBOX} set state_reason = 'no_endpoint' where user_id = 10")
     world.warehouse.execute(f"update {OUTBOX} set build_id = 'x' where user_id = 11")
     before = world.rows()
@@ -126,7 +126,7 @@ def test_rows_with_a_message_or_another_reason_are_never_touched(world: World) -
 
 
 def test_what_the_marts_no_longer_hold_is_not_sent(world: World) -> None:
-    """Consent withdrawn since: the completion is gone from the mart, the row stays suppressed."""
+    """After consent was withdrawn, the mart lacks the completion, and the row stays suppressed."""
     world.warehouse.execute("delete from analytics.marts.completed_enrollments where user_id = 10")
     assert (plan(world).matched, plan(world).document["gone"]) == (1, 1)
     ask(world, 1)

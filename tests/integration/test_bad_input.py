@@ -1,4 +1,4 @@
-"""Wrong settings and broken data: a clear message or a counted outcome, nothing lost or hanging."""
+"""Wrong settings and broken data give a clear message or a counted outcome, never loss or hang."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snowflake.connector import platform_detection
 from sync.errors import ConfigurationError
 from sync.http.secrets import SecretStore
 from sync.ledger.tables import ensure_ledger
-from sync.local.embedded.lifecycle import ensure_running, free_port
+from sync.local.embedded.lifecycle import ensure_running
 from sync.local.raw_tables import insert_rows
 from sync.local.receiver import ReceiverError, running_receiver
 from sync.local.tracking_logs import Loaded, Skipped, load_logs
@@ -22,6 +22,7 @@ from sync.warehouse import Warehouse, WarehouseUnavailable, open_warehouse, priv
 from tests.dbt.scenario import stand_models
 from tests.support.completions import ENTERPRISE, completion
 from tests.support.dbt import Dbt
+from tests.support.dead_hosts import closed_port
 from tests.support.delivery import PASSED_AT, Run, all_steps, enterprise
 from tests.support.marts import create_marts, endpoint
 from tests.support.receiver import Receiver
@@ -40,11 +41,11 @@ def outcomes(warehouse: Warehouse) -> dict[int, tuple[str, str | None]]:
 def test_a_warehouse_that_nobody_started_is_an_error_that_names_command_and_setting(
     tmp_path: Path,
 ) -> None:
-    settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
     started = time.monotonic()
     with (
+        closed_port("127.0.0.1") as port,
         pytest.raises(WarehouseUnavailable, match=r"warehouse start.*LTW_WAREHOUSE_PORT"),
-        open_warehouse(settings, purpose="tests"),
+        open_warehouse(EmbeddedWarehouse(port=port, home=tmp_path), purpose="tests"),
     ):
         pass
     assert time.monotonic() - started < 30
@@ -109,7 +110,7 @@ ENDPOINT_ROWS: dict[int, tuple[dict[str, object], tuple[str, str | None]]] = {
     4: ({"region": "MARS"}, ("held", "endpoint_row_invalid")),
     5: ({"is_active": False}, ("held", "no_active_endpoint")),
 }
-"""Customers, what is wrong with the row of their endpoint, and what becomes of a completion."""
+"""Customers, the fault in their endpoint's row, and the outcome of a completion."""
 WITHOUT_AN_ENDPOINT = 6
 
 
@@ -138,7 +139,7 @@ def test_a_broken_or_missing_endpoint_row_holds_back_its_own_customer_only(
 def test_a_completion_without_a_user_row_is_listed_and_found_when_the_row_arrives(
     scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt
 ) -> None:
-    """A replica whose tables arrive at different times must lose nobody."""
+    """A replica whose tables arrive at different times must not lose a learner."""
     stand_models(scenarios, dbt)
     course = "course-v1:ExampleX+DATA101+2026_T1"
     customer = ENTERPRISE.replace("-", "")
@@ -198,7 +199,7 @@ def test_a_completion_without_a_user_row_is_listed_and_found_when_the_row_arrive
 def test_lines_that_are_no_json_arrive_and_an_empty_file_is_told(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    """Loading judges no line: the models count it, with its reason."""
+    """Loading accepts every line: the models count it, with its reason."""
     dirty, empty = tmp_path / "dirty.log", tmp_path / "empty.log"
     dirty.write_bytes(b'\0\0\0\0\nnot JSON\n\n{"cut": \n')
     empty.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""The question of the sensor: cheap while nothing happens, and never missing what did."""
+"""The sensor's poll is cheap while nothing happens, and never misses a change."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def write(
     row: Mapping[str, object],
     endpoint: Mapping[str, object] | None = None,
 ) -> None:
-    """One webhook that was built at noon and never tried, and its endpoint; else as given."""
+    """One webhook built at noon and never tried, and its endpoint, with the given changes."""
     untried = {"state": "pending", "delivered_at": None, "attempt_count": 0, "fence": 0}
     write_ledger(
         warehouse,
@@ -111,7 +111,7 @@ def test_a_change_gives_another_token(
 
 
 def test_another_warehouse_gives_another_token(ready: Warehouse) -> None:
-    """A staging copy on the same Dagster has the same rows, and says nothing about production."""
+    """A staging copy in the same Dagster has the same rows, but does not speak for production."""
     assert isinstance(ready.settings, EmbeddedWarehouse)
     before = sources_token(ready)
     ready.settings = replace(ready.settings, home=ready.settings.home / "copy")
@@ -203,7 +203,7 @@ LATER = (NOW + timedelta(minutes=7)).isoformat()
 def test_a_due_row_that_no_run_could_send_wakes_nobody_until_it_can(
     ready: Warehouse, row: dict[str, object], endpoint: dict[str, object]
 ) -> None:
-    """Else a blocked endpoint would start an empty run every half minute, or none afterwards."""
+    """Otherwise a blocked endpoint would start an empty run every half minute, or never any."""
     write(ready, DUE | row, endpoint)
     told = told_by_a_run(ready)
     assert ask(ready, told, NOW + timedelta(minutes=6)).due is None
@@ -237,7 +237,7 @@ A = Seen(sources="a", ledger="l")
 B = replace(A, sources="b")
 SLOT = timedelta(minutes=5)
 RESTED = LastRun("run-1", NOW - timedelta(seconds=1), has_failed=False)
-"""It began in the slot before this one."""
+"""It started in the previous slot."""
 RECENT = LastRun("run-1", NOW, has_failed=False)
 NEWS, QUIET = Poll(B), Poll(A)
 DUE_NOW = Poll(A, "a webhook came due")
@@ -260,7 +260,7 @@ def decided(
 def test_one_run_starts_in_a_slot_of_the_dial_whatever_there_is_to_do(
     found: Poll, last: LastRun
 ) -> None:
-    """A busy replica does not mean a run back to back, and nothing waits longer than a slot."""
+    """A busy replica does not start runs back to back, and nothing waits longer than a slot."""
     is_handled = found is DUE_NOW
     at_once = decided(found, last, is_handled=is_handled)
     assert isinstance(at_once, Start if last is RESTED else Skip)
@@ -277,7 +277,7 @@ def test_the_first_news_start_a_run_at_once() -> None:
 
 @pytest.mark.parametrize("last", [None, RESTED, RECENT])
 def test_what_a_run_has_used_up_starts_none(last: LastRun | None) -> None:
-    """Also where the sensor has lost its cursor."""
+    """Even if the sensor has lost its cursor."""
     for before in (A, NOTHING_SEEN):
         found = decided(QUIET, last, before=before)
         assert isinstance(found, Skip)
@@ -309,7 +309,7 @@ def test_that_wait_is_not_for_retries_nor_for_newer_news() -> None:
 
 
 def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
-    """Dagster starts one run for a key: two ticks before the run is seen must not be two runs."""
+    """Dagster starts one run per key: two ticks before the run is visible must not start two."""
     first = decided(DUE_NOW, RESTED)
     again = decided(DUE_NOW, RESTED)
     next_one = decided(DUE_NOW, replace(RESTED, run_id="run-2"))
@@ -320,7 +320,7 @@ def test_each_ended_run_allows_one_further_run_of_the_same_cursor() -> None:
 
 
 def test_sources_that_cannot_be_asked_start_a_run_that_says_so() -> None:
-    """Quiet would be for ever; before the first run it only means that nothing is set up."""
+    """Otherwise it would stay silent forever. Before the first run, nothing is set up yet."""
     broken = Poll(replace(A, sources=""), problem=StatementFailed("invalid identifier 'MODIFIED'"))
     assert isinstance(decided(broken, None, is_handled=False), Skip)
     found = decided(broken, RESTED, is_handled=False)

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: what it prints, and the exit code."""
+"""The command line as a user sees it: its output and exit code."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_the_program_tells_its_version(ltw: Command) -> None:
     ],
 )
 def test_the_program_responds(program: list[str]) -> None:
-    """In a process of its own."""
+    """Run in a separate process."""
     done = subprocess.run(
         [*program, "--help"],
         cwd=PROJECT_ROOT,

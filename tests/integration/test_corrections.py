@@ -1,4 +1,4 @@
-"""Corrections: what becomes of a completion whose number moves after its customer was told."""
+"""Corrections, for a completion whose learning time changes after it was sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FIRST = webhook_id(COMPLETIONS.name, ENTERPRISE, 1, COURSE_RUN)
 def told(
     scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path, dbt: Dbt
 ) -> Pipeline:
-    """An endpoint that asks for corrections has been told of one completion."""
+    """An endpoint that opts in to corrections has received one completion."""
 
     def make(warehouse: Warehouse) -> None:
         stand_corrections(scenarios, dbt)
@@ -73,13 +73,13 @@ def asking(target: Receiver, endpoint_id: int = 1, **changes: object) -> dict[st
 
 
 def now_is(pipeline: Pipeline, seconds: int, **changes: object) -> None:
-    """The mart's number of now."""
+    """Set the mart's current number."""
     row = learning_time(1, learning_time_seconds=seconds, **changes)
     create_table(pipeline.warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, [row])
 
 
 def run(pipeline: Pipeline, *, enabled: bool = True) -> object:
-    """Record, build and send corrections; what was recorded."""
+    """Record, build and send corrections; returns what was recorded."""
     found = pipeline.detect(source=CORRECTIONS)
     pipeline.build(enabled=enabled)
     pipeline.send()
@@ -87,7 +87,7 @@ def run(pipeline: Pipeline, *, enabled: bool = True) -> object:
 
 
 def corrections(pipeline: Pipeline) -> list[tuple[int, int]]:
-    """Number and seconds of each correction that the receiver got."""
+    """Number and seconds of each received correction."""
     bodies = [json.loads(one.body) for one in pipeline.target.received]
     return [
         (one["correction"]["number"], one["learning_time"]["total_seconds"])
@@ -97,7 +97,7 @@ def corrections(pipeline: Pipeline) -> list[tuple[int, int]]:
 
 
 def first_message(pipeline: Pipeline) -> str:
-    """What the customer was told at first, as the ledger has it."""
+    """The first message to the customer, from the ledger."""
     (row,) = pipeline.warehouse.rows(
         "select body from analytics.sync.webhook_messages where webhook_id = ?", FIRST
     )
@@ -105,7 +105,7 @@ def first_message(pipeline: Pipeline) -> str:
 
 
 def state(pipeline: Pipeline) -> tuple[str, str | None]:
-    """Of the newest correction."""
+    """State and reason of the newest correction."""
     row = pipeline.warehouse.rows(
         "select state, state_reason from analytics.sync.webhook_outbox"
         " where correction_number is not null order by correction_number desc limit 1"
@@ -207,7 +207,7 @@ def test_a_correction_that_is_suppressed_can_be_replayed_and_is_decided_anew(
 def test_a_correction_that_is_replayed_after_a_later_one_was_told_is_not_sent(
     told: Pipeline,
 ) -> None:
-    """The highest number counts: under a lower one nobody would read it, and it is told again."""
+    """The highest number counts: a receiver would ignore a lower one, so a new one is sent."""
     now_is(told, MOVED)
     run(told, enabled=False)
     a_day_later(told.warehouse)
@@ -291,7 +291,7 @@ def test_an_erased_learner_is_not_corrected(told: Pipeline) -> None:
 def test_a_correction_goes_where_its_customer_s_messages_go_now_if_that_endpoint_asks(
     told: Pipeline,
 ) -> None:
-    """The endpoint that was told is gone; of the customer's two, that of the region counts."""
+    """The first endpoint is gone; of the customer's two, the one for the region counts."""
     others = [
         endpoint(2, f"{told.target.url}/hooks/us", region="US"),
         asking(told.target, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
+import pytest
 from standardwebhooks import Webhook
 
 from sync.delivery.record import Recorded
@@ -122,7 +123,12 @@ def test_an_open_circuit_breaker_delays_no_other_endpoint(
     assert len(untried) == report.released, "a row that was not tried is not charged"
 
 
-def test_statements_of_a_run_grow_with_batches_and_not_with_webhooks(pipeline: Pipeline) -> None:
+def test_statements_of_a_run_grow_with_batches_and_not_with_webhooks(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A slow machine settles a batch in parts.
+    monkeypatch.setattr("sync.delivery.scheduler.SETTLE_AFTER", timedelta(hours=1))
+
     def statements(users: range) -> int:
         add_completions(pipeline.warehouse, [completion(n, PASSED_AT) for n in users])
         before = pipeline.warehouse.statements

@@ -1,4 +1,4 @@
-"""Which events a run records, once, and from when on they are sent."""
+"""Which events a run records, once each, and from when on they are sent."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_detection_before_the_first_build_says_what_to_do(
 def test_an_event_without_a_part_of_its_key_gets_no_id_and_holds_up_no_other(
     pipeline: Pipeline,
 ) -> None:
-    """Snowflake would give all of them one id: that of the empty name."""
+    """Snowflake would give all of them the same id, that of the empty name."""
     parts = ("enterprise_customer_uuid", "user_id", "courserun_key")
     add_completions(pipeline.warehouse, [completion(3, PASSED_AT) | {one: None} for one in parts])
     assert pipeline.detect() == Recorded(ACTIVATED_AT, awaiting=2, suppressed=0)

@@ -70,7 +70,7 @@ def test_a_second_make_dev_of_one_home_is_refused_and_stops_nothing(
     with published(tmp_path, {}):
         said = ltw("dev")
     assert said.code == 2
-    assert f"runs already, as process {os.getpid()}" in said.text
+    assert f"is already running, as process {os.getpid()}" in said.text
     assert "LTW_RECEIVER_PORT and LTW_DAGSTER_PORT" in said.text
 
 
@@ -87,7 +87,7 @@ def test_a_port_that_is_taken_is_named_with_its_setting(
         monkeypatch.setenv(setting, port)
         said = ltw("dev")
     assert said.code == 2
-    assert f"port {port} cannot be listened on" in said.text
+    assert f"cannot listen on port {port}" in said.text
     assert f"set {setting} to another" in said.text
 
 

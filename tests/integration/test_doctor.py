@@ -1,4 +1,4 @@
-"""``ltw doctor``: what it says of a good warehouse, and of each thing that is wrong with one."""
+"""``ltw doctor``: its report on a healthy warehouse, and on each possible problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import jinja2
 import pytest
 
 from sync import warehouse as warehouse_module
-from sync.local.embedded.lifecycle import free_port
 from sync.operations.doctor import (
     compiled,
     connect,
@@ -37,6 +36,7 @@ from sync.warehouse import RelationMissing, StatementFailed, Warehouse, open_war
 from tests.dbt.scenario import prepare, stand_models
 from tests.support.command_line import command_line
 from tests.support.dbt import Dbt
+from tests.support.dead_hosts import closed_port
 from tests.support.scenarios import Scenarios
 
 NOT_REHEARSED: Mapping[str, str] = {
@@ -59,24 +59,25 @@ ENVIRON = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def built(scenarios: Scenarios, dbt: Dbt) -> Iterator[Warehouse]:
-    """Every model and the ledger, without a row."""
+    """Every model and the ledger, without rows."""
     stand_models(scenarios, dbt)
     with open_warehouse(scenarios.settings, purpose="tests") as session:
         yield session
 
 
 @pytest.fixture(scope="module")
-def report(built: Warehouse) -> Report:
-    """The doctor's word on it."""
+def report(scenarios: Scenarios, dbt: Dbt) -> Report:
+    """The doctor's report on it."""
+    stand_models(scenarios, dbt)
     return Doctor().look(os.environ)
 
 
 def test_nothing_is_wrong_with_a_good_warehouse_and_what_is_skipped_says_why(
     built: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the two checks that take most of its time."""
+    """Without the two slowest checks."""
     quick = [one for one in CHECKS if one.name not in ("models", "statements")]
     monkeypatch.setattr(doctor, "CHECKS", quick)
     found = Doctor().look(os.environ)
@@ -95,8 +96,8 @@ def test_a_good_warehouse_compiles_every_query_and_every_statement(report: Repor
 
 @pytest.mark.prove
 def test_on_an_account_it_stays_under_a_tenth_of_a_credit(report: Report) -> None:
-    """A wake of two X-Small: seconds of work and the minute until each suspends; compiling is
-    taken for 4.4 credits an hour of cloud services, a tenth of a second each."""
+    """Resuming two X-Small warehouses: seconds of work plus the minute until each suspends.
+    Compiling is assumed to cost 4.4 cloud services credits per hour, 0.1 s per statement."""
     of_an_account, of_dbt = 20, 60
     statements = report.document["statements"] + of_an_account + of_dbt
     warehouses = 2 * 75 / 3600
@@ -176,33 +177,37 @@ def test_a_replica_of_another_shape_is_named_before_anything_is_built(
     types = found.pop(names[0])
     assert types.verdict is Verdict.FAILED
     assert "AUTH_USER has no column username" in types.detail
-    assert "created is DATE, and no timestamp is read from that" in types.detail
+    assert "created is DATE, which cannot be read as timestamp" in types.detail
     assert "email" not in types.detail, "a column that may be missing"
     for name, one in found.items():
         assert one.verdict is Verdict.FAILED, name
         assert "CONSENT_DATASHARINGCONSENT" in one.detail, name
-        assert "grant" in one.repair, name
+        assert one.repair == "learning-time-webhooks warehouse start creates them", name
+        on_an_account = on_account(rights.CHECKS, name, select=[])
+        assert on_an_account.verdict is Verdict.FAILED, name
+        assert "grant" in on_an_account.repair, name
 
 
 def test_before_anything_is_built_what_needs_it_is_skipped(warehouse: Warehouse) -> None:
     checks = (*sensor.CHECKS, *setup.CHECKS, *compiled.CHECKS)
-    found = looked(checks, "look at change times", "endpoints", "statements")
+    found = looked(checks, "poll of change times", "endpoints", "statements")
     for name, one in found.items():
         assert one.verdict is Verdict.SKIPPED, (name, one)
-        assert "not there yet" in one.detail, name
+        assert "not exist" in one.detail, name
 
 
 def test_without_a_connection_each_check_says_so_and_none_is_left_out(
     monkeypatch: pytest.MonkeyPatch, warehouse_settings: EmbeddedWarehouse
 ) -> None:
-    monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(free_port()))
-    results, _ = examine(CHECKS, os.environ)
+    with closed_port("127.0.0.1") as port:
+        monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(port))
+        results, _ = examine(CHECKS, os.environ)
     found = {one.check.name: one.finding for one in results}
     assert len(results) == len(CHECKS)
     for name in ("host", "login"):
         assert found[name].verdict is Verdict.FAILED
         assert "warehouse start" in found[name].repair + found[name].detail
-    for name in ("source relations", "statements", "pins", "look at change times", "endpoints"):
+    for name in ("source relations", "statements", "pins", "poll of change times", "endpoints"):
         assert found[name].verdict is Verdict.SKIPPED
         assert "see Connect" in found[name].detail
     assert found["feature flag"].verdict is Verdict.OK
@@ -219,6 +224,21 @@ def test_a_check_that_breaks_stops_no_other_and_quotes_nothing(
     assert "robin" not in str(results)
 
 
+def test_whatever_is_wrong_comes_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
+) -> None:
+    monkeypatch.setenv("LTW_CREDITS_A_MONTH", "0")
+    monkeypatch.setenv("WEBHOOKS_ACTIVATED_AT", "yesterday")
+    monkeypatch.setenv("LTW_WEBHOOK_PORTS", "none")
+    results, _ = examine((*rights.CHECKS, *setup.CHECKS), os.environ)
+    wrong = {one.check.name: one.finding for one in results if one.finding.verdict != "skipped"}
+    for name, one in wrong.items():
+        assert bool(one.repair) == (one.verdict is not Verdict.OK), name
+    assert {"environment", "activation", "ports"} <= {
+        name for name, one in wrong.items() if one.verdict is Verdict.FAILED
+    }
+
+
 def test_the_command_ends_with_1_for_a_failure_and_fits_80_columns(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -229,7 +249,7 @@ def test_the_command_ends_with_1_for_a_failure_and_fits_80_columns(
     failing = run("doctor")
     assert failing.code == 1
     assert max(len(line) for line in failing.out.splitlines()) <= 80
-    assert "To do: check the first six vars" in failing.text
+    assert "To do: learning-time-webhooks warehouse start" in failing.text
     assert run("doctor", "--json").document["verdicts"]["failed"] == 1
     monkeypatch.setattr(doctor, "CHECKS", setup.CHECKS[:1])
     assert run("doctor").code == 0
@@ -240,25 +260,25 @@ def test_the_command_ends_with_1_for_a_failure_and_fits_80_columns(
 
 
 def looked(checks: Sequence[Check], *names: str) -> dict[str, Finding]:
-    """What some checks find in the warehouse of the environment."""
+    """The findings of some checks in the warehouse of the environment."""
     results, _ = examine([one for one in checks if one.name in names], os.environ)
     found = {one.check.name: one.finding for one in results}
     assert found.keys() == set(names)
     return found
 
 
-# What only an account has: responses in the shape that Snowflake's documentation gives them.
+# Only on a Snowflake account: responses in the form that Snowflake documents.
 
 
 class Account(Warehouse):
-    """A session that responds to a statement by how that begins; a text is an error."""
+    """A session that responds to a statement by its prefix; a text is an error."""
 
     def __init__(self, responses: Mapping[str, Sequence[Mapping[str, Any]] | str]) -> None:
         super().__init__(ACCOUNT, None)  # pyright: ignore[reportArgumentType]
         self._responses = responses
 
     def rows(self, sql: str, *binds: object) -> list[dict[str, Any]]:
-        """The response to the longest beginning that is known."""
+        """The response to the longest known prefix."""
         self.statements += 1
         key = max((one for one in self._responses if sql.startswith(one)), key=len)
         found = self._responses[key]
@@ -275,7 +295,7 @@ class Account(Warehouse):
 def on_account(
     checks: Sequence[Check], name: str, **responses: Sequence[Mapping[str, Any]] | str
 ) -> Finding:
-    """What a check finds on an account whose sessions respond so; blanks are written as ``_``."""
+    """A check's findings on an account with these responses; blanks are written as ``_``."""
     session = Account(
         {key if " " in key else key.replace("_", " "): one for key, one in responses.items()}
     )
@@ -289,15 +309,44 @@ def test_parameters_that_change_what_a_cast_means_are_found_and_repaired() -> No
         {"key": "TIMEZONE", "value": "UTC", "default": "America/Los_Angeles"},
         {"key": "TIMESTAMP_INPUT_FORMAT", "value": "AUTO", "default": "AUTO"},
         {"key": "TIMESTAMP_TYPE_MAPPING", "value": "timestamp_ntz", "default": "TIMESTAMP_NTZ"},
+        {"key": "QUOTED_IDENTIFIERS_IGNORE_CASE", "value": "false", "default": "false"},
+        {"key": "ROWS_PER_RESULTSET", "value": "0", "default": "0"},
     ]
+    wrong = {
+        "Europe/Paris": "'UTC'",
+        "DD/MM/YYYY HH24:MI": "'AUTO'",
+        "TIMESTAMP_LTZ": "'TIMESTAMP_NTZ'",
+        "true": "false",
+        "10": "0",
+    }
     for name in ("parameters of delivery", "parameters of build"):
         assert on_account(connect.CHECKS, name, show=good).verdict is Verdict.OK
-    for at, value in ((0, "Europe/Paris"), (1, "DD/MM/YYYY HH24:MI"), (2, "TIMESTAMP_LTZ")):
+    for at, (value, right) in enumerate(wrong.items()):
         bad = [row | {"value": value} if n == at else row for n, row in enumerate(good)]
         found = on_account(connect.CHECKS, "parameters of build", show=bad)
         assert found.verdict is Verdict.FAILED
         assert good[at]["key"] in found.detail
-        assert f"set {good[at]['key']} = " in found.repair
+        assert found.repair == f"alter user … set {good[at]['key']} = {right}"
+
+
+def test_the_session_of_dbt_has_none_of_the_parameters_that_ours_set(
+    built: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dbt cannot set them, so the settings of the user and the account must show."""
+    sent: list[str] = []
+    execute = Warehouse.execute
+
+    def noted(self: Warehouse, sql: str, *binds: object) -> int:
+        sent.append(sql)
+        return execute(self, sql, *binds)
+
+    monkeypatch.setattr(Warehouse, "execute", noted)
+    with ExitStack() as stack:
+        Visit(os.environ, built.settings, stack).session(Session.BUILD)
+    (statement,) = sent
+    unset = statement.removeprefix("alter session unset ").upper().split(", ")
+    assert set(unset) == warehouse_module.MEANING.keys()
+    assert {"TIMEZONE", *connect.DECIDING} >= warehouse_module.MEANING.keys()
 
 
 def test_the_rights_that_are_needed_are_those_of_the_setup_script() -> None:
@@ -332,6 +381,29 @@ def test_the_rights_that_are_needed_are_those_of_the_setup_script() -> None:
             assert f"grant {privilege} on {kind} {at} to role {role}".lower() in found.repair
             owned = [*rest, {"privilege": "OWNERSHIP", "granted_on": kind, "name": at}]
             assert on_account(rights.CHECKS, name, show_grants=owned).verdict is Verdict.OK
+
+
+def test_rights_count_that_come_by_a_database_role() -> None:
+    needed = [
+        {"privilege": privilege, "granted_on": kind, "name": at}
+        for privilege, kind, at in rights.needed(Session.DELIVERY, ACCOUNT)
+    ]
+    below = [
+        {"privilege": "USAGE", "granted_on": "DATABASE_ROLE", "name": name}
+        for name in ("ANALYTICS.OURS", "SNOWFLAKE.USAGE_VIEWER")
+    ]
+    found = on_account(
+        rights.CHECKS,
+        "privileges of delivery",
+        show_grants_to_role=below,
+        **{
+            "show grants to database role ANALYTICS.OURS": needed,
+            "show grants to database role SNOWFLAKE.": "insufficient privileges",
+        },
+    )
+    assert found.verdict is Verdict.OK, found
+    hidden = on_account(rights.CHECKS, "privileges of delivery", show_grants="not permitted")
+    assert hidden.verdict is Verdict.FAILED
 
 
 TABLES = [
@@ -422,8 +494,8 @@ MONITOR = {
     [
         (None, None, "LEARNING_TIME_DELIVERY: 12.50 of 60 credits used, only notifies"),
         (0, "200%", "LEARNING_TIME_BUILD: 12.50 of 60 credits used, stops at 120"),
-        (0, "100%", "a build each half hour takes 72 in 30 days"),
-        (1, "200%", "no webhook is sent from 120 credits on"),
+        (0, "100%", "a build every half hour uses 72 in 30 days"),
+        (1, "200%", "no webhook is sent beyond 120 credits"),
     ],
 )
 def test_a_monitor_that_would_stop_deliveries_or_builds_is_named(
@@ -435,16 +507,16 @@ def test_a_monitor_that_would_stop_deliveries_or_builds_is_named(
     ]
     found = on_account(rights.CHECKS, "resource monitor", show_w=warehouses, show_r=monitors)
     assert text in found.detail
-    assert (found.verdict is Verdict.WARNING) is ("takes" in text or "webhook" in text)
+    assert (found.verdict is Verdict.WARNING) is ("uses" in text or "webhook" in text)
     hidden = on_account(rights.CHECKS, "resource monitor", show_w=warehouses, show_r=[])
     assert hidden.verdict is Verdict.SKIPPED
 
 
 def test_a_warehouse_that_is_never_suspended_is_named() -> None:
-    assert on_account(rights.CHECKS, "rest of warehouses", show=WAREHOUSES).verdict is Verdict.OK
+    assert on_account(rights.CHECKS, "idle warehouses", show=WAREHOUSES).verdict is Verdict.OK
     for wrong in ({"auto_suspend": None}, {"auto_suspend": 600}, {"size": "Large"}):
         rows = [WAREHOUSES[0] | wrong, WAREHOUSES[1]]
-        assert on_account(rights.CHECKS, "rest of warehouses", show=rows).verdict is Verdict.WARNING
+        assert on_account(rights.CHECKS, "idle warehouses", show=rows).verdict is Verdict.WARNING
 
 
 def test_a_warehouse_that_may_not_be_used_or_does_not_run_is_named() -> None:
@@ -452,15 +524,22 @@ def test_a_warehouse_that_may_not_be_used_or_does_not_run_is_named() -> None:
     assert good.verdict is Verdict.OK
     for responses, text in (
         ({"show": WAREHOUSES[1:], "select": [{"n": 1}]}, "LEARNING_TIME_BUILD does not exist"),
-        ({"show": WAREHOUSES, "select": "quota exceeded"}, "LEARNING_TIME_BUILD runs nothing"),
+        ({"show": WAREHOUSES, "select": "quota exceeded"}, "_TIME_BUILD cannot run a query"),
     ):
         found = on_account(connect.CHECKS, "warehouses", **responses)
         assert found.verdict is Verdict.FAILED
         assert text in found.detail
 
 
+def test_a_delivery_warehouse_that_does_not_run_is_no_other_meaning() -> None:
+    found = on_account(meaning.CHECKS, "pins", select="quota exceeded")
+    assert found.verdict is Verdict.FAILED
+    assert "LEARNING_TIME_DELIVERY cannot run a query: quota exceeded" in found.detail
+    assert "raise the quota" in found.repair
+
+
 def test_the_edition_is_inferred_from_what_the_account_has_allowed() -> None:
-    for days, text in (("7", "Enterprise or higher"), ("1", "not known")):
+    for days, text in (("7", "Enterprise or higher"), ("1", "unknown: Standard")):
         rows = [{"name": "SYNC", "retention_time": days}, {"name": "X", "retention_time": ""}]
         assert text in on_account(connect.CHECKS, "edition", show=rows).detail
 
@@ -497,7 +576,7 @@ def test_the_sensor_must_respond_where_nothing_could_be_billed() -> None:
     ):
         found = on_account(
             sensor.CHECKS,
-            "look at change times",
+            "poll of change times",
             **{"select coalesce": response, "select current_warehouse()": [{"name": name}]},
         )
         assert found.verdict is verdict, found
@@ -510,10 +589,12 @@ def test_of_all_pins_those_that_differ_or_are_refused_are_named(built: Warehouse
     assert found[wrong].startswith("responds ")
     assert "no_such_column" in found[refused]
     assert found[PINS[2]] == ""
+    with pytest.raises(StatementFailed, match="no_such_column"):
+        meaning.responses(built, [refused, PINS[2]], is_late=lambda: True)
 
 
 def test_what_a_type_is_read_from_is_what_the_macros_read_it_from() -> None:
-    """A kind that a macro makes NULL of is not in the table, and every other is."""
+    """The table has exactly the kinds that a macro does not turn into NULL."""
     folder = PROJECT_ROOT / "dbt_project" / "macros"
     text = "".join(one.read_text(encoding="utf-8") for one in sorted(folder.glob("*.sql")))
     environment = jinja2.Environment(extensions=["jinja2.ext.do"], autoescape=True)

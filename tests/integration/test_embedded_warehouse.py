@@ -1,4 +1,4 @@
-"""The fixes of ``sync.local.embedded.server``: one for each of the stock server's traps."""
+"""The fixes of ``sync.local.embedded.server`` for pitfalls of the stock server."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from tests.support.waiting import wait_until
 
 def test_a_null_timestamp_arrives_as_null(warehouse: Warehouse) -> None:
     row = warehouse.rows(
-        "select null::timestamp_ntz as nothing, '2026-03-04T09:00:00.25'::timestamp_ntz as moment"
+        "select null::timestamp_ntz as nothing, '2026-03-04T09:00:00.25'::timestamp_ntz as seen_at"
     )[0]
     assert row["nothing"] is None
-    assert row["moment"].isoformat() == "2026-03-04T09:00:00.250000"
+    assert row["seen_at"].isoformat() == "2026-03-04T09:00:00.250000"
 
 
 def test_an_unsupported_expression_is_a_failed_statement_at_once(warehouse: Warehouse) -> None:
@@ -47,7 +47,11 @@ def test_an_unsupported_expression_is_a_failed_statement_at_once(warehouse: Ware
     assert warehouse.rows("select 1 as one") == [{"one": 1}]
 
 
-def test_tables_survive_a_restart(tmp_path: Path) -> None:
+def test_tables_survive_a_restart_and_no_temporary_file_does(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(temporary))
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
     ensure_running(settings)
     try:
@@ -56,6 +60,7 @@ def test_tables_survive_a_restart(tmp_path: Path) -> None:
             warehouse.execute("create table raw.tracking.kept as select 7 as seven")
         assert stop(settings)
         assert isinstance(status(settings.port), Stopped)
+        assert list(temporary.iterdir()) == []
         ensure_running(settings)
         with open_warehouse(settings, purpose="tests") as warehouse:
             assert warehouse.rows("select * from raw.tracking.kept") == [{"seven": 7}]
@@ -114,8 +119,8 @@ def test_a_repeated_statement_is_translated_and_written_once() -> None:
         lambda dialect, tree, copy: texts.append(tree) or "anew",
     )
     cursor = FakeSnow().connect("ANALYTICS").cursor()
-    (first,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
-    (second,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as moment"))
+    (first,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as seen_at"))
+    (second,) = known.split(cursor, known.parsed("select cast(? as timestamp_ntz) as seen_at"))
     assert second is first
     assert known.translated(cursor, second, ["2026-03-04"]) is first
     assert len(texts) == 1
@@ -145,7 +150,7 @@ def test_columns_are_those_that_duckdb_would_describe() -> None:
     columns = Columns(FakeSnowflakeCursor)
     query = (
         "select 1 as whole, 1.5::number(38, 9) as part, 'x' as text, true as yes, 1::float as real,"
-        " '2026-03-04'::date as day, '2026-03-04'::timestamp_ntz as moment, null as nothing,"
+        " '2026-03-04'::date as day, '2026-03-04'::timestamp_ntz as seen_at, null as nothing,"
         " parse_json('{}') as document"
     )
     parsed = cursor._transform(parse_one(query), None)
@@ -164,7 +169,7 @@ IMPATIENT = (
     "import sys; from pathlib import Path; from sync.local.embedded import server; "
     "server.ANSWER_WITHIN_SECONDS = 0.05; server.serve(int(sys.argv[1]), Path(sys.argv[2]))"
 )
-"""The server, in a hurry to respond: 0.05 s stand for the 45 of the real one."""
+"""The server with a response limit of 0.05 s instead of 45 s."""
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +187,13 @@ def impatient(
 
 
 def processor_seconds(pid: int) -> float:
-    """What the process has used so far, all its threads together."""
+    """CPU time that the process has used so far, over all threads."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pairs(*rows: int) -> str:
-    """A query that looks at the square of this many pairs, about 30 million a second."""
+    """A query over the product of these numbers of rows, about 30 million a second."""
     numbers = ", ".join(
         f"table(flatten(input => array_generate_range(0, {many}))) as t{n}"
         for n, many in enumerate(rows)
@@ -203,10 +208,16 @@ def test_a_long_statement_is_run_once_and_asked_for_until_it_ends(
     with open_warehouse(settings, purpose="tests") as warehouse:
         warehouse.execute("create schema raw.scratch")
         warehouse.execute("create table raw.scratch.counted (n number)")
-        started = time.monotonic()
-        warehouse.execute(f"insert into raw.scratch.counted {pairs(2_000, 1_000)}")
-        assert time.monotonic() - started > 0.1, "so short that it was never asked for again"
-        assert warehouse.rows("select * from raw.scratch.counted") == [{"n": 2_000_000}]
+        expected = []
+        # A machine that is so quick with the first that it is never asked for again gets a longer.
+        for many in (1_000, 10_000, 100_000):
+            started = time.monotonic()
+            warehouse.execute(f"insert into raw.scratch.counted {pairs(2_000, many)}")
+            expected.append({"n": 2_000 * many})
+            if (seconds := time.monotonic() - started) > 0.1:
+                break
+        assert seconds > 0.1, "so short that it was never asked for again"
+        assert warehouse.rows("select * from raw.scratch.counted order by n") == expected
         with pytest.raises(StatementFailed, match="nothing_there"):
             warehouse.rows("select * from raw.scratch.nothing_there")
 
@@ -221,7 +232,7 @@ def test_a_port_that_takes_connections_and_never_responds_is_given_up_soon(
         silent = replace(warehouse_settings, port=proxy.port)
         with pytest.raises(WarehouseUnavailable), open_warehouse(silent, purpose="tests"):
             pass
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60, "it never responds"
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
@@ -229,7 +240,7 @@ def test_a_proxy_of_the_environment_is_never_asked_for_loopback(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
-        # Restored with the test: opening a session sets them.
+        # Restored after the test, because opening a session sets them.
         monkeypatch.setenv(name, "intranet.example.com")
     monkeypatch.setenv(variable, f"http://127.0.0.1:{free_port()}")
     with open_warehouse(warehouse.settings, purpose="test") as session:
@@ -251,7 +262,7 @@ def test_the_embedded_engine_explains_what_it_would_run(warehouse: Warehouse) ->
 def test_stopping_ends_a_running_statement(
     impatient: tuple[EmbeddedWarehouse, subprocess.Popen[bytes]],
 ) -> None:
-    """The last test: it is that server which it stops."""
+    """The last test, because it stops the shared server."""
     settings, process = impatient
     begun = threading.Event()
     errors: list[StatementFailed] = []
@@ -261,7 +272,7 @@ def test_stopping_ends_a_running_statement(
             warehouse.rows("select 1")
             begun.set()
             try:
-                # Short lists: what makes a long one cannot be interrupted.
+                # Short lists, because generating a long one cannot be interrupted.
                 warehouse.rows(pairs(*[1_000] * 5))
             except StatementFailed as error:
                 errors.append(error)

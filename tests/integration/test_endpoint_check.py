@@ -1,4 +1,4 @@
-"""Test events and endpoint checks against real sockets: one verdict each, and what to fix."""
+"""Test events and endpoint checks against real sockets: one result each, and what to fix."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from sync.http.resolver import ResolutionFailed
 from sync.http.secrets import SecretStore
 from sync.http.transport import Transport
 from sync.http.urls import HostPort, Target
-from sync.local.embedded.lifecycle import free_port
 from sync.operations.endpoint_check import Check
 from sync.operations.endpoint_check import check as check_endpoint
 from sync.operations.endpoints import host_of
 from sync.operations.samples import sample_body
 from sync.operations.send_test import ID_PREFIX, Sample, send_sample
+from tests.support.dead_hosts import closed_port
 from tests.support.delivery import SECRET
 from tests.support.hostile import Endpoint, answering, response
 from tests.support.marts import ENDPOINT_COLUMNS
@@ -232,8 +232,8 @@ def test_a_response_that_is_no_2xx_fails_the_ping(
 
 
 def test_a_closed_port_fails_the_connection() -> None:
-    port = free_port()
-    found = check(configured(f"http://127.0.0.1:{port}/x"), ("127.0.0.1", port))
+    with closed_port("127.0.0.1") as port:
+        found = check(configured(f"http://127.0.0.1:{port}/x"), ("127.0.0.1", port))
     stage, what, _ = failed(found)
     assert stage is Stage.CONNECT
     assert "refused" in what

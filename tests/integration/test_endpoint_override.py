@@ -1,4 +1,4 @@
-"""Another URL or timeout than the LMS has: for a while, by the same rules, and never shown."""
+"""A temporary URL or timeout instead of the LMS's: subject to the same rules, and never shown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tomorrow(world: World) -> str:
 
 
 def sent_to(world: World, user: int) -> list[str]:
-    """Where the webhook of a learner of customer 1 arrives."""
+    """The paths at which a webhook of a learner of customer 1 arrives."""
     world.complete(user)
     world.deliver()
     return [one.path for one in world.take()]
@@ -44,9 +44,9 @@ def test_the_next_run_sends_to_the_url_of_an_override_until_it_ends_by_itself(
     url = f"{world.target.url}/hooks/{TOKEN}"
     said = ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
     assert said.code == 0, said.text
-    assert "another URL at 127.0.0.1 than the LMS" in said.text
+    assert "another URL at 127.0.0.1 instead of the LMS's" in said.text
     assert sent_to(world, 2) == [f"/hooks/{TOKEN}"]
-    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 5
+    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 45
     world.warehouse.execute(f"update {OVERRIDES} set until_at = sysdate()")
     assert sent_to(world, 4) == ["/hooks/one"]
 
@@ -78,8 +78,8 @@ def test_a_newer_one_takes_its_place_whole_and_cleared_ones_stay_as_rows(
     first, _ = load_endpoints(world.warehouse).by_id.values()
     assert (first.url, first.timeout_seconds) == (f"{world.target.url}/hooks/one", 60)
     cleared = ltw("endpoints", "override", 1, "--clear", "--requested-by", "day")
-    assert "has the URL and the timeout of the LMS" in cleared.text
-    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 5
+    assert "has the URL and the timeout from the LMS" in cleared.text
+    assert load_endpoints(world.warehouse).by_id[1].timeout_seconds == 45
     rows = world.warehouse.rows(f"select cleared_by from {OVERRIDES} order by set_at")
     assert [row["cleared_by"] for row in rows] == ["night", "day"]
 
@@ -130,7 +130,7 @@ def test_an_override_keeps_the_rules_of_the_lms(world: World, ltw: Command) -> N
 HALF = {
     "1 --timeout 9 --reason x": "needs --until and --reason",
     "1 --timeout 9 --until 2099-01-01": "needs --until and --reason",
-    "1 --timeout 9 --until 2026-01-01 --reason x": "is past",
+    "1 --timeout 9 --until 2026-01-01 --reason x": "is in the past",
     "1 --timeout 9 --clear": "clear ends an override",
     "1 --until 2099-01-01": "needs --url or --timeout",
     "99 --timeout 9 --until 2099-01-01 --reason x --requested-by night": "it has 1, 2",
@@ -149,7 +149,7 @@ def test_half_an_override_is_refused(world: World, ltw: Command) -> None:
 def test_of_two_who_override_at_once_the_override_of_one_stays(
     world: World, apart: timedelta
 ) -> None:
-    """Each ends the older ones once its own is there, and has not looked before."""
+    """Each ends the older overrides after writing its own, without checking first."""
     now, until = world.clock(), world.clock() + timedelta(days=1)
     times = {
         add_override(
@@ -174,7 +174,7 @@ def test_of_two_who_override_at_once_the_override_of_one_stays(
 def test_an_override_is_not_of_another_customer_that_has_the_id_by_now(
     world: World, ltw: Command
 ) -> None:
-    """Whose learners are told of must not reach the URL of somebody else."""
+    """Data about one customer's learners must not reach another customer's URL."""
     url = f"{world.target.url}/hooks/{TOKEN}"
     ltw("endpoints", "override", 1, "--url", url, "--until", tomorrow(world), *AUDIT)
     endpoints = "analytics.marts.webhook_endpoints"
@@ -198,5 +198,5 @@ def test_its_end_says_that_the_endpoint_is_disabled_still(world: World, ltw: Com
     world.target.answers[f"/hooks/{TOKEN}"] = (410, {})
     sent_to(world, 2)
     said = ltw("endpoints", "override", 1, "--clear", "--requested-by", "day")
-    assert "by its own 410" in said.text
+    assert "after its own 410" in said.text
     assert "`ltw endpoints enable 1`" in said.text

@@ -32,10 +32,10 @@ SQL = "update a.b.c set email = ?"
 
 
 def failure(warehouse: Warehouse, sql: str) -> str:
-    """All that a log may get of it: the text, the causes and the contexts."""
+    """Everything that a log may contain about it: the text, the causes and the contexts."""
     with pytest.raises(StatementFailed) as caught:
         warehouse.rows(sql)
-    # The frames of this test hold the statement; the errors are what is looked at.
+    # This test's frames contain the statement; only the errors are checked.
     chain, one = [], caught.value
     while one is not None:
         chain.append("".join(traceback.format_exception_only(one)))
@@ -69,7 +69,7 @@ def test_no_value_is_in_the_error_whatever_quotes_it_holds(
         said = failure(people, sql.format(table=TABLE))
         assert SECRET not in said.lower(), sql
         assert "(22" in said or "001003" in said, "the code says what kind of error it is"
-        # DuckDB's text of several lines is cut by the server that stands in for Snowflake.
+        # The embedded server truncates DuckDB's multi-line text.
         if sql in CASTS and not {"\n", "\r"} & set(value):
             assert "in column EMAIL" in said, sql
 

@@ -1,4 +1,4 @@
-"""Learning time in the message: found, awaited, or left out, and recorded as such."""
+"""Learning time in the message: found, awaited or omitted, and recorded accordingly."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from tests.support.pipeline import (
 
 @pytest.fixture
 def enrolling(pipeline: Pipeline) -> Pipeline:
-    """The pipeline with an enrollment, at an endpoint that has enrollment events on."""
+    """The pipeline with an enrollment, for an endpoint with enrollment events switched on."""
     create_endpoints(
         pipeline.warehouse,
         [endpoint(1, f"{pipeline.target.url}/hooks/x", is_enrollment_events_enabled=True)],
@@ -100,7 +100,7 @@ def test_a_type_whose_file_is_gone_is_named_keeps_its_events_and_stops_no_other(
 def test_an_event_is_known_by_the_columns_of_its_key_whatever_others_its_mart_has(
     enrolling: Pipeline,
 ) -> None:
-    """Two badges of one course run, in a mart that has the course run, too."""
+    """Two badges for one course run, in a mart that also has the course run."""
     badges = EventType.model_validate(
         {
             "name": "badge_awarded",
@@ -126,7 +126,7 @@ def test_an_event_is_known_by_the_columns_of_its_key_whatever_others_its_mart_ha
 def test_an_event_that_the_outbox_has_no_room_for_is_left_out_and_stops_no_other(
     enrolling: Pipeline,
 ) -> None:
-    """The embedded engine would take the long one; Snowflake refuses the whole statement."""
+    """The embedded engine would accept the long one; Snowflake refuses the whole statement."""
     long = enrollment(3, courserun_key="k" * 256)
     rows = [enrollment(1), enrollment(2, enrolled_at=None), long]
     create_table(enrolling.warehouse, "enterprise_enrollments", ENROLLMENT_COLUMNS, rows)

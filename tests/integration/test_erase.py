@@ -1,4 +1,4 @@
-"""One learner is taken out of the ledger: nothing more is sent, and nothing says who it was."""
+"""Erasing a learner from the ledger: nothing more is sent, and nothing identifies the person."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def carry_out(world: World, session: Warehouse | None = None, request: Erase = R
 
 
 def traces(warehouse: Warehouse) -> set[str]:
-    """Tables of the ledger and the marts' tables that still know the person, but for the mart that
+    """Tables of the ledger and the marts that still contain the person, except the mart that
     stands in for a view over the replicas."""
     tables = [
         f"{row['table_schema']}.{row['table_name']}".lower()
@@ -80,7 +80,7 @@ def traces(warehouse: Warehouse) -> set[str]:
 
 @pytest.fixture
 def in_each_state(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) -> Iterator[World]:
-    """Six events of the person, one in each state; the other learner has one that is delivered."""
+    """Six events of the person, one in each state, and a delivered one of the other learner."""
 
     def make(warehouse: Warehouse) -> None:
         make_world(warehouse)
@@ -94,7 +94,7 @@ def in_each_state(scenarios: Scenarios, warehouse: Warehouse, tmp_path: Path) ->
 
 
 def ids_by_state(world: World) -> dict[str, str]:
-    """Of the person."""
+    """Webhook ids of the person's events."""
     return {row["state"]: row["webhook_id"] for row in world.rows(where=f"user_id = {PERSON}")}
 
 
@@ -122,7 +122,7 @@ def one_in_each_state(world: World) -> None:
 
 
 def claim_of_a_run(world: World) -> Claim:
-    """A message of the person's that a run has claimed."""
+    """A message of the person that a run has claimed."""
     world.complete(PERSON)
     world.run.record_and_build(world.warehouse)
     endpoints = load_endpoints(world.warehouse).by_id.values()
@@ -156,7 +156,7 @@ def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(
 
 
 def test_learners_with_similar_ids_keep_everything(world: World) -> None:
-    """A prefix, a suffix, ten times as much: the key is of the whole id."""
+    """A prefix, a suffix, ten times the id: the key depends on the whole id."""
     others = (9041, 418, 904180, 190418, 90419)
     world.delivered(PERSON, *others)
     mine = f"user_id <> {PERSON}"
@@ -195,7 +195,7 @@ def test_a_replay_that_waits_is_taken_back(world: World) -> None:
 
 
 def test_nobody_who_was_erased_is_replayed_backfilled_or_rerouted(in_each_state: World) -> None:
-    """Neither by state nor by id, nor what was suppressed for another reason before."""
+    """Neither by state nor by id, nor rows suppressed for another reason before."""
     world = in_each_state
     ids = list(ids_by_state(world).values())
     world.warehouse.execute(
@@ -249,14 +249,14 @@ def test_responses_in_the_journal_of_a_dead_run_go_to_the_ledger_first(world: Wo
 
 
 class Cut(Warehouse):
-    """A session that dies at the first statement which begins so."""
+    """A session that dies at the first statement with this prefix."""
 
     def __init__(self, warehouse: Warehouse, begins: str) -> None:
         super().__init__(warehouse.settings, warehouse._connection)
         self.begins = begins
 
     def execute(self, sql: str, *binds: object) -> int:
-        """As usual, until then."""
+        """Execute normally until then."""
         if " ".join(sql.split()).startswith(self.begins):
             raise KeyboardInterrupt
         return super().execute(sql, *binds)
@@ -340,7 +340,7 @@ def test_a_plan_changes_nothing(in_each_state: World) -> None:
 
 @pytest.mark.parametrize("key", ["", str(PERSON), "x' or 1=1", KEY.upper()])
 def test_what_is_no_key_of_a_learner_is_refused(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="64 digits of lower-case hex"):
+    with pytest.raises(ConfigurationError, match="64 lowercase hex digits"):
         Erase.read({"person_key": key})
 
 

@@ -1,4 +1,4 @@
-"""The statements of docs/erasure.md for the raw log take one person's lines and nobody else's."""
+"""The statements in docs/erasure.md for the raw log delete only one person's lines."""
 
 from __future__ import annotations
 

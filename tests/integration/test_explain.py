@@ -1,4 +1,4 @@
-"""``ltw explain`` over sample data that was built and sent: it adds up for every learner."""
+"""``ltw explain`` over built and sent sample data: the numbers add up for every learner."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ OF_A_NUMBER = (
     "learning_time",
     "learning_time_watermark",
 )
-"""Models that lines change, of those that a story reads; the others are views."""
+"""Models that log lines change, among those that an explanation reads; the others are views."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sample(
     scenarios: Scenarios, dbt: Dbt, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Warehouse]:
-    """The first wave, dirty lines and all: built, and each completion sent with its number."""
+    """The first wave, including dirty lines, built, with each completion sent with its number."""
     directory = tmp_path_factory.mktemp("sample")
 
     def make(warehouse: Warehouse) -> None:
@@ -71,7 +71,7 @@ def sample(
             target.answers[down["url"].removeprefix(target.url)] = (503, {})
             pipeline.send()
             assert target.received
-        # Its replicas stand still from here on; the engine would plan ten views with each story.
+        # The replicas no longer change; with views, the engine would plan ten for each explanation.
         warehouse.execute(f"create table {ENROLLMENTS}_now as select * from {ENROLLMENTS}")
         warehouse.execute(f"drop view {ENROLLMENTS}")
         warehouse.execute(f"alter table {ENROLLMENTS}_now rename to {ENROLLMENTS}")
@@ -117,7 +117,7 @@ def test_the_number_of_every_learner_adds_up_to_the_mart_and_to_what_was_sent(
 
 
 def test_each_line_of_a_learner_is_told_under_its_reason(sample: Warehouse) -> None:
-    """The learner with the dirty lines, against the raw log as it is screened now."""
+    """The learner with the dirty lines, compared with the raw log as currently screened."""
     user_id = int(
         sample.rows(
             f"select user_id from {SCREENED} where user_id is not null"
@@ -149,7 +149,7 @@ def test_a_number_that_has_moved_since_says_why(sample: Warehouse, ltw: Command,
     assert story.completion
     passed_at = story.completion["passed_at"]
     before = ltw("explain", "--user", user_id, "--course", run)
-    assert (before.code, "as it was sent" in before.text) == (0, True)
+    assert (before.code, "as sent" in before.text) == (0, True)
     late = [
         line(user_id, f"{passed_at - timedelta(days=90, minutes=n):%Y-%m-%dT%H:%M:%S}+00:00")
         for n in (0, 10)
@@ -236,11 +236,11 @@ def test_a_run_in_dagster_keeps_no_id_and_links_to_the_runs_that_sent(
     ("arguments", "told"),
     [
         ([], "by --user, --webhook or --key"),
-        (["--user", "5001", "--webhook", "no-such-id"], "name a learner once"),
-        (["--user", "77"], "nothing is known of this learner"),
+        (["--user", "5001", "--webhook", "no-such-id"], "by only one of --user"),
+        (["--user", "77"], "nothing is known about this learner"),
         (["--user", "0"], "--user"),
         (["--webhook", "no-such-id"], "no webhook no-such-id"),
-        (["--key", person_key(77)], "no customer has enrolled a learner of this key"),
+        (["--key", person_key(77)], "no customer has enrolled a learner with this key"),
         (["--key", "77"], "--key: name the learner by the positive id"),
     ],
 )

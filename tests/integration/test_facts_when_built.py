@@ -1,4 +1,4 @@
-"""A message says what the marts say when it is built; what they have lost by then is not sent."""
+"""A message has the marts' facts at build time; events missing from them by then are not sent."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def change(pipeline: Pipeline, column: str, value: object, *, user_id: int = 1) 
 
 
 def withdraw(pipeline: Pipeline, user_id: int = 1) -> None:
-    """Consent, link, customer or account: whichever is gone, the mart has no row any more."""
+    """Consent, link, customer or account: whichever is gone, the mart loses the row."""
     pipeline.warehouse.execute(f"delete from {MART} where user_id = ?", user_id)
 
 
@@ -193,7 +193,7 @@ def test_while_the_mart_cannot_be_read_nothing_is_built_and_nothing_is_lost(
         pipeline.build()
     assert "email" in str(caught.value).lower(), "the engine names the column"
     pipeline.send()
-    assert sent_to(pipeline) == [1, 2], "what is frozen is sent whatever happens above it"
+    assert sent_to(pipeline) == [1, 2], "what is built is sent whatever happens above it"
     assert state_of(pipeline, 3) == ("awaiting", None)
     pipeline.warehouse.execute(f"alter table {MART} rename column mail to email")
     pipeline.build()
@@ -221,7 +221,7 @@ def test_the_mart_of_enrollments_stops_no_completion_nor_the_other_way_round(
 def test_a_held_message_is_looked_up_by_the_run_that_releases_it(
     pipeline: Pipeline, *, is_readable: bool
 ) -> None:
-    """Also where no message was built before, and never without the look-up."""
+    """Even if no message was built before, and never without the lookup."""
     good = endpoint(1, f"{pipeline.target.url}/x")
     pipeline.detect()
     pipeline.build()

@@ -1,4 +1,4 @@
-"""A journal settles rows only of the ledger that it was written for."""
+"""A journal settles only rows of the ledger that it was written for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.scenarios import Scenarios
 
 
 def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence: int) -> Path:
-    """Responses to both webhooks by a run that was killed before the ledger heard of them."""
+    """Responses to both webhooks, from a run killed before it wrote them to the ledger."""
     attempts = [
         attempt_of(Response(200, None, "", 5), str(row["webhook_id"]), fence=fence, run_id=run_id)
         for row in pipeline.rows("webhook_id")
@@ -33,8 +33,8 @@ def leave_journal(pipeline: Pipeline, ledger: LedgerIdentity, run_id: str, fence
 
 
 def elsewhere(ledger: LedgerIdentity) -> list[LedgerIdentity]:
-    """Other ledgers with the same completions, hence the same webhook ids: a clone under another
-    name, another schema, and one that stood here before."""
+    """Other ledgers with the same completions and so the same webhook ids: a clone with another
+    name, another schema, and an earlier ledger in this place."""
     return [
         replace(ledger, place=ledger.place.replace("ANALYTICS", "STAGING")),
         replace(ledger, place=ledger.place.replace("PUBLIC", "DEV")),
@@ -61,7 +61,7 @@ def test_journals_of_other_ledgers_settle_no_row_and_are_named(pipeline: Pipelin
         for other in elsewhere(ledger)
     }
     for path in others:
-        # Those who share the directory may run different versions.
+        # Processes that share the directory may run different versions.
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("update entries set entry = 'in another form'")
     report = pipeline.send()
@@ -79,7 +79,7 @@ def test_journals_of_other_ledgers_settle_no_row_and_are_named(pipeline: Pipelin
 def test_a_journal_that_does_not_say_whose_it_is_settles_what_its_own_run_has_claimed(
     pipeline: Pipeline, *, is_own: bool
 ) -> None:
-    """One of the version before. Only rows that its run holds here prove whose it is."""
+    """A journal of the previous version. Only rows claimed here by its run prove its origin."""
     pipeline.detect()
     pipeline.build()
     run_id = str(uuid.uuid4())
@@ -101,7 +101,7 @@ def test_a_journal_that_does_not_say_whose_it_is_settles_what_its_own_run_has_cl
 def test_a_ledger_that_was_made_twice_at_once_is_one(
     scenarios: Scenarios, warehouse: Warehouse
 ) -> None:
-    """Its journals carry one of the two ids, whichever the run had seen."""
+    """Its journals have one of the two ids, whichever the run saw."""
     scenarios.stand("ledger", ensure_ledger)
     before = ledger_identity(warehouse)
     warehouse.execute(

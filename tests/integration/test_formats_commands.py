@@ -1,4 +1,4 @@
-"""``ltw formats`` as it is typed: what it prints, and its exit codes."""
+"""``ltw formats`` on the command line: output and exit codes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_check_has_a_verdict_on_each_file_and_fails_for_one(folder: Path, ltw: C
     (folder / "acme.yml").write_text(GOOD % 61)
     wrong = ltw("formats", "check")
     assert wrong.code == 1
-    assert "samples.course_completion.minutes: the sample event has something else" in wrong.text
+    assert "samples.course_completion.minutes: the body of the sample event differs" in wrong.text
     (folder / "acme.yml").write_text(GOOD % "60\n    more: 1")
     assert "samples.course_completion.more: " in ltw("formats", "check").text
     (folder / "acme.yml").write_text("bodies: {course_completion: {a: {fact: nothing}}}")
@@ -85,7 +85,7 @@ def test_check_takes_files_from_anywhere_and_says_which_setting_it_lacks(
 
 @pytest.mark.parametrize("kind", ["certificate_awarded", "course_completion_correction"])
 def test_check_refuses_what_a_run_refuses(folder: Path, ltw: Command, kind: str) -> None:
-    """A body that a format has already: of the project's own files, or of another one here."""
+    """A body that a format already has, from the project's files or from another one here."""
     body = f"extends: percipio\nbodies: {{{kind}: {{a: 1}}}}"
     (folder / "one.yml").write_text(body)
     (folder / "two.yml").write_text(body)
@@ -123,7 +123,7 @@ def test_preview_of_a_learner_shows_what_the_next_run_would_send(
     assert old["webhook_id"] == sent
     assert old["body"] == json.loads(world.row(sent)["body"])
     other = ltw("formats", "preview", "acme", "--user", 4, "--course", "course-v1:a+b+c")
-    assert (other.code, "no event of this learner" in other.text) == (1, True)
+    assert (other.code, "this learner has no event" in other.text) == (1, True)
     assert ltw("formats", "preview", "acme", "--user", 4, "--course", COURSE_RUN).code == 0
     held = ltw("formats", "preview", "percipio", "--user", 4)
     assert (held.code, "lacks user and orgid" in held.text) == (1, True)

@@ -27,7 +27,7 @@ Process = Callable[..., None]
 
 @pytest.fixture
 def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Process:
-    """The next process, which finds this in ``acme.yml``; None: there is no such file."""
+    """The next process, with this content in ``acme.yml``; None: no such file."""
     number = iter(range(100))
 
     def start(text: str | None, **others: str) -> None:

@@ -1,4 +1,4 @@
-"""What is not sent: held until something is repaired, or suppressed with the reason."""
+"""Unsent webhooks: held until something is repaired, or suppressed with the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CANNOT_TAKE_IT: dict[int, tuple[dict[str, object], str]] = {
     2: ({"is_active": False}, "endpoint_inactive"),
     3: ({"endpoint_id": 99}, "endpoint_missing"),
 }
-"""Endpoints, how each changes after its webhook was built, and what it is held for."""
+"""Endpoints, how each changes after its webhook was built, and the reason it is held."""
 
 
 def test_a_built_webhook_is_held_while_its_endpoint_cannot_take_it(pipeline: Pipeline) -> None:
@@ -66,7 +66,7 @@ def test_a_missing_signing_key_holds_and_names_the_setting(pipeline: Pipeline) -
 def test_a_tried_message_is_held_while_its_endpoints_id_is_another_customers(
     pipeline: Pipeline,
 ) -> None:
-    """The id may be given away; the message goes to nobody else, and is not forgotten."""
+    """The id may be reassigned; the message goes to no other customer and is not forgotten."""
     own = endpoint(1, f"{pipeline.target.url}/hooks/example")
     pipeline.detect()
     pipeline.build()

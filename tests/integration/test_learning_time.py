@@ -62,7 +62,7 @@ def test_every_row_has_one_meaning(
 
 
 @pytest.mark.parametrize(
-    "neighbour",
+    "neighbor",
     [
         pytest.param(CompletionKey("0" * 36, 1, key(1).courserun_key), id="another enterprise"),
         pytest.param(key(2), id="another learner"),
@@ -72,9 +72,9 @@ def test_every_row_has_one_meaning(
     ],
 )
 def test_a_value_belongs_to_learner_run_and_enterprise(
-    warehouse: Warehouse, neighbour: CompletionKey
+    warehouse: Warehouse, neighbor: CompletionKey
 ):
-    fill_mart(warehouse, mart_row(neighbour, 60))
+    fill_mart(warehouse, mart_row(neighbor, 60))
     assert LearningTimeClient(warehouse).get_learning_time(key(1)) == NotYet(None)
 
 
@@ -93,7 +93,9 @@ def test_a_mart_that_was_never_built_is_unavailable_and_says_what_to_run(warehou
 def test_what_is_known_costs_no_statement_and_no_time(warehouse: Warehouse):
     fill_mart(warehouse, mart_row(key(1), 60))
     client = LearningTimeClient(warehouse)
+    started = time.perf_counter()
     client.get_learning_time(key(1))
+    asked = time.perf_counter() - started
     statements, durations = warehouse.statements, []
     for _ in range(50):
         started = time.perf_counter()
@@ -101,7 +103,7 @@ def test_what_is_known_costs_no_statement_and_no_time(warehouse: Warehouse):
         durations.append(time.perf_counter() - started)
     assert warehouse.statements == statements
     assert client.statements == 1
-    assert sorted(durations)[25] < 0.001
+    assert sorted(durations)[25] < asked / 5
 
 
 def test_a_mixed_request_asks_for_what_is_unknown_only(warehouse: Warehouse):

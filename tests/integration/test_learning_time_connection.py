@@ -1,4 +1,4 @@
-"""The look-up's own connection: opened when needed, closed in any case, and no error when dead."""
+"""The lookup's own connection: opened on demand, always closed, and no error if it is dead."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sync.delivery.learning_time import (
     NotYet,
     Unavailable,
 )
-from sync.local.embedded.lifecycle import free_port
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import Warehouse, connect_arguments
+from tests.support.dead_hosts import closed_port
 from tests.support.hand_clock import HandClock
 from tests.support.learning_times import THROUGH, fill_mart, key, mart_row
 from tests.support.stalling_proxy import StallingProxy
@@ -27,24 +27,29 @@ from tests.support.stalling_proxy import StallingProxy
 
 @dataclass
 class Opened:
-    """One connection, as the connector was asked for it."""
+    """One connection, with the arguments to the connector."""
 
     arguments: dict[str, Any]
+    connection: Any = None
     is_closed: bool = False
+
+    def be_hasty(self) -> None:
+        """Wait no longer than a second for a response from now on."""
+        vars(self.connection).update(_network_timeout=1, _socket_timeout=1)
 
 
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[Opened]:
     """Every connection opened from here on, and whether it was closed.
 
-    The connector's own ``is_closed`` says False for a session of the embedded warehouse.
+    The connector's ``is_closed`` is always False for a session of the embedded warehouse.
     """
     opened: list[Opened] = []
     connect = snowflake.connector.connect
 
     def spy(**arguments: Any) -> Any:
         seen = Opened(deepcopy(arguments))  # the connector adds to them
-        connection = connect(**arguments)
+        connection = seen.connection = connect(**arguments)
         opened.append(seen)
         close = connection.close
 
@@ -75,7 +80,7 @@ def test_its_own_connection_is_opened_when_needed_and_closed_afterwards(
     expected = connect_arguments(
         warehouse_settings, purpose="learning-time", statement_timeout_seconds=5
     )
-    # While it logs in, a shorter one.
+    # It is shorter during login.
     del expected["socket_timeout"], connection.arguments["socket_timeout"]
     assert connection.arguments == expected
 
@@ -98,14 +103,16 @@ def test_it_is_closed_when_the_run_breaks_off(
 def test_a_warehouse_that_is_down_is_an_outcome_and_no_error(
     warehouse_settings: EmbeddedWarehouse,
 ):
-    nobody = replace(warehouse_settings, port=free_port())
-    with LearningTimeClient.connect(nobody) as client:
+    with (
+        closed_port("127.0.0.1") as port,
+        LearningTimeClient.connect(replace(warehouse_settings, port=port)) as client,
+    ):
         outcome = client.get_learning_time(key(1))
     assert isinstance(outcome, Unavailable)
     assert outcome.reason == "the warehouse does not respond"
 
 
-# The connector's own thread for cancelling meets the same silence.
+# The connector's cancel thread also gets no response.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_silent_warehouse_costs_one_time_limit_and_later_all_is_well(
     warehouse: Warehouse,
@@ -117,14 +124,15 @@ def test_a_silent_warehouse_costs_one_time_limit_and_later_all_is_well(
     with (
         StallingProxy(warehouse_settings.port) as proxy,
         LearningTimeClient.connect(
-            replace(warehouse_settings, port=proxy.port), clock=clock, timeout_seconds=1
+            replace(warehouse_settings, port=proxy.port), clock=clock, timeout_seconds=60
         ) as client,
     ):
         assert client.get_learning_time(key(1)) == Found(60, THROUGH)
+        connections[0].be_hasty()
         proxy.stall()
         started = time.monotonic()
         outcomes = client.get_many(key(n) for n in range(1, 3 * LOOKUP_BATCH))
-        assert 1 < time.monotonic() - started < 30
+        assert 0.9 < time.monotonic() - started < 60
         assert outcomes[key(1)] == Found(60, THROUGH), "what is known stays known"
         away = [one for one in outcomes.values() if isinstance(one, Unavailable)]
         assert away == [Unavailable("the warehouse does not respond")] * (3 * LOOKUP_BATCH - 2)

@@ -1,4 +1,4 @@
-"""The tables of the ledger: made once, however often and from wherever a run asks for them."""
+"""The tables of the ledger are created once, however often and from wherever a run needs them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ OLD_COLUMNS = (
     " next_attempt_at, replay_id, body_removed_at, attempt_count, fence, updated_at"
 )
 OLD_ROWS: dict[str, tuple[str, str | None, str | None, str | None, str | None, str | None]] = {
-    # state, body, frozen, next attempt, replay, removed
+    # state, body, built, next attempt, replay, removed
     "awaiting": ("awaiting", None, None, None, None, None),
     "pending": ("pending", '{"n": 1}', "2026-03-01", "2026-03-02", None, None),
     "held and built": ("held", '{"n": 2}', "2026-03-01", "2026-03-02", None, None),
@@ -93,7 +93,7 @@ OLD_ROWS: dict[str, tuple[str, str | None, str | None, str | None, str | None, s
     "suppressed": ("suppressed", None, None, None, None, None),
 }
 WITH_FACTS = (1, 2, 3)
-"""Versions whose outbox had a copy of learners' data."""
+"""Versions whose outbox contained a copy of learners' data."""
 EMAIL = "learner@example.com"
 OPEN = {"awaiting", "pending", "held and built", "held and not built", "replayed"}
 
@@ -123,7 +123,7 @@ def stand_filled(scenarios: Scenarios, version: int) -> None:
 
 
 def assert_moved(warehouse: Warehouse) -> None:
-    """Every row keeps its id, state and bytes; the outbox holds no bytes any more."""
+    """Every row keeps its id, state and bytes; the outbox no longer contains bytes."""
     rows = {
         row["webhook_id"]: row
         for row in warehouse.rows(
@@ -157,7 +157,7 @@ def test_a_filled_ledger_of_each_version_keeps_ids_and_bytes_and_its_rows_get_sl
     assert ensure_ledger(warehouse) == NEWEST
     assert_moved(warehouse)
     if version in WITH_FACTS:
-        # A run that was killed between the tables and the history repeats the step.
+        # A run killed between the tables and the history repeats the step.
         warehouse.execute(f"delete from {HISTORY} where version > ?", version)
         assert ensure_ledger(warehouse) == NEWEST
         assert_moved(warehouse)

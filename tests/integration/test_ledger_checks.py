@@ -1,4 +1,4 @@
-"""Rules of the ledger that people are told of: what breaks each of them, and what does not."""
+"""Ledger rules that raise alerts: what breaks each of them, and what does not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Row = dict[str, object]
 
 @cache
 def now() -> datetime:
-    """The time of the first test here; the suite may have read this file long before."""
+    """The time of the first test here; the module may have been imported long before."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -143,7 +143,7 @@ def test_a_logged_success_on_an_open_row_and_a_delivery_without_one_are_found(
 
 
 def test_what_a_run_is_at_work_on_is_left_out_until_its_lease_is_over(ledger: Warehouse) -> None:
-    # A day off, since the suite may come to this test long after it has read the clock.
+    # A day's margin, since this test may run long after the clock was read.
     def leased(days: int) -> Row:
         until = now() + timedelta(days=days)
         return open_row(1, "pending", lease_owner="a run", lease_expires_at=until.isoformat())

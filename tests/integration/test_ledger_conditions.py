@@ -1,8 +1,8 @@
-"""Each condition of each statement that moves rows of the ledger keeps a neighbor out.
+"""Each condition of each statement that moves ledger rows excludes a neighboring row.
 
-A statement meets one row that it is meant for, and beside it rows that differ in one thing each.
-Warehouses keep no key, so two rows of one id stand for what another session does in between.
-``tests/mutations/conditions.py`` takes the conditions away one by one; a test here must notice.
+A statement finds one row that it is meant for, and others that each differ in one respect.
+Warehouses enforce no key, so two rows with one id stand for a concurrent change by another session.
+``tests/mutations/conditions.py`` removes the conditions one by one; a test here must fail.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ OUTBOX = "analytics.sync.webhook_outbox"
 
 @pytest.fixture
 def ledger(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
-    """A ledger without rows, and no marts."""
+    """A ledger without rows or marts."""
     scenarios.stand("ledger", ensure_ledger)
     return warehouse
 
 
 def pending(user_id: int, **changes: object) -> dict[str, object]:
-    """A message that is due and free."""
+    """A message that is due and unclaimed."""
     return webhook(
         user_id,
         NOW - timedelta(hours=2),
@@ -84,12 +84,12 @@ def pending(user_id: int, **changes: object) -> dict[str, object]:
 
 
 def twin(row: dict[str, object], user_id: int, **changes: object) -> dict[str, object]:
-    """Another row of the same id."""
+    """Another row with the same id."""
     return {**row, "user_id": user_id, **changes}
 
 
 def changed(warehouse: Warehouse) -> dict[int, dict[str, Any]]:
-    """Rows that were touched, by learner."""
+    """Rows that were changed, by learner."""
     rows = warehouse.rows(
         f"select * from {OUTBOX} where updated_at = cast(? as timestamp_ntz)", NOW.isoformat()
     )
@@ -220,7 +220,7 @@ def claim(ledger: Warehouse, *, limit: int = 100) -> list[int]:
 
 @pytest.mark.parametrize("why", NOT_DUE)
 def test_what_is_not_due_is_not_claimed_and_takes_no_place(ledger: Warehouse, why: str) -> None:
-    """Three slots, three due rows: each way to be due, and none more."""
+    """Three slots, three due rows: one for each way to be due."""
     due = [
         pending(1),
         pending(2, lease_owner="run-2:b", lease_expires_at=PAST),
@@ -228,7 +228,7 @@ def test_what_is_not_due_is_not_claimed_and_takes_no_place(ledger: Warehouse, wh
     ]
     earlier = (NOW - timedelta(hours=9)).isoformat()
     kept_out = [pending(n, **{"next_attempt_at": earlier, **NOT_DUE[why]}) for n in (11, 12, 13)]
-    # Of the ids that are claimed, as if another session had changed them since they were chosen.
+    # With claimed ids, as if another session had changed them since they were chosen.
     kept_out += [twin(row, 20 + n, **NOT_DUE[why]) for n, row in enumerate(due)]
     write_ledger(ledger, webhooks=due + kept_out)
     assert set(claim(ledger)) == {1, 2, 3}
@@ -305,7 +305,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     gone, held = {"state_reason": Reason.NO_LONGER_REPORTABLE}, {"state": "held"}
     present = [completion(n, PAST) for n in (1, 2, 14)]
-    # Each differs in one part of the key from a row whose event is gone.
+    # Each differs in one part of the key from a row whose event is missing.
     present += [
         completion(5, PAST, enterprise_customer_uuid="11111111-2222-4333-8444-555555555555"),
         completion(6, PAST, courserun_key="course-v1:Other+C1+2026"),
@@ -321,9 +321,9 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
         pending(12, **held, body=None),
         pending(13),
     ]
-    # As if another session had moved the row, or emptied it, since it was looked up.
+    # As if another session had moved or emptied the row since the lookup.
     rows += [twin(rows[1], 21, state="pending"), twin(rows[1], 22, body=None)]
-    # Whose event is gone, beside one that has it.
+    # Without its event, next to a row that has it.
     rows += [
         twin(rows[4], 23, state="pending"),
         twin(rows[4], 24, body=None),
@@ -338,7 +338,7 @@ def test_what_is_held_says_so_when_its_event_is_gone_and_when_it_is_back(
 
 
 def test_only_free_messages_of_an_unusable_endpoint_are_held(ledger: Warehouse) -> None:
-    """And a lease that has run out ends with it: the row is nobody's."""
+    """This also removes an expired lease, so the row has no owner."""
     reason = "endpoint_disabled"
     held = {"state": "held"}
     rows = [
@@ -401,8 +401,8 @@ def test_a_message_in_a_format_that_nobody_knows_is_held_and_not_freed(ledger: W
 
 
 class Counts(Warehouse):
-    """A session that remembers how many rows each statement has changed that runs could wait for:
-    to ``webhook_messages`` they only add."""
+    """A session that records how many rows each statement changed in tables where runs could block
+    each other; to ``webhook_messages`` they only add."""
 
     def execute(self, sql: str, *binds: object) -> int:
         changed = super().execute(sql, *binds)
@@ -435,7 +435,7 @@ def test_retention_empties_only_old_messages_that_are_finished(ledger: Warehouse
             ({"state": "pending"}, {"replay_id": "again"}, {"body": None}, {"updated_at": PAST})
         )
     ]
-    # Older ones that are no part of it, enough of each to fill a batch.
+    # Older rows that do not qualify, enough of each kind to fill a batch.
     older = {"updated_at": (NOW - timedelta(days=300)).isoformat()}
     rows += [
         old(30 + n, **older, **change)
@@ -502,7 +502,7 @@ def test_a_recording_lease_is_taken_when_it_is_free_and_given_back(
 
 
 class Repeats(Warehouse):
-    """A session whose statements are all sent twice, as when the connector loses a response."""
+    """A session that sends each statement twice, as when the connector loses a response."""
 
     def execute(self, sql: str, *binds: object) -> int:
         super().execute(sql, *binds)
@@ -517,7 +517,7 @@ def test_a_lease_whose_first_response_was_lost_is_taken_all_the_same(ledger: War
 
 
 def test_a_lease_that_was_lost_in_between_allows_no_recording(ledger: Warehouse) -> None:
-    """By its own row, by another row of the type, and not by one of another type."""
+    """Lost to a change of its row or to another row of the type, but not of another type."""
     activate(ledger, clock=lambda: NOW, activated_at=None)
     with recording_lease(ledger, TYPE, run_id="run-1", clock=lambda: NOW) as lease:
         assert isinstance(lease, Granted)
@@ -547,7 +547,7 @@ def test_only_one_activation_of_a_type_is_inserted(ledger: Warehouse) -> None:
 
 
 def test_an_event_is_known_only_by_all_of_its_key(ledger: Warehouse) -> None:
-    """And the activation of another type says nothing of this one."""
+    """And the activation of another type does not apply to this one."""
     create_marts(ledger, endpoints=[endpoint(1, "https://hooks.example.com/")])
     add_completions(ledger, [completion(1, PAST)])
     rows = [
@@ -577,7 +577,7 @@ def recorded(
     source: EventType = COMPLETIONS,
     limit: int | None = None,
 ) -> set[int]:
-    """Learners of the rows that a run records after others acted, its lease being taken."""
+    """Learners of the rows that a run records if others act after it took its lease."""
     since = activate(ledger, clock=lambda: NOW, activated_at=None, event_type=source.name)
     with recording_lease(ledger, source.name, run_id="run-1", clock=lambda: NOW) as lease:
         assert isinstance(lease, Granted)
@@ -592,7 +592,7 @@ def recorded(
 
 
 def test_only_new_events_of_learners_who_are_not_erased_are_recorded(ledger: Warehouse) -> None:
-    """By a run whose lease and activation stand, beside those of others."""
+    """By a run whose lease and activation are valid, next to those of others."""
     create_marts(ledger, completions=[completion(n, AHEAD) for n in (1, 1, 2, 3)])
     write_ledger(ledger, webhooks=[pending(2)])
     begin_erasure(ledger, person_key(3), requested_by="test", reason="", now=NOW)
@@ -663,12 +663,12 @@ def ask(ledger: Warehouse, wanted: operation.Change, *, moves: int) -> Done:
 
 
 def late_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests of the same id commit after it has been looked for."""
+    """Requests with the same id commit after the check for it."""
     monkeypatch.setattr(operation, "recorded_matches", lambda warehouse, request_id: None)
 
 
 def hold_all(ledger: Warehouse, rows: Sequence[Mapping[str, object]]) -> None:
-    """The marts hold the event of every row."""
+    """The marts contain the event of every row."""
     keys = ("enterprise_customer_uuid", "user_id")
     present = [{**completion(1, PAST), **{key: row[key] for key in keys}} for row in rows]
     create_marts(ledger, completions=present)
@@ -740,7 +740,7 @@ def test_a_replay_refuses_what_is_due_anyway_and_what_has_no_message(
 def test_a_backfill_moves_the_window_s_events_that_the_mart_holds_once(
     ledger: Warehouse, monkeypatch: pytest.MonkeyPatch, limit: int, *, is_repeated: bool
 ) -> None:
-    """Those that are no part of it happened earlier, and take no place of the limit."""
+    """Rows that do not qualify are older, and do not count toward the limit."""
     since = NOW - timedelta(days=9)
     in_window = NOW - timedelta(days=1)
 
@@ -893,7 +893,7 @@ def test_of_what_was_built_only_the_learner_s_rows_and_lines_are_emptied(
 
 
 def test_of_rows_of_one_endpoint_the_one_with_the_highest_version_stays(ledger: Warehouse) -> None:
-    """Three twins that differ in one thing each; what the id does not tell apart, the rest does."""
+    """Duplicates that each differ in one respect; later columns break ties."""
     write_ledger(
         ledger,
         endpoint_states=[

@@ -1,4 +1,4 @@
-"""A statement that does not get the lock of its table: sent again, and in the end a named error."""
+"""A statement that cannot lock its table is sent again, and finally fails with a named error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def counter(warehouse: Warehouse) -> Warehouse:
 
 @contextmanager
 def behind_a_proxy(counter: Warehouse) -> Iterator[tuple[FaultyProxy, Warehouse, list[float]]]:
-    """A session whose statements can be refused, and the pauses that it makes."""
+    """A session whose statements can be refused, and its pauses."""
     settings = counter.settings
     assert isinstance(settings, EmbeddedWarehouse)
     pauses: list[float] = []
@@ -79,7 +79,7 @@ def test_one_that_has_waited_for_long_is_not_sent_again(
 
 
 def test_in_a_transaction_of_several_statements_none_is_sent_again(counter: Warehouse) -> None:
-    """It may hold the lock that the other one waits for."""
+    """The transaction may hold the lock that the other session waits for."""
     with behind_a_proxy(counter) as (proxy, waiting, pauses):
         proxy.arm(Fault.LOCKED, 3)
         with pytest.raises(TableBlocked):
@@ -92,7 +92,7 @@ def test_in_a_transaction_of_several_statements_none_is_sent_again(counter: Ware
 
 
 def test_a_change_that_meets_an_open_one_comes_once_that_has_ended(counter: Warehouse) -> None:
-    """Two real sessions: the engine gives up after a second, and the product does not."""
+    """Two real sessions: the engine gives up after a second, but the product does not."""
     with open_warehouse(counter.settings, purpose="tests") as other:
         other.execute("begin")
         other.execute(ADD)

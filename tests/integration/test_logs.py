@@ -1,4 +1,4 @@
-"""Log lines of real delivery runs: what they tell, and whom they never name."""
+"""Log lines of real delivery runs: what they report, and that they never name a learner."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.processes import LTW
 from tests.support.receiver_process import ReceiverProcess, receiver_process
 from tests.support.scenarios import Scenarios
 from tests.support.telemetry import listening
-from tests.support.watched import CANARIES, NO_SETTING, PER_ENDPOINT, deliver, frozen_run
+from tests.support.watched import CANARIES, NO_SETTING, PER_ENDPOINT, built_run, deliver
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def target() -> Iterator[ReceiverProcess]:
 
 @pytest.fixture
 def run(scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, tmp_path: Path) -> Run:
-    return frozen_run(scenarios, warehouse, target, tmp_path)
+    return built_run(scenarios, warehouse, target, tmp_path)
 
 
 def lines(text: str) -> list[dict[str, Any]]:

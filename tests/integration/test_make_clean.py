@@ -1,4 +1,4 @@
-"""``make clean`` removes what runs have made, and nothing that a person has."""
+"""``make clean`` removes what runs have created, and none of the user's files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_make_clean_deletes_nothing_that_a_user_has_made(
     subprocess.run(
         ["make", "--no-print-directory", "clean"],  # noqa: S607 - the command of the README
         cwd=project,
-        # As in a shell that is set up for production.
+        # As in a shell configured for production.
         env=environment | {"LTW_HOME": str(home), "SNOWFLAKE_ACCOUNT": "example"},
         check=True,
         timeout=120,

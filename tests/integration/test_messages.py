@@ -1,4 +1,4 @@
-"""One event has one body for ever, whoever builds it, how often, and wherever a build is killed."""
+"""An event's body never changes, whoever builds it, however often, and wherever builds die."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MART = "analytics.marts.completed_enrollments"
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """The process dies."""
 
 
 def kill(step: Step) -> None:
@@ -29,7 +29,7 @@ def kill(step: Step) -> None:
 
 @pytest.fixture
 def run(scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: Path) -> Run:
-    """One completion that is recorded nowhere yet."""
+    """One completion that is not recorded yet."""
 
     def make(warehouse: Warehouse) -> None:
         seed(warehouse, [f"{ANY_RECEIVER}/hooks/one"])
@@ -41,12 +41,12 @@ def run(scenarios: Scenarios, warehouse: Warehouse, target: Receiver, tmp_path: 
 
 
 def rename(warehouse: Warehouse, name: str) -> None:
-    """What the next build says is another text."""
+    """Make the next build's body different."""
     warehouse.execute(f"update {MART} set username = ?", name)
 
 
 def stored(warehouse: Warehouse) -> list[str]:
-    """Bodies, those included that no row names."""
+    """All bodies, including those that no row refers to."""
     rows = warehouse.rows("select body from analytics.sync.webhook_messages")
     return [row["body"] for row in rows]
 

@@ -1,4 +1,4 @@
-"""The operator's commands as they are typed: output, exit code, and what they leave behind."""
+"""The operator's commands on the command line: output, exit code and effects."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_large_replay_needs_a_yes(
     before = world.everything()
     refused = ltw("replay", "--state", "delivered")
     assert refused.code == 2
-    assert "repeat with --yes or with --confirm-count 2" in refused.text
+    assert "repeat with --yes or --confirm-count 2" in refused.text
     assert world.everything() == before
     wrong = ltw("replay", "--state", "delivered", "--confirm-count", 1)
     assert (wrong.code, "--confirm-count is 1, but 2 webhooks match now" in wrong.text) == (1, True)
     assert world.everything() == before
     looked = ltw("replay", "--state", "delivered", "--dry-run").text
-    assert "the same command without --dry-run and with --confirm-count 2" in looked
+    assert "repeat the command without --dry-run and with --confirm-count 2" in looked
     agreed = ltw("replay", "--state", "delivered", "--yes", "--json")
     assert (agreed.document["matched"], agreed.document["replayed"]) == (2, 2)
     assert len(world.rows(where="replay_id is not null")) == 2
@@ -110,12 +110,12 @@ def test_after_a_410_each_answer_names_the_next_step_until_all_is_sent(
     world.deliver()
     said = ltw("status").text
     assert "endpoint 1 gets nothing now: disabled since" in said
-    assert "by its own 410. To do: ask the customer for the new URL" in said
+    assert "after its own 410. To do: ask the customer for the new URL" in said
     assert "held, endpoint_disabled: 1. To do: ask the customer, then `ltw endpoints" in said
     assert "Next: `ltw endpoints check 1`" in ltw("endpoints", "enable", 1).text
     world.target.answers.clear()
     ltw("pause", "--endpoint", 1, "--reason", "they ask us to wait")
-    assert "is enabled; endpoint 1 is paused since" in ltw("endpoints", "enable", 1).text
+    assert "is enabled; endpoint 1 has been paused since" in ltw("endpoints", "enable", 1).text
     ltw("resume", "--endpoint", 1)
     enabled = ltw("endpoints", "enable", 1).text
     assert "the next run sends what was held for it; 1 were given up before: `ltw replay" in enabled
@@ -134,12 +134,12 @@ def test_a_pause_stands_first_in_the_status_and_in_the_list_with_what_ends_it(
     world.run.record_and_build(world.warehouse)
     assert ltw("status", "--json").document["due_now"] == 1
     said = ltw("pause", "--endpoint", 1, "--reason", "they asked", "--requested-by", "me")
-    assert "recording and building go on" in said.text
+    assert "recording and building continue" in said.text
     document = ltw("status", "--json").document
     assert (document["due_now"], document["oldest_due_at"]) == (0, None)
-    assert "due: none due once it is resumed: 1 " in ltw("status").text
+    assert "due: none due when resumed: 1 " in ltw("status").text
     assert [one["resume"] for one in document["pauses"]] == ["ltw resume --endpoint 1"]
-    assert ltw("status").text.startswith("PAUSED: endpoint 1 is paused since")
+    assert ltw("status").text.startswith("PAUSED: endpoint 1 has been paused since")
     first, second = ltw("endpoints", "list", "--json").document["endpoints"]
     assert (first["condition"], first["due"], second["condition"]) == ("paused", 0, "ready")
     assert "by me: they asked. To end it: `ltw resume --endpoint 1`" in first["why"]
@@ -162,8 +162,8 @@ def test_the_status_says_until_when_a_completion_waits_for_its_learning_time(
     monkeypatch.setenv("ENABLE_WEBHOOK_LEARNING_TIME_ENRICHMENT", "true")
     monkeypatch.setenv("WEBHOOK_LEARNING_TIME_MAX_WAIT_MINUTES", "90")
     assert re.search(
-        r"awaiting: the oldest for \d+ s; it waits for learning time until 20.* UTC at most, for "
-        r"1 h (29|30) min",
+        r"awaiting: the oldest for \d+ s; it waits for learning time until 20.* UTC at the latest, "
+        r"for 1 h (29|30) min more",
         ltw("status").text,
     )
 
@@ -184,7 +184,7 @@ def test_bad_usage_ends_with_2_and_names_the_option(world: World, ltw: Command) 
         ("endpoints set 1 --final-status-codes 200", "final_status_codes"),
         ("endpoints set 1 --final-status-codes many", "statuses such as 404,422"),
         ("endpoints set 1 --extra-headers 'X-Token: a'", "--authentication header"),
-        ("pause --reason x", "say what: everything (--all)"),
+        ("pause --reason x", "name one: everything (--all)"),
         ("pause --all", "--reason"),
         ("pause --endpoint 77 --reason x", "no endpoint 77"),
         ("resume --endpoint 77", "no endpoint 77"),
@@ -235,7 +235,7 @@ def test_personal_data_shows_only_when_asked_for(world: World, ltw: Command) -> 
 def test_test_send_reports_and_never_enters_the_ledger(world: World, ltw: Command) -> None:
     before = world.everything()
     good = ltw("test-send", "1")
-    assert (good.code, "endpoint 1 took the test event: status 200" in good.text) == (0, True)
+    assert (good.code, "endpoint 1 accepted the test event: status 200" in good.text) == (0, True)
     assert "signed with v1-" in good.text
     world.target.answers["/hooks/two"] = (503, {})
     bad = ltw("test-send", "2", "--json")
@@ -258,7 +258,7 @@ def test_endpoints_check_has_a_verdict_for_each(world: World, ltw: Command) -> N
 def test_disable_holds_and_enable_releases_after_a_passing_test(world: World, ltw: Command) -> None:
     (held,) = world.complete(2)
     assert ltw("endpoints", "disable", "1", "--reason", "customer is migrating").code == 0
-    assert "was disabled before" in ltw("endpoints", "disable", "1", "--reason", "again").text
+    assert "was already disabled" in ltw("endpoints", "disable", "1", "--reason", "again").text
     world.deliver()
     assert world.row(held)["state_reason"] == "endpoint_disabled"
     listed = ltw("endpoints", "list", "--json").document["endpoints"]
@@ -309,7 +309,7 @@ def test_backfill_shows_first_and_sends_with_the_number(world: World, ltw: Comma
     dry = ltw("backfill", *JANUARY)
     assert dry.code == 0
     assert "2 completions match" in dry.text
-    assert "the same command with --confirm-count 2" in dry.text
+    assert "repeat the command with --confirm-count 2" in dry.text
     assert not any(word in dry.text for word in PERSONAL)
     refused = ltw("backfill", *JANUARY, "--confirm-count", 3)
     assert refused.code == 1
@@ -345,7 +345,7 @@ def test_preview_goes_by_the_flag_s_environment(
     monkeypatch.setenv("WEBHOOK_LEARNING_TIME_ROLLOUT_PERCENTAGE", "0")
     world.complete(2)
     said = ltw("preview")
-    assert "on, for 0 % of learners' course runs" in said.text
+    assert "on, for 0% of learners' course runs" in said.text
     assert "not_in_rollout" in said.text
     assert "learning_time_not_yet" in ltw("preview", "--rollout-percentage", 100).text
     assert "feature flag: off" in ltw("preview", "--no-enrich").text

@@ -1,11 +1,10 @@
-"""Process and embedded warehouse live in another time zone, and all times stay UTC."""
+"""The process and the embedded warehouse run in another time zone, and all times stay UTC."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,21 +25,14 @@ from tests.support.receiver import Receiver
 A_MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class Abroad:
-    """An embedded warehouse that was started in the zone."""
-
-    zone: str
-    warehouse: Warehouse
-
-
 @pytest.fixture(scope="module")
-def abroad(local_zone: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Abroad]:
+def abroad(local_zone: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """The settings of an embedded warehouse started in the zone."""
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path_factory.mktemp("abroad"))
     ensure_running(settings)
     try:
         with open_warehouse(settings, purpose="tests") as opened:
-            yield Abroad(local_zone, opened)
+            yield opened
     finally:
         stop(settings)
 
@@ -58,9 +50,9 @@ def now() -> datetime:
 
 
 @in_other_zones
-def test_the_warehouse_tells_utc_and_gives_back_what_it_was_given(abroad: Abroad) -> None:
+def test_the_warehouse_tells_utc_and_gives_back_what_it_was_given(abroad: Warehouse) -> None:
     given = datetime(2026, 3, 8, 2, 30, 0, 250_000)
-    row = abroad.warehouse.rows(
+    row = abroad.rows(
         """
         select
             sysdate() as now,
@@ -77,19 +69,19 @@ def test_the_warehouse_tells_utc_and_gives_back_what_it_was_given(abroad: Abroad
 
 @in_other_zones
 def test_a_webhook_is_built_signed_and_tried_again_by_utc(
-    abroad: Abroad, target: Receiver, tmp_path: Path
+    abroad: Warehouse, target: Receiver, tmp_path: Path
 ) -> None:
     create_marts(
-        abroad.warehouse,
+        abroad,
         completions=[completion(1, PASSED_AT), completion(2, PASSED_AT)],
         endpoints=[endpoint(1, f"{target.url}/hooks/example")],
     )
-    pipeline = Pipeline(abroad.warehouse, target, tmp_path)
+    pipeline = Pipeline(abroad, target, tmp_path)
     pipeline.detect()
     pipeline.build()
     target.answers["/hooks"] = (503, {"Retry-After": "120"})
     pipeline.send()
-    # The library of the receiver refuses what is more than five minutes old or ahead.
+    # The receiver's library refuses timestamps more than five minutes in the past or future.
     for one in target.received:
         Webhook(SECRET).verify(one.body.decode(), one.headers)
         body = json.loads(one.body)
@@ -102,12 +94,8 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
     assert isinstance(tried["next_attempt_at"], datetime)
     assert abs(tried["recorded_at"] - now()) < A_MINUTE
     assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
-    # The sensor looks: nothing is due yet, and something is later.
-    told = hand_over(
-        abroad.warehouse, ledger_token(abroad.warehouse), remaining(abroad.warehouse, NO_PAUSES)
-    )
+    # The sensor polls: nothing is due yet, but something is due later.
+    told = hand_over(abroad, ledger_token(abroad), remaining(abroad, NO_PAUSES))
     for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
-        found = poll(
-            abroad.warehouse, NOTHING_SEEN, told=told, now=now() + later, max_wait=timedelta(0)
-        )
+        found = poll(abroad, NOTHING_SEEN, told=told, now=now() + later, max_wait=timedelta(0))
         assert (found.due is not None) == is_due

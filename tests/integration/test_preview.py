@@ -1,4 +1,4 @@
-"""A preview says what the next run does, decides with the same code, and writes nothing."""
+"""A preview shows what the next run does, decides with the same code, and writes nothing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_what_a_preview_announces_is_what_the_run_sends(world: World) -> None:
 
 
 def _undated(body: bytes | None) -> object:
-    """A body without the time of its recording, which lies ahead of the preview."""
+    """A body without its recording time, which is later than the preview."""
     document = json.loads(body or b"{}")
     document.pop("timestamp")
     return document
@@ -188,17 +188,22 @@ def test_a_preview_fails_as_the_run_does_where_a_mart_cannot_be_read(world: Worl
 
 
 def test_a_built_row_that_the_marts_no_longer_hold_would_stay_too(world: World) -> None:
-    (frozen,) = world.complete(2)
+    (built,) = world.complete(2)
     world.run.record_and_build(world.warehouse)
     world.warehouse.execute(f"update {OUTBOX} set state = 'held', state_reason = 'endpoint_gone'")
-    assert verdicts(look(world))[frozen] == ("built", "send", None)
+    assert verdicts(look(world))[built] == ("built", "send", None)
     world.warehouse.execute(f"delete from {MART}")
-    assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
+    assert verdicts(look(world))[built] == ("built", "hold", "no_longer_reportable")
     world.run.record_and_build(world.warehouse)
-    assert verdicts(look(world))[frozen] == ("built", "hold", "no_longer_reportable")
+    assert verdicts(look(world))[built] == ("built", "hold", "no_longer_reportable")
 
 
-def test_due_retries_and_replays_are_announced_and_later_ones_are_not(world: World) -> None:
+def test_due_retries_and_replays_are_announced_and_later_ones_are_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock stands still, or the retry would come due meanwhile."""
+    now = world.clock()
+    monkeypatch.setattr("tests.support.delivery._clock_of", lambda warehouse: lambda: now)
     world.target.answers["/hooks/two"] = (500, {})
     (delivered,) = world.complete(2)
     (failed,) = world.delivered(3)
@@ -261,7 +266,7 @@ def test_the_activation_and_the_mass_send_guard_are_shown(world: World) -> None:
 def test_of_a_mass_only_a_sample_is_read_and_all_are_counted(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken replica may make millions new; to decide them all would take hours and memory."""
+    """A broken replica may yield millions of events; deciding all would take hours and memory."""
     monkeypatch.setattr("sync.operations.next_run.OVER_LIMIT_LISTED", 2)
     world.already_delivered(2)
     world.complete(3, 4, 5)

@@ -1,4 +1,4 @@
-"""What a preview prints is what the run does that comes next."""
+"""The next run does what a preview prints."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_what_a_preview_prints_is_what_the_next_run_does(
     health: str,
     enabled: bool,
 ) -> None:
-    """Customer 1's endpoint is in trouble, customer 2's is well."""
+    """Customer 1's endpoint has problems; customer 2's is healthy."""
     arrange(world, webhooks, door=door, health=health)
     policy = EnrichmentPolicy(enabled=enabled)
     found = next_run(
@@ -116,7 +116,7 @@ def test_what_a_preview_prints_is_what_the_next_run_does(
 def arrange(
     world: World, webhooks: Sequence[tuple[str, str, bool]], *, door: str, health: str
 ) -> None:
-    """The ledger and the marts with webhooks in these stages, of twelve that are built."""
+    """The ledger and the marts with webhooks in these stages, out of twelve built ones."""
     world.stand("twelve-built", build_twelve)
     warehouse = world.warehouse
     others = {n for n in LEARNERS if n > len(webhooks)}
@@ -136,7 +136,7 @@ def arrange(
             warehouse.execute(f"update {OUTBOX} set {change} where user_id in {among(numbers)}")
         if (statement := FACTS.get(name)) is not None:
             warehouse.execute(f"{statement} where user_id in {among(numbers)}")
-    # Before the row is changed: nobody can pause one that cannot be read.
+    # Before the row is changed: an unreadable endpoint cannot be paused.
     if health == "paused":
         PauseSending(endpoint_id=1, reason="x").run(warehouse, world.clock)
     if change := DOORS[door]:

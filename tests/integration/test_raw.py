@@ -21,7 +21,7 @@ def test_creating_the_tables_again_keeps_their_rows(warehouse: Warehouse) -> Non
 
 
 def test_tables_that_all_stand_cost_one_statement(warehouse: Warehouse) -> None:
-    """Each session of a run asks for them; with one missing, only that one is made."""
+    """Each session of a run ensures them; if one is missing, only that one is created."""
     create_raw_tables(warehouse)
     before = warehouse.statements
     create_raw_tables(warehouse)
@@ -41,7 +41,7 @@ def test_only_the_schemas_asked_for_are_created(warehouse: Warehouse) -> None:
 
 
 def test_values_arrive_with_the_habits_of_the_replica(warehouse: Warehouse) -> None:
-    """Booleans as 0 and 1, times as naive UTC, None and left-out columns as NULL."""
+    """Booleans as 0 and 1, times as naive UTC, None and omitted columns as NULL."""
     create_raw_tables(warehouse)
     in_delhi = datetime(2026, 3, 4, 14, 30, 0, 123456, timezone(timedelta(hours=5, minutes=30)))
     inserted = insert_rows(

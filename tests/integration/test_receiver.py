@@ -24,7 +24,7 @@ from sync.settings import PROJECT_ROOT
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 3, 4, 9, 0, tzinfo=UTC)
 BODY = b'{"event_type": "course_completion",  "learning_time": {"total_seconds": 60}}'
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 @pytest.fixture

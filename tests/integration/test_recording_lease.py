@@ -1,4 +1,4 @@
-"""Runs that detect at the same time: one records, and nothing is recorded twice."""
+"""Concurrent detection: only one run records, and nothing is recorded twice."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_many_runs_at_the_same_time_record_each_completion_once(
 def test_a_statement_whose_lease_is_not_the_only_one_records_nothing(
     pipeline: Pipeline, other: Warehouse
 ) -> None:
-    """Two first runs at once leave two rows of activation, and each run can take one of them."""
+    """Two concurrent first runs leave two activation rows, and each run can lease one of them."""
     session = pipeline.warehouse
     clock = warehouse_clock(session)
     activate(session, clock=clock, activated_at=ACTIVATED_AT)

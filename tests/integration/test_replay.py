@@ -1,4 +1,4 @@
-"""Sending again: the same id and bytes, once, and through the one send path."""
+"""Replays: the same id and bytes, once, through the normal send path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MART = "analytics.marts.completed_enrollments"
 
 
 def test_a_delivered_webhook_goes_once_more_with_the_same_id_and_bytes(world: World) -> None:
-    """The second time carries the marker, which the first does not."""
+    """Only the second request has the replay header."""
     ids = world.complete(2, 4)
     world.deliver()
     taken = world.take()
@@ -152,7 +152,7 @@ def test_a_suppressed_completion_that_the_marts_no_longer_hold_is_not_sent_after
 def test_what_was_built_is_not_replayed_once_the_marts_no_longer_hold_it(
     world: World, state: str
 ) -> None:
-    """Consent, link, customer or account gone: as when a message is built or released."""
+    """With consent, link, customer or account gone, as when a message is built or released."""
     world.already_delivered(2, 4)
     (gone,), (kept,) = world.ids(2), world.ids(4)
     world.warehouse.execute(f"update {OUTBOX} set state = '{state}', next_attempt_at = null")

@@ -1,4 +1,4 @@
-"""Asking for a replay: what a selection takes, what is refused, and how the request is recorded."""
+"""Replay requests: what a selection matches, what is refused, and how it is recorded."""
 
 from __future__ import annotations
 

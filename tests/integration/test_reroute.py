@@ -1,4 +1,4 @@
-"""An endpoint that is deleted and made anew: what waits goes to the new one, under the same ids."""
+"""A deleted and recreated endpoint: waiting messages go to the new one with the same ids."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def new(pipeline: Pipeline, **changes: object) -> dict[str, object]:
 
 
 def build_and_send(pipeline: Pipeline, *rows: dict[str, object]) -> None:
-    """With these endpoints, where some are given."""
+    """Build and send, with these endpoints if given."""
     if rows:
         endpoints(pipeline, *rows)
     pipeline.build()
@@ -48,8 +48,8 @@ def bodies(pipeline: Pipeline) -> dict[str, bytes]:
     return {one.webhook_id: one.body for one in pipeline.target.received}
 
 
-def freeze_and_delete(pipeline: Pipeline) -> None:
-    """Both messages are built and never sent; then the endpoint is gone."""
+def build_and_delete(pipeline: Pipeline) -> None:
+    """Both messages are built but never sent; then the endpoint is deleted."""
     pipeline.detect()
     pipeline.build()
     endpoints(pipeline)
@@ -57,12 +57,12 @@ def freeze_and_delete(pipeline: Pipeline) -> None:
     assert states(pipeline) == {("held", "endpoint_missing")}
 
 
-def frozen_then_deleted(pipeline: Pipeline) -> None:
-    pipeline.stand("frozen-then-deleted", freeze_and_delete)
+def built_then_deleted(pipeline: Pipeline) -> None:
+    pipeline.stand("built-then-deleted", build_and_delete)
 
 
 def try_and_delete(pipeline: Pipeline) -> dict[str, bytes]:
-    """Both messages are refused once; then the endpoint is gone. What was sent."""
+    """Both messages are refused once; then the endpoint is deleted. Returns what was sent."""
     pipeline.target.answers["/hooks"] = (500, {})
     pipeline.detect()
     build_and_send(pipeline)
@@ -92,7 +92,7 @@ def move(pipeline: Pipeline) -> Done:
 def test_what_was_never_sent_is_built_again_for_the_new_endpoint_by_itself(
     pipeline: Pipeline,
 ) -> None:
-    frozen_then_deleted(pipeline)
+    built_then_deleted(pipeline)
     ids = {row["webhook_id"] for row in pipeline.rows("webhook_id")}
     pipeline.build()
     assert states(pipeline) == {("held", "endpoint_missing")}, "there is no new one yet"
@@ -114,7 +114,7 @@ def test_a_message_that_is_not_held_yet_is_built_again_at_once(pipeline: Pipelin
 def test_another_format_is_what_a_message_that_was_never_sent_is_built_in(
     pipeline: Pipeline,
 ) -> None:
-    frozen_then_deleted(pipeline)
+    built_then_deleted(pipeline)
     pipeline.warehouse.execute(
         f"update {MART} set percipio_user_id = 'u', percipio_organization_id = 'o'"
         " where user_id = 1"
@@ -128,7 +128,7 @@ def test_another_format_is_what_a_message_that_was_never_sent_is_built_in(
 def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
     pipeline: Pipeline,
 ) -> None:
-    frozen_then_deleted(pipeline)
+    built_then_deleted(pipeline)
     for changes in (
         {"enterprise_customer_uuid": OTHER_ENTERPRISE},
         {"region": "EU"},
@@ -146,7 +146,7 @@ def test_no_endpoint_but_one_that_takes_the_region_of_the_same_customer_is_used(
 def test_a_learner_of_the_eu_goes_to_no_other_region_unless_allowed(pipeline: Pipeline) -> None:
     pipeline.warehouse.execute(f"update {MART} set learner_country = 'DE'")
     endpoints(pipeline, endpoint(1, f"{pipeline.target.url}/eu", region="EU"))
-    freeze_and_delete(pipeline)
+    build_and_delete(pipeline)
     build_and_send(pipeline, new(pipeline))
     assert pipeline.target.received == []
     build_and_send(pipeline, new(pipeline, is_eu_fallback_allowed=True))
@@ -165,7 +165,7 @@ def test_what_was_held_unbuilt_outlives_its_endpoint_as_well(pipeline: Pipeline)
 
 
 def test_what_may_no_longer_be_reported_is_not_sent_to_the_new_endpoint(pipeline: Pipeline) -> None:
-    frozen_then_deleted(pipeline)
+    built_then_deleted(pipeline)
     pipeline.warehouse.execute(f"delete from {MART} where user_id = 1")
     build_and_send(pipeline, new(pipeline))
     sent = [json.loads(one.body)["learner"]["user_id"] for one in pipeline.target.received]
@@ -231,7 +231,7 @@ def test_a_filter_of_the_new_endpoint_holds_for_what_is_moved(pipeline: Pipeline
     tried_then_deleted(pipeline)
     for filters, moved in (
         ({"only_courserun_keys": "course-v1:other*"}, 0),
-        # What nobody knows any more
+        # The enrollment mode is no longer known.
         ({"only_enrollment_modes": "verified"}, 0),
         ({"only_courserun_keys": "course-v1:*"}, 2),
     ):
@@ -245,7 +245,7 @@ def test_a_filter_of_the_new_endpoint_holds_for_what_is_moved(pipeline: Pipeline
 def test_a_message_that_was_claimed_counts_as_sent_even_without_a_logged_attempt(
     pipeline: Pipeline,
 ) -> None:
-    """A run may have been killed between the request and its record."""
+    """A run may have been killed between sending and recording."""
     pipeline.already_built()
     before = pipeline.rows("body")
     pipeline.warehouse.execute(f"update {OUTBOX} set fence = 1")
@@ -275,7 +275,7 @@ def test_messages_of_endpoints_that_exist_are_never_moved(pipeline: Pipeline) ->
 
 
 def test_what_refuses_says_what_to_do_instead(pipeline: Pipeline) -> None:
-    frozen_then_deleted(pipeline)
+    built_then_deleted(pipeline)
     ids = tuple(str(row["webhook_id"]) for row in pipeline.rows("webhook_id"))
     plan = Replay(webhook_ids=list(ids)).plan(pipeline.warehouse, pipeline.clock)
     assert plan.document["refused"] == {Refusal.ENDPOINT_MISSING: 2}
@@ -293,7 +293,7 @@ def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline, ltw: Co
     shown = ltw("reroute", "--endpoint", "1", "--dry-run", "--json").document
     assert (shown["matched"], shown["moved"]) == (2, 0)
     assert shown["moves"] == [{"from": 1, "to": 2, "webhooks": 2}]
-    assert "2 webhooks go with the next run" in ltw("reroute").text
+    assert "2 webhooks go out with the next run" in ltw("reroute").text
     pipeline.send()
     assert len(pipeline.target.received) == 2
 
@@ -301,7 +301,7 @@ def test_the_command_shows_moves_and_says_what_stays(pipeline: Pipeline, ltw: Co
 def test_an_id_that_another_customer_has_now_gets_none_of_the_old_ones_messages(
     pipeline: Pipeline,
 ) -> None:
-    """A restored database hands out an id again, or somebody gives the row to another customer."""
+    """A restored database reuses an id, or the row is assigned to another customer."""
     pipeline.already_built()
     taken = endpoint(1, f"{pipeline.target.url}/b", enterprise_customer_uuid=OTHER_ENTERPRISE)
     endpoints(pipeline, taken)

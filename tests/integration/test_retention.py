@@ -1,4 +1,4 @@
-"""Retention empties what holds personal data, of finished webhooks only, and keeps their memory."""
+"""Retention clears personal data of finished webhooks only, and keeps their rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def retain(world: World, *, days: int = 90, dry_run: bool = False) -> RetentionR
 
 
 def one_of_each_state(world: World) -> None:
-    """Learners 2, 4 and 6 are delivered, dead and suppressed; 8, 10 and 12 are yet to be sent."""
+    """Learners 2, 4 and 6 are delivered, dead and suppressed; 8, 10 and 12 are not sent yet."""
 
     def make(world: World) -> None:
         world.delivered(2, 4, 6, 8, 10, 12)

@@ -1,4 +1,4 @@
-"""The rollout and the shadow look-up on a real ledger: who gets it, and what is only counted."""
+"""The rollout and the shadow lookup on a real ledger: who is enriched, and who only counted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHADOW = EnrichmentPolicy(enabled=False, is_shadow_looked_up=True)
 
 @pytest.fixture
 def recorded(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
-    """Forty completions, detected and undecided, all of them known to the mart."""
+    """Forty completions, detected and undecided, all with learning time in the mart."""
 
     def make(warehouse: Warehouse) -> None:
         ensure_ledger(warehouse)
@@ -68,7 +68,7 @@ def run(
     )
 
 
-def frozen(warehouse: Warehouse) -> dict[int, tuple[str, dict[str, object]]]:
+def built_messages(warehouse: Warehouse) -> dict[int, tuple[str, dict[str, object]]]:
     """Outcome and body by learner."""
     return {
         int(row["user_id"]): (row["enrichment_outcome"], json.loads(row["body"]))
@@ -77,7 +77,7 @@ def frozen(warehouse: Warehouse) -> dict[int, tuple[str, dict[str, object]]]:
 
 
 def everything(warehouse: Warehouse) -> list[dict[str, object]]:
-    """What stands in the ledger, but for the times of the run."""
+    """The ledger's content, except the times of the run."""
     return warehouse.rows(
         "select * exclude (updated_at, recorded_at, frozen_at, next_attempt_at, build_id)"
         f" from {WITH_MESSAGES} order by webhook_id"
@@ -88,7 +88,7 @@ def test_the_share_of_the_rollout_is_enriched_and_the_rest_says_why(recorded: Wa
     report = run(recorded, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
     inside = {n for n in USERS if place_of(n, COURSE_RUN) < 30}
     assert 0 < len(inside) < len(USERS), "both kinds must be there for this test to say anything"
-    messages = frozen(recorded)
+    messages = built_messages(recorded)
     assert {n for n, (outcome, _) in messages.items() if outcome == "found"} == inside
     assert {n for n, (_, body) in messages.items() if "learning_time" in body} == inside
     assert {outcome for n, (outcome, _) in messages.items() if n not in inside} == {
@@ -98,7 +98,7 @@ def test_the_share_of_the_rollout_is_enriched_and_the_rest_says_why(recorded: Wa
 
 
 def test_a_completion_outside_the_rollout_waits_for_nothing(recorded: Warehouse) -> None:
-    """The mart knows nobody yet: inside it is waited for, outside it is not."""
+    """The mart is empty: completions inside the rollout wait, others do not."""
     recorded.execute(f"delete from {LEARNING_TIME}")
     report = run(recorded, EnrichmentPolicy(enabled=True, rollout=Rollout(30)))
     inside = sum(place_of(n, COURSE_RUN) < 30 for n in USERS)
@@ -149,7 +149,7 @@ def test_the_shadow_says_what_the_flag_would_have_done(recorded: Warehouse) -> N
 
 
 def test_the_shadow_changes_no_byte_of_the_ledger(recorded: Warehouse) -> None:
-    """The same completions, decided with it and without it."""
+    """The same completions, decided with and without it."""
     run(recorded, SHADOW)
     with_shadow = everything(recorded)
     recorded.execute(
@@ -158,7 +158,7 @@ def test_the_shadow_changes_no_byte_of_the_ledger(recorded: Warehouse) -> None:
     )
     run(recorded, OFF)
     assert everything(recorded) == with_shadow
-    assert not any("learning_time" in body for _, body in frozen(recorded).values())
+    assert not any("learning_time" in body for _, body in built_messages(recorded).values())
 
 
 def test_the_shadow_comes_after_the_messages_and_is_one_statement(recorded: Warehouse) -> None:

@@ -55,7 +55,7 @@ def test_a_pass_keeps_its_microseconds(warehouse: Warehouse) -> None:
 def test_the_models_make_of_every_case_what_the_sample_data_promises(
     scenarios: Scenarios, warehouse: Warehouse, dbt: Dbt
 ) -> None:
-    """Both marts are views: a wave shows without another run."""
+    """Both marts are views, so a wave is visible without another run."""
     stand_models(scenarios, dbt)
     data = generate(SampleSize(), seed=7, start=START, receiver_url="http://127.0.0.1:8755")
     load_sample(warehouse, data.waves[0])

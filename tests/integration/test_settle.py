@@ -1,4 +1,4 @@
-"""A restored ledger: what it would send again is shown by a query, and settled by a command."""
+"""A restored ledger: a query shows what it would send again, and a command settles it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def received_and_then_restored(world: World) -> set[str]:
-    """Four webhooks that customer 1 has: one delivered by the backup too, two pending in it, and
-    one recorded after it; their ids."""
+    """Ids of four webhooks that customer 1 has: one also delivered in the backup, two pending in
+    it, and one recorded after it."""
 
     def make(world: World) -> None:
         world.delivered(2)
@@ -103,7 +103,10 @@ def test_what_was_recorded_after_the_backup_is_said_to_be_missing(
 ) -> None:
     ids = received_and_then_restored(world)
     said = ltw("settle", *sorted(ids), "--dry-run")
-    assert "1 are not in the ledger: while all is paused run completion_webhooks_job" in said.text
+    assert (
+        "1 are not in the ledger: while everything is paused, run completion_webhooks_job"
+        in said.text
+    )
 
 
 def test_a_settlement_without_receipts_is_refused(world: World, ltw: Command) -> None:

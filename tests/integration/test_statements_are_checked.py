@@ -1,4 +1,4 @@
-"""The check on the product's statements looks at them, and only at them."""
+"""The check on the product's statements covers them, and only them."""
 
 from __future__ import annotations
 

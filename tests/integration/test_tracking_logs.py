@@ -1,4 +1,4 @@
-"""Loading tracking-log files into a real embedded warehouse, by the real connector."""
+"""Loading tracking-log files into a real embedded warehouse with the real connector."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AT = datetime(2026, 3, 4, 10, 0, 0, 250_000)
 
 
 def quiet(_: object) -> None:
-    """A progress callback for those who do not listen."""
+    """A progress callback that does nothing."""
 
 
 def load(warehouse: Warehouse, *paths: Path) -> list[Outcome]:
@@ -111,7 +111,7 @@ def test_the_same_file_again_is_skipped_with_a_reason(warehouse: Warehouse, tmp_
 def test_a_file_of_the_same_name_with_other_content_is_loaded_beside_the_first(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:
-    """Every host writes a tracking.log; dropping the second would lose its learners."""
+    """Every host writes a tracking.log; skipping the second would lose its learners."""
     load(warehouse, write(tmp_path / "tracking.log", b"a\n"))
     [outcome] = load(warehouse, write(tmp_path / "tracking.log", b"a\nb\n"))
     assert isinstance(outcome, Loaded)
@@ -169,7 +169,7 @@ class Dying:
 
     def execute(self, sql: str, *binds: object) -> int:
         if self._left == 0:
-            self._warehouse.execute("rollback")  # what the engine does when a session ends
+            self._warehouse.execute("rollback")  # as the engine does when a session ends
             raise StatementFailed(f"connection lost before: {sql}")
         self._left -= 1
         return self._warehouse.execute(sql, *binds)
@@ -193,7 +193,7 @@ def test_a_crash_at_any_statement_leaves_the_whole_file_or_nothing_and_a_rerun_r
         except (LoadFailed, StatementFailed):
             has_died = True
         else:
-            # The drop of the landing table comes last and may fail unheard.
+            # Dropping the landing table is the last step and may fail silently.
             has_died = False
         if not has_died:
             assert stored(warehouse)[name] == whole, before
@@ -205,7 +205,7 @@ def test_a_crash_at_any_statement_leaves_the_whole_file_or_nothing_and_a_rerun_r
 def test_a_file_whose_rows_do_not_all_arrive_is_rolled_back(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two loaders of one file share its landing table; neither may publish half of it."""
+    """Two loaders of one file share its landing table; neither may publish a partial one."""
     copy = tracking_logs._copy
 
     def copy_and_lose(opened: Warehouse, log_file: log_files.LogFile) -> None:

@@ -1,4 +1,4 @@
-"""Interim responses are not final (RFC 9110, 15.2), however many and whichever they are."""
+"""Interim responses are not final (RFC 9110, 15.2), regardless of their number and kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def interim(status: int, *lines: str) -> bytes:
 
 
 def send_to(transport: Transport, endpoint: Endpoint) -> int:
-    return status_of(transport.post(endpoint.url(), body=BODY, headers={}, deadline_seconds=10))
+    return status_of(transport.post(endpoint.url(), body=BODY, headers={}, deadline_seconds=60))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_a_flood_of_interim_responses_ends_long_before_the_deadline(status: int)
             conversation.send(interim(status) * 1000)
 
     with Endpoint(script) as endpoint:
-        result = post(endpoint, deadline_seconds=20)
+        result = post(endpoint, deadline_seconds=120)
     assert kind_of(result) is ErrorKind.HTTP
-    assert result.duration_ms < 10_000
+    assert result.duration_ms < 60_000
 
 
 @pytest.mark.parametrize("status", [100, 103])
@@ -110,9 +110,9 @@ def test_interim_responses_with_endless_headers_end_long_before_the_deadline(sta
             conversation.send(interim(status, *["X-Padding: " + "x" * 8000] * 5))
 
     with Endpoint(script) as endpoint:
-        result = post(endpoint, deadline_seconds=20)
+        result = post(endpoint, deadline_seconds=120)
     assert kind_of(result) is ErrorKind.HTTP
-    assert result.duration_ms < 10_000
+    assert result.duration_ms < 60_000
 
 
 @pytest.mark.parametrize("status", [100, 102, 103])

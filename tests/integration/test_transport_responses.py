@@ -1,9 +1,8 @@
-"""What the transport makes of responses, of broken connections and of what is not HTTP."""
+"""How the transport handles responses, broken connections and data that is not HTTP."""
 
 from __future__ import annotations
 
 import gzip
-import socket
 
 import pytest
 
@@ -11,6 +10,7 @@ from sync.domain.responses import Attribution, ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.transport import MAX_BODY_BYTES, Transport
 from sync.http.urls import Target
+from tests.support.dead_hosts import closed_port
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 
@@ -84,7 +84,7 @@ def test_a_huge_body_is_read_to_the_cap_and_the_response_counts():
     assert isinstance(result, Response)
     assert result.status == 200
     assert result.excerpt == "no media type, 65536 bytes or more"
-    # Socket buffers hold some megabytes; what matters is that it is not read on and on.
+    # Socket buffers hold a few megabytes; what matters is that reading stops.
     assert sent < 100 * MAX_BODY_BYTES
 
 
@@ -107,11 +107,9 @@ def test_a_body_shorter_than_announced_changes_nothing():
 
 
 def test_a_closed_port_is_a_failed_connection_of_theirs():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with transport_to(("127.0.0.1", port)) as transport:
+    with closed_port("127.0.0.1") as port, transport_to(("127.0.0.1", port)) as transport:
         result = transport.post(
-            f"http://127.0.0.1:{port}/", body=BODY, headers={}, deadline_seconds=5
+            f"http://127.0.0.1:{port}/", body=BODY, headers={}, deadline_seconds=60
         )
     assert isinstance(result, Failure)
     assert (result.error_kind, result.attribution) == (ErrorKind.CONNECT, Attribution.RECEIVER)
@@ -169,7 +167,7 @@ def test_the_next_vetted_address_is_tried_when_one_refuses():
         )
         with transport:
             result = transport.post(
-                f"http://{NAME}:{endpoint.port}/", body=BODY, headers={}, deadline_seconds=5
+                f"http://{NAME}:{endpoint.port}/", body=BODY, headers={}, deadline_seconds=60
             )
     assert status_of(result) == 200
     assert f"Host: {NAME}:{endpoint.port}".encode() in received[0]

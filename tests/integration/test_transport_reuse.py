@@ -1,4 +1,4 @@
-"""A request that breaks on a used connection is nobody's failure: it goes out once more at once."""
+"""A request that breaks on a reused connection is not a failure: it is resent immediately, once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.http.connections import Deadline, Exchange, PinnedAdapter, PinnedReque
 from sync.http.transport import Transport
 from sync.http.urls import parse_url
 from tests.support.hostile import Conversation, Endpoint, Script, response
-from tests.support.sending import BODY, NAME, kind_of, status_of, transport_to
+from tests.support.sending import BODY, NAME, kind_of, status_of, transport_to, until_in_time
 from tests.support.tls import Authority
 from tests.support.waiting import wait_until
 
@@ -48,12 +48,12 @@ def opened(authority: Authority) -> Iterator[Callable[[Endpoint], Transport]]:
         transport.close()
 
 
-def send(transport: Transport, endpoint: Endpoint, *, body: bytes = BODY, seconds: float = 10):
+def send(transport: Transport, endpoint: Endpoint, *, body: bytes = BODY, seconds: float = 60):
     return transport.post(endpoint.url(NAME), body=body, headers=HEADERS, deadline_seconds=seconds)
 
 
 def end(conversation: Conversation) -> None:
-    """Nothing more: the connection is closed, with what TLS says on such an occasion or not."""
+    """Do nothing more: the connection is closed, without a TLS close_notify."""
 
 
 def end_politely(conversation: Conversation) -> None:
@@ -88,7 +88,7 @@ ENDINGS = [
 
 
 class Received:
-    """Responses the first request of a connection, and ends each but the last at the second."""
+    """Answers the first request of a connection, and ends all but the last one at the second."""
 
     def __init__(self, ending: Script, *, good_from: int = 2) -> None:
         self.requests: list[bytes] = []
@@ -117,7 +117,7 @@ def test_a_request_that_breaks_on_a_used_connection_is_sent_again_on_a_new_one(
         assert status_of(send(transport, endpoint)) == 200
         assert status_of(send(transport, endpoint, body=body)) == 200
         assert endpoint.connections == 2
-        # And the new connection serves on.
+        # And the new connection remains in use.
         assert status_of(send(transport, endpoint)) == 200
         assert endpoint.connections == 2
     head, _, sent = received.requests[1].partition(b"\r\n\r\n")
@@ -193,7 +193,7 @@ def test_a_request_of_whose_response_a_byte_has_come_is_not_sent_again(
 def test_a_408_that_closes_a_used_connection_is_no_response_to_the_request(
     opened: Callable[[Endpoint], Transport], said: bytes, connections: int, status: int
 ):
-    """Some servers say 408 to an idle connection, and it meets the next request on its way."""
+    """Some servers send 408 on an idle connection, which can cross the next request."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()
@@ -222,13 +222,13 @@ def test_a_408_on_a_new_connection_is_the_endpoints_response(
 def test_the_repetition_never_takes_another_used_connection(
     opened: Callable[[Endpoint], Transport],
 ):
-    """When a server restarts, all connections that are kept have gone at once."""
+    """When a server restarts, all kept connections are gone at once."""
     received = Received(read_and(reset), good_from=5)
     together = Barrier(4)
 
     def script(conversation: Conversation) -> None:
         if endpoint.connections <= 4:
-            together.wait(10)
+            together.wait(60)
         received(conversation)
 
     with Endpoint(script) as endpoint:
@@ -247,9 +247,9 @@ def test_a_request_that_needs_a_new_connection_takes_none_that_another_thread_ha
         adapter = PinnedAdapter(ca_file=None)
         target = parse_url(endpoint.url(), {("127.0.0.1", endpoint.port)}, ())
         for needs_new, connections in ((False, 1), (False, 1), (True, 2), (False, 2)):
-            exchange = Exchange(Deadline(10), needs_new_connection=needs_new)
+            exchange = Exchange(Deadline(60), needs_new_connection=needs_new)
             request = PinnedRequest(target, IPv4Address("127.0.0.1"), headers={}, body=BODY)
-            assert adapter.exchange(request, exchange, connect_seconds=5).raw.read() == b"fine"
+            assert adapter.exchange(request, exchange, connect_seconds=60).raw.read() == b"fine"
             assert endpoint.connections == connections
             assert exchange.is_reused == (not needs_new and len(received.requests) > 1)
         adapter.close()
@@ -258,7 +258,7 @@ def test_a_request_that_needs_a_new_connection_takes_none_that_another_thread_ha
 def test_a_connection_that_the_pool_has_opened_anew_is_a_new_one(
     opened: Callable[[Endpoint], Transport],
 ):
-    """The pool noticed that the server had closed it, and keeps the object for the next one."""
+    """The pool noticed that the server closed it, and reuses the object for the next one."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()
@@ -268,31 +268,36 @@ def test_a_connection_that_the_pool_has_opened_anew_is_a_new_one(
     with Endpoint(script) as endpoint:
         transport = opened(endpoint)
         assert status_of(send(transport, endpoint)) == 200
-        time.sleep(0.2)
+        endpoint.join()
         assert kind_of(send(transport, endpoint)) is ErrorKind.CONNECT
         assert endpoint.connections == 2
 
 
 def test_a_repetition_stays_within_the_deadline(opened: Callable[[Endpoint], Transport]):
-    served: list[int] = []
+    def attempt(deadline: float) -> bool:
+        served: list[int] = []
 
-    def script(conversation: Conversation) -> None:
-        served.append(1)
-        conversation.read_request()
-        if len(served) == 1:
-            conversation.send(OK)
+        def script(conversation: Conversation) -> None:
+            served.append(1)
             conversation.read_request()
-            conversation.stopping.wait(0.3)
-            return
-        conversation.stopping.wait(30)
+            if len(served) == 1:
+                conversation.send(OK)
+                conversation.read_request()
+                conversation.stopping.wait(0.4 * deadline)
+                return
+            conversation.stopping.wait(60)
 
-    with Endpoint(script) as endpoint:
-        transport = opened(endpoint)
-        assert status_of(send(transport, endpoint)) == 200
-        started = time.monotonic()
-        assert kind_of(send(transport, endpoint, seconds=0.8)) is ErrorKind.TIMEOUT
-        assert 0.7 < time.monotonic() - started < 15, "the endpoint would hold it for 30 s"
-        assert endpoint.connections == 2
+        with Endpoint(script) as endpoint:
+            transport = opened(endpoint)
+            assert status_of(send(transport, endpoint)) == 200
+            started = time.monotonic()
+            assert kind_of(send(transport, endpoint, seconds=deadline)) is ErrorKind.TIMEOUT
+            seconds = time.monotonic() - started
+            assert 0.9 * deadline < seconds < deadline + 15, "the endpoint would hold it for 60 s"
+            # One, where the first was closed too late for another.
+            return endpoint.connections == 2
+
+    until_in_time(attempt)
 
 
 def test_a_used_connection_that_is_silent_until_the_deadline_is_the_endpoints_timeout(
@@ -331,7 +336,7 @@ def test_an_endpoint_that_has_gone_since_is_a_refused_connection(
 def test_a_receiver_that_closes_shortly_after_its_response_costs_no_attempt(
     opened: Callable[[Endpoint], Transport],
 ):
-    """28 of 60 first attempts failed so; how many meet the gap is chance, so no number is asked."""
+    """28 of 60 first attempts failed like this; the number is random, so none is asserted."""
 
     def script(conversation: Conversation) -> None:
         conversation.read_request()

@@ -1,4 +1,4 @@
-"""Two sessions that each saw no row, or the same row: nothing that either did is lost."""
+"""Two sessions that both saw no row, or the same row: neither loses its change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 20, 12)
 
 
 class Joined(Warehouse):
-    """A session in which others act just before, or after, each statement that begins so."""
+    """A session in which others act just before or after each statement with this prefix."""
 
     def __init__(
         self, warehouse: Warehouse, begins: str, act: Callable[[], object], *, after: bool = False
@@ -58,7 +58,7 @@ def slower(state: EndpointState) -> EndpointState:
 
 
 def add_twin(warehouse: Warehouse, row_id: str) -> None:
-    """A first row of endpoint 7 by a run that saw none; it commits now."""
+    """A first row of endpoint 7, committed now by a run that saw none."""
     warehouse.execute(
         f"""
         insert into {STATES} (
@@ -80,7 +80,7 @@ def test_a_disable_between_another_runs_insert_and_its_removal_of_twins_stands(
         EndpointStates(ledger).change([7], disabled)
 
     def twins_meanwhile() -> None:
-        # Run A has inserted its row; run B, which saw none, commits its own, and A goes on.
+        # Run A has inserted its row; run B, which saw none, commits its own, and A continues.
         add_twin(ledger, twin)
         meanwhile()
 
@@ -111,7 +111,7 @@ def test_a_twin_that_commits_late_hides_no_state_that_was_set(ledger: Warehouse,
 def test_a_run_that_set_one_twin_while_another_removed_it_sets_the_other(
     ledger: Warehouse,
 ) -> None:
-    """Run A read its own row before the twin came; run B sees both and keeps the twin."""
+    """Run A read its row before the twin was added; run B sees both and keeps the twin."""
 
     def twin_wins() -> None:
         add_twin(ledger, "zzzz")
@@ -157,7 +157,7 @@ def test_settings_count_also_when_the_newest_row_is_from_a_clock_ahead(
 def test_the_newest_settings_of_an_endpoint_count_and_without_any_the_defaults(
     ledger: Warehouse,
 ) -> None:
-    """A row without a time, added by hand, is older than any with one."""
+    """A row without a time, added by hand, counts as older than any with one."""
     create_endpoints(ledger, [endpoint(n, "https://hooks.example.com/in") for n in (1, 2, 3)])
     ledger.execute(
         "insert into analytics.sync.endpoint_settings (endpoint_id, payload_format, updated_at)"
@@ -171,7 +171,7 @@ def test_the_newest_settings_of_an_endpoint_count_and_without_any_the_defaults(
 
 
 def test_two_first_runs_record_under_one_activation(pipeline: Pipeline) -> None:
-    """The one that comes late with another time has no say in what is old."""
+    """The later one, with another time, does not change which events are old."""
     session, clock = pipeline.warehouse, pipeline.clock
     later = ACTIVATED_AT + timedelta(days=300)
     late = Joined(

@@ -1,6 +1,6 @@
-"""Consent that is withdrawn and an address that changes, at every stage of a message.
+"""Withdrawn consent and a changed address, at every stage of a message.
 
-Whose consent, link, customer or account is gone has no row in the mart; that is what counts here.
+A learner without consent, link, customer or account has no row in the mart, as simulated here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.support.pipeline import Pipeline
 MARTS = "analytics.marts"
 OUTBOX = "analytics.sync.webhook_outbox"
 Then = Callable[[], object]
-"""What lets the message go after the marts have changed."""
+"""The action that releases the message after the marts have changed."""
 
 
 def endpoints(pipeline: Pipeline, **changes: object) -> None:
@@ -151,7 +151,7 @@ BUILT = {
 def test_whoever_the_mart_has_lost_is_not_sent_and_a_new_address_is_until_it_is_built(
     pipeline: Pipeline, stage: str
 ) -> None:
-    """Learner 1 is gone, learner 2 has another address; the neighbor proves that something went."""
+    """Learner 1 is gone, learner 2 has a new address; learner 2 proves that something was sent."""
     then = (UNBUILT | BUILT)[stage](pipeline)
     pipeline.target.received.clear()
     mart = (

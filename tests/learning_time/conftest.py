@@ -1,4 +1,4 @@
-"""The models, built once per test module over no line, for runs that cost half a second each."""
+"""The models, built once per test module without log lines, so that a run costs half a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.scenarios import Scenarios
 
 @pytest.fixture(scope="module")
 def models(scenarios: Scenarios, dbt: Dbt) -> Iterator[Models]:
-    """Built over no line. A test that loads lines begins with ``forget``."""
+    """Built without log lines. A test that loads lines starts with ``forget``."""
     logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
     stand_models(scenarios, dbt)
     with open_warehouse(scenarios.settings, purpose="tests") as warehouse:

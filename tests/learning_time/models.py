@@ -1,4 +1,4 @@
-"""The models of learning time, run for real and often: parsed once, without the files of a run."""
+"""Frequent real runs of the learning-time models: parsed once, without writing run files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INCREMENTAL = (
 )
 MART = "learning_time"
 STAMPS = {"processed_at", "counted_at"}
-"""Columns that say when a row was computed, and so differ between two ways to the same row."""
+"""Columns with the time a row was computed, which depends on how it came about."""
 
 Row = tuple[tuple[str, object], ...]
 Contents = Mapping[str, list[Row]]
@@ -28,13 +28,13 @@ Day = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Models:
-    """Everything built once over no line; what follows are runs of the incremental models."""
+    """Everything, built once without lines; then only the incremental models run."""
 
     warehouse: Warehouse
     invoke: Callable[..., object]
 
     def forget(self) -> None:
-        """No line, and no table of the incremental models."""
+        """Remove all lines and the tables of the incremental models."""
         self.warehouse.execute("delete from raw.tracking.tracking_logs")
         for model in (*INCREMENTAL, "int_learning_time_to_completion"):
             self.warehouse.execute(f"drop table if exists analytics.intermediate.{model}")
@@ -44,7 +44,7 @@ class Models:
         load(self.warehouse, *batches)
 
     def run(self, *flags: str, with_mart: bool = False, **parameters: object) -> None:
-        """One ``dbt run`` of the incremental models, with other values of vars."""
+        """One ``dbt run`` of the incremental models, with these vars."""
         wanted = (*INCREMENTAL, MART) if with_mart else INCREMENTAL
         self.invoke("run", "--select", *wanted, "--vars", json.dumps(parameters), *flags)
 
@@ -68,7 +68,7 @@ class Models:
         }
 
     def days(self) -> dict[tuple[int, str], dict[date, Day]]:
-        """What the daily model has, by learner and course run."""
+        """Rows of the daily model, by learner and course run."""
         found: dict[tuple[int, str], dict[date, Day]] = {}
         for row in self.warehouse.rows(
             """

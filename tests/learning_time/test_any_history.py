@@ -1,4 +1,4 @@
-"""However lines arrive, the models end where one full refresh over all of them does."""
+"""However lines arrive, the models end with the same rows as one full refresh over all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONE_UNIT = tuple(unit(1, 0, GAPS).lines())
 
 @dataclass(frozen=True)
 class History:
-    """Arrivals in their order. Two arrivals of one file and load time are one batch that grew."""
+    """Arrivals in order. Two arrivals of one file and load time are one batch that grew."""
 
     units: tuple[Unit, ...]
     arrivals: tuple[Batch, ...]
@@ -34,7 +34,7 @@ class History:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    """A few units, some lines twice, cut into arrivals that ignore the order of time."""
+    """A few units, with some lines twice, split into arrivals regardless of time order."""
     units = tuple(
         unit(user_id, draw(st.sampled_from(STARTS)), gaps)
         for user_id in LEARNERS
@@ -67,12 +67,12 @@ SCATTERED = History(
     BY_HAND,
     (
         Batch("tracking.log", LOADED_AT, tuple(LINES[1::2])),
-        # It grew, with a copy of what it has and one of what another file has.
+        # It grew, with a duplicate of its own line and one of another file's.
         Batch("tracking.log", LOADED_AT, (*LINES[::4], LINES[1])),
         Batch("tracking.log-2", LOADED_AT - timedelta(hours=47), (*LINES[2::4], LINES[0])),
     ),
 )
-"""Every second line, then those between: a batch that grew, and an older one behind it."""
+"""Every second line, then the others: a batch that grew, and an older one after it."""
 
 
 @settings(max_examples=examples(1, 300))
@@ -81,7 +81,7 @@ SCATTERED = History(
 def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
     built: Models, history: History
 ) -> None:
-    """All columns of all models, but for the stamps of when a row was computed."""
+    """All columns of all models, except the time a row was computed."""
     built.forget()
     for number, arrival in enumerate(history.arrivals):
         note(f"{number}: {arrival.file_name} at {arrival.loaded_at}, {len(arrival.lines)} lines")
@@ -104,19 +104,19 @@ def test_any_split_in_any_order_with_copies_ends_in_the_full_refresh(
 
 HOUR = 3_600 * SECOND
 FAR_APART: dict[str, tuple[dict[str, object], list[tuple[int, str, str]]]] = {
-    # The last event of all is worth its tail until a later one makes it worth a timeout.
+    # The last event counts its tail until a later one makes it count a timeout.
     "cap": (
         {"long_gap_rule": "cap", "tail_seconds": 60},
         [(0, "play_video", "{}"), (72 * HOUR, "play_video", "{}"), (24 * HOUR, "page_close", "{}")],
     ),
-    # Noon of the day that has 23 hours in New York, and soon after the midnight that ends it: a
-    # timeout before is the day before that.
+    # Noon of the 23-hour day in New York, and soon after the midnight that ends it: one timeout
+    # earlier is the previous day.
     "clocks": (
         {"session_timeout_seconds": 86_400, "timezone": "America/New_York"},
         [(112 * HOUR, "play_video", "{}"), (124 * HOUR + HOUR // 2, "page_close", "{}")],
     ),
-    # Five hours of video run over midnight, and are stopped a day later; then a line between shows
-    # that they were not watched, and the day that only they reached has nothing left.
+    # Five hours of video past midnight, stopped a day later; then a line between shows that they
+    # were not watched, and the day that only they reached becomes empty.
     "video": (
         {"long_video_option": True},
         [
@@ -149,7 +149,7 @@ def test_events_that_matter_from_afar_end_in_the_full_refresh_too(built: Models,
 
 @pytest.fixture
 def one_unit(scenarios: Scenarios, dbt: Dbt, models: Models) -> Models:
-    """One learner's lines, read once."""
+    """One learner's lines, processed once."""
 
     def make(warehouse: Warehouse) -> None:
         stand_models(scenarios, dbt)
@@ -163,7 +163,7 @@ def one_unit(scenarios: Scenarios, dbt: Dbt, models: Models) -> Models:
 
 
 def test_a_second_run_over_the_same_lines_changes_nothing_at_all(one_unit: Models) -> None:
-    """Not even a stamp: nothing was computed again."""
+    """Not even a timestamp: nothing was recomputed."""
     before = one_unit.contents(with_stamps=True)
     assert all(before.values())
 
@@ -173,7 +173,7 @@ def test_a_second_run_over_the_same_lines_changes_nothing_at_all(one_unit: Model
 
 
 def test_the_same_lines_in_another_file_change_no_number(one_unit: Models) -> None:
-    """They are read, and known to be copies."""
+    """They are read and recognized as duplicates."""
     days, mart = one_unit.days(), one_unit.mart()
 
     one_unit.load(Batch("tracking.log-2", LOADED_AT + timedelta(hours=1), ONE_UNIT))

@@ -1,7 +1,7 @@
-"""What holds for every learner and course run, over hundreds of them in one build.
+"""Properties of every learner and course run, over hundreds of them in one build.
 
-Units do not influence each other, so each has its variants beside it: shuffled, with copies, with
-one more event, shifted, renamed, among noise. One build serves all.
+Units do not influence each other, so all variants of a unit are built together: shuffled, with
+duplicates, with one more event, shifted, renamed, among noise.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BASE, SHUFFLED, INSIDE, ADDED, LATER, SHIFTED, RENAMED, NOISY, ELSEWHERE = range
 
 @dataclass(frozen=True)
 class Case:
-    """A unit and its variants, by number. ``INSIDE`` needs a counted gap of two microseconds."""
+    """A unit and its variants, by number. ``INSIDE`` needs a counted gap of 2 microseconds."""
 
     variants: Mapping[int, Unit]
 
@@ -54,7 +54,7 @@ class World:
     cases: list[Case]
     models: Models
     lines: dict[str, int]
-    """How many were loaded, by the reason that must be counted."""
+    """Number of loaded lines, by the reason they must be counted under."""
 
     def of(self, case: Case, variant: int) -> Mapping[date, Day]:
         return self.days[case.variants[variant].key]
@@ -90,7 +90,7 @@ def make_cases(rng: random.Random) -> Iterator[Case]:
 
 
 def lines_of(case: Case, rng: random.Random, counts: dict[str, int]) -> Iterator[str]:
-    """All lines of a case; ``counts`` grows by what they must be counted as."""
+    """All lines of a case; adds the expected reasons to ``counts``."""
     for variant, one in case.variants.items():
         lines = one.lines()
         counts["learning"] += len(lines)
@@ -111,7 +111,7 @@ def lines_of(case: Case, rng: random.Random, counts: dict[str, int]) -> Iterator
                 "bot": line(one.user_id, at(1).isoformat(), agent="ExampleBot/1.0"),
                 "studio": line(one.user_id, at(2).isoformat(), host="studio.example.com"),
                 "page_request": line(one.user_id, at(3).isoformat(), "/courses/x/progress"),
-                # Cut off: all that is whole in it is its payload, which is no event.
+                # Truncated: the only complete object in it is its payload, which is no event.
                 "line_not_an_event": lines[0][:-9],
                 "time_unusable": line(one.user_id, "yesterday"),
                 "time_in_future": line(one.user_id, "2026-06-01T01:00:00.000001Z"),
@@ -124,7 +124,7 @@ def lines_of(case: Case, rng: random.Random, counts: dict[str, int]) -> Iterator
 
 @pytest.fixture(scope="module")
 def world(models: Models) -> World:
-    """Built once, from one file in which all lines lie shuffled."""
+    """Built once, from one file with all lines shuffled."""
     rng = random.Random(SEED)
     cases = list(make_cases(rng))
     counts = {"learning": 0, "duplicate": 0}
@@ -240,7 +240,7 @@ def test_every_line_is_counted_once_under_its_reason(world: World) -> None:
 
 
 def test_a_longer_timeout_never_lowers_a_total(world: World) -> None:
-    """And each total is the one of its timeout."""
+    """And each total is the expected one for its timeout."""
     before = {one.key: 0 for one in world.units}
     for seconds in (60, 1_799, 1_800, 10_800):
         days = world.days

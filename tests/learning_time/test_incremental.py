@@ -1,6 +1,6 @@
-"""What an increment reads again, and what it leaves: three builds over learners of their own.
+"""What an increment reads again and what it skips: three builds over separate learners.
 
-That the numbers do not depend on how lines arrive is in ``test_any_history``.
+``test_any_history`` shows that the numbers do not depend on how lines arrive.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def at(user_id: int, *times: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Build:
-    """What the models have after a build."""
+    """The models' content after a build."""
 
     days: Mapping[int, Days]
     stamps: Mapping[int, datetime]
-    """Newest stamp of a learner's days."""
+    """Newest processing time of a learner's days."""
     events: Mapping[int, int]
     """Rows of a learner in the model that reads the lines."""
 
@@ -96,7 +96,7 @@ def test_only_the_learners_of_new_lines_are_computed_again(builds: Builds) -> No
 
 
 def test_a_batch_that_grew_after_it_was_read_is_read_again(builds: Builds) -> None:
-    """A load that becomes visible in two parts keeps one load time for both."""
+    """A load that becomes visible in two parts has the same load time for both."""
     first, second, _ = builds
     assert first.days[GROWN] == {DAY: (0, 1, 1)}
     assert second.days[GROWN] == {DAY: (1_200_000_000, 3, 1)}
@@ -104,7 +104,7 @@ def test_a_batch_that_grew_after_it_was_read_is_read_again(builds: Builds) -> No
 
 
 def test_a_batch_with_an_older_load_time_is_found_within_the_lookback(builds: Builds) -> None:
-    """And one beyond it only by a run with a wider lookback, which needs no full refresh."""
+    """And a batch beyond it only by a run with a wider lookback, without a full refresh."""
     _, second, third = builds
     assert second.days[WITHIN] == {DAY: (1_200_000_000, 2, 1)}
     assert BEYOND not in second.days
@@ -121,7 +121,7 @@ def test_lines_without_a_file_name_are_read_once(builds: Builds) -> None:
 def test_a_copied_row_is_seen_while_its_day_was_changed_lately(
     builds: Builds, models: Models
 ) -> None:
-    """Data tests of single rows do not read a year of them at each build."""
+    """Row-level data tests do not read a year of rows at each build."""
     tests = ("test", "--select", "int_learning_gaps,test_type:generic")
     gaps = "analytics.intermediate.int_learning_gaps"
     last_day = "activity_date = '2026-03-05'::date"

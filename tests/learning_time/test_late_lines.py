@@ -1,9 +1,9 @@
-"""Ways in which an increment loses lines. Each has happened to someone.
+"""Ways in which an increment can lose lines, all of which have happened in practice.
 
 The usual shortcut of an incremental model, ``event_at > max(event_at)``, fails the first five
-(tests/mutations proves it); the others are for one that builds too few days again. Each test
-compares all days of its units with what the definition says. The units are in one warehouse, weeks
-apart, so that a build for one of them touches no day of another.
+(tests/mutations proves it); the others catch a model that rebuilds too few days. Each test compares
+all days of its units with the definition. The units are in one warehouse, weeks apart, so that a
+build for one of them touches no day of another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WEEK = 7 * 24 * 60 * MINUTE
 DAY = WEEK // 7
 LOADED_AT = datetime(2026, 3, 5, 6, tzinfo=UTC)
 AHEAD = (LOADED_AT - at(0)) // timedelta(microseconds=1) + 50 * MINUTE
-"""Of the clock of a device, which is let through."""
+"""How far a device's clock is ahead, which is accepted."""
 
 
 def weeks_ago(weeks: int, user_id: int, *times: int) -> Unit:
@@ -52,7 +52,7 @@ ARRIVALS: tuple[tuple[tuple[Unit, tuple[int, ...]], ...], ...] = (
         *((BEHIND_FAST, (0, 1)), (OVER_MIDNIGHT, (1,))),
     ),
     ((STRANGER, (0,)),),
-    # Alone: what is read for the days of others must not be what brings its neighbors in.
+    # Alone, so that its neighbors are not read only because of other units' days.
     ((BETWEEN_MIDNIGHTS, (2,)),),
 )
 """Which events of which units arrive together, by index."""
@@ -61,7 +61,7 @@ Days = Mapping[tuple[int, str], Mapping[date, Day]]
 
 @pytest.fixture(scope="module")
 def days(models: Models) -> Days:
-    """All days after a build for each arrival, an hour after the last."""
+    """All days after one build per arrival, each an hour after the last."""
     models.forget()
     for number, arrival in enumerate(ARRIVALS):
         lines = [unit.lines()[one] for unit, indexes in arrival for one in indexes]
@@ -89,18 +89,18 @@ def test_a_gap_between_two_batches_counts(days: Days) -> None:
 
 
 def test_an_event_at_the_newest_time_counts(days: Days) -> None:
-    """Of two events at one instant the second came in a later batch; so did one of a stranger."""
+    """The second of two simultaneous events came in a later batch, as did another learner's."""
     assert days[NEWEST.key] == expected(NEWEST)
     assert days[STRANGER.key] == expected(STRANGER)
 
 
 def test_files_that_load_out_of_order_count(days: Days) -> None:
-    """The day before yesterday comes after yesterday."""
+    """The day before yesterday is loaded after yesterday."""
     assert days[OUT_OF_ORDER.key] == expected(OUT_OF_ORDER)
 
 
 def test_one_clock_ahead_stops_nothing(days: Days) -> None:
-    """The first event is 50 minutes ahead of its load, which is let through; the others follow."""
+    """The first event is 50 minutes ahead of its load, which is accepted; the others follow."""
     assert days[FAST.key] == expected(FAST)
     assert days[BEHIND_FAST.key] == expected(BEHIND_FAST)
 
@@ -111,5 +111,5 @@ def test_an_event_after_midnight_counts_on_the_day_before(days: Days) -> None:
 
 
 def test_a_late_line_leaves_sessions_across_midnight_whole(days: Days) -> None:
-    """It touches its own day, whose first and last gap lie on two days each."""
+    """It changes its own day, whose first and last gaps span two days each."""
     assert days[BETWEEN_MIDNIGHTS.key] == expected(BETWEEN_MIDNIGHTS)

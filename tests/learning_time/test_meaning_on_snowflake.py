@@ -1,4 +1,4 @@
-"""What engines read differently is pinned to Snowflake's response (``operations.doctor.pins``).
+"""What engines read differently is pinned to Snowflake's result (``operations.doctor.pins``).
 
 The models run on two engines. A model that uses a function without a pin fails the first test: add
 the pin, or say below why none is needed.
@@ -37,11 +37,11 @@ TYPE_NAMES = {
     "TIMESTAMPNTZ": "TIMESTAMP_NTZ",
     "TIMESTAMPTZ": "TIMESTAMP_TZ",
 }
-"""Types as Snowflake names them, where the parser has its own word."""
+"""Snowflake's names of types, where the parser has a different one."""
 NEVER_NULL = {f"{column} desc" for column in ("started_at", "attempt_number")} | {
     f"{key}_id desc" for key in ("course_enrollment", "course_grade", "consent", "sso_account")
 }
-"""Orders that need no word on NULL: the columns are keys, or are always written."""
+"""Orders without NULLS FIRST or LAST: the columns are keys, or always written."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def compiled(
     dbt: Dbt,
 ) -> list[str]:
     """All statements as they are compiled for Snowflake: with the defaults, and with options."""
-    # Tables of one rule stop a compilation under another
+    # Tables of one rule prevent compilation under another
     scenarios.stand("nothing")
     with open_warehouse(scenarios.settings, purpose="tests") as opened:
         prepare(opened)
@@ -60,7 +60,7 @@ def compiled(
         for path in dbt.compiled("snowflake", **options)
     ]
     assert len(found) > 120
-    # The sample replicas have the types of the LMS; those of a tool bring in other functions.
+    # The sample replicas have the LMS's types; a tool's types need other functions.
     return [*dict.fromkeys(found), replica_sql(dbt, EVERY_READING)]
 
 
@@ -73,7 +73,7 @@ def engine(warehouse_settings: EmbeddedWarehouse) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def trees(compiled: list[str]) -> list[exp.Expr]:
-    """Each statement, parsed: that takes longer than any question about it."""
+    """Each statement, parsed once, since parsing takes longer than any check."""
     return [sqlglot.parse_one(statement, read="snowflake") for statement in compiled]
 
 
@@ -91,7 +91,7 @@ def test_every_type_that_a_model_casts_to_is_pinned(trees: list[exp.Expr]) -> No
 
 @pytest.fixture(scope="module")
 def responses(engine: Warehouse) -> dict[str, object]:
-    """Expression to the embedded engine's response; ``refused`` where it has none."""
+    """The embedded engine's result by expression; ``refused`` if it has none."""
 
     def ask(pins: Sequence[Pin]) -> list[object]:
         try:
@@ -111,7 +111,7 @@ def responses(engine: Warehouse) -> dict[str, object]:
 
 @pytest.mark.parametrize("pin", PINS, ids=lambda pin: pin.expression)
 def test_the_verdict_on_a_pin_is_still_true(responses: dict[str, object], pin: Pin) -> None:
-    """One that is avoided and no longer differs is the same; it may be refused here as well."""
+    """An avoided pin that no longer differs is the same; it may also be refused here."""
     response = responses[pin.expression]
     is_same = response == pin.response
     assert is_same == (pin.on_embedded in (OnEmbedded.SAME, OnEmbedded.CURED)), response
@@ -137,8 +137,8 @@ def test_every_pin_names_a_file_that_uses_what_it_is_about() -> None:
 
 
 def test_every_recorded_answer_about_what_is_used_is_a_pin() -> None:
-    """Answers that an account refuses cannot be asked for; others of functions without a pin touch
-    nothing here."""
+    """Statements that an account refuses cannot be pinned; others of functions without a pin do not
+    matter here."""
     rows: Any = load_vectors("snowflake_answers.json")
     pinned = {"".join(pin.expression.lower().split()) for pin in PINS}
     asked = [
@@ -167,8 +167,8 @@ def calls(trees: Sequence[exp.Expr], kind: type[exp.Expr]) -> Iterator[Any]:
 
 
 def test_no_statement_asks_for_an_answer_that_is_avoided(trees: list[exp.Expr]) -> None:
-    """By subject of the pin: how each is avoided. The statements of ``sync`` have the same rules
-    for ``uuid_string``, and give ``parse_json`` and ``flatten`` nothing but lists of their own."""
+    """How each is avoided, by subject of the pin. The statements of ``sync`` follow the same rules
+    for ``uuid_string``, and pass only their own lists to ``parse_json`` and ``flatten``."""
     positions = [one.args.get("position") for one in calls(trees, exp.RegexpReplace)]
     sized = {type(one.this) for one in calls(trees, exp.ArraySize)}
     parsed = {one.this.sql() for one in calls(trees, exp.ParseJSON) if not one.args.get("safe")}
@@ -195,7 +195,7 @@ def test_no_statement_asks_for_an_answer_that_is_avoided(trees: list[exp.Expr]) 
 def test_learning_time_is_measured_in_microseconds_only(trees: list[exp.Expr]) -> None:
     """DATEDIFF counts boundaries crossed: 0.9 to 1.1 is one second on both engines.
 
-    How long an endpoint has been failing may be counted so; a gap may not.
+    This is acceptable for how long an endpoint has been failing, but not for a gap.
     """
     coarse = [
         one.sql("snowflake").lower()
@@ -215,7 +215,7 @@ def test_no_order_depends_on_where_null_is_put(trees: list[exp.Expr]) -> None:
 
 
 def test_no_statement_of_a_model_makes_a_float(trees: list[exp.Expr]) -> None:
-    """In JSON Snowflake writes one with 16 digits and an exponent: to_json has a pin."""
+    """In JSON, Snowflake writes floats with 16 digits and an exponent: to_json has a pin."""
     floats = {
         cast.sql("snowflake")
         for cast in calls(trees, exp.Cast)
@@ -232,7 +232,7 @@ def test_no_fact_of_a_message_is_a_float(manifest: dict[str, Any]) -> None:
 
 
 def test_every_json_text_is_parsed_with_its_last_value_of_a_key(compiled: list[str]) -> None:
-    """Without the parameter Snowflake refuses a text in which a key stands twice."""
+    """Without the parameter, Snowflake refuses a text with a duplicate key."""
     ends = Counter(end for statement in compiled for end in ends_of_calls(statement))
     assert ends.keys() == {", 'd'"}
 
@@ -264,7 +264,7 @@ LENIENT = r"""
 
 @pytest.fixture(scope="module")
 def strictly(engine: Warehouse, dbt: Dbt) -> Callable[[Sequence[str]], list[tuple[bool, bool]]]:
-    """Of each text: whether the pattern takes it, and whether the embedded engine reads it."""
+    """For each text: whether the pattern matches, and whether the embedded engine reads it."""
     pattern = replica_sql(dbt, "{{ strict_json() }}")
 
     def ask(texts: Sequence[str]) -> list[tuple[bool, bool]]:
@@ -300,7 +300,7 @@ def test_all_that_python_writes_as_json_is_read(
     strictly: Callable[[Sequence[str]], list[tuple[bool, bool]]], values: list[Any], is_ascii: bool
 ) -> None:
     texts = [json.dumps([value], ensure_ascii=is_ascii) for value in values]
-    # The embedded engine's text has no NUL
+    # The embedded engine's texts cannot contain NUL
     texts = [text for text in texts if "\0" not in text]
     for text, (taken, is_read) in zip(texts, strictly(texts), strict=True):
         assert taken == is_read, text

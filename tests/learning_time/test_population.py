@@ -1,4 +1,4 @@
-"""Whose learning time becomes a row, for whom, and how often: joins may never change a number."""
+"""Which learners get rows, for which customers, and how many: joins never change a number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PASSED_AT = datetime(2026, 3, 5, tzinfo=UTC)
 SECOND_ENTERPRISE = "0c9d8e7f6a5b4c3d8e1f2a3b4c5d6e7f"
 SECOND_UUID = "0c9d8e7f-6a5b-4c3d-8e1f-2a3b4c5d6e7f"
 SECONDS = 1_800 + 60
-"""What everybody here has studied."""
+"""Learning time of everybody here."""
 LEARNER, ENROLLED_THRICE, TWICE_LINKED, TWO_ENTERPRISES = range(1, 5)
 NO_ENROLLMENT, NO_ENTERPRISE, LINKED_ONLY = range(5, 8)
 RUN_STAFF, ORG_STAFF, GLOBAL_STAFF, SITE_STAFF, SUPERUSER = range(8, 13)
@@ -35,7 +35,7 @@ WITHOUT_A_ROW = COURSE_TEAM | {NO_ENROLLMENT, NO_ENTERPRISE, LINKED_ONLY}
 
 
 def tell_apart(warehouse: Warehouse) -> None:
-    """Change what ``enroll`` has given everybody to what each of them is named after."""
+    """Change the rows that ``enroll`` created to match the name of each learner."""
     lms, enterprise = "raw.lms", "raw.enterprise"
     run = "course-v1:ExampleX+DATA101+2026_T1"
     warehouse.execute(f"delete from {lms}.student_courseenrollment where id = ?", NO_ENROLLMENT)
@@ -68,7 +68,7 @@ def tell_apart(warehouse: Warehouse) -> None:
             for key, uuid, user_id in links
         ),
     )
-    # A second record of the same link, too: each of the tables can hold a pair twice.
+    # Also a second record of the same link: each of the tables can contain a pair twice.
     owners = [200, 201, ENROLLED_THRICE]
     insert_rows(
         warehouse,
@@ -90,7 +90,7 @@ def tell_apart(warehouse: Warehouse) -> None:
 
 @pytest.fixture(scope="module")
 def built(models: Models) -> Models:
-    """Everybody has the same events, passed at the same time, and is somebody else."""
+    """Everybody has the same events and passing time, but a different role."""
     enroll(models.warehouse, EVERYBODY)
     tell_apart(models.warehouse)
     lines = []
@@ -104,7 +104,7 @@ def built(models: Models) -> Models:
 
 
 def test_everybody_studied(built: Models) -> None:
-    """The negative control: who has no row below has time all the same."""
+    """The negative control: learners without a row below do have learning time."""
     assert {user_id for user_id, _ in built.days()} == set(EVERYBODY)
 
 
@@ -114,7 +114,7 @@ def test_a_row_needs_an_enterprise_an_enrollment_record_and_no_role(built: Model
 
 
 def test_further_records_of_a_pair_multiply_nothing(built: Models) -> None:
-    """Nor does a second enterprise change what the first one sees: it has rows of its own."""
+    """Nor does a second enterprise change the first one's rows: it has separate rows."""
     rows = sorted(
         (one["user_id"], one["enterprise_customer_uuid"], one["learning_time_seconds"])
         for one in built.mart()

@@ -1,4 +1,4 @@
-"""Time up to a completion follows the lines that decide about it, whenever they arrive."""
+"""Time up to a completion follows the lines that determine it, whenever they arrive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOADED_AT = datetime(2026, 3, 9, 6, tzinfo=UTC)
 TO_COMPLETION = "int_learning_time_to_completion"
 PASSED = at(DAY - 5 * MINUTE)
 TIMES = (
-    # Two days before, the gap that runs across the completion and over midnight, and a day later.
+    # Two days before, a gap across the completion and midnight, and a day later.
     *(-DAY, 20 * MINUTE - DAY),
     *(DAY - 10 * MINUTE, DAY + 10 * MINUTE),
     *(2 * DAY, 2 * DAY + MINUTE),
@@ -27,8 +27,8 @@ TIMES = (
 def test_lines_before_across_and_after_a_completion_end_in_the_full_refresh(
     models: Models,
 ) -> None:
-    """The completion comes first, then the event before it, what ends its gap, a day past and one
-    to come; a second learner passes after all lines were there."""
+    """The completion is first, then the event before it, the end of its gap, an earlier and a later
+    day; a second learner passes after all lines were loaded."""
     enroll(models.warehouse, [1, 2])
     models.forget()
     pass_course(models.warehouse, 1, PASSED)
@@ -55,7 +55,7 @@ def test_lines_before_across_and_after_a_completion_end_in_the_full_refresh(
 
 
 def build(models: Models, *flags: str) -> dict[int, tuple[Any, ...]]:
-    """Everything but the stamp of a completion, by learner."""
+    """A completion's columns by learner, without processing times."""
     models.invoke("run", "--select", *INCREMENTAL, TO_COMPLETION, *flags)
     rows = models.warehouse.rows(f"select * from analytics.intermediate.{TO_COMPLETION}")
     return {

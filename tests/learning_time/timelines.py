@@ -1,4 +1,4 @@
-"""Units of learning time: gaps from an alphabet of edges, as events and as log lines."""
+"""Units of learning time: gaps from a set of edge values, as events and as log lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GAPS = (
     *(TIMEOUT - SECOND, TIMEOUT - 1, TIMEOUT, TIMEOUT + 1, TIMEOUT + SECOND),
     *(3 * 3_600 * SECOND, 2 * DAY),
 )
-"""Microseconds: nothing, the least, fractions, either side of the timeout, hours, days."""
+"""Microseconds: zero, the minimum, fractions, both sides of the timeout, hours, days."""
 MIDNIGHT = datetime(2026, 3, 4, tzinfo=UTC)
 STARTS = (-10 * 3_600 * SECOND, -TIMEOUT, -1_000 * SECOND, -SECOND * 3 // 10, -1, 0, 3 * 3_600_003)
 """Microseconds after ``MIDNIGHT``."""
@@ -31,7 +31,7 @@ class Unit:
 
     user_id: int
     times: tuple[int, ...]
-    """Microseconds after ``MIDNIGHT``, ascending; one event for each."""
+    """Microseconds after ``MIDNIGHT``, ascending, with one event each."""
     run: str = RUN
 
     @property
@@ -39,21 +39,21 @@ class Unit:
         return self.user_id, self.run
 
     def renamed(self, user_id: int, *times: int) -> Unit:
-        """The same learner under another id, with other times where they are given."""
+        """The same learner with another id, and other times if given."""
         return replace(self, user_id=user_id, times=tuple(sorted(times or self.times)))
 
     def shifted(self, user_id: int, by: int) -> Unit:
         return self.renamed(user_id, *(time + by for time in self.times))
 
     def events(self) -> list[Event]:
-        """As the reference takes them."""
+        """Events for the reference."""
         return [
             Event(self.user_id, self.run, at(time), name_of(index), payload_of(index))
             for index, time in enumerate(self.times)
         ]
 
     def lines(self, **changes: object) -> list[str]:
-        """As the log has them. The number in the payload keeps equal times apart."""
+        """Log lines. The number in the payload distinguishes equal times."""
         context = {"user_id": self.user_id, "course_id": self.run, "path": "/event"}
         return [
             line(
@@ -67,7 +67,7 @@ class Unit:
 
 
 def unit(user_id: int, start: int, gaps: Sequence[int]) -> Unit:
-    """The unit that begins at ``start`` and has these gaps."""
+    """The unit that starts at ``start`` and has these gaps."""
     return Unit(user_id, tuple(accumulate(gaps, initial=start)))
 
 
@@ -90,7 +90,7 @@ def model_total(times: Sequence[int], timeout: int = TIMEOUT) -> int:
 
 
 def model_sessions(times: Sequence[int], timeout: int = TIMEOUT) -> list[tuple[int, int]]:
-    """First and last time of each session."""
+    """Start and end of each session."""
     found: list[tuple[int, int]] = []
     for time in sorted(times):
         if found and time - found[-1][1] <= timeout:

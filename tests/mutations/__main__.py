@@ -1,9 +1,9 @@
-"""Break the models in every way of the catalogue and see that the suite notices each.
+"""Break the models in every way in the catalog, and check that the suite notices each.
 
     python -m tests.mutations [--only TEXT] [--jobs N] [--markdown]
 
-Each mutation gets a copy of the project of its own; the working tree is never touched. The exit
-code is 1 when a mutation survives, cannot be applied, or breaks the SQL instead of its meaning.
+Each mutation gets a separate copy of the project; the working tree is never changed. The exit
+code is 1 if a mutation survives, cannot be applied, or breaks the SQL instead of its meaning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sync.settings import PROJECT_ROOT
-from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.catalog import MUTATIONS
 from tests.mutations.mutation import Mutation, StaleMutation, apply
 
 COPIED = (
@@ -39,13 +39,13 @@ COPIED = (
 )
 LIMIT_SECONDS = 600
 NOT_A_CATCH = ("Database Error", "Compilation Error", "Parsing Error")
-"""dbt refused the SQL: the mutation is a typing mistake, and nothing has been shown."""
+"""dbt refused the SQL: the mutation has a mistake, and nothing was shown."""
 UNBROKEN = Mutation("nothing (the control)", (), ())
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one mutation."""
+    """The outcome of one mutation."""
 
     mutation: Mutation
     is_caught: bool
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def check_control(chosen: Sequence[Mutation], place: Path) -> Verdict:
-    """All tests that are to catch something pass as long as nothing is broken."""
+    """All tests that must catch a mutation pass while nothing is broken."""
     nodes = sorted({node for one in chosen for node in one.caught_by})
     started = time.monotonic()
     run = run_tests(nodes, copy_project(UNBROKEN, place))
@@ -117,7 +117,7 @@ def check_control(chosen: Sequence[Mutation], place: Path) -> Verdict:
 
 
 def check(mutation: Mutation, place: Path) -> Verdict:
-    """Run the tests that must fail, against a copy that is broken in this way."""
+    """Run the tests that must fail against a copy broken in this way."""
     started = time.monotonic()
     try:
         project = copy_project(mutation, place)

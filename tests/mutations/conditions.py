@@ -1,10 +1,10 @@
-"""Take the conditions of the ledger's statements away, one by one; a test must notice each.
+"""Remove the conditions of the ledger's statements one by one; a test must fail for each.
 
 ``python -m tests.mutations.conditions`` runs the tests of the ledger. Each test that passes is run
 again for each condition of the statements that it sends, with the statement changed on its way to
-the warehouse, until one test has failed for each. It prints the conditions that no test misses, and
-the functions with a statement that no test sent, and fails if there are any. Arguments are files of
-tests, and parts of the names of senders.
+the warehouse, until one test has failed for each. It prints the conditions whose loss no test
+notices and the functions with a statement that no test sent, and fails if there are any. Arguments
+are test files, and parts of the names of senders.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ FILES = (
     "tests/integration/test_twins.py",
     "tests/integration/test_dev_second_start.py",
 )
-"""Tests that send each statement, and miss each condition."""
+"""Tests that send each statement, and tests that notice the loss of each condition."""
 LONGEST_SECONDS = 60
-"""A statement without its condition may find rows for ever."""
+"""A statement without its condition may find rows forever."""
 PRUNES = "it keeps the warehouse from reading finished or older rows: tests/cost counts that"
 SAME = {
     "sync/ledger/retention.py:apply_retention: old.updated_at < CAST(? AS TIMESTAMPNTZ)": (
@@ -88,7 +88,7 @@ NOT_SENT = {
 """Functions whose statements need no test here, with the reason."""
 WRITES = re.compile(r"\s*(insert into|insert or|update|delete from|merge into)\s")
 Id = tuple[str, str, str, int]
-"""A condition: who sends it, in what kind of statement, its text, and which of those it is."""
+"""A condition: its sender, kind of statement, text, and number among equal ones."""
 
 
 def senders() -> set[str]:
@@ -151,7 +151,7 @@ def _operands(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def without(sql: str, number: int) -> str:
-    """The statement as if a condition were not there; its binds stay, so all of them still fit."""
+    """The statement without a condition; it keeps all binds, so that they still fit."""
     statement = sqlglot.parse_one(sql, dialect="snowflake")
     if number >= 0:
         condition = conditions(statement)[number]
@@ -202,12 +202,12 @@ def sender() -> str | None:
 
 
 class Conditions:
-    """A pytest plugin between the product and the warehouse, below every check of the tests."""
+    """A pytest plugin between the product and the warehouse, below all checks of the tests."""
 
     def __init__(self, wanted: list[str]) -> None:
         self.wanted = wanted
         self.left: set[Id] = set()
-        """Conditions that no test has missed yet."""
+        """Conditions whose loss no test has noticed yet."""
         self.same: set[str] = set()
         self.senders: set[str] = set()
         self.known: set[str] = set()
@@ -233,7 +233,7 @@ class Conditions:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-        """Run a test, and again for each condition of its statements that is left."""
+        """Run a test, and again for each remaining condition of its statements."""
         self._sent = {}
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         if self._passes(item, None):
@@ -267,7 +267,7 @@ class Conditions:
         item._initrequest()  # type: ignore[attr-defined]  # pyright: ignore
         signal.alarm(LONGEST_SECONDS)
         try:
-            # The next item's place in the tree: what the module and the session share stays.
+            # The next item's place in the tree, so that module and session fixtures stay.
             reports = runtestprotocol(item, log=taken is None, nextitem=item.parent)  # pyright: ignore
         except TookTooLong:
             return False
@@ -278,7 +278,7 @@ class Conditions:
 
 
 class TookTooLong(Exception):
-    """A test that ran into the limit."""
+    """A test that exceeded the limit."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -286,7 +286,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    """Print what no test misses; 1 if there is any."""
+    """Print the conditions whose loss no test notices; returns 1 if there are any."""
     signal.signal(signal.SIGALRM, _stop)
     files = [one for one in sys.argv[1:] if one.startswith("tests/")] or FILES
     plugin = Conditions([one for one in sys.argv[1:] if not one.startswith("tests/")])

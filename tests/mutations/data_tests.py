@@ -1,9 +1,9 @@
-"""Put one fault at a time into each data test and see that a case of its rows notices.
+"""Put one fault at a time into each data test, and check that one of its cases notices.
 
     python -m tests.mutations.data_tests [--only TEXT]
 
-Faults are in the SQL, the thresholds and the severity. The exit code is 1 when one survives that
-is not known to change nothing, or when one that is known so is gone or noticed.
+Faults are in the SQL, the thresholds and the severity. The exit code is 1 if a fault survives that
+is not listed as harmless, or if a listed one no longer exists or is noticed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         for column in ("enterprise_customer_uuid", "endpoint_id", "state_reason")
     },
 }
-"""Faults that change nothing that rows could show: data test and fault to the reason."""
+"""Faults that no rows could show, with the reason, by data test and fault."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +117,7 @@ def broken_tests(test: DataTest) -> Iterator[tuple[str, DataTest]]:
 
 
 def is_noticed(judge: Judge, test: DataTest, proof: Proof) -> bool | None:
-    """Whether a case ends otherwise than it should; None when the engine refuses the SQL."""
+    """Whether a case has the wrong outcome; None if the engine refuses the SQL."""
     try:
         found = judge.statuses(test, {case: rows for case, rows, _ in proof.cases()})
         return any(found[case] != status for case, _, status in proof.cases())
@@ -127,7 +127,7 @@ def is_noticed(judge: Judge, test: DataTest, proof: Proof) -> bool | None:
 
 @contextmanager
 def built_warehouse() -> Iterator[tuple[Warehouse, dict[str, DataTest]]]:
-    """A warehouse of its own with every model, over no rows, and the compiled data tests."""
+    """A separate warehouse with every model, without rows, and the compiled data tests."""
     with tempfile.TemporaryDirectory(prefix="mutations-", ignore_cleanup_errors=True) as home:
         settings = EmbeddedWarehouse(port=free_port(), home=Path(home))
         target = settings.home / "target"

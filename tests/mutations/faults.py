@@ -1,4 +1,4 @@
-"""Single faults in a query, of the kind that a careless hand makes."""
+"""Single faults in a query, such as careless mistakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DIALECT = "snowflake"
 Node = Any
 """A node of the parsed query; the parser's own types say less than its documentation."""
 Change = tuple[str, Callable[[Node], Node | None]]
-"""What is written instead, and how; None removes the part."""
+"""The replacement and its description; None removes the part."""
 
 COMPARISONS: dict[type[Any], tuple[type[Any], ...]] = {
     exp.LT: (exp.LTE, exp.GTE),
@@ -30,14 +30,14 @@ SWAPPED: dict[type[Any], type[Any]] = {
     exp.Floor: exp.Ceil,
 }
 UNWRAPPED = (exp.Not, exp.Abs, exp.Floor)
-"""What can be forgotten around an expression."""
+"""What can be forgotten in an expression."""
 SIDES = ("", "LEFT", "RIGHT", "FULL")
 
 
 def faults(sql: str, read: str) -> Iterator[tuple[str, str]]:
-    """What is different, and the broken query.
+    """The difference, and the broken query.
 
-    ``read`` is what is computed of the query's rows; a column that neither it nor the query reads
+    ``read`` is what is computed from the query's rows; a column that neither it nor the query reads
     again cannot be wrong, and is left alone.
     """
     tree = sqlglot.parse_one(sql, dialect=DIALECT)
@@ -143,7 +143,7 @@ def _without(node: Node, at: int) -> Node:
 
 
 def _ungrouped(node: Node, at: int) -> Node:
-    """A coarser grain: the column is neither grouped by nor selected."""
+    """A coarser grain: the column is neither selected nor in the GROUP BY."""
     query, dropped = node.parent_select, node.expressions[at]
     assert query is not None
     query.set("expressions", [one for one in query.expressions if one.unalias() != dropped])
@@ -151,10 +151,9 @@ def _ungrouped(node: Node, at: int) -> Node:
 
 
 def _unread(tree: Node, read: str) -> Iterator[Node]:
-    """Selected expressions whose names nobody reads.
+    """Selected expressions whose names nothing reads.
 
-    The rows that come out are read by ``read`` alone, and nothing else of them than their number
-    where that is a count.
+    Only ``read`` reads the resulting rows, and only their number if it is a count.
     """
     assert isinstance(tree, exp.Query)
     final = next((one.this for one in tree.ctes if one.alias == "final"), tree)

@@ -1,4 +1,4 @@
-"""A way to break a copy of the project, and how it is done."""
+"""A way to break a copy of the project, and how to apply it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Edit:
-    """A text that must be in the file exactly once, and what stands there instead."""
+    """A text that must be in the file exactly once, and its replacement."""
 
     path: str
     old: str
@@ -25,7 +25,7 @@ class Mutation:
 
 
 class StaleMutation(Exception):
-    """The project has moved on: the text to replace is not there, or there more than once."""
+    """The project has changed: the text to replace is missing, or occurs more than once."""
 
 
 def apply(mutation: Mutation, project: Path) -> None:

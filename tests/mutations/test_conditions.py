@@ -1,4 +1,4 @@
-"""The tool that takes conditions away sees all of them, and every function that sends one."""
+"""The tool that removes conditions finds all of them, and every function that sends one."""
 
 from __future__ import annotations
 

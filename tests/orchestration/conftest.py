@@ -31,7 +31,7 @@ def defs(dbt: Dbt) -> dg.Definitions:
 
 @pytest.fixture
 def job_with_enrollments(dbt: Dbt) -> Iterator[dg.JobDefinition]:
-    """The same job in a process that has enrollment events switched on."""
+    """The same job in a process with enrollment events switched on."""
     with event_types_on(COURSE_ENROLLMENT):
         yield load_definitions(dbt, COURSE_ENROLLMENT).resolve_job_def("completion_webhooks_job")
 
@@ -44,14 +44,14 @@ def webhooks_job(defs: dg.Definitions) -> dg.JobDefinition:
 
 @pytest.fixture(scope="session")
 def known_jobs() -> Iterator[dg.DagsterInstance]:
-    """Keeps the snapshots of the jobs, of which each is large and the same in every test."""
+    """Caches the job snapshots, which are large and identical in every test."""
     with dg.DagsterInstance.ephemeral() as one:
         yield one
 
 
 @pytest.fixture
 def instance(known_jobs: dg.DagsterInstance) -> Iterator[dg.DagsterInstance]:
-    """Where one test's runs are kept."""
+    """The Dagster instance with one test's runs."""
     yield known_jobs
     for one in known_jobs.get_runs():
         known_jobs.delete_run(one.run_id)
@@ -67,7 +67,7 @@ def target() -> Iterator[Receiver]:
 
 @pytest.fixture
 def no_marts(scenarios: Scenarios, warehouse: Warehouse) -> Warehouse:
-    """The tables that runs make themselves, and nothing that dbt makes."""
+    """The tables that runs create themselves, without those that dbt creates."""
     scenarios.stand("prepared", prepare)
     return warehouse
 
@@ -79,7 +79,7 @@ def stand(
     target: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stand:
-    """Stand a scenario of the customer, whose endpoint is this test's receiver."""
+    """Set up a scenario of the customer whose endpoint is this test's receiver."""
     monkeypatch.setenv(DEVELOPMENT_SETTING, target.host_port)
     monkeypatch.setenv("LTW_SECRET_WEBHOOK_SIGNING_1", SECRET)
 
@@ -98,7 +98,7 @@ def stand(
 
 @pytest.fixture
 def ready(stand: Stand) -> Warehouse:
-    """One customer with one good endpoint, and nothing to send."""
+    """One customer with one healthy endpoint, and nothing to send."""
     return stand("one customer", one_customer)
 
 
@@ -110,7 +110,7 @@ def marts(stand: Stand) -> Warehouse:
 
 @pytest.fixture
 def after_a_run(target: Receiver, webhooks_job: dg.JobDefinition) -> Callable[..., None]:
-    """Let a run deliver those three and whatever others there are, for a scenario."""
+    """Have a run deliver those three and any others, for a scenario."""
 
     def make(warehouse: Warehouse, *others: Mapping[str, object]) -> None:
         three_completions(warehouse)
@@ -123,7 +123,7 @@ def after_a_run(target: Receiver, webhooks_job: dg.JobDefinition) -> Callable[..
 
 
 def one_customer(warehouse: Warehouse) -> None:
-    """Every mart that a run looks for, and no completion."""
+    """Every mart that a run needs, without completions."""
     create_marts(warehouse, endpoints=[endpoint(1, "https://hooks.example.com")])
 
 
@@ -133,7 +133,7 @@ def three_completions(warehouse: Warehouse) -> None:
 
 
 def lead_to(warehouse: Warehouse, target: Receiver) -> None:
-    """The port of a receiver is another one in each test."""
+    """Point the endpoint at this test's receiver, whose port differs in each test."""
     warehouse.execute(
         "update analytics.marts.webhook_endpoints set url = ?", f"{target.url}/hooks/example"
     )

@@ -1,4 +1,4 @@
-"""The webhook assets on stand-in marts: the guard, the config, and errors that say what to do."""
+"""The webhook assets on stand-in marts: the guard, the config, and actionable errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recorded(warehouse: Warehouse) -> int:
 
 
 def guard_passed(result: dg.ExecuteInProcessResult) -> bool:
-    """What the check of the mass-send guard said."""
+    """The result of the mass-send guard's check."""
     (check,) = [
         one
         for one in result.get_asset_check_evaluations()
@@ -119,7 +119,7 @@ def test_a_run_that_meets_another_recording_says_so_and_sends_what_was_recorded_
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        pytest.param({"detection": {"activated_at": "soon"}}, "activated_at", id="no moment"),
+        pytest.param({"detection": {"activated_at": "soon"}}, "activated_at", id="no time"),
         pytest.param({"detection": {"mass_send_limit": 0}}, "mass_send_limit", id="no limit"),
         pytest.param(
             {"enrichment": {"max_enrichment_wait_minutes": -1}},
@@ -173,7 +173,7 @@ def test_half_a_snowflake_configuration_is_an_error_that_lists_the_rest(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A silent fall-back to the embedded warehouse would look like success."""
+    """A silent fallback to the embedded warehouse would look like success."""
     monkeypatch.setenv("SNOWFLAKE_ACCOUNT", "example")
     result = run(webhooks_job, instance, steps=1)
     assert not result.success
@@ -203,7 +203,7 @@ def test_a_missing_signing_key_holds_the_webhooks_and_is_named_in_the_log(
 def test_the_resource_starts_the_embedded_warehouse_when_none_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What makes a plain ``dagster dev`` work in a fresh checkout."""
+    """Makes a plain ``dagster dev`` work in a fresh checkout."""
     settings = EmbeddedWarehouse(port=free_port(), home=tmp_path)
     monkeypatch.setenv("LTW_WAREHOUSE_PORT", str(settings.port))
     monkeypatch.setenv("LTW_HOME", str(tmp_path))

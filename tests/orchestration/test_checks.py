@@ -1,4 +1,4 @@
-"""Checks around the send: one stops it, the others tell; all say what to do."""
+"""Checks around sending: one stops it, the others report; all say what to do."""
 
 import json
 from datetime import UTC, datetime
@@ -123,7 +123,7 @@ def test_a_pause_is_told_by_its_check_and_beside_the_send_and_nothing_goes(
     )
     [sent] = result.asset_materializations_for_node("sync__completion_webhooks")
     for said in (failed.description, str(sent.metadata["paused"].value)):
-        assert "everything is paused since" in str(said)
+        assert "everything has been paused since" in str(said)
         assert "by night: storm. To end it: `ltw resume --all`" in str(said)
 
 
@@ -167,7 +167,7 @@ def test_only_what_would_do_harm_blocks_outside_the_models(defs: dg.Definitions)
 
 @pytest.mark.parametrize(("budget", "is_within"), [(61, False), (62, True)])
 def test_a_month_above_the_budget_is_a_warning(budget: int, is_within: bool) -> None:
-    """2 credits a day are 62 in a month."""
+    """2 credits a day are 62 a month."""
     found = within_budget(COSTS, budget=budget)
     assert (found.passed, found.severity) == (is_within, dg.AssetCheckSeverity.WARN)
     assert found.metadata["credits_a_month"].value == 62
@@ -198,7 +198,7 @@ def test_a_warning_is_told_when_it_begins_and_one_that_reminds_as_a_failure_is(
     reminds: bool,
     expected: list[int],
 ) -> None:
-    """An endpoint that its customer has closed warns every five minutes, for days."""
+    """An endpoint that its customer closed causes a warning every five minutes, for days."""
 
     @dg.asset_check(asset=shelf, description="**Owner:** Librarians.", metadata={REMINDS: reminds})
     def shelf_is_full(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:

@@ -1,4 +1,4 @@
-"""Corrections as a run of Dagster has them: an asset of their own, by the flag of the same run."""
+"""Corrections in a Dagster run: a separate asset that uses the flag of the same run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COLUMNS = {
 
 @pytest.fixture
 def job(dbt: Dbt) -> Iterator[dg.JobDefinition]:
-    """The webhook job in a process that has corrections switched on."""
+    """The webhook job in a process with corrections switched on."""
     name = COURSE_COMPLETION_CORRECTION
     with event_types_on(name):
         yield load_definitions(dbt, name).resolve_job_def("completion_webhooks_job")

@@ -1,4 +1,4 @@
-"""`dg`, the command line of Dagster's users; in this process, since each start costs 10 s."""
+"""The `dg` command line, run in this process, since each start costs 10 s."""
 
 from __future__ import annotations
 
@@ -27,8 +27,16 @@ SUBJECTS = {"alerts", "dbt", "operations", "report", "webhooks", *event_types()}
 
 
 @pytest.fixture
-def run_dg(defs: dg.Definitions, dbt_target_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dg:
-    """Run one command on the manifest of this session; a warning would stand in its output."""
+def run_dg(
+    defs: dg.Definitions, dbt_target_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Dg:
+    """Run one command with this session's manifest; warnings would appear in its output.
+
+    So would Dagster's telemetry notice, once per machine; of our settings it reads only the
+    instance's.
+    """
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("DBT_TARGET_PATH", str(dbt_target_path / "dagster"))
     monkeypatch.setenv("DAGSTER_IS_DEV_CLI", "")
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)

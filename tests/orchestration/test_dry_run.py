@@ -1,4 +1,4 @@
-"""A dry run reports everything and changes nothing: every table is compared byte by byte."""
+"""A dry run reports everything and changes nothing: every table is compared byte for byte."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_it_says_what_the_next_run_will_do_and_that_run_does_it(
 def test_it_goes_by_the_settings_of_the_other_assets(
     used: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
 ) -> None:
-    """The last asset's plan follows from the flag, which is config of the second."""
+    """The last asset's plan depends on the flag, which is in the second asset's config."""
     off = metadata_of(run(webhooks_job, instance, delivery=DRY))
     on = metadata_of(run(webhooks_job, instance, delivery=DRY, enrichment=FLAG))
     assert off["completion_webhooks"]["would_send"] == 3
@@ -120,7 +120,7 @@ def test_the_guard_shows_in_a_dry_run(
 def test_before_the_first_run_it_decides_nothing_about_the_past(
     marts: Warehouse, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance
 ) -> None:
-    """The first run decides for ever which completions are old; a dry one must not."""
+    """The first run decides permanently which completions are old; a dry run must not."""
     result = run(webhooks_job, instance, detection=DRY)
     facts = metadata_of(result)["newly_completed_enrollments"]
     assert facts["would_suppress_completions_before_activation"] == 3
@@ -134,7 +134,7 @@ def test_a_false_in_the_launchpad_wins_over_the_environment(
     target: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in a deployment where everything is dry by default."""
+    """As in a deployment where dry runs are the default."""
     flag = run_settings.flag_settings({run_settings.DRY_RUN_VARIABLE: "true"})
     monkeypatch.setattr("orchestration.defs.webhooks.dry_run.FLAG", flag)
     run(webhooks_job, instance)

@@ -1,4 +1,4 @@
-"""The flag as a run of Dagster has it: effective values, their sources, and what is reported."""
+"""The flag in a Dagster run: effective values, their sources, and what is reported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FLAG = "enable_webhook_learning_time_enrichment"
 
 @pytest.fixture
 def known(stand: Stand) -> Warehouse:
-    """The mart knows learning time of two of the three completions."""
+    """The mart has learning time for two of the three completions."""
 
     def make(warehouse: Warehouse) -> None:
         three_completions(warehouse)
@@ -75,7 +75,7 @@ def test_a_value_equal_to_the_default_and_one_from_a_variable_are_said_to_be_giv
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The run's own config tells, not a comparison with the default."""
+    """The run's config decides, not a comparison with the default."""
     monkeypatch.setenv("EXAMPLE_LOOKUP", "false")
     given = {FLAG: False, "rollout_percentage": 100, "shadow_lookup": {"env": "EXAMPLE_LOOKUP"}}
     result = run(webhooks_job, instance, steps=2, enrichment=given)
@@ -109,7 +109,7 @@ def test_the_materialization_says_who_is_enriched_and_why_the_others_are_not(
     assert [record.data for record in facts["not_enriched"].records] == [
         {
             "messages": 1,
-            "why": "not_yet: the mart did not cover the completion when the wait was over",
+            "why": "not_yet: the mart did not cover the completion by the end of the wait",
         }
     ]
     assert facts["shadow_messages"] == 0

@@ -1,6 +1,6 @@
 """The graph that Dagster shows: one reviewed snapshot, unbroken lineage, and a cheap import.
 
-After a wanted change, write the snapshot anew and review its diff:
+After an intended change, regenerate the snapshot and review its diff:
 
     UPDATE_GRAPH_SNAPSHOT=1 python -m pytest tests/orchestration/test_graph.py
 """
@@ -44,7 +44,7 @@ SOURCES_THAT_MATTER = (
 
 
 def graph_of(defs: dg.Definitions, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Everything of the graph that a person should agree to before it changes."""
+    """Everything in the graph that a person should review before it changes."""
     graph = defs.resolve_asset_graph()
     assets = {
         key.to_user_string(): {
@@ -153,7 +153,7 @@ def test_lineage_runs_from_the_source_through_the_webhooks_to_the_delivery_marts
 
 
 def test_completions_do_not_wait_for_learning_time(graph: dict[str, Any]) -> None:
-    """A failed mart can stop the number, never the message: detection reads replicas only."""
+    """A failed mart can stop learning time but never the message: detection reads only replicas."""
     detection = STEPS[0].to_user_string()
     assert detection not in downstream(graph, "tracking/tracking_logs")
     assert detection in downstream(graph, "lms/grades_persistentcoursegrade")
@@ -168,7 +168,7 @@ def test_every_asset_that_can_be_built_is_in_exactly_one_job(graph: dict[str, An
 
 
 def test_nothing_runs_by_itself_until_somebody_starts_it(graph: dict[str, Any]) -> None:
-    """A first look at the UI must send nobody a webhook."""
+    """Opening the UI for the first time must not send a webhook."""
     defaults = {
         name: one["by default"]
         for kind in ("schedules", "sensors")
@@ -220,8 +220,8 @@ print(json.dumps(seen))
 def test_loading_the_definitions_touches_no_network_no_process_and_no_file_for_writing(
     defs: dg.Definitions, dbt_target_path: Path
 ) -> None:
-    """Importing needs no manifest, loading has one, as the image build leaves it; the warehouse's
-    port is dead."""
+    """Importing needs no manifest; loading has one, as from the image build; the warehouse's port
+    is closed."""
     environment = os.environ | {
         "DBT_TARGET_PATH": "/nowhere",
         "LTW_WAREHOUSE_PORT": "9",
@@ -241,7 +241,7 @@ def test_loading_the_definitions_touches_no_network_no_process_and_no_file_for_w
 
 
 def downstream(graph: dict[str, Any], start: str) -> set[str]:
-    """Every asset that depends on ``start``, however far."""
+    """Every asset downstream of ``start``."""
     children: dict[str, list[str]] = {}
     for key, asset in graph["assets"].items():
         for parent in asset["deps"]:

@@ -1,4 +1,4 @@
-"""What the sensor has seen stays to be done until a real run has done all of it."""
+"""What the sensor has seen stays pending until a real run has done all of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Daemon:
         self.said = ""
 
     def tick(self) -> dg.RunRequest | None:
-        """One look of the sensor; the run that it asks for."""
+        """One sensor tick; returns the run that it requests."""
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
@@ -51,7 +51,7 @@ class Daemon:
         return found.run_requests[0] if found.run_requests else None
 
     def start(self, request: dg.RunRequest, **config: Any) -> None:
-        """The run that the sensor has asked for, to its end."""
+        """Execute the run that the sensor requested."""
         self.job.execute_in_process(
             instance=self.instance,
             asset_selection=list(STEPS),
@@ -61,7 +61,7 @@ class Daemon:
         )
 
     def by_hand(self, *keys: dg.AssetKey, **config: Any) -> None:
-        """A run that a person starts, of these assets or of all three."""
+        """A manual run of these assets or of all three."""
         self.job.execute_in_process(
             instance=self.instance,
             asset_selection=list(keys or STEPS),
@@ -70,7 +70,7 @@ class Daemon:
         )
 
     def ended(self, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> None:
-        """A run that has ended like this and has done nothing."""
+        """A run that ended with this status and did nothing."""
         self.instance.create_run_for_job(self.job, status=status, tags=tags)
 
     def recorded(self) -> int:
@@ -84,7 +84,7 @@ def daemon(
     marts: Warehouse,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Daemon:
-    """Three completions, the flag off, nothing done yet; a pause is over as soon as it begins."""
+    """Three completions, the flag off, nothing done yet; pauses end as soon as they start."""
     monkeypatch.setattr("sync.operations.changes.next_slot", lambda at, dial: at)
     return Daemon(defs, instance, marts)
 
@@ -101,7 +101,7 @@ def the_guard_holds_it_back(daemon: Daemon, request: dg.RunRequest) -> None:
 
 
 def copied(daemon: Daemon, request: dg.RunRequest) -> None:
-    """Dagster gives a run that is started again the tags of the first one."""
+    """Dagster gives a re-executed run the tags of the first one."""
     done = dict.fromkeys(DONE_NOTES, "11111111-1111-1111-1111-111111111111 yes")
     daemon.ended(dg.DagsterRunStatus.SUCCESS, {**request.tags, **done})
 
@@ -163,7 +163,7 @@ def test_the_run_that_follows_a_dead_one_sends_everything_and_then_it_is_quiet(
 
 
 def test_a_run_that_a_person_starts_uses_the_news_up_as_well(daemon: Daemon) -> None:
-    """Else the schedule and the sensor together would do everything twice."""
+    """Otherwise the schedule and the sensor together would do everything twice."""
     assert daemon.tick() is not None
     daemon.by_hand(detection=ACTIVATED)
     assert daemon.tick() is None, daemon.said
@@ -192,18 +192,18 @@ def test_what_changes_while_a_run_is_at_work_is_news_after_it(daemon: Daemon) ->
 def test_the_work_that_another_run_holds_is_looked_at_when_its_lease_ends(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not before: each look wakes a warehouse."""
+    """And not before: each poll resumes a warehouse."""
     request = daemon.tick()
     assert request is not None
     a_dead_run_has_the_lease(daemon, request)
     assert daemon.tick() is None
-    assert "again after" in daemon.said
+    assert "next try after" in daemon.said
 
 
 def test_a_run_that_died_or_hangs_without_a_word_is_followed_by_another(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dagster starts one run for a key, whatever has become of it."""
+    """Dagster starts one run per key, whatever the run's outcome."""
     request = daemon.tick()
     assert request is not None
     daemon.ended(dg.DagsterRunStatus.STARTED, request.tags)
@@ -216,7 +216,7 @@ def test_a_run_that_died_or_hangs_without_a_word_is_followed_by_another(
 
 
 def test_a_run_of_another_code_location_is_not_waited_for(daemon: Daemon) -> None:
-    """Two locations on one Dagster, each with its warehouse, have a job of the same name."""
+    """Two code locations in one Dagster, each with its warehouse, have a job with the same name."""
     daemon.ended(dg.DagsterRunStatus.STARTED, OTHER_WAREHOUSE)
     assert daemon.tick() is not None
     daemon.ended(dg.DagsterRunStatus.STARTED)
@@ -227,7 +227,7 @@ def test_a_run_of_another_code_location_is_not_waited_for(daemon: Daemon) -> Non
 def test_turning_the_flag_off_sends_what_waits_for_the_number(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch, target: Receiver
 ) -> None:
-    """Nothing waits while it is off, and no table tells of the setting."""
+    """Nothing waits while it is off, and no table shows the setting."""
     flag = {"enable_webhook_learning_time_enrichment": True}
     with monkeypatch.context() as patch:
         patch.setattr(

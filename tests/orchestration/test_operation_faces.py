@@ -1,4 +1,4 @@
-"""The two faces of each operation: the command and the Dagster job say and hand on the same."""
+"""The two interfaces of each operation, command and Dagster job, describe and pass on the same."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from sync.operations.preview import Preview
 from sync.operations.replay import Replay, ReplayState, Window
 from sync.operations.reroute import Reroute
 from sync.operations.retention import Retention
-from sync.operations.send_test import Flavour, SendTest
+from sync.operations.send_test import Flavor, SendTest
 from sync.operations.settle import Settle
 from sync.settings import EmbeddedWarehouse, load_settings
 from sync.warehouse import Warehouse
@@ -138,9 +138,9 @@ GIVEN: Sequence[tuple[Operation, str, Mapping[str, Any]]] = [
     (Retention(days=31), "--days 31", {"days": 31, "dry_run": False}),
     (Retention(dry_run=True), "--dry-run", {}),
     (
-        SendTest(endpoint_id=1, flavour=Flavour.WITHOUT_LEARNING_TIME),
-        "1 --flavour without_learning_time",
-        {"endpoint_id": 1, "flavour": "without_learning_time"},
+        SendTest(endpoint_id=1, flavor=Flavor.WITHOUT_LEARNING_TIME),
+        "1 --flavor without_learning_time",
+        {"endpoint_id": 1, "flavor": "without_learning_time"},
     ),
     (
         DisableEndpoint(endpoint_id=1, reason="theirs", requested_by="ticket-4711"),
@@ -293,9 +293,9 @@ def test_both_faces_hand_on_each_of_their_settings(
 @pytest.mark.parametrize(
     ("kind", "given", "named"),
     [
-        (Replay, {"state": "held"}, "--state: 'held' is none of dead, delivered or"),
+        (Replay, {"state": "held"}, "--state: 'held' is not one of dead, delivered or"),
         (Replay, {"state": "dead", "since": "x"}, "--since: 'x' must look like 2026-11-24"),
-        (Replay, {"state": "dead", "window": "x"}, "--by: 'x' is none of"),
+        (Replay, {"state": "dead", "window": "x"}, "--by: 'x' is not one of"),
         (Backfill, {"since": "2026-03-01"}, "--until: Field required"),
         (Retention, {"days": 0}, "--days: Input should be greater than or equal to 1"),
     ],

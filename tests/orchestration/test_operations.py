@@ -1,4 +1,4 @@
-"""The operator's jobs as the UI starts them: dry first, refused without the number, same bytes."""
+"""The operator's jobs in the UI: dry by default, refused without the number, same bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JANUARY = {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z"}
 
 
 class Desk:
-    """An operator in front of the UI."""
+    """An operator who uses the UI."""
 
     def __init__(
         self, defs: dg.Definitions, instance: dg.DagsterInstance, warehouse: Warehouse
@@ -41,7 +41,7 @@ class Desk:
         self.warehouse = warehouse
 
     def start(self, name: str, **config: Any) -> dg.ExecuteInProcessResult:
-        """Run ``<name>_job`` with this config, whatever comes of it."""
+        """Run ``<name>_job`` with this config; a failure does not raise."""
         return self._defs.resolve_job_def(f"{name}_job").execute_in_process(
             instance=self.instance,
             run_config={"ops": {name: {"config": config}}} if config else {},
@@ -84,7 +84,7 @@ def desk(new_desk: Desk, stand: Stand, after_a_run: Callable[..., None]) -> Desk
 
 
 def askers(desk: Desk, table: str = "replays") -> list[str]:
-    """Who asked, as the audit has it; nobody was named."""
+    """The requesters in the audit; none was named here."""
     rows = desk.warehouse.rows(f"select requested_by from analytics.sync.{table}")
     return [row["requested_by"] for row in rows]
 
@@ -122,7 +122,7 @@ def test_a_preview_goes_by_the_flag_it_is_given(desk: Desk) -> None:
 def test_a_change_counts_first_and_goes_by_the_number_that_it_found(
     desk: Desk, target: Receiver, name: str, config: dict[str, str], users: set[int]
 ) -> None:
-    """However few: the launchpad remembers a ``dry_run: false`` from the last time."""
+    """Even for a few: the launchpad remembers ``dry_run: false`` from the last time."""
     messages = desk.warehouse.rows(f"select webhook_id, body from {MESSAGES}")
     sent = {one["webhook_id"]: one["body"].encode() for one in messages}
     before, n = desk.everything(), len(users)
@@ -170,8 +170,8 @@ def test_messages_of_a_deleted_endpoint_move_by_number_to_the_new_one(
 
 def test_a_test_event_reaches_the_endpoint_and_no_table(new_desk: Desk, target: Receiver) -> None:
     before = new_desk.everything()
-    for flavour, carries in (("with_learning_time", True), ("without_learning_time", False)):
-        found = facts(new_desk.start("test_send", endpoint_id=1, flavour=flavour))
+    for flavor, carries in (("with_learning_time", True), ("without_learning_time", False)):
+        found = facts(new_desk.start("test_send", endpoint_id=1, flavor=flavor))
         (sent,) = target.received
         assert (found["passed"], sent.webhook_id) == (True, found["webhook_id"])
         assert ("learning_time" in json.loads(sent.body)) is carries
@@ -185,7 +185,7 @@ def test_an_endpoint_that_refuses_the_test_event_fails_the_run(
     target.answers["/hooks/example"] = (500, {})
     result = new_desk.start("test_send", endpoint_id=1)
     assert not result.success
-    assert "endpoint 1 did not take the test event: status 500" in failure_texts(result)[0]
+    assert "endpoint 1 did not accept the test event: status 500" in failure_texts(result)[0]
     (failed,) = (one for one in result.all_events if one.is_step_failure)
     shown = failed.step_failure_data.user_failure_data
     assert shown is not None
@@ -215,7 +215,7 @@ def test_a_customer_gets_a_report_and_no_table_changes(desk: Desk, tmp_path: Pat
 
 
 def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definitions) -> None:
-    """A nightly dry run would keep personal data for ever and look green."""
+    """A nightly dry run would keep personal data forever and look successful."""
     tick = defs.get_schedule_def("retention_daily").evaluate_tick(
         dg.build_schedule_context(
             instance=new_desk.instance, repository_def=defs.get_repository_def()
@@ -234,7 +234,7 @@ def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definiti
     ("name", "config", "named"),
     [
         pytest.param(
-            "replay", {"state": "held"}, "state: 'held' is none of dead, delivered", id="state"
+            "replay", {"state": "held"}, "state: 'held' is not one of dead, delivered", id="state"
         ),
         pytest.param(
             "replay", {}, "needs a state: dead, delivered, suppressed", id="nothing in particular"
@@ -247,9 +247,9 @@ def test_the_schedule_of_retention_is_for_real(new_desk: Desk, defs: dg.Definiti
         pytest.param("test_send", {"endpoint_id": 77}, "no endpoint 77", id="no endpoint"),
         pytest.param(
             "test_send",
-            {"endpoint_id": 1, "flavour": "x"},
-            "is none of as_configured",
-            id="flavour",
+            {"endpoint_id": 1, "flavor": "x"},
+            "is not one of as_configured",
+            id="flavor",
         ),
         pytest.param("retention", {"days": 0}, "days", id="days"),
     ],

@@ -1,4 +1,4 @@
-"""Old runs leave Dagster's database; running and young ones stay."""
+"""Old runs are deleted from Dagster's database; running and recent ones stay."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -25,9 +25,9 @@ def example() -> None:
 def test_runs_created_before_the_time_go_with_their_events(dry_run: bool) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         old = [example.execute_in_process(instance=instance).run_id for _ in range(3)]
-        moment = datetime.now(UTC)
+        at = datetime.now(UTC)
         young = example.execute_in_process(instance=instance).run_id
-        assert prune(instance, before=moment, dry_run=dry_run) == 3
+        assert prune(instance, before=at, dry_run=dry_run) == 3
         left = {run.run_id for run in instance.get_runs()}
         assert left == ({*old, young} if dry_run else {young})
         assert bool(instance.all_logs(old[0])) is dry_run
@@ -64,7 +64,7 @@ def test_the_files_of_a_run_go_with_it_and_so_do_those_of_runs_that_are_gone() -
 
 
 def files_of(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
-    """What Dagster keeps of a run on the disk."""
+    """A run's files that Dagster keeps on disk."""
     return list(Path(instance.root_directory).rglob(f"{run_id}*"))
 
 

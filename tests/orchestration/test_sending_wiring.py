@@ -1,4 +1,4 @@
-"""What the asset hands to a delivery run."""
+"""What the asset passes to a delivery run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_asset_sends_with_the_canary_that_the_environment_names(
     *,
     is_canary_dead: bool,
 ) -> None:
-    """Three hosts are dead. Whether that is charged depends on the canary alone."""
+    """Three hosts are down. Whether that is charged depends only on the canary."""
     with (
         black_hole("127.0.0.1") as first,
         black_hole("127.0.0.2") as second,

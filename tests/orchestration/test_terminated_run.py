@@ -1,4 +1,4 @@
-"""*Terminate* in the Dagster UI: the step gets SIGINT, and leaves the ledger as it should be."""
+"""*Terminate* in the Dagster UI: the step gets SIGINT and leaves the ledger consistent."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sync.http.network import DEVELOPMENT_SETTING
 from sync.warehouse import Warehouse
 from tests.support.delivery import SECRET, Run, audit, complete, delivered, seed
 from tests.support.hostile import Conversation, Endpoint, response
+from tests.support.signals import noticed
 
 WEBHOOKS = 30
 
@@ -40,9 +41,10 @@ def test_a_run_that_is_terminated_gives_back_what_it_has_not_tried(
             sent.append(request)
             if len(sent) == 3:
                 os.kill(os.getpid(), signal.SIGINT)
+                assert is_noted.wait(50)
             conversation.send(response("200 OK"))
 
-    with Endpoint(script) as target:
+    with noticed() as is_noted, Endpoint(script) as target:
         seed(warehouse, [target.url()], max_requests_per_minute=600_000)
         ids = complete(warehouse, range(WEBHOOKS), endpoints=1)
         run = Run(host_ports=f"127.0.0.1:{target.port}", journals=tmp_path, endpoints=1)
@@ -62,7 +64,7 @@ def test_a_run_that_is_terminated_gives_back_what_it_has_not_tried(
 
         assert not materialize(threads=1).success
         (record,) = instance.get_run_records()
-        # Canceled only where somebody has asked the instance for it, and not this process alone.
+        # Canceled only if the instance was asked to terminate it, not only this process.
         assert record.dagster_run.status is dg.DagsterRunStatus.FAILURE
         assert 3 <= len(delivered(warehouse)) < WEBHOOKS
         assert audit(warehouse, is_at_rest=True) == []

@@ -1,4 +1,4 @@
-"""Both jobs over two waves of sample data, the flag off and then on: what left, what is shown."""
+"""Both jobs over two waves of sample data, with the flag off, then on: what is sent and shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.scenarios import Scenarios
 from tests.support.world import Round, World, run_world
 
 WIDEST = 42
-"""Characters of an entry beside the longest name of one, at 1,400 pixels."""
+"""Characters of an entry next to the longest name, at 1,400 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_with_the_flag_off_no_body_carries_learning_time(world: World) -> None:
 
 
 def test_with_the_flag_on_every_body_carries_the_number_of_the_mart(world: World) -> None:
-    """Also the ones that failed: the failing endpoint got the same kind of body."""
+    """Including failed ones: the failing endpoint got the same kind of body."""
     mart = {
         (row["user_id"], row["courserun_key"]): int(row["learning_time_seconds"])
         for row in world.warehouse.rows("select * from analytics.marts.completion_learning_time")
@@ -119,7 +119,7 @@ def test_what_was_accepted_was_sent_once(world: World) -> None:
 
 
 def test_what_could_not_be_sent_says_why(world: World) -> None:
-    """The sample's customers: one without endpoint, one with a bad URL, one that gives 503."""
+    """The sample's customers: one without an endpoint, one with a bad URL, one with 503s."""
     states = {
         (row["state"], row["state_reason"])
         for row in world.warehouse.rows("select * from analytics.sync.webhook_outbox")
@@ -159,8 +159,8 @@ def test_no_check_failed(world: World) -> None:
 
 
 def test_every_entry_fits_beside_its_name_at_1400_pixels(world: World) -> None:
-    """The UI wraps texts at blanks and hyphens and cuts off what is wider still: a table by the
-    longest words of its columns, each with two characters of padding."""
+    """The UI wraps texts at blanks and hyphens and cuts off anything wider: a table by the longest
+    words of its columns, each with two characters of padding."""
     for one in (world.off, world.on):
         for facts in metadata_of(one.webhooks).values():
             for name, value in facts.items():
@@ -208,16 +208,16 @@ def test_the_metadata_counts_what_the_ledger_holds(world: World) -> None:
         assert detected["held_back"] == 0
         assert one.webhooks.run_id in detected["ledger_rows_of_this_run"]
         assert len(detected["sample"].records) == min(len(rows), 20)
-        frozen = shown["enriched_completions"]
-        assert frozen["built"] == sum(row["body"] is not None for row in rows)
+        building = shown["enriched_completions"]
+        assert building["built"] == sum(row["body"] is not None for row in rows)
         sent = shown["completion_webhooks"]
         assert sent["attempts"] == len(one.received)
         assert sent["delivered"] == sum(got["status"] == 200 for got in one.received)
         assert sent["retry"] == sum(got["status"] == 503 for got in one.received)
     assert metadata_of(world.off.webhooks)["enriched_completions"]["enriched"] == 0
-    frozen = metadata_of(world.on.webhooks)["enriched_completions"]
-    assert frozen["enriched"] == frozen["built"]
-    assert frozen["enriched_share"] == 1.0
+    building = metadata_of(world.on.webhooks)["enriched_completions"]
+    assert building["enriched"] == building["built"]
+    assert building["enriched_share"] == 1.0
 
 
 def test_a_build_shows_the_columns_of_models_where_they_come_from_and_how_many_rows(
@@ -246,7 +246,7 @@ def test_a_build_shows_the_columns_of_models_where_they_come_from_and_how_many_r
 def test_the_views_of_the_deliveries_are_built_with_the_other_models(
     world: World, defs: dg.Definitions
 ) -> None:
-    """And not by each delivery run, which would wake a warehouse for them."""
+    """And not by each delivery run, which would resume a warehouse for them."""
     job = defs.resolve_job_def("learning_time_job")
     views = {"webhook_deliveries", "endpoint_health", "delivery_reconciliation"}
     assert views <= {key.path[-1] for key in job.asset_layer.executable_asset_keys}
@@ -260,7 +260,7 @@ def test_the_report_is_a_file_with_pictures_that_the_ui_can_show(
         result = defs.resolve_job_def("delivery_report_job").execute_in_process(instance=instance)
     shown = metadata_of(result)["delivery_report"]
     page = Path(shown["report"]).read_text(encoding="utf-8")
-    assert "What became of webhooks" in page
+    assert "Webhooks by outcome" in page
     assert "is_cost_history_read" in page, "off, as the embedded warehouse costs nothing"
     (budget,) = result.get_asset_check_evaluations()
     assert (budget.check_name, budget.passed) == ("warehouse_costs_are_within_budget", True)

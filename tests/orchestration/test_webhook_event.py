@@ -1,4 +1,4 @@
-"""The component that makes an event type of YAML: what it makes, and what it refuses."""
+"""The component that creates an event type from YAML: what it creates and what it refuses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def changed(**changes: Any) -> EventType:
 
 
 def made(source: EventType) -> dg.Definitions:
-    """What the component makes of an event type."""
+    """The definitions that the component creates for an event type."""
     context = cast(dg.ComponentLoadContext, SimpleNamespace(path=Path("orchestration/defs/x")))
     return WebhookEventComponent(source).build_defs(context)
 
@@ -53,7 +53,7 @@ def test_the_types_of_the_project_name_what_there_is(manifest: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mart": "awarded_badges"}, "mart: awarded_badges is no dbt model"),
+        ({"mart": "awarded_badges"}, "mart: awarded_badges is not a dbt model"),
         (
             {"occurred_at": "given_at"},
             "occurred_at: awarded_certificates describes no column",
@@ -74,7 +74,7 @@ def test_what_there_is_not_is_named_with_its_key(
 
 @pytest.mark.parametrize("kind", ["timestamp_tz", "TIMESTAMP_LTZ(9)", "date", "varchar"])
 def test_a_time_that_is_not_utc_by_its_type_is_refused(kind: str, manifest: dict[str, Any]) -> None:
-    """The ledger takes what a clock on the wall showed, and bodies call it UTC."""
+    """The ledger would store local time, and bodies would call it UTC."""
     key, model = next(
         (key, one)
         for key, one in manifest["nodes"].items()
@@ -96,7 +96,7 @@ def test_a_format_that_is_gone_stops_no_definitions_and_is_warned_of(
     source = changed(formats=["v2", "acme"], enabled=True)
     assert made(source).assets
     assert "LTW_FORMATS_DIR has no file acme.yml" in caplog.text
-    with pytest.raises(ConfigurationError, match="awarded_badges is no dbt model"):
+    with pytest.raises(ConfigurationError, match="awarded_badges is not a dbt model"):
         made(changed(mart="awarded_badges", enabled=True))
 
 
@@ -108,7 +108,7 @@ def test_a_type_that_is_off_makes_nothing(defs: dg.Definitions) -> None:
 
 @pytest.fixture
 def scheduled(ready: Warehouse, monkeypatch: pytest.MonkeyPatch) -> dg.Definitions:
-    """Certificates that are recorded every morning, and what all event types share."""
+    """Certificates recorded every morning, and what all event types share."""
     columns = dict(ENROLLMENT_COLUMNS) | {
         "awarded_at": "timestamp_ntz",
         "certificate_mode": "varchar",

@@ -1,4 +1,4 @@
-"""A fault above stops nothing below: what is built is sent, and then the run fails."""
+"""An upstream failure does not stop sending: built messages are sent, and then the run fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW, ENRICHED, WEBHOOKS = (key.path[-1] for key in STEPS)
 
 
 class Site:
-    """A job on marts that are views, as dbt builds them, over tables that others change."""
+    """A job on marts that are views, as in dbt, over tables that others change."""
 
     def __init__(
         self, warehouse: Warehouse, job: dg.JobDefinition, instance: dg.DagsterInstance
@@ -59,7 +59,7 @@ class Site:
 
 @pytest.fixture
 def site(stand: Stand, webhooks_job: dg.JobDefinition, instance: dg.DagsterInstance) -> Site:
-    """Three completions and an enrollment, none of them known yet."""
+    """Three completions and an enrollment, none recorded yet."""
     return Site(stand("three completions and an enrollment", unknown), webhooks_job, instance)
 
 
@@ -168,7 +168,7 @@ def test_a_failure_sends_nothing_that_the_run_would_not_have_sent(
 
 
 def test_a_failure_sends_nothing_that_is_in_the_outbox_twice(due: Site, target: Receiver) -> None:
-    """The check that stands between the assets holds here as well."""
+    """The check between the assets also applies here."""
     due.warehouse.execute(f"insert into {OUTBOX} select * from {OUTBOX} where user_id = 1")
     due.rename("completed_enrollments", "passed_at")
     assert not due.run().success
@@ -188,7 +188,7 @@ def test_endpoints_that_cannot_be_read_are_named_and_lose_nothing(
 
 
 def test_a_new_completion_is_recorded_though_no_endpoint_can_be_read(due: Site) -> None:
-    """Detection of completions asks nothing of endpoints."""
+    """Detection of completions does not read endpoints."""
     add_completions_to_replica(due, 4)
     due.warehouse.execute(f"alter table {MARTS}.webhook_endpoints rename to {MARTS}.gone")
     due.run()

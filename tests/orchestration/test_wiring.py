@@ -1,6 +1,6 @@
-"""What assets, jobs and the sensor hand to the library: every setting, each to its own place.
+"""What assets, jobs and the sensor pass to the library: every setting, in its place.
 
-All settings differ from their defaults and from each other, so that none can stand for another.
+All settings differ from their defaults and from each other, so that none can be confused.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ LIMITS = Limits(
 
 
 def clock() -> datetime:
-    """The clock of every run here, so that another one would be noticed."""
+    """The clock of every run here, so that a different one would be noticed."""
     return datetime(2026, 3, 20)
 
 
@@ -80,7 +80,7 @@ def site(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Warehouse:
-    """Completions, enrollments, and an environment of its own."""
+    """Completions, enrollments, and a separate environment."""
     create_table(marts, "enterprise_enrollments", ENROLLMENT_COLUMNS, [])
     monkeypatch.setenv("LTW_JOURNAL_DIR", str(tmp_path / "journal"))
     monkeypatch.setenv("LTW_SECRETS_DIR", str(tmp_path / "secrets"))
@@ -114,11 +114,11 @@ def test_each_asset_hands_on_each_of_its_settings(
     )
     assert result.success
     shared = {"run_id": result.run_id, "clock": clock, "allow_mass_send": True}
-    # As the step that builds has the flag: what corrects a number is detected with it alone.
+    # The flag as in the build step: corrections are detected only with it.
     shared |= {"is_enriching": True}
     assert [one.kwargs for one in record.call_args_list] == [
         shared | {"source": COMPLETIONS, "activated_at": MARCH, "mass_send_limit": 17},
-        # Those of before its own first run are old, whatever is said of completions.
+        # Events from before its own first run are old, regardless of completions.
         shared | {"source": SWITCHED_ON, "activated_at": None, "mass_send_limit": 19},
     ]
     (built,) = build.call_args_list
@@ -182,12 +182,12 @@ def test_a_run_says_what_a_person_must_know_and_counts_what_it_did(
     assert counted == ["detected", "detected", "built", "batch", "delivered"]
     said = everything_said(instance, result.run_id)
     for text in (
-        "completions from before 2026-03-21 00:00:00 UTC, which is still to come, are recorded",
+        "completions from before 2026-03-21 00:00:00 UTC, which is in the future, are recorded",
         "3 completions: a problem",
         "21 attempts were recovered from the journal of a run that died",
-        "left alone: journal other.journal: 4 attempts",
+        "skipped journal other.journal: 4 attempts",
         "a mart cannot be read",
-        "endpoint 31 sends a Retry-After header that is no time",
+        "endpoint 31 sends an invalid Retry-After header",
         "endpoint 32 is held (signing_key_missing): no secret. To do: add the key",
         f"endpoint 33 is held (endpoint_missing): {Reason.ENDPOINT_MISSING.meaning}. To do: none",
     ):

@@ -1,7 +1,7 @@
-"""Which events are learning, written out a second time.
+"""Which events count as learning, listed a second time.
 
-The seed ``learning_event_patterns`` is the definition. A row that is lost or changed there must not
-change the reference along with the models, so this list is compared with it and never read from it.
+The seed ``learning_event_patterns`` is the definition. A row lost or changed there must not change
+the reference along with the models, so this list is compared with the seed, never read from it.
 """
 
 from __future__ import annotations

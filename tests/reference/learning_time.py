@@ -1,7 +1,7 @@
-"""The rule of learning time in plain Python, written from its definition and not from the SQL.
+"""The rule of learning time in plain Python, written from its definition, not from the SQL.
 
-Whole microseconds throughout; nothing is rounded before the day row. Slow on purpose: one look at
-a function must show that it does what the definition says.
+Whole microseconds throughout; nothing is rounded before the day row. Deliberately slow, so that
+each function is obviously equivalent to the definition.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MICROSECOND = timedelta(microseconds=1)
 NOTHING = timedelta()
 
 Reading = Literal["drop", "cap"]
-"""What a long time is worth, as the var ``long_gap_rule`` names it."""
+"""How a long gap counts; the values of the var ``long_gap_rule``."""
 
 Unit = tuple[int, str]
 """Learner and course run."""
@@ -25,7 +25,7 @@ Unit = tuple[int, str]
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """A learning event; two that are equal are copies of one."""
+    """A learning event; equal ones are duplicates."""
 
     user_id: int
     courserun_key: str
@@ -41,7 +41,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Day:
-    """What one learner did in one course run on one UTC day."""
+    """One learner's activity in one course run on one UTC day."""
 
     microseconds: int
     event_count: int
@@ -49,7 +49,7 @@ class Day:
 
     @property
     def seconds(self) -> int:
-        """Half up."""
+        """Rounded half up."""
         return (2 * self.microseconds + 1_000_000) // 2_000_000
 
 
@@ -91,7 +91,7 @@ def seconds_to_completion(
 ) -> int:
     """Whole seconds of one learner in one course run up to ``passed_at``.
 
-    The gap that is open at that time counts up to it, provided that it counts at all.
+    A gap that is open at that time counts up to it, if it counts at all.
     """
     total: dict[date, timedelta] = {}
     for timeline in _timelines(events).values():
@@ -122,13 +122,13 @@ def _stretches(
     reading: Reading,
     tail: timedelta,
 ) -> list[tuple[datetime, datetime]]:
-    """Begin and end of what counts in and after one session."""
+    """Start and end of what counts in and after one session."""
     after = timeout if reading == "cap" and pause is not None else tail
     return [*pairwise(session), (session[-1], session[-1] + after)]
 
 
 def _timelines(events: Iterable[Event]) -> Mapping[Unit, list[datetime]]:
-    """Times of the distinct events of each unit, in order."""
+    """Times of each unit's distinct events, in order."""
     timelines: dict[Unit, list[datetime]] = {}
     for event in sorted(set(events)):
         timelines.setdefault(event.unit, []).append(event.at)
@@ -136,7 +136,7 @@ def _timelines(events: Iterable[Event]) -> Mapping[Unit, list[datetime]]:
 
 
 def _split(begin: datetime, end: datetime) -> list[tuple[date, timedelta]]:
-    """The stretch cut at every midnight in it."""
+    """The stretch, split at each midnight."""
     parts: list[tuple[date, timedelta]] = []
     while begin.date() < end.date():
         midnight = datetime.combine(begin.date() + timedelta(days=1), datetime.min.time(), UTC)

@@ -1,6 +1,6 @@
 """An independent reader of single values of replicas, by Python's own parsers.
 
-Each function gives the value, or None for what can mean several things or nothing.
+Each function returns the value, or None if the text is ambiguous or meaningless.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def boolean(text: str) -> bool | None:
 
 
 def integer(text: str) -> int | None:
-    """A whole number; a fraction of zeros is none."""
+    """A whole number; a fractional part of zeros is allowed."""
     try:
         number = Decimal(text.strip(" "))
     except InvalidOperation:

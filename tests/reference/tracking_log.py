@@ -1,4 +1,4 @@
-"""Reading of tracking-log lines in plain Python, written from the definition and not from the SQL.
+"""Reads tracking-log lines in plain Python, written from the definition, not from the SQL.
 
 Nothing is shared with the models: the events are those of ``event_patterns``.
 """
@@ -36,7 +36,7 @@ PAST = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Pattern:
-    """A name of an event, or how names begin."""
+    """An event name, or a prefix of names."""
 
     is_prefix: bool
     text: str
@@ -47,7 +47,7 @@ class Pattern:
 
 
 def read_line(line: str, loaded_at: datetime) -> Event | None:
-    """The learning event of a line, or None for a line of any other kind.
+    """The learning event of a line, or None for any other line.
 
     ``loaded_at`` is aware, UTC.
     """
@@ -77,7 +77,7 @@ def read_line(line: str, loaded_at: datetime) -> Event | None:
 
 
 def _document(line: str) -> dict[str, Any] | None:
-    """The object that the line ends in; a prefix may hold a brace of its own."""
+    """The object at the end of the line; the prefix may contain braces."""
     line = line.replace("\0", "")
     for start in (line.find("{"), line.find('{"')):
         if start >= 0:
@@ -123,7 +123,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _is_learning(names: Sequence[str]) -> bool:
-    """One of the names is admitted and none is excluded; of two patterns the exact one decides."""
+    """One of the names is included and none is excluded; an exact pattern overrides a prefix."""
     verdicts = [_verdict(name) for name in names]
     return True in verdicts and False not in verdicts
 

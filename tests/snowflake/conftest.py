@@ -1,6 +1,6 @@
 """A throwaway set of schemas: on the account of ``SNOWFLAKE_*``, else on the embedded warehouse.
 
-``python -m pytest tests/snowflake -m snowflake -s`` runs all of it and prints what was learned.
+``python -m pytest tests/snowflake -m snowflake -s`` runs all of it and prints the measurements.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from sync.settings import (
 from sync.warehouse import Warehouse, open_warehouse
 
 ACCOUNT = {name: value for name, value in os.environ.items() if name.startswith("SNOWFLAKE_")}
-"""Taken here, since the fixtures of all other tests take it out of the environment."""
+"""Read here, because the fixtures of all other tests remove it from the environment."""
 MODELS = ("staging", "intermediate", "marts", "sync")
 RAW = ("tracking", "lms", "enterprise")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the tests of this folder write."""
+    """The schemas that the tests of this folder write to."""
 
     settings: EmbeddedWarehouse | SnowflakeWarehouse
     variables: Mapping[str, str]
-    """The vars of dbt that name the raw schemas."""
+    """The dbt vars with the names of the raw schemas."""
     profiles: Path
-    """The folder of a profiles.yml whose schema it is."""
+    """The folder of a profiles.yml with this schema."""
 
     @property
     def is_account(self) -> bool:
-        """Whether it is the real thing."""
+        """Whether it is a real Snowflake account."""
         return isinstance(self.settings, SnowflakeWarehouse)
 
     def session(self, purpose: str = "doctor-writes") -> AbstractContextManager[Warehouse]:
-        """One more session."""
+        """Another session."""
         return open_warehouse(self.settings, purpose=purpose)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    """Schemas ``LTW_DOCTOR_<uuid>_…``; they are dropped in the end, also after a failure."""
+    """Schemas ``LTW_DOCTOR_<uuid>_…`` for one file, dropped at the end, even after a failure."""
     name = f"LTW_DOCTOR_{uuid.uuid4().hex[:12].upper()}"
     if ACCOUNT:
         found = load_settings(ACCOUNT)
@@ -74,7 +74,7 @@ def place(
             patch.setenv(key, value)
         if ACCOUNT:
             patch.setenv("SNOWFLAKE_SCHEMA", name)
-            # One role makes and drops everything.
+            # One role creates and drops everything.
             patch.delenv("SNOWFLAKE_DBT_ROLE", raising=False)
         schemas = [f"{settings.database}.{name}_{one.upper()}" for one in (*MODELS, *RAW)]
         with place.session() as session:
@@ -96,7 +96,7 @@ def there(place: Place) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def learned(record_property: Callable[[str, object], None]) -> Callable[[str, object], None]:
-    """Note what was measured: in the output, and in a report of pytest where one is written."""
+    """Report a measurement: in the output, and in pytest's report if one is written."""
 
     def note(what: str, value: object) -> None:
         record_property(what, value)

@@ -1,4 +1,4 @@
-"""The ledger is made, written and raced for, on whatever warehouse the settings name."""
+"""Creates, writes and concurrently claims the ledger on the warehouse in the settings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Note = Callable[[str, object], None]
 
 @pytest.fixture(scope="module")
 def ledger(place: Place) -> Iterator[Place]:
-    """A ledger over stand-ins of the marts, with completions that are built and due."""
+    """A ledger over stand-in marts, with built and due completions."""
     with place.session() as session:
         create_marts(
             session,
@@ -89,8 +89,8 @@ def test_ddl_may_be_sent_twice_and_a_migration_again(there: Warehouse, ledger: P
 def test_a_claim_that_waited_for_another_takes_other_rows(
     there: Warehouse, ledger: Place, learned: Note
 ) -> None:
-    """The first transaction stays open while the second asks. Whether a blocked UPDATE reads the
-    rows again after its wait is in no document; here it must."""
+    """The first transaction stays open during the second claim. It is not documented whether a
+    blocked UPDATE rereads the rows after waiting; here it must."""
     hold = 5.0 if ledger.is_account else 0.3
     found: list[Batch] = []
 
@@ -137,7 +137,7 @@ def test_what_is_claimed_is_settled_by_its_fence(there: Warehouse, ledger: Place
 def test_every_statement_runs_in_the_order_of_the_protocol(
     there: Warehouse, ledger: Place, learned: Note
 ) -> None:
-    """The functions that the doctor rehearses, on rows; but for a mart that only dbt builds."""
+    """The functions that the doctor rehearses, with rows; without a mart that only dbt builds."""
     left: list[RelationMissing] = []
     before = there.statements
     for step in rehearsal.STEPS:
@@ -146,7 +146,7 @@ def test_every_statement_runs_in_the_order_of_the_protocol(
         except RelationMissing as error:
             left.append(error)
         except NotConfirmed:
-            # A replay of what is dead: nothing here is in its window.
+            # A replay of dead letters: none is in its window.
             continue
     learned("statements sent", there.statements - before)
     assert [one for one in left if "WEBHOOK_DELIVERIES" not in str(one)] == []
@@ -181,7 +181,7 @@ def test_two_increments_at_the_same_time_are_two(place: Place, there: Warehouse)
 
 
 def test_of_twins_that_two_first_inserts_made_one_stays(there: Warehouse, ledger: Place) -> None:
-    """Two runs insert an endpoint's first row at the same time; INSERT excludes no INSERT."""
+    """Two runs insert an endpoint's first row concurrently; INSERTs do not block each other."""
     table = there.relation("sync", ENDPOINT_STATE)
 
     def count(state: EndpointState) -> EndpointState:
@@ -201,7 +201,7 @@ def test_of_twins_that_two_first_inserts_made_one_stays(there: Warehouse, ledger
 def test_lines_that_hold_anything_arrive_as_they_are(
     place: Place, there: Warehouse, tmp_path: Path
 ) -> None:
-    """PUT and COPY of 1,000 lines: quotes, backslashes, control characters, cut JSON."""
+    """PUT and COPY of 1,000 lines: quotes, backslashes, control characters, truncated JSON."""
     data = generate(
         SampleSize(lines=1_000),
         seed=5,
@@ -223,7 +223,7 @@ def test_lines_that_hold_anything_arrive_as_they_are(
 
 
 def lines_of(path: Path) -> list[str]:
-    """Lines of a log, plain or gzip, as they are to be found again."""
+    """Expected lines of a log, plain or gzip."""
     text = path.read_bytes()
     if path.suffix == ".gz":
         text = gzip.decompress(text)
@@ -242,7 +242,7 @@ def test_how_long_a_killed_client_keeps_its_locks(
     with place.session() as session:
         session.execute("begin")
         session.execute(f"update {table} set n = 1")
-        # As a killed process: nobody says goodbye.
+        # Like a killed process, without closing the session.
         session._connection.rest.close()  # pyright: ignore[reportOptionalMemberAccess]
         started = time.monotonic()
         while time.monotonic() - started < 600:
@@ -255,7 +255,7 @@ def test_how_long_a_killed_client_keeps_its_locks(
 
 
 def test_what_it_has_cost(place: Place, there: Warehouse, learned: Note) -> None:
-    """Of earlier visits: the view is hours behind
+    """The cost of earlier runs, since the view is hours behind
     (docs.snowflake.com/en/sql-reference/account-usage/query_attribution_history)."""
     if not place.is_account:
         pytest.skip("the embedded engine costs nothing")

@@ -1,4 +1,4 @@
-"""The models give the rows of the embedded engine, however they were built."""
+"""The models give the same rows as on the embedded engine, however they were built."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MARTS = (
     "webhook_endpoints",
 )
 OF_A_RUN = ("built_at", "computed_at", "updated_at")
-"""Columns that say when a row was built."""
+"""Columns with the time a row was built."""
 
 
 def test_full_incremental_and_empty_builds_are_those_of_the_embedded_engine(
@@ -78,7 +78,7 @@ def test_full_incremental_and_empty_builds_are_those_of_the_embedded_engine(
 
 
 def marts(session: Warehouse) -> Mapping[str, list[str]]:
-    """Rows of the marts in an order of their own, without what says when they were built."""
+    """Sorted rows of the marts, without build times."""
     return {
         name: sorted(
             repr([(column, str(value)) for column, value in row.items() if column not in OF_A_RUN])

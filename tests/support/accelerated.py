@@ -14,13 +14,13 @@ from orchestration.defs.webhooks.sensor import completions_arrived as look
 FACTOR = 5
 RUNNING_SCHEDULE = dg.DefaultScheduleStatus.RUNNING
 CRON = {
-    # Five minutes at the factor; the number, every 30, would come once, so it comes more often.
+    # Five minutes divided by the factor. The learning-time schedule, every 30, would run only once.
     "learning_time_job": "*/2 * * * *",
     "completion_webhooks_job": "* * * * *",
 }
 
 
-# The function of the real sensor under another clock; a sensor cannot be called from another one.
+# The real sensor's function with another clock; one sensor cannot call another.
 completions_arrived = dg.sensor(
     name=look.name,
     job_name="completion_webhooks_job",

@@ -1,4 +1,4 @@
-"""An installation in which nobody has passed yet, and the grades that will arrive."""
+"""An installation without completions, and the grades that will arrive."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from sync.warehouse import open_warehouse
 GRADES = "grades_persistentcoursegrade"
 ENDPOINTS = "channel_integration_enterprisewebhookconfiguration"
 RATE = 6_000
-"""Requests a minute and endpoint: the sample's 100 would be the limit of what is measured."""
+"""Requests per minute and endpoint; the sample's 100 would limit what is measured."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What stands ready."""
+    """The prepared installation."""
 
     settings: EmbeddedWarehouse
     grades: list[dict[str, Any]]
-    """Rows to insert, one for each pass, in the order of the sample."""
+    """Rows to insert, one for each completion, in the order of the sample."""
     begin: datetime
-    """From when completions of the sample are sent."""
+    """Completions of the sample are sent from this time on."""
     failing: frozenset[int]
-    """Endpoints that respond with 503 for ever."""
+    """Endpoints that always respond with 503."""
     completions: tuple[SampleCompletion, ...]
-    """What must become of the passes."""
+    """The expected outcome of the completions."""
 
 
 def prepare(environment: Mapping[str, str], size: SampleSize, *, receiver_url: str) -> Prepared:

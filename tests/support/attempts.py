@@ -1,4 +1,4 @@
-"""Attempts as a delivery run makes them, from a result alone."""
+"""Attempts as a delivery run makes them, built from a result alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def attempt_of(
     run_id: str = "run-1",
     started_at: datetime = NOW,
 ) -> Attempt:
-    """What became of a claim."""
+    """The outcome of a claim."""
     claim = Claim(webhook_id, endpoint_id, b"{}", attempt_count, fence, replay_id)
     return made(claim, result, run_id=run_id, started_at=started_at)
 

@@ -1,7 +1,7 @@
 """Statements to a session's own warehouse over a bare connection.
 
-The requests of the connector cost this process 1 ms for each statement, of 2.4 in all. Files,
-and what goes through a proxy, to another warehouse or from another process, take them as elsewhere.
+The connector's requests cost this process 1 ms per statement, of 2.4 in all. Files, and requests
+through a proxy, to another warehouse or from another process, still use the connector.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sync.local.embedded.server import HOST
 from tests.support.untraced import PROXIES
 
 PLACE = "bare"
-"""Where a session keeps the connection, which it then closes with its others."""
+"""Where a session keeps the connection, so that it closes it with its others."""
 
 
 def bare_requests(port: int) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def _open(session: Any, port: int, timeout: float) -> HTTPConnection:
     connection = session.adapters.get(PLACE)
     if connection is None:
         connection = session.adapters[PLACE] = HTTPConnection(HOST, port)
-    # Something to read, before anything was asked, says that the server has closed it.
+    # Readable before a request was sent: the server has closed it.
     if connection.sock and select.select([connection.sock], [], [], 0)[0]:
         connection.close()
     connection.timeout = timeout

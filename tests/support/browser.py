@@ -1,4 +1,4 @@
-"""Headless Chromium for tests: a page is waited for by what it says, and nothing is slept."""
+"""Headless Chromium for tests. Waits are for the page's content, never for a fixed time."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ def missing_programs() -> list[str]:
 
 
 class Browser:
-    """One window. Every method waits until the page allows it, or fails saying what was there."""
+    """One window. Every method waits until the page is ready, or fails and shows its content."""
 
     def __init__(self, driver: webdriver.Chrome, base: str) -> None:
         self.driver = driver
         self._base = base
 
     def open(self, path: str) -> None:
-        """Go to a page: a path below the base, or a whole address."""
+        """Open a page: a path below the base, or a full URL."""
         self.driver.get(self._base + path if path.startswith("/") else path)
 
     def rest(self) -> None:
-        """Show an empty page: one that is alive draws and asks on."""
+        """Show an empty page: a live one would keep rendering and polling."""
         self.driver.get("about:blank")
 
     @property
     def text(self) -> str:
-        """What the page shows."""
+        """The page's visible text."""
         return str(self.driver.execute_script("return document.body?.innerText ?? ''"))
 
     def wait(self, is_so: Callable[[], object], *, what: str, seconds: float = 0) -> None:
-        """Until the condition holds.
+        """Wait until the condition holds.
 
         Raises:
-            AssertionError: it never did; says what the page showed.
+            AssertionError: it never did; shows the page's content.
         """
 
         def holds() -> bool:
@@ -84,7 +84,7 @@ class Browser:
             raise AssertionError(f"{what}: {error}. The page says:\n{self.text[:3000]}") from error
 
     def wait_for(self, *texts: str, seconds: float = 0) -> str:
-        """Until the page shows all of these; what it shows then."""
+        """Wait until the page shows all of these; returns its text."""
         self.wait(
             lambda: all(one in self.text for one in texts),
             what=" and ".join(texts),
@@ -93,12 +93,12 @@ class Browser:
         return self.text
 
     def find(self, xpath: str) -> WebElement:
-        """The first element, once there is one."""
+        """The first matching element, once there is one."""
         self.wait(lambda: self.driver.find_elements(By.XPATH, xpath), what=xpath)
         return self.driver.find_element(By.XPATH, xpath)
 
     def click(self, xpath: str) -> None:
-        """Click as soon as it can be clicked."""
+        """Click the element as soon as it can be clicked."""
 
         def has_clicked() -> bool:
             found = self.driver.find_element(By.XPATH, xpath)
@@ -117,11 +117,11 @@ class Browser:
         self.click(f"//button[normalize-space()='{name}']")
 
     def typed(self) -> str:
-        """What the launchpad's editor holds."""
+        """The content of the launchpad's editor."""
         return str(self.driver.execute_script(f"return {EDITOR}?.getValue() ?? ''"))
 
     def type_value(self, key: str, value: str) -> None:
-        """Replace the value behind a key in the launchpad's editor, with the keyboard."""
+        """Replace the value of a key in the launchpad's editor, with the keyboard."""
         self.wait(lambda: re.search(rf"^ *{key}: ", self.typed(), re.MULTILINE), what=key)
         assert self.driver.execute_script(SELECT_VALUE, key) == 1, f"{key} is there more than once"
         ActionChains(self.driver).send_keys(value).perform()
@@ -132,13 +132,13 @@ class Browser:
         return self.driver.execute_script(code, *values)
 
     def save_screenshot(self, path: Path) -> None:
-        """For a person to look at."""
+        """Save a screenshot for a person."""
         self.driver.save_screenshot(str(path))
 
 
 @contextmanager
 def open_browser(base: str, *, width: int = 1500, height: int = 1100) -> Iterator[Browser]:
-    """A window until the end of the block. Its language and time zone are fixed."""
+    """A window for the block, with a fixed language and time zone."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for argument in (
@@ -147,7 +147,7 @@ def open_browser(base: str, *, width: int = 1500, height: int = 1100) -> Iterato
         "--no-sandbox",
         "--disable-dev-shm-usage",
         "--no-proxy-server",
-        # No card draws here, and what stands in for one takes as much time as the pages do.
+        # There is no GPU, and emulating one takes as long as the pages do.
         "--disable-gpu",
         "--force-prefers-reduced-motion",
         "--lang=en-US",

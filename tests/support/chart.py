@@ -1,7 +1,7 @@
-"""What Dagster's own Helm chart knows of the values that this project gives it.
+"""The keys that Dagster's own Helm chart knows among the values of this project.
 
-Names of keys only, for the sections in use. Helm drops a key that it does not know in silence
-where the chart's schema is open, so a misspelt one would be seen in production at the earliest.
+Key names only, for the sections in use. Where the chart's schema is open, Helm silently drops an
+unknown key, so a misspelled one would only be noticed in production.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ KNOWN: Mapping[str, str] = {
     "pythonLogs": "pythonLogLevel managedPythonLoggers dagsterHandlerConfig",
     "telemetry": "enabled",
 }
-"""Keys by the dotted path of their section; a section that is not named is free in the chart."""
+"""Keys by the dotted path of their section; the chart allows any key in other sections."""
 
 
 def values() -> dict[str, Any]:
@@ -86,7 +86,7 @@ def values() -> dict[str, Any]:
 
 
 def code_server(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The one code location of the values."""
+    """The only code location in the values."""
     (found,) = given["dagster-user-deployments"]["deployments"]
     return found
 

@@ -14,7 +14,7 @@ import typer
 
 from sync import cli
 
-# Typer makes its commands of the functions anew at each call, half of what a call costs.
+# Typer rebuilds its commands from the functions at each call, half of a call's cost.
 _built_once = cache(typer.main.get_command)
 
 
@@ -28,7 +28,7 @@ class Said:
 
     @property
     def document(self) -> Any:
-        """What ``--json`` printed; fails when anything else was printed beside it."""
+        """The output of ``--json``; fails if anything else was printed."""
         return json.loads(self.out)
 
     @property

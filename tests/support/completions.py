@@ -30,7 +30,7 @@ COURSE_RUN = "course-v1:ExampleX+DATA101+2026_T1"
 
 
 def webhook_id(*key: object) -> str:
-    """The id of an event, which the warehouse makes, from its natural key: event type, enterprise,
+    """The id that the warehouse derives from an event's natural key: event type, enterprise,
     learner, course run, and the number of a correction."""
     return str(uuid.uuid5(NAMESPACE, "|".join(map(str, key))))
 
@@ -65,7 +65,7 @@ def create_completed_enrollments(
 
 
 def create_in_schema(warehouse: Warehouse, relation: str, sql: str, *binds: object) -> None:
-    """Create a relation, and its schema where that is not there yet: most times it is."""
+    """Create a relation, and its schema if that is missing, which is rare."""
     try:
         warehouse.execute(sql, *binds)
     except StatementFailed:

@@ -1,4 +1,4 @@
-"""The services of ``deploy/compose.yaml``, and their commands made fit for this machine."""
+"""The services of ``deploy/compose.yaml``, and their commands adapted to this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Service:
 
     @classmethod
     def named(cls, name: str) -> Service:
-        """As the file has it."""
+        """The command in the file."""
         found: Mapping[str, Any] = compose()["services"][name]
         kind, *check = found["healthcheck"]["test"]
         assert kind == "CMD", "no shell between Docker and the check"
@@ -40,7 +40,7 @@ class Service:
 
 
 def on_this_machine(command: Sequence[str], *, ports: Mapping[str, int]) -> list[str]:
-    """The same words with programs of this environment, free ports and loopback.
+    """The same command with this environment's programs, free ports and loopback.
 
     ``ports`` maps a port of the file to the one to use; any other port would be an error.
     """

@@ -12,7 +12,7 @@ MODELS = ("stg_sync__webhooks", "stg_sync__messages", "completion_corrections")
 
 
 def stand_corrections(scenarios: Scenarios, dbt: Dbt) -> None:
-    """The ledger and the marts without a row, and the views that find corrections."""
+    """The ledger and the marts without rows, and the views that find corrections."""
 
     def make(warehouse: Warehouse) -> None:
         ensure_ledger(warehouse)
@@ -23,8 +23,7 @@ def stand_corrections(scenarios: Scenarios, dbt: Dbt) -> None:
 
 
 def a_day_later(warehouse: Warehouse) -> None:
-    """Whatever the ledger knows of corrections happened a day earlier: the mart has no other clock
-    than the warehouse's."""
+    """Move the ledger's corrections back by a day: the mart's only clock is the warehouse's."""
     warehouse.execute(
         "update analytics.sync.webhook_outbox set"
         " recorded_at = dateadd(day, -1, recorded_at),"

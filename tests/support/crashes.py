@@ -1,4 +1,4 @@
-"""Runs that are killed, and what the ledger and the receiver must say afterwards."""
+"""Runs that are killed, and what the ledger and the receiver must show afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.delivery import Run, all_steps, audit, complete, delivered, j
 from tests.support.receiver_process import Receipt, ReceiverProcess
 
 ROUND = timedelta(minutes=11)
-"""Between two runs: longer than a lease and than the longest rest of a breaker."""
+"""Time between two runs: longer than a lease and than a circuit breaker stays open."""
 ROUNDS_TO_RECOVER = 4
 
 
@@ -29,11 +29,11 @@ class CrashSite:
     users: int = 0
     ids: set[str] = field(default_factory=set)
     finished_at: dict[str, int] = field(default_factory=dict)
-    """How many requests had come when an id was first known, on disk, to be delivered."""
+    """Requests received when an id was first recorded as delivered on disk."""
     crashes: int = 0
 
     def complete(self, number: int) -> set[str]:
-        """So many new completions; their webhook ids."""
+        """Add this many completions; returns their webhook ids."""
         users = range(self.users + 1, self.users + number + 1)
         self.users += number
         new = complete(self.warehouse, users, endpoints=self.run.endpoints)
@@ -41,7 +41,7 @@ class CrashSite:
         return new
 
     def crash(self, death: Death) -> bool:
-        """A run that dies at a step; whether it came that far."""
+        """Run until it dies at a step; returns whether it got that far."""
         code = finish(start(self.settings, self.run, death))
         assert code in (0, -signal.SIGKILL), f"the run failed with exit code {code}"
         self.after_run()
@@ -49,7 +49,7 @@ class CrashSite:
         return code < 0
 
     def crash_after(self, seconds: float) -> bool:
-        """A run that is killed so long after it started to work; whether it was still running."""
+        """Kill a run this long after it started; returns whether it was still running."""
         process = start(self.settings, self.run)
         process.join(seconds)
         process.kill()
@@ -60,8 +60,8 @@ class CrashSite:
         return code < 0
 
     def recover(self, rounds: int = ROUNDS_TO_RECOVER) -> None:
-        """Healthy runs and receivers: first what was left is taken up, then retries come due."""
-        self.target.mend()
+        """Run with healthy receivers: leftover work is taken up first, then retries come due."""
+        self.target.repair()
         for _ in range(rounds):
             healthy = replace(self.run, limits=replace(self.run.limits, batch_size=1_000))
             all_steps(self.warehouse, healthy)
@@ -71,7 +71,7 @@ class CrashSite:
         self.target.break_again()
 
     def after_run(self) -> None:
-        """Note what is known on disk, look at the ledger, let the leases run out."""
+        """Note what is recorded on disk, check the ledger, and let the leases expire."""
         known = delivered(self.warehouse) | journaled(self.run.journals, state="delivered")
         seen = self.target.count()
         for webhook_id in known - self.finished_at.keys():
@@ -80,7 +80,7 @@ class CrashSite:
         self.run = self.run.later(ROUND)
 
     def assert_all_is_well(self) -> None:
-        """Everything delivered, same bytes each time, nothing sent that was known delivered."""
+        """All is delivered, with the same bytes each time, and nothing known delivered was sent."""
         assert audit(self.warehouse, is_at_rest=True) == []
         assert self.ids == delivered(self.warehouse)
         receipts = self.target.received()
@@ -92,7 +92,7 @@ class CrashSite:
         assert self.sent_again(receipts) == []
 
     def sent_again(self, receipts: list[Receipt]) -> list[str]:
-        """Ids that were sent although the journal or the ledger knew them to be delivered."""
+        """Ids that were sent although the journal or the ledger had them as delivered."""
         return [
             receipt.webhook_id
             for position, receipt in enumerate(receipts)
@@ -100,6 +100,6 @@ class CrashSite:
         ]
 
     def repeated(self) -> int:
-        """Requests beyond the first that a receiver had already answered with 200."""
+        """Requests for an id after the receiver had already answered it with 200."""
         accepted = Counter(one.webhook_id for one in self.target.received() if one.status == 200)
         return sum(accepted.values()) - len(accepted)

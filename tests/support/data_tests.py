@@ -1,8 +1,8 @@
-"""dbt's data tests over a few rows of one's own, one statement a case and no dbt run.
+"""dbt's data tests over a few given rows, with one statement per case and no dbt run.
 
-The SQL is what dbt compiled, with two things replaced: each relation it reads by a table of such
-rows with the relation's own columns and types, and the clock by ``NOW``, so that thresholds can be
-met exactly.
+The SQL is what dbt compiled, with two replacements: each relation it reads becomes a table of such
+rows with the relation's columns and types, and the clock becomes ``NOW``, so that thresholds can be
+hit exactly.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 from sync.warehouse import Warehouse
 
 NOW = datetime(2026, 3, 10, 12)
-"""What ``sysdate()`` says to a data test here."""
+"""The value of ``sysdate()`` in a data test here."""
 OTHER_CLOCKS = re.compile(r"current_(date|time|timestamp)|localtime|getdate\(", re.IGNORECASE)
 CLOCK = re.compile(r"\bsysdate\(\)", re.IGNORECASE)
 TYPES = {"TEXT": "varchar"}
-"""Types that the information schema calls otherwise than DDL."""
+"""Types whose name in the information schema differs from DDL."""
 
 Row = Mapping[str, object]
 Rows = Mapping[str, Sequence[Row]]
@@ -30,10 +30,10 @@ Rows = Mapping[str, Sequence[Row]]
 
 @dataclass(frozen=True)
 class Proof:
-    """Rows that show what a data test lets through and what it stops.
+    """Rows that show what a data test accepts and what it rejects.
 
-    ``base`` passes. Every other case is named by what is different in it, and replaces the rows
-    of the relations it mentions.
+    ``base`` passes. Every other case is named after its difference, and replaces the rows of the
+    relations it mentions.
     """
 
     base: Rows
@@ -41,10 +41,10 @@ class Proof:
     warns: Mapping[str, Rows] = field(default_factory=dict)
     fails: Mapping[str, Rows] = field(default_factory=dict)
     on_nothing: str = "pass"
-    """Status while every relation is empty."""
+    """Status if every relation is empty."""
 
     def cases(self) -> Iterator[tuple[str, Rows, str]]:
-        """Name, rows and status of each case."""
+        """Name, rows and expected status of each case."""
         yield "base", self.base, "pass"
         yield "nothing", {}, self.on_nothing
         for status, cases in (("pass", self.passes), ("warn", self.warns), ("fail", self.fails)):
@@ -63,7 +63,7 @@ def each_row(
     warns: Changes | None = None,
     fails: Changes | None = None,
 ) -> Proof:
-    """Proof of a test that reads one relation: each case is ``good`` with some columns changed.
+    """Proof for a test that reads one relation: each case is ``good`` with some columns changed.
 
     A case of several rows is a sequence of such changes.
     """
@@ -82,7 +82,7 @@ def each_row(
 
 
 def grain(relation: str, **key: object) -> Proof:
-    """Proof of a key: rows may share every column of it but one; none is NULL."""
+    """Proof for a unique key: rows may share all of its columns but one; none is NULL."""
     return Proof(
         {relation: [key]},
         passes={
@@ -112,33 +112,33 @@ def another(value: object) -> object:
 
 
 def copies(count: int, row: Row) -> list[Row]:
-    """The same row, a number of times."""
+    """The same row this many times."""
     return [row] * count
 
 
 def ago(**span: float) -> datetime:
-    """Before ``NOW``, by the keywords of ``timedelta``."""
+    """A time before ``NOW``; the keywords are those of ``timedelta``."""
     return NOW - timedelta(**span)
 
 
 @dataclass(frozen=True)
 class DataTest:
-    """A data test as dbt compiled it, for a target and its vars."""
+    """A data test as dbt compiled it for a target and its vars."""
 
     name: str
     sql: str
     relations: Mapping[str, str]
-    """Name of a model, seed or source table to the relation that stands in ``sql``."""
+    """Maps the name of a model, seed or source table to the relation in ``sql``."""
     severity: str
     fail_calc: str
     warn_if: str
     error_if: str
     limit: int
-    """Rows that are read at most; one where the worst row decides, which must come first."""
+    """Maximum rows read; 1 if the worst row decides, which must then come first."""
 
     @property
     def statuses(self) -> set[str]:
-        """What it can say of bad rows; a warning only where it has a threshold of its own."""
+        """Possible outcomes for bad rows; a warning only if it has a separate threshold."""
         if self.severity == "warn":
             return {"warn"}
         return {"fail"} if self.warn_if == self.error_if else {"warn", "fail"}
@@ -167,10 +167,10 @@ def compiled_data_tests(manifest: Mapping[str, Any]) -> dict[str, DataTest]:
 
 
 class Judge:
-    """Runs data tests over rows of its own; relations need only exist, with their columns.
+    """Runs data tests over given rows; relations need only exist, with their columns.
 
-    The rows of all cases lie in one temporary table for each relation, and the statement binds the
-    number of its case: its text is translated once for each data test.
+    Each relation has one temporary table with the rows of all cases, and the statement binds the
+    number of its case, so its text is translated once per data test.
     """
 
     def __init__(self, warehouse: Warehouse) -> None:
@@ -189,7 +189,7 @@ class Judge:
                 columns[row["column_name"].lower()] = _type(row)
 
     def statuses(self, test: DataTest, cases: Mapping[str, Rows]) -> dict[str, str]:
-        """Case to pass, warn or fail, as dbt says it.
+        """Maps each case to pass, warn or fail, as dbt reports it.
 
         Raises:
             StatementFailed: the engine refused the test's SQL.
@@ -209,7 +209,7 @@ class Judge:
 
     @staticmethod
     def statement(test: DataTest) -> str:
-        """The query that dbt sends for a test, over the rows of the case that is bound."""
+        """The query that dbt sends for a test, over the rows of the bound case."""
         sql = CLOCK.sub(f"'{NOW}'::timestamp_ntz", test.sql)
         if other := OTHER_CLOCKS.search(sql):
             raise ValueError(f"{test.name} reads {other[0]}; every test takes sysdate()")

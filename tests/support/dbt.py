@@ -23,13 +23,13 @@ from tests.support.shared import made_once
 from tests.support.untraced import untraced_with_its_threads
 
 WITHOUT_FILES = frozenset({"build", "run", "seed", "test", "ls", "--inline"})
-"""Commands that need not write the manifest and their results: no test reads those."""
+"""Commands that need not write the manifest and their results, since no test reads them."""
 PARSES_BY = ("--target", "--profiles-dir")
-"""Options that change what parsing finds; of the vars, those that ``read_by_parsing`` names."""
+"""Options that change the parse result; of the vars, only those in ``read_by_parsing``."""
 PARSED_FOR = ("DBT_TARGET", "SNOWFLAKE_")
 """Prefixes of settings that do so."""
 ONLY_TABLES = ("--resource-type", "model", "--resource-type", "seed")
-"""For a build whose data tests are not the point: they take most of its time."""
+"""For a build whose data tests do not matter here: they take most of its time."""
 EVERY_OPTION = {
     "long_video_option": True,
     "long_gap_rule": "cap",
@@ -40,7 +40,7 @@ EVERY_OPTION = {
     "tail_seconds": 5,
     "is_cost_history_read": True,
 }
-"""Every option switched on, for the SQL that only they bring in."""
+"""Every option switched on, for the SQL that exists only then."""
 FAILED = ("error", "fail", "runtime error")
 PARTIAL_PARSE = "partial_parse.msgpack"
 
@@ -49,14 +49,14 @@ PARTIAL_PARSE = "partial_parse.msgpack"
 class Dbt:
     """Run a dbt command: ``dbt("build", "--select", "marts")``.
 
-    A command starts from a manifest that was parsed once for its target and vars, and gets a copy
-    of its own. ``parse`` itself really parses.
+    A command gets a copy of the manifest that was parsed once for its target and vars. Only
+    ``parse`` really parses.
     """
 
     target_path: Path
     """Where dbt keeps its files during this session."""
     parsed: Path
-    """Where manifests lie for all workers."""
+    """Directory of the manifests that all workers share."""
 
     def __call__(self, *arguments: str) -> Any:
         """The command's result.
@@ -69,10 +69,10 @@ class Dbt:
         from dbt.plugins.manager import PluginManager
         from dbt_common.behavior_flags import BehaviorFlagRendered
 
-        # Nine times a command it reads the source of every frame up to pytest, to name a module.
+        # dbt reads the source of every frame up to pytest nine times per command, to name a module.
         rendered: Any = BehaviorFlagRendered
         rendered._default_source = staticmethod(lambda: "dbt.adapters")
-        # And looks for plugins of its own, of which there is none, in all that is installed.
+        # It also searches all installed packages for dbt plugins; there are none.
         plugins: Any = PluginManager
         plugins.get_prefixed_modules = classmethod(lambda *_: {})
         manifest = None
@@ -97,10 +97,10 @@ class Dbt:
         return self._parsed(())
 
     def compiled(self, target: str, **variables: object) -> list[Path]:
-        """All statements as they are compiled for a target, once for all workers.
+        """All statements as compiled for a target, once for all workers.
 
-        The target's name chooses the branch of macros. dbt asks for a connection too, and every
-        name leads to the embedded warehouse, which must have the tables of the ledger.
+        The target's name selects the branch of the macros. dbt also needs a connection: every
+        target connects to the embedded warehouse, which must have the ledger's tables.
         """
 
         def compile_all(directory: Path) -> None:
@@ -114,7 +114,7 @@ class Dbt:
         return sorted((directory / "compiled").rglob("*.sql"))
 
     def profiles(self) -> Path:
-        """The folder of a profile whose target ``snowflake`` leads to the embedded warehouse."""
+        """The folder of a profile whose target ``snowflake`` connects to the embedded warehouse."""
 
         def write(directory: Path) -> None:
             profiles = yaml.safe_load((PROJECT_ROOT / "profiles.yml").read_text("utf-8"))
@@ -127,10 +127,10 @@ class Dbt:
     def prepare(
         self, target_path: Path, *, port: int | str | None = None, target: str = "embedded"
     ) -> Path:
-        """Make a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse.
+        """Create a ``DBT_TARGET_PATH`` for Dagster or another process, which then need not parse.
 
-        dbt parses anew where ``port``, that of the embedded warehouse, is another one, or where
-        ``target``, the value of ``--target``, is; Dagster always gives one.
+        dbt parses again if ``port`` (of the embedded warehouse) or ``target`` (the value of
+        ``--target``, which Dagster always passes) differs.
         """
         target_path.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.project() / "manifest.json", target_path)
@@ -160,7 +160,7 @@ class Dbt:
             command = ["--quiet", *files, "parse", *options, *self._places(directory)]
             done = untraced_with_its_threads(dbtRunner().invoke)(command)
             assert done.success, done.exception
-            # Without its indexes, which do not survive pickling; it makes them when it needs them.
+            # Without its indexes, which cannot be pickled; it rebuilds them when needed.
             contents = {k: v for k, v in vars(done.result).items() if not k.startswith("_")}
             (directory / "manifest.pickle").write_bytes(pickle.dumps(contents))
 
@@ -173,7 +173,7 @@ class Dbt:
 
 
 def state_of_parsing(*, port: int, target: str) -> dict[str, dict[str, str]]:
-    """What dbt compares with that of a command, as ``build_manifest_state_check`` makes it."""
+    """The state that dbt compares with a command's, as from ``build_manifest_state_check``."""
     from dbt.adapters.snowflake.connections import SnowflakeCredentials
     from dbt.version import __version__
 
@@ -193,8 +193,8 @@ def state_of_parsing(*, port: int, target: str) -> dict[str, dict[str, str]]:
 
 @cache
 def read_by_parsing(*, only_tables: bool) -> frozenset[str]:
-    """Vars that stand in YAML or in the configuration of a singular test; what runs reads the rest
-    anew. Without a test to run, those of the sources."""
+    """Vars used in YAML or in the configuration of a singular test; all others are read at run
+    time. Without a test to run, only those of the sources."""
     project = PROJECT_ROOT / "dbt_project"
     read = [path.read_text("utf-8") for path in project.rglob("_*__sources.yml")]
     if not only_tables:

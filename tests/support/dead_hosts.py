@@ -1,4 +1,4 @@
-"""Hosts of a test that do not respond: on loopback, so that no packet leaves the machine."""
+"""Unresponsive hosts for tests, on loopback, so that no packet leaves the machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 QUEUE = 8
-"""More connections than a listener with an empty queue takes."""
+"""More connections than an idle listener's queue accepts."""
 
 
 @contextmanager
 def black_hole(address: str) -> Iterator[int]:
-    """A port at which no connection comes about and none is refused: its queue is full."""
+    """A port that neither accepts nor refuses connections, because its queue is full."""
     with ExitStack() as open_sockets:
         listener = open_sockets.enter_context(socket.socket())
         listener.bind((address, 0))
@@ -27,7 +27,7 @@ def black_hole(address: str) -> Iterator[int]:
 
 @contextmanager
 def closed_port(address: str) -> Iterator[int]:
-    """A port that refuses connections, and that nobody else gets meanwhile."""
+    """A port that refuses connections, reserved for the duration of the block."""
     with socket.socket() as bound:
         bound.bind((address, 0))
         yield bound.getsockname()[1]

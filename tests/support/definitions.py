@@ -1,4 +1,4 @@
-"""The Dagster definitions for tests, and short ways to run them."""
+"""The Dagster definitions for tests, and shortcuts to run them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ WEBHOOKS = "sync__completion_webhooks"
 STEPS = tuple(
     dg.AssetKey(["sync", step.removeprefix("sync__")]) for step in (NEW, ENRICHED, WEBHOOKS)
 )
-"""The three assets that a run of webhooks needs; the delivery models are left out."""
+"""The three assets of a webhook run, without the delivery models."""
 DONE_NOTES = ("webhooks/detected", "webhooks/built", "webhooks/sent")
-"""The tags by which a run says that it has done all of its work."""
+"""The tags of a run that has done all of its work."""
 ENROLLMENTS_ASSET = dg.AssetKey(ENROLLED.split("__"))
-"""Beside them where enrollment events are switched on."""
+"""Additional asset while enrollment events are switched on."""
 ACTIVATED = {"activated_at": "2026-03-01T00:00:00Z"}
 """Detection config: the completions of the fixture ``marts`` are newer."""
 
 
 @cache
 def load_definitions(dbt: Dbt, switched_on: str = "") -> dg.Definitions:
-    """The definitions that Dagster loads, on the manifest of this session's dbt; with these event
-    types beside those that are on in their files."""
+    """The definitions that Dagster loads, with this session's dbt manifest, and with these event
+    types in addition to those enabled in their files."""
     own = dbt.prepare(dbt.target_path / "dagster")
     with pytest.MonkeyPatch.context() as patch, event_types_on(switched_on):
         patch.setenv("DBT_TARGET_PATH", str(own))
@@ -46,7 +46,7 @@ def load_definitions(dbt: Dbt, switched_on: str = "") -> dg.Definitions:
 
 @contextmanager
 def event_types_on(names: str) -> Iterator[None]:
-    """A process whose environment switches these event types on."""
+    """Simulates a process whose environment enables these event types."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(SETTING, names)
         event_types.cache_clear()
@@ -59,7 +59,7 @@ BARE_MODELS = {
         "learning_time_models": {"config": {"with_row_counts": False, "with_column_lineage": False}}
     }
 }
-"""Row counts and column lineage take half of a build's time; for builds without a look at them."""
+"""For builds that do not check row counts and column lineage, which take half of the time."""
 
 
 def run_config(
@@ -69,7 +69,7 @@ def run_config(
     enrichment: Mapping[str, Any] | None = None,
     delivery: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Run config as the launchpad takes it."""
+    """Run config as entered in the launchpad."""
     given = {
         NEW: detection,
         ENROLLED: enrollments,
@@ -87,7 +87,7 @@ def run(
     others: Sequence[dg.AssetKey] = (),
     **config: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Run the first ``steps`` of the three assets, and others, whatever comes of it."""
+    """Run the first ``steps`` of the three assets, and others; a failure does not raise."""
     return job.execute_in_process(
         instance=instance,
         asset_selection=[*STEPS[:steps], *others],
@@ -103,9 +103,9 @@ def alert(
     *,
     of: dg.Definitions | None = None,
 ) -> None:
-    """What the daemon does about a run that has ended, by the sensor that its end concerns.
+    """Evaluate the sensor for a finished run, as the daemon does.
 
-    ``of`` are the definitions that the run belongs to, where those are not ``defs``.
+    ``of`` are the run's definitions, if they are not ``defs``.
     """
     name = "a_check_failed" if result.success else "a_run_failed"
     end = result.get_run_success_event if result.success else result.get_run_failure_event
@@ -132,7 +132,7 @@ def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 
 def settings_in(text: str) -> dict[str, tuple[str, str]]:
-    """Value and source of each setting, by name, as the entry ``settings`` shows them."""
+    """Value and source of each setting, by name, from the entry ``settings``."""
     lines = (re.fullmatch(r"(\w+): (.*) \((.*)\)", one) for one in text.split("  \n"))
     return {found[1]: (found[2], found[3]) for found in lines if found}
 
@@ -143,7 +143,7 @@ def everything_said(instance: dg.DagsterInstance, run_id: str) -> str:
 
 
 def failure_texts(result: dg.ExecuteInProcessResult) -> list[str]:
-    """Of each failed step the error below Dagster's own wrappers."""
+    """The error of each failed step, without Dagster's wrappers."""
     texts = []
     for event in result.all_events:
         if event.is_step_failure:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from sync.clock import Clock, warehouse_clock
@@ -38,7 +39,8 @@ PASSED_AT = "2026-03-10T17:42:31"
 ACTIVATED_AT = datetime(2026, 3, 1)
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 FLAG_OFF = EnrichmentPolicy(enabled=False)
-TIMEOUT_SECONDS = 2
+TIMEOUT_SECONDS = 60
+"""Of a request: no receiver that responds is so slow, whatever else the machine does."""
 
 
 def enterprise(number: int) -> str:
@@ -47,7 +49,7 @@ def enterprise(number: int) -> str:
 
 
 def secrets(endpoint_ids: Iterable[int], others: Mapping[str, str] | None = None) -> SecretStore:
-    """One signing key for each endpoint, and others by their variables."""
+    """One signing key for each endpoint, and other secrets by environment variable."""
     keys = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in endpoint_ids}
     return SecretStore(keys | dict(others or {}), None)
 
@@ -66,7 +68,7 @@ def seed(warehouse: Warehouse, urls: Sequence[str], **endpoint_changes: object) 
 
 
 def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> set[str]:
-    """Completions dealt to the customers in turn; the ids that their webhooks will carry."""
+    """Add completions, distributed round-robin over customers; returns their future webhook ids."""
     users = list(users)
     add_completions(
         warehouse,
@@ -79,14 +81,18 @@ def complete(warehouse: Warehouse, users: Iterable[int], *, endpoints: int) -> s
 
 
 def completed(users: Iterable[int], *, endpoints: int) -> set[str]:
-    """The ids of what ``complete`` writes."""
+    """The webhook ids of the completions that ``complete`` writes."""
     return {
         webhook_id(COMPLETIONS.name, enterprise(n % endpoints + 1), n, COURSE_RUN) for n in users
     }
 
 
+_clock_of = cache(warehouse_clock)
+"""Cached: a test runs the steps of a session many times with the same clock."""
+
+
 class Resolver(SystemResolver):
-    """One whose canary responds as told."""
+    """A destination whose canary responds as configured."""
 
     def __init__(self, canary: Callable[[], bool | None]) -> None:
         super().__init__()
@@ -103,11 +109,11 @@ class Run:
     run_id: str = "run-1"
     limits: Limits = field(default_factory=Limits)
     credentials: Mapping[str, str] = field(default_factory=dict)
-    """Secrets beside the signing keys, by their variables."""
+    """Secrets other than signing keys, by environment variable."""
     sources: tuple[str, ...] = (COMPLETIONS.name,)
     enrichment: EnrichmentPolicy = FLAG_OFF
     ahead: timedelta = timedelta(0)
-    """How far its clock is ahead of the warehouse's."""
+    """How far its clock runs ahead of the warehouse's."""
 
     def record_and_build(self, warehouse: Warehouse, *, hook: Hook = nothing) -> None:
         """Record what is new and build its messages."""
@@ -139,7 +145,7 @@ class Run:
         hook: Hook = nothing,
         canary: Callable[[], bool | None] = lambda: None,
     ) -> Sender:
-        """What ``send_due`` takes."""
+        """The sender for ``send_due``."""
         destination = HttpDestination(
             policy=self.policy,
             secrets=secrets(range(1, self.endpoints + 1), self.credentials),
@@ -157,16 +163,16 @@ class Run:
 
     @property
     def policy(self) -> AddressPolicy:
-        """Only the receivers of the test may be reached."""
+        """Allows only the receivers of the test."""
         return AddressPolicy(development_targets=parse_development_targets(self.host_ports))
 
     def clock(self, warehouse: Warehouse) -> Clock:
-        """The warehouse's clock, moved."""
-        now = warehouse_clock(warehouse)
+        """The warehouse's clock, shifted."""
+        now = _clock_of(warehouse)
         return lambda: now() + self.ahead
 
     def later(self, span: timedelta) -> Run:
-        """The same run, its clock further ahead."""
+        """The same run with its clock further ahead."""
         return replace(self, ahead=self.ahead + span)
 
 
@@ -177,7 +183,7 @@ def all_steps(warehouse: Warehouse, run: Run, *, hook: Hook = nothing) -> SendRe
 
 
 def journaled(directory: Path, *, state: str) -> set[str]:
-    """Ids whose attempts lie in the journals of dead processes; nothing is changed."""
+    """Ids with attempts in the journals of dead processes; read-only."""
     with abandoned_journals(directory) as journals:
         return {
             one.claim.webhook_id
@@ -188,7 +194,7 @@ def journaled(directory: Path, *, state: str) -> set[str]:
 
 
 def delivered(warehouse: Warehouse) -> set[str]:
-    """Ids that the ledger says were delivered."""
+    """Ids that are delivered per the ledger."""
     rows = warehouse.rows(
         "select webhook_id from analytics.sync.webhook_outbox where state = 'delivered'"
     )
@@ -223,7 +229,7 @@ WRONG: dict[str, str] = {
         where state <> 'pending' and lease_owner is not null
     """,
 }
-"""What must never be, whenever one looks, with a query that finds it."""
+"""Invariants that hold at all times, each with a query that finds violations."""
 
 AT_REST: dict[str, str] = {
     "a row with a 2xx is not delivered": """
@@ -244,13 +250,13 @@ AT_REST: dict[str, str] = {
         select webhook_id from analytics.sync.webhook_outbox where lease_owner is not null
     """,
 }
-"""What must not be once no run is under way."""
+"""Further invariants that hold while no run is active."""
 
 
 def audit(warehouse: Warehouse, *, is_at_rest: bool) -> list[str]:
-    """Everything in the ledger that must not be; empty when all is well."""
+    """All violations of the invariants in the ledger."""
     queries = WRONG | AT_REST if is_at_rest else WRONG
-    # One statement, which costs the embedded engine less than eight.
+    # One statement is cheaper for the embedded engine than eight.
     found = warehouse.rows(
         " union all ".join(
             f"select {n} as number from ({query}) as found having count(*) > 0"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sync.local.embedded.lifecycle import NO_CLOUD, free_port
+from sync.local.sandbox import OWN_SETTINGS
 from sync.settings import PROJECT_ROOT, EmbeddedWarehouse
 from tests.support.dbt import Dbt
 from tests.support.processes import LTW, processes_of
@@ -23,8 +24,6 @@ from tests.support.waiting import wait_until
 
 START_SECONDS = 600.0
 STOP_SECONDS = 180.0
-OWN_SETTINGS = ("SNOWFLAKE_", "LTW_", "DBT_", "DAGSTER_", "WEBHOOK", "ENABLE_WEBHOOK_")
-"""Prefixes of settings that must not come from the shell that runs the tests."""
 WAREHOUSE = "sync.local.embedded"
 RUN_STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 LAUNCH = """
@@ -46,7 +45,7 @@ mutation ($job: String!, $config: RunConfigData, $assets: [AssetKeyInput!]) {
 
 
 def fetch(url: str, *, body: bytes | None = None, seconds: float = 10.0) -> str | None:
-    """What the address responds with, or None while nobody does; never through a proxy."""
+    """The response body, or None while nothing responds; never through a proxy."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})  # noqa: S310 - loopback
     try:
@@ -58,7 +57,7 @@ def fetch(url: str, *, body: bytes | None = None, seconds: float = 10.0) -> str 
 
 @dataclass(frozen=True)
 class Dev:
-    """Three servers that respond, and the environment in which commands reach them."""
+    """Three running servers, and the environment for commands that use them."""
 
     ui: str
     receiver: str
@@ -69,7 +68,7 @@ class Dev:
 
     @property
     def webhooks(self) -> list[dict[str, Any]]:
-        """What the receiver has got, newest first."""
+        """The webhooks that the receiver has, newest first."""
         text = fetch(f"{self.receiver}/api/webhooks?limit=2000")
         return json.loads(text)["webhooks"] if text else []
 
@@ -93,14 +92,14 @@ class Dev:
         *,
         assets: Sequence[Sequence[str]] = (),
     ) -> str:
-        """Start a run as the launchpad does, of all assets of the job or of these; its id."""
+        """Start a run as the launchpad does, of all or some assets of the job; returns its id."""
         chosen = [{"path": one} for one in assets] or None
         answer = self.graphql(LAUNCH, job=job, config=config or {}, assets=chosen)["launchRun"]
         assert "run" in answer, answer
         return answer["run"]["runId"]
 
     def wait_for(self, run_id: str, *, seconds: float = 600.0) -> str:
-        """The status that the run has ended with."""
+        """The final status of the run."""
         ended = {"SUCCESS", "FAILURE", "CANCELED"}
         status = ""
 
@@ -113,7 +112,7 @@ class Dev:
         return status
 
     def run(self, job: str, config: Mapping[str, Any] | None = None) -> str:
-        """Run a job to its end; its id.
+        """Run a job until it finishes; returns the run's id.
 
         Raises:
             AssertionError: it did not succeed.
@@ -125,7 +124,7 @@ class Dev:
 
 
 def dev_environment(directory: Path, **more: str) -> dict[str, str]:
-    """The environment of a set-up of its own, with everything it keeps below ``directory``."""
+    """The environment of a separate installation with all its files below ``directory``."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)
     }
@@ -144,10 +143,10 @@ def dev_environment(directory: Path, **more: str) -> dict[str, str]:
 
 @contextmanager
 def running_dev(directory: Path, dbt: Dbt) -> Iterator[Dev]:
-    """``ltw dev`` until the end of the block; then nothing of it is left.
+    """``ltw dev`` for the block; leaves no process behind.
 
     Raises:
-        AssertionError: it did not come up, or something stayed behind.
+        AssertionError: it did not start, or a process is left.
     """
     environment = dev_environment(directory)
     dbt.prepare(Path(environment["DBT_TARGET_PATH"]), port=environment["LTW_WAREHOUSE_PORT"])
@@ -159,10 +158,10 @@ def running_dev(directory: Path, dbt: Dbt) -> Iterator[Dev]:
 def served(
     command: Sequence[str], directory: Path, environment: Mapping[str, str]
 ) -> Iterator[Dev]:
-    """A command that serves the Dagster UI, from when it responds until the end of the block.
+    """A command that serves the Dagster UI, for the block, which starts once it responds.
 
     Raises:
-        AssertionError: it did not come up, or something stayed behind.
+        AssertionError: it did not start, or a process is left.
     """
     log = directory / "dev.log"
     with log.open("w") as output:
@@ -172,7 +171,7 @@ def served(
             env=dict(environment),
             stdout=output,
             stderr=output,
-            # A terminal sends Ctrl-C to the whole group; a group of our own stands in for it.
+            # A terminal sends Ctrl-C to its whole process group, so this gets a separate group.
             start_new_session=True,
         )
     dev = Dev(
@@ -198,7 +197,7 @@ def served(
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> int:
-    """Ctrl-C, and if that does not end it within a minute, an end that leaves nothing; its code."""
+    """Send Ctrl-C, and kill the group if that takes over a minute; returns the exit code."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
         try:
@@ -209,9 +208,9 @@ def interrupt(process: subprocess.Popen[bytes]) -> int:
 
 
 def wait_for_the_end(directory: Path) -> None:
-    """Until no process is left that was started with this directory in hand."""
-    # Dagster's code server ends by itself when it no longer hears from the others. A warehouse is
-    # left to whoever started it.
+    """Wait until no process that was started with this directory is left."""
+    # Dagster's code server exits when it no longer hears from the others. A warehouse is
+    # stopped by whoever started it.
     wait_until(
         lambda: all(WAREHOUSE in one for one in processes_of(directory)),
         seconds=STOP_SECONDS,

@@ -28,7 +28,7 @@ class Instruction:
 
     @property
     def options(self) -> dict[str, str]:
-        """What stands as ``--name=value``."""
+        """The flags: ``--name=value``."""
         found = [word[2:] for word in self.text.split() if word.startswith("--") and "=" in word]
         return dict(option.split("=", 1) for option in found)
 

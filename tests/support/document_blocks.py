@@ -1,4 +1,4 @@
-"""Fenced blocks of the documents, and whether what a command printed is what a block shows."""
+"""Fenced blocks of the documents, and whether a command's output matches a block."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Block:
     """One fenced block."""
 
     document: str
-    """Path below the project, with slashes."""
+    """Path relative to the project, with slashes."""
     line: int
-    """Of its first fence."""
+    """Line number of its opening fence."""
     language: str
     text: str
 
@@ -31,7 +31,7 @@ class Block:
         return f"{self.document}:{self.line} {first}"
 
     def commands(self) -> list[str]:
-        """Commands of a shell block, with continued lines joined; comments and here-texts apart."""
+        """Commands of a shell block, lines joined, without comments and here-documents."""
         text = re.sub(r"<<'(\w+)'\n.*?\n\1\n", "\n", self.text, flags=re.DOTALL)
         lines = text.replace("\\\n", " ").splitlines()
         return [one.strip() for one in lines if one.strip() and not one.strip().startswith("#")]
@@ -52,7 +52,7 @@ def blocks_of(path: Path) -> list[Block]:
 
 
 def documents() -> list[Path]:
-    """Every document for readers."""
+    """Every published document."""
     return [
         PROJECT_ROOT / "README.md",
         PROJECT_ROOT / "CONTRIBUTING.md",
@@ -61,7 +61,7 @@ def documents() -> list[Path]:
 
 
 def missing_lines(shown: str, printed: str) -> list[str]:
-    """Lines of a block that the output does not have. ``…`` stands for anything on one line."""
+    """Lines of a block that are missing in the output. ``…`` matches anything within a line."""
     lines = [" ".join(one.split()) for one in printed.splitlines()]
 
     def is_there(line: str) -> bool:

@@ -1,4 +1,4 @@
-"""Doubles with the signature of what they stand for, put in its place by its dotted name."""
+"""Doubles with the signature of what they replace, patched in by dotted name."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from sync.errors import SyncError
 
 
 class Reached(SyncError):
-    """What a double raises that only wants to know what it was given."""
+    """Raised by a double that only records its arguments."""
 
 
 def recorded(patch: pytest.MonkeyPatch, target: str) -> Mock:
-    """Note each call of a function, and let it do its work."""
+    """Record each call of a function, and call it."""
     original = _of(target)
     return _put(patch, target, create_autospec(original, side_effect=original))
 
 
 def stopped(patch: pytest.MonkeyPatch, target: str) -> Mock:
-    """Note the call of a function, and go no further."""
+    """Record the call of a function, and stop there."""
     return _put(patch, target, create_autospec(_of(target), side_effect=Reached("reached")))
 
 
 def returning(patch: pytest.MonkeyPatch, target: str, value: Any) -> Mock:
-    """Response each call of a function with a value."""
+    """Have each call of a function return a value."""
     return _put(patch, target, create_autospec(_of(target), return_value=value))
 
 

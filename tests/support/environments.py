@@ -1,4 +1,4 @@
-"""Programs of other versions, or of nobody here, each in an environment of its own."""
+"""Programs in other versions, or not installed here, each in a separate environment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 
 def environment(directory: Path, *packages: str, overrides: str = "") -> Path:
-    """The folder of the programs of a new environment with these packages; skips the test where
-    they cannot be had."""
+    """The folder of programs of a new environment with these packages; skips the test if they
+    cannot be installed."""
     uv = str(Path(sys.executable).with_name("uv"))
     programs = directory / "environment" / "bin"
     given = directory / "overrides.txt"

@@ -1,4 +1,4 @@
-"""One invented completion and one enrollment, as their marts have them."""
+"""One invented completion and one enrollment, as in their marts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CORRECTION_ID = "9b6a4f0e-3c52-5f18-8d27-71f0a3c5e964"
 RECORDED_AT = datetime(2026, 3, 12, 4, 10, 7, 123456, tzinfo=UTC)
 CORRECTED_AT = datetime(2026, 3, 15, 4, 10, 7, tzinfo=UTC)
 XAPI = {"xapi_course_iri": "https://lms.example.com/courses/{courserun_key}"}
-"""What an endpoint of format ``xapi`` must have."""
+"""Required settings of an endpoint of format ``xapi``."""
 
 LEARNER: dict[str, Any] = {
     "enterprise_customer_uuid": "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8",
@@ -44,7 +44,7 @@ ENROLLMENT: dict[str, Any] = LEARNER | {
 
 
 def content(facts: Facts, learning_time: LearningTime | None = None, **settings: Any) -> Content:
-    """What a body may say of an event, for an endpoint with these settings."""
+    """The content for a body about an event, for an endpoint with these settings."""
     return Content(
         webhook_id=WEBHOOK_ID,
         event_type=next(name for name, made in OWN_FACTS.items() if type(facts) is made),
@@ -56,7 +56,7 @@ def content(facts: Facts, learning_time: LearningTime | None = None, **settings:
 
 
 def correction(facts: Facts, learning_time: LearningTime | None) -> Content:
-    """What a body may say of a correction of that event."""
+    """The content for a body about a correction of that event."""
     return replace(
         content(facts, learning_time),
         webhook_id=CORRECTION_ID,

@@ -1,4 +1,4 @@
-"""How often a property is tried: seldom in ``make test``, often in ``make prove``."""
+"""Number of examples per property: few in ``make test``, many in ``make prove``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PROVING = os.environ.get("HYPOTHESIS_PROFILE") == "prove"
 
 
 def examples(few: int, many: int) -> int:
-    """Examples of a property that costs more than pure code."""
+    """Number of examples for a property that costs more than pure code."""
     return many if PROVING else few
 
 
 def load_profile() -> None:
-    """For all properties. A slow machine is no failed property; benchmarks measure time."""
+    """For all properties. A slow machine must not fail a property; benchmarks measure time."""
     settings.register_profile(
         "this project",
         max_examples=examples(20, 1_000),

@@ -1,7 +1,7 @@
-"""A proxy in front of the embedded warehouse that lets one chosen statement go wrong.
+"""A proxy in front of the embedded warehouse that makes a chosen statement fail.
 
-It understands as much HTTP as the connector speaks to it. Statements are counted in the order in
-which they come, the connector's own repetitions of a statement included only once.
+It understands only the HTTP that the connector uses. Statements are counted in order of arrival;
+the connector's own retries of a statement do not count again.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ WAITERS = (
     "released. Your statement '02' was aborted because the number of waiters for this lock exceeds "
     "the 20 statements limit."
 )
-"""As Snowflake says it, with invented ids."""
+"""Snowflake's message, with invented ids."""
 
 
 class Fault(StrEnum):
     """What happens to the chosen statement."""
 
     LOST_REQUEST = "lost request"
-    """The connection breaks before the warehouse hears of it; the same for each repetition."""
+    """The connection breaks before the warehouse receives it, and again for each retry."""
     LOST_ANSWER = "lost answer"
-    """The warehouse has run it, and the connection breaks; the same for each repetition."""
+    """The connection breaks after the warehouse has run it, and again for each retry."""
     HICCUP = "hiccup"
-    """The connection breaks once the statement has run; the repetition of it gets through."""
+    """The connection breaks after the statement has run; the retry succeeds."""
     FAILED = "failed"
-    """A well-formed response says that the statement failed; it was not run."""
+    """A well-formed response reports that the statement failed; it was not run."""
     LOCKED = "locked"
-    """A well-formed response says that too many statements wait for its table; it was not run."""
+    """A well-formed response reports too many waiters for the table's lock; it was not run."""
     DELAYED = "delayed"
-    """It takes a while and succeeds."""
+    """It succeeds after a delay."""
 
 
 @dataclass
 class FaultyProxy:
-    """A running proxy. ``arm`` it, and the n-th statement from then on goes wrong."""
+    """A running proxy. Once armed with ``arm``, the n-th statement from then on fails."""
 
     port: int
     statements: list[str] = field(default_factory=list)
     """First lines of the statements since it was armed."""
     hits: int = 0
-    """How often the fault struck, repetitions included."""
+    """How often the fault occurred, including retries."""
     delay_seconds: float = 0.3
     lock_code: str = "000625"
     _fault: Fault | None = None
@@ -63,9 +63,9 @@ class FaultyProxy:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def arm(self, fault: Fault | None, position: int = 0, times: int = 1) -> None:
-        """Let the statement at ``position``, counted from 1, go wrong; or none at all.
+        """Have the statement at ``position``, counted from 1, fail; or none.
 
-        With ``times`` those after it as well; one that the product sends anew is one of them.
+        ``times`` includes the statements after it. A statement that the product sends again counts.
         """
         with self._lock:
             self.statements.clear()
@@ -73,8 +73,14 @@ class FaultyProxy:
             self.hits = 0
             self._fault, self._positions = fault, range(position, position + times)
 
+    def loses_the_next(self) -> bool:
+        """Whether the statement that comes next is to be lost, with its response at least."""
+        with self._lock:
+            is_lost = self._fault in (Fault.LOST_REQUEST, Fault.LOST_ANSWER)
+            return is_lost and len(self._request_ids) + 1 in self._positions
+
     def fate(self, sql: str, request_id: str) -> Fault | None:
-        """What is to happen to a request."""
+        """The fault for a request."""
         with self._lock:
             is_repetition = request_id in self._request_ids
             if not is_repetition:
@@ -163,7 +169,7 @@ def faulty_proxy(to_port: int) -> Iterator[FaultyProxy]:
     server.daemon_threads = True
     server.handle_error = lambda request, client_address: None
     proxy = FaultyProxy(server.server_address[1])
-    # Each test waits at its end for the last poll.
+    # At the end of each test, shutdown waits for the last poll.
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

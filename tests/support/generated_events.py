@@ -1,4 +1,4 @@
-"""Events as marts could have them: any text, any grade, any optional fact unknown."""
+"""Events that marts could contain: any text, any grade, any optional fact unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sync.domain.facts import LearningTime
 from tests.support.events import COMPLETION, ENROLLMENT, content
 
 LETTERS = "aZ09 '\"\\/+:@%?#&<>{}\t\n\x00\x7f\x85äßİı你𝄞\u2028\ufeff\ufffd🙂"
-"""What JSON, addresses and changes of case may stumble over."""
+"""Characters that can break JSON, URLs and changes of case."""
 OPTIONAL = ("email", "course_name", "letter_grade", "percipio_user_id", "percipio_organization_id")
 KEYS = (
     "course-v1:{}+{}+{}",
@@ -31,8 +31,8 @@ FIRST = datetime(1, 1, 2, tzinfo=UTC)
 
 
 def contents(number: int, *, seed: int = 1) -> Iterator[Content]:
-    """So many events, the same ones for a seed: completions and enrollments, with and without
-    learning time, for endpoints with all settings in turn."""
+    """This many events, the same for the same seed: completions and enrollments, with and without
+    learning time, for endpoints that cycle through all settings."""
     dice = random.Random(seed)
     for n in range(number):
         made = content(_facts(dice), _learning_time(dice), **SETTINGS[n % len(SETTINGS)])

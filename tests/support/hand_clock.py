@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class HandClock:
-    """Seconds that never go back by themselves."""
+    """A monotonic clock in seconds."""
 
     now: float = 0.0
 

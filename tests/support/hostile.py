@@ -1,4 +1,4 @@
-"""A raw TCP endpoint on loopback that responds to each connection as its script says."""
+"""A raw TCP endpoint on loopback that handles each connection as its script defines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Script = Callable[["Conversation"], None]
 
 
 class Conversation:
-    """One accepted connection, as the script sees it."""
+    """One accepted connection, for the script."""
 
     def __init__(self, sock: socket.socket, stopping: threading.Event) -> None:
         self.socket = sock
@@ -23,7 +23,7 @@ class Conversation:
         self._buffer = b""
 
     def read_request(self) -> bytes:
-        """One whole request, head and body; empty when the client has gone."""
+        """One whole request, head and body; empty if the client has disconnected."""
         while b"\r\n\r\n" not in self._buffer:
             piece = self.socket.recv(65536)
             if not piece:
@@ -44,22 +44,22 @@ class Conversation:
         return head + b"\r\n\r\n" + rest[:length]
 
     def wait_for_data(self) -> None:
-        """Until the client has sent something more, which stays unread."""
+        """Wait until the client has sent more data, which stays unread."""
         if not self._buffer:
-            select.select([self.socket], [], [], 10)
+            select.select([self.socket], [], [], 60)
 
     def reset(self) -> None:
-        """End the connection by a reset, as a process does that has forgotten it."""
+        """Reset the connection, like a process that no longer knows it."""
         linger = struct.pack("ii", 1, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         self.socket.sendall(data)
 
     def drip(self, data: bytes, *, every_seconds: float = 0.05) -> None:
-        """One byte after the other, over and over, until the client or the test gives up."""
+        """Send the bytes one by one, repeatedly, until the client or the test gives up."""
         while not self.stopping.is_set():
             for byte in data:
                 self.send(bytes([byte]))
@@ -68,7 +68,7 @@ class Conversation:
 
 
 class Endpoint:
-    """Accepts connections until closed; keeps every request read and counts connections."""
+    """Accepts connections until closed, and counts them."""
 
     def __init__(
         self, script: Script, *, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
@@ -93,24 +93,29 @@ class Endpoint:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Shut and not closed, which each thread does with its own: the number of a socket that is
-        # closed here goes to the next one that is opened, and the thread would read from that.
+        # Shut down, not closed: each thread closes its own. The descriptor of a socket closed here
+        # could be reused for the next one opened, and the thread would read from that.
         self._stopping.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         for sock in self._open:
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        for thread in (self._thread, *self._serving):
-            thread.join(10)
+        self._thread.join(60)
+        self.join()
         self._listener.close()
 
     def stop_listening(self) -> None:
         """Refuse connections from now on."""
         self._listener.shutdown(socket.SHUT_RDWR)
 
+    def join(self) -> None:
+        """Wait until each connection so far has been served and closed."""
+        for thread in self._serving:
+            thread.join(60)
+
     def url(self, host: str = "127.0.0.1", path: str = "/in") -> str:
-        """Where to send to."""
+        """The endpoint's URL."""
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
     def _accept(self) -> None:

@@ -50,7 +50,7 @@ mutation ($id: String!) {
 
 @dataclass(frozen=True)
 class RunningInstance:
-    """Services that are up, and the instance that they share."""
+    """Running services, and the instance that they share."""
 
     instance: dg.DagsterInstance
     ports: Mapping[str, int]
@@ -58,7 +58,7 @@ class RunningInstance:
     logs: Path
 
     def launch(self, config: Mapping[str, Any], job: str = "completion_webhooks_job") -> str:
-        """Put a run of the three webhook assets into the queue as the UI does; its id."""
+        """Queue a run of the three webhook assets as the UI does; returns its id."""
         params = {
             "selector": {
                 "repositoryLocationName": LOCATION,
@@ -74,14 +74,14 @@ class RunningInstance:
         return answer["run"]["runId"]
 
     def terminate(self, run_id: str) -> dg.DagsterRunStatus:
-        """Have a run terminated as the UI does, and wait for its end; how it has ended."""
+        """Terminate a run as the UI does, and wait for it; returns its final status."""
         answer = self.graphql(TERMINATE, {"id": run_id})["terminateRun"]
         assert answer["__typename"] == "TerminateRunSuccess", answer
         wait_until(lambda: self.status(run_id) in OVER, seconds=600, every=0.5)
         return self.status(run_id)
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the web server."""
+        """Query the web server."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports['3000']}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
@@ -93,7 +93,7 @@ class RunningInstance:
         return document["data"]
 
     def status(self, run_id: str) -> dg.DagsterRunStatus:
-        """Where a run is."""
+        """A run's status."""
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         return run.status
@@ -107,7 +107,7 @@ class RunningInstance:
         assert set(found.values()) == {dg.DagsterRunStatus.SUCCESS}, self.said(*run_ids)
 
     def said(self, *run_ids: str) -> str:
-        """What the runs and the services have to say for themselves."""
+        """The logs of the runs and the services."""
         texts = [
             f"{entry.dagster_event_type or entry.level} {entry.user_message or entry.message}"
             for run_id in run_ids
@@ -116,7 +116,7 @@ class RunningInstance:
         return "\n".join([*texts, *(path.read_text() for path in self.logs.glob("*.log"))])[-6_000:]
 
     def is_healthy(self, service: str) -> bool:
-        """What the service's health check says."""
+        """The result of the service's health check."""
         command = on_this_machine(Service.named(service).healthcheck, ports=self.ports)
         done = subprocess.run(
             command, cwd=PROJECT_ROOT, env=dict(self.environment), capture_output=True, check=False
@@ -126,9 +126,9 @@ class RunningInstance:
 
 @contextmanager
 def running_instance(home: Path, environment: Mapping[str, str]) -> Iterator[RunningInstance]:
-    """Start code server, daemon and web server with ``deploy/dagster.yaml``; end them all.
+    """Start code server, daemon and web server with ``deploy/dagster.yaml``; stop them at the end.
 
-    ``environment`` must say where PostgreSQL and the warehouse are.
+    ``environment`` must have the settings of PostgreSQL and the warehouse.
     """
     home.mkdir(parents=True)
     shutil.copy(DEPLOY / "dagster.yaml", home / "dagster.yaml")
@@ -145,7 +145,7 @@ def running_instance(home: Path, environment: Mapping[str, str]) -> Iterator[Run
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         running = RunningInstance(instance, ports, settings, logs)
-        # The daemon reads the tables that the first of all makes; Dagster makes them once.
+        # The first process creates the tables that the daemon reads; Dagster creates them once.
         for name in OURS:
             command = on_this_machine(Service.named(name).command, ports=ports)
             log = logs / f"{name}.log"
@@ -192,7 +192,7 @@ def _process(
 
 
 def _is_listening(port: int) -> bool:
-    """Whether somebody takes connections; the code server does so once it has loaded the code."""
+    """Whether the port accepts connections; the code server's does once the code is loaded."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

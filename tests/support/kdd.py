@@ -1,6 +1,6 @@
-"""The KDD Cup events as tracking-log lines of an Open edX site, and what must come of them.
+"""The KDD Cup events as tracking-log lines of an Open edX site, and the expected result.
 
-The data has no open licence: it is read where it lies, beside the repository, and never copied.
+The data has no open license: it is read in place, beside the repository, and never copied.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ OPEN_EDX_EVENTS = {
     ("server", "problem"): "problem_check",
     ("server", "wiki"): "edx.course.student_notes.viewed",
 }
-"""By source and kind. The rule knows no kinds: what counts is that each is a learning event."""
+"""By source and kind. The rule ignores kinds: all that matters is that each is a learning event."""
 
 LATER_LINE = (
     '{"name":"/heartbeat","event_type":"/heartbeat","event_source":"server",'
     '"time":"2014-09-01T00:00:00+00:00","username":"","context":{"course_id":"","user_id":null},'
     '"event":"","agent":"","host":"learn.example.com"}'
 )
-"""No learning, but proof that the log was still being written after the last event."""
+"""Not a learning event, but proof that the log was still written after the last one."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Enrollment:
     user_id: int
     courserun_key: str
     has_completed: bool
-    """Did not drop out. The outcome of some is not known; they count as not completed."""
+    """Did not drop out. If the outcome is unknown, it counts as not completed."""
 
     @property
     def username(self) -> str:
@@ -55,7 +55,7 @@ class Enrollment:
 
 
 def courserun_key(course_id: str) -> str:
-    """A run key in today's form."""
+    """A run key in the current format."""
     return f"course-v1:KddX+{course_id}+2014"
 
 
@@ -66,7 +66,7 @@ def read(name: str) -> Iterator[dict[str, str]]:
 
 
 def enrollments() -> list[Enrollment]:
-    """All of them."""
+    """All enrollments."""
     return [
         Enrollment(
             int(row["enrollment_id"]), courserun_key(row["course_id"]), row["dropout"] == "0"
@@ -76,9 +76,9 @@ def enrollments() -> list[Enrollment]:
 
 
 def write_logs(directory: Path, *, seed: int) -> tuple[list[Path], dict[int, datetime]]:
-    """Write all events, shuffled, into two plain and two gzip files; also each last event's time.
+    """Write all events, shuffled, into two plain and two gzip files; returns the last event times.
 
-    The row number in the payload keeps two rows from becoming copies of each other.
+    The row number in the payload prevents two rows from becoming duplicates.
     """
     lines: list[str] = []
     last: dict[int, str] = {}
@@ -107,7 +107,7 @@ def write_logs(directory: Path, *, seed: int) -> tuple[list[Path], dict[int, dat
 
 
 def replica(learners: list[Enrollment], *, webhook_url: str) -> dict[str, list[dict[str, Any]]]:
-    """LMS and enterprise rows: everybody is enrolled by one invented customer, nobody passed."""
+    """LMS and enterprise rows: all enrolled by one invented customer, none passed."""
     created = datetime(2013, 1, 1)
     stamps = {"created": created, "modified": created}
     return {
@@ -197,7 +197,7 @@ def replica(learners: list[Enrollment], *, webhook_url: str) -> dict[str, list[d
 
 
 def passes(learners: list[Enrollment], last: dict[int, datetime]) -> list[dict[str, Any]]:
-    """Grade rows: who completed has passed at the time of the last event."""
+    """Grade rows: learners who completed passed at the time of their last event."""
     return [
         {
             "id": one.user_id,

@@ -1,4 +1,4 @@
-"""Keys and mart rows of learning time, for tests of the look-up."""
+"""Keys and mart rows of learning time, for tests of the lookup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.completions import COURSE_RUN, ENTERPRISE
 from tests.support.marts import LEARNING_TIME_COLUMNS, create_table
 
 THROUGH = datetime(2026, 3, 12)
-"""What a mart row is computed through, unless it says otherwise; naive UTC."""
+"""Default ``computed_through`` of a mart row; naive UTC."""
 
 
 def key(user_id: int, *, courserun_key: str = COURSE_RUN) -> CompletionKey:
@@ -40,5 +40,5 @@ def mart_row(
 
 
 def fill_mart(warehouse: Warehouse, *rows: Mapping[str, object]) -> None:
-    """Make the mart anew, with these rows."""
+    """Recreate the mart with these rows."""
     create_table(warehouse, "completion_learning_time", LEARNING_TIME_COLUMNS, rows)

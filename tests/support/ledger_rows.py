@@ -1,4 +1,4 @@
-"""Rows put straight into the ledger, for tests of what reads it."""
+"""Rows written directly to the ledger, for tests of code that reads it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS = {
     for migration in MIGRATIONS
     for name, ddl in migration.tables
 }
-"""Table to column to type, read from the ledger's own DDL."""
+"""Column types by table and column, read from the ledger's DDL."""
 for table, added in (one for migration in MIGRATIONS for one in migration.columns):
     if table in COLUMNS:
         added_name, added_kind = added.split(maxsplit=1)
@@ -44,7 +44,7 @@ WITH_MESSAGES = (
     "analytics.sync.webhook_outbox"
     " left join analytics.sync.webhook_messages using (webhook_id, build_id)"
 )
-"""Rows of the outbox with the columns of their messages, to select from."""
+"""A relation to select from: rows of the outbox with the columns of their messages."""
 COLUMNS[MESSAGES] = {
     "webhook_id": "varchar(36)",
     "build_id": "varchar(40)",
@@ -53,29 +53,29 @@ COLUMNS[MESSAGES] = {
 
 
 def webhook(user_id: int, at: datetime, **changes: object) -> dict[str, object]:
-    """A delivered completion without learning time; ``at`` (UTC) is when everything happened.
+    """A delivered completion without learning time; ``at`` (UTC) is the time of everything in it.
 
-    It has the columns of its message as well. There is no message without ``frozen_at``, or where
+    It includes the columns of its message. There is no message without ``frozen_at``, or if
     ``body`` is None and was not removed.
     """
-    moment = at.isoformat()
+    written = at.isoformat()
     return {
         "webhook_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{user_id}.example.com")),
         "event_type": "course_completion",
         "enterprise_customer_uuid": ENTERPRISE,
         "user_id": user_id,
         "courserun_key": COURSE_RUN,
-        "occurred_at": moment,
-        "recorded_at": moment,
+        "occurred_at": written,
+        "recorded_at": written,
         "state": "delivered",
         "endpoint_id": 1,
         "payload_format": "v2",
-        "frozen_at": moment,
+        "frozen_at": written,
         "enrichment_outcome": "flag_off",
         "attempt_count": 1,
-        "delivered_at": moment,
+        "delivered_at": written,
         "fence": 1,
-        "updated_at": moment,
+        "updated_at": written,
         **changes,
     }
 
@@ -96,7 +96,7 @@ def attempt(row: Mapping[str, object], **changes: object) -> dict[str, object]:
 
 
 def endpoint_state(endpoint_id: int, at: datetime, **changes: object) -> dict[str, object]:
-    """An endpoint in good health."""
+    """A healthy endpoint."""
     return {
         "endpoint_id": endpoint_id,
         "version": 1,
@@ -141,7 +141,7 @@ def write_ledger(
 
 
 def _with_message(row: Mapping[str, object]) -> Mapping[str, object]:
-    """A row that names its build, and has a time while it is open."""
+    """The row with its build id, and with a due time while it is unfinished."""
     at = row["recorded_at"] if row["state"] in UNFINISHED else None
     is_built = row.get("body", "") is not None or row.get("body_removed_at") is not None
     return {

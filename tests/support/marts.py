@@ -16,7 +16,7 @@ from tests.support.completions import (
 )
 
 ANY_RECEIVER = "http://127.0.0.1:9"
-"""Stands in the URLs of a scenario: each test has a receiver of its own."""
+"""Placeholder in the URLs of a scenario, because each test has its own receiver."""
 ENDPOINT_COLUMNS = {
     "endpoint_id": "number(38, 0)",
     "enterprise_customer_uuid": "varchar(36)",
@@ -80,14 +80,14 @@ def enrollment(user_id: int, **changes: object) -> dict[str, object]:
 
 
 def endpoint(endpoint_id: int, url: str, **changes: object) -> dict[str, object]:
-    """One row of ``webhook_endpoints``; ``changes`` may have settings of the operator too."""
+    """One row of ``webhook_endpoints``; ``changes`` may include operator settings."""
     return {
         "endpoint_id": endpoint_id,
         "enterprise_customer_uuid": ENTERPRISE,
         "enterprise_customer_name": "Example Industries",
         "region": "OTHER",
         "url": url,
-        "timeout_seconds": 5,
+        "timeout_seconds": 60,
         "max_requests_per_minute": 60_000,
         "is_active": True,
         "is_enrollment_events_enabled": False,
@@ -109,7 +109,7 @@ def create_marts(
 
 
 def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, object]]) -> None:
-    """The mart of endpoints and the operator's settings, replaced when they exist."""
+    """The mart of endpoints and the operator's settings, replaced if they exist."""
     rows = list(endpoints)
     create_table(warehouse, "webhook_endpoints", ENDPOINT_COLUMNS, rows)
     settings = warehouse.relation("sync", ENDPOINT_SETTINGS)
@@ -131,7 +131,7 @@ def create_endpoints(warehouse: Warehouse, endpoints: Iterable[Mapping[str, obje
 
 
 def point_endpoints(warehouse: Warehouse, url: str, *, instead_of: str = ANY_RECEIVER) -> None:
-    """Have the endpoints of a scenario send to a receiver that runs, or put it back."""
+    """Point the endpoints of a scenario at a running receiver, or back."""
     endpoints = warehouse.relation("marts", "webhook_endpoints")
     warehouse.execute(f"update {endpoints} set url = replace(url, ?, ?)", instead_of, url)
 
@@ -142,7 +142,7 @@ def create_table(
     columns: Mapping[str, str],
     rows: Iterable[Mapping[str, object]],
 ) -> None:
-    """A table in the marts' schema, replaced when it exists."""
+    """A table in the marts' schema, replaced if it exists."""
     relation = warehouse.relation("marts", name)
     values = ", ".join(
         f"value:{column}{'::varchar' * (kind == 'timestamp_ntz')}::{kind} as {column}"

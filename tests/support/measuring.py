@@ -1,4 +1,4 @@
-"""Numbers of a run: where its time went, and how it compares."""
+"""Measurements of a run: where its time went, and how it compares."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PAGE_BYTES = 4_096
 
 @dataclass
 class Spent:
-    """Time within the block, and the part of it that warehouse statements took."""
+    """Time of the block, and the part spent in warehouse statements."""
 
     seconds: float = 0.0
     in_warehouse: float = 0.0
     statements: int = 0
     cpu: float = 0.0
-    """Of this process: what no busy neighbour changes."""
+    """CPU time of this process, which other load on the machine does not change."""
 
 
 @contextmanager
@@ -74,16 +74,16 @@ def p95(values: Sequence[float]) -> float:
 
 
 def medians(times: int, run: Callable[[], Sequence[float]]) -> list[float]:
-    """Run so many times; the median of each number."""
+    """Run this many times; returns the median of each number."""
     return [median(column) for column in zip(*(run() for _ in range(times)), strict=True)]
 
 
 def processor_seconds(pid: int) -> float:
-    """Processor time that a process of this machine has used so far."""
+    """CPU time that a process on this machine has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_megabytes() -> float:
-    """Memory of this process that is in RAM."""
+    """Resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES / 1e6

@@ -1,4 +1,4 @@
-"""A delivered world for tests of the operator's tools: two customers, one receiver, the ledger."""
+"""The world for tests of the operator's tools: two customers, one receiver and the ledger."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class World:
     scenarios: Scenarios | None = None
 
     def stand(self, name: str, make: Callable[[World], object]) -> None:
-        """Begin where ``make`` ends: it is carried out once, and then its tables are put in place.
+        """Start from the result of ``make``, which runs once; later tests restore its tables.
 
-        They replace all that is there; endpoints lead to the receiver of this test.
+        They replace all existing ones; endpoints point to this test's receiver.
         """
 
         assert self.scenarios is not None
@@ -68,17 +68,17 @@ class World:
         self.take()
 
     def already_delivered(self, *users: int) -> set[str]:
-        """``delivered`` as the beginning of a test, in a hundredth of its time."""
+        """Start from ``delivered``, in a hundredth of its time."""
         name = "-".join(["delivered", *map(str, users)])
         self.stand(name, lambda world: world.delivered(*users))
         return self.ids(*users)
 
     def ids(self, *users: int) -> set[str]:
-        """The ids that webhooks of these learners have."""
+        """The webhook ids of these learners."""
         return completed(users, endpoints=2)
 
     def complete(self, *users: int) -> set[str]:
-        """Completions of these learners, even numbers for customer 1; the ids to come."""
+        """Add completions of these learners, even numbers for customer 1; returns their ids."""
         return complete(self.warehouse, users, endpoints=2)
 
     def deliver(self) -> SendReport:
@@ -86,7 +86,7 @@ class World:
         return all_steps(self.warehouse, self.run)
 
     def delivered(self, *users: int) -> set[str]:
-        """Completions of these learners that the receiver has; their ids."""
+        """Add and deliver completions of these learners; returns their ids."""
         ids = self.complete(*users)
         self.deliver()
         self.take()
@@ -97,7 +97,7 @@ class World:
         return self.run.send(self.warehouse)
 
     def take(self) -> list[Received]:
-        """What the receiver has got since the last time."""
+        """What the receiver got since the last call."""
         got = list(self.target.received)
         self.target.received.clear()
         return got
@@ -121,25 +121,25 @@ class World:
 
     @property
     def clock(self) -> Clock:
-        """The clock of its runs."""
+        """The clock of the world's runs."""
         return self.run.clock(self.warehouse)
 
     def everything(self) -> dict[str, str]:
-        """A hash of each table's rows: equal before and after what writes nothing."""
+        """A hash of each table's rows, to show that an operation wrote nothing."""
         return everything_in(self.warehouse)
 
 
 def make_world(warehouse: Warehouse) -> None:
-    """The tables of a world in which nothing is completed yet."""
+    """The tables of a world without completions."""
     urls = [f"{ANY_RECEIVER}/hooks/{name}" for name in ("one", "two")]
-    seed(warehouse, urls, timeout_seconds=5)
+    seed(warehouse, urls, timeout_seconds=45)
 
 
 @contextmanager
 def open_world(
     warehouse: Warehouse, journals: Path, scenarios: Scenarios | None = None
 ) -> Iterator[World]:
-    """The world of these tables with a receiver that runs."""
+    """The world of these tables with a running receiver."""
     with receiver() as target:
         point_endpoints(warehouse, target.url)
         run = Run(
@@ -159,7 +159,7 @@ def carry_out(
     confirmed: int | None = None,
     request_id: str | None = None,
 ) -> Done:
-    """What an operator does: look at the plan, confirm its number, and apply it."""
+    """Do what an operator does: read the plan, confirm its number, and apply it."""
     if confirmed is None:
         confirmed = request.plan(warehouse, clock).matched
     return request.apply(
@@ -169,7 +169,7 @@ def carry_out(
 
 def everything_in(warehouse: Warehouse) -> dict[str, str]:
     """A hash of each table's rows."""
-    # One statement, with rows as text by a word of the embedded engine: a seventh of the time.
+    # One statement that formats rows as text in the embedded engine takes a seventh of the time.
     queries = [
         f"select '{one}' as name, to_varchar(t) as row_ from analytics.{one} as t" for one in TABLES
     ]

@@ -8,7 +8,7 @@ VOID = {"meta", "link", "br", "img"}
 
 
 class Page(HTMLParser):
-    """The page as a list of elements; fails on an element that is not closed in order."""
+    """The page as a list of elements; fails if elements are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The three steps of a run on one warehouse session and one receiver, for tests to take apart."""
+"""The three steps of a run on one warehouse session and one receiver, each callable separately."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Pipeline:
         self.secrets = {f"LTW_SECRET_WEBHOOK_SIGNING_{n}": SECRET for n in range(1, 10)}
 
     def stand(self, name: str, make: Callable[[Pipeline], object]) -> None:
-        """Begin where ``make`` ends: it is carried out once, and then its tables are put in place.
+        """Start from the result of ``make``, which runs once; later tests restore its tables.
 
-        It begins with two completions and one endpoint, which leads to the receiver of this test.
+        It starts with two completions and one endpoint, which points to this test's receiver.
         """
         assert self.scenarios is not None
 
@@ -78,11 +78,11 @@ class Pipeline:
         self.target.received.clear()
 
     def already_built(self) -> None:
-        """Begin with two messages that nobody has tried to send."""
+        """Start with two messages that were never sent."""
         self.stand("built", lambda made: (made.detect(), made.build()))
 
     def already_sent(self) -> None:
-        """Begin with two messages that are delivered."""
+        """Start with two delivered messages."""
         self.stand("sent", lambda made: (made.detect(), made.build(), made.send()))
 
     def detect(self, **options: object) -> object:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sync.local.embedded.lifecycle import free_port
 
 PACKAGES = Path("/usr/lib/postgresql")
-"""Where Debian puts a version's programs; most of them are on no PATH."""
+"""Debian's directory of a version's programs, most of which are not on PATH."""
 PASSWORD = "a password of this test"
 USER = "dagster"
 
@@ -30,7 +30,7 @@ class Postgres:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How libpq, and with it Dagster, reaches the database."""
+        """Connection settings for libpq, and so for Dagster."""
         return {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
@@ -40,7 +40,7 @@ class Postgres:
         }
 
     def psql(self, statement: str) -> str:
-        """What the statement returns, without decoration."""
+        """The result of the statement, without formatting."""
         return _run(
             [self.programs / "psql", "--no-psqlrc", "--tuples-only", "--no-align", "-c", statement],
             environment=self.environment,
@@ -48,7 +48,7 @@ class Postgres:
 
 
 def postgres_programs() -> Path | None:
-    """The directory of the newest installed version; None when there is none."""
+    """The directory of the newest installed version; None if there is none."""
     versions = [path.parent for path in PACKAGES.glob("*/bin/initdb")]
     if versions:
         return max(versions, key=lambda path: float(path.parent.name))
@@ -58,7 +58,7 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def running_postgres(programs: Path, *, database: str) -> Iterator[Postgres]:
-    """Start a server on a free loopback port with password login; stopped with the block."""
+    """A server on a free loopback port with password login, for the block."""
     owner = _owner()
     home = Path(tempfile.mkdtemp(prefix="postgres-"))
     data, port = home / "data", free_port()
@@ -68,11 +68,11 @@ def running_postgres(programs: Path, *, database: str) -> Iterator[Postgres]:
             os.chown(path, owner.pw_uid, owner.pw_gid)
     user = owner.pw_name if owner is not None else None
     try:
-        # Dagster logs in anew for each event, and the default's login is made to be slow.
+        # Dagster logs in again for each event, and the default method is slow by design.
         options = ["--username", USER, "--encoding", "UTF8", "--auth", "md5", "--no-sync"]
         initdb = [programs / "initdb", "--pgdata", data, "--pwfile", home / "password", *options]
         _run(initdb, user=user)
-        # Not durable: the server of a test that loses its power is not looked at again.
+        # Not durable: after a power failure the test's data is not needed.
         server_options = f"-c listen_addresses=127.0.0.1 -p {port} -k {home} -c fsync=off"
         control = [programs / "pg_ctl", "--pgdata", data, "--wait", "--silent"]
         _run([*control, "--log", home / "log", "--options", server_options, "start"], user=user)

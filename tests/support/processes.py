@@ -1,4 +1,4 @@
-"""Commands in processes of their own, and what still runs after they have ended."""
+"""Commands in separate processes, and what still runs after they have exited."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ PROC = Path("/proc")
 
 
 def processes_of(directory: Path) -> list[str]:
-    """Command lines of live processes that were started with ``directory`` in hand.
+    """Command lines of live processes with ``directory`` in their arguments or environment.
 
-    Found by their arguments and environment, so that detached children count too. Only Linux
-    tells; elsewhere the list is empty.
+    This includes detached children. Only Linux shows this; elsewhere the list is empty.
     """
     mark = os.fsencode(directory)
     found = []
@@ -35,7 +34,7 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def megabytes_of(directory: Path, mark: str) -> list[float]:
-    """Memory in RAM of each live process whose command has ``mark``, started as above."""
+    """Resident memory of each such process whose command contains ``mark``."""
     sizes = []
     for process in PROC.glob("[0-9]*"):
         try:

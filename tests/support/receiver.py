@@ -1,4 +1,4 @@
-"""A scriptable webhook receiver on loopback: says what a test tells it, remembers all it got."""
+"""A scriptable webhook receiver on loopback that records all requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.untraced import untraced
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Responds with 200, or by path prefix what ``responses`` says: a status, and headers."""
+    """Responds with 200, or with the status and headers of a path prefix in ``responses``."""
 
     url: str
     host_port: str
@@ -33,6 +35,13 @@ class Receiver:
     answers: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     hang: threading.Event = field(default_factory=threading.Event)
     """Requests to ``/hang`` wait for this."""
+
+
+class _Server(ThreadingHTTPServer):
+    """Its threads run no measured code."""
+
+    daemon_threads = True
+    process_request_thread = untraced(ThreadingHTTPServer.process_request_thread)
 
 
 @contextmanager
@@ -64,11 +73,10 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:
             """Keep the test's output quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     port = server.server_address[1]
     running = Receiver(f"http://127.0.0.1:{port}", f"127.0.0.1:{port}")
-    # Each test waits at its end for the last poll.
+    # At the end of each test, shutdown waits for the last poll.
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -1,10 +1,12 @@
-"""A fast webhook receiver in a process of its own, and the handle by which a test asks it.
+"""A fast webhook receiver in a separate process, and the handle with which a test queries it.
 
-The path says what happens to a request: ``/ok/7`` responds with 200, ``/wait/50/7`` after 50 ms,
-``/status/500/7`` that status, ``/first/503/7`` that status to the first request of each id and 200
-later, ``/lose/7`` breaks the connection once per id after it has read the request, ``/hang/7``
-never responds, ``/echo/500/7`` sends back what it got, headers included. The last part only tells
-endpoints apart. ``MEND`` on any path makes all of them respond with 200 from then on.
+The path determines the response: ``/ok/7`` responds with 200, ``/wait/50/7`` does so after 50 ms,
+``/status/500/7`` responds with that status, ``/first/503/7`` does so to the first request of each
+id and later with 200, ``/lose/7`` breaks the connection once per id after reading the request,
+``/hang/7`` never responds, ``/echo/500/7`` returns the request, headers included, and
+``/gather/8/10/7`` responds to its first request immediately and to others after 10 ms, counted from
+when 8 wait at the same time. The last part only distinguishes endpoints. ``REPAIR`` on any path
+makes all of them respond with 200 from then on.
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sync.settings import PROJECT_ROOT
@@ -40,7 +43,7 @@ class Receipt:
     """SHA-256 of the body, in hex."""
     path: str
     status: int
-    """The response's status; 0 when nothing was."""
+    """The response's status; 0 if there was none."""
     received_at: float
     """Unix time in seconds."""
 
@@ -60,28 +63,28 @@ class ReceiverProcess:
         return f"http://{self.host_port}{path}"
 
     def received(self, *, after: int = 0) -> list[Receipt]:
-        """Every receipt, or those after so many."""
+        """All receipts, or those after the first ``after``."""
         return [Receipt(*row) for row in json.loads(self._ask("GET", f"/{after}"))]
 
     def count(self) -> int:
-        """How many requests came."""
+        """The number of requests received."""
         return int(self._ask("COUNT", "/"))
 
     def most_at_once(self) -> dict[str, int]:
-        """The most requests that waited for a response at one time: by path, and "" for all."""
+        """The most requests that waited for a response at once: by path, and "" for all."""
         return json.loads(self._ask("MOST", "/"))
 
     def mean_wait(self) -> float:
-        """Seconds from a request on ``/wait`` that was read to its response, as they were."""
+        """Actual seconds from reading a request on ``/wait`` to its response."""
         return float(self._ask("WAITED", "/"))
 
     def clear(self) -> None:
-        """Forget all receipts, which ids were seen, and how long requests waited."""
+        """Reset receipts, seen ids and wait times."""
         self._ask("DELETE", "/")
 
-    def mend(self) -> None:
-        """Response 200 on every path from now on."""
-        self._ask("MEND", "/")
+    def repair(self) -> None:
+        """Respond with 200 on every path from now on."""
+        self._ask("REPAIR", "/")
 
     def break_again(self) -> None:
         """Undo ``repair``."""
@@ -98,7 +101,7 @@ class ReceiverProcess:
 
 @contextmanager
 def receiver_process() -> Iterator[ReceiverProcess]:
-    """Start a receiver on a free port; ended with the block."""
+    """A receiver on a free port, for the block."""
     command = [sys.executable, "-m", "tests.support.receiver_process"]
     with subprocess.Popen(
         command, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -114,10 +117,12 @@ class _Store:
     def __init__(self) -> None:
         self.receipts: list[tuple[str, str, str, int, float]] = []
         self.seen: Counter[str] = Counter()
+        self.paths: set[str] = set()
+        self.held: list[Callable[[], object]] = []
         self.waiting: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
         self.waits: list[float] = []
-        self.is_mended = False
+        self.is_repaired = False
 
 
 class _Connection(asyncio.Protocol):
@@ -153,11 +158,13 @@ class _Connection(asyncio.Protocol):
         store.seen[webhook_id] += 1
         kind, *rest = path.strip("/").split("/")
         is_first = store.seen[webhook_id] == 1
-        status, wait, content = 200, 0.0, b"ok"
-        if store.is_mended:
+        status, wait, gather, content = 200, 0.0, 0, b"ok"
+        if store.is_repaired:
             kind = "ok"
         if kind == "wait":
             wait = float(rest[0]) / 1000
+        elif kind == "gather" and path in store.paths:
+            gather, wait = int(rest[0]), float(rest[1]) / 1000
         elif kind == "status" or (kind == "first" and is_first):
             status = int(rest[0])
         elif kind == "echo":
@@ -167,6 +174,7 @@ class _Connection(asyncio.Protocol):
         digest = hashlib.sha256(body).hexdigest()
         now = round(time.time(), EPOCH_DIGITS)
         store.receipts.append((webhook_id, digest, path, status, now))
+        store.paths.add(path)
         if status:
             answer = b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\n\r\n" % (status, len(content))
             if wait:
@@ -174,7 +182,10 @@ class _Connection(asyncio.Protocol):
                     store.waiting[which] += 1
                     store.most[which] = max(store.most[which], store.waiting[which])
                 loop = asyncio.get_running_loop()
-                loop.call_later(wait, self._answer_late, path, answer + content, loop.time())
+                late = partial(self._answer_late, path, answer + content, loop.time())
+                store.held.append(late)
+                while store.most[""] >= gather and store.held:
+                    loop.call_later(wait, store.held.pop())
             else:
                 self._transport.write(answer + content)
         elif kind == "lose":
@@ -201,7 +212,7 @@ class _Connection(asyncio.Protocol):
             store.seen.clear()
             store.waits.clear()
         else:
-            store.is_mended = method == "MEND"
+            store.is_repaired = method == "REPAIR"
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(content)
         self._transport.write(head + content)
 
@@ -211,7 +222,7 @@ async def _serve() -> None:
     store = _Store()
     server = await loop.create_server(lambda: _Connection(store), "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Standard input closes with the test that started this, so none outlives it.
+    # Standard input closes with the test that started this process, so it cannot outlive the test.
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

@@ -1,4 +1,4 @@
-"""Requests to send again, as an operator makes them in tests."""
+"""Replay requests of an operator, for tests."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ DELIVERED = Replay(state=ReplayState.DELIVERED)
 
 
 def plan(world: World, request: Replay) -> Plan:
-    """What the request would do."""
+    """The plan of the request."""
     return request.plan(world.warehouse, world.clock)
 
 
 def ask(
     world: World, request: Replay, *, confirmed: int | None = None, request_id: str | None = None
 ) -> Done:
-    """Make the request, and confirm what it shows."""
+    """Make the request, and confirm its plan."""
     return carry_out(
         world.warehouse, world.clock, request, confirmed=confirmed, request_id=request_id
     )
 
 
 def dead_letters(world: World, *users: int) -> set[str]:
-    """Begin with dead letters whose endpoint has no failures on record any more."""
+    """Start with dead letters whose endpoint has no recorded failures."""
 
     def die(world: World) -> None:
         world.target.answers["/hooks"] = (500, {})

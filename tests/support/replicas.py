@@ -1,4 +1,4 @@
-"""Replicas as replication tools write them, and what the macros make of them."""
+"""Replicas as replication tools write them, and what the macros read from them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def replicate(
     rows: Sequence[Sequence[str]],
     **types: str,
 ) -> None:
-    """Make a replica anew.
+    """Recreate a replica.
 
-    ``columns`` are the tool's own (quoted name to type) beside those of the LMS, whose ``types``
-    can be changed; ``rows`` hold SQL expressions: the LMS's columns in their order, then the
+    ``columns`` are the tool's columns (quoted name to type), added to those of the LMS, whose
+    ``types`` can be changed; ``rows`` are SQL expressions: the LMS's columns in order, then the
     tool's.
     """
     kinds = dict(TABLES[PLACES[table], table]) | types | dict(columns)
@@ -63,10 +63,10 @@ from t
 {{ 'union all' if not loop.last }}
 {%- endfor %}
 """
-"""Template: every macro that reads a value, over every type. Not to be run."""
+"""Template with every macro that reads a value, over every type. Not for execution."""
 
 
 def compiled(dbt: Dbt, template: str, parameters: str = "{}") -> str:
-    """SQL that a piece of a model becomes."""
+    """The SQL rendered from a piece of a model."""
     found = dbt("compile", "--inline", template, "--vars", parameters)
     return found.results[0].node.compiled_code

@@ -1,4 +1,4 @@
-"""Figures of a report, made up."""
+"""Invented report figures."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COSTS = Costs(
     delivered=5_000,
     lines=90_000_000,
 )
-"""2 credits a day."""
+"""2 credits per day."""
 
 
 def endpoint_figures(number: int, **changes: object) -> EndpointFigures:
-    """A good endpoint."""
+    """A healthy endpoint."""
     values = {
         "host": f"hooks-{number}.example.com",
         "region": "EU",
@@ -54,7 +54,7 @@ def day(at: date, count: int) -> Day:
 
 
 def figures(*, counts: list[int], endpoints: int = 3) -> Figures:
-    """A day for each count, the last one today."""
+    """One day per count, the last one today."""
     first = TODAY.date() - timedelta(days=len(counts) - 1)
     return Figures(
         made_at=TODAY,

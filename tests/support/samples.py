@@ -1,4 +1,4 @@
-"""Bodies that the documents show, made by the code that makes those on the wire."""
+"""Bodies shown in the documents, built by the same code as the bodies on the wire."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ OTHERS = {
     for event_type in one.bodies
     if event_type not in FORMATS[name].bodies
 }
-"""Kinds of bodies that are made of a file, with their format and event type."""
+"""Kinds of bodies defined in a file, with their format and event type."""
 
 
 def bodies() -> dict[str, bytes]:
-    """Every kind of body, by the name that the document gives it."""
+    """Every kind of body, by its name in the document."""
 
     def completion(name: str, learning_time: LearningTime | None) -> bytes:
         return FORMATS[name].body(content(PASSED, learning_time))
@@ -74,7 +74,7 @@ def bodies() -> dict[str, bytes]:
 
 
 def blocks() -> dict[str, str]:
-    """Everything in ``docs/receiving.md`` that is made by code, by the name of its mark."""
+    """Everything in ``docs/receiving.md`` that code generates, by the name of its marker."""
     made = {name: json.dumps(json.loads(body), indent=2) for name, body in bodies().items()}
     body = bodies()["percipio completion with learning time"]
     headers = request_headers(
@@ -93,7 +93,7 @@ def blocks() -> dict[str, str]:
 
 
 def token_request(**settings: object) -> tuple[bytes, str]:
-    """What a token endpoint is asked, and the content type."""
+    """A token request and its content type."""
     seen: list[tuple[bytes, str]] = []
 
     class Poster:
@@ -112,20 +112,20 @@ def token_request(**settings: object) -> tuple[bytes, str]:
 
 
 def shown(path: Path = RECEIVING) -> dict[str, str]:
-    """The blocks as the document has them: a comment with the name, then a fenced block."""
+    """The blocks in the document: a comment with the name, then a fenced block."""
     text = path.read_text(encoding="utf-8")
     found = re.findall(r"<!-- made: ([^>]+?) -->\n+```\w*\n(.*?)\n```", text, flags=re.DOTALL)
     return dict(found)
 
 
 def code(language: str) -> str:
-    """The function in a language that needs no library."""
+    """The function in the language, without a library."""
     first, *_ = _code(language)
     return first
 
 
 def code_with_a_library(language: str) -> str:
-    """The function in a language that uses one, which stands below the other."""
+    """The function in the language with a library, which follows the other one."""
     _, second = _code(language)
     return second
 

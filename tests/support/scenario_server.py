@@ -1,7 +1,7 @@
-"""The embedded warehouse of a test session: its databases can be kept and put back as files.
+"""The embedded warehouse of a test session, whose databases can be saved and restored as files.
 
-Putting one back takes 4 ms, building an empty ledger anew 150 and the models several seconds.
-What one worker's server has translated, those of the others read: 15 ms a statement of a model.
+Restoring one takes 4 ms, building an empty ledger 150 ms, and the models several seconds. Workers'
+servers share their translations, which saves 15 ms per statement of a model.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sync.local.embedded.server import DATABASES
 
 
 class OnDisk(server.Newest):
-    """Translations that the servers of all workers have in common."""
+    """Translations that the servers of all workers share."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(server.KEPT_TRANSLATIONS)
@@ -54,12 +54,12 @@ class OnDisk(server.Newest):
 
 
 def keep(request: Request) -> Response:
-    """Copy the databases into the directory of the request."""
+    """Copy the databases to the directory in the request."""
     return _swap(request, lambda file, kept: shutil.copy(file, kept))
 
 
 def put_back(request: Request) -> Response:
-    """Replace the databases by those in the directory; open sessions go on with them."""
+    """Replace the databases with those in the directory; open sessions continue with them."""
     return _swap(request, lambda file, kept: shutil.copy(kept, file))
 
 
@@ -69,7 +69,7 @@ def _swap(request: Request, copy: Any) -> Response:
     try:
         for database in DATABASES:
             file = Path(engine.db_path) / f"{database}.db"
-            # One swap that failed halfway must not fail all that come after it.
+            # A swap that failed halfway must not make all later ones fail.
             connection.execute(f"detach database if exists {database}")
             file.with_suffix(".db.wal").unlink(missing_ok=True)
             copy(file, Path(request.query_params["directory"]) / file.name)
@@ -90,16 +90,16 @@ def main(port: int, directory: Path, translations: Path) -> None:
     def application(at: Path) -> Any:
         server.Translations = Translations
         app = stock(at)
-        # Nobody needs these files after a crash of the machine.
+        # These files need not survive a crash of the machine.
         engine: Any = fakesnow.server.shared_fs
         engine.duck_conn.execute("set fsync_mode = 'NONE'")
-        # A second thread for a few rows costs a tenth of the processor's time, and saves none.
+        # For a few rows, a second thread costs a tenth of the CPU time and saves nothing.
         engine.duck_conn.execute("set threads = 1")
         app.routes.append(Route("/keep", keep, methods=["POST"]))
         app.routes.append(Route("/put_back", put_back, methods=["POST"]))
         return app
 
-    # Ends with the tests, even where they are killed: then nobody holds the other end.
+    # Exits with the tests even if they are killed, because the pipe then closes.
     threading.Thread(target=lambda: sys.stdin.read() or os._exit(0), daemon=True).start()
     server.application = application
     server.serve(port, directory)

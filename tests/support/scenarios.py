@@ -1,4 +1,4 @@
-"""Warehouses in a known state, built once per session and then put in place as files."""
+"""Warehouses in a known state, built once per session and then restored from files."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Make = Callable[[Warehouse], object]
 
 @dataclass(frozen=True)
 class Scenarios:
-    """Scenarios of one worker's warehouse; ``built`` is where the files lie for all workers."""
+    """Scenarios of one worker's warehouse; ``built`` has the files that all workers share."""
 
     settings: EmbeddedWarehouse
     built: Path
 
     def stand(self, name: str, make: Make | None = None) -> None:
-        """Replace every table by those of a scenario, which ``make`` builds from nothing.
+        """Replace all tables with those of a scenario, which ``make`` builds from scratch.
 
-        Sessions that are open see the new tables. Without ``make`` there are none.
+        Open sessions see the new tables. Without ``make`` there are none.
         """
 
         def build(directory: Path) -> None:
@@ -52,7 +52,7 @@ class Scenarios:
             try:
                 opener.open(urllib.request.Request(url, method="POST"), timeout=60).close()
             except urllib.error.HTTPError as refused:
-                # Somebody of the test before still has a transaction open.
+                # A session of the previous test still has an open transaction.
                 print(f"{what}: {refused.read().decode()}", file=sys.stderr)
                 return False
             return True
@@ -62,9 +62,9 @@ class Scenarios:
 
 @contextmanager
 def running_server(settings: EmbeddedWarehouse, translations: Path | None = None) -> Iterator[None]:
-    """The warehouse of a test session, in a process of its own.
+    """The warehouse of a test session, in a separate process.
 
-    What it has translated it leaves in ``translations``, and reads what others have left.
+    It shares translations with other servers through ``translations``.
     """
     command = [sys.executable, "-m", "tests.support.scenario_server"]
     command += [str(settings.port), str(settings.directory)]

@@ -1,4 +1,4 @@
-"""The retry schedule as the documents show it, made from the steps that are really used."""
+"""The retry schedule as shown in the documents, generated from the actual steps."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ FIRST_AT = datetime(2026, 3, 30, 9)
 
 
 def words(span: timedelta) -> str:
-    """A span as people say it: ``27 h 35 min 5 s``."""
+    """A time span in words: ``27 h 35 min 5 s``."""
     seconds = round(span.total_seconds())
     parts = [(seconds // 3600, "h"), (seconds % 3600 // 60, "min"), (seconds % 60, "s")]
-    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "at once"
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "none"
 
 
 def schedule_table() -> str:
     """One line per attempt: the wait before it, and the time since the first one."""
-    lines = ["| attempt | after the one before | since the first |", "|---|---|---|"]
+    lines = ["| attempt | wait | since first attempt |", "|---|---|---|"]
     total = timedelta(0)
     for number, step in enumerate(STEPS, start=1):
         total += step
@@ -28,10 +28,10 @@ def schedule_table() -> str:
 
 
 def clock_table() -> str:
-    """The same with the times of a first attempt on a Monday at nine, and how far jitter moves
-    them."""
+    """The same with clock times for a first attempt on a Monday at nine, and the range of the
+    jitter."""
     lines = [
-        "| attempt | after the one before | since the first | time | earliest | latest |",
+        "| attempt | wait | since first attempt | time | earliest | latest |",
         "|---|---|---|---|---|---|",
     ]
     total = timedelta(0)

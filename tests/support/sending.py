@@ -1,8 +1,8 @@
-"""Send one body to one endpoint of a test, and look at what came of it."""
+"""Send one body to one endpoint of a test, and check the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sync.domain.responses import ErrorKind, Failure, Response
@@ -16,7 +16,7 @@ NAME = "hooks.example.com"
 
 
 def to_loopback(target: Target, timeout_seconds: float) -> list[str]:
-    """A resolver that knows one address only."""
+    """A resolver with a single address."""
     return ["127.0.0.1"]
 
 
@@ -32,9 +32,9 @@ def post(
     host: str = "127.0.0.1",
     ca_file: Path | None = None,
     headers: Mapping[str, str] | None = None,
-    deadline_seconds: float = 10.0,
+    deadline_seconds: float = 60.0,
 ) -> Response | Failure:
-    """One send by a transport of its own."""
+    """One send with a separate transport."""
     with transport_to((host, endpoint.port), ca_file=ca_file) as transport:
         return transport.post(
             endpoint.url(host),
@@ -44,13 +44,21 @@ def post(
         )
 
 
+def until_in_time(attempt: Callable[[float], bool]) -> None:
+    """Retry an attempt that needs a short deadline with longer ones if the peer was too slow.
+
+    ``attempt`` takes the deadline in seconds and returns whether the peer did its part in time.
+    """
+    assert any(attempt(seconds) for seconds in (0.5, 2.0, 8.0, 32.0)), "late with each deadline"
+
+
 def kind_of(result: Response | Failure) -> ErrorKind:
-    """The error kind of what has to be a failure."""
+    """The error kind of a result that must be a failure."""
     assert isinstance(result, Failure), result
     return result.error_kind
 
 
 def status_of(result: Response | Failure) -> int:
-    """The status of what has to be a response."""
+    """The status of a result that must be a response."""
     assert isinstance(result, Response), result
     return result.status

@@ -1,4 +1,4 @@
-"""What is made once per test session, by the first worker that asks for it."""
+"""Files created once per test session, by the first worker that needs them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 
 
 def shared_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that all workers of this session see; nothing else does."""
+    """A directory shared by the workers of this session only."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def made_once(directory: Path, make: Callable[[Path], None]) -> Path:
-    """``directory`` with what ``make`` puts into it; another worker waits and makes nothing.
+    """``directory`` with the files that ``make`` creates; other workers wait for the first one.
 
-    Readers share the files, so they copy what they want to change.
+    Readers share the files and must copy what they change.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""Endpoints with webhooks that wait to be sent, and a poster in this process that responds."""
+"""Endpoints with webhooks to send, and an in-process poster that responds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OK = Response(200, None, "")
 
 
 class Poster:
-    """Responses as told, in this process; counts what it was sent."""
+    """Responds as configured, in this process, and counts requests."""
 
     def __init__(self, answer: Callable[[str], Response | Failure] = lambda url: OK) -> None:
         self.answer = answer
@@ -49,14 +49,14 @@ class Poster:
 
 @dataclass
 class Site:
-    """Endpoints with a number of built webhooks each, and a run that sends them."""
+    """Endpoints, each with a number of built webhooks, and a run that sends them."""
 
     warehouse: Warehouse
     run: Run
     ids: set[str]
 
     def at(self, *urls: str) -> Site:
-        """The same with its endpoints' URLs, which lead to receivers of the test."""
+        """The same with the endpoints' URLs, which point to receivers of the test."""
         for n, url in enumerate(urls, start=1):
             self.warehouse.execute(
                 "update analytics.marts.webhook_endpoints set url = ? where endpoint_id = ?", url, n
@@ -78,13 +78,13 @@ class Site:
 
 
 Built = Callable[..., Site]
-"""``built_site`` with its numbers and settings left to be given."""
+"""``built_site`` without its numbers and settings."""
 
 
 def built_site(
     scenarios: Scenarios, warehouse: Warehouse, journals: Path, *counts: int, **endpoint: object
 ) -> Site:
-    """So many webhooks for each endpoint. Where another test has built the same, its files do."""
+    """This many webhooks per endpoint, restored from files if another test has built the same."""
     endpoints = len(counts)
     limits = Limits(batch_size=BATCH, threads=8, per_endpoint=2)
     run = Run(host_ports="", journals=journals, endpoints=endpoints, limits=limits)

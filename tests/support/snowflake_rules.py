@@ -1,9 +1,9 @@
-"""What Snowflake refuses, or reads otherwise, in a statement that the embedded warehouse runs.
+"""What Snowflake refuses, or reads differently, in a statement that the embedded warehouse runs.
 
-One table of rules, each with where it is documented and a statement that breaks it. They hold for
-all that is sent: the product's own statements, compiled models, what dbt's adapter makes of them,
-and ``deploy/snowflake``. Three parsers that were written independently must read each statement;
-what one of them cannot, though Snowflake can, is named.
+A table of rules, each with its documentation and a statement that breaks it. They apply to
+everything that is sent: the product's statements, compiled models, what dbt's adapter makes of
+them, and ``deploy/snowflake``. Three independently written parsers must read each statement;
+exceptions that Snowflake accepts are listed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlglot.errors import ParseError
 
 DOCS = "https://docs.snowflake.com/en/"
 FUNCTIONS = frozenset({"SYSDATE", "SYSTEM$LAST_CHANGE_COMMIT_TIME", "UUID_STRING"})
-"""Functions that exist in Snowflake and that sqlglot has no name for."""
+"""Functions that exist in Snowflake but are unknown to sqlglot."""
 SESSION_PARAMETERS = frozenset(
     {
         *("AUTOCOMMIT", "DATE_INPUT_FORMAT", "LOCK_TIMEOUT", "QUERY_TAG"),
@@ -33,8 +33,8 @@ SESSION_PARAMETERS = frozenset(
         *("TIMESTAMP_INPUT_FORMAT", "TIMESTAMP_TYPE_MAPPING", "TIMEZONE"),
     }
 )
-"""Those in use of https://docs.snowflake.com/en/sql-reference/parameters; any other is refused or
-does nothing, and is looked up there before it comes here."""
+"""The parameters in use of https://docs.snowflake.com/en/sql-reference/parameters; look up any
+other there before adding it, since Snowflake refuses or ignores unknown ones."""
 RESERVED = frozenset(
     {
         *("all", "alter", "and", "any", "as", "between", "by", "check", "column", "connect"),
@@ -49,17 +49,17 @@ RESERVED = frozenset(
         *("when", "whenever", "where", "with"),
     }
 )
-"""As names without quotes: reserved by ANSI or by Snowflake, or not to be a column or an alias."""
+"""As unquoted names: reserved by ANSI or Snowflake, or not allowed as a column or an alias."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, and a statement that breaks it."""
+    """A rule, and a statement that breaks it."""
 
     name: str
     source: str
     broken: Callable[[exp.Expr], Iterable[str]]
-    """What in a statement breaks it."""
+    """The parts of a statement that break it."""
     example: str
 
 
@@ -84,7 +84,7 @@ def _correlated_otherwise(statement: exp.Expr) -> Iterator[str]:
 
 
 def _outer_columns(query: exp.Select) -> list[exp.Column]:
-    """Columns of the query around a nested one that it names."""
+    """Columns of the outer query that a nested query refers to."""
     if not isinstance(query.parent, exp.Exists | exp.Subquery | exp.In) or (
         isinstance(query.parent, exp.Subquery)
         and isinstance(query.parent.parent, exp.From | exp.Join | exp.Lateral)
@@ -126,11 +126,17 @@ def _reserved_names(statement: exp.Expr) -> Iterator[str]:
 
 
 def _uncast_variants(statement: exp.Expr) -> Iterator[str]:
-    for value in statement.find_all(exp.JSONExtract):
-        if isinstance(
-            value.parent, exp.Coalesce | exp.Nullif | exp.Is | exp.Binary | exp.Predicate
+    values = (exp.JSONExtract, exp.GetExtract, exp.Bracket)
+    decided = (exp.Coalesce, exp.Nullif, exp.Nvl2, exp.DecodeCase, exp.EqualNull, exp.Is)
+    for value in statement.find_all(*values):
+        around = value.parent
+        while isinstance(around, exp.Paren):
+            around = around.parent
+        # A path within a path is a single value.
+        if isinstance(around, (*decided, exp.Binary, exp.Predicate)) and not isinstance(
+            around, values
         ):
-            yield value.parent.sql()
+            yield around.sql()
 
 
 def _tried_casts(statement: exp.Expr) -> Iterator[str]:
@@ -148,7 +154,10 @@ def _open_timestamps(statement: exp.Expr) -> Iterator[str]:
 
 
 def _session_times(statement: exp.Expr) -> Iterator[str]:
-    kinds = (exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime)
+    kinds = (
+        *(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime),
+        *(exp.Localtimestamp, exp.Localtime),
+    )
     yield from (one.sql() for one in statement.find_all(*kinds) if not one.args.get("sysdate"))
 
 
@@ -279,7 +288,7 @@ def _by_sqlglot(sql: str) -> None:
 
 @lru_cache(maxsize=1)
 def _statement(sql: str) -> exp.Expr:
-    """Of the request, which may hold one: MULTI_STATEMENT_COUNT is 1."""
+    """The statement of a request, which may have only one: MULTI_STATEMENT_COUNT is 1."""
     statements = sqlglot.parse(sql, dialect="snowflake")
     if len(statements) != 1 or statements[0] is None:
         raise ValueError("one statement at a time")
@@ -299,13 +308,13 @@ ALL = frozenset(PARSERS)
 
 @dataclass(frozen=True)
 class Unread:
-    """Statements that Snowflake documents and that some of the parsers cannot read."""
+    """Statements that Snowflake documents but some of the parsers cannot read."""
 
     parsers: frozenset[str]
     statement: str
-    """Pattern of their beginning, in lower case."""
+    """Pattern of their start, in lower case."""
     page: str
-    """Where Snowflake documents it, below https://docs.snowflake.com/en/sql-reference/."""
+    """Page of Snowflake's documentation, below https://docs.snowflake.com/en/sql-reference/."""
 
 
 UNREAD = (
@@ -316,7 +325,7 @@ UNREAD = (
     Unread(ALL, r'alter table \S+ alter "\w+" comment \$\$', "sql/alter-table-column"),
     Unread(OXIDE, r"alter table \S+ add column if not exists ", "sql/alter-table"),
     Unread(POLYGLOT, r"create or replace transient table .*\) copy grants as", "sql/create-table"),
-    # Names that are words of the language to polyglot, and not to Snowflake.
+    # Names that are keywords for polyglot but not for Snowflake.
     Unread(POLYGLOT, r"select endpoints[.][*], settings[.]", "reserved-keywords"),
     Unread(POLYGLOT, r"alter table \S+ drop column if exists body$", "reserved-keywords"),
     # deploy/snowflake
@@ -336,7 +345,7 @@ UNREAD = (
 
 @cache
 def broken_rules(sql: str) -> tuple[str, ...]:
-    """What is wrong with one statement for Snowflake; empty when nothing is known to be."""
+    """Known problems of a statement on Snowflake."""
     bare = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.S)
     start = " ".join(bare.split()).lower()
     excused = {name for one in UNREAD if re.match(one.statement, start) for name in one.parsers}

@@ -1,4 +1,4 @@
-"""Statements of the product while tests run: rules of Snowflake, and functions without a pin."""
+"""Checks the product's statements in tests: Snowflake's rules, and functions without a pin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = frozenset(
         *("TABLE", "THEN", "UNION", "USING", "VALUES", "WHEN", "WHERE", "WITH"),
     }
 )
-"""Words of the language that may stand before a parenthesis."""
+"""Keywords that can precede a parenthesis."""
 TYPES = frozenset({"BINARY", "NUMBER", "TIMESTAMP_NTZ", "VARCHAR"})
 HARMLESS = {
     "COUNT": "0 over nothing",
@@ -41,20 +41,20 @@ HARMLESS = {
     "ROW_NUMBER": "the orders it depends on are pinned under ORDER BY",
     "GENERATOR": "rows without a value",
 }
-"""Functions that need no pin, and why."""
+"""Functions that need no pin, with the reason."""
 ABOUT_THE_ACCOUNT = ("CURRENT_", "SYSTEM$")
-"""Beginnings of functions whose value no pin can know."""
+"""Name prefixes of functions whose value no pin can know."""
 OFFSET_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*([+-]\d\d:?\d\d|Z)")
 NOT_OURS = ("/doctor/meaning.py:", "/cli/warehouse.py:sql")
-"""Senders of pins, which are about what no statement of ours may do, and of the operator's SQL."""
+"""Senders of pins, which do what our statements may not, and of the operator's SQL."""
 PRODUCT = tuple(str(PROJECT_ROOT / folder) for folder in ("sync", "orchestration"))
 
 
 @contextmanager
 def checked_statements() -> Iterator[list[str]]:
-    """A list of what is wrong with statements that the product sends from this process meanwhile.
+    """A list of problems in statements that the product sends from this process during the block.
 
-    Statements of the tests themselves are not looked at.
+    Statements of the tests themselves are not checked.
     """
     problems: list[str] = []
     send = Warehouse._run  # pyright: ignore[reportPrivateUsage]
@@ -72,7 +72,7 @@ def checked_statements() -> Iterator[list[str]]:
 
 
 def _sender(frame: FrameType) -> str:
-    """The file and function that asked the only module that sends statements."""
+    """The file and function that called the only module that sends statements."""
     while frame.f_code.co_filename == warehouse.__file__ and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_code.co_qualname}"
@@ -81,19 +81,19 @@ def _sender(frame: FrameType) -> str:
 @cache
 @untraced
 def problems_of(sql: str) -> tuple[str, ...]:
-    """What is wrong with one statement for Snowflake; empty when nothing is known to be."""
+    """Known problems of a statement on Snowflake."""
     if sql.startswith(("show ", "alter session ")):
         return ()  # no parser here has a grammar for them
     unpinned = [
         f"no pin for {name} in sync.operations.doctor.pins"
         for name in sorted(unpinned_functions(sql))
     ]
-    # What is explained is what Snowflake has to take.
+    # Of an EXPLAIN, check the explained statement.
     return (*broken_rules(sql.removeprefix("explain ")), *unpinned)
 
 
 def unpinned_functions(sql: str) -> frozenset[str]:
-    """Functions of a statement that two engines may read differently, and that have no pin."""
+    """Functions in a statement that two engines may read differently, and that have no pin."""
     return _functions(sql) - WORDS - TYPES - HARMLESS.keys() - _pinned()
 
 
@@ -111,13 +111,13 @@ def _functions(sql: str) -> frozenset[str]:
         and name.text[:1].isalpha()
         and not name.text.upper().startswith(ABOUT_THE_ACCOUNT)
         and name.token_type is not TokenType.STRING
-        # A table with a list of its columns
+        # A table with a column list
         and before.token_type not in (TokenType.DOT, TokenType.INTO, TokenType.TABLE)
     )
 
 
 def problems_of_binds(sql: str, binds: tuple[object, ...]) -> list[str]:
-    """Times with an offset, which a cast to TIMESTAMP_NTZ drops: what a clock showed would stay."""
+    """Times with an offset, which a cast to TIMESTAMP_NTZ drops: the local time would remain."""
     if "timestamp_ntz" not in sql:
         return []
     texts = [bind for bind in binds if isinstance(bind, str)]

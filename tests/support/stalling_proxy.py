@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can fall silent: what a black hole in the network looks like."""
+"""A TCP proxy on loopback that can stall, like a black hole in the network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 
 
 class StallingProxy:
-    """Passes bytes both ways to a port of this machine until told to stall."""
+    """Forwards bytes in both directions to a local port until it is stalled."""
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
@@ -33,11 +33,11 @@ class StallingProxy:
         self.close()
 
     def stall(self) -> None:
-        """Keep every byte from now on, old connections and new ones alike."""
+        """Hold back all bytes from now on, on old and new connections."""
         self._flows.clear()
 
     def resume(self) -> None:
-        """Let what was kept go on, and all that follows."""
+        """Forward the held bytes and all that follow."""
         self._flows.set()
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class StallingProxy:
         if self._is_closed:
             return
         self._is_closed = True
-        # Closing alone would leave the accepting thread with a socket that still listens.
+        # After closing alone, the accepting thread's socket would still listen.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._flows.set()

@@ -1,4 +1,4 @@
-"""What the code has said to OpenTelemetry, read back in a test."""
+"""What the code reported to OpenTelemetry, read back in a test."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Heard:
         return found
 
     def spans(self) -> Counter[str]:
-        """How many spans of each name."""
+        """Number of spans by name."""
         return Counter(span.name for span in self.exporter.get_finished_spans())
 
     def everything(self) -> str:
-        """All that would leave this process, as text."""
+        """Everything that would leave this process, as text."""
         data = self.reader.get_metrics_data()
         spans = [span.to_json() for span in self.exporter.get_finished_spans()]
         return "\n".join([data.to_json() if data else "", *spans])
@@ -56,7 +56,7 @@ class Heard:
 
 @contextmanager
 def listening() -> Iterator[Heard]:
-    """Hear what this process says, with the SDK's own readers."""
+    """Record this process's telemetry with the SDK's readers."""
     heard = Heard(InMemoryMetricReader(), InMemorySpanExporter())
     traces = TracerProvider()
     traces.add_span_processor(SimpleSpanProcessor(heard.exporter))
@@ -68,7 +68,7 @@ def listening() -> Iterator[Heard]:
 
 @contextmanager
 def nobody_listens() -> Iterator[None]:
-    """Whatever the block sets up, the next test finds silence."""
+    """Reset telemetry after the block, whatever it sets up."""
     _forget()
     try:
         yield

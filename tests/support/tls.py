@@ -37,9 +37,9 @@ class Authority:
         is_self_signed: bool = False,
         common_name: str = "endpoint",
     ) -> ssl.SSLContext:
-        """TLS settings of a server whose certificate holds ``names``; negative days: expired.
+        """TLS context of a server whose certificate is for ``names``; negative days: expired.
 
-        Without names the certificate has no alternative names at all, only its common name.
+        Without names the certificate has no alternative names, only its common name.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])

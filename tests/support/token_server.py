@@ -1,4 +1,4 @@
-"""A token endpoint on loopback: hands out numbered tokens, or what its script says instead."""
+"""A token endpoint on loopback that issues numbered tokens, or responds as scripted."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Answer = bytes | Callable[[Conversation], None]
 
 
 def granted(token: str, expires_in: object = 3600) -> bytes:
-    """A good response."""
+    """A successful response."""
     body = json.dumps({"access_token": token, "expires_in": expires_in, "token_type": "bearer"})
     return response("200 OK", body.encode())
 
 
 @dataclass
 class TokenServer:
-    """Counts what it was asked. ``response`` replaces the numbered tokens while it is set."""
+    """Counts requests. While ``response`` is set, it replaces the numbered tokens."""
 
     url: str = ""
     port: int = 0
@@ -31,7 +31,7 @@ class TokenServer:
     answer: Answer | None = None
     expires_in: float = 3600
     gate: threading.Event = field(default_factory=threading.Event)
-    """Responses wait for this; it is set until a test clears it."""
+    """Responses wait for this event, which is set until a test clears it."""
     was_asked: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -1,4 +1,4 @@
-"""Tokens without a network: a token endpoint whose responses a test decides."""
+"""Tokens without a network: a token endpoint whose responses a test chooses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWN = Failure(ErrorKind.CONNECT, Attribution.RECEIVER, "connection refused")
 
 @dataclass
 class Tokens:
-    """Responses token requests without a network; the n-th token is ``token-n``."""
+    """Answers token requests without a network; the n-th token is ``token-n``."""
 
     expires_in: object = 3600
     failure: Failure | None = None
@@ -38,16 +38,16 @@ class Tokens:
 
 
 def source(tokens: Tokens, clock: HandClock | None = None) -> TokenSource:
-    """Tokens of endpoint 7, whose secret is there."""
+    """Tokens of endpoint 7, whose secret exists."""
     return TokenSource(tokens, secrets_for(7), clock or HandClock())
 
 
 def authorizer(tokens: Tokens) -> Authorizer:
-    """The same, as an attempt takes them."""
+    """The same, as an attempt uses them."""
     return Authorizer(source(tokens), secrets_for(7))
 
 
 def header(authorization: object) -> str:
-    """The value of the header; fails when there is no token."""
+    """The value of the header; fails if there is no token."""
     assert isinstance(authorization, Bearer), authorization
     return authorization.header

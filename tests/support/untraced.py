@@ -1,7 +1,7 @@
-"""Large libraries without the tracer of coverage, which slows each of their lines by a half.
+"""Runs large libraries without coverage's tracer, which slows each of their lines by half.
 
-Coverage measures ``sync`` and ``orchestration``, but the interpreter calls it at every line. What
-is wrapped here calls nothing of those two, so that no line of theirs is missed.
+Coverage measures ``sync`` and ``orchestration``, but the interpreter calls it at every line. The
+calls wrapped here never reach those two packages, so none of their lines is missed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ R = TypeVar("R")
 PATIENCE = 1_000
 PROXIES = [form(f"{name}_proxy") for name in ("http", "https", "all") for form in (str, str.upper)]
 OURS = frozenset({"orchestration", "sync", "tests"})
-"""Packages that are measured, and those that import them."""
+"""Measured packages, and packages that import them."""
 
 
 def untraced(call: Callable[P, R]) -> Callable[P, R]:
-    """The call, out of sight of coverage."""
+    """The call, without coverage."""
 
-    # Not a context manager: tracing must end and begin again in one frame, or coverage loses count.
+    # Not a context manager: tracing must stop and restart in one frame, or coverage loses count.
     @wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         tracer = sys.gettrace()
@@ -47,7 +47,7 @@ def untraced(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def _trace_by(tracer: Any) -> None:
-    """Python 3.11 refuses this while another thread is in the middle of the same."""
+    """Python 3.11 refuses this while another thread does the same."""
     for _ in range(PATIENCE):
         try:
             sys.settrace(tracer)
@@ -58,7 +58,7 @@ def _trace_by(tracer: Any) -> None:
 
 
 def untraced_with_its_threads(call: Callable[P, R]) -> Callable[P, R]:
-    """The same, for a call that starts threads; no other thread may do so meanwhile."""
+    """The same for a call that starts threads; no other thread may start any during it."""
 
     @wraps(call)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,7 +73,7 @@ def untraced_with_its_threads(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def leave_imports_untraced() -> None:
-    """Those of libraries, which are a third of what each worker's collection costs."""
+    """Imports of libraries, which are a third of each worker's collection time."""
     traced = SourceFileLoader.exec_module
     bare = untraced(traced)
 
@@ -85,7 +85,7 @@ def leave_imports_untraced() -> None:
 
 
 def leave_the_connector_untraced() -> None:
-    """Of what each statement costs in this process, nearly all is the connector."""
+    """The connector, which accounts for nearly all of a statement's cost in this process."""
     SnowflakeConnection.__init__ = untraced(SnowflakeConnection.__init__)
     SnowflakeConnection.close = untraced(SnowflakeConnection.close)
     SnowflakeCursor.execute = untraced(SnowflakeCursor.execute)
@@ -93,7 +93,7 @@ def leave_the_connector_untraced() -> None:
 
 
 def look_for_proxies_by_name() -> None:
-    """The connector reads the whole environment for each statement, a quarter of its own time."""
+    """Instead of the connector's scan of the whole environment per statement, 1/4 of its time."""
     where: Any = sessions
     stock = where.get_environ_proxies
 

@@ -1,4 +1,4 @@
-"""``make dev`` on an instance that has been used for months, with passes still to come."""
+"""``make dev`` on an instance with months of history, and with completions still to come."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ USED = (*STEPS, dg.AssetKey(["marts", "learning_time"]))
 def used_instance(
     directory: Path, *, size: SampleSize, materializations: int, runs: int
 ) -> Iterator[tuple[Dev, Prepared]]:
-    """Both jobs have run over the first wave; the grades of the second are left in ``grades``.
+    """Both jobs have run over the first wave; the grades of the second are in ``grades``.
 
-    ``materializations`` is a total over some assets; they are copies, as the runs are.
+    ``materializations`` is a total over some assets. They are copies, as are the runs.
     """
     environment = dev_environment(directory)
     port = int(environment["LTW_RECEIVER_PORT"])
@@ -46,7 +46,7 @@ def used_instance(
         insert_rows(session, GRADES, first)
     prepared.grades[:] = [row for row in prepared.grades if row not in first]
     home = Path(environment["DAGSTER_HOME"])
-    # In memory the ten thousand events take a minute, on a disk that syncs each of them, ten.
+    # The ten thousand events take a minute in memory, but ten on a disk that syncs each one.
     memory = Path("/dev/shm")  # noqa: S108
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as scratch:
         filled = Path(scratch) / "dagster"
@@ -73,7 +73,7 @@ def used_instance(
 
 
 def _fill(home: Path, *, materializations: int, runs: int) -> None:
-    """Months of history: copies of the materializations and of the run that are there."""
+    """Months of history: copies of the existing materializations and of the run."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         for key in USED:
             event = instance.get_latest_materialization_event(key)

@@ -1,4 +1,4 @@
-"""Wait for a condition instead of for a time."""
+"""Wait for a condition instead of a fixed time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 def wait_until(is_so: Callable[[], bool], *, seconds: float = 30.0, every: float = 0.02) -> None:
-    """Return as soon as the condition holds; it is looked at again after ``every`` seconds.
+    """Return as soon as the condition holds, checked every ``every`` seconds.
 
     Raises:
-        AssertionError: it did not within ``seconds``.
+        AssertionError: it did not hold within ``seconds``.
     """
     deadline = time.monotonic() + seconds
     while not is_so():

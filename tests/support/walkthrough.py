@@ -1,4 +1,4 @@
-"""A reader who walks through the documents: a terminal in a copy of the project, block by block."""
+"""Runs the documents block by block like a reader, in a terminal in a copy of the project."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ LEFT_OUT = {
     ".venv/bin/python -m pytest tests/snowflake": "that is tests/snowflake",
     "DAGSTER_HOME=": "it is what `make dev` starts, see sync/local/dev.py; the jobs run here",
 }
-"""Blocks that are not run by themselves, by how they begin, and why."""
+"""Blocks that are not run, by how they start, with the reason."""
 PART_2 = "# Part 2"
 
 
 @dataclass
 class Terminal:
-    """A shell in a folder; what a block exports is there for the next."""
+    """A shell in a folder; exports of a block are visible to the next one."""
 
     folder: Path
     environment: dict[str, str]
     printed: str = ""
 
     def run(self, block: Block, codes: Sequence[int] = (0,)) -> None:
-        """Run a block of commands; the first that fails fails the test.
+        """Run a block of commands; the first failing command fails the test.
 
-        ``codes`` are exit codes that are none of a failure.
+        ``codes`` are exit codes that are not failures.
         """
         note = self.folder / "environment.after"
         done = subprocess.run(
@@ -57,7 +57,7 @@ class Terminal:
         self.environment = dict(one.split("=", 1) for one in pairs)
 
     def python(self, *arguments: str, given: str | None = None) -> str:
-        """Run this interpreter in the folder; what it printed."""
+        """Run this interpreter in the folder; returns its output."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,
@@ -71,7 +71,7 @@ class Terminal:
         return done.stdout
 
     def compare(self, block: Block) -> None:
-        """What was printed last holds the lines of this block."""
+        """Assert that the last output contains the lines of this block."""
         missing = missing_lines(block.text, self.printed)
         assert missing == [], f"{block}\nprinted was:\n{self.printed}"
 
@@ -92,7 +92,7 @@ def copy_of_the_project(directory: Path) -> Path:
 
 
 def parts() -> tuple[list[Block], list[Block]]:
-    """The blocks of the laptop's part, and of the account's part with the first day before it."""
+    """The blocks of the laptop part, and of the account part with the first day before it."""
     text = TUTORIAL.read_text(encoding="utf-8")
     border = text[: text.index(f"\n{PART_2}")].count("\n") + 1
     blocks = blocks_of(TUTORIAL)
@@ -103,9 +103,9 @@ def parts() -> tuple[list[Block], list[Block]]:
 
 
 def walk(terminal: Terminal, blocks: list[Block], steps: Mapping[str, Any]) -> None:
-    """Take each block in its turn; ``steps`` has what is done with a block beside or instead.
+    """Run each block in order; ``steps`` has additional or replacement actions for a block.
 
-    A key is how the block begins. Every key must be met once at least.
+    A key is the start of the block. Every key must match at least once.
     """
     unmet = dict(steps)
     for block in blocks:

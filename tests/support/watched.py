@@ -1,4 +1,4 @@
-"""A delivery run that is watched: nine webhooks, of which three are delivered and the rest fail."""
+"""An observed delivery run: nine webhooks, of which three are delivered and the rest fail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from sync.delivery.send import send_due
 from sync.http.transport import Transport
 from sync.operations.watching import watching
+from sync.telemetry import Span
 from sync.warehouse import Warehouse
 from tests.support.completions import add_completions, completion
 from tests.support.delivery import PASSED_AT, SECRET, Run, enterprise, seed
@@ -15,17 +16,17 @@ from tests.support.receiver_process import ReceiverProcess
 from tests.support.scenarios import Scenarios
 
 CANARIES = ("canary.learner@example.com", "canary_learner", SECRET.removeprefix("whsec_"))
-"""Who and what must appear in no log, metric or span."""
+"""Names and values that must not appear in any log, metric or span."""
 ENDPOINTS = {1: 200, 2: 503, 3: 410}
-"""What each responds with; it sends back all that it got."""
+"""The response of each endpoint, which echoes the whole request."""
 PER_ENDPOINT = 3
 NO_SETTING: dict[str, str] = {}
 
 
-def frozen_run(
+def built_run(
     scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, journals: Path
 ) -> Run:
-    """The run, its webhooks built and due."""
+    """The run, with its webhooks built and due."""
     run = Run(host_ports=target.host_port, journals=journals, endpoints=len(ENDPOINTS))
 
     def make(warehouse: Warehouse) -> None:
@@ -43,15 +44,15 @@ def frozen_run(
         add_completions(warehouse, rows)
         run.record_and_build(warehouse)
 
-    scenarios.stand("frozen run", make)
+    scenarios.stand("built run", make)
     point_endpoints(warehouse, target.url(""))
     return run
 
 
 def deliver(warehouse: Warehouse, run: Run, environ: dict[str, str]) -> None:
-    """The step of a Dagster run that sends."""
+    """The sending step of a Dagster run."""
     with (
-        watching("deliver", run.run_id, environ) as watch,
+        watching(Span.DELIVER, run.run_id, environ) as watch,
         Transport(policy=run.policy) as transport,
     ):
         report = send_due(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)

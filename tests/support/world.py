@@ -1,4 +1,4 @@
-"""Sample data, a receiver that checks signatures, and the jobs over them: two rounds, kept."""
+"""Sample data, a receiver that checks signatures, and two recorded rounds of the jobs."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from tests.support.dbt import ONLY_TABLES, Dbt
 from tests.support.definitions import STEPS, everything_said, run_config
 
 LOOKED_AT = ("completion_learning_time", "learning_time_watermark")
-"""Models whose metadata and checks the tests look at."""
+"""Models whose metadata and checks the tests inspect."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """One wave of data and what was sent of it."""
+    """One wave of data and what was sent for it."""
 
     webhooks: dg.ExecuteInProcessResult
     received: list[dict[str, Any]]
-    """Requests of this round as the receiver's page has them, oldest first."""
+    """Requests of this round as on the receiver's page, oldest first."""
     said: str
-    """Everything that Dagster keeps of its runs."""
+    """Everything that Dagster stored about its runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Two rounds, the flag off and then on.
+    """Two rounds, first with the flag off and then on.
 
-    The job of the models runs in the second, for a few of them: ``make demo`` runs all with all of
+    The job of the models runs in the second, for a few of them: ``make demo`` runs all, with all of
     their tests.
     """
 
@@ -92,7 +92,7 @@ def run_world(warehouse: Warehouse, home: Path, defs: dg.Definitions, dbt: Dbt) 
                 run_config=run_config(
                     detection={"activated_at": data.waves[0].begin.isoformat()},
                     enrichment={"enable_webhook_learning_time_enrichment": flag},
-                    # The sample's failing endpoint would be waited for.
+                    # The run would wait for the sample's failing endpoint.
                     delivery={"linger_seconds": 0},
                 ),
             )

@@ -1,4 +1,4 @@
-"""The process lives in another time zone, as machines of other companies do."""
+"""Runs the process in another time zone, as on machines of other companies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ZONES = ("UTC", "America/St_Johns", "Asia/Kathmandu")
-"""None of the other two is whole hours away from UTC, they lie on both sides of it, and one has
-summer time."""
+"""Besides UTC: one zone on each side of it, both with a fractional-hour offset, and one with
+daylight saving time."""
 
 
 @contextmanager
 def living_in(zone: str) -> Iterator[None]:
-    """Local time is that of the zone, for this process and those that it starts."""
+    """Sets the local time zone, for this process and those that it starts."""
     before = os.environ.get("TZ")
     os.environ["TZ"] = zone
     time.tzset()

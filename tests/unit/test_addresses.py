@@ -1,4 +1,4 @@
-"""The address policy: every range at its edges, every result of a lookup, no oracle."""
+"""The address policy: every range at its bounds, and every result of a lookup."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sync.http.urls import HostPort, InvalidTarget, Rule, Target
 
 POLICY = AddressPolicy()
 URL = "https://hooks.example.com/in"
-# From the IANA special-purpose registries and the rules of the guard, by hand. The comments are
-# what the guard refuses though a registry may call it reachable.
+# By hand, from the IANA special-purpose registries and the rules of the guard. Comments mark what
+# the guard refuses although a registry may call it reachable.
 REFUSED = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -40,7 +40,7 @@ REFUSED = [
     "64:ff9b::/96",
     "64:ff9b:1::/48",
     "100::/64",
-    "2001::/23",  # the parts that are globally reachable, too
+    "2001::/23",  # including the globally reachable parts
     "2001:db8::/32",
     "2002::/16",
     "2620:4f:8000::/48",  # AS112 sink hole
@@ -55,7 +55,7 @@ NETWORKS = [ip_network(text) for text in REFUSED]
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """By the list above, and not by the code."""
+    """By the list above, not by the code."""
     if isinstance(address, IPv6Address) and address not in IPv6Network("2000::/3"):
         return False
     return not any(address in network for network in NETWORKS if network.version == address.version)
@@ -112,7 +112,7 @@ def test_the_verdict_on_any_address_is_that_of_the_list(address: IPv4Address | I
         "3fff:1000::",
     ],
 )
-def test_public_neighbours_of_the_ranges_stay_reachable(text: str):
+def test_public_neighbors_of_the_ranges_stay_reachable(text: str):
     assert POLICY.allows(ip_address(text))
 
 

@@ -1,4 +1,4 @@
-"""Alerts: what is sent where, how often, and that none of it can hide the failure it is about."""
+"""Alerts: what is sent where and how often, and that an alert never hides the failure itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ URL = "https://hooks.example.com/T000/secret-token"
 
 @dataclass
 class Poster:
-    """Responses as it is told to."""
+    """Responds as configured."""
 
     answer: Response | Failure
     urls: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A destination that is not HTTP: what looks at endpoints and tries them goes through it alone."""
+"""A destination other than HTTP: all checks of endpoints and attempts go through it alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.marts import endpoint as row
 
 @dataclass
 class Letterbox:
-    """Takes everything for the endpoints that it knows."""
+    """Accepts everything for known endpoints."""
 
     known: set[str]
     taken: list[Claim] = field(default_factory=list)

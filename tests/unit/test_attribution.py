@@ -1,4 +1,4 @@
-"""Whose fault it is that nobody responds: evidence decides."""
+"""Who is to blame when nobody responds: evidence decides."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_request_that_timed_out_after_connecting_proves_nothing_of_its_end() -
 
 
 def test_requests_that_hung_while_others_got_a_response_are_charged() -> None:
-    """The last to end of a large run are those that time out; their silence began long before."""
+    """In a large run, timeouts finish last, although their silence started long before."""
     found = told(silent(1, 2, 3), canary=False, worked_at=LATER)
     assert charged(found) == [True] * 3
 
@@ -161,8 +161,8 @@ def no_way(n: int, *, attribution: Attribution) -> Attempt:
 def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may_have_said_so(
     canary: bool | None, attribution: Attribution, *, is_ours: bool
 ) -> None:
-    """A router or firewall of the customer's can say that there is none (EHOSTUNREACH), and a
-    host with IPv6 addresses only is out of reach of many a healthy network."""
+    """The customer's router or firewall can report that there is no route (EHOSTUNREACH), and many
+    healthy networks cannot reach a host that has only IPv6 addresses."""
     found = told([no_way(n, attribution=attribution) for n in (1, 2, 3)], canary=canary)
     assert found.is_own_network_down is is_ours
     assert charged(found) == [not is_ours] * 3
@@ -201,7 +201,7 @@ def test_no_way_to_any_host_is_our_outage_but_not_without_a_canary_if_others_may
 def test_what_was_taken_for_ours_is_charged_once_our_network_is_proven_to_work(
     result: Failure, kind: ErrorKind, evidence: Callable[[Attempt], Attributed]
 ) -> None:
-    """Else a customer whose network is gone would be tried every half minute for ever."""
+    """Otherwise a customer without a network would be tried every half minute forever."""
     one, *_ = evidence(attempt(1, result)).attempts
     assert one.follow_up.is_charged
     assert (one.follow_up.error_kind, one.follow_up.attribution) == (kind, Attribution.RECEIVER)

@@ -1,4 +1,4 @@
-"""Basic, a fixed header, or nothing: what a request carries, and how a credential is changed."""
+"""Basic, a fixed header or nothing: the request's header, and how to change a credential."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def basic(credential: str) -> dict[str, str]:
 
 @dataclass
 class Receiver:
-    """Takes requests with one of these headers, and responds to others with 401."""
+    """Accepts requests with one of these headers, and responds to others with 401."""
 
     taken: Mapping[str, str]
     seen: list[Mapping[str, str]] = field(default_factory=list)

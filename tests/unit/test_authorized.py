@@ -1,4 +1,4 @@
-"""A webhook with its token: what follows a 401, and what is sent without one."""
+"""A webhook with its token: what follows a 401, and what is sent without a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.tokens import DOWN, ENDPOINT, Tokens, authorizer
 
 @dataclass
 class Webhooks:
-    """Responses webhooks with these statuses in turn, each after some seconds of the clock."""
+    """Responds to webhooks with these statuses in turn, each after some seconds of the clock."""
 
     statuses: list[int]
     clock: HandClock = field(default_factory=HandClock)

@@ -1,4 +1,4 @@
-"""The number that must be repeated: exactly that one, and the error says it."""
+"""The number to confirm must match exactly, and the error shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_number_found_is_confirmed(found: int, confirmed: int | None) -> Non
 
 @pytest.mark.parametrize(("found", "confirmed"), [(1, None), (7, 6), (7, 8), (0, 1)])
 def test_anything_else_is_refused_and_names_the_number(found: int, confirmed: int | None) -> None:
-    """A wrong number is refused also where none is needed: it shows that something has changed."""
+    """A wrong number is refused even if none is required: it shows that something has changed."""
     with pytest.raises(NotConfirmed, match=f"run again with confirm_count: {found}"):
         require_confirmation(found, confirmed, setting="confirm_count:", noun="webhooks")
 
@@ -52,7 +52,7 @@ def test_the_command_line_takes_a_number_a_yes_or_few_enough(
 
 @pytest.mark.parametrize(("request_", "matched"), [(REPLAY, 21), (ERASE, 0)])
 def test_where_it_may_not_ask_it_says_how_to_agree(request_: Change, matched: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"--yes or with --confirm-count {matched}"):
+    with pytest.raises(ConfigurationError, match=f"--yes or --confirm-count {matched}"):
         _confirmed(request_, matched, is_agreed=False, may_ask=False)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a recorded event: decided from rows and settings alone."""
+"""The decision about a recorded event depends on rows and settings alone."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ FILTERS = {
     "only_courserun_keys": ("a, course-v1:*+DATA101+*", "course-v1:ExampleX+DATA101"),
     "only_enrollment_modes": ("audit,verified", "audit"),
 }
-"""Each filter, with a setting that takes the completion and one that does not."""
+"""Each filter, with a setting that accepts the completion and one that does not."""
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -1,4 +1,4 @@
-"""What the demo prints for a person."""
+"""The demo's printed report."""
 
 from __future__ import annotations
 
@@ -94,5 +94,5 @@ def test_nothing_is_cut_however_narrow_the_terminal(width: int) -> None:
         console = Console(width=width, file=paper, force_terminal=True, color_system=None)
         print_report(console, [one], seconds=1, kept=None)
         for shown in some:
-            # Once of the webhook and once of its outcome; a long one may take two lines.
+            # Once for the webhook and once for its outcome; a long one may take two lines.
             assert len(re.findall(rf"\b{shown['state_reason']}\b", paper.getvalue())) == 2

@@ -1,4 +1,4 @@
-"""A variable that is wrong is told by its name when Dagster loads, and a right one never."""
+"""Dagster reports every wrong variable by name when it loads, and never a right one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_right_and_empty_variables_pass() -> None:
-    """A file of settings may name a variable and leave it empty."""
+    """A settings file may contain a variable with an empty value."""
     check_environment({})
     check_environment(RIGHT)
     check_environment(dict.fromkeys(WRONG.keys() - {"LTW_WAREHOUSE_PORT"}, ""))
@@ -83,6 +83,6 @@ def test_an_activation_without_a_zone_is_utc_and_may_lie_ahead(
     "text", ["2062-11-24", "2027-11-26", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-01:00"]
 )
 def test_an_activation_that_cannot_be_meant_is_refused(text: str) -> None:
-    """Years ahead nothing would ever be sent, and nothing would fail."""
+    """With a time years ahead, nothing would ever be sent, and nothing would fail."""
     with pytest.raises(ConfigurationError, match="activated_at"):
         as_activation(text, setting="activated_at", now=NOW + timedelta(minutes=1))

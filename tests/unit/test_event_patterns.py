@@ -1,4 +1,4 @@
-"""The seed of learning events against a list that is written out independently of it."""
+"""The seed of learning events compared with an independently written list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.reference.event_patterns import (
 
 
 def test_every_row_of_the_seed_is_the_one_that_was_decided() -> None:
-    """A lost or changed row changes the metric: change this list with it, and publish that."""
+    """A lost or changed row changes the metric: also change this list, and announce the change."""
     seed = PROJECT_ROOT / "dbt_project" / "seeds" / "learning_event_patterns.csv"
     with seed.open(encoding="utf-8", newline="") as file:
         found = {

@@ -1,4 +1,4 @@
-"""Event types from YAML: what a file may say, and what is said of one that is wrong."""
+"""Event types from YAML: what a file may contain, and the errors for a wrong one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WHO |= {name: COMPLETION[name] for name in ("user_id", "username", "courserun_ke
 
 
 def written(folder: Path, **files: dict[str, Any]) -> Path:
-    """A folder of event types, each in a folder of its own."""
+    """A folder of event types, each in a separate folder."""
     for name, attributes in files.items():
         (folder / name).mkdir()
         document = {"type": "orchestration.components.webhook_event.WebhookEventComponent"}
@@ -143,7 +143,7 @@ def test_a_file_that_is_no_yaml_is_named_and_one_of_another_component_is_not_rea
 def test_a_file_says_what_it_seems_to_say_or_is_refused(
     tmp_path: Path, line: bytes, said: str | None
 ) -> None:
-    """No key is lost, no word becomes a truth value or a date, and no byte ends in a traceback."""
+    """No key is lost, no word becomes a boolean or a date, and no byte causes a traceback."""
     attributes = {name: AWARD[name] for name in ("name", "plural", "mart", "occurred_at")}
     written(tmp_path, one=attributes | {"formats": ["v2"]})
     file = tmp_path / "one/defs.yaml"

@@ -1,4 +1,4 @@
-"""Of a response's body only facts are kept, so no encoding of personal data gets through."""
+"""Only facts about a response's body are kept, so personal data in any encoding is excluded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_TYPES = {"no media type", "other media type"}
 
 
 def words_of(kept: str) -> list[str]:
-    """The words of an excerpt, which is made of nothing that is not in a list."""
+    """The words of an excerpt, which contains only words from a list."""
     if kept == "no body":
         return []
     parts = KEPT.fullmatch(kept)
@@ -63,7 +63,7 @@ def words_of(kept: str) -> list[str]:
             "text/plain, 75 bytes: invalid signature exception http timeout learner ... not found",
         ),
         ("text/plain", "Unauthorized", "text/plain, 12 bytes: unauthorized"),
-        # As usual gateways and services say it.
+        # Typical messages of gateways and services.
         (
             "application/json",
             '{"statusCode":401,"message":"Access denied due to missing subscription key."}',
@@ -157,13 +157,13 @@ def test_no_encoding_of_a_person_is_kept_wherever_it_stands_or_is_cut(
         encoded = encode(person)
         whole = before.encode() + encoded
         for cut in range(min(12, len(encoded)) + 1):
-            # By the receiver, and by the end of what is examined.
+            # Truncated by the receiver, and by the limit of what is examined.
             cut_by_us = b"-" * (EXAMINED_BYTES + cut - len(whole)) + whole
             for body in (whole[: len(whole) - cut], cut_by_us):
                 words = set(words_of(excerpt(body, media_type="text/plain"))) - {"..."}
                 if body[:EXAMINED_BYTES].endswith(CUT_SHORT):
                     words -= {"id"}
-                # "use" is what the end of the examined bytes can leave of "user".
+                # "use" is what can remain of "user" at the end of the examined bytes.
                 assert words <= {"invalid", "user", "use", "error", "unknown", "learner"}, body
 
 
@@ -172,7 +172,7 @@ def test_nothing_but_the_lists_is_kept_of_any_body_and_any_media_type(body: byte
     words_of(excerpt(body, media_type=media_type))
 
 
-# Words that software says as well, and that are names of people.
+# Names of people that are also words in software messages.
 NAMES = set(
     re.findall(
         "[a-z]+",
@@ -196,7 +196,7 @@ def test_the_vocabulary_holds_no_name_of_a_person_and_nothing_but_letters():
 
 
 def calls_for(body: bytes) -> int:
-    """How many functions are called to make the excerpt, those written in C included."""
+    """The number of function calls to make the excerpt, including functions written in C."""
     calls = 0
 
     def count(frame: object, event: str, argument: object) -> None:

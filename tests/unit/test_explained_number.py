@@ -1,4 +1,4 @@
-"""The number of one learner adds up from its sessions and days, or says what contradicts."""
+"""One learner's number adds up from sessions and days, or the contradiction is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PASSES = st.one_of(st.none(), st.sampled_from(STARTS), st.sampled_from(GAPS))
 
 
 def explained(studied: Unit, passed: int | None) -> Number:
-    """What the models would hold of a unit, by the reference, put together."""
+    """What the models would contain for a unit, assembled from the reference."""
     sessions = [
         Session(
             started_at=at(first).replace(tzinfo=None),
@@ -76,7 +76,7 @@ def test_sessions_and_days_add_up_to_the_number_whatever_the_timeline(
 def test_a_model_that_is_out_of_step_is_told(
     studied: Unit, passed: int | None, data: st.DataObject
 ) -> None:
-    """One stored value is another: a session or the number itself."""
+    """One stored value differs: a session or the number itself."""
     number = explained(studied, passed)
     days = [one.day for one in number.days]
     on = None if passed is None else at(passed).date()

@@ -1,4 +1,4 @@
-"""The story of one learner says where a completion stands, whatever has become of it."""
+"""The explanation of one learner shows the state of a completion, whatever its outcome."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def told(one: Story, *pauses: Pause) -> list[tuple[datetime, str, str]]:
             "suppressed",
             f"To do: {Reason.BEFORE_ACTIVATION.action}",
         ),
-        (WEBHOOK | {"state": "held", "state_reason": "of_the_future"}, NOW, "held", "of another"),
+        (WEBHOOK | {"state": "held", "state_reason": "of_the_future"}, NOW, "held", "from another"),
     ],
 )
 def test_the_story_ends_where_the_webhook_stands(
@@ -154,8 +154,8 @@ def test_the_story_ends_where_the_webhook_stands(
 @pytest.mark.parametrize(
     ("event_type", "end"),
     [
-        ("course_completion", ("waits until", "after this it is built without it")),
-        ("course_completion_correction", ("waits until", "after this nothing is sent")),
+        ("course_completion", ("waits until", "after that it is built without it")),
+        ("course_completion_correction", ("waits until", "after that nothing is sent")),
         ("course_enrollment", ("not built", "built by the next run")),
     ],
 )
@@ -177,7 +177,7 @@ def test_an_attempt_says_whose_failure_it_was() -> None:
     attempts = [details for _, what, details in said if what == "attempt 1"]
     assert attempts == [
         "endpoint 1 (hooks.example.com): retry, E_DNS, sender error, in 7 ms",
-        "endpoint 1 (hooks.example.com): retry, status 503, E_DNS, the receiver's, in 7 ms",
+        "endpoint 1 (hooks.example.com): retry, status 503, E_DNS, receiver error, in 7 ms",
     ]
 
 

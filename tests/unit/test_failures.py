@@ -1,4 +1,4 @@
-"""Errors of the network libraries: their code, whose fault they are, and no data in the text."""
+"""Errors of the network libraries: code, who is to blame, and no data in the text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync.http.failures import classify, reached
 
 
 def wrapped(cause: OSError) -> Exception:
-    """As the libraries hand it up when a connection cannot be opened."""
+    """The error that the libraries raise when a connection cannot be opened."""
     connection = HTTPConnection("10.1.2.3", 443)
     inner = NewConnectionError(connection, f"Failed to connect to 10.1.2.3: {cause}")
     inner.__cause__ = cause

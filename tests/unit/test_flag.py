@@ -95,7 +95,7 @@ def test_a_value_that_means_nothing_is_an_error_that_names_the_variable(
         (FlagSettings(enabled=True), "on"),
         (
             FlagSettings(enabled=True, rollout_percentage=5, enterprise_allowlist=(ENTERPRISE,)),
-            "on, for 5 % of learners' course runs and 1 customers of the allowlist",
+            "on, for 5% of learners' course runs and allowlisted customers (1)",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Files of formats: what is read, what is refused in one line, and that nothing in them can run."""
+"""Format files: what is read, what is refused in one line, and that nothing in them runs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folder(path: Path, **files: str | bytes) -> Formats:
 
 
 def place(path: Path, node: str, learning_time: LearningTime | None = STUDIED, **facts: Any) -> Any:
-    """What a place becomes in the body of a completion."""
+    """The value of a place in the body of a completion."""
     found = folder(path, acme=BODY % node)
     assert not found.problems
     completion = content(CompletionFacts.read(COMPLETION | facts), learning_time)
@@ -156,7 +156,7 @@ def test_whatever_options_a_place_has_it_is_refused_or_gives_what_its_schema_say
         try:
             schema.validate(json.loads(made.bytes_of(one)))
         except PayloadError:
-            # Not known, too large, or less than no time at all.
+            # Unknown, too large, or negative.
             assert node.get("required") or "scale" in node or node.get("as") == "iso_duration"
 
 
@@ -208,7 +208,7 @@ HOSTILE = {
     ),
     "a header of two lines": ('headers: {X-A: "b\\r\\nX-C: d"}\n' + BODY % 1, "headers.X-A: "),
     "a header's name of two lines": ('headers: {"X-A: b\\nC": d}\n' + BODY % 1, "letters, digits"),
-    "a header that is a secret": ("headers: {X-Api-Key: abc}\n" + BODY % 1, "sounds like a secret"),
+    "a header that is a secret": ("headers: {X-Api-Key: abc}\n" + BODY % 1, "looks like a secret"),
     "a header of ours": ("headers: {webhook-id: abc}\n" + BODY % 1, "is set by the sender"),
     "a header twice": ("headers: {X-A: b, x-a: c}\n" + BODY % 1, "is given twice"),
     "a sample of another event": (
@@ -218,7 +218,7 @@ HOSTILE = {
     "a status of success": ("success_statuses: [200]\n" + BODY % 1, "success_statuses.0: must be"),
     "an extension of a path": ("extends: ../v2\n" + BODY % 1, "extends: must be one of percipio"),
     "an extension of what there is": ("extends: v2\n" + BODY % 1, "v2 has a body for it already"),
-    "an extension with headers": ("extends: v2\nheaders: {}\n" + BODY % 1, "has bodies alone"),
+    "an extension with headers": ("extends: v2\nheaders: {}\n" + BODY % 1, "has only bodies"),
 }  # fmt: skip
 
 
@@ -284,7 +284,7 @@ def test_nothing_in_a_file_is_made_but_plain_data() -> None:
 def test_what_is_a_text_to_some_and_a_number_or_a_truth_value_to_others_is_refused(
     word: str,
 ) -> None:
-    """Read as a text, it would go to a customer in quotes, and nobody would have meant it."""
+    """Read as text, it would be sent in quotes, which nobody intended."""
     with pytest.raises(YamlError, match=f"line 2: {re.escape(word)} may be a text or not"):
         read_yaml(f"a: 1\nb: {word}".encode())
     assert read_yaml(f"a: '{word}'".encode()) == {"a": word}

@@ -1,4 +1,4 @@
-"""The headers of a request carry the time of the warehouse's clock, wherever the process lives."""
+"""A request's headers have the time of the warehouse's clock, wherever the process runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY = parse_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
 def test_the_process_lives_in_another_zone(local_zone: str):
-    """Else the other tests of such a module prove nothing."""
+    """Otherwise the other tests of such a module prove nothing."""
     offset = datetime(2026, 1, 1, tzinfo=UTC).astimezone().utcoffset()
     assert (
         offset

@@ -1,4 +1,4 @@
-"""What the client makes of a warehouse that fails, and what it asks for: without a warehouse."""
+"""How the client handles a failing warehouse, and what it queries; without a warehouse."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LOST = OperationalError(msg="no answer from 192.0.2.1", errno=250003)
 
 @dataclass
 class Connection:
-    """Stands in for the connector: raises, or gives these rows to every statement."""
+    """Replaces the connector: raises, or returns these rows for every statement."""
 
     error: Exception | None = None
     rows: list[tuple[object, ...]] = field(default_factory=list)
@@ -164,7 +164,7 @@ def test_a_bad_value_spoils_its_own_completion_only(seconds: object):
     outcomes = client(connection).get_many([key(1), key(2)])
     bad = outcomes[key(1)]
     assert isinstance(bad, Unavailable)
-    assert "no number of seconds" in bad.reason
+    assert "not a number of seconds" in bad.reason
     assert outcomes[key(2)] == Found(60, THROUGH)
 
 

@@ -1,7 +1,7 @@
-"""Values that others depend on, by their literal values: receivers, operators, settings of a run.
+"""Literal values that others depend on: receivers, operators, settings of a run.
 
-A test that imports what it checks cannot see it change. The values come from the documents and
-from the standards, and are changed together with them.
+A test that imports the value it checks cannot notice a change. The values come from the documents
+and the standards, and change together with them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def seconds(*numbers: float) -> tuple[timedelta, ...]:
 LITERALS = {
     # What a receiver sees.
     "sync.domain.formats.xapi:CONFLICT": 409,
-    # What the files of formats are held to.
+    # Limits for format files.
     "sync.delivery.formats:MOST_FILES": 200,
     "sync.domain.formats:DEFAULT_FORMAT": "v2",
     "sync.domain.formats:FOLDER_SETTING": "LTW_FORMATS_DIR",
@@ -58,7 +58,7 @@ LITERALS = {
     "sync.domain.retry:STEPS": seconds(0, 5, 300, 1800, 7200, 18000, 36000, 36000),
     "sync.domain.circuit_breaker:DISABLE_AFTER": timedelta(days=5),
     "sync.operations.send_test:ID_PREFIX": "test-",
-    # What an operator sets, and what holds when nothing is set.
+    # Operator settings and their defaults.
     "sync.http.network:CANARY_SETTING": "LTW_NETWORK_CANARY",
     "sync.http.network:DEFAULT_PORTS": "443",
     "sync.http.network:DEVELOPMENT_SETTING": "LTW_DEVELOPMENT_TARGETS",
@@ -102,7 +102,7 @@ LITERALS = {
     "sync.warehouse:LOCK_RETRY_SECONDS": 30,
 }
 RULES = {
-    # What the rules of delivery, sending and reading are made of.
+    # Constants in the rules of delivery, sending and reading.
     "sync.delivery.attribution:SUSPICIOUS_HOSTS": 3,
     "sync.delivery.build:PAGE": 5_000,
     "sync.delivery.build:DEFAULT_MAX_WAIT": timedelta(hours=1),
@@ -139,6 +139,7 @@ RULES = {
     "sync.domain.retry:SENDER_ERROR_DELAY": timedelta(seconds=30),
     "sync.domain.rollout:EVERYBODY_PERCENTAGE": 100,
     "sync.http.addresses:MOST_ADDRESSES": 2_048,
+    "sync.http.connections:LATE_SECONDS": 0.05,
     "sync.http.connections:MOST_ENDPOINTS": 256,
     "sync.http.connections:CONNECTIONS_PER_ENDPOINT": 64,
     "sync.http.connections:MAX_LINES": 256,
@@ -267,9 +268,9 @@ RULES = {
     "orchestration.prune_runs:PAGE": 200,
     "orchestration.prune_runs:FEWEST_DAYS": 7,
 }
-"""Every other number that has a name: who changes one changes it here as well, on purpose."""
+"""Every other named number: whoever changes one must also change it here, deliberately."""
 BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
-    # default, at least, at most
+    # default, minimum, maximum
     "Backfill.limit": (1_000, 1, 100_000),
     "DeliveryConfig.batch_size": (1_000, 1, 5_000),
     "DeliveryConfig.linger_seconds": (8, 0, 60),
@@ -284,13 +285,13 @@ BOUNDS: dict[str, tuple[object, int | None, int | None]] = {
     "ReportConfig.days": (30, 1, 90),
     "Retention.days": (90, 1, None),
 }
-"""Of each whole number that a run can be given, but ids and confirmed counts."""
+"""Limits of each integer option of a run, except ids and confirmed counts."""
 NUMBERS_OF_THE_FLAG = {
     "max_enrichment_wait_minutes": (60, 0, 1_440),
     "rollout_percentage": (100, 0, 100),
 }
 UNLISTED = ("sync/local/", "sync/operations/report/charts.py", "sync/operations/report/pictures.py")
-"""Sample data, and sizes of drawings: another value there breaks no promise."""
+"""Sample data and chart sizes: changing these values breaks no guarantee."""
 SWITCHES = {"allow_mass_send", "full_refresh"}
 
 
@@ -306,7 +307,7 @@ def value_of(name: str) -> object:
 
 
 def named_numbers() -> Iterator[str]:
-    """Numbers, durations and tuples of them that have a name in the code, as ``module:NAME``."""
+    """Named numbers, durations and tuples of them in the code, as ``module:NAME``."""
     for path in sorted(
         [*(PROJECT_ROOT / "sync").rglob("*.py"), *(PROJECT_ROOT / "orchestration").rglob("*.py")]
     ):

@@ -1,4 +1,4 @@
-"""Lines of tracking-log files survive the way into parts, whatever they contain."""
+"""Lines of tracking-log files are split into parts unchanged, whatever they contain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parts_of(path: Path, directory: Path) -> list[Part]:
 
 
 def lines_in(parts: list[Part]) -> list[str]:
-    """What an engine would read: rows split at LF, each without its mark."""
+    """What an engine would read: rows split at LF, each without its marker."""
     text = b"".join(gzip.decompress(part.path.read_bytes()) for part in parts).decode("utf-8")
     rows = text.split("\n")
     assert rows.pop() == ""
@@ -82,7 +82,7 @@ def test_any_text_comes_back_line_by_line_at_any_block_and_part_size(
 
 
 @pytest.mark.parametrize("block", [3, 7, 64])
-def test_a_line_over_the_limit_is_cut_and_counted_and_its_neighbours_are_whole(
+def test_a_line_over_the_limit_is_cut_and_counted_and_its_neighbors_are_whole(
     block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_files, "MAX_LINE_BYTES", 10)
@@ -143,7 +143,7 @@ def test_a_cut_never_splits_a_character(tmp_path: Path, monkeypatch: pytest.Monk
 def test_bytes_that_grow_when_replaced_still_respect_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """U+FFFD takes three bytes: a megabyte of rubbish must not become a line of three."""
+    """U+FFFD takes three bytes: a megabyte of garbage must not become a line of three megabytes."""
     monkeypatch.setattr(log_files, "MAX_LINE_BYTES", 9)
     assert read_back(b"\xff" * 9 + b"\n", tmp_path) == ["\ufffd" * 3]
 
@@ -196,7 +196,7 @@ def test_a_pipe_is_refused_at_once_instead_of_waiting_for_its_writer(tmp_path: P
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    """A live tracking.log: half of its last line would be loaded, the rest never."""
+    """A live tracking.log: half of its last line would be loaded, but never the rest."""
     path = _file(tmp_path / "tracking.log", b"a\n")
     log_file = identify(path)
     path.write_bytes(b"a\nb\n")

@@ -1,4 +1,4 @@
-"""The built-in formats as files say the same, byte by byte."""
+"""The built-in formats written as files give the same bodies, byte for byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.generated_events import contents
 
 EXAMPLES = PROJECT_ROOT / "docs" / "formats"
 TWINS = ("v2", "percipio", "xapi")
-"""The built-in formats that docs/formats.md shows as files; one that comes later needs none."""
+"""The built-in formats that docs/formats.md shows as files; later ones need none."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def formats() -> Formats:
 
 
 def said(formats: Formats, name: str, content: Content) -> bytes | None:
-    """The body; None where the event is held."""
+    """The body; None if the event is held."""
     try:
         return formats.known[name].body(content)
     except PayloadError:
@@ -109,5 +109,5 @@ def test_learning_time_that_is_no_whole_number_is_refused_by_a_file_too(
     formats: Formats, seconds: Any
 ) -> None:
     studied = LearningTime(seconds, datetime(2026, 3, 12))
-    with pytest.raises(PayloadError, match="no whole number of seconds"):
+    with pytest.raises(PayloadError, match="not a whole number of seconds"):
         formats.known["v2_as_file"].body(content(CompletionFacts.read(COMPLETION), studied))

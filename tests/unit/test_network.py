@@ -1,4 +1,4 @@
-"""Which targets a deployment may send to, as its environment says."""
+"""Targets that a deployment may send to, by its environment."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SNOWFLAKE = SnowflakeWarehouse(
 def test_what_sends_asks_the_canary_before_names_or_silence_are_blamed(
     settings: WarehouseSettings, environ: dict[str, str], expected: str | None
 ) -> None:
-    """All that is needed for it is wired up in one place, which every sender uses."""
+    """It is set up in one place, which every sender uses."""
     with open_destination(environ, settings) as destination:
         assert isinstance(destination, HttpDestination)
         assert destination.resolver.canary == expected

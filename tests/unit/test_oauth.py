@@ -1,4 +1,4 @@
-"""How long a token serves, who fetches it, and what the configuration must hold."""
+"""How long a token is used, who fetches it, and what the configuration must contain."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_early_renewal_lets_the_others_go_on_with_the_old_token():
         ) -> ResponseWithBody | Failure:
             if self.deadlines:
                 asked.set()
-                gate.wait(30)
+                gate.wait(60)
             return super().post_for_body(
                 url, body=body, headers=headers, deadline_seconds=deadline_seconds
             )
@@ -106,10 +106,10 @@ def test_an_early_renewal_lets_the_others_go_on_with_the_old_token():
     clock.now += 3600 - 60 - 30
     renewer = threading.Thread(target=lambda: renewed.append(tokens.authorization(ENDPOINT)))
     renewer.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
     assert header(tokens.authorization(ENDPOINT)) == "Bearer token-1"
     gate.set()
-    renewer.join(10)
+    renewer.join(60)
     assert [header(one) for one in renewed] == ["Bearer token-2"]
     assert header(tokens.authorization(ENDPOINT)) == "Bearer token-2"
 

@@ -1,4 +1,4 @@
-"""What an operator may set for a run, and the defaults that the environment gives."""
+"""Settings of a run, and their defaults from the environment."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ENTERPRISE = "7d3f1c52-0b6e-4a83-9c41-5e2a90d7f6b8"
 
 
 def default_policy(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> EnrichmentPolicy:
-    """As a schedule sees it: no config given, only the environment of the code location."""
+    """As for a schedule: without config, only with the environment of the code location."""
     for name in os.environ:
         if name.startswith(("WEBHOOK", "ENABLE_WEBHOOK")):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    # Dagster loads the module once, in a process of its own.
+    # Dagster loads the module once, in a separate process.
     loaded = runpy.run_path(config.__file__, run_name="config_of_another_process")
     return loaded["EnrichmentConfig"]().policy()
 
@@ -55,7 +55,7 @@ def test_a_wrong_variable_is_named_when_the_definitions_load(
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "at"),
     [
         ("", None),
         ("2026-03-01", datetime(2026, 3, 1)),
@@ -64,8 +64,8 @@ def test_a_wrong_variable_is_named_when_the_definitions_load(
         ("2026-03-01T10:00:00", datetime(2026, 3, 1, 10)),
     ],
 )
-def test_the_activation_is_a_time_in_utc(text: str, moment: datetime | None) -> None:
-    assert DetectionConfig(activated_at=text).activation() == moment
+def test_the_activation_is_a_time_in_utc(text: str, at: datetime | None) -> None:
+    assert DetectionConfig(activated_at=text).activation() == at
 
 
 @pytest.mark.parametrize("text", ["soon", "2026-13-01", "01/03/2026", "1767225600"])

@@ -1,4 +1,4 @@
-"""An endpoint's limit per minute holds, whoever sends and however requests are held up."""
+"""An endpoint's limit per minute holds, whoever sends and however requests are delayed."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def take(state: EndpointState, *, limit: int, wanted: int, now: datetime = NOW):
     return grant(state, requests_per_minute=limit, wanted=wanted, now=now, probe_until=now + MINUTE)
 
 
-def most_in_a_minute(moments: list[datetime]) -> int:
-    ordered = sorted(moments)
+def most_in_a_minute(times: list[datetime]) -> int:
+    ordered = sorted(times)
     return max(
         (bisect_left(ordered, first + MINUTE) - n for n, first in enumerate(ordered)), default=0
     )
 
 
 def send_all(pace: Pace, count: int, now: datetime, held_up: list[timedelta]) -> list[datetime]:
-    """Start ``count`` requests as soon as the pace lets, each held up before by some time."""
-    moments = []
+    """Start ``count`` requests as soon as the pace allows, each after some delay."""
+    times = []
     for number in range(count):
         now += held_up[number % len(held_up)] if held_up else timedelta(0)
         now += pace.wait(now)
         pace.take(now)
-        moments.append(now)
-    return moments
+        times.append(now)
+    return times
 
 
 @given(
@@ -48,15 +48,15 @@ def send_all(pace: Pace, count: int, now: datetime, held_up: list[timedelta]) ->
 def test_never_more_than_the_limit_in_any_minute(
     limit: int, wanted: list[int], held_up: list[timedelta]
 ) -> None:
-    state, now, moments = FRESH, NOW, []
+    state, now, times = FRESH, NOW, []
     for count in wanted:
         granted, state = take(state, limit=limit, wanted=count, now=now)
         pace = Pace(granted.spacing, granted.first_at)
         sent = send_all(pace, granted.count, now, held_up)
-        moments += sent
+        times += sent
         state = replace(state, next_slot_at=max(state.next_slot_at or now, pace.next_slot_at))
         now = max([now, *sent]) + timedelta(seconds=1)
-    assert most_in_a_minute(moments) <= limit
+    assert most_in_a_minute(times) <= limit
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 1000])
@@ -64,9 +64,9 @@ def test_two_runs_at_once_share_one_limit(limit: int) -> None:
     first, state = take(FRESH, limit=limit, wanted=500)
     second, _ = take(state, limit=limit, wanted=500)
     assert second.first_at == first.first_at + first.count * first.spacing
-    moments = send_all(Pace(first.spacing, first.first_at), first.count, NOW, [])
-    moments += send_all(Pace(second.spacing, second.first_at), second.count, NOW, [])
-    assert most_in_a_minute(moments) <= limit
+    times = send_all(Pace(first.spacing, first.first_at), first.count, NOW, [])
+    times += send_all(Pace(second.spacing, second.first_at), second.count, NOW, [])
+    assert most_in_a_minute(times) <= limit
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])

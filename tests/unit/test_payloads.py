@@ -1,4 +1,4 @@
-"""Bodies: exact bytes, derived by hand from the contract and not by the code under test."""
+"""Bodies: exact bytes, derived by hand from the contract, not from the code under test."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_statement_names_the_learner_in_exactly_one_way(
     if settings["xapi_actor"] == "account":
         assert FORMATS["xapi"].body(content(without_address, **settings))
         return
-    with pytest.raises(IdentityMissing, match="e-mail address"):
+    with pytest.raises(IdentityMissing, match="email address"):
         FORMATS["xapi"].body(content(without_address, **settings))
 
 
@@ -251,8 +251,8 @@ def test_an_endpoint_of_statements_says_which_setting_it_lacks(
 
 
 def test_every_time_is_utc_to_the_second():
-    moment = datetime(2026, 3, 10, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-5)))
-    body = json.loads(completion(passed_at=moment.isoformat()))
+    at = datetime(2026, 3, 10, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-5)))
+    body = json.loads(completion(passed_at=at.isoformat()))
     assert body["completion"]["completion_date"] == "2026-03-11T04:59:59Z"
 
 

@@ -1,4 +1,4 @@
-"""The report's page and charts: complete, readable, and nothing in them from elsewhere."""
+"""The report's page and charts: complete, readable, and without external resources."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_was_recorded_is_said_with_what_of_it_is_never_sent() -> None:
     day = Day(date=TODAY.date(), states={"delivered": 27, "held": 9, "suppressed": 2}, built=0)
     found = replace(figures(counts=[1]), days=[day])
     html = render(found)
-    for tile in ("<b>38</b><span>recorded", "<b>2</b><span>suppressed", "<b>75 %"):
+    for tile in ("<b>38</b><span>recorded", "<b>2</b><span>suppressed", "<b>75%"):
         assert tile in html
     assert "27 of 36 are delivered" in html
     assert "2 suppressed" in charts(found)[0].text
@@ -82,8 +82,8 @@ def test_what_was_recorded_is_said_with_what_of_it_is_never_sent() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "why"),
     [
-        ("what_became_of_webhooks", {"states": {"suppressed": 2}}, "None of those recorded"),
-        ("not_delivered", {"states": {"delivered": 2}}, "every webhook that is to be sent"),
+        ("what_became_of_webhooks", {"states": {"suppressed": 2}}, "None of the recorded ones"),
+        ("not_delivered", {"states": {"delivered": 2}}, "every webhook to be sent"),
         ("completions_with_learning_time", {"built": 0}, "no message of a completion was built"),
         ("completions_with_learning_time", {"built": 9}, "none of 9 carries it: 9 flag off"),
         ("learning_time_sent", {}, "no message carries it: 9 flag off"),
@@ -124,11 +124,11 @@ def test_costs_are_a_table_and_stand_for_a_webhook_and_a_line() -> None:
     html = render(replace(figures(counts=MONTH), costs=COSTS))
     assert Page(html).count("table") == 8
     assert "2.00 credits a day over 30 whole days" in html
-    assert "3.000 for a thousand webhooks delivered" in html
-    assert "0.500 for a million tracking lines" in html
+    assert "3.000 per thousand webhooks delivered" in html
+    assert "0.500 per million tracking lines" in html
     assert re.findall(r"<td[^>]*>(\S+)</td>", html.partition("Warehouse costs")[2]) == [
-        *("models", "45.000", "1.500", "90,000"),
-        *("delivery", "15.000", "0.500", "30,000"),
+        *("models", "45.000", "1.500", "75%", "90,000"),
+        *("delivery", "15.000", "0.500", "25%", "30,000"),
     ]
 
 
@@ -185,7 +185,7 @@ def test_a_host_is_text_and_never_markup() -> None:
 
 
 def test_charts_stay_small_enough_for_metadata() -> None:
-    """Dagster keeps them for ever, with each materialization."""
+    """Dagster keeps them forever, with each materialization."""
     drawn = charts(figures(counts=MONTH * 3, endpoints=100))
     assert sum(len(standalone(one.svg)) for one in drawn) < 100_000
 
@@ -249,8 +249,8 @@ def test_the_scale_reaches_the_highest_value_in_few_whole_steps(highest: int) ->
 
 
 def test_a_share_is_drawn_against_a_hundred_percent() -> None:
-    svg = columns([Series("s", "accent", [12.0])], ["a"], title="t", text="x", unit=" %")
-    assert [one.text for one in texts(svg, "end")][-1] == "100 %"
+    svg = columns([Series("s", "accent", [12.0])], ["a"], title="t", text="x", unit="%")
+    assert [one.text for one in texts(svg, "end")][-1] == "100%"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_share_is_drawn_against_a_hundred_percent() -> None:
 def test_the_marks_of_a_span_lie_within_the_chart_in_order_and_hide_neither(
     rows: list[Span],
 ) -> None:
-    svg = spans(rows, title="t", text="x", names=("half", "95 %"))
+    svg = spans(rows, title="t", text="x", names=("half", "95%"))
     marks = elements(svg, "circle")
     rings, dots = marks[::2], marks[1::2]
     assert len(dots) == len(rings) == len(rows)
@@ -287,13 +287,13 @@ def test_the_marks_of_a_span_lie_within_the_chart_in_order_and_hide_neither(
     ],
 )
 def test_text_stands_out_from_its_ground(theme: dict[str, str], ground: str, least: float) -> None:
-    """4.5 is the WCAG's AA; no grey reaches it on white and on black at once."""
+    """4.5 is WCAG level AA; no gray reaches it on both white and black."""
     for name in ("ink", "soft"):
         assert contrast(theme[name], ground) >= least
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-def test_neighbouring_states_differ_in_brightness_and_not_in_hue_alone(
+def test_neighboring_states_differ_in_brightness_and_not_in_hue_alone(
     theme: dict[str, str],
 ) -> None:
     assert contrast(theme["pending"], theme["awaiting"]) > 1.5
@@ -314,8 +314,8 @@ def test_a_duration_has_the_unit_that_people_would_use(seconds: float | None, te
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, "–"), (0, "0 %"), (0.0004, "< 0.1 %"), (0.034, "3.4 %"), (0.5, "50 %"),
-        (0.9946, "99.5 %"), (0.99999, "> 99.9 %"), (1, "100 %"),
+        (None, "–"), (0, "0%"), (0.0004, "< 0.1%"), (0.034, "3.4%"), (0.5, "50%"),
+        (0.9946, "99.5%"), (0.99999, "> 99.9%"), (1, "100%"),
     ],
 )  # fmt: skip
 def test_what_is_not_all_never_reads_as_all(value: float | None, text: str) -> None:
@@ -331,7 +331,7 @@ def texts(svg: str, anchor: str) -> list[ElementTree.Element]:
 
 
 def contrast(one: str, other: str) -> float:
-    """Ratio of the WCAG, from 1 to 21."""
+    """Contrast ratio per WCAG, from 1 to 21."""
     lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 

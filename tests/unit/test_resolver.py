@@ -1,4 +1,4 @@
-"""Lookups in time, and whose fault it is when there is no response."""
+"""Lookups within a time limit, and who is to blame when there is no response."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_lookup_that_hangs_ends_in_time():
     started = time.monotonic()
     with pytest.raises(ResolutionFailed, match="no response"):
         SystemResolver(lookup=lookup)(TARGET, 0.1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15, "it would hang for 30 s"
     release.set()
 
 
@@ -119,7 +119,8 @@ def test_lookups_that_hang_do_not_pile_up(monkeypatch: pytest.MonkeyPatch):
         with pytest.raises(ResolutionFailed) as caught:
             resolver(TARGET, 0.05)
         attributions.append(caught.value.attribution)
-    assert len(started) == 2
+    # Their threads may begin late.
+    wait_until(lambda: len(started) == 2)
     assert attributions == [Attribution.RECEIVER] * 2 + [Attribution.SENDER] * 2
     release.set()
 
@@ -139,13 +140,14 @@ def test_a_thread_is_used_again_and_one_that_hangs_keeps_back_no_other_lookup(
         return [entry("1.1.1.1")]
 
     resolver = SystemResolver(lookup=lookup)
-    assert resolver(TARGET, 5) == ["1.1.1.1"]
-    # Its thread is free shortly after the result.
+    assert resolver(TARGET, 60) == ["1.1.1.1"]
+    # Its thread becomes free shortly after the result.
     wait_until(lambda: kept._idle == 1)
     with pytest.raises(ResolutionFailed, match="no response"):
         resolver(TARGET, 0.05)
+    wait_until(lambda: len(threads) == 2)
     assert threads[1] is threads[0]
-    assert resolver(TARGET, 5) == ["1.1.1.1"]
+    assert resolver(TARGET, 60) == ["1.1.1.1"]
     assert threads[2] is not threads[1]
     release.set()
 

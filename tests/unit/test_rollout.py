@@ -1,4 +1,4 @@
-"""Who is in the rollout: the same everywhere, about as many as asked for, and never taken back."""
+"""The rollout: the same everywhere, about the requested share, and never reversed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_learners_of_one_course_and_courses_of_one_learner_are_spread_alike() ->
     ],
 )
 def test_the_place_is_the_one_that_was_promised(user: int, course_run: str, place: int) -> None:
-    """Another hash would shuffle a running rollout: the numbers were worked out by hand."""
+    """Another hash would reshuffle a running rollout: the numbers were computed by hand."""
     assert place_of(user, course_run) == place
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.domain.endpoint import Endpoint, EndpointError, Region
+from sync.domain.endpoint import Endpoint, EndpointError, EndpointSettings, Region
 from sync.domain.routing import NotRouted, Routed, choose_endpoint, region_of
 from sync.domain.states import Reason
 from tests.support.event_types import ENROLLMENTS
@@ -86,7 +86,7 @@ MEMBERS_OF_THE_UNION = {
     "Spain": "ES",
     "Sweden": "SE",
 }
-"""ISO 3166-1, written down apart from the code. Greece is GR here and EL in no ISO list."""
+"""ISO 3166-1, listed independently of the code. Greece is GR; EL is in no ISO list."""
 
 
 def test_the_union_has_its_27_members_and_of_all_other_codes_none():
@@ -220,6 +220,14 @@ def test_headers_and_statuses_are_read_as_they_are_stored():
     assert settings.extra_headers == (("X-Tenant", "acme"), ("X-Source", "a:b; c"))
     assert settings.stored()["extra_headers"] == "X-Tenant: acme | X-Source: a:b; c"
     assert Endpoint.from_row(ROW | settings.stored()) == settings
+
+
+@pytest.mark.parametrize("name", EndpointSettings.model_fields)
+def test_each_setting_is_read_from_what_the_ledger_stores_of_it(name: str):
+    default = EndpointSettings()
+    assert getattr(EndpointSettings.from_row({name: default.stored()[name]}), name) == getattr(
+        default, name
+    )
 
 
 def test_a_row_without_a_column_is_refused():

@@ -1,4 +1,4 @@
-"""The sample data keeps its promises: same seed same bytes, every case there, times in order."""
+"""The sample data: the same bytes for the same seed, every case present, times in order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def generated(*, seed: int = 1, **size: int) -> SampleData:
 
 
 make = cache(generated)
-"""For tests that only look at it."""
+"""For tests that only read it."""
 
 
 @pytest.fixture
@@ -165,14 +165,14 @@ def test_lines_are_written_nearly_in_order_but_not_exactly() -> None:
 def test_times_lie_inside_the_wave_that_brings_them(sample: SampleData) -> None:
     wave = sample.waves[1]
     times = activity(sample, 1)
-    assert all(wave.begin <= at < wave.end for moments in times.values() for at in moments)
+    assert all(wave.begin <= at < wave.end for seen in times.values() for at in seen)
 
 
 def test_activity_precedes_and_follows_every_ordinary_pass(sample: SampleData) -> None:
-    """Else a pass could never be enriched: nothing would show that the log reaches it."""
+    """Otherwise a completion could never be enriched: nothing would show that the log covers it."""
     for wave in sample.waves:
         times = activity(sample, wave.index)
-        newest = max(max(moments) for moments in times.values())
+        newest = max(max(seen) for seen in times.values())
         for completion in sample.completions:
             if completion.case == "ordinary" and completion.wave == wave.index:
                 assert min(times[completion.user_id]) < completion.passed_at < newest
@@ -283,16 +283,16 @@ def test_the_second_wave_ends_where_it_is_asked_to() -> None:
     end = datetime(2026, 3, 12, 7, 31, 42, 5, tzinfo=UTC)
     data = generate(size, seed=1, start=size.start_before(end), receiver_url=RECEIVER)
     assert data.waves[1].end == datetime(2026, 3, 12, 7, 31, tzinfo=UTC)
-    newest = max(max(moments) for moments in activity(data, 1).values())
+    newest = max(max(seen) for seen in activity(data, 1).values())
     assert end - timedelta(hours=2, minutes=1) < newest < end
 
 
 def test_another_start_moves_every_line_and_changes_no_gap() -> None:
-    """What the demo shows must not depend on when it is run."""
+    """The demo's output must not depend on when it runs."""
     later = timedelta(days=3, hours=7, minutes=11)
     moved = generate(SampleSize(), seed=1, start=START + later, receiver_url=RECEIVER)
     for wave in (0, 1):
         before = activity(make(), wave)
         assert activity(moved, wave) == {
-            who: [at + later for at in moments] for who, moments in before.items()
+            who: [at + later for at in seen] for who, seen in before.items()
         }

@@ -1,4 +1,4 @@
-"""Which claim is sent next, and when: by real threads, and a clock that moves only when told."""
+"""Which claim is sent next, and when, with real threads and a manual clock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from queue import SimpleQueue
 import pytest
 
 from sync.delivery.scheduler import LEASE_MARGIN, SETTLE_AFTER, Limits, Scheduler
+from sync.delivery.stop import LOOK_SECONDS
 from sync.domain.circuit_breaker import TRIP_IN_A_ROW, Breaker, EndpointState
 from sync.domain.endpoint import Endpoint, Region
 from sync.domain.pacing import Grant
@@ -20,7 +21,7 @@ from sync.ledger.claims import Batch
 from tests.support.attempts import NOW, made
 from tests.support.waiting import wait_until
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 60.0
 END = NOW + timedelta(days=1)
 OK = Response(200, None, "")
 BROKEN = Response(500, None, "")
@@ -51,7 +52,7 @@ def batch(
     spacing: timedelta = timedelta(0),
     lease: timedelta = timedelta(hours=1),
 ) -> Batch:
-    """So many claims of each endpoint; their ids count from ``first`` for each."""
+    """This many claims for each endpoint, with ids from ``first`` on."""
     return Batch(
         [
             Claim(f"{n}", key, b"", 0, 1)
@@ -64,7 +65,7 @@ def batch(
 
 
 class Site:
-    """A scheduler, and what is said by endpoints, disk and clock."""
+    """A scheduler, with simulated endpoints, disk and clock."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Site:
         """Endpoints and claims, in the order in which they were started."""
         self.running: Counter[int] = Counter()
         self.most: Counter[int] = Counter()
-        """Requests at a time, by endpoint; 0 is all."""
+        """Concurrent requests by endpoint; 0 is the total."""
         self._respond = respond
         self._lock = threading.Lock()
         self.scheduler = Scheduler(
@@ -105,7 +106,7 @@ class Site:
                 self.running.subtract([claim.endpoint_id, 0])
 
     def prove(self, *endpoints: int) -> None:
-        """Let endpoints respond well once, so that they get all the slots they may have."""
+        """Have endpoints respond successfully once, so that they get their full number of slots."""
         respond, self._respond = self._respond, lambda claim: OK
         self.run(batch(dict.fromkeys(endpoints, 1), first=-1))
         self._respond = respond
@@ -139,7 +140,7 @@ def waiting_for(event: threading.Event) -> Callable[[Claim], Result]:
 
 
 def test_a_hanging_endpoint_delays_nobody_else() -> None:
-    """Its request ends only when every one of the other endpoint's has."""
+    """Its request ends only when all of the other endpoint's requests have ended."""
     are_others_done = threading.Event()
 
     def respond(claim: Claim) -> Result:
@@ -158,7 +159,7 @@ def test_a_hanging_endpoint_delays_nobody_else() -> None:
 
 @pytest.mark.parametrize(("threads", "per_endpoint"), [(3, 2), (8, 1), (4, 8)])
 def test_neither_limit_is_ever_exceeded_and_both_are_used(threads: int, per_endpoint: int) -> None:
-    # Each stays until as many run as the limits allow, so that none is too quick to be seen.
+    # Each waits until the maximum are running, so that none is too quick to be counted.
     possible = min(threads, 4 * per_endpoint)
     together = threading.Barrier(possible)
 
@@ -193,7 +194,7 @@ def test_endpoints_take_turns_and_the_claims_of_one_go_in_order() -> None:
 def test_endpoints_that_hang_cannot_fill_the_pool_however_many_they_are(
     state: dict[str, object], most: int
 ) -> None:
-    """Of 8 threads, failing ones get a quarter, and with the unproven ones three quarters."""
+    """Of 8 threads, failing endpoints get a quarter; with unproven ones, three quarters."""
     hanging = range(2, 22)
     is_good_done = threading.Event()
 
@@ -251,7 +252,7 @@ def test_a_circuit_breaker_opens_before_the_ledger_knows_why(
 
 
 def test_claims_from_before_the_ledger_knew_are_given_up_and_later_ones_are_sent() -> None:
-    """As long as the attempt that opened it waits for the disk, nobody can tell the ledger."""
+    """While the attempt that opened it waits for the disk, the ledger cannot be updated."""
     disk = threading.Event()
 
     def journal(attempt: Attempt) -> None:
@@ -288,8 +289,8 @@ def test_an_endpoint_that_waits_for_its_time_holds_no_thread() -> None:
 
 
 def test_a_claim_is_not_late_because_a_thread_waits_for_a_later_one() -> None:
-    """One thread looks again in half an hour. The one that finds out about an earlier time, having
-    waited for longer, must not rely on it."""
+    """One thread checks again in half an hour. One that learns of an earlier time after waiting
+    longer must not rely on it."""
     soon, later = timedelta(seconds=0.3), timedelta(minutes=30)
     first, third = threading.Event(), threading.Event()
 
@@ -315,7 +316,7 @@ def test_a_claim_is_not_late_because_a_thread_waits_for_a_later_one() -> None:
 
 
 def test_claims_of_one_grant_keep_their_distance_and_so_do_those_of_the_next() -> None:
-    """Else what was held up under one grant and what is under the next go at twice the rate."""
+    """Otherwise delayed requests of one grant and those of the next are sent at twice the rate."""
     second = timedelta(seconds=1)
     site = Site()
     ago = {"first_at": NOW - 9 * second, "spacing": second}
@@ -363,7 +364,7 @@ def test_a_slot_is_free_at_the_response_while_the_attempt_waits_for_the_disk() -
 
 
 def test_no_more_attempts_than_said_wait_for_the_disk_beside_the_requests_that_run() -> None:
-    """The disk does nothing until every thread waits for it."""
+    """The disk stalls until every thread waits for it."""
     disk = SimpleQueue[None]()
     site = Site(threads=4, per_endpoint=4, journal=lambda attempt: disk.get(timeout=WAIT_SECONDS))
     most = 4 + Limits(threads=4).unwritten
@@ -447,14 +448,18 @@ def test_in_silence_the_run_looks_again_and_what_was_paused_is_given_back() -> N
     site = Site(waiting_for(is_over), endpoints=(1, 2))
     scheduler = site.scheduler
     with scheduler:
-        scheduler.add(batch({1: 3, 2: 2}))
+        scheduler.add(batch({1: 3, 2: 2}, lease=timedelta(days=1)))
         wait_until(lambda: len(site.sent) == 2, seconds=WAIT_SECONDS)
         waiting = threading.Thread(target=scheduler.wait, args=[END])
         waiting.start()
         assert waiting.is_alive()
-        site.now += SETTLE_AFTER
-        waiting.join(WAIT_SECONDS)
-        assert not waiting.is_alive()
+
+        def has_looked() -> bool:
+            # More than once, since it may begin to wait after the first.
+            site.now += SETTLE_AFTER
+            return not waiting.is_alive()
+
+        wait_until(has_looked, seconds=WAIT_SECONDS, every=2 * LOOK_SECONDS)
         scheduler.give_up([1])
         is_over.set()
         attempts, given_up = site.run()

@@ -1,4 +1,4 @@
-"""What the operator says of the sender is checked before a customer reads it."""
+"""The operator's data about the sender is checked before a customer sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which warehouse is meant, read from the environment alone; in doubt an error, never a guess."""
+"""The warehouse is determined from the environment alone; in doubt an error, never a guess."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_empty_value_counts_as_missing() -> None:
 
 
 def test_only_empty_values_select_the_embedded_warehouse() -> None:
-    """A compose file or a chart passes settings that nobody filled in."""
+    """A compose file or a chart passes settings even if they were not filled in."""
     assert isinstance(load_settings(dict.fromkeys(SNOWFLAKE, "")), EmbeddedWarehouse)
 
 

@@ -51,8 +51,8 @@ def test_the_public_library_computes_the_same_signature(
     secret: str, msg_id: str, timestamp: int, body: str
 ):
     ours = sign(msg_id=msg_id, timestamp=timestamp, body=body.encode(), keys=[parse_key(secret)])
-    moment = datetime.fromtimestamp(timestamp, UTC)
-    assert ours == Webhook(secret).sign(msg_id, moment, body)
+    at = datetime.fromtimestamp(timestamp, UTC)
+    assert ours == Webhook(secret).sign(msg_id, at, body)
 
 
 @given(SECRETS, SECRETS, IDS, st.binary(), st.integers(0, 2_000_000_000))

@@ -1,4 +1,4 @@
-"""The check that all tests run on the product's statements: what it finds, and what it lets by."""
+"""The check that all tests run on the product's statements: what it finds and what it allows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def test_a_statement_that_breaks_a_rule_is_found_by_it_and_by_no_other(rule: Rul
         "select * from a where exists (select 1 from b where b.id = a.id and b.x < a.x)",
         "select * from a where exists (select 1 from b where b.id = a.id or a.x = b.x)",
         "select * from a where exists (select 1 from b where b.id = coalesce(a.id, a.x))",
+        "select coalesce((v:a), 'x') from t",
+        "select coalesce(v['a'], 'x') from t",
+        "select coalesce(get(v, 'a'), 'x') from t",
+        "select nvl2(v:a, 1, 0) from t",
+        "select decode(v:a, null, 0, 1) from t",
+        "select equal_null(v:a, v:b) from t",
+        "select localtimestamp",
         "insert into t select m.value from table(flatten(input => parse_json(?))) as m"
         " where not exists (select 1 from t as known where known.id = m.value:id::varchar)",
     ],
@@ -44,6 +51,7 @@ def test_what_snowflake_refuses_is_found(sql: str) -> None:
     [
         "begin",
         "select sysdate(), uuid_string(?, 'a')",
+        "select coalesce(v:a:b::varchar, get(v, 'a')::varchar, v['a']::varchar, '') from t",
         "select value:id::number(38, 0) as id from table(flatten(input => parse_json(?)))",
         "select * from a where not exists (select 1 from b where b.id = a.id and b.x < ?)",
         "select * from a where a.id in (select b.id from b) and a.x = (select max(x) from b)",

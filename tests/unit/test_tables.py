@@ -1,4 +1,4 @@
-"""Rows as people read them: at 80 columns, at 120, and in a file."""
+"""Printed tables: at 80 columns, at 120, and in a file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ state       pending
 
 
 def shown(rows: Sequence[Mapping[str, Any]], *, width: int, is_terminal: bool) -> str:
-    """What is printed, without the blanks at the ends of lines."""
+    """The output, without trailing blanks."""
     stream = io.StringIO()
     console = Console(
         file=stream, width=width, force_terminal=is_terminal, color_system=None, highlight=False
@@ -115,13 +115,13 @@ LISTED = [
     ),
 ]
 ENABLE = (
-    "disabled since 2026-03-05 09:00 UTC by its own 410. To do: ask the customer for the new URL "
-    "and set it in the LMS, then `ltw endpoints enable 7` and `ltw replay --state dead --reason "
-    "endpoint_gone --endpoint 7`"
+    "disabled since 2026-03-05 09:00 UTC after its own 410. To do: ask the customer for the new "
+    "URL and set it in the LMS, then `ltw endpoints enable 7` and `ltw replay --state dead "
+    "--reason endpoint_gone --endpoint 7`"
 )
 RESUME = (
-    "endpoint 7 is paused since 2026-03-05 09:00 UTC by night, until 2026-03-05 17:00 UTC: they "
-    "asked. To end it: `ltw resume --endpoint 7`"
+    "endpoint 7 has been paused since 2026-03-05 09:00 UTC by night, until 2026-03-05 17:00 UTC: "
+    "they asked. To end it: `ltw resume --endpoint 7`"
 )
 HEAD = (
     " endpoint  customer            host               region  format  condition  due  held  why\n"

@@ -1,7 +1,6 @@
-"""The literal values of time limits that only make sense together, and the relations between them.
+"""Literal values of time limits that only make sense together, and their relations.
 
-Each test elsewhere takes these constants from the code, so that none of them would notice another
-value.
+Tests elsewhere import these constants from the code, so none of them would notice a change.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ def test_a_statement_is_stopped_after_four_minutes_and_given_up_a_minute_later()
 
 
 def test_a_warehouse_that_dies_for_good_ends_a_run_when_the_document_says() -> None:
-    """The connector repeats for ``network_timeout``; its last try may last one silence more."""
+    """The connector retries for ``network_timeout``; its last try may add one socket timeout."""
     at_least = ARGUMENTS["network_timeout"]
     at_most = at_least + ARGUMENTS["socket_timeout"]
     text = (PROJECT_ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
@@ -53,7 +52,7 @@ def test_a_statement_without_its_lock_is_sent_again_for_half_a_minute() -> None:
 
 
 def test_a_recording_lease_outlives_every_statement_that_was_sent_under_it() -> None:
-    """Without its lock at first, sent again for the network's patience, and at work after that."""
+    """First without its lock, then retried for the network timeout, and then executed."""
     assert timedelta(minutes=10) == recording_lease.LEASE
     longest = ARGUMENTS["network_timeout"] + warehouse.STATEMENT_TIMEOUT_SECONDS
     longest += warehouse.LOCK_RETRY_SECONDS
@@ -87,7 +86,7 @@ def test_a_response_is_recorded_before_its_lease_can_end() -> None:
 
 
 def test_a_run_that_lingers_or_sends_as_long_as_it_may_is_not_taken_for_hanging() -> None:
-    """Its last request and the statements around it included; Dagster ends longer runs."""
+    """Including its last request and the statements around it; Dagster terminates longer runs."""
     field = DeliveryConfig.model_fields
     default = DeliveryConfig().limits()
     assert (default.time_budget, default.linger) == (timedelta(minutes=4), timedelta(seconds=8))

@@ -1,4 +1,4 @@
-"""What counts as a token, and what a refusal may say."""
+"""What counts as a token, and what a refusal may report."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_response_without_a_usable_token_is_the_token_endpoints_failure(
 def test_a_body_that_is_no_whole_json_object_is_refused(body: bytes):
     result = read_grant(ResponseWithBody(200, body))
     assert isinstance(result, Failure)
-    assert "no whole JSON object" in result.detail
+    assert "not a complete JSON object" in result.detail
 
 
 @pytest.mark.parametrize(

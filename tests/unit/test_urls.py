@@ -1,4 +1,4 @@
-"""URLs of endpoints: one strict reading, and the rule that a bad one breaks."""
+"""Endpoint URLs: one strict interpretation, and the rule that a bad one breaks."""
 
 from __future__ import annotations
 

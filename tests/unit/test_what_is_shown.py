@@ -1,4 +1,4 @@
-"""What laptop commands say while they work: steps of the demo, the output of ``make dev``."""
+"""Progress output of laptop commands: steps of the demo, the output of ``make dev``."""
 
 from __future__ import annotations
 

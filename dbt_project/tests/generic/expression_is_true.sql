@@ -1,4 +1,4 @@
-{# As in dbt_utils, for whole rows; NULL fails, too. #}
+{# As in dbt_utils, for whole rows; NULL fails too. #}
 {% test expression_is_true(model, expression) %}
     select *
     from {{ model }}

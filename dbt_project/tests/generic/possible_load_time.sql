@@ -1,6 +1,6 @@
 {#
-    A load time can be read and lies between the first tracking logs and tomorrow; NULL has a test
-    of its own.
+    A load time is readable and between the first tracking logs and tomorrow; NULL has a separate
+    test.
 #}
 {% test possible_load_time(model, column_name) %}
     with

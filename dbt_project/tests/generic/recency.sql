@@ -1,5 +1,5 @@
 {#
-    As in dbt_utils: the newest time in a column is at most an interval ago. Passes while there is
+    As in dbt_utils: the newest time in a column is at most an interval ago. Passes when there is
     none. `is_load_time` is for the load time of raw lines, whose column may have another type.
 #}
 {% test recency(model, field, datepart, interval, is_load_time=false) %}

@@ -1,14 +1,14 @@
 {#
-    Every value that is there can be read, every deletion mark is known, and the newest row of each
-    key is known. It stops with the column's name in its message: the rows of a failed test reach
-    nobody who gets the alert. `dbt show` with the test's name gives the counts.
+    Every non-empty value can be read, every deletion mark is known, and the newest row of each key
+    is known. The error message names the column, because an alert does not include the rows of a
+    failed test. `dbt show` with the test's name shows the counts.
 #}
 {% test replica_is_readable(model, table) %}
     {%- set spec = replica_tables()[table] -%}
     {%- set columns = replica_columns(table) -%}
     {%- set found = marks_of_replica(table, columns) -%}
     {%- set orders = [] -%}
-    {#- No filter in the loop: it would number the columns anew. -#}
+    {#- No filter in the loop: it would renumber the columns. -#}
     {%- for order in orders_of_replica(table, columns) -%}
         {%- if order.kind in ['text', 'variant', 'binary'] -%}
             {%- do orders.append(loop.index) -%}
@@ -39,7 +39,7 @@
             where coalesce(deletion_state, 0) = 0
         ),
 
-        -- Rows of one key that nothing puts in an order, and that say different things.
+        -- Rows of one key that cannot be ordered and have different values.
         undecided_keys as (
             select {{ spec.key }}
             from ranked
@@ -59,7 +59,7 @@
             select count(*) as key_count from undecided_keys
         ),
 
-        -- Text that is compared letter by letter: right for numbers of one length, not for these.
+        -- Text compared character by character: correct for numbers of equal length, not for these.
         misread_orders as (
             select count(*) as row_count
             from ranked

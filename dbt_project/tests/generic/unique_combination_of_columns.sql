@@ -1,5 +1,5 @@
 {#
-    As in dbt_utils, and NULL in one of the columns fails, too: one scan instead of one test per
+    As in dbt_utils, but NULL in any of the columns fails too: one scan instead of one test per
     column and one for the key.
 #}
 {% test unique_combination_of_columns(model, combination_of_columns) %}

@@ -1,6 +1,6 @@
 {#
-    Learning time up to the completion is at least that of the days before and at most that with the
-    whole day of it, and all of it when nothing came after it: the marts agree.
+    Learning time up to the completion is at least that of the days before it, at most that plus the
+    whole day of completion, and equal to the total when no event follows it: the marts agree.
 #}
 {{ config(meta={'dagster': {'ref': {'name': 'completion_learning_time'}}}) }}
 
@@ -57,7 +57,7 @@ final as (
     select *
     from bounds
     where
-        -- What must hold, so that a NULL breaks it.
+        -- Written as what must hold, so that NULL fails.
         not coalesce(
             learning_time_seconds between seconds_before and seconds_through
             and event_count between events_before and events_through

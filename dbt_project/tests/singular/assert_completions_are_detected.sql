@@ -1,6 +1,6 @@
 {#
-    Completions that were passed a day before the last detection and are still not in the outbox.
-    Warn only: consent, link or enrollment may have come late, and the next run takes them in.
+    Completions from a day or more before the last detection that are still not in the outbox. Warn
+    only: consent, link or enrollment may have arrived late, and the next run records them.
 #}
 {{ config(
     severity='warn',

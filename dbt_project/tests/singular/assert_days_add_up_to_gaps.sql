@@ -1,4 +1,4 @@
-{# Splitting at midnight moves time between days and makes or loses none of it. #}
+{# Splitting at midnight moves time between days but never adds or loses any. #}
 with
 
 gaps as (

@@ -1,7 +1,7 @@
 {#
-    Minutes for which an endpoint that takes requests has had due webhooks without an attempt. A
-    long queue is no error as long as it moves, and an open circuit breaker is reported elsewhere.
-    The worst comes first, because dbt reads no more than `limit` rows.
+    Minutes for which an endpoint that accepts requests has had due webhooks without an attempt. A
+    long queue is not an error while it moves, and an open circuit breaker is reported elsewhere.
+    The worst comes first, because dbt reads at most `limit` rows.
 #}
 {{ config(
     fail_calc='coalesce(max(overdue_minutes), 0)',
@@ -17,7 +17,7 @@ due as (
     select
         endpoint_id,
         count(*) as due_count,
-        -- No run takes a row without a time, so it has been due ever since.
+        -- No run claims a row without a time, so it has been due since then.
         min(coalesce(next_attempt_at, recorded_at)) as due_since
     from {{ ref('webhook_deliveries') }}
     where state = '{{ webhook_states().pending }}'
@@ -28,7 +28,7 @@ endpoints as (
     select * from {{ ref('endpoint_health') }}
     where
         disabled_at is null
-        -- The check nothing_is_paused tells of it instead.
+        -- The check nothing_is_paused reports it instead.
         and not is_paused
         and (paused_until is null or paused_until <= sysdate())
         and (breaker_state <> 'open' or next_probe_at is null or next_probe_at <= sysdate())

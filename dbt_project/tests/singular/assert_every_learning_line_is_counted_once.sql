@@ -1,4 +1,4 @@
-{# An incremental run that lost lines of a learner, or kept a copy, shows here before any mart. #}
+{# An incremental run that lost lines or kept a duplicate fails here before any mart. #}
 with
 
 read as (

@@ -1,6 +1,7 @@
 {#
-    Share of dead letters, in thousandths, among the webhooks that came to their end within a day.
-    One customer whose endpoint is gone for good is a few of them; a fifth of all is our fault.
+    Share of dead letters, in thousandths, among the webhooks delivered or given up within a day.
+    One customer whose endpoint is permanently gone causes a few; a fifth of all points to a sender
+    error.
 #}
 {{ config(
     fail_calc='coalesce(max(dead_per_thousand), 0)',
@@ -26,7 +27,7 @@ final as (
     select
         ended_count,
         dead_count,
-        -- Up: 10.1 is more than 10.
+        -- Rounded up: 10.1 is more than 10.
         ceil(1000 * dead_count / ended_count)::number(38, 0) as dead_per_thousand
     from ended
     where ended_count >= {{ var('dead_letter_min_webhooks') }}

@@ -1,14 +1,14 @@
 {#
-    Days of load on which the share of learning lines fell by `learning_share_max_fall` or more
-    against all lines of the `learning_share_days` before: a log that can no longer be understood
-    looks like learners who do nothing.
+    Load days on which the share of learning lines fell by `learning_share_max_fall` or more from
+    that of all lines of the `learning_share_days` before: a log that can no longer be parsed looks
+    like inactive learners.
 
-    A share and not a count, and against four weeks together: on weekends and holidays there are
-    fewer lines, but much the same kinds of them. Lines of robots count on neither side, since they
-    come when they like. Days that should have had fewer than `learning_share_min_lines` learning
-    lines say nothing: chance takes half of a few, and not of a hundred. The first day has nothing
-    before it. A broken day is an error for as long as it is in the window, so
-    that it cannot become what is usual; `learning_share_accepted_through` starts anew after a day.
+    A share rather than a count, and against four weeks together: weekends and holidays have fewer
+    lines, but a similar mix. Bot lines are excluded on both sides, since their volume is irregular.
+    Days with fewer than `learning_share_min_lines` expected learning lines are skipped: chance can
+    halve a few, but not a hundred. The first day has no baseline. A broken day is an error for as
+    long as it is in the window, so it cannot become the baseline; `learning_share_accepted_through`
+    restarts the baseline after a day.
 #}
 {{ config(meta={'dagster': {'ref': {'name': 'int_tracking_line_counts'}}}) }}
 

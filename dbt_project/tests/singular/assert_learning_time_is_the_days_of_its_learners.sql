@@ -1,7 +1,7 @@
 {#
-    The mart holds each day of the daily model once per enterprise of the learner, unchanged, and
-    nothing else: neither a join nor a filter made or lost time. Course teams and strangers are the
-    only days without a row.
+    The mart contains each day of the daily model once per enterprise of the learner, unchanged, and
+    nothing else: no join or filter added or lost time. Only days of course teams, of learners
+    without an enterprise and, by default, of 0 seconds have no row.
 #}
 {{ config(meta={'dagster': {'ref': {'name': 'learning_time'}}}) }}
 

@@ -1,6 +1,6 @@
 {#
-    Hours by which learning time is behind. Warn only: completions go out without it after their
-    wait, and an error here would stop the very mart that has to catch up.
+    Hours by which learning time lags. Warn only: completions are sent without it after their wait,
+    and an error here would stop the mart that has to catch up.
 #}
 {{ config(
     severity='warn',

@@ -1,6 +1,6 @@
 {#
-    Days of load without a single learning event, however few their lines are, and a log without a
-    line. Warn only: a quiet day is possible, and the first day has to begin with nothing.
+    Load days without a single learning event, however few their lines, and a log without any lines.
+    Warn only: a quiet day is possible, and the first day starts empty.
 #}
 {{ config(
     severity='warn',

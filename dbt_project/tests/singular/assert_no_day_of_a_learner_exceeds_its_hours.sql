@@ -1,7 +1,7 @@
 {#
-    A learner may have two course runs open at once, and each counts its own gaps: 4 to 15 % more
-    than the clock on real logs. A day of more than 24 hours is therefore possible, but rare
-    enough to look at, and no reason to stop.
+    A learner may have two course runs open at once, and each counts its own gaps: 4 to 15% more
+    than elapsed time in real logs. A day of more than 24 hours is therefore possible, but rare
+    enough to check, and only a warning.
 #}
 {{ config(severity='warn', meta={'dagster': {'ref': {'name': 'int_learning_time_daily'}}}) }}
 

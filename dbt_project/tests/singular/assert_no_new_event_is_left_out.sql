@@ -1,6 +1,6 @@
 {#
-    Event names that the seed does not know, that are new and frequent. Warn only: the number stays
-    right for what it counts. While the log is young every name is new, so nothing is said then.
+    New and frequent event names that are not in the seed. Warn only: the number stays correct for
+    what it counts. While the log is young, every name is new, so the test does not warn.
 #}
 {{ config(severity='warn') }}
 

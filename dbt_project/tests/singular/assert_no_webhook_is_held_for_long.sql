@@ -1,7 +1,7 @@
 {#
-    Endpoints with webhooks that were recorded over a day ago and are held. Warn only: the reason
-    is in somebody's settings, and every run looks again. Disabled endpoints have their own check;
-    what may no longer be reported is for nobody to fix.
+    Endpoints with held webhooks that were recorded more than `held_warn_hours` ago. Warn only: the
+    cause is a setting, and every run retries. Disabled endpoints have their own check; webhooks
+    that may no longer be reported need no fix.
 #}
 {{ config(
     severity='warn',

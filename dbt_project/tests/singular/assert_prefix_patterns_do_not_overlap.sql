@@ -1,4 +1,4 @@
-{# A line that matched two prefixes would be read as two lines. #}
+{# A line that matches two prefixes would be read as two lines. #}
 with
 
 patterns as (
@@ -16,7 +16,7 @@ final as (
 
     union all
 
-    -- Shorter ones are not found by the look-up key of int_tracking_events_screened.
+    -- The lookup key of int_tracking_events_screened does not find shorter ones.
     select
         pattern as shorter_pattern,
         null as longer_pattern

@@ -1,5 +1,5 @@
 {#
-    Share of quarantined lines, in thousandths, on the worst recent day of load. A few bad lines
+    Share of quarantined lines, in thousandths, on the worst recent load day. A few bad lines
     are normal; a fifth of them means a changed log format or a broken loader, and then the marts
     keep their last good state. Fix the loader, or raise `quarantine_error_share` for one run.
 #}
@@ -32,7 +32,7 @@ final as (
         loaded_date,
         line_count,
         quarantined_count,
-        -- Up: 20.1 is more than 20.
+        -- Rounded up: 20.1 is more than 20.
         ceil(1000 * quarantined_count / line_count)::number(38, 0) as quarantined_per_thousand
     from days
     where line_count >= {{ var('quarantine_min_lines') }}

@@ -1,6 +1,6 @@
 {#
-    Share of recent webhooks, in thousandths, whose learning time is another one by now. Warn only:
-    what was sent stays as it is, and a line that comes late is nobody's fault.
+    Share of recent webhooks, in thousandths, whose learning time has changed since. Warn only: sent
+    webhooks do not change, and late lines are not an error.
 #}
 {{ config(
     severity='warn',
@@ -34,7 +34,7 @@ compared as (
             sent.enterprise_customer_uuid = learning_time.enterprise_customer_uuid
             and sent.user_id = learning_time.user_id
             and sent.courserun_key = learning_time.courserun_key
-            -- A course run that was passed anew counts up to another time.
+            -- A course run that was passed again counts up to another time.
             and sent.occurred_at = learning_time.passed_at
 ),
 
@@ -42,7 +42,7 @@ final as (
     select
         count(*) as sent_count,
         sum(iff(has_moved, 1, 0)) as moved_count,
-        -- Up: 50.1 is more than 50.
+        -- Rounded up: 50.1 is more than 50.
         ceil(1000 * sum(iff(has_moved, 1, 0)) / count(*))::number(38, 0) as moved_per_thousand
     from compared
     having count(*) >= {{ var('drift_min_webhooks') }}

@@ -1,1 +1,1 @@
-"""Sensors that send alerts of failed runs and checks."""
+"""Sensors that send alerts about failed runs and checks."""

@@ -1,4 +1,4 @@
-"""Sensors that send alerts: of a failed run, and of a check that failed in a run that went on."""
+"""Sensors that send alerts: about failed runs, and about failed checks in successful runs."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -11,9 +11,9 @@ from sync.errors import SyncError
 from sync.operations.alerts import failures_in_a_row, is_worth_an_alert
 
 MOST_COUNTED = 2_000
-"""Runs that are read to count failures in a row: a week of them."""
+"""Runs read to count consecutive failures: a week of them."""
 MOST_EVALUATIONS = 300
-"""Of one check, a day of them; each record is larger than that of a run."""
+"""Evaluations read per check: a day of them; each record is larger than that of a run."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
@@ -21,12 +21,12 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
     name="a_run_failed",
     description=(
         "Posts which run failed and why to LTW_ALERT_URL (Slack, Mattermost, Teams), or to the URL "
-        "of the team whose check stopped it, and hands it to LTW_ALERT_HOOK. Of failures in a row "
-        "the 1st, 2nd, 4th, 8th and so on send an alert."
+        "of the team whose check stopped it, and passes it to LTW_ALERT_HOOK. Of consecutive "
+        "failures, the 1st, 2nd, 4th, 8th and so on send an alert."
     ),
 )
 def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) -> None:
-    """Send an alert of a failed run: names and the error's first line, never data."""
+    """Send an alert about a failed run: names and the error's first line, never data."""
     run = context.dagster_run
     failures = failures_in_a_row(_outcomes(context.instance, run))
     if not is_worth_an_alert(failures):
@@ -48,20 +48,20 @@ def a_run_failed(context: dg.RunFailureSensorContext, alerts: AlertsResource) ->
     name="a_check_failed",
     run_status=dg.DagsterRunStatus.SUCCESS,
     description=(
-        "Sends an alert of each check that failed in a run that went on: what it means, its owner "
-        "and what to do. It goes to the URL of that team, if it has one, else where alerts of "
-        "a_run_failed go; as often as those, and for a warning once, as it begins. A pause is "
-        "told again."
+        "Sends an alert for each check that failed in a run that succeeded: its meaning, owner "
+        "and action. It goes to the owning team's URL if set, else where alerts of a_run_failed "
+        "go; as often as those, but for a warning only once, when it starts. Alerts about a pause "
+        "are repeated."
     ),
 )
 def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -> None:
-    """Send alerts of failed checks: names, and texts of definitions and operators, never data."""
+    """Send alerts about failed checks: names, texts of definitions and operators, never data."""
     run, instance = context.dagster_run, context.instance
     for found in _failed_checks(context):
         failures = failures_in_a_row(_checked(instance, found.asset_check_key))
         is_warning = _is_warning(found)
         about, team, reminds = _defined(context, found.asset_check_key)
-        # Most warnings may last for days, and nothing gets worse by it: their beginning is enough.
+        # Most warnings may last for days without getting worse: one alert at the start is enough.
         if not is_worth_an_alert(failures) or (is_warning and failures > 1 and not reminds):
             continue
         name = f"{found.check_name} of {found.asset_key.to_user_string()}"
@@ -77,7 +77,7 @@ def a_check_failed(context: dg.RunStatusSensorContext, alerts: AlertsResource) -
 
 
 def _failed_checks(context: dg.RunStatusSensorContext) -> Iterator[dg.AssetCheckEvaluation]:
-    """Evaluations of the run that did not pass, warnings among them."""
+    """Evaluations of the run that did not pass, including warnings."""
     for entry in context.instance.all_logs(
         context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ):
@@ -99,8 +99,8 @@ def _checked(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> list[bool]:
 
 
 def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple[str, str, bool]:
-    """A check's description and its owner, each empty where there is none, and whether it reminds
-    of a warning."""
+    """A check's description and owner, each empty if there is none, and whether it repeats a
+    warning."""
     repository = context.repository_def
     if repository is None or key not in repository.asset_graph.asset_check_keys:
         return "", "", False
@@ -110,7 +110,7 @@ def _defined(context: dg.RunStatusSensorContext, key: dg.AssetCheckKey) -> tuple
 
 
 def _outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[bool]:
-    """Whether this run and those of its job before it succeeded, newest first."""
+    """Whether this run and the earlier runs of its job succeeded, newest first."""
     records = instance.get_run_records(
         dg.RunsFilter(job_name=run.job_name, statuses=ENDED), limit=MOST_COUNTED
     )

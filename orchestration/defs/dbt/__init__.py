@@ -1,1 +1,1 @@
-"""The dbt models: the number, and the views of the deliveries."""
+"""The dbt models: learning time, and the views of the deliveries."""

@@ -18,9 +18,9 @@ WAREHOUSE_POOL = "warehouse_models"
 
 @dg.definitions
 def dbt_models() -> dg.Definitions:
-    """Every model and its tests, built together: the number, and the views of the deliveries.
+    """Every model and its tests, built together: learning time, and the views of the deliveries.
 
-    The webhooks stand between the two, so a run of everything builds them in two steps.
+    The webhooks are between the two in the graph, so a run of everything builds them in two steps.
     """
     project = dbt_project()
 
@@ -39,7 +39,7 @@ def dbt_models() -> dg.Definitions:
     ) -> Iterator[Any]:
         with warehouse.session(purpose="prepare"):
             pass
-        # Unit tests prove the SQL on made-up rows: the suite runs them, a scheduled build need not.
+        # Unit tests check the SQL on fixtures: the test suite runs them, a build need not.
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         arguments += ["--full-refresh"] if config.full_refresh else []
         op_name = context.op_execution_context.op.name
@@ -58,9 +58,8 @@ def dbt_models() -> dg.Definitions:
 class ModelEvents(DbtEventIterator[Any]):
     """Events of a build, with metadata added to models only.
 
-    The parent also asks for the columns of every data test, which have no table: an error with a
-    traceback in the run's log for each of them.
-    """
+    The parent also queries the columns of every data test. These have no table, so each would log
+    an error with a traceback."""
 
     def _attach_metadata(
         self, fn: Callable[[Any, Any], dict[str, Any] | None]

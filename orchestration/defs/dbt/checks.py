@@ -1,4 +1,4 @@
-"""What became of the lines of the tracking log: a check that is only there to be read."""
+"""Lines of the tracking log by result: an informational check."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from orchestration.resources import WarehouseResource
 from orchestration.teams import Team
 
 LINES_BY_REASON = CheckText(
-    "Always passes: shows what became of the tracking-log lines, by reason.",
+    "Always passes: shows the tracking log lines by outcome and reason.",
     Team.LEARNING_DATA,
-    "Nothing. A reason that grows suddenly is a changed log.",
+    "Nothing. A reason that grows suddenly means the log has changed.",
 ).spec("lines_by_reason", dg.AssetKey(["marts", "tracking_line_counts"]))
 
 

@@ -11,7 +11,7 @@ learning_time_job = dg.define_asset_job(
     # dbt is a subprocess already.
     executor_def=dg.in_process_executor,
     tags={"dagster/max_retries": "1"},
-    description="Build and test the models: learning time from new lines of the log, deliveries.",
+    description="Build and test the models: learning time from new log lines, and deliveries.",
 )
 
 
@@ -21,15 +21,15 @@ learning_time_job = dg.define_asset_job(
     cron_schedule="10,40 * * * *",
     execution_timezone="UTC",
     description=(
-        "Every 30 minutes: with the watermark delay of 10, a completion's learning time is there "
-        "after 40 minutes at most, within the 60 that it may wait. Every hour where the resource "
-        "`dial` says more than 30."
+        "Every 30 minutes: with the watermark delay of 10, a completion's learning time is ready "
+        "within 40 minutes, less than the 60 that it may wait. Hourly if the resource `dial` is "
+        "above 30."
     ),
 )
 def learning_time_every_30_minutes(
     context: dg.ScheduleEvaluationContext, dial: DialResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Build, unless the dial leaves this tick out."""
+    """Build, unless the dial skips this tick."""
     if is_build_due(context.scheduled_execution_time, dial.minutes):
         return dg.RunRequest()
-    return dg.SkipReason(f"a warehouse may be woken every {dial.minutes} minutes only")
+    return dg.SkipReason(f"the warehouse may be woken only every {dial.minutes} minutes")

@@ -1,4 +1,4 @@
-"""The dbt project as Dagster needs it: its manifest, its command, where a build writes."""
+"""The dbt project for Dagster: its manifest, its command and where a build writes."""
 
 import fcntl
 import json
@@ -22,11 +22,11 @@ from sync.settings import PROJECT_ROOT, WarehouseSettings, load_settings, model_
 
 PARTIAL_PARSE = "partial_parse.msgpack"
 RUN_LOCK = "run.lock"
-"""In the artifacts of a run, held while it lives."""
+"""In the artifacts of a run, held while the run is alive."""
 KNOWN_MART = "model.learning_time_webhooks.completed_enrollments"
-"""Its relation says for which database and schema a manifest was parsed."""
+"""Its relation shows for which database and schema a manifest was parsed."""
 LONGEST_BUILD = timedelta(hours=3)
-"""``max_runtime_seconds`` of deploy/dagster.yaml ends a run after two."""
+"""``max_runtime_seconds`` in deploy/dagster.yaml stops a run after two."""
 
 
 @cache
@@ -45,9 +45,9 @@ def dbt_project() -> DbtProject:
 
 
 def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
-    """Whether the manifest is whole, of this dbt, this warehouse's schemas and these files.
+    """Whether the manifest is complete and from this dbt, this warehouse's schemas and these files.
 
-    An image is built sources first, so there the manifest is the newest and nothing is parsed.
+    An image build copies the sources first, so its manifest is newest and nothing is parsed.
     """
     try:
         document = json.loads(manifest.read_bytes())
@@ -55,7 +55,7 @@ def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
         mart = document["nodes"][KNOWN_MART]
         named = f"{mart['database']}.{mart['schema']}.{mart['name']}".upper()
         built = manifest.stat().st_mtime
-    # A file that is cut off, empty or not ours; a directory.
+    # A file that is truncated, empty or foreign; a directory.
     except (OSError, ValueError, LookupError, TypeError):
         return False
     sources = [PROJECT_ROOT / "dbt_project.yml", PROJECT_ROOT / "profiles.yml"]
@@ -68,14 +68,14 @@ def is_usable(manifest: Path, settings: WarehouseSettings) -> bool:
 
 
 def parse(project: DbtProject, settings: WarehouseSettings) -> None:
-    """Write the manifest, which needs no warehouse. In production the image build has done it.
+    """Write the manifest, which needs no warehouse. In production, the image build does it.
 
-    Of several processes that come at once, one parses: the others find a manifest that is missing
-    or cut short, wait for the lock, and use what is there then.
+    If several processes start at once, one parses: the others find a missing or truncated manifest,
+    wait for the lock and use the result.
 
     Raises:
-        ConfigurationError: dbt cannot parse the project, with what it says; or the files cannot be
-            written, with what to remove.
+        ConfigurationError: dbt cannot parse the project, with its output; or the files cannot be
+        written, with what to remove.
     """
     directory = project.manifest_path.parent
     command = [dbt_executable(), "--quiet", "parse", "--target", str(project.target)]
@@ -102,12 +102,12 @@ def parse(project: DbtProject, settings: WarehouseSettings) -> None:
 
 # The launchpad shows this docstring to operators.
 class DbtCli(DbtCliResource):
-    """How dbt is called. The project sets all of it: leave it as it is."""
+    """How dbt is called. The project sets every field: do not change them."""
 
     @cached_property
     def _cli_version(self) -> Version:
-        # The parent asks ``dbt --version`` in every run, which takes 4 s and looks for a newer
-        # release on the network; the installed package says the same at once.
+        # The parent calls ``dbt --version`` in every run, which takes 4 s and checks the network
+        # for a newer release; the installed package has the same answer immediately.
         return Version(metadata.version("dbt-core"))
 
 
@@ -121,18 +121,17 @@ def dbt_cli(project: DbtProject) -> DbtCli:
 
 
 def dbt_executable() -> str:
-    """dbt of this interpreter's environment, whether or not that is activated."""
+    """dbt of this interpreter's environment, whether or not it is activated."""
     return str(Path(sys.executable).with_name("dbt"))
 
 
 @contextmanager
 def artifacts_directory(project: DbtProject, run_id: str, op_name: str) -> Iterator[Path]:
-    """Where one dbt invocation writes; gone afterwards, for each would leave 6 MB behind for ever.
+    """Where one dbt invocation writes; removed afterwards, since each would leave 6 MB behind.
 
-    It starts with the parse state that lies beside the manifest, which saves 5 s a run; where that
-    is of another port or target, dbt parses anew, and its state takes the place of the old one.
-    What a run left that was killed, or whose dbt wrote on after it, the next run removes.
-    """
+    It starts with the parse state stored next to the manifest, which saves 5 s per run; if that is
+    of another port or target, dbt parses again, and the new state replaces the old one. The next
+    run removes files of a run that was killed or whose dbt kept writing after it."""
     manifest_directory = project.manifest_path.parent
     _remove_leftovers(manifest_directory, op_name)
     directory = manifest_directory / f"{op_name}-{run_id}"
@@ -142,7 +141,7 @@ def artifacts_directory(project: DbtProject, run_id: str, op_name: str) -> Itera
         shutil.copy(parsed, directory / PARTIAL_PARSE)
     with (directory / f"{RUN_LOCK}-new").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only now it has its name: under it, a free lock is that of a dead run.
+        # Renamed only now: under this name, a free lock belongs to a dead run.
         Path(lock.name).rename(directory / RUN_LOCK)
         try:
             yield directory
@@ -153,8 +152,8 @@ def artifacts_directory(project: DbtProject, run_id: str, op_name: str) -> Itera
 
 
 def _remove_leftovers(directory: Path, op_name: str) -> None:
-    """Remove artifacts whose run is dead, or that nobody has written to for longer than a run may
-    take. A dbt that outlives its run makes a directory anew when it misses it."""
+    """Remove artifacts whose run is dead, or that were not written to for longer than a run may
+    take. A dbt that outlives its run recreates its directory if it is missing."""
     oldest = time.time() - LONGEST_BUILD.total_seconds()
     for one in directory.glob(f"{op_name}-*"):
         with suppress(OSError):

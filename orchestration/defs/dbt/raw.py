@@ -1,4 +1,4 @@
-"""The tables that dbt reads and does not write, as external assets: replicas, log, ledger."""
+"""The tables that dbt reads but does not write, as external assets: replicas, log, ledger."""
 
 import dagster as dg
 from dagster_dbt.dbt_manifest import validate_manifest
@@ -10,7 +10,7 @@ from orchestration.keys import WEBHOOKS
 
 @dg.definitions
 def raw_tables() -> dg.Definitions:
-    """Every source that a model reads, but for those that an asset of ours writes."""
+    """Every source that a model reads, except those written by an asset of this project."""
     project = dbt_project()
     manifest = validate_manifest(project.manifest_path)
     read = [
@@ -21,7 +21,7 @@ def raw_tables() -> dg.Definitions:
     specs = [TRANSLATOR.get_asset_spec(manifest, unique_id, project) for unique_id in read]
     return dg.Definitions(
         assets=[
-            # Metadata of dagster-dbt is there for a build, and nothing here builds these.
+            # The metadata of dagster-dbt is for builds, and nothing here builds these.
             spec.replace_attributes(
                 metadata={k: v for k, v in spec.metadata.items() if k.startswith("dagster/")}
             )

@@ -1,4 +1,4 @@
-"""How the nodes of the dbt project look in Dagster: groups, owners, freshness, texts of checks."""
+"""How dbt nodes appear in Dagster: groups, owners, freshness, check texts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ WATERMARK = dg.AssetKey(["marts", "learning_time_watermark"])
 NUMBER_FRESHNESS = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(hours=2), fail_window=timedelta(hours=12)
 )
-"""It is built every 30 minutes. No check of its own can notice that nothing runs."""
+"""It is built every 30 minutes. No check can notice that nothing runs."""
 
 
 class Translator(DagsterDbtTranslator):
-    """How a dbt node looks in Dagster."""
+    """How a dbt node appears in Dagster."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -63,12 +63,12 @@ class Translator(DagsterDbtTranslator):
 
 
 TRANSLATOR = Translator()
-"""One for all: it remembers the specs that it has made."""
+"""Shared by all: it caches the specs that it has created."""
 
 
 def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
-    """The folder below ``models``: staging, intermediate, marts or delivery; of sources who writes
-    them."""
+    """The folder below ``models``: staging, intermediate, marts or delivery; for sources, by
+    writer."""
     node = manifest["nodes"].get(unique_id)
     if node is None:
         return "ledger" if manifest["sources"][unique_id]["source_name"] == "sync" else "raw"
@@ -78,7 +78,7 @@ def _group(manifest: Mapping[str, Any], unique_id: str) -> str:
 
 
 def _teams(manifest: Mapping[str, Any], unique_id: str) -> list[str]:
-    """The owner of the node's dbt group; of a source, those of the groups that read it."""
+    """The owner of the node's dbt group; for a source, the owners of the groups that read it."""
     nodes = [manifest["nodes"].get(one) for one in (unique_id, *manifest["child_map"][unique_id])]
     own = nodes[:1] if nodes[0] else nodes[1:]
     names = {node["config"].get("group") for node in own if node}

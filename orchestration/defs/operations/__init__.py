@@ -1,1 +1,1 @@
-"""What an operator does by hand, as jobs."""
+"""Operator actions as jobs."""

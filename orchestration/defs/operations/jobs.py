@@ -1,6 +1,6 @@
-"""What an operator does by hand, as jobs: one for every operation, made from its request.
+"""Operator actions as jobs: one for every operation, built from its request.
 
-Each job is one op whose output carries what it found. A job whose config has ``dry_run`` changes
+Each job is one op whose output metadata has the results. A job whose config has ``dry_run`` changes
 nothing until that is set to false.
 """
 
@@ -37,26 +37,26 @@ from sync.operations.operation import (
 
 NOTHING = {"result": dg.Out(dg.Nothing)}
 MOST_SHOWN = 1_000
-"""Rows of a table that the UI still renders at once."""
+"""Rows of a table that the UI can still render at once."""
 NOT_GIVEN: dict[type, object] = {str: "", int: 0}
-"""What an optional field holds before it is filled in. The launchpad's *Scaffold all default
-config* leaves out what is null, and nobody would see the field. No request takes these values."""
+"""Value of an optional field that is not filled in. The launchpad's *Scaffold all default config*
+omits null fields, which would hide them. No request accepts these values."""
 TWICE = (
-    "Run it once as it is: it says how many match. Then set dry_run: false and confirm_count to "
+    "Run it once unchanged: it shows how many match. Then set dry_run: false and confirm_count to "
     "that number."
 )
 
 
 @dg.definitions
 def operations() -> dg.Definitions:
-    """A job for every operation, and the schedule of the one that nobody may forget."""
+    """A job for every operation, and the schedule of the one that must not be forgotten."""
     retention_daily = dg.ScheduleDefinition(
         name="retention_daily",
         job_name="retention_job",
         cron_schedule="17 3 * * *",
         execution_timezone="UTC",
         run_config={"ops": {"retention": {"config": {"dry_run": False}}}},
-        description="Every night: personal data of webhooks finished 90 days ago is emptied.",
+        description="Nightly: removes personal data from webhooks finished 90 days ago.",
     )
     return dg.Definitions(
         jobs=[operation_job(kind) for kind in OPERATIONS], schedules=[retention_daily]
@@ -90,7 +90,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
     @dg.job(
         name=f"{name}_job",
         description=f"{about}\n\n{TWICE}" if issubclass(kind, Change) else about,
-        # In this process; and no retry, since a refusal stays one.
+        # In this process and without retries, since a refusal is final.
         executor_def=dg.in_process_executor,
         tags={"kind": "operations"},
     )
@@ -103,7 +103,7 @@ def operation_job(kind: Kind) -> dg.JobDefinition:
 def _carry_out(
     request: Look | Action | Change, warehouse: WarehouseResource, run_id: str
 ) -> tuple[Report, str]:
-    """What came of it, and that in one line."""
+    """The report, and its one-line summary."""
     if isinstance(request, Look):
         report = request.look(warehouse.ready_environ())
         return report, report.outcome
@@ -130,9 +130,9 @@ def _carry_out(
 
 
 def config_of(kind: type[Operation]) -> type[dg.Config]:
-    """The fields of an operation as Dagster shows them: enums and times as text, and dry first.
+    """The fields of an operation as Dagster shows them: enums and times as text, dry by default.
 
-    The request itself checks what it is given.
+    The request itself validates its input.
     """
     fields: dict[str, Any] = {}
     for name, field in fields_of(kind).items():
@@ -157,7 +157,7 @@ def config_of(kind: type[Operation]) -> type[dg.Config]:
 
 
 def given(kind: type[Operation], config: dg.Config) -> dict[str, Any]:
-    """The fields that somebody has filled in; a field that is required counts as it stands."""
+    """The fields that were filled in; a required field always counts."""
     optional = {name for name, field in fields_of(kind).items() if field_type(field)[1]}
     return {
         name: value
@@ -168,9 +168,9 @@ def given(kind: type[Operation], config: dg.Config) -> dict[str, Any]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Errors that an operator can act on, as a failure that begins with their text.
+    """Errors that an operator can act on, as a failure that starts with their text.
 
-    Trying again would change nothing, so no retry is allowed.
+    A retry would change nothing, so none is allowed.
     """
     try:
         yield
@@ -179,7 +179,7 @@ def refusals() -> Iterator[None]:
 
 
 def shown(report: Report, said: str) -> dict[str, Any]:
-    """A report as metadata; the entry ``next`` is the run's one line in the log."""
+    """A report as metadata; the entry ``next`` is the summary line in the run's log."""
     facts: dict[str, Any] = {}
     for name, value in report.document.items():
         match value:
@@ -193,7 +193,7 @@ def shown(report: Report, said: str) -> dict[str, Any]:
         facts[name] = table([dict(row) for row in rows[:MOST_SHOWN]])
     if report.lines:
         facts["notes"] = dg.MetadataValue.md("\n".join(f"- {line}" for line in report.lines))
-    # Dagster stores plain values only, and the words of the ledger are enums here.
+    # Dagster stores only plain values, and ledger values are enums here.
     facts["as_json"] = dg.MetadataValue.json(json.loads(json.dumps(report.document, default=str)))
     return facts | ({"next": dg.MetadataValue.text(said)} if said else {})
 

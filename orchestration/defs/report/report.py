@@ -1,4 +1,4 @@
-"""The delivery report, with a job of its own: whatever becomes of it, webhooks go out."""
+"""The delivery report, with its own job, so a failure never stops webhooks."""
 
 import base64
 import os
@@ -22,20 +22,22 @@ from sync.settings import report_path
 REPORT = dg.AssetKey(["reports", "delivery_report"])
 
 WITHIN_BUDGET = CheckText(
-    "A month like the days of the report takes at most the credits of `LTW_CREDITS_A_MONTH`, idle "
-    "time of warehouses apart. Passes as well where costs are not measured, and says so.",
+    "A month at the rate of the report's days uses at most `LTW_CREDITS_A_MONTH` credits, not "
+    "counting idle warehouse time. Also passes, with a note, when costs are not measured.",
     Team.INTEGRATIONS,
-    "The report says which part took them. Fewer wakes cost less, so turn the cost dial up; a part "
-    "that grew by itself has more rows or a slower statement, which Snowflake's query history "
-    "finds by its tag. If the site simply grew, raise the budget.",
+    "The report shows which part used them. Fewer wakes cost less, so turn the cost dial up; a "
+    "part that grew without a change has more rows or a slower statement, which Snowflake's query "
+    "history finds by its tag. If the site grew, raise the budget.",
 ).spec("warehouse_costs_are_within_budget", REPORT)
-"""Evaluated with the report, so that the slow history is read once a day."""
+"""Evaluated with the report, so the slow history is read once a day."""
 
 
 class ReportConfig(dg.Config):
-    """What the report covers."""
+    """The period of the report."""
 
-    days: int = Field(default=DEFAULT_DAYS, ge=1, le=90, description="Days back, today included.")
+    days: int = Field(
+        default=DEFAULT_DAYS, ge=1, le=90, description="Number of days, including today."
+    )
 
 
 @dg.asset(
@@ -56,14 +58,14 @@ class ReportConfig(dg.Config):
     ],
     check_specs=[WITHIN_BUDGET],
     description=(
-        "One HTML file with charts of the deliveries: what became of webhooks, how long they took, "
-        "learning time, endpoints, costs. It needs no network to open and names no learner."
+        "One HTML file with charts of the deliveries: outcomes, latency, learning time, endpoints, "
+        "costs. It opens without network access and names no learner."
     ),
 )
 def delivery_report(
     warehouse: WarehouseResource, dial: DialResource, config: ReportConfig
 ) -> dg.MaterializeResult:
-    """Read the marts, draw, write the page."""
+    """Read the marts, draw the charts, write the page."""
     with warehouse.session(purpose="report") as session:
         figures = read_figures(session, days=config.days)
     path = write_whole(render(figures), report_path(os.environ))
@@ -83,14 +85,14 @@ def within_budget(costs: Costs | None, *, budget: int) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=WITHIN_BUDGET.name,
         passed=costs is None or costs.credits_a_month <= budget,
-        # Nothing is held up by it, and credits are spent already.
+        # It blocks nothing, and the credits are already spent.
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"budget": budget, **measured},
     )
 
 
 def _numbers(figures: Figures) -> dict[str, Any]:
-    """What Dagster plots over time."""
+    """Numbers that Dagster plots over time."""
     states = figures.states
     delivered = figures.delivered_share
     return {
@@ -108,7 +110,7 @@ def _numbers(figures: Figures) -> dict[str, Any]:
 
 
 def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
-    """All charts behind one click, as data URIs: the only images that the UI lets through."""
+    """All charts behind one click, as data URIs: the only images that the UI allows."""
     parts = []
     for chart in drawn:
         parts.append(f"### {chart.title}\n\n{chart.text}")
@@ -120,19 +122,19 @@ def _pictures(drawn: Sequence[Chart]) -> dg.MarkdownMetadataValue:
 
 @dg.definitions
 def report() -> dg.Definitions:
-    """The asset with a link to its code, its job, and when that runs."""
+    """The asset with a link to its code, its job and its schedule."""
     job = dg.define_asset_job(
         "delivery_report_job",
         selection=dg.AssetSelection.assets(REPORT),
         executor_def=dg.in_process_executor,
-        description="Draw the delivery report. Apart, so that it never delays a delivery.",
+        description="Draw the delivery report. A separate job, so it never delays a delivery.",
     )
     schedule = dg.ScheduleDefinition(
         name="delivery_report_every_day",
         job_name=job.name,
         cron_schedule="15 5 * * *",
         execution_timezone="UTC",
-        description="Every morning at 5:15 UTC; run the job by hand for the current state.",
+        description="Daily at 5:15 UTC; run the job manually for the current state.",
     )
     return dg.Definitions(
         assets=dg.with_source_code_references([delivery_report]), jobs=[job], schedules=[schedule]

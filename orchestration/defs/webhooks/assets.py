@@ -1,4 +1,4 @@
-"""The webhooks as assets: build and send, below the assets that record."""
+"""The webhooks as assets: build and send, downstream of the recording assets."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -19,8 +19,8 @@ GROUP = "webhooks"
 SEND_FRESHNESS = dg.FreshnessPolicy.time_window(
     warn_window=timedelta(hours=2, minutes=30), fail_window=timedelta(hours=4)
 )
-"""Two hours pass at most on a quiet site: the hourly schedule starts no run within an hour of
-another. No check of its own can notice that nothing runs."""
+"""At most two hours pass on a quiet site: the hourly schedule starts no run within an hour of
+another. No check can notice that nothing runs."""
 
 
 @dg.asset(
@@ -31,8 +31,8 @@ another. No check of its own can notice that nothing runs."""
     owners=Team.INTEGRATIONS.owners,
     deps=[ENRICHED],
     description=(
-        "Webhooks sent: due ones claimed in batches, signed, posted to each customer's endpoint, "
-        "and the results recorded in the ledger."
+        "Webhooks sent: due webhooks are claimed in batches, signed, posted to each customer's "
+        "endpoint, and the results recorded in the ledger."
     ),
 )
 def completion_webhooks(
@@ -47,7 +47,7 @@ def completion_webhooks(
 
 
 def building(recorded: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """The asset that builds messages, below those that record events."""
+    """The asset that builds messages, downstream of those that record events."""
 
     @dg.asset(
         key=ENRICHED,
@@ -60,8 +60,8 @@ def building(recorded: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
             dg.AssetKey(["marts", "webhook_endpoints"]),
         ],
         description=(
-            "Messages built: endpoint chosen, learning time looked up when the flag is on, body "
-            "built once. Every later attempt sends these bytes."
+            "Messages built: endpoint chosen, learning time looked up if the flag is on, body "
+            "built once. Every attempt sends the same bytes."
         ),
     )
     def enriched_completions(
@@ -81,7 +81,7 @@ def building(recorded: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
 
 @dg.definitions
 def webhook_assets() -> dg.Definitions:
-    """What is done alike for every event type, each asset with a link to its code. The assets that
-    record are those of the component ``WebhookEventComponent``, one for each type."""
+    """The assets shared by all event types, each with a link to its code. The component
+    ``WebhookEventComponent`` creates the recording asset of each type."""
     built = building([record_key(one) for one in recorded_types()])
     return dg.Definitions(assets=dg.with_source_code_references([built, completion_webhooks]))

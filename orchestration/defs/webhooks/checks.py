@@ -1,4 +1,4 @@
-"""Checks that no dbt test can be: of bodies and leases, or before a send."""
+"""Checks that cannot be dbt tests: they read bodies and leases, or run before a send."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,60 +23,59 @@ from sync.ledger.checks import (
 from sync.ledger.pauses import read_pauses
 
 RECORDED_ONCE = CheckText(
-    "No event is in the outbox twice with a copy still to be sent. Looked at before each send; "
-    "while it fails nothing is built or sent.",
+    "No event is in the outbox twice with a copy still to be sent. Runs before each send; while "
+    "it fails, nothing is built or sent.",
     Team.INTEGRATIONS,
-    "Of two copies delete the one that was never tried (`attempt_count` 0), find out what else "
-    "writes to the outbox (a restored copy, an INSERT by hand: runs record under a lease), and "
-    "run completion_webhooks_job again.",
+    "Delete the copy that was never attempted (`attempt_count` 0), find out what else writes to "
+    "the outbox (a restored copy, a manual INSERT: runs record under a lease), and run "
+    "completion_webhooks_job again.",
 )
 RECORDED_ONCE_KEY = dg.AssetCheckKey(NEW, "no_event_is_recorded_twice")
 
 RECORDED_NUMBER = CheckText(
-    "Body equals mart: every message built within 7 days in the format v2 or percipio carries the "
-    "learning time that was read from the mart, and no other message carries any.",
+    "Body equals mart: every message built within 7 days in the format v2 or percipio contains "
+    "the learning time read from the mart, and no other message contains any.",
     Team.INTEGRATIONS,
-    "Stop completion_webhooks_job and report a defect with the ids; a body is never built again.",
+    "Stop completion_webhooks_job and report a bug with the ids; a body is never rebuilt.",
 ).spec("bodies_carry_the_recorded_number", ENRICHED)
 
 SUCCESS_SETTLED = CheckText(
     "A webhook is delivered if and only if a 2xx is logged for it, or `ltw settle` has a receipt. "
-    "Rows under a lease are left out: a run is at work on them.",
+    "Excludes rows under a lease, which a run is working on.",
     Team.INTEGRATIONS,
-    "Run completion_webhooks_job, which settles what a dead run has left. If it stays, report "
-    "a defect with the ids.",
+    "Run completion_webhooks_job, which settles what a dead run left. If the check still fails, "
+    "report a bug with the ids.",
 ).spec("logged_success_is_delivered", WEBHOOKS)
 
 NOTHING_PAUSED = CheckText(
-    "Nothing is paused. Warns while a pause of an operator is on, and says since when, by whom, "
-    "why, until when and what ends it. What is paused waits and loses nothing.",
+    "Nothing is paused. Warns while an operator pause is active, with its start, operator, reason, "
+    "end and the command that ends it. Paused webhooks wait and are not lost.",
     Team.INTEGRATIONS,
-    "When the reason is gone, end it with the command that it names.",
+    "When the reason no longer applies, end the pause with that command.",
 ).spec("nothing_is_paused", WEBHOOKS, reminds=True)
 
 
 FORMAT_FILES = CheckText(
-    "Every file in `LTW_FORMATS_DIR` is a body format, and every format that an event type names "
-    "has a body for it. Otherwise messages in the format are held.",
+    "Every file in `LTW_FORMATS_DIR` is a valid body format, and every format that an event type "
+    "names has a body for it. Otherwise, messages in that format are held.",
     Team.INTEGRATIONS,
-    "Fix the file at the place that the check names; `ltw formats check` reads it again, and the "
-    "next run sends what was held.",
+    "Fix the file at the location in the check; `ltw formats check` validates it, and the next run "
+    "sends the held messages.",
 ).spec("format_files_can_be_read", ENRICHED)
 
 
 def usual_number(source: EventType) -> dg.AssetCheckSpec:
-    """The check of the mass-send guard, which the asset that records evaluates itself."""
+    """The check of the mass-send guard, evaluated by the recording asset itself."""
     return CheckText(
-        f"No more {source.plural} are new than `mass_send_limit`. Otherwise none of them is "
-        "recorded.",
+        f"At most `mass_send_limit` {source.plural} are new. Otherwise, none of them is recorded.",
         Team.INTEGRATIONS,
-        f"Look at `marts.{source.mart}`. If the number is right, run once with "
-        "`allow_mass_send: true`; if not, repair the replica.",
+        f"Check `marts.{source.mart}`. If the number is correct, run once with "
+        "`allow_mass_send: true`; if not, fix the replica.",
     ).spec(f"no_unusual_number_of_{source.plural}", record_key(source))
 
 
 def before_the_send() -> dg.AssetChecksDefinition:
-    """What would do harm if it were sent. Stops the assets below, whatever was recorded."""
+    """Blocks the downstream assets if sending would do harm, whatever was recorded."""
     others = [key for key in map(record_key, recorded_types()) if key != NEW]
     spec = RECORDED_ONCE.spec(RECORDED_ONCE_KEY.name, NEW, blocking=True, after=others)
 
@@ -96,7 +95,7 @@ def before_the_send() -> dg.AssetChecksDefinition:
 def after_the_send(
     context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """What a person must look into; nothing more is held up by it."""
+    """Findings that a person must investigate; they block nothing."""
     rules = {RECORDED_NUMBER.key: bodies_that_differ, SUCCESS_SETTLED.key: successes_not_settled}
     with warehouse.session(purpose="check") as session:
         for key, rule in rules.items():
@@ -120,7 +119,7 @@ def _paused(pauses: Sequence[Pause]) -> dg.AssetCheckResult:
 
 @dg.multi_asset_check(name="format_files", specs=[FORMAT_FILES])
 def format_files() -> dg.AssetCheckResult:
-    """The files as this run has read them."""
+    """The format files as read by this run."""
     formats = known_formats(os.environ)
     problems = list(formats.problems.values())
     for one in recorded_types():
@@ -144,5 +143,5 @@ def _result(key: dg.AssetCheckKey, found: Findings) -> dg.AssetCheckResult:
 
 @dg.definitions
 def webhook_checks() -> dg.Definitions:
-    """All of them, the first after every asset that records."""
+    """All checks; the first runs after every recording asset."""
     return dg.Definitions(asset_checks=[before_the_send(), after_the_send, format_files])

@@ -1,4 +1,4 @@
-"""A run that decides and reports everything, and writes and sends nothing."""
+"""A run that decides and reports everything but writes and sends nothing."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ NOTE = "dry run: nothing was recorded, built or sent"
 def is_dry_run(context: dg.AssetExecutionContext) -> bool:
     """Whether this run may change nothing: ``dry_run`` is true on any webhook asset that it runs.
 
-    Else a run with ``dry_run`` on the last asset only would record and build for real.
+    Otherwise, a run with ``dry_run`` on only the last asset would record and build for real.
     """
     selected = context.run.asset_selection
     given = [
         given_config(context.run.run_config, op_name(key))
         for key in (*(record_key(one) for one in recorded_types()), ENRICHED, WEBHOOKS)
-        # Empty, not None, where a whole job runs in process.
+        # Empty, not None, when a whole job runs in process.
         if not selected or key in selected
     ]
     return any(is_true(one.get("dry_run", FLAG.is_dry_run)) for one in given)
 
 
 def is_enriching(context: dg.AssetExecutionContext) -> bool:
-    """Whether the feature flag is on in this run, as its step that builds has it."""
+    """Whether the feature flag is on in this run, by the config of its build step."""
     given = given_config(context.run.run_config, op_name(ENRICHED))
     return config_of(EnrichmentConfig, given).policy().enabled
 
@@ -51,7 +51,7 @@ def would_detect(
     source: EventType,
     config: RecordingConfig,
 ) -> tuple[Recorded | OverLimit, dict[str, Any]]:
-    """What would be recorded of a type of events, and the metadata that says so."""
+    """The events of a type that would be recorded, and metadata about them."""
     with _read_only(warehouse) as session:
         found = plan_record(
             session,
@@ -79,7 +79,7 @@ def would_detect(
 
 
 def would_build(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
-    """Metadata: every event without a message, the new ones included, and what becomes of it."""
+    """Metadata: every event without a message, including new ones, and its outcome."""
     found = _plan(context, warehouse)
     return _facts(found) | {
         **{f"would_be_{name}": value for name, value in built(found.events).items()},
@@ -88,7 +88,7 @@ def would_build(context: dg.AssetExecutionContext, warehouse: WarehouseResource)
 
 
 def would_send(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dict[str, Any]:
-    """Metadata: what would be sent, to which endpoint, and what would wait for what."""
+    """Metadata: what would be sent, to which endpoint, and what would wait, and why."""
     found = _plan(context, warehouse)
     return _facts(found) | {
         "would_send": found.sent,

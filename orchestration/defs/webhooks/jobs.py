@@ -13,18 +13,18 @@ WAREHOUSE_TAG = "webhooks/warehouse"
 
 
 def warehouse_tags() -> dict[str, str]:
-    """What tells the runs of this code location from those of another one on the same Dagster."""
+    """Distinguishes runs of this code location from those of others on the same Dagster."""
     place = place_of(load_settings(os.environ))
     return {WAREHOUSE_TAG: hashlib.sha256(place.encode()).hexdigest()[:16]}
 
 
 @dg.definitions
 def webhooks_job() -> dg.Definitions:
-    """The tags of the job follow from the environment, so it is made when Dagster loads."""
+    """The job's tags depend on the environment, so it is created when Dagster loads."""
     job = dg.define_asset_job(
         WEBHOOKS_JOB,
         selection=dg.AssetSelection.groups("webhooks"),
-        # Sending waits on I/O in threads of its own.
+        # Sending waits on I/O in its own threads.
         executor_def=dg.in_process_executor,
         tags={"dagster/max_retries": "1"} | warehouse_tags(),
         description="Detect new completions and send their webhooks.",

@@ -1,5 +1,5 @@
-"""When deliveries start: soon after something happens, as often as the cost dial allows, and each
-hour in any case. Sensor and schedule start stopped."""
+"""When deliveries start: soon after a change, as often as the cost dial allows, and at least
+hourly. Sensor and schedule start stopped."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,13 +24,13 @@ from sync.warehouse import RelationMissing
 
 LOOK_EVERY_SECONDS = 30
 LONGEST_RUN = timedelta(minutes=20)
-"""A run that is older has died without a word, and must not keep the next one from starting."""
+"""An older run has died silently and must not block the next one."""
 NET = timedelta(hours=1)
 SENSOR_TAG = "dagster/sensor_name"
-"""Dagster marks the runs with it that a sensor has started."""
+"""Dagster's tag on runs that a sensor started."""
 DRY_REPEAT = timedelta(hours=1)
 MOST_LOOKED_AT = 50
-"""Runs that are read to find one that counts: dry ones and those of another warehouse do not."""
+"""Runs read to find one that counts: dry runs and those of another warehouse do not."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 AT_WORK = [
     dg.DagsterRunStatus.STARTING,
@@ -45,15 +45,15 @@ ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, *AT_WORK]
     job_name=WEBHOOKS_JOB,
     minimum_interval_seconds=LOOK_EVERY_SECONDS,
     description=(
-        "Starts a delivery run when the replicas have changed or a webhook comes due, at most one "
-        "in the minutes of the resource `dial`. On Snowflake it asks for metadata only, so an idle "
-        "warehouse stays suspended. What it sees change is observed on the raw tables."
+        "Starts a delivery run when the replicas change or a webhook comes due, at most one per "
+        "interval of the resource `dial`. On Snowflake, it reads metadata only, so an idle "
+        "warehouse stays suspended. Changes are recorded as observations of the raw tables."
     ),
 )
 def completions_arrived(
     context: dg.SensorEvaluationContext, warehouse: WarehouseResource, dial: DialResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask whether there is anything to do."""
+    """Check whether there is any work."""
     since = datetime.now(UTC) - LONGEST_RUN
     running = _own_runs(context.instance, ACTIVE, created_after=since)
     if running:
@@ -84,7 +84,7 @@ def completions_arrived(
                 cursor=seen.cursor(), skip_reason=dg.SkipReason(reason), asset_events=observed
             )
         case Start(reason, key, seen):
-            # Noted here already: a run that never begins has left what the sensor saw.
+            # Noted already here, so a run that never starts keeps what the sensor saw.
             tags = {"reason": reason, **({SEEN: seen.sources} if seen.sources else {})}
             request = dg.RunRequest(run_key=key, tags=tags)
             return dg.SensorResult(
@@ -98,35 +98,35 @@ def completions_arrived(
     cron_schedule="12 * * * *",
     execution_timezone="UTC",
     description=(
-        "A net below the sensor: a delivery run each hour, unless the last one began within the "
+        "Fallback for the sensor: an hourly delivery run, unless the last one started within the "
         "hour and has done all of its work. Just after a build, while the warehouse is awake."
     ),
 )
 def completion_webhooks_hourly(
     context: dg.ScheduleEvaluationContext,
 ) -> dg.RunRequest | dg.SkipReason:
-    """Start a run where none has done its work for an hour."""
+    """Start a run if none has done its work in the last hour."""
     now = context.scheduled_execution_time
     for record in _own_runs(context.instance, None, created_after=now - NET)[:1]:
         run = record.dagster_run
         is_young = record.create_timestamp > now - LONGEST_RUN
         if is_done(run, _recorded()) or (run.status in ACTIVE and is_young):
-            return dg.SkipReason(f"run {run.run_id} sees to it")
+            return dg.SkipReason(f"run {run.run_id} covers it")
     return dg.RunRequest()
 
 
 def _recorded() -> list[dg.AssetKey]:
-    """The assets by which a delivery run records; event types with a schedule of their own have
-    runs of their own."""
+    """The recording assets of a delivery run; event types with their own schedule have their own
+    runs."""
     return [record_key(one) for one in recorded_types() if not one.schedule]
 
 
 def _observations(before: Seen, seen: Seen) -> list[dg.AssetObservation]:
-    """The raw tables that have changed since the last poll, for their pages in Dagster."""
+    """Observations of the raw tables that changed since the last poll."""
     return [
         dg.AssetObservation(
             dg.AssetKey(table.split("/")),
-            description="Has changed since the last poll.",
+            description="Changed since the last poll.",
             metadata={"change_token": token},
         )
         for table, token in seen.tables.items()
@@ -151,20 +151,20 @@ def _own_runs(
 
 
 def _is_handled(instance: dg.DagsterInstance, sources: str) -> bool:
-    """Whether a run that saw these very sources has done all of its work."""
+    """Whether a run that saw exactly these sources has done all of its work."""
     records = instance.get_run_records(dg.RunsFilter(tags={SEEN: sources}), limit=MOST_LOOKED_AT)
     return any(is_done(one.dagster_run, _recorded()) for one in records)
 
 
 def _told(instance: dg.DagsterInstance) -> HandOver | None:
-    """What the newest run that has come to its end says is next."""
+    """What is due next, by the note of the newest run that has ended."""
     texts = (noted(one.dagster_run, NEXT) for one in _own_runs(instance, ENDED))
     return HandOver.from_text(next((text for text in texts if text is not None), None))
 
 
 def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
-    """The newest run that has ended. A person's dry run is none: it neither did the work of the run
-    before it nor failed to."""
+    """The newest run that has ended. A manual dry run does not count: it neither did the work of
+    the run before it nor failed to."""
     for record in _own_runs(instance, ENDED):
         run = record.dagster_run
         is_dry = noted(run, DRY) is not None
@@ -176,7 +176,7 @@ def _last_run(instance: dg.DagsterInstance) -> LastRun | None:
             run_id=run.run_id,
             began_at=began_at,
             has_failed=run.status is not dg.DagsterRunStatus.SUCCESS,
-            # Runs of a deployment where everything is dry would follow each other all day.
+            # With dry_run set for a whole deployment, runs would follow each other all day.
             left_until=ended_at + DRY_REPEAT if is_dry else repeat_at(run),
             saw=run.tags.get(SEEN),
         )

@@ -1,4 +1,4 @@
-"""What the webhook assets do: detect, build, send; and what goes on when one of them fails."""
+"""Work of the webhook assets: detect, build, send; and what continues when one of them fails."""
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -35,10 +35,11 @@ from sync.operations.changes import (
 )
 from sync.operations.watching import Watch, watching
 from sync.settings import journal_directory, load_settings
+from sync.telemetry import Span
 from sync.warehouse import NoResponse, StatementFailed, Warehouse, WarehouseUnavailable
 
 GUARD_REPEAT = timedelta(hours=1)
-"""What the mass-send guard holds back waits for a person; a look in between costs a warehouse."""
+"""Events held back by the mass-send guard wait for a person; an earlier run costs a warehouse."""
 
 Context = dg.AssetExecutionContext
 Metadata = dict[str, Any]
@@ -48,15 +49,15 @@ T = TypeVar("T")
 def detect(
     context: Context, warehouse: WarehouseResource, source: EventType, config: RecordingConfig
 ) -> tuple[Detected, Metadata]:
-    """Record the events of a type that the outbox does not know yet; say what was found.
+    """Record the events of a type that are not in the outbox yet; return and log the result.
 
     Raises:
         dagster.Failure: the mart of the events cannot be read; names it.
-        NoResponse, WarehouseUnavailable: the warehouse is away.
+        NoResponse, WarehouseUnavailable: the warehouse is unavailable.
     """
     run_id, what = context.run.run_id, source.plural
     with (
-        watching("detect", run_id) as watch,
+        watching(Span.DETECT, run_id) as watch,
         warehouse.session(purpose="detect") as session,
     ):
         _note_sources(context, session, source)
@@ -77,16 +78,16 @@ def detect(
             raise
         except StatementFailed as error:
             raise dg.Failure(
-                f"no {what} can be detected, since marts.{source.found_in or source.mart} or what "
-                f"it reads cannot be read: {error}",
+                f"no {what} can be detected because marts.{source.found_in or source.mart} or one "
+                f"of its sources cannot be read: {error}",
                 allow_retries=False,
             ) from error
         watch.detected(what, found)
         say_found(context, what, found, verb="recorded")
         if found.activated_at > clock():
             context.log.warning(
-                f"{what} from before {found.activated_at} UTC, which is still to come, are "
-                "recorded and never sent"
+                f"{what} from before {found.activated_at} UTC, which is in the future, are "
+                "recorded but never sent"
             )
         facts = metadata.detection(session, source, found, run_id=run_id, since=began)
     _note_detected(context, record_key(source), found)
@@ -94,10 +95,10 @@ def detect(
 
 
 def build(context: Context, warehouse: WarehouseResource, config: EnrichmentConfig) -> Metadata:
-    """Build the messages of recorded events; metadata of what became of them."""
+    """Build the messages of recorded events; metadata about the outcomes."""
     policy = config.policy()
     with (
-        watching("build", context.run.run_id) as watch,
+        watching(Span.BUILD, context.run.run_id) as watch,
         warehouse.session(purpose="build") as session,
         LearningTimeClient.connect(session.settings) as client,
     ):
@@ -114,14 +115,14 @@ def build(context: Context, warehouse: WarehouseResource, config: EnrichmentConf
 
 
 def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig) -> Metadata:
-    """Send every due webhook; metadata of what came back.
+    """Send every due webhook; metadata about the results.
 
     Raises:
-        dagster.Failure: no endpoint could be reached, so the fault is on this side.
+        dagster.Failure: no endpoint could be reached, so it is a sender error.
     """
     run_id = context.run.run_id
     with (
-        watching("deliver", run_id) as watch,
+        watching(Span.DELIVER, run_id) as watch,
         warehouse.session(purpose="deliver") as session,
         open_destination(os.environ, load_settings(os.environ)) as destination,
     ):
@@ -160,21 +161,21 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
         )
     for journal in report.foreign_journals:
         context.log.warning(
-            f"left alone: journal {journal}. Runs on that ledger with this LTW_JOURNAL_DIR record "
-            "it; without them move it away"
+            f"skipped journal {journal}. Runs on that ledger with this LTW_JOURNAL_DIR record it; "
+            "if there are none, move it away"
         )
     if report.is_own_network_down:
         raise dg.Failure(
-            "no endpoint could be reached, so the fault is on this side: nothing was charged to "
-            "any customer and the webhooks are tried again by the next run. Check the network of "
-            "the machine that delivers",
+            "no endpoint could be reached, which is a sender error: no customer's attempts were "
+            "charged, and the next run retries the webhooks. Check the network of the machine that "
+            "delivers",
             metadata=facts,
             allow_retries=False,
         )
     for problem in report.unchecked:
         context.log.warning(problem)
     for endpoint_id in sorted(report.unreadable_retry_after):
-        context.log.warning(f"endpoint {endpoint_id} sends a Retry-After header that is no time")
+        context.log.warning(f"endpoint {endpoint_id} sends an invalid Retry-After header")
     for endpoint_id, reason in sorted(report.unusable.items()):
         problem = report.problems.get(endpoint_id, reason.meaning)
         context.log.warning(
@@ -192,18 +193,17 @@ BUILD_AND_SEND: Sequence[Below] = ((ENRICHED, EnrichmentConfig, build), SEND)
 def or_go_on_below(
     context: Context, warehouse: WarehouseResource, key: dg.AssetKey, work: Callable[[], T]
 ) -> Generator[dg.AssetMaterialization, None, T]:
-    """Do the work of an asset; where it fails do that of the assets below, and then fail.
+    """Do the work of an asset; if it fails, do the work of the downstream assets, then fail.
 
-    Dagster runs no step below a failed one. But what is recorded and built does not depend on what
-    went wrong above it: a renamed column of one replica must not stop the retries of yesterday, nor
-    an event type another one. So of several assets that record, the last one to end goes on where
-    any of them has failed. Yields what was done below, for the record of this run.
-    """
+    Dagster runs no step downstream of a failed one. But events already recorded and built do not
+    depend on the failure: a renamed column of one replica must not stop yesterday's retries, nor
+    may one event type stop another. So if any recording asset fails, the last one to end does the
+    downstream work. Yields the materializations of that work for this run."""
     below = [SEND] if key == ENRICHED else BUILD_AND_SEND
     try:
         made = work()
     except (NoResponse, WarehouseUnavailable):
-        # Nothing below could do anything either.
+        # No downstream step could do anything either.
         raise
     except Exception:
         if None not in _peers(context, key):
@@ -216,8 +216,8 @@ def or_go_on_below(
 
 
 def _peers(context: Context, key: dg.AssetKey) -> set[str | None]:
-    """How the other assets of this run that record have ended: SUCCESS or FAILURE, and None where
-    one has not. Nothing where there are none."""
+    """How the other recording assets of this run ended: SUCCESS or FAILURE, and None for one that
+    has not. Empty if there are none."""
     keys = [record_key(one) for one in recorded_types()]
     names = [op_name(one) for one in keys if one != key and _is_to_run(context, one)]
     if key not in keys or not names:
@@ -236,7 +236,7 @@ def _work_below(
     try:
         with warehouse.session(purpose="check") as session:
             doubled = recorded_twice(session).count
-    # Whatever happens here, the run fails with what went wrong first.
+    # Whatever happens here, the run fails with the first error.
     except Exception as error:
         context.log.error(f"the outbox cannot be read either, so nothing is sent: {error}")
         return
@@ -248,18 +248,18 @@ def _work_below(
         return
     for key, config_type, do in below:
         name = op_name(key)
-        context.log.warning(f"an asset above has failed; {op_name(failed)} does {name} as well")
+        context.log.warning(f"an upstream asset failed; {op_name(failed)} also does {name}")
         try:
             config = config_of(config_type, given_config(context.run.run_config, name))
             facts = do(context, warehouse, config)
         except Exception as error:
-            context.log.error(f"{name} has failed as well: {error}")
+            context.log.error(f"{name} also failed: {error}")
         else:
             yield dg.AssetMaterialization(key, metadata=facts)
 
 
 def _is_to_run(context: Context, key: dg.AssetKey) -> bool:
-    """Whether this run would have come to an asset."""
+    """Whether this run includes an asset."""
     if op_name(key) not in context.job_def.graph.node_dict:
         return False
     steps = context.run.step_keys_to_execute
@@ -271,7 +271,7 @@ def settings_of(
     key: dg.AssetKey,
     config: RecordingConfig | EnrichmentConfig | DeliveryConfig,
 ) -> dg.MarkdownMetadataValue:
-    """The settings that an asset goes by in this run."""
+    """The effective settings of an asset in this run."""
     given = given_config(context.run.run_config, op_name(key))
     is_made_dry = is_dry_run(context) and not config.dry_run
     return settings_shown(config, given, is_made_dry=is_made_dry)
@@ -283,15 +283,15 @@ def _note_sources(context: Context, session: Warehouse, source: EventType) -> No
     except NoResponse:
         raise
     except StatementFailed as error:
-        # The sensor goes by it; a run that cannot say what it saw is repeated, and no worse.
-        context.log.warning(f"this run cannot tell what it has seen: {error}")
+        # The sensor uses this note; a run without it is repeated, which does no harm.
+        context.log.warning(f"this run cannot note what it saw: {error}")
 
 
 def _note_detected(context: Context, key: dg.AssetKey, found: Detected) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     match found:
         case LeftToAnother(until=until):
-            # Most such runs are alive, and have long ended by then.
+            # Most such runs are alive and have ended long before then.
             note_repeat(context, min(until, now + REPEAT_AFTER))
         case OverLimit():
             note_repeat(context, now + GUARD_REPEAT)
@@ -300,7 +300,7 @@ def _note_detected(context: Context, key: dg.AssetKey, found: Detected) -> None:
 
 
 def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> None:
-    """What detection found, in one line of the run's log."""
+    """Log the result of detection in one line."""
     match outcome:
         case OverLimit(found=count, limit=limit):
             context.log.error(
@@ -309,7 +309,7 @@ def say_found(context: Context, what: str, outcome: Detected, *, verb: str) -> N
             )
         case LeftToAnother(run_id=other, until=until):
             context.log.warning(
-                f"run {other} is recording {what}: this run leaves them to it. Were that run "
+                f"run {other} is recording {what}: this run leaves them to it. If that run was "
                 f"killed, its lease ends at {until:%Y-%m-%d %H:%M:%S} UTC"
             )
         case Recorded(awaiting=awaiting, suppressed=suppressed):

@@ -14,24 +14,24 @@ FORMATS: Mapping[str, BodyFormat] = {
     module.name: import_module(f"{__name__}.{module.name}").FORMAT
     for module in sorted(iter_modules(__path__), key=lambda one: one.name)
 }
-"""The built-in ones, by the name that ``endpoint_settings`` and the outbox have."""
+"""The built-in formats, by their name in ``endpoint_settings`` and the outbox."""
 DEFAULT_FORMAT = "v2"
 FOLDER_SETTING = "LTW_FORMATS_DIR"
 SUFFIX = ".yml"
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,15}")
-"""Of a format. The outbox has 16 characters for it."""
+"""The name of a format. The outbox column has 16 characters."""
 
 
 @dataclass(frozen=True)
 class Formats:
-    """The formats that this process knows: the built-in ones, and those of the operator's files."""
+    """The formats that this process knows: the built-in ones and those from operators' files."""
 
     known: Mapping[str, BodyFormat] = field(default_factory=lambda: FORMATS)
     problems: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong, by the name of a file, or by ``FOLDER_SETTING`` where it is the folder."""
+    """What is wrong, by file name, or by ``FOLDER_SETTING`` for a problem with the folder."""
 
     def problem_of(self, name: str) -> str | None:
-        """Why there is no format of this name, with the file to look at; None if there is one."""
+        """Why there is no format of this name, with the file to check; None if there is one."""
         if name in self.known:
             return None
         there_are = f"must be one of {', '.join(self.known)}"

@@ -1,4 +1,4 @@
-"""Percipio Track: the partner's flat form, always the same seven keys."""
+"""Percipio Track: the partner's flat format, always with the same seven keys."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class Unit(StrEnum):
-    """Of ``duration_spent``."""
+    """The unit of ``duration_spent``."""
 
     SECONDS = "seconds"
     MINUTES = "minutes"
 
 
 class PercipioSettings(Model, frozen=True):
-    """What the operator sets for an endpoint that takes this format."""
+    """Operator settings for an endpoint that takes this format."""
 
     duration_unit: Unit = Field(
         default=Unit.SECONDS,
@@ -49,7 +49,7 @@ class PercipioSettings(Model, frozen=True):
 
 
 class _Track(Body, frozen=True):
-    """Progress of a learner in the partner's flat form: always these seven keys."""
+    """A learner's progress in the partner's flat format, always with these seven keys."""
 
     content_id: str = Field(
         description="The course, without its run.",
@@ -67,8 +67,7 @@ class _Track(Body, frozen=True):
     )
     completion_percentage: int
     duration_spent: int | None = Field(
-        description="Learning time in the unit that is agreed on, seconds unless it is minutes; "
-        "null when it is not known.",
+        description="Learning time in seconds, or in minutes if so agreed; null when unknown.",
         ge=0,
         examples=[26964],
     )
@@ -118,7 +117,7 @@ def content_id(courserun_key: str) -> str:
     """The partner's id of a course: ``course:Org+Course``, the same for all its runs.
 
     Raises:
-        PayloadError: the key is no course run key.
+        PayloadError: the text is not a course run key.
     """
     course = course_of(courserun_key)
     if course is None:
@@ -134,7 +133,7 @@ def _duration(content: Content) -> int | None:
 
 
 def assumption(settings: EndpointSettings) -> str:
-    """No public source for the unit was found."""
+    """The assumed unit: no public source for it was found."""
     return (
         f"duration_spent is sent in {settings.duration_unit}, which the partner does not document: "
         "ask the customer, and set --duration-unit"
@@ -142,7 +141,7 @@ def assumption(settings: EndpointSettings) -> str:
 
 
 def _track(facts: Facts, event_at: datetime) -> dict[str, Any]:
-    # Without them the partner cannot book the event.
+    # Without these ids the partner cannot assign the event.
     lacking = [
         key
         for key, known in (

@@ -1,4 +1,4 @@
-"""Nested bodies, version 2.0: what upstream's webhooks send, with learning time beside it."""
+"""Nested bodies, version 2.0: the fields of upstream's webhooks, plus learning time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Learner(Part, frozen=True):
     user_id: int = Field(examples=[90417])
     username: str = Field(min_length=1, examples=["learner_90417"])
     email: str = Field(
-        description="Empty when the account has no address.", examples=["learner@example.com"]
+        description="Empty if the account has no address.", examples=["learner@example.com"]
     )
 
 
@@ -54,7 +54,7 @@ class Course(Part, frozen=True):
     """The course run."""
 
     course_key: str = Field(
-        description="Key of the run, not of the course.",
+        description="Key of the run, not the course.",
         min_length=1,
         max_length=255,
         examples=["course-v1:ExampleX+DATA101+2026_T1"],
@@ -69,14 +69,16 @@ class Completion(Part, frozen=True):
         description="When the learner first passed.", examples=["2026-03-10T17:42:31Z"]
     )
     percent_grade: float = Field(description="Grade from 0 to 1.", ge=0, le=1, examples=[0.88])
-    letter_grade: str = Field(description="The course's own letter; may be empty.", examples=["B"])
+    letter_grade: str = Field(
+        description="Letter grade in the course; may be empty.", examples=["B"]
+    )
     is_passing: Literal[True] = Field(
-        description="The learner has passed; a later, lower grade takes nothing back."
+        description="The learner has passed. A lower grade later does not revoke it."
     )
 
 
 class LearningTime(Part, frozen=True):
-    """Time studied up to the completion. Absent, never null, when it is not known."""
+    """Time studied up to the completion. Absent, never null, when unknown."""
 
     total_seconds: int = Field(ge=0, examples=[26964])
     total_hours: float = Field(
@@ -89,7 +91,7 @@ class LearningTime(Part, frozen=True):
 
 
 class Correction(Part, frozen=True):
-    """What is corrected. The completion stands; only its learning time has changed."""
+    """What is corrected. The completion is unchanged; only its learning time differs."""
 
     corrects: str = Field(
         description="The `webhook-id` of the completion whose learning time this replaces.",
@@ -97,8 +99,8 @@ class Correction(Part, frozen=True):
         examples=["2f1c8a5e-7c0b-5d7e-9a43-6b1f0e2d4c58"],
     )
     number: int = Field(
-        description="Which correction of that completion it is. The highest one counts, in "
-        "whatever order they arrive.",
+        description="The number of this correction among those of that completion. The highest "
+        "one counts, regardless of the order of arrival.",
         ge=1,
         examples=[1],
     )
@@ -115,13 +117,13 @@ class Enrollment(Part, frozen=True):
 
 
 class Envelope(Body, frozen=True):
-    """What every body begins with."""
+    """The fields at the start of every body."""
 
     event_type: str
     event_version: Literal["2.0"] = Field(
-        description="Version of this shape; it grows only by optional keys."
+        description="Version of this schema. Only optional keys are ever added."
     )
-    event_source: Literal["openedx_events"] = Field(description="Where the event comes from.")
+    event_source: Literal["openedx_events"] = Field(description="The origin of the event.")
     timestamp: Timestamp = Field(
         description="When the event was recorded; the same in every attempt.",
         examples=["2026-03-12T04:10:07Z"],
@@ -149,7 +151,7 @@ class CourseCompletion(Envelope, frozen=True):
 
 
 class CourseCompletionCorrection(Envelope, frozen=True):
-    """The learning time of a completion that was sent before is another one by now."""
+    """The learning time of a completion that was already sent has changed."""
 
     event_type: Literal["course_completion_correction"] = Field(description="What happened.")
     completion: Completion

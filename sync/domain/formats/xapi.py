@@ -1,7 +1,7 @@
-"""xAPI 1.0.3: one statement per event, as learning record stores and many learning systems take it.
+"""xAPI 1.0.3: one statement per event, as learning record stores and many learning systems accept.
 
-Its properties are those of the specification: https://github.com/adlnet/xAPI-Spec. What a receiver
-leaves out of our bodies it also leaves out here: no grade letter, no name, no enterprise.
+Its properties are those of the specification: https://github.com/adlnet/xAPI-Spec. What receivers
+leave out of our other bodies is also left out here: grade letter, learner's name and enterprise.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ if TYPE_CHECKING:
 
 VERSION = "1.0.3"
 CONFLICT = 409
-"""A statement with this id is there: HiBob responds so to every repetition, and a learning record
-store to one that differs."""
+"""A statement with this id exists: HiBob sends this status for every repetition, a learning record
+store only for one that differs."""
 COURSE = "http://adlnet.gov/expapi/activities/course"
 VERBS = "http://adlnet.gov/expapi/verbs/"
 UPDATE = "http://activitystrea.ms/schema/1.0/update"
-"""Of a correction. Voiding would take the completion itself away, and a second ``completed`` would
-count it twice."""
+"""The verb of a correction. Voiding would remove the completion itself, and a second ``completed``
+would count it twice."""
 PLACEHOLDER = "{courserun_key}"
 LANGUAGE = "en"
 
 _ADDRESS = re.compile(r"https?://[\x21-\x7e]+")
 _PARTS = re.compile(r"PT(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?")
-# RFC 3986 allows them in a path, and the LMS's own addresses have them as they are.
+# RFC 3986 allows these in a path, and the LMS's own addresses contain them unencoded.
 AS_THEY_ARE = ":+@/"
 
 
 class Actor(StrEnum):
-    """By which of the specification's identifiers a receiver knows a learner."""
+    """The specification's identifier by which a receiver identifies a learner."""
 
     MBOX = "mbox"
-    """``mailto:`` and the e-mail address."""
+    """``mailto:`` and the email address."""
     MBOX_SHA1SUM = "mbox_sha1sum"
-    """The SHA-1 of that, in hexadecimal."""
+    """The SHA-1 of ``mbox``, in hexadecimal."""
     ACCOUNT = "account"
     """The user name, in the system that ``xapi_home_page`` names."""
 
@@ -82,20 +82,20 @@ def _home_page(address: str) -> str:
 
 
 class XapiSettings(Model, frozen=True):
-    """What the operator sets for an endpoint that takes statements."""
+    """Operator settings for an endpoint that takes xAPI statements."""
 
     xapi_course_iri: Annotated[AnyText, AfterValidator(_course_iri)] = Field(
         default="",
-        description="xapi: the id of a course run, as https://lms.example.com/{courserun_key}.",
+        description="xapi: template of a course run's id, such as https://lms.example.com/{courserun_key}.",
     )
     xapi_actor: Actor = Field(
         default=Actor.MBOX,
         strict=False,
-        description="xapi: how it knows a learner: mbox, mbox_sha1sum or account.",
+        description="xapi: how it identifies a learner: mbox, mbox_sha1sum or account.",
     )
     xapi_home_page: Annotated[AnyText, AfterValidator(_home_page)] = Field(
         default="",
-        description="xapi, actor account: the system that the user names are of, as an address.",
+        description="xapi, actor account: the URL of the system that issued the user names.",
     )
 
 
@@ -111,7 +111,7 @@ _Duration = Annotated[str, Field(pattern="^PT([0-9]+H)?([0-9]+M)?([0-9]+S)?$")]
 
 
 class Agent(Part, frozen=True):
-    """The learner, by exactly one of the three."""
+    """The learner, identified by exactly one of the three properties."""
 
     objectType: Literal["Agent"]
     mbox: str | SkipJsonSchema[None] = optional(examples=["mailto:learner@example.com"])
@@ -127,11 +127,11 @@ class Verb(Part, frozen=True):
 
 
 class Definition(Part, frozen=True):
-    """What is known of the course run."""
+    """Details of the course run."""
 
     type: Literal["http://adlnet.gov/expapi/activities/course"]
     name: dict[str, str] = Field(
-        description="The course's name; its key where the LMS has none.",
+        description="The course's name, or the run's key if the LMS has no name.",
         examples=[{LANGUAGE: "Data for Everybody"}],
     )
 
@@ -141,7 +141,7 @@ class Activity(Part, frozen=True):
 
     objectType: Literal["Activity"]
     id: str = Field(
-        description="An IRI of the run that never changes.",
+        description="A permanent IRI of the run.",
         examples=["https://lms.example.com/courses/course-v1:ExampleX+DATA101+2026_T1"],
     )
     definition: Definition
@@ -154,22 +154,22 @@ class Score(Part, frozen=True):
 
 
 class Result(Part, frozen=True):
-    """How it ended."""
+    """The result of the course run."""
 
     completion: Literal[True]
     success: Literal[True]
     score: Score
     duration: _Duration | SkipJsonSchema[None] = optional(
-        description="Time studied up to the completion, in ISO 8601. Absent when it is not known.",
+        description="Time studied up to the completion, in ISO 8601. Absent when unknown.",
         examples=["PT7H29M24S"],
     )
 
 
 class CorrectedResult(Part, frozen=True):
-    """What has changed of how it ended."""
+    """The corrected part of the result."""
 
     duration: _Duration = Field(
-        description="Time studied up to the completion, in ISO 8601, in place of what was sent.",
+        description="Time studied up to the completion, in ISO 8601. Replaces the value sent.",
         examples=["PT7H51M9S"],
     )
 
@@ -189,14 +189,14 @@ class CorrectionContext(Part, frozen=True):
 
 class _Statement(Body, frozen=True):
     id: str = Field(
-        description="The same as `webhook-id`, in every attempt; in a test event without `test-`.",
+        description="The `webhook-id`, same in every attempt; in a test event, without `test-`.",
         json_schema_extra={"format": "uuid"},
     )
     actor: Agent
     verb: Verb
     object: Activity
     timestamp: Timestamp = Field(
-        description="When the learner passed or was enrolled, or the correction was recorded.",
+        description="When the learner passed or was enrolled, or when the correction was recorded.",
         examples=["2026-03-10T17:42:31Z"],
     )
 
@@ -222,7 +222,7 @@ class XapiCompletion(_Statement, frozen=True):
 
 
 class XapiCorrection(_Statement, frozen=True):
-    """The learning time of a completion that was sent before is another one by now."""
+    """The learning time of a completion that was already sent has changed."""
 
     result: CorrectedResult
     context: CorrectionContext
@@ -254,7 +254,7 @@ def iso_duration(seconds: int) -> str:
     """Seconds as ISO 8601, in hours, minutes and seconds: ``PT1H12M27S``, ``PT0S``.
 
     Raises:
-        PayloadError: they are no whole number from 0 on.
+        PayloadError: they are not a whole number of at least 0.
     """
     if type(seconds) is not int or seconds < 0:
         raise PayloadError("a duration needs a whole number of seconds, from 0 on")
@@ -272,7 +272,7 @@ def seconds_of(duration: object) -> int | None:
 
 
 def lacking(settings: EndpointSettings) -> str | None:
-    """The setting without which no statement can be made."""
+    """The missing setting without which no statement can be built."""
     if not settings.xapi_course_iri:
         return "xapi_course_iri: format xapi needs it"
     if settings.xapi_actor is Actor.ACCOUNT and not settings.xapi_home_page:
@@ -303,11 +303,11 @@ def _agent(facts: Facts, settings: EndpointSettings) -> Agent:
         account = Account(homePage=settings.xapi_home_page, name=facts.username)
         return Agent(objectType="Agent", account=account)
     if not facts.email:
-        raise IdentityMissing("the learner's account lacks an e-mail address")
+        raise IdentityMissing("the learner's account lacks an email address")
     mbox = f"mailto:{facts.email}"
     if settings.xapi_actor is Actor.MBOX:
         return Agent(objectType="Agent", mbox=mbox)
-    # SHA-1 is what the specification names; it hides an address from nobody who guesses it.
+    # The specification requires SHA-1; it does not hide an address from anyone who guesses it.
     digest = hashlib.sha1(mbox.encode(), usedforsecurity=False).hexdigest()
     return Agent(objectType="Agent", mbox_sha1sum=digest)
 

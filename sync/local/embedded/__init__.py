@@ -1,1 +1,1 @@
-"""The embedded warehouse: fakesnow's server, kept on disk, one process per machine directory."""
+"""The embedded warehouse: fakesnow's server with storage on disk, one process per directory."""

@@ -1,4 +1,4 @@
-"""Start, find and stop the embedded warehouse of one home directory."""
+"""Start, find and stop a home directory's embedded warehouse."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 PROBE_SECONDS = 2.0
 NO_CLOUD = {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
-"""For processes on the embedded warehouse that log in by themselves, as dbt does: the connector's
-first login asks the metadata services of three clouds, from six threads, where it runs."""
+"""For processes that log in to the embedded warehouse themselves, as dbt does: otherwise the
+connector's first login queries the metadata services of three clouds, from six threads."""
 
 
 class EmbeddedWarehouseFailed(SyncError):
@@ -51,7 +51,7 @@ class PortTaken:
 
 
 def status(port: int) -> Running | Stopped | PortTaken:
-    """Who listens on the port."""
+    """What listens on the port."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{HOST}:{port}/health", timeout=PROBE_SECONDS) as response:
@@ -70,11 +70,11 @@ def status(port: int) -> Running | Stopped | PortTaken:
 def ensure_running(settings: EmbeddedWarehouse) -> Running:
     """Find the warehouse, or start it detached from this process.
 
-    Two processes that come at once start one server: the loser of the lock finds it running.
+    Two concurrent processes start one server: the second to get the lock finds it running.
 
     Raises:
-        ConfigurationError: the port belongs to another program or another home directory.
-        EmbeddedWarehouseFailed: the server ended before it responded; names its log file.
+        ConfigurationError: the port is used by another program or another home directory.
+        EmbeddedWarehouseFailed: the server exited before it responded; names its log file.
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def ensure_running(settings: EmbeddedWarehouse) -> Running:
     except OSError as error:
         raise ConfigurationError(
             f"LTW_HOME, {settings.home}, cannot be written ({error.strerror}): set it to a "
-            "directory of yours with room"
+            "directory that you own, with free space"
         ) from None
     with (settings.home / "warehouse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -105,10 +105,10 @@ def ensure_running(settings: EmbeddedWarehouse) -> Running:
 
 
 def stop(settings: EmbeddedWarehouse) -> bool:
-    """End the warehouse; False when none was running.
+    """Stop the warehouse; False when none was running.
 
     Raises:
-        EmbeddedWarehouseFailed: it did not end in time.
+        EmbeddedWarehouseFailed: it did not stop in time.
     """
     running = status(settings.port)
     if not isinstance(running, Running) or running.directory != settings.directory:
@@ -120,12 +120,12 @@ def stop(settings: EmbeddedWarehouse) -> bool:
             return True
         time.sleep(0.05)
     raise EmbeddedWarehouseFailed(
-        f"the embedded warehouse (process {running.pid}) did not end within {STOP_SECONDS:.0f} s"
+        f"the embedded warehouse (process {running.pid}) did not stop within {STOP_SECONDS:.0f} s"
     )
 
 
 def free_port() -> int:
-    """A loopback port that was free just now."""
+    """A loopback port that is currently free."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
@@ -151,5 +151,5 @@ def _start(settings: EmbeddedWarehouse) -> Running:
         time.sleep(0.05)
     process.terminate()
     raise EmbeddedWarehouseFailed(
-        f"the embedded warehouse did not start on port {settings.port}; its log says why: {log}"
+        f"the embedded warehouse did not start on port {settings.port}; see its log: {log}"
     )

@@ -1,13 +1,13 @@
-"""Snowflake's HTTP protocol on DuckDB, from fakesnow's server with ten of its traps fixed.
+"""Snowflake's HTTP protocol on DuckDB: fakesnow's server with ten of its defects fixed.
 
-The stock server (0.12.1) returns a NULL timestamp as 1970, responds to an unsupported expression
-with HTTP 500, which the connector repeats without limit, keeps its databases in memory, keeps
-every result for ever, gives up on the first update conflict, is silent until a statement ends, so
-that the connector sends one of more than a minute again, translates a repeated statement anew,
-plans each statement a second time to name its columns, explains what it has not translated, and
-reads two functions otherwise than Snowflake (``mean_as_snowflake``). Each fix has a test in
-``tests/integration/test_embedded_warehouse.py``, or a pin that says so; the version is pinned
-because the fixes lean on its internals.
+The stock server (0.12.1) returns a NULL timestamp as 1970; responds to an unsupported expression
+with HTTP 500, which the connector retries without limit; keeps its databases in memory; keeps every
+result indefinitely; gives up on the first update conflict; sends nothing until a statement ends, so
+the connector resends one that takes more than a minute; translates a repeated statement again;
+plans each statement a second time to name its columns; explains a statement untranslated; and
+interprets two functions differently from Snowflake (``mean_as_snowflake``). Each fix has a test in
+``tests/integration/test_embedded_warehouse.py``, or a pin that names it; the version is pinned
+because the fixes depend on its internals.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from socket import socket
 from string import Template
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -32,17 +34,17 @@ HOST = "127.0.0.1"
 SERVICE = "learning-time-webhooks embedded warehouse"
 DATABASES = ("ANALYTICS", "RAW")
 KEPT_TRANSLATIONS = 1_000
-"""Statements kept as DuckDB takes them; a dbt build and a delivery run have half as many texts."""
+"""Translated statements kept; a dbt build plus a delivery run have half as many texts."""
 KEPT_RESULTS = 50
 """Results kept for a later fetch by id; each is a whole table in memory."""
 CONFLICT_ATTEMPTS = 12
-"""Doubling pauses from 2 ms to 0.2 s: about a second in all before a conflict is reported."""
+"""Exponential backoff from 2 ms to 0.2 s: about a second in total before a conflict is reported."""
 ANSWER_WITHIN_SECONDS = 45.0
-"""How long a request may stay open: Snowflake's own time, below the connector's 60 s."""
+"""How long a request may stay open: the same as Snowflake, below the connector's 60 s."""
 IN_PROGRESS = "333334"
-"""Snowflake's code for a statement that still runs; the connector then asks for its result."""
+"""Snowflake's code for a statement that is still running; the connector then polls its result."""
 SESSION_SETTINGS = [r"^alter session", r"^grant ", r"^use (warehouse|role|secondary)"]
-"""Statements without a meaning here; they succeed and do nothing."""
+"""Statements that have no effect here; they succeed and do nothing."""
 
 
 TO_TIMESTAMP = Template("""
@@ -52,8 +54,8 @@ TO_TIMESTAMP = Template("""
         )
     )
 """)
-"""What reads a time, by fakesnow's name for it, in half the words: each of its uses is planned anew
-with each statement, which took half of the time of a statement with many times."""
+"""fakesnow's macro for reading a time, at half the length: each use is planned again with each
+statement, which took half of the time of a statement with many times."""
 
 
 class Newest(OrderedDict[Any, Any]):
@@ -70,10 +72,10 @@ class Newest(OrderedDict[Any, Any]):
 
 
 class Translations:
-    """Statements as DuckDB takes them, by their text and the session's database and schema.
+    """Statements translated for DuckDB, by their text and the session's database and schema.
 
     sqlglot parses a statement twice and walks its tree 70 times: 5 ms for a short one, half a
-    second for a model. The trees kept here are shared: nothing may change one.
+    second for a model. The cached trees are shared, so no code may change them.
     """
 
     def __init__(self, cursor: Any, parse: Callable[[str], Any], write: Callable[..., str]) -> None:
@@ -92,7 +94,7 @@ class Translations:
         return statement
 
     def split(self, cursor: Any, statement: Any) -> list[Any]:
-        """What DuckDB is to run for a statement; translated already where that can be kept."""
+        """What DuckDB runs for a statement; already translated where the translation is cached."""
         if statement.key == "command" and statement.this.upper() == "EXPLAIN":
             return self._explained(cursor, statement)
         if not self._is_lasting(statement):
@@ -103,7 +105,7 @@ class Translations:
             translated = [self._transform(cursor, part, None) for part in parts]
             for part in translated:
                 part.meta["translated"] = True
-                # With whose text it is: a copy of the tree may be changed, and copies this too.
+                # With the id of its tree: a copy of the tree may be changed, and has this copied.
                 part.meta["written"] = (id(part), part.sql(dialect="duckdb"))
             self._translated[key] = translated
         return translated
@@ -115,14 +117,14 @@ class Translations:
         return self._transform(cursor, statement, params)
 
     def written(self, dialect: Any, statement: Any, copy: bool = True, **options: Any) -> str:
-        """The text of a part for DuckDB; writing it anew takes as long as running a short one."""
+        """A part's text for DuckDB; generating it takes as long as running a short statement."""
         owner, text = statement.meta.get("written", (None, ""))
         if owner == id(statement) and not options:
             return text
         return self._write(dialect, statement, copy=copy, **options)
 
     def _explained(self, cursor: Any, statement: Any) -> list[Any]:
-        """EXPLAIN of what DuckDB would run; the parser takes what stands behind it for a text."""
+        """EXPLAIN of what DuckDB would run; the parser treats the statement after it as a text."""
         parts = [
             type(statement)(
                 this="EXPLAIN",
@@ -136,7 +138,7 @@ class Translations:
 
     @staticmethod
     def _is_lasting(statement: Any) -> bool:
-        """Whether the translation depends on nothing but the key: not on a bind, nor on a table."""
+        """Whether the translation depends only on the key: not on a bind, and not on a table."""
         import sqlglot.expressions
 
         exp: Any = sqlglot.expressions
@@ -149,10 +151,10 @@ class Translations:
 
 
 def mean_as_snowflake(statement: Any) -> None:
-    """Have functions mean what they mean there; each has a pin that says ``CURED``.
+    """Make functions behave as in Snowflake; each has a pin marked ``CURED``.
 
-    ``uuid_string`` reads a name that is NULL as the empty one, and a number as its text. Of two
-    values of one key ``try_parse_json(…, 'd')`` keeps the last, and sorts the keys.
+    ``uuid_string`` reads a NULL name as the empty one, and a number as its text. For a duplicate
+    key ``try_parse_json(…, 'd')`` keeps the last value; it also sorts the keys.
     """
     import sqlglot.expressions
 
@@ -161,7 +163,7 @@ def mean_as_snowflake(statement: Any) -> None:
         if name := call.args.get("name"):
             text = exp.cast(name, "varchar")
             call.set("name", exp.Coalesce(this=text, expressions=[exp.Literal.string("")]))
-    # By its name: the type itself would become JSON, which the engine keeps as text.
+    # By name: the type itself would become JSON, which the engine stores as text.
     variant = exp.DataType(this=exp.DataType.Type.USERDEFINED, kind="VARIANT")
     for call in list(statement.find_all(exp.ParseJSON)):
         if call.args.get("safe"):
@@ -171,14 +173,14 @@ def mean_as_snowflake(statement: Any) -> None:
 
 
 class Columns:
-    """Columns of the newest results, by query id, as DuckDB names them with the result itself."""
+    """Columns of the newest results, by query id, as DuckDB returns them with the result."""
 
     def __init__(self, cursor: Any) -> None:
         self._execute = cursor._execute
         self._columns = Newest(KEPT_RESULTS)
 
     def execute(self, cursor: Any, statement: Any, params: Any = None) -> None:
-        """Run a statement; one that shows an earlier result again takes over that one's id."""
+        """Run a statement; one that returns an earlier result again takes over its id."""
         self._execute(cursor, statement, params)
         if cursor._sfqid not in self._columns:
             self._columns[cursor._sfqid] = [
@@ -187,12 +189,12 @@ class Columns:
             ]
 
     def of(self, cursor: Any) -> list[tuple[object, ...]]:
-        """Rows as of ``describe``, for the newest statement of a cursor."""
+        """Rows like those of ``describe``, for a cursor's newest statement."""
         return self._columns[cursor._sfqid]
 
 
 def once(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Ask once of each tree that ``Translations`` keeps: the scopes of all its queries are made."""
+    """Call once per tree kept by ``Translations``: each call builds the scopes of all queries."""
 
     def asked(statement: Any) -> Any:
         if "asked" not in statement.meta:
@@ -218,7 +220,7 @@ def null_safe(encode: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def final(call: Callable[..., Any], attempts: int = 1) -> Callable[..., Any]:
-    """Turn engine errors into failed statements, and let update conflicts wait their turn."""
+    """Turn engine errors into failed statements, and retry update conflicts."""
     import duckdb
     from snowflake.connector.errors import Error, ProgrammingError
 
@@ -241,18 +243,18 @@ def final(call: Callable[..., Any], attempts: int = 1) -> Callable[..., Any]:
 
 
 class RunningStatements:
-    """Statements whose requests got a response before they had ended, by the id in their URL."""
+    """Statements that were still running when their request got a response, by id in the URL."""
 
     def __init__(self, handle: Callable[[Request], Awaitable[Response]]) -> None:
         self._handle = handle
         self._tasks: dict[str, asyncio.Future[Response]] = {}
 
     async def start(self, request: Request) -> Response:
-        """Run a statement; its result, or where to ask for it."""
+        """Run a statement; returns its result, or the URL to poll for it."""
         return await self._answer(uuid4().hex, asyncio.ensure_future(self._handle(request)))
 
     async def result(self, request: Request) -> Response:
-        """Wait on for a statement; 404 when its result was fetched or the server is a new one."""
+        """Wait for a statement; 404 if its result was already fetched or the server restarted."""
         from starlette.responses import Response
 
         key = request.path_params["key"]
@@ -327,9 +329,10 @@ def application(directory: Path) -> Any:
 
 
 def serve(port: int, directory: Path) -> None:
-    """Serve until told to stop; statements that still run then are interrupted and fail."""
+    """Serve until told to stop; statements still running then are interrupted and fail."""
     import fakesnow.server
     import uvicorn
+    from fakesnow.transforms.stage import LOCAL_BUCKET_PATH
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -337,8 +340,13 @@ def serve(port: int, directory: Path) -> None:
             for session in fakesnow.server.sessions.values():
                 session._duck_conn.interrupt()
 
+        async def shutdown(self, sockets: list[socket] | None = None) -> None:
+            # A temporary directory for stage files, which nothing else removes.
+            shutil.rmtree(LOCAL_BUCKET_PATH, ignore_errors=True)
+            await super().shutdown(sockets)
+
     app = application(directory)
-    # A collection walks over everything that is kept: modules, and the trees of all statements.
+    # Each garbage collection scans everything kept: modules and the trees of all statements.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     Server(uvicorn.Config(app, host=HOST, port=port, log_level="warning")).run()

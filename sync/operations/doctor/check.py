@@ -1,4 +1,4 @@
-"""A check, what it found, and what checks share while they look. They read, and change nothing."""
+"""Checks, what they found, and what they share. They read, and change nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from sync.errors import SyncError
+from sync.errors import ConfigurationError, SyncError
 from sync.settings import (
     EmbeddedWarehouse,
     SnowflakeWarehouse,
@@ -17,22 +17,22 @@ from sync.settings import (
     build_settings,
     load_settings,
 )
-from sync.warehouse import Warehouse, open_warehouse
+from sync.warehouse import MEANING, Warehouse, open_warehouse
 
 STATEMENT_SECONDS = 30
-"""Every statement of the doctor is a matter of metadata, or of one row."""
+"""Every statement of the doctor reads metadata, or one row."""
 PATIENCE_SECONDS = 140
-"""No check starts, and no further statement is compiled, so long after the first; the whole stays
-under three minutes."""
+"""So long after the start, no further check starts and no further statement is compiled; the whole
+stays under three minutes."""
 SHOWN = 3
-"""Names, or texts of the engine, that one line holds."""
+"""Names, or texts of the engine, shown on one line."""
 NO_WAREHOUSE = "LTW_DOCTOR_HAS_NO_WAREHOUSE"
-"""A warehouse that does not exist. A login takes its name without a look, and the session then has
+"""A warehouse that does not exist. A login accepts its name unchecked, and the session then has
 none: docs.snowflake.com/en/developer-guide/python-connector/python-connector-connect."""
 
 
 class Verdict(StrEnum):
-    """What a check says."""
+    """The verdict of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -56,7 +56,7 @@ def ok(detail: str) -> Finding:
 
 
 def warning(detail: str, repair: str) -> Finding:
-    """It works now, and costs or breaks something later."""
+    """It works now, but will cost or break something later."""
     return Finding(Verdict.WARNING, detail, repair)
 
 
@@ -66,7 +66,7 @@ def failed(detail: str, repair: str) -> Finding:
 
 
 def skipped(why: str) -> Finding:
-    """It does not apply, or cannot be looked at yet."""
+    """It does not apply, or cannot be checked yet."""
     return Finding(Verdict.SKIPPED, why)
 
 
@@ -95,7 +95,7 @@ def some(names: Sequence[str], separator: str = ", ") -> str:
 
 
 class DoesNotApply(SyncError):
-    """Raised by what a check asks for and this warehouse, or this stage, does not have."""
+    """Raised if this warehouse, or its current stage, lacks what a check needs."""
 
 
 class Session(StrEnum):
@@ -111,7 +111,7 @@ class Session(StrEnum):
 
 @dataclass
 class Visit:
-    """One look at an installation. Sessions are opened when they are first asked for."""
+    """One visit to an installation. Sessions are opened on first use."""
 
     environ: Mapping[str, str]
     settings: WarehouseSettings
@@ -124,7 +124,7 @@ class Visit:
 
         Raises:
             SyncError: it cannot be opened.
-            DoesNotApply: that was said before, of it or of the first one.
+            DoesNotApply: it, or the delivery session, has already failed to open.
         """
         for known in (Session.DELIVERY, kind):
             if isinstance(self._sessions.get(known), SyncError):
@@ -155,7 +155,7 @@ class Visit:
 
     @property
     def is_late(self) -> bool:
-        """Whether it is time to come to an end."""
+        """Whether the time limit has passed."""
         return self.seconds > PATIENCE_SECONDS
 
     @property
@@ -175,8 +175,8 @@ class Visit:
             open_warehouse(settings, purpose="doctor", statement_timeout_seconds=STATEMENT_SECONDS)
         )
         if kind is Session.BUILD:
-            # dbt sets neither: what a session gets from its user and account shows once more.
-            opened.execute("alter session unset timezone, timestamp_input_format")
+            # dbt sets none, so the values of the user and the account apply again.
+            opened.execute(f"alter session unset {', '.join(MEANING).lower()}")
         return opened
 
 
@@ -191,7 +191,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """A check and its answer."""
+    """A check and its finding."""
 
     check: Check
     finding: Finding
@@ -209,7 +209,7 @@ class Result:
 
 
 def examine(checks: Iterable[Check], environ: Mapping[str, str]) -> tuple[list[Result], Visit]:
-    """Look at everything, in this order; what goes wrong in one check never stops another.
+    """Run all checks, in this order; a failure in one never stops another.
 
     Raises:
         ConfigurationError: the settings do not say which warehouse it is.
@@ -221,14 +221,18 @@ def examine(checks: Iterable[Check], environ: Mapping[str, str]) -> tuple[list[R
 
 def _look(check: Check, visit: Visit) -> Finding:
     if visit.is_late:
-        return skipped(f"{PATIENCE_SECONDS} s had passed; run it again when the warehouse is idle")
+        return skipped(
+            f"not run after {PATIENCE_SECONDS} s; run it again when the warehouse is idle"
+        )
     try:
         return check.look(visit)
     except DoesNotApply as error:
         return skipped(str(error))
+    except ConfigurationError as error:
+        return failed(" ".join(str(error).split()), "correct that setting, or unset it")
     except SyncError as error:
-        # Its text names what to do.
-        return failed(" ".join(str(error).split()), "")
+        # If the fix is known, its text names it.
+        return failed(" ".join(str(error).split()), "fix what it names, and run it again")
     except Exception as error:
         # Its text could quote a row. The type says enough to look into it.
-        return failed(f"the check itself stopped: {type(error).__name__}", "report it with --json")
+        return failed(f"the check itself failed: {type(error).__name__}", "report it with --json")

@@ -1,4 +1,4 @@
-"""Compile: every statement is explained, which runs nothing and needs no running warehouse
+"""Compile: EXPLAIN of every statement, which runs nothing and needs no running warehouse
 (docs.snowflake.com/en/sql-reference/sql/explain)."""
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def _columns(visit: Visit) -> Finding:
     if problems:
         return failed(
             some(problems, "; "),
-            "make views with these columns and types, and name their schema in the vars: "
+            "create views with these columns and types, and set their schema in the vars: "
             "docs/your-replica.md",
         )
     seen = wanted.keys() & found.keys()
     if not seen:
-        return skipped("no source relation is seen: see Rights")
+        return skipped("no source relation is visible: see Rights")
     return ok(f"{sum(len(wanted[one][0]) for one in seen)} columns of {len(seen)} relations")
 
 
@@ -68,28 +68,28 @@ def _problems(
                 continue
             kind = KIND_OF_TYPE.get(given.partition("(")[0].upper(), "other")
             if kind not in READ_FROM[read_as]:
-                yield f"{relation}.{name} is {given}, and no {read_as} is read from that"
+                yield f"{relation}.{name} is {given}, which cannot be read as {read_as}"
 
 
 def _models(visit: Visit) -> Finding:
-    """As dbt compiles them here and now, in the session that dbt would have."""
+    """As dbt compiles them here, in the session that dbt would have."""
     session = visit.session(Session.BUILD)
     with tempfile.TemporaryDirectory(prefix="ltw-doctor-") as directory:
         said = _dbt_compile(visit, Path(directory))
         paths = sorted(Path(directory, "compiled").rglob("*.sql"))
         if said:
-            return failed(f"dbt compile stopped: {said}", "repair it, then: dbt compile")
+            return failed(f"dbt compile failed: {said}", "fix it, then run dbt compile")
         errors: dict[str, StatementFailed | None] = {}
         for path in paths:
             if visit.is_late:
-                return skipped(f"after {len(errors)} of {len(paths)} queries time was up")
+                return skipped(f"time ran out after {len(errors)} of {len(paths)} queries")
             errors[path.stem] = explained(session, path.read_text(encoding="utf-8"))
-    return _verdict(errors, "queries of models and tests", "dbt build makes them")
+    return _verdict(errors, "queries of models and tests", "dbt build creates them")
 
 
 def _dbt_compile(visit: Visit, directory: Path) -> str:
-    """Compile into a directory; what dbt says where it cannot. Generic tests are left out: those
-    of replicas read whole tables to compile."""
+    """Compile into a directory; returns dbt's message if it fails. Generic tests are left out:
+    those of replicas read whole tables to compile."""
     try:
         done = subprocess.run(
             [
@@ -126,7 +126,7 @@ def _statements(visit: Visit) -> Finding:
         **rehearse(build, BUILD_STEPS, is_late=is_late),
     }
     if visit.is_late:
-        return skipped(f"after {len(errors)} statements time was up")
+        return skipped(f"time ran out after {len(errors)} statements")
     database, marts, _ = build.relation("marts", "x").split(".")
     if any(is_missing(one) for one in errors.values()) and build.rows(
         f"select table_name from {database}.information_schema.views"
@@ -134,7 +134,7 @@ def _statements(visit: Visit) -> Finding:
         marts,
     ):
         return failed(
-            f"dbt sees the marts, and what delivery needs of them it may not read: "
+            f"dbt sees the marts, but delivery may not read what it needs of them: "
             f"{next(one for one in errors.values() if is_missing(one))}",
             f"grant select on all tables, and on all views, in schema {database}.{marts} to role "
             "of SNOWFLAKE_ROLE (deploy/snowflake/setup.sql)",
@@ -142,7 +142,7 @@ def _statements(visit: Visit) -> Finding:
     return _verdict(
         errors,
         "statements of delivery and operations",
-        "ltw status makes the ledger, dbt build the marts",
+        "ltw status creates the ledger, dbt build the marts",
     )
 
 
@@ -162,7 +162,7 @@ def _verdict(errors: Mapping[str, StatementFailed | None], what: str, made: str)
         )
     if missing:
         return skipped(
-            f"{good} of {len(errors)} {what} compile; {missing} read what is not there yet: {made}"
+            f"{good} of {len(errors)} {what} compile; {missing} read what does not exist: {made}"
         )
     return ok(f"{good} {what} compile")
 

@@ -1,4 +1,4 @@
-"""Connect: is it the warehouse that is meant, and do its sessions behave as ours must?"""
+"""Connect: is it the intended warehouse, and do its sessions behave as ours must?"""
 
 from __future__ import annotations
 
@@ -28,19 +28,23 @@ from sync.warehouse import StatementFailed, WarehouseUnavailable, private_key_de
 
 TIMEOUT_SECONDS = 10
 MOST_SKEW_SECONDS = 30
-"""A login token is good for 60 s from the time that its sender's clock says."""
+"""A login token is valid for 60 s from the time on its sender's clock."""
 DECIDING = (
     "BINARY_INPUT_FORMAT",
     "BINARY_OUTPUT_FORMAT",
     "DATE_INPUT_FORMAT",
     "DATE_OUTPUT_FORMAT",
     "QUOTED_IDENTIFIERS_IGNORE_CASE",
+    "ROWS_PER_RESULTSET",
     "TIMESTAMP_INPUT_FORMAT",
     "TIMESTAMP_NTZ_OUTPUT_FORMAT",
     "TIMESTAMP_TYPE_MAPPING",
 )
-"""Parameters that change what a cast or a name means, and that must stand at their default;
+"""Parameters that change what a statement means or returns, and that must have their default;
 docs.snowflake.com/en/sql-reference/parameters. TIMEZONE must be UTC."""
+
+_BARE = ("true", "false", "0")
+"""Values of the parameters above that are written without quotes."""
 
 
 def _host(visit: Visit) -> Finding:
@@ -67,17 +71,17 @@ def _key(visit: Visit) -> Finding:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     mark = base64.b64encode(hashlib.sha256(public).digest()).decode()
-    return ok(f"its public half is SHA256:{mark}")
+    return ok(f"its public key fingerprint is SHA256:{mark}")
 
 
 def _clock(visit: Visit) -> Finding:
-    """Before the login, whose token a wrong clock makes invalid: by a response of the host."""
+    """Before the login, whose token a wrong clock makes invalid; from a response of the host."""
     try:
         response = requests.head(_address(visit), timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException:
         return skipped("the host does not respond")
     if "date" not in response.headers:
-        return skipped("the host does not say what time it is")
+        return skipped("the response of the host has no Date header")
     theirs = parsedate_to_datetime(response.headers["date"])
     skew = (datetime.now(UTC) - theirs).total_seconds()
     # The header counts in whole seconds.
@@ -86,7 +90,7 @@ def _clock(visit: Visit) -> Finding:
     return failed(
         f"{abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the warehouse's, so no login "
         "token is valid",
-        "set this machine's clock by NTP",
+        "set this machine's clock with NTP",
     )
 
 
@@ -138,9 +142,9 @@ def _role(visit: Visit, kind: Session) -> tuple[str, str]:
 
 
 def _warehouses(visit: Visit) -> Finding:
-    """SHOW WAREHOUSES lists those that the role may use, and needs none that runs.
+    """SHOW WAREHOUSES lists those that the role may use, and needs no running one.
 
-    That of deliveries is tried by the pins, so that it wakes once.
+    The delivery warehouse is tried before the pins, so that it wakes once.
     """
     visit.account("has no virtual warehouses")
     names = {
@@ -152,24 +156,28 @@ def _warehouses(visit: Visit) -> Finding:
         for kind, name in names.items()
         if not any(row["name"] == name for row in warehouses(visit, kind))
     ]
-    if not problems:
-        try:
-            visit.session(Session.BUILD).rows(
-                "select count(*) as n from table(generator(rowcount => 1))"
-            )
-        except StatementFailed as error:
-            problems.append(f"{names[Session.BUILD]} runs nothing: {error}")
     if problems:
-        return failed(
-            "; ".join(problems),
-            "grant usage on the warehouse to the role; where its monitor suspended it, raise the "
-            "quota",
-        )
-    return ok(f"{some(sorted(set(names.values())))} may be used")
+        return failed("; ".join(problems), _WAREHOUSE_REPAIR)
+    return idle(visit, Session.BUILD) or ok(f"{some(sorted(set(names.values())))} may be used")
+
+
+def idle(visit: Visit, kind: Session) -> Finding | None:
+    """A failure if a session's warehouse cannot run a query; if it can, this wakes it."""
+    name = visit.account("has no virtual warehouses", kind).warehouse.upper()
+    try:
+        visit.session(kind).rows("select count(*) as n from table(generator(rowcount => 1))")
+    except StatementFailed as error:
+        return failed(f"{name} cannot run a query: {error}", _WAREHOUSE_REPAIR)
+    return None
+
+
+_WAREHOUSE_REPAIR = (
+    "grant usage on the warehouse to the role; if its monitor suspended it, raise the quota"
+)
 
 
 def _edition(visit: Visit) -> Finding:
-    """No function tells. Retention above a day takes Enterprise:
+    """No function reports it. Retention above a day requires Enterprise:
     docs.snowflake.com/en/user-guide/data-time-travel."""
     account = visit.account("has no edition")
     kept = [
@@ -179,7 +187,7 @@ def _edition(visit: Visit) -> Finding:
     ]
     if any(days > 1 for days in kept):
         return ok(f"Enterprise or higher: a schema keeps {max(kept)} days of time travel")
-    return ok("not known: Standard, or an edition above it whose retention is not used")
+    return ok("unknown: Standard, or a higher edition whose longer retention is not used")
 
 
 def _parameters(kind: Session) -> Check:
@@ -189,10 +197,11 @@ def _parameters(kind: Session) -> Check:
         if not wrong:
             return ok("time zone UTC, formats at their defaults")
         repair = "alter user … set " + ", ".join(
-            f"{name} = '{'UTC' if name == 'TIMEZONE' else default}'" for name, _, default in wrong
+            f"{name} = {value if value.lower() in _BARE else repr(value)}"
+            for name, _, value in wrong
         )
         found = ", ".join(f"{name} is {value}" for name, value, _ in wrong)
-        return failed(f"casts may mean something else: {found}", repair)
+        return failed(f"statements may have another meaning: {found}", repair)
 
     return Check("Connect", f"parameters of {kind}", look)
 
@@ -200,7 +209,7 @@ def _parameters(kind: Session) -> Check:
 def wrong_parameters(
     found: Mapping[str, Mapping[str, str]],
 ) -> Sequence[tuple[str, str, str]]:
-    """Name, value and default of those that must not stand as they do, from SHOW PARAMETERS."""
+    """Name, value and required value of each wrong parameter, from SHOW PARAMETERS."""
     wrong = [
         (name, row["value"], row["default"])
         for name in DECIDING

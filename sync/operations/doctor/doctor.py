@@ -1,4 +1,4 @@
-"""The operation: all checks in the order that fails earliest, and what they say together."""
+"""The operation: all checks, in the order that fails earliest, and their combined result."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ CHECKS: Sequence[Check] = (
     *sensor.CHECKS,
     *setup.CHECKS,
 )
-"""What needs a running warehouse stands together: that of dbt wakes for *Connect* and the types of
-columns, that of deliveries for the pins, once each. With the minute until they suspend that is
+"""Checks that need a running warehouse are grouped: dbt's wakes for *Connect* and the types of
+columns, that of deliveries for the pins, once each. With the minute until they suspend, that is
 2 × 75 s of X-Small, 0.042 credits; the rest is metadata and EXPLAIN."""
 
 
 class Doctor(Look):
-    """Whether this installation can work: connection, rights, SQL, meaning, sensor and settings.
+    """Check that this installation can work: connection, rights, SQL, meaning, sensor and settings.
 
-    Reads only. One line for each check, with its repair. On Snowflake less than three minutes and
-    0.1 credits.
+    Read-only. Prints one line per check, with its fix. On Snowflake it takes less than three
+    minutes and 0.1 credits.
     """
 
     name: ClassVar[str] = "doctor"
 
     def look(self, environ: Mapping[str, str]) -> Report:
-        """Look at everything; failed when one check has.
+        """Run all checks; failed if one of them failed.
 
         Raises:
             ConfigurationError: the settings do not say which warehouse it is.
@@ -61,7 +61,7 @@ class Doctor(Look):
 
 
 def _lines(results: Sequence[Result]) -> Iterator[str]:
-    """A text for each check, and one that is the name of its section before the first of them."""
+    """A text for each check, and the name of its section before the first of them."""
     section = ""
     for one in results:
         if one.check.section != section:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from sync.operations.doctor.check import Check, Finding, Visit, failed, ok, some
+from sync.operations.doctor.check import Check, Finding, Session, Visit, failed, ok, some
+from sync.operations.doctor.connect import idle
 from sync.operations.doctor.pins import PINS, OnEmbedded, Pin, question
 from sync.settings import EmbeddedWarehouse
 from sync.warehouse import StatementFailed, Warehouse
@@ -17,7 +18,11 @@ def _pins(visit: Visit) -> Finding:
         for one in PINS
         if not is_embedded or one.on_embedded in (OnEmbedded.SAME, OnEmbedded.CURED)
     ]
-    others = [pin for pin, response in responses(visit.session(), asked).items() if response]
+    session = visit.session()
+    if not is_embedded and (found := idle(visit, Session.DELIVERY)):
+        return found
+    given = responses(session, asked, is_late=lambda: visit.is_late)
+    others = [pin for pin, response in given.items() if response]
     left = len(PINS) - len(asked)
     known = f"; {left} that are known to differ here are left out" if left else ""
     if others:
@@ -29,18 +34,28 @@ def _pins(visit: Visit) -> Finding:
     return ok(f"{len(asked)} expressions respond as recorded{known}")
 
 
-def responses(warehouse: Warehouse, pins: Sequence[Pin]) -> Mapping[Pin, str]:
-    """What is wrong with each pin; empty where nothing is.
+def responses(
+    warehouse: Warehouse, pins: Sequence[Pin], *, is_late: Callable[[], bool] = lambda: False
+) -> Mapping[Pin, str]:
+    """What is wrong with each pin; empty if nothing is.
 
-    One statement where all are taken; a pin that is refused is found by halves.
+    One statement if all are accepted; a refused pin is found by bisection, until it is late.
+
+    Raises:
+        StatementFailed: one of several pins is refused, and it is late.
     """
     try:
         row = warehouse.rows(question(pins))[0]
     except StatementFailed as error:
         if len(pins) == 1:
             return {pins[0]: str(error)}
+        if is_late():
+            raise
         middle = len(pins) // 2
-        return {**responses(warehouse, pins[:middle]), **responses(warehouse, pins[middle:])}
+        return {
+            **responses(warehouse, pins[:middle], is_late=is_late),
+            **responses(warehouse, pins[middle:], is_late=is_late),
+        }
     found = [row[f"pin_{at}"] for at in range(len(pins))]
     return {
         pin: "" if given == pin.response else f"responds {given!r}"

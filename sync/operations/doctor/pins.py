@@ -1,8 +1,8 @@
 # ruff: noqa: E501  (a pin a line)
-"""What Snowflake responds to expressions that this product's SQL stands on.
+"""What Snowflake responds to expressions that this product's SQL relies on.
 
-Each pin is asked of the embedded warehouse by the tests, and of an account by the doctor: all of
-them in one statement (``question``). A pin's verdict says what holds where the engines differ.
+The tests run each pin on the embedded warehouse, and the doctor on an account: all of them in one
+statement (``question``). A pin's verdict states what applies if the engines differ.
 
 Evidence, strongest first: ``recorded`` responses of an account, published in the test corpus of
 github.com/mlorek/frostlake (Apache-2.0); Snowflake's ``documentation``; what that project's own
@@ -25,11 +25,11 @@ class OnEmbedded(StrEnum):
 
     SAME = "same"
     CURED = "cured"
-    """The same, because ``sync/local`` changes the engine's own."""
+    """The same, because ``sync/local`` changes the engine's own response."""
     AVOIDED = "avoided"
-    """Another; no SQL of ours lets it decide anything, and a test says so."""
+    """Different; none of our SQL depends on it, which a test proves."""
     DOCUMENTED = "documented"
-    """Another; docs/architecture.md says what follows."""
+    """Different; docs/architecture.md describes the consequences."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Pin:
 
 
 def question(pins: Sequence[Pin]) -> str:
-    """One SELECT of one row that asks all pins: columns ``pin_0``, ``pin_1``, … of VARCHAR."""
+    """One SELECT of one row with all pins: columns ``pin_0``, ``pin_1``, … of VARCHAR."""
     columns = (f"to_varchar({pin.expression}) as pin_{at}" for at, pin in enumerate(pins))
     return "select " + ", ".join(columns)
 

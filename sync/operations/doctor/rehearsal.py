@@ -1,7 +1,7 @@
-"""Every statement of a delivery run and of the operations, compiled in place of being run.
+"""Every statement of a delivery run and of the operations, compiled instead of run.
 
 The functions themselves are called, on a session that explains what it is given. Each is called
-three times: they take another way where there is nothing yet, and where another run was first.
+three times: it takes a different path if there is nothing yet, and if another run was first.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ Steps = tuple[Callable[[Warehouse], object], ...]
 NOW = datetime(2026, 3, 12, 8)
 CUSTOMER = "00000000-0000-4000-8000-000000000000"
 MOST_PAGES = 3
-"""Times that a statement finds or changes something; loops over pages and batches end then."""
+"""Times that a statement finds or changes something; then loops over pages and batches end."""
 COMPILED = re.compile(r"\s*(select|with|insert|update|delete|merge)\b", re.IGNORECASE)
-"""How statements begin that can be explained."""
+"""First words of statements that can be explained."""
 BIND = re.compile(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|\?")
 VALUES: Mapping[str, object] = {
     **dict.fromkeys(EndpointSettings.model_fields),
@@ -96,25 +96,25 @@ VALUES: Mapping[str, object] = {
     "verdict": "ok",
     "webhook_url": "https://lms.example.com/webhooks",
 }
-"""Values of columns that only some texts are read from."""
+"""Values of columns that accept only certain texts."""
 BY_TYPE: Mapping[int, object] = {0: 1, 1: 1.0, 2: "x", 3: NOW.date(), 5: "{}", 8: NOW, 13: False}
 """Values by the connector's type codes."""
 
 
 class Rehearsal(Warehouse):
-    """Compiles each statement once, and responds as if there was one row that is free and due."""
+    """Compiles each statement once, and responds as if there were one row that is free and due."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         super().__init__(warehouse.settings, warehouse._connection)
         self._sender = warehouse
         self.compiled: dict[str, StatementFailed | None] = {}
-        """Statements with what the engine says against each."""
+        """Statements, each with the engine's error."""
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._asked: Counter[str] = Counter()
         self._is_first_empty = self._is_change_in_vain = False
 
     def begin(self, *, is_first_empty: bool = False, is_change_in_vain: bool = False) -> None:
-        """A call of a function whose first query finds nothing, or whose changes find no row."""
+        """Before a call of a function whose first query or whose changes may find no row."""
         self._asked.clear()
         self._is_first_empty, self._is_change_in_vain = is_first_empty, is_change_in_vain
 
@@ -160,9 +160,9 @@ class Rehearsal(Warehouse):
 def explained(
     warehouse: Warehouse, sql: str, binds: tuple[object, ...] = ()
 ) -> StatementFailed | None:
-    """What the engine says against a statement; it compiles it and runs nothing, and no warehouse.
+    """The engine's error for a statement, which it compiles without running it or a warehouse.
 
-    The values stand in the text: no document says that EXPLAIN takes binds.
+    The values are in the text: nothing documents that EXPLAIN accepts binds.
     """
     left = iter(binds)
     text = BIND.sub(lambda found: literal(next(left)) if found[0] == "?" else found[0], sql)
@@ -174,7 +174,7 @@ def explained(
 
 
 def literal(value: object) -> str:
-    """A bind as text of SQL."""
+    """A bind as SQL text."""
     match value:
         case None:
             return "null"
@@ -188,9 +188,9 @@ def literal(value: object) -> str:
 def rehearse(
     warehouse: Warehouse, steps: Steps, *, is_late: Callable[[], bool] = lambda: False
 ) -> Mapping[str, StatementFailed | None]:
-    """Every statement, with what the engine says against it; None where nothing.
+    """Every statement with the engine's error, or None.
 
-    Once ``is_late`` the rest is left out.
+    Once ``is_late``, the rest is left out.
     """
     rehearsal = Rehearsal(warehouse)
     with _quiet():
@@ -199,7 +199,7 @@ def rehearse(
                 break
             for ways in ({}, {"is_first_empty": True}, {"is_change_in_vain": True}):
                 rehearsal.begin(**ways)
-                # What a made-up row leads to is not the question; StatementFailed is noted already.
+                # What a made-up row leads to does not matter; StatementFailed is noted already.
                 with suppress(Exception):
                     step(rehearsal)
     return rehearsal.compiled
@@ -207,7 +207,7 @@ def rehearse(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No line in the log about what only a made-up row has led to."""
+    """Log nothing that only a made-up row has led to."""
     ours = logging.getLogger("sync")
     before = ours.level
     ours.setLevel(logging.CRITICAL + 1)
@@ -218,7 +218,7 @@ def _quiet() -> Iterator[None]:
 
 
 def is_missing(error: StatementFailed | None) -> bool:
-    """Whether a statement cannot be compiled because a table or view is not made yet."""
+    """Whether a statement cannot be compiled because a table or view does not exist yet."""
     return isinstance(error, RelationMissing)
 
 
@@ -305,7 +305,7 @@ STEPS: Steps = (
     lambda w: remaining(w, NO_PAUSES),
     ledger_token,
     lambda w: hand_over(w, "x", Remaining(awaiting_since=NOW)),
-    # What looks at it.
+    # What reads its results.
     lambda w: poll(w, NOTHING_SEEN, told=None, now=NOW, max_wait=timedelta(hours=1)),
     read_status,
     lambda w: list_endpoints(w, load_endpoints(w), clock=_clock),
@@ -371,4 +371,4 @@ BUILD_STEPS: Steps = (
     lambda w: names_of(w, 1),
     lambda w: read_costs(w, now=NOW, days=1),
 )
-"""What takes the rights of dbt."""
+"""What needs the rights of dbt."""

@@ -1,4 +1,4 @@
-"""What staging reads of each replica, from the macro that says so."""
+"""What staging reads from each replica, taken from the macro that defines it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READ_FROM: Mapping[str, frozenset[str]] = {
     "uuid": frozenset({"text", "variant", "binary"}),
     "json": frozenset({"text", "variant"}),
 }
-"""Kinds of types that a value can be read from, by what it is read as; a test asks the macros."""
+"""Kinds of types that a value can be read from, by what it is read as; tested with the macros."""
 KIND_OF_TYPE = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 """As the macro ``kind_of_type`` has it; any other type is not read."""
 
@@ -44,7 +44,7 @@ class Replica:
     """Name to what it is read as."""
     optional: frozenset[str]
     may_be_missing: bool
-    """As a whole: only an event type reads it."""
+    """The whole table: only an event type reads it."""
 
 
 @cache

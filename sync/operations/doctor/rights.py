@@ -1,4 +1,4 @@
-"""Rights: what the two roles may read and make, now and once a table is made anew."""
+"""Rights: what the two roles may read and create, now and after a table is recreated."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from sync.settings import SnowflakeWarehouse, model_relation
 from sync.warehouse import StatementFailed
 
 MOST_ROLES = 10
-"""Roles below ours that are looked into."""
+"""Roles below ours that are inspected."""
 BUILDS_A_DAY = 48
 CREDITS_A_BUILD = 0.05
-"""Of an X-Small: a build of up to three minutes, the one until it suspends included."""
+"""Of an X-Small: a build of up to three minutes, including the one until it suspends."""
 SIZES = {"X-Small": 1, "Small": 2, "Medium": 4, "Large": 8}
-"""Credits of an hour: docs.snowflake.com/en/user-guide/cost-understanding-compute."""
+"""Credits per hour: docs.snowflake.com/en/user-guide/cost-understanding-compute."""
 DAYS = {"DAILY": 1, "WEEKLY": 7, "MONTHLY": 30, "YEARLY": 365}
 
 Grant = tuple[str, str, str]
@@ -39,16 +39,19 @@ Grant = tuple[str, str, str]
 
 
 def _relations(visit: Visit) -> Finding:
-    """Each source relation by kind; a role sees in information_schema what it has a right on."""
+    """Each source relation by kind; in information_schema a role sees what it has a right on."""
     kinds = _kinds(visit, Session.BUILD)
     unneeded = _unneeded(visit)
     missing = [name for name in _sources(visit) if name not in kinds and name not in unneeded]
     if missing:
         role = _role(visit, Session.BUILD)
         return failed(
-            f"not there, or {role} may not read them: {some(missing)}",
-            "check the first six vars of dbt_project.yml; then grant usage on their database and "
-            f"schema, and select on the relation, to {role} (deploy/snowflake/setup.sql)",
+            f"missing, or {role} may not read them: {some(missing)}",
+            _repair(
+                visit,
+                "check the first six vars of dbt_project.yml; then grant usage on their database "
+                f"and schema, and select on the relation, to {role} (deploy/snowflake/setup.sql)",
+            ),
         )
     counted = Counter(kinds[name] for name in _sources(visit) if name in kinds)
     return ok(", ".join(f"{n} {kind.lower()}{'s' * (n > 1)}" for kind, n in counted.items()))
@@ -63,7 +66,7 @@ def _sensor_relations(visit: Visit) -> Finding:
         role = _role(visit, Session.DELIVERY)
         return failed(
             f"{role} does not see {some(missing)}; completions_arrived would start no run",
-            f"grant select on them to {role} (deploy/snowflake/setup.sql)",
+            _repair(visit, f"grant select on them to {role} (deploy/snowflake/setup.sql)"),
         )
     return ok(f"{len(wanted)} replicas whose changes start a delivery run")
 
@@ -85,13 +88,13 @@ def _privileges(kind: Session) -> Check:
                     for privilege, what, name in missing
                 ),
             )
-        return ok(f"{account.role} has the {len(needed(kind, account))} that it needs")
+        return ok(f"{account.role} has the {len(needed(kind, account))} privileges that it needs")
 
     return Check("Rights", f"privileges of {kind}", look)
 
 
 def needed(kind: Session, account: SnowflakeWarehouse) -> Sequence[Grant]:
-    """What ``deploy/snowflake/setup.sql`` grants to a role beside the right to read relations."""
+    """What ``deploy/snowflake/setup.sql`` grants to a role besides the right to read relations."""
 
     def schema(name: Any) -> str:
         return model_relation(account, name, "x").rpartition(".")[0]
@@ -115,12 +118,12 @@ def needed(kind: Session, account: SnowflakeWarehouse) -> Sequence[Grant]:
 
 
 def _future(visit: Visit) -> Finding:
-    """A replica that is made anew is a new relation; of its kind there must be a future grant."""
+    """A recreated replica is a new relation; its kind needs a future grant."""
     visit.account("makes no grants")
     kinds = _kinds(visit, Session.BUILD)
     wanted = {(kinds[one], one.rpartition(".")[0]) for one in _sources(visit) if one in kinds}
     if not wanted:
-        return skipped("no source relation is seen")
+        return skipped("no source relation is visible")
     role, session = _role(visit, Session.BUILD), visit.session(Session.BUILD)
     rows = session.rows(f"show future grants to role {role}")
     held = {(_kind_of(row), _container(row)) for row in rows if row["privilege"] == "SELECT"}
@@ -142,19 +145,19 @@ def _future(visit: Visit) -> Finding:
     )
     if missing:
         return warning(
-            "a replica that is made anew could not be read: "
+            "a recreated replica could not be read: "
             + ", ".join(f"no future grant on {kind.lower()}s in {at}" for kind, at in missing),
             "; ".join(
                 f"grant select on future {kind.lower()}s in {at} to role {role.lower()}"
                 for kind, at in dict.fromkeys(missing)
             ),
         )
-    unseen = f"; those of others in {some(blind)} may not be seen" if blind else ""
-    return ok(f"of each kind in use: {some(sorted({one.lower() for one, _ in wanted}))}{unseen}")
+    unseen = f"; those of others in {some(blind)} are not visible" if blind else ""
+    return ok(f"for each kind in use: {some(sorted({one.lower() for one, _ in wanted}))}{unseen}")
 
 
 def _shadowed(visit: Visit) -> Finding:
-    """Of one kind of object, a future grant on a schema makes those on its database ignored:
+    """Future grants on a schema override those on its database, for each kind of object:
     docs.snowflake.com/en/sql-reference/sql/grant-privilege (considerations of future grants)."""
     visit.account("makes no grants")
     session, role = visit.session(Session.BUILD), _role(visit, Session.BUILD)
@@ -179,14 +182,14 @@ def _shadowed(visit: Visit) -> Finding:
         }
     if lost:
         return warning(
-            "ours on the schema makes those on the database ignored: "
+            "ours on the schema override those on the database: "
             + ", ".join(f"{grantee} on {kind.lower()}s of {at}" for kind, at, grantee in lost),
             "; ".join(
                 f"grant select on future {kind.lower()}s in schema {at} to role {grantee.lower()}"
                 for kind, at, grantee in sorted(lost)
             ),
         )
-    return ok("none of another team")
+    return ok("ours override none of another team")
 
 
 def _rest(visit: Visit) -> Finding:
@@ -201,15 +204,15 @@ def _rest(visit: Visit) -> Finding:
             problems.append(f"{row['name']} is {row['size']}")
     if problems:
         return warning(
-            f"each run is billed for it: {'; '.join(problems)}",
-            "alter warehouse … set auto_suspend = 60, warehouse_size = xsmall; a larger one only "
-            "for a full refresh that takes too long",
+            f"each run costs more than it has to: {'; '.join(problems)}",
+            "alter warehouse … set auto_suspend = 60, warehouse_size = xsmall; use a larger one "
+            "only for a full refresh that takes too long",
         )
     return ok("X-Small, suspended after a minute")
 
 
 def _monitor(visit: Visit) -> Finding:
-    """A monitor that suspends must not be reached by what the schedules may use."""
+    """What the schedules may use must not reach a monitor that suspends."""
     visit.account("costs nothing")
     rows = {str(row["name"]): row for row in visit.session().rows("show resource monitors")}
     names = {str(one["resource_monitor"]) for one in _own_warehouses(visit)} - {"null", "", "None"}
@@ -221,7 +224,7 @@ def _monitor(visit: Visit) -> Finding:
     if not names & rows.keys():
         return skipped(
             f"the role may not see {', '.join(sorted(names))}; grant monitor on resource monitor … "
-            "to role …, or look as ACCOUNTADMIN: show resource monitors"
+            "to role …, or run as ACCOUNTADMIN: show resource monitors"
         )
     said, problems = [], []
     delivery = visit.account("").warehouse.upper()
@@ -242,13 +245,13 @@ def _monitor(visit: Visit) -> Finding:
             + (f", stops at {min(stops):,.0f}" if stops else ", only notifies")
         )
         if stops and one["name"] == delivery:
-            problems.append(f"no webhook is sent from {min(stops):,.0f} credits on")
+            problems.append(f"no webhook is sent beyond {min(stops):,.0f} credits")
         elif stops and min(stops) < takes:
-            problems.append(f"a build each half hour takes {takes:,.0f} in {days} days")
+            problems.append(f"a build every half hour uses {takes:,.0f} in {days} days")
     if problems:
         return warning(
             "; ".join([*said, *problems]),
-            "let the monitor of the delivery warehouse only notify, and raise the quota of the "
+            "make the monitor of the delivery warehouse notify only, and raise the quota of the "
             "other (deploy/snowflake/setup.sql)",
         )
     return ok("; ".join(said))
@@ -270,7 +273,7 @@ def _sources(visit: Visit) -> Sequence[str]:
 
 
 def _unneeded(visit: Visit) -> set[str]:
-    """Replicas that may be missing, since no event type that is switched on reads them."""
+    """Replicas that may be missing, since no enabled event type reads them."""
     session = visit.session(Session.BUILD)
     needed = {name for _, name, _ in watched(recorded_types())}
     return {
@@ -297,17 +300,25 @@ def kind_of(row: Mapping[str, Any]) -> str:
 
 
 def _grants(visit: Visit, kind: Session, role: str) -> set[Grant]:
-    """What a role has, that of the roles below it included."""
+    """What a role has, including grants of the roles below it and of database roles."""
     session = visit.session(kind)
     held: set[Grant] = set()
-    waiting, known = [role], {role}
+    waiting, known = [("ROLE", role)], {role}
     while waiting and len(known) <= MOST_ROLES:
-        for row in session.rows(f"show grants to role {waiting.pop()}"):
+        of, below = waiting.pop()
+        try:
+            rows = session.rows(f"show grants to {of.lower()} {below}")
+        except StatementFailed:
+            if below == role:
+                raise
+            continue  # one of Snowflake's own, such as snowflake.usage_viewer
+        for row in rows:
             what, name = str(row["granted_on"]).replace("_", " "), str(row["name"])
             held.add((str(row["privilege"]), what, name))
-            if what == "ROLE" and row["privilege"] == "USAGE" and name not in known:
+            is_role = what in ("ROLE", "DATABASE ROLE") and row["privilege"] == "USAGE"
+            if is_role and name not in known:
                 known.add(name)
-                waiting.append(name)
+                waiting.append((what, name))
     return held
 
 
@@ -316,7 +327,7 @@ def _kind_of(row: Mapping[str, Any]) -> str:
 
 
 def _container(row: Mapping[str, Any]) -> str:
-    """The schema or database of a future grant, from such as ``RAW.LMS.<TABLE>``."""
+    """The schema or database of a future grant, from a name such as ``RAW.LMS.<TABLE>``."""
     return str(row["name"]).partition(".<")[0]
 
 
@@ -326,12 +337,18 @@ def _role(visit: Visit, kind: Session) -> str:
     return visit.account("", kind).role.upper()
 
 
+def _repair(visit: Visit, on_account: str) -> str:
+    if isinstance(visit.settings, SnowflakeWarehouse):
+        return on_account
+    return "learning-time-webhooks warehouse start creates them"
+
+
 CHECKS = (
     Check("Rights", "source relations", _relations),
     Check("Rights", "replicas for the sensor", _sensor_relations),
     *(_privileges(kind) for kind in (Session.DELIVERY, Session.BUILD)),
     Check("Rights", "future grants", _future),
     Check("Rights", "grants of others", _shadowed),
-    Check("Rights", "rest of warehouses", _rest),
+    Check("Rights", "idle warehouses", _rest),
     Check("Rights", "resource monitor", _monitor),
 )

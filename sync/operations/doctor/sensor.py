@@ -1,5 +1,5 @@
-"""Sensor: the look every 30 seconds must wake nothing. A session that has no warehouse proves it:
-what needed one would fail there."""
+"""Sensor: the poll every 30 seconds must wake no warehouse. A session without one proves it:
+a statement that needed one would fail there."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def _look(visit: Visit) -> Finding:
     if is_account:
         name = session.rows("select current_warehouse() as name")[0]["name"]
         if name is not None:
-            return skipped(f"a session without a warehouse could not be had: it got {name}")
+            return skipped(f"no session without a warehouse could be opened: it got {name}")
     try:
         sources_token(session)
     except RelationMissing:
-        return skipped("the marts or the ledger are not there yet: build first, then ltw status")
+        return skipped("the marts or the ledger do not exist yet: run dbt build, then ltw status")
     except StatementFailed as error:
         return failed(
             f"it does not respond without a warehouse: {' '.join(str(error).split())}",
-            "until that is understood leave completions_arrived off; each look would be billed",
+            "leave completions_arrived off until that is understood; each poll would be billed",
         )
     if not is_account:
-        return ok("it responds; no look costs anything on the embedded warehouse")
-    return ok("it responds in a session without a warehouse: a look wakes nothing")
+        return ok("it responds; no poll costs anything on the embedded warehouse")
+    return ok("it responds in a session without a warehouse: a poll wakes nothing")
 
 
-CHECKS = (Check("Sensor", "look at change times", _look),)
+CHECKS = (Check("Sensor", "poll of change times", _look),)

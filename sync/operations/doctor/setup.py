@@ -1,4 +1,4 @@
-"""Settings: what the first run would go by."""
+"""Settings: what the first run would use."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _flag(visit: Visit) -> Finding:
     found = flag_settings(visit.environ)
     return ok(
         f"{found.describe()}; a completion waits for its learning time "
-        f"{found.max_wait_minutes} minutes at most"
+        f"for at most {found.max_wait_minutes} minutes"
     )
 
 
@@ -54,12 +54,14 @@ def _activation(visit: Visit) -> Finding:
     except RelationMissing:
         recorded = None
     if recorded is not None:
-        return ok(f"completions since {recorded:%Y-%m-%d %H:%M} UTC are sent, by the ledger")
+        return ok(
+            f"completions since {recorded:%Y-%m-%d %H:%M} UTC are sent, according to the ledger"
+        )
     if given:
         return ok(f"the first run will send completions since {given}")
     return warning(
-        "the first run will send completions that happen after it began",
-        "set WEBHOOKS_ACTIVATED_AT where an earlier time is meant",
+        "the first run will send completions that happen after it starts",
+        "set WEBHOOKS_ACTIVATED_AT if you want an earlier time",
     )
 
 
@@ -73,12 +75,12 @@ def _endpoints(visit: Visit) -> Finding:
             "fix them in the LMS, or in sync.endpoint_settings",
         )
     if not active:
-        return warning("none is active", "configure a webhook of a customer in the LMS")
+        return warning("none is active", "configure a customer's webhook in the LMS")
     return ok(f"{len(active)} active of {len(found.by_id)}")
 
 
 def _readiness(visit: Visit) -> Finding:
-    """Keys and OAuth settings of active endpoints, without a request or a look-up."""
+    """Keys and OAuth settings of active endpoints, without a request or a DNS lookup."""
     endpoints = [one for one in _load(visit).by_id.values() if one.is_active]
     with open_destination(visit.environ, visit.settings) as tools:
         problems = {
@@ -90,7 +92,7 @@ def _readiness(visit: Visit) -> Finding:
         return ok(f"{len(endpoints)} active endpoints have signing keys and a permitted address")
     return warning(
         some([f"endpoint {key}: {one.problem}" for key, one in sorted(problems.items())], "; "),
-        "provide what is named; its webhooks are held until then. `ltw endpoints check` says more",
+        "provide what is named; webhooks are held until then. `ltw endpoints check` shows more",
     )
 
 
@@ -105,7 +107,7 @@ def _load(visit: Visit) -> Endpoints:
     try:
         return load_endpoints(visit.session())
     except RelationMissing:
-        raise DoesNotApply("the marts or the ledger are not there yet") from None
+        raise DoesNotApply("the marts or the ledger do not exist yet") from None
 
 
 CHECKS = (

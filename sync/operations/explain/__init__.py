@@ -1,1 +1,1 @@
-"""One learner's story in one course run, and why its number is what it is."""
+"""One learner's story in one course run, and the reasons for its learning time."""

@@ -1,4 +1,4 @@
-"""Explain one learner's webhook and its number: to the operator, and by them to the customer."""
+"""Explain a learner's webhook and its number to the operator, and through them to the customer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LEARNING = "learning"
 
 
 class Explain(Action):
-    """One learner's completion from the enrollment to each attempt, and why its number is so.
+    """Explain a learner's completion, from the enrollment to each attempt, and its learning time.
 
     It reads the models with the role that builds them, and changes nothing.
     """
@@ -51,22 +51,22 @@ class Explain(Action):
         default=None, gt=0, description="The learner's id in the LMS: auth_user.id."
     )
     webhook_id: Annotated[str | None, CommandLine("--webhook")] = Field(
-        default=None, description="The learner of this webhook, and its course run."
+        default=None, description="Use the learner and the course run of this webhook."
     )
     person_key: Annotated[
         str | None, BeforeValidator(lambda one: one and as_key(one)), CommandLine("--key")
     ] = Field(
-        default=None, description="The learner of this key, as this and erase show it. Never an id."
+        default=None, description="The learner's key, as explain and erase show it. Never an id."
     )
     courserun_key: Annotated[str | None, CommandLine("--course")] = Field(
-        default=None, description="The course run, where the learner has several."
+        default=None, description="The course run, if the learner has several."
     )
     html: Annotated[str | None, CommandLine(is_only=True)] = Field(
-        default=None, description="Also write it to this file, as a page that any browser opens."
+        default=None, description="Also write it to this file, as an HTML page."
     )
     personal: Annotated[bool, CommandLine(is_only=True)] = Field(
         default=False,
-        description="Also user name, e-mail address and the texts of lines that do not count.",
+        description="Also show user name, email address and the text of lines that do not count.",
     )
 
     def run(self, warehouse: Warehouse, clock: Clock) -> Report:
@@ -115,7 +115,7 @@ class Explain(Action):
 def explained(
     story: Story, entries: Sequence[Entry], *, now: datetime, personal: Mapping[str, Any]
 ) -> Report:
-    """The story for every face; nothing but the key says whose it is."""
+    """The story for every face; only the key identifies the learner."""
     number = story.number
     differences = [one for one in (difference(story, row) for row in story.webhooks) if one]
     links = {one.run_id: link for one in entries if (link := run_url(os.environ, one.run_id))}
@@ -190,13 +190,13 @@ def explained(
 
 
 def sentences(story: Story) -> list[str]:
-    """Why this number, as people say it."""
+    """Why this number, in plain sentences."""
     number = story.number
     if not number.sessions:
-        return ["no learning event of this course run, so no learning time"]
+        return ["no learning event in this course run, so no learning time"]
     told = [
         f"{number.seconds:,} s "
-        + ("up to the completion" if story.completion else "so far, without a completion to end at")
+        + ("up to the completion" if story.completion else "so far, with no completion yet")
         + f": sessions of {plain(number.microseconds)} s, and "
         f"{plain(number.rounding_microseconds)} s by rounding days"
     ]
@@ -217,7 +217,7 @@ def sentences(story: Story) -> list[str]:
 
 
 def lines_of(story: Story) -> list[dict[str, Any]]:
-    """Lines of the learner by what became of them; they add up to all that were read."""
+    """Lines of the learner by outcome; they add up to all that were read."""
     sessions = story.number.sessions
     events = sum(one.event_count for one in sessions)
     late = sum(one.late_event_count for one in sessions)
@@ -238,7 +238,7 @@ def lines_of(story: Story) -> list[dict[str, Any]]:
         ("counts", "an event of a session"): events - late,
         ("after the completion", "an event of a session"): late,
         ("duplicate", "a copy of an event, logged or loaded again"): in_sessions - events,
-        ("not computed", "loaded, and in no session yet"): learning - in_sessions,
+        ("not computed", "loaded, but in no session yet"): learning - in_sessions,
     }
     found = [*mine.items(), *counts.most_common()]
     return [{"lines": n, "outcome": what, "why": why} for (what, why), n in found if n]
@@ -261,7 +261,7 @@ def _outcome(story: Story) -> str:
         return f"{now}, which does not add up: run learning_time_job, and explain it again"
     built = built_seconds(story.webhooks)
     if not built:
-        return f"{now}; no webhook has it"
+        return f"{now}; no webhook carries it"
     if built == [story.number.seconds]:
-        return f"{now}, as it was sent"
+        return f"{now}, as sent"
     return f"{now}; {' and '.join(f'{one:,}' for one in built)} s were sent"

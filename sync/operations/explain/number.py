@@ -1,7 +1,7 @@
-"""Why the number is what it is: sessions and days that add up to it, or what contradicts. Pure.
+"""Why the number is what it is: sessions and days that add up to it, or contradictions. Pure.
 
-Nothing here measures time. The models have measured it; this only adds up what they hold, so that
-a sum that fails is a contradiction between models and never a second opinion.
+Nothing here measures time. The models have measured it; this only adds up what they hold, so a sum
+that does not match is a contradiction between models, never a second opinion.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ SECOND = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Events without a pause over the session timeout between them; times are naive UTC."""
+    """Events with no pause over the session timeout between them; times are naive UTC."""
 
     started_at: datetime
     ended_at: datetime
-    """Of what counts, which may be after its last event."""
+    """End of what counts, which may be after its last event."""
     event_count: int
     late_event_count: int
     """Of these: after the completion."""
@@ -54,13 +54,13 @@ class Counted:
 
     @property
     def cut_microseconds(self) -> int:
-        """What of the day is after the completion."""
+        """The part of the day after the completion."""
         return self.day.microseconds - self.microseconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """The number and what it is made of: its sessions, and the rounded days that it sums up."""
+    """The number, its sessions, and the rounded days that add up to it."""
 
     seconds: int
     sessions: Sequence[Session]
@@ -73,17 +73,17 @@ class Number:
 
     @property
     def cut_microseconds(self) -> int:
-        """What is not in it because it is after the completion."""
+        """What is excluded because it is after the completion."""
         return sum(one.microseconds for one in self.sessions) - self.microseconds
 
     @property
     def rounding_microseconds(self) -> int:
-        """What rounding each day has added, or taken away."""
+        """What rounding each day has added or removed."""
         return self.seconds * SECOND - self.microseconds
 
     @property
     def contradictions(self) -> list[str]:
-        """What the models say against each other; nothing where the number adds up."""
+        """Where the models disagree; empty if the number adds up."""
         found = [
             f"{one.day.date} counts {one.seconds:,} s, of {plain(one.microseconds)} s "
             f"in {plain(one.day.microseconds)} s"
@@ -120,8 +120,8 @@ def reckon(
     """The number with what each day adds to it.
 
     ``seconds`` is what the models hold up to the completion, which was on the day
-    ``completed_on``; without a completion all days count. Those before it count as the daily model
-    has them, and what is left of ``seconds`` and of the sessions is its own day's.
+    ``completed_on``; without a completion all days count. Days before it count as in the daily
+    model, and the rest of ``seconds`` and of the sessions belongs to its own day.
     """
     before = [one for one in days if completed_on is None or one.date < completed_on]
     total = sum(one.seconds for one in before) if seconds is None else seconds
@@ -150,7 +150,7 @@ def rounded(microseconds: int) -> int:
 
 
 def plain(microseconds: int) -> str:
-    """Seconds to the microsecond, without zeros that say nothing: ``1,800`` or ``0.5``."""
+    """Seconds to the microsecond, without trailing zeros: ``1,800`` or ``0.5``."""
     whole, rest = divmod(abs(microseconds), SECOND)
     fraction = f".{rest:06}".rstrip("0").rstrip(".")
     return f"{'-' if microseconds < 0 else ''}{whole:,}{fraction}"

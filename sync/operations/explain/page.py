@@ -1,4 +1,4 @@
-"""The story of one learner as one HTML file, in the look of the delivery report."""
+"""The story of one learner as one HTML file, in the style of the delivery report."""
 
 from __future__ import annotations
 

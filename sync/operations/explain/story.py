@@ -1,7 +1,7 @@
-"""What the models and the ledger hold of one learner in one course run.
+"""What the models and the ledger hold about one learner in one course run.
 
-Every statement names the learner, and those on the tables of lines and events name days as well,
-by which Snowflake leaves partitions out. Models are read as they are: nothing is measured again.
+Every statement filters by learner, and those on the tables of lines and events also by day, so that
+Snowflake prunes micro-partitions. Models are read as they are: nothing is measured again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DAYS = "int_learning_time_daily"
 GAPS = "int_learning_gaps"
 EVENTS = "int_tracking_events"
 NEVER = datetime(2999, 1, 1)
-"""A completion that is not there; no event is later."""
+"""Stands for no completion; no event is later."""
 EARLIER = timedelta(days=1)
-"""More than a line may be ahead of its load: its clock may run an hour ahead."""
+"""More than a line can be ahead of its load: its clock may run an hour ahead."""
 MOST_TEXTS = 2
-"""Lines of each reason whose text is shown."""
+"""Lines per reason whose text is shown."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -45,7 +45,7 @@ class Story:
     """The row of ``completion_learning_time``; the same number for each customer."""
     number: Number
     lines: Rows
-    """Of the learner, loaded since ``lines_since``: how many, by what became of them."""
+    """Lines of the learner loaded since ``lines_since``: counts by outcome."""
     lines_since: datetime
     loads: Rows
     """When the events of the number were loaded."""
@@ -71,7 +71,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Whose:
-    """A learner, and the course run where it is known already."""
+    """A learner, and the course run if it is already known."""
 
     user_id: int
     courserun_key: str | None = None
@@ -80,15 +80,15 @@ class Whose:
 def whose(
     warehouse: Warehouse, *, user_id: int | None, key: str | None, webhook_id: str | None
 ) -> Whose:
-    """The learner that was asked for, by one of the three.
+    """The requested learner, by one of the three.
 
-    A key is compared with every enrollment: no table has it.
+    A key is compared with every enrollment, because no table has it.
 
     Raises:
-        ConfigurationError: nobody was named, or nobody is known by that; says what to check.
+        ConfigurationError: nobody was named, or nobody was found; says what to check.
     """
     if sum((user_id is not None, bool(key), bool(webhook_id))) > 1:
-        raise ConfigurationError("name a learner once: by --user, --webhook or --key")
+        raise ConfigurationError("name the learner by only one of --user, --webhook and --key")
     if user_id is not None:
         return Whose(user_id)
     if webhook_id:
@@ -109,13 +109,13 @@ def whose(
             key,
         )
         if not rows:
-            raise ConfigurationError("no customer has enrolled a learner of this key")
+            raise ConfigurationError("no customer has enrolled a learner with this key")
         return Whose(int(rows[0]["user_id"]))
-    raise ConfigurationError("name a learner: by --user, --webhook or --key")
+    raise ConfigurationError("name the learner by --user, --webhook or --key")
 
 
 def read_story(warehouse: Warehouse, user_id: int, courserun_key: str | None) -> Story:
-    """Read it; a dozen statements.
+    """Read the story; a dozen statements.
 
     Raises:
         ConfigurationError: the learner is unknown or was erased, or has several course runs and
@@ -187,9 +187,9 @@ def read_story(warehouse: Warehouse, user_id: int, courserun_key: str | None) ->
 
 
 def texts_of_lines(warehouse: Warehouse, user_id: int) -> Rows:
-    """Lines that do not count as they are in the log, of the newest load that has any.
+    """Lines that do not count, as they are in the log, from the newest load that has any.
 
-    It parses what was loaded then, so it is asked for apart. The texts are personal data.
+    It parses that whole load, so it runs only on request. The texts are personal data.
     """
     newest = warehouse.value(
         f"""
@@ -214,7 +214,7 @@ def texts_of_lines(warehouse: Warehouse, user_id: int) -> Rows:
 
 
 def names_of(warehouse: Warehouse, user_id: int) -> Mapping[str, Any]:
-    """User name and e-mail address; empty where the replica has lost the account."""
+    """User name and email address; empty if the replica has lost the account."""
     rows = warehouse.rows(
         f"select username, email from {warehouse.raw_relation('lms', 'auth_user')}"
         " where id::number(38, 0) = ? limit 1",
@@ -224,7 +224,7 @@ def names_of(warehouse: Warehouse, user_id: int) -> Mapping[str, Any]:
 
 
 def built_seconds(webhooks: Rows) -> list[int]:
-    """The learning times that were built into webhooks; more than one where it has moved."""
+    """The learning times that were built into webhooks; more than one if it has changed."""
     found = {one["learning_time_seconds"] for one in webhooks}
     return sorted(int(one) for one in found if one is not None)
 
@@ -232,7 +232,7 @@ def built_seconds(webhooks: Rows) -> list[int]:
 def _course_run(
     warehouse: Warehouse, user_id: int, wanted: str | None, found: Iterable[Rows]
 ) -> str:
-    """The course run to tell of.
+    """The course run to explain.
 
     Raises:
         ConfigurationError: as for ``read_story``.
@@ -240,10 +240,10 @@ def _course_run(
     runs = sorted({one["courserun_key"] for rows in found for one in rows})
     if not runs:
         if is_erased(warehouse, person_key(user_id)):
-            raise ConfigurationError("this learner was erased, and nothing is left to tell")
+            raise ConfigurationError("this learner was erased, and nothing is left to explain")
         raise ConfigurationError(
-            "nothing is known of this learner: no customer has enrolled them, and the log has no "
-            "learning event of theirs. Check the id, which is auth_user.id"
+            "nothing is known about this learner: no customer has enrolled them, and the log has "
+            "no learning event from them. Check the id, which is auth_user.id"
         )
     if wanted is None and len(runs) == 1:
         return runs[0]
@@ -316,7 +316,7 @@ def _completion(warehouse: Warehouse, user_id: int, run: str) -> Mapping[str, An
 def _sessions(
     warehouse: Warehouse, user_id: int, run: str, days: Sequence[Day], passed_at: datetime
 ) -> list[Session]:
-    """The gaps by session. What runs across the completion counts up to it."""
+    """The gaps by session. A gap that spans the completion counts up to it."""
     if not days:
         return []
     rows = warehouse.rows(
@@ -385,7 +385,7 @@ def _first_and_last(days: Sequence[Day]) -> tuple[str, str]:
 
 
 def _since(enrolled: Iterable[datetime | None], sessions: Sequence[Session]) -> datetime:
-    """From when on lines are counted: a day before the enrollment or the first event."""
+    """The time from which lines are counted: a day before the enrollment or the first event."""
     times = [one for one in enrolled if one is not None] + [one.started_at for one in sessions[:1]]
     first = min(times, default=datetime(1970, 1, 2))
     return datetime.combine((first - EARLIER).date(), datetime.min.time())

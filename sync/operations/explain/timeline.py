@@ -1,6 +1,6 @@
-"""What happened to a completion, in order of time, from the enrollment to each attempt. Pure.
+"""What happened to a completion, in chronological order, from enrollment to each attempt. Pure.
 
-No name, no address and no user id is in it.
+It contains no name, no address and no user id.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sync.domain.responses import Attribution
 from sync.domain.states import Reason, State, action_for
 from sync.operations.explain.story import Story
 
-FAULTS = {Attribution.SENDER: "sender error", Attribution.RECEIVER: "the receiver's"}
+FAULTS = {Attribution.SENDER: "sender error", Attribution.RECEIVER: "receiver error"}
 
 WITHOUT_NUMBER = {
     COURSE_COMPLETION: "it is built without it",
     COURSE_COMPLETION_CORRECTION: "nothing is sent",
 }
-"""What becomes of an event that has waited for learning time in vain; others wait for nothing."""
+"""What happens to an event that waited for learning time in vain; others do not wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +54,14 @@ def timeline(
 
 
 def difference(story: Story, webhook: Mapping[str, Any]) -> str:
-    """Why the number that was sent is not the one that the models have now; empty where it is."""
+    """Why the number that was sent differs from the models' current one; empty if it does not."""
     sent, now = webhook["learning_time_seconds"], story.number.seconds
     if sent is None or story.completion is None or int(sent) == now:
         return ""
-    told = f"{int(sent):,} s are in webhook {webhook['webhook_id']}, and it is {now:,} s now"
+    told = f"webhook {webhook['webhook_id']} carries {int(sent):,} s, and it is {now:,} s now"
     passed_at = story.completion["passed_at"]
     if passed_at != webhook["occurred_at"]:
-        return f"{told}: the completion was at {webhook['occurred_at']}, and is at {passed_at} now"
+        return f"{told}: the completion was at {webhook['occurred_at']}, but is at {passed_at} now"
     late = story.loaded_after(webhook["frozen_at"])
     if late:
         return f"{told}: {late:,} events were loaded after it was built"
@@ -123,7 +123,7 @@ def _not_recorded(story: Story, now: datetime) -> Iterator[Entry]:
             yield Entry(
                 at=now,
                 what="not recorded",
-                details=f"the next run of completion_webhooks_job looks at it; customer {customer}",
+                details=f"the next run of completion_webhooks_job checks it; customer {customer}",
             )
 
 
@@ -151,7 +151,7 @@ def _webhook(
         yield Entry(
             at=webhook["recorded_at"] + max_wait,
             what="waits until",
-            details=f"for learning time, {_through(story)}; after this {after}",
+            details=f"for learning time, {_through(story)}; after that {after}",
         )
     elif state == State.AWAITING:
         yield Entry(at=webhook["recorded_at"], what="not built", details="built by the next run")
@@ -205,7 +205,7 @@ def _stopped(reason: str | None) -> str:
     try:
         meaning = Reason(str(reason)).meaning
     except ValueError:
-        meaning = "of another release"
+        meaning = "from another release"
     return f"{reason}: {meaning}. To do: {action_for(str(reason))}"
 
 

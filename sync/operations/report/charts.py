@@ -1,8 +1,8 @@
 """Charts as SVG: columns over labels, and spans on a scale of durations; and their texts.
 
-Written by hand since a plotting library would bring 180 MB for them, and colors that cannot
-follow a dark page. Colors are the CSS variables of ``LIGHT``; every mark has its value as a
-tooltip, and every chart a title and a text for those who do not see it.
+Hand-written, because a plotting library would add 180 MB and colors that cannot follow dark mode.
+Colors are the CSS variables of ``LIGHT``; every mark has its value as a tooltip, and every chart
+has a title and a text for screen readers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from html import escape
 from sync.domain.states import State
 
 _STEPS = ((172_800, 86_400, "d"), (3_600, 3_600, "h"), (60, 60, "min"))
-"""From how many seconds on a unit is used, and how many it has."""
+"""The seconds from which a unit is used, and its length in seconds."""
 
 
 def duration(seconds: float | None) -> str:
@@ -30,15 +30,15 @@ def duration(seconds: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """A share from 0 to 1 in percent; never 100 % or 0 % of what is not all or nothing."""
+    """A share from 0 to 1 in percent; 100% and 0% only if exact."""
     if value is None:
         return "–"
     percent = value * 100
     if 99.9 <= percent < 100:
-        return "> 99.9 %"
+        return "> 99.9%"
     if 0 < percent < 0.1:
-        return "< 0.1 %"
-    return f"{percent:.1f} %" if 99 <= percent < 100 else f"{_count(percent)} %"
+        return "< 0.1%"
+    return f"{percent:.1f}%" if 99 <= percent < 100 else f"{_count(percent)}%"
 
 
 def minute(at: datetime | None) -> str:
@@ -52,7 +52,7 @@ def day_and_time(at: datetime | None) -> str:
 
 
 def span_labels(bounds: Sequence[int]) -> list[str]:
-    """Texts of the buckets below each bound in seconds, and of the one from the last on."""
+    """Texts of the buckets below each bound in seconds, and of the one above the last."""
     below = ["0" if bound == 1 else f"< {duration(bound)}" for bound in bounds]
     return [*below, f"≥ {duration(bounds[-1])}"]
 
@@ -81,7 +81,7 @@ DARK = {
     State.DEAD: "#ee6d78", "accent": "#a58ff0",
 }  # fmt: skip
 NEUTRAL = LIGHT | {"ink": "#767676", "soft": "#767676", "line": "#8884"}
-"""Readable on white and on black alike, for an image that cannot know what it stands on."""
+"""Readable on both white and black, for an image with an unknown background."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Span:
 def columns(
     series: Sequence[Series], labels: Sequence[str], *, title: str, text: str, unit: str = ""
 ) -> str:
-    """Stacked columns, one per label, from 0; empty where no column is above it.
+    """Stacked columns, one per label, from 0; empty if no column is above it.
 
     ``unit`` follows each value, such as `` %``.
     """
@@ -116,7 +116,7 @@ def columns(
     )
     if not highest:
         return ""
-    ticks = _ticks(100.0 if unit == " %" else highest)
+    ticks = _ticks(100.0 if unit == "%" else highest)
     parts: list[str] = []
     top = TOP + (22 if len(series) > 1 else 0)
     base = top + PLOT_HEIGHT
@@ -144,7 +144,7 @@ def columns(
                     f"<title>{escape(tip)}</title></rect>"
                 )
                 below += value
-        # Counted from the end: the newest day is the one that people look for.
+        # Counted from the end: people look for the newest day.
         older = len(labels) - 1 - n
         if older % apart == 0:
             is_crowded = older % apart_on_a_phone > 0
@@ -163,8 +163,8 @@ def columns(
 def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]) -> str:
     """A row per label on a logarithmic scale of durations: a dot at one end, a ring at the other.
 
-    Where both ends are alike the dot lies within the ring, so neither hides the other. Empty
-    without a row.
+    If both ends are equal, the dot is inside the ring, so neither hides the other. Empty if there
+    is no row.
     """
     if not rows:
         return ""
@@ -206,7 +206,7 @@ def spans(rows: Sequence[Span], *, title: str, text: str, names: tuple[str, str]
 
 
 def standalone(svg: str) -> str:
-    """The chart as a file of its own, with colors for any background."""
+    """The chart as a standalone file, with colors for any background."""
     colors = ";".join(f"--{name}:{value}" for name, value in NEUTRAL.items())
     head, rest = svg.split(">", 1)
     return f'{head} width="{IMAGE_WIDTH}"><style>svg{{{colors}}}</style>{rest}'
@@ -230,7 +230,7 @@ def _line(x1: float, y1: float, x2: float, y2: float) -> str:
 def _text(
     x: float, y: float, text: str, *, anchor: str, tone: str = "soft", is_crowded: bool = False
 ) -> str:
-    """``is_crowded`` is what has no room on a phone."""
+    """``is_crowded``: it does not fit on a phone."""
     crowded = ' class="crowded"' if is_crowded else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="var(--{tone})"{crowded}>'
@@ -278,6 +278,6 @@ def _count(value: float) -> str:
 
 
 def _cut(text: str, beside: int) -> str:
-    """What fits on a phone beside that number of characters."""
+    """What fits on a phone next to that number of characters."""
     most = int(WIDTH / PHONE_CHARACTER) - beside - 2
     return text if len(text) <= most else f"{text[: most - 1]}…"

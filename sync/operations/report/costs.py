@@ -8,14 +8,15 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sync.operations.dial import DAYS_OF_A_MONTH
-from sync.warehouse import Warehouse
+from sync.warehouse import StatementFailed, Warehouse
 
 HISTORY_LAG = timedelta(hours=8)
 """docs.snowflake.com/en/sql-reference/account-usage/query_attribution_history, usage notes."""
 NOT_MEASURED = (
-    "Not measured: the mart warehouse_costs is empty. On Snowflake set is_cost_history_read in "
-    "dbt_project.yml, grant the database role snowflake.usage_viewer to the role that builds the "
-    "models (the end of deploy/snowflake/setup.sql), and run learning_time_job."
+    "Not measured: the mart warehouse_costs is empty or cannot be read. On Snowflake set "
+    "is_cost_history_read in dbt_project.yml, grant the database role snowflake.usage_viewer to "
+    "the role that builds the models (the end of deploy/snowflake/setup.sql), and run "
+    "learning_time_job."
 )
 
 
@@ -30,11 +31,11 @@ class PartCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Credits of the whole days of a period, from the first with a query of ours."""
+    """Credits of the whole days of a period, from the first day with one of our queries."""
 
     days: int
     parts: Sequence[PartCost]
-    """The dearest first."""
+    """The most expensive first."""
     delivered: int
     """Webhooks delivered on these days."""
     lines: int
@@ -65,30 +66,34 @@ class Costs:
 
 
 def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | None:
-    """Costs of the last ``days`` days before ``now`` (naive UTC) that the history has whole.
+    """Costs of the last ``days`` days before ``now`` (naive UTC) that are complete in the history.
 
-    One statement where nothing is measured, which is None, and three where something is.
+    None, after one statement, if nothing is measured or the history may not be read; otherwise
+    three statements.
 
     Raises:
-        RelationMissing: the marts were never built; the text says how to build them.
-        StatementFailed: they cannot be read.
+        StatementFailed: the other marts cannot be read.
     """
     until = (now - HISTORY_LAG).date()
     since = (now - timedelta(days=days - 1)).date()
-    rows = warehouse.rows(
-        f"""
-        select
-            part,
-            min(used_date) as first_date,
-            sum(credits) as credits,
-            sum(query_count) as query_count
-        from {warehouse.relation("marts", "warehouse_costs")}
-        where used_date >= cast(? as date) and used_date < cast(? as date)
-        group by part
-        """,
-        since.isoformat(),
-        until.isoformat(),
-    )
+    try:
+        rows = warehouse.rows(
+            f"""
+            select
+                part,
+                min(used_date) as first_date,
+                sum(credits) as credits,
+                sum(query_count) as query_count
+            from {warehouse.relation("marts", "warehouse_costs")}
+            where used_date >= cast(? as date) and used_date < cast(? as date)
+            group by part
+            """,
+            since.isoformat(),
+            until.isoformat(),
+        )
+    except StatementFailed:
+        # Such as a revoked grant on the history: the report does without the costs.
+        return None
     if not rows:
         return None
     first = min(row["first_date"] for row in rows)
@@ -113,7 +118,7 @@ def read_costs(warehouse: Warehouse, *, now: datetime, days: int) -> Costs | Non
 def between(
     warehouse: Warehouse, mart: str, column: str, first: date, until: date, what: str
 ) -> int:
-    """How many of a mart, from the first day on, before the last; ``what`` counts them in SQL."""
+    """Rows of a mart from ``first`` on and before ``until``; ``what`` counts them in SQL."""
     found = warehouse.value(
         f"""
         select {what} as n from {warehouse.relation("marts", mart)}

@@ -1,4 +1,4 @@
-"""The page of a customer: the report's look, and nothing that is not in the document."""
+"""The page of a customer: the report's style, and nothing that is not in the document."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from sync.operations.report.look import html
 from sync.operations.report.page import STATES, Chart
 
 MEANINGS: Mapping[State, str] = {
-    State.DELIVERED: "your endpoint took it",
+    State.DELIVERED: "your endpoint accepted it",
     State.PENDING: "to be sent at the next try",
-    State.AWAITING: "found and not built yet: it may wait for learning time",
-    State.HELD: "kept until something is fixed or switched on; no attempt is lost",
+    State.AWAITING: "found but not built yet: it may wait for learning time",
+    State.HELD: "held until something is fixed or switched on; no attempt is lost",
     State.DEAD: "given up until you ask us to send it again",
 }
 """The states in a customer's words."""
 ENDPOINTS_HEAD = (
     "state", "endpoint", "host", "region", "format", "signing keys", "authentication", "timeout",
-    "a minute",
+    "per minute",
 )  # fmt: skip
 WEBHOOKS_HEAD = (
     "state", "event", "course run", "webhook-id", "why", "endpoint", "recorded", "attempts",
     "next try or delivery",
 )  # fmt: skip
 ATTEMPTS_HEAD = ("at", "webhook-id", "result", "signed with", "status", "attempt", "ms")
-RETRIES_HEAD = ("attempt", "after the one before", "since the first, h:mm:ss")
+RETRIES_HEAD = ("attempt", "after the previous one", "since the first, h:mm:ss")
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -120,7 +120,7 @@ def _attempt(one: Mapping[str, Any]) -> list[str]:
 
 def _retries(steps: list[int]) -> list[list[str]]:
     return [
-        [f"{n}", duration(step) if step else "at once", _clock(sum(steps[:n]))]
+        [f"{n}", duration(step) if step else "immediately", _clock(sum(steps[:n]))]
         for n, step in enumerate(steps, start=1)
     ]
 

@@ -1,4 +1,4 @@
-"""The numbers of the report, read from the delivery marts. Nobody's name, id or message."""
+"""The numbers of the report, read from the delivery marts. No learner's name, id or message."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Day:
     states: Mapping[str, int]
     """How many are in each state now."""
     built: int
-    """Completions whose message is fixed."""
+    """Completions whose message is built."""
     enriched: int = 0
     """Those of them that carry learning time."""
 
@@ -41,8 +41,7 @@ class EndpointFigures:
 
     endpoint_id: int
     host: str
-    """Name of the machine in its URL, without path and query; empty where the LMS has no such
-    endpoint any more."""
+    """The host in its URL, without path and query; empty if the LMS no longer has the endpoint."""
     region: str
     condition: str
     """good, failing, paused, held, disabled, off or unused."""
@@ -55,7 +54,7 @@ class EndpointFigures:
     success_share: float | None
     """Of all attempts so far, from 0 to 1; None before the first."""
     p50_seconds: float | None = None
-    """From recording to delivery, of the period; None without a delivery in it."""
+    """From recording to delivery, in the period; None without a delivery in it."""
     p95_seconds: float | None = None
     attempt_p95_ms: float | None = None
 
@@ -77,20 +76,20 @@ class Figures:
 
     made_at: datetime
     days: Sequence[Day]
-    """Every day of the period, oldest first; days without a webhook too."""
+    """Every day of the period, oldest first, including days without a webhook."""
     endpoints: Sequence[EndpointFigures]
-    """Those that need somebody first."""
+    """Those that need attention first."""
     delivery_counts: Sequence[int]
     """Deliveries of the period by ``DELIVERY_BUCKETS``; one more for those above the last."""
     study_counts: Sequence[int]
     """Messages of the period by ``STUDY_BUCKETS``; one more for those above the last."""
     reasons: Mapping[str, int]
-    """Completions of the period that were built, by outcome of the look-up."""
+    """Completions of the period that were built, by outcome of the lookup."""
     computed_through: datetime | None
     corrections: Sequence[CorrectionFigures] = ()
-    """Those recorded in the period; none where nobody has asked for them."""
+    """Those recorded in the period; none if no endpoint asks for them."""
     costs: Costs | None
-    """None where they are not measured."""
+    """None if they are not measured."""
 
     @property
     def states(self) -> dict[str, int]:
@@ -108,7 +107,7 @@ class Figures:
 
     @property
     def suppressed(self) -> int:
-        """Those of them that are never to be sent."""
+        """Those of them that are never sent."""
         return self.states.get(State.SUPPRESSED, 0)
 
     @property

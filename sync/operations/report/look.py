@@ -1,4 +1,4 @@
-"""The look that every page shares: self-contained HTML, light and dark, and written whole."""
+"""What every page shares: self-contained HTML, light and dark, written atomically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def html(template: str, **facts: object) -> str:
 
 
 def write_whole(text: str, path: Path) -> Path:
-    """Write a file in one step, so that a reader never meets half of it; its absolute path.
+    """Write a file atomically, so that a reader never sees half of it; its absolute path.
 
     Raises:
         ConfigurationError: the directory cannot be written.

@@ -34,11 +34,11 @@ class Chart:
     """One picture, the sentence that says what it shows, and its numbers."""
 
     name: str
-    """Fit for a key of metadata."""
+    """A valid metadata key."""
     title: str
     text: str
     svg: str
-    """Empty where there is nothing to draw; the text then says why."""
+    """Empty if there is nothing to draw; the text then says why."""
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
@@ -56,17 +56,17 @@ def charts(figures: Figures) -> list[Chart]:
 
 
 def outcomes(figures: Figures) -> Chart:
-    """What became of the webhooks of each day."""
-    title = "What became of webhooks"
+    """The outcomes of the webhooks of each day."""
+    title = "Webhooks by outcome"
     delivered = figures.states.get(State.DELIVERED, 0)
     text = (
         f"By the day on which they were recorded: {delivered:,} of {figures.to_send:,} are "
         f"delivered, {share(figures.delivered_share)}."
         if figures.to_send
-        else "None of those recorded is to be sent."
+        else "None of the recorded ones is to be sent."
     )
     if figures.suppressed:
-        text += f" Not drawn: {figures.suppressed:,} suppressed, which are never to be sent."
+        text += f" Not drawn: {figures.suppressed:,} suppressed, which are never sent."
     return _by_day(figures, STATES, name="what_became_of_webhooks", title=title, text=text)
 
 
@@ -75,8 +75,8 @@ def undelivered(figures: Figures) -> Chart:
     title = "Not delivered"
     counts = {name: figures.states.get(name, 0) for name in STATES[1:]}
     listed = _listing({name: count for name, count in counts.items() if count})
-    nothing = "Nothing to draw: every webhook that is to be sent is delivered."
-    text = f"Of the same days: {listed}." if listed else nothing
+    nothing = "Nothing to draw: every webhook to be sent is delivered."
+    text = f"On the same days: {listed}." if listed else nothing
     return _by_day(figures, STATES[1:], name="not_delivered", title=title, text=text)
 
 
@@ -105,7 +105,7 @@ def enrichment(figures: Figures) -> Chart:
     elif not figures.enriched_share:
         text = f"Nothing to draw: none of {figures.built:,} carries it: {without}."
     else:
-        text = f"Share of each day: {share(figures.enriched_share)} of {figures.built:,} carry it. "
+        text = f"Share by day: {share(figures.enriched_share)} of {figures.built:,} carry it. "
         text += f"The others: {without}." if without else "None goes without."
     shares = [day.enriched / day.built if day.built else None for day in figures.days]
     percents = [None if one is None else one * 100 for one in shares]
@@ -118,7 +118,7 @@ def enrichment(figures: Figures) -> Chart:
             _labels(figures),
             title=title,
             text=text,
-            unit=" %",
+            unit="%",
         ),
         head=["day", "completions", "with learning time", "share"],
         rows=[
@@ -162,7 +162,7 @@ def endpoint_latency(endpoints: Sequence[EndpointFigures]) -> Chart:
     title = "Time to delivery by endpoint"
     which = f"The {len(shown)} slowest of {len(slowest)}" if len(slowest) > len(shown) else "All"
     text = (
-        f"{which}: half of the webhooks arrived by the dot, 95 % by the ring."
+        f"{which}: half of the webhooks arrived by the dot, 95% by the ring."
         if shown
         else "Nothing to draw: nothing was delivered on these days."
     )
@@ -174,8 +174,8 @@ def endpoint_latency(endpoints: Sequence[EndpointFigures]) -> Chart:
         name="time_to_delivery_by_endpoint",
         title=title,
         text=text,
-        svg=spans(rows, title=title, text=text, names=("half", "95 %")),
-        head=["endpoint", "half", "95 %", "95 % of responses"],
+        svg=spans(rows, title=title, text=text, names=("half", "95%")),
+        head=["endpoint", "p50", "p95", "p95 of responses"],
         rows=[
             [
                 f"{one.endpoint_id} · {one.host}",
@@ -239,14 +239,14 @@ def _labels(figures: Figures) -> list[str]:
 
 HEAD = (
     "state", "endpoint", "host", "region", "delivered", "open", "held", "given up", "2xx",
-    "half in", "95 % in", "oldest open", "last delivery",
+    "p50", "p95", "oldest open", "last delivery",
 )  # fmt: skip
 CORRECTIONS_HEAD = ("correction", "why", "webhooks")
-COSTS_HEAD = ("part", "credits", "a day", "share", "queries")
+COSTS_HEAD = ("part", "credits", "per day", "share", "queries")
 
 
 def render(figures: Figures) -> str:
-    """The page. It names endpoints by id and host, and nobody else."""
+    """The page. It names endpoints by id and host, and nothing else."""
     drawn = [] if figures.is_empty else charts(figures)
     return html(
         "page.html.j2",
@@ -277,7 +277,7 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
         ("recorded", f"{figures.recorded:,}"),
         ("suppressed", f"{figures.suppressed:,}"),
         ("delivered", share(figures.delivered_share)),
-        ("on their way", f"{waiting:,}"),
+        ("in progress", f"{waiting:,}"),
         ("held", f"{states.get(State.HELD, 0):,}"),
         ("given up", f"{states.get(State.DEAD, 0):,}"),
         ("with learning time", share(figures.enriched_share)),
@@ -287,8 +287,8 @@ def _counts(figures: Figures) -> list[tuple[str, str]]:
 def _endpoints_text(endpoints: Sequence[EndpointFigures]) -> str:
     shown = min(len(endpoints), MOST_ROWS)
     text = (
-        "Counts since the beginning, times to delivery of the period, times in UTC. "
-        "Those that need somebody come first."
+        "Counts are all-time, times to delivery are those of the period, times are in UTC. "
+        "Endpoints that need attention come first."
     )
     return text if shown == len(endpoints) else f"{text} The first {shown} of {len(endpoints):,}."
 
@@ -312,25 +312,25 @@ def _row(one: EndpointFigures) -> list[str]:
 
 
 def corrections_text(figures: Figures) -> str:
-    """What became of the corrections of the period."""
+    """The outcomes of the corrections of the period."""
     counts = Counter[str]()
     for one in figures.corrections:
         counts[one.became] += one.count
     return (
-        "Completions whose learning time has moved after their customer was told, for endpoints "
+        "Completions whose learning time has changed since it was sent, for endpoints "
         f"that ask for corrections: {counts['told']:,} told, {counts['waiting']:,} waiting, "
         f"{counts['refused']:,} refused."
     )
 
 
 def costs_text(costs: Costs) -> str:
-    """What the product costs, and what of it the history knows."""
+    """What the product costs, as far as the history knows."""
     webhooks, lines = costs.per_thousand_webhooks, costs.per_million_lines
     return (
         f"{costs.credits_a_day:,.2f} credits a day over {costs.days} whole days; "
-        f"{_credits(webhooks)} for a thousand webhooks delivered (delivery), "
-        f"{_credits(lines)} for a million tracking lines (models). Without the time that a "
-        "warehouse is awake and idle, and without the shortest queries: the bill is higher."
+        f"{_credits(webhooks)} per thousand webhooks delivered (delivery), "
+        f"{_credits(lines)} per million tracking lines (models). Idle time of a running "
+        "warehouse and the shortest queries are not included: the bill is higher."
     )
 
 

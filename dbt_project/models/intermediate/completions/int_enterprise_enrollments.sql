@@ -12,8 +12,8 @@ erasures as (
     select * from {{ ref('stg_sync__erasures') }}
 ),
 
--- Extracts hold several rows for one learner and course run; the newest enrollment decides, and one
--- that is in doubt may be the newest.
+-- Extracts may contain several rows for one learner and course run; the newest enrollment counts,
+-- and a doubtful one may be the newest.
 newest_enrollments as (
     select * from {{ ref('stg_lms__course_enrollments') }}
     qualify row_number() over (
@@ -27,7 +27,7 @@ course_enrollments as (
     where not coalesce(is_doubtful, false)
 ),
 
--- The enrollment of an account that cannot be read may be anybody's newest one.
+-- The enrollment of an unreadable account may be anybody's newest one.
 unowned_courseruns as (
     select distinct courserun_key
     from newest_enrollments
@@ -49,7 +49,7 @@ enterprise_pairs as (
         customer_users.enterprise_customer_uuid is not null
         and customer_users.user_id is not null
         and enterprise_enrollments.courserun_key is not null
-        -- Also while a replica still has the rows of a learner who was erased.
+        -- Also while a replica still has the rows of an erased learner.
         and {{ person_key('customer_users.user_id') }} not in (
             select erasures.person_key from erasures
             where erasures.person_key is not null

@@ -4,7 +4,7 @@ enrollments as (
     select * from {{ ref('int_enterprise_enrollments_with_consent') }}
 ),
 
--- Written once, at the first completion, and kept when the grade drops later: "has ever passed".
+-- Written once, at the first completion, and kept if the grade drops later: "has ever passed".
 passed_grades as (
     select * from {{ ref('stg_lms__course_grades') }}
     where passed_at is not null
@@ -51,7 +51,7 @@ flagged as (
         ) as is_audit_rule_met,
         coalesce(users.is_retired, false) as is_retired,
         enrollments.is_course_team,
-        -- It says in which region the learner's data belongs.
+        -- Determines the region of the learner's data.
         coalesce(sso_accounts.is_doubtful, false) as is_sso_account_doubtful,
         sso_accounts.country as learner_country,
         sso_accounts.percipio_user_id,

@@ -1,8 +1,8 @@
 {#
-    Consent is recorded for a course run or for its course; the run's own record decides.
+    Consent is recorded for a course run or for its course; the run's record takes precedence.
 
-    These models are a chain, each of which reads the one before it once: they are views, and whatever
-    they read twice would be computed twice.
+    These models form a chain in which each reads the previous one once: they are views, and
+    anything read twice would be computed twice.
 #}
 with
 

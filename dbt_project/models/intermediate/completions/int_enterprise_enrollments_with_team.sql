@@ -17,7 +17,7 @@ roles as (
     where role in ({{ course_team_roles() }})
 ),
 
--- The role of an account that cannot be read may be anybody's.
+-- The role of an unreadable account may be anybody's.
 unowned_roles as (
     select * from roles
     where user_id is null and is_doubtful
@@ -27,7 +27,7 @@ users as (
     select * from {{ ref('stg_lms__users') }}
 ),
 
--- One branch per reach of a role, each an equality join: an OR of the three would compare every
+-- One branch per scope of a role, each an equality join: an OR of the three would compare every
 -- enrollment with every role.
 members as (
     select

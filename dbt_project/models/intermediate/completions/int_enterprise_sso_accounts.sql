@@ -20,7 +20,7 @@ identity_providers as (
     where not coalesce(is_doubtful, false)
 ),
 
--- Any of a learner's accounts may be the one of such a provider.
+-- Any of a learner's accounts may belong to a doubtful provider.
 doubtful_providers as (
     select distinct customer_users.enterprise_customer_uuid
     from customer_users
@@ -68,7 +68,7 @@ accounts as (
 ),
 
 -- A learner may sign in through several providers, perhaps of several customers. The customer's
--- own comes first; failing that the oldest, so that the choice never depends on chance.
+-- provider comes first, then the oldest, so the choice is deterministic.
 ranked as (
     select
         accounts.*,

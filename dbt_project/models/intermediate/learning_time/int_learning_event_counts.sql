@@ -1,8 +1,8 @@
 {#
-    Watermark   processed_at of int_learning_gaps: days of which a row was written since then are
-                counted again, whole.
-    Invalid     an erasure takes events from any day: the next run counts all days again.
-    Backfill    follows int_learning_gaps by itself.
+    Watermark   processed_at of int_learning_gaps: days with a row written since then are
+                recounted in full.
+    Invalid     an erasure removes events from any day: the next run recounts all days.
+    Backfill    follows int_learning_gaps automatically.
 #}
 {{ config(materialized='incremental', unique_key=['activity_date']) }}
 

@@ -1,11 +1,11 @@
 {#
     Watermark   processed_at of int_tracking_events, which each row carries.
-    Touched     the days that a line processed since then reaches, with the session timeout on
-                either side, of its learner in its course run (macros/increments.sql). A line that
-                is late, or a copy, touches its own days. With `long_gap_rule: cap` and with
-                `long_video_option` all days of the learner in the course run.
-    Invalid     a change of the rule needs --full-refresh once; without it this model stops.
-    Backfill    follows int_tracking_events by itself.
+    Touched     the days within the session timeout of a line processed since then, for its
+                learner in its course run (macros/increments.sql). A late or duplicate line
+                touches its own days. With `long_gap_rule: cap` or `long_video_option`, all days
+                of the learner in the course run.
+    Invalid     a rule change needs one --full-refresh; without it, this model fails.
+    Backfill    follows int_tracking_events automatically.
 #}
 {{ config(
     materialized='incremental',
@@ -65,7 +65,7 @@ lines_of_touched as (
 {% endif %}
 
 -- The same learner, course run, time, event and payload is one event, however often it was logged
--- or loaded. Equal times alone are not: one click may write several events.
+-- or loaded. Equal times alone do not make one event: one click may write several events.
 distinct_events as (
     select
         user_id,
@@ -148,5 +148,4 @@ final as (
 )
 
 select * from final
--- Snowflake writes rows to partitions as they come: a full refresh must leave days together, too.
-order by activity_date
+{{ written_in_order_of('activity_date') }}

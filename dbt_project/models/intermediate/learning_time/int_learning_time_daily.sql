@@ -1,7 +1,7 @@
 {#
     Watermark   processed_at of int_learning_gaps.
-    Touched     the days that an event with a new line reaches, as in int_learning_gaps.
-    Invalid     a change of the rule needs --full-refresh once; without it this model stops.
+    Touched     the days that an event with a new line affects, as in int_learning_gaps.
+    Invalid     a rule change needs one --full-refresh; without it, this model fails.
 #}
 {{ config(
     materialized='incremental',
@@ -61,7 +61,7 @@ dated as (
     from {{ 'gaps_of_touched' if is_incremental() else 'gaps' }}
 ),
 
--- What one event counts is at most a day long, so it meets at most one midnight.
+-- The time credited to one event is at most a day, so it crosses at most one midnight.
 split as (
     select
         *,
@@ -101,7 +101,7 @@ pieces as (
         null::timestamp_ntz as first_loaded_at,
         processed_at
     from split
-    -- What ends exactly at midnight leaves nothing for the next day.
+    -- Time that ends exactly at midnight adds nothing to the next day.
     where end_date > activity_date and counted_microseconds > microseconds_before_midnight
 ),
 

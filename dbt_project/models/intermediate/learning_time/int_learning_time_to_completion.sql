@@ -1,13 +1,13 @@
 {#
-    Days before the completion are the rounded days of the daily model, so that they add up with the
-    mart `learning_time`; the day of the completion is measured again up to it and rounded once.
+    Days before the completion are the rounded days of the daily model, so they add up with the
+    mart `learning_time`; the day of the completion is recomputed up to it and rounded once.
 
-    Watermark   processed_at: the newest one of int_learning_gaps when the row was computed.
-    Touched     completions without a row, and those that an event processed since then precedes or,
-                as it ends the gap that runs across them, follows within the session timeout.
-    Invalid     a change of the rule needs --full-refresh once; without it this model stops. The row
-                of a completion that is gone stays, and nothing reads it.
-    Backfill    follows int_learning_gaps by itself.
+    Watermark   processed_at: the newest in int_learning_gaps when the row was computed.
+    Touched     completions without a row, and those with an event processed since then that is
+                before them or, ending the gap across them, within the session timeout after them.
+    Invalid     a rule change needs one --full-refresh; without it, this model fails. The row
+                of a removed completion stays but is never read.
+    Backfill    follows int_learning_gaps automatically.
 #}
 {{ config(
     materialized='incremental',
@@ -91,7 +91,7 @@ days_before as (
             and completions.completion_date > daily.activity_date
 ),
 
--- What runs into the day of the completion starts on the day before, by no more than it can count.
+-- Time that runs into the day of the completion starts at most one maximum credit before that day.
 gaps_at_completion as (
     select
         completions.user_id,
@@ -137,7 +137,7 @@ day_of_completion as (
     group by user_id, courserun_key, passed_at
 ),
 
--- One of them may end the gap that runs across the completion, and so make it count.
+-- One of them may end the gap across the completion and so make it count.
 events_after as (
     select
         completions.user_id,

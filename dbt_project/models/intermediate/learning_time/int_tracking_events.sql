@@ -1,13 +1,13 @@
 {#
-    Watermark   loaded_at, the load time of a batch. Never the time of an event: a late line, a
-                line that ties with the newest one, or one with a clock ahead would be lost.
-    Lookback    batches of the last `late_arrival_days` before the newest processed one, and of
-                these only such whose number of lines has changed. A batch is one file loaded at
-                one time. So nothing is read twice, and a batch that commits late is found. A
-                line may hold several records; lines are counted by the first of each.
-    Invalid     a change of the seed or of a rule in `vars` needs --full-refresh once, and without
-                it this model stops; so does the deletion of raw lines (docs/learning-time.md). The
-                arrival of data never does.
+    Watermark   loaded_at, the load time of a batch. Never event time: a late line, a line that
+                ties with the newest one, or one from a clock ahead would be lost.
+    Lookback    batches of the last `late_arrival_days` before the newest processed one, and only
+                those whose number of lines has changed. A batch is one file with one load time.
+                So nothing is read twice, and a batch that commits late is found. A line may
+                contain several records; lines are counted by the first of each.
+    Invalid     a change of the seed or of a rule in `vars` needs one --full-refresh; without it,
+                this model fails. So does the deletion of raw lines (docs/learning-time.md).
+                Arriving data never does.
     Backfill    a batch older than the lookback: --vars '{late_arrival_days: 400}' for one run.
 #}
 {{ config(materialized='incremental', unique_key=['file_name', 'loaded_at']) }}
@@ -39,8 +39,8 @@ changed_batches as (
     {{ batches }}
 ),
 
--- Always later than any stamp before it, even if a clock went back between two runs: the models
--- downstream find their work by it.
+-- Always later than any earlier stamp, even if a clock went back between two runs: downstream
+-- models select their increments by it.
 stamp as (
     select
         greatest(
@@ -100,8 +100,8 @@ final as (
         is_line_start,
         outcome,
         screening,
-        -- When the log wrote the line. A mobile device's own clock says nothing about the log, and
-        -- neither does one that is ahead of the load.
+        -- When the line was logged. A mobile device's clock does not show the state of the log, nor
+        -- does a clock ahead of the load.
         case
             when outcome = 'quarantined' then null
             when event_source = 'mobile' then received_at
@@ -111,12 +111,12 @@ final as (
                 then null
             else event_at
         end as logged_at,
-        -- Of every line that names them, so that a learner can be told what did not count.
+        -- For every line that has them, so uncounted lines can be explained to a learner.
         case when screening <> 'user_erased' then user_id end as user_id,
         case when screening <> 'user_erased' then courserun_key end as courserun_key,
         case when outcome = 'learning' then event_at end as event_at,
         case when outcome = 'learning' then event_category end as event_category,
-        -- What makes two lines copies of each other, beside learner, course run and time.
+        -- With learner, course run and time, identifies duplicate lines.
         case
             when outcome = 'learning'
                 then md5(coalesce(event_name, '') || chr(31) || coalesce(payload_text, ''))
@@ -124,7 +124,7 @@ final as (
         {% if var('long_video_option') %}
         coalesce(played:id::varchar, stopped:id::varchar) as video_id,
         {{ video_position('played:currentTime::varchar') }} as video_played_from,
-        -- A seek leaves the stretch at its old time.
+        -- A seek ends the played stretch at its old time.
         {{ video_position(
             'coalesce(stopped:old_time::varchar, stopped:currentTime::varchar)'
         ) }}
@@ -145,4 +145,4 @@ final as (
 )
 
 select * from final
-{{ as_they_arrived() }}
+{{ written_in_order_of('loaded_at') }}

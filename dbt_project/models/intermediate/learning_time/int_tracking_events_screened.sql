@@ -1,4 +1,4 @@
-{# One look-up key of both sides: it turns the prefix match into a hash join. #}
+{# A lookup key on both sides turns the prefix match into a hash join. #}
 {% set key_length = 6 %}
 {% set bots = [
     'bot', 'crawl', 'spider', 'slurp', 'facebookexternalhit', 'curl/', 'wget', 'python-requests',
@@ -9,7 +9,7 @@
     'list_instructor_tasks', 'list_report_downloads', 'save_user_state', '/notifier_api/',
     '/heartbeat', 'xdomain_proxy', 'jsi18n', '/instructor', '/admin/',
 ] %}
-{# Paths of the authoring site, on whatever host it is. Learners have /course/<run>/<page>. #}
+{# Paths of the authoring site, on any host. Learners use /course/<run>/<page>. #}
 {% set authoring = [
     '(course-authoring|authoring|preview|container|container_embed|settings|library|orphan)/.*',
     '(course_info|course_team|course_rerun|course_notifications|assets|import|import_status'
@@ -41,7 +41,7 @@ prefix_patterns as (
     where match_type = 'prefix'
 ),
 
--- A line carries a name and, where that differs, a legacy type: each may match.
+-- A line has a name and, if different, a legacy type: either may match.
 matched as (
     select
         events.*,
@@ -49,7 +49,7 @@ matched as (
             exact_names.category, exact_types.category,
             prefix_names.category, prefix_types.category
         ) as event_category,
-        -- The exact pattern is the more specific one; of name and type an exclusion wins.
+        -- An exact pattern is more specific; between name and type, an exclusion wins.
         least(
             coalesce(exact_names.is_learning, prefix_names.is_learning, true)::int,
             coalesce(exact_types.is_learning, prefix_types.is_learning, true)::int
@@ -116,7 +116,7 @@ screened as (
                 or regexp_like(page, 'https?://[^/]+/({{ authoring }})', 's')
                 then 'studio'
             {% if var('course_from_url') %}
-            -- Only the URL names the run of these: so does every request of an open dashboard.
+            -- Only the URL names their run, as in every request of an open dashboard.
             when
                 course_text is null
                 and (

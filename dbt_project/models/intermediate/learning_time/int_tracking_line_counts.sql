@@ -1,7 +1,7 @@
 {#
-    Watermark   processed_at of int_tracking_events. A batch that grew comes again, whole.
-    Invalid     an erasure changes what its batches count: the next run counts all of them again.
-    Backfill    follows int_tracking_events by itself.
+    Watermark   processed_at of int_tracking_events. A batch that grew is recounted in full.
+    Invalid     an erasure changes the counts of its batches: the next run recounts all batches.
+    Backfill    follows int_tracking_events automatically.
 #}
 {{ config(materialized='incremental', unique_key=['file_name', 'loaded_at']) }}
 

@@ -4,7 +4,7 @@ enrollments as (
     select * from {{ ref('int_reportable_enrollments') }}
 ),
 
--- One that was taken back has another state in the newest row.
+-- A revoked certificate has another status in the newest row.
 newest_certificates as (
     select * from {{ ref('stg_lms__certificates') }}
     qualify row_number() over (

@@ -16,7 +16,7 @@ final as (
         configurations.region::varchar(10) as region,
         configurations.url,
         configurations.token_url,
-        -- The LMS's own defaults, where a replica has lost the value.
+        -- The LMS defaults, for values that a replica has lost.
         coalesce(configurations.timeout_seconds, 30)::number(38, 0) as timeout_seconds,
         coalesce(configurations.retry_attempts, 3)::number(38, 0) as retry_attempts,
         coalesce(configurations.max_requests_per_minute, 100)::number(38, 0)

@@ -1,9 +1,9 @@
 {#
-    What a customer was told last of a completion, and whether it is to be told again.
+    The number last delivered for a completion, and whether a correction follows.
 
-    The number has stood still when the log is complete (computed_through) for the settling time
-    after the newest line that decides about it was loaded. That follows from the lines alone: in
-    whatever order they came, after however many builds, and after a full refresh.
+    The number has settled when the log is complete (computed_through) for the settling time after
+    the newest line that affects it was loaded. This depends on the lines alone: not on their order,
+    the number of builds or a full refresh.
 #}
 {% set states = webhook_states() %}
 with
@@ -82,13 +82,13 @@ compared as (
             completions.enterprise_customer_uuid = learning_time.enterprise_customer_uuid
             and completions.user_id = learning_time.user_id
             and completions.courserun_key = learning_time.courserun_key
-            -- A course run that was passed anew counts up to another time.
+            -- A course run that was passed again counts up to another time.
             and completions.occurred_at = learning_time.passed_at
     left join recorded
         on completions.webhook_id = recorded.corrects_webhook_id
 ),
 
-judged as (
+decided as (
     select
         *,
         case
@@ -122,7 +122,7 @@ final as (
         last_loaded_at,
         computed_through,
         correction_status::varchar(16) as correction_status
-    from judged
+    from decided
 )
 
 select * from final

@@ -1,13 +1,13 @@
 {#
     completions = delivered + awaiting + pending + held + dead + suppressed + undetected
 
-    Of the other event types there are those that were recorded: the asset of each type compares its
-    own mart with the outbox.
+    Other event types count their recorded events: the asset of each type compares its mart with the
+    outbox.
 
-    A completion is what the replicas say now or what was recorded once: consent withdrawn later
-    does not take a delivered message back. A day does not balance when one of its completions is
-    in the outbox twice or in a state that nobody knows, even where two such faults cancel out.
-    Corrections are counted beside them, on the day of their completion.
+    A completion is one that is in the replicas now or was recorded before: withdrawing consent
+    later does not remove a delivered message. A day does not balance when one of its completions is
+    in the outbox twice or in an unknown state, even when two such faults cancel out. Corrections
+    are counted separately, on the day of their completion.
 #}
 {% set states = webhook_states() %}
 with
@@ -61,7 +61,7 @@ matched as (
         coalesce(known.event_type, completions.event_type)::varchar(40) as event_type,
         coalesce(known.enterprise_customer_uuid, completions.enterprise_customer_uuid)
             as enterprise_customer_uuid,
-        -- The recorded time wins: a grade that was reset and passed again keeps its first day.
+        -- The recorded time wins: a grade reset and passed again keeps its first day.
         coalesce(known.occurred_at, completions.passed_at)::date as passed_date,
         coalesce(known.delivered, 0) as delivered,
         coalesce(known.awaiting, 0) as awaiting,

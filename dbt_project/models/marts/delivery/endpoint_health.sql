@@ -15,7 +15,7 @@ pauses as (
 ),
 
 paused as (
-    -- Without an endpoint or a customer a pause is of all of them.
+    -- A pause without an endpoint or a customer covers all of them.
     select distinct endpoints.endpoint_id
     from endpoints
     inner join pauses

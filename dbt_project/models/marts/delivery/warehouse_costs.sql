@@ -1,4 +1,4 @@
-{# A view: a report and a key test read it, and every read is one of the slow history. #}
+{# A view: only a report and a key test read it, and every read scans the slow history. #}
 with
 
 queries as (

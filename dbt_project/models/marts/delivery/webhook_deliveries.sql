@@ -11,7 +11,7 @@ messages as (
 last_attempts as (
     select * from {{ ref('stg_sync__attempts') }}
     qualify row_number() over (
-        -- Not by number: a replayed dead letter starts to count anew.
+        -- Not by number: a replayed dead letter restarts its count.
         partition by webhook_id order by started_at desc, attempt_number desc
     ) = 1
 ),

@@ -1,7 +1,7 @@
-{# Readers ask for one learner in one course run; the table is sorted anew at each build. #}
+{# Consumers query one learner in one course run; each build sorts the table again. #}
 {{ config(cluster_by=['user_id', 'courserun_key']) }}
 -- depends_on: {{ ref('int_tracking_line_counts') }}
-{# Its tests keep the last good numbers while the log cannot be understood. #}
+{# Its tests keep the last good numbers while the log is unreadable. #}
 
 with
 

@@ -1,6 +1,6 @@
 {#
-    Built after the daily model, so that a run which fails on the way leaves the values that the
-    marts still follow.
+    Built after the daily model, so a run that fails earlier leaves the values that the marts still
+    follow.
 #}
 -- depends_on: {{ ref('int_learning_time_daily') }}
 with

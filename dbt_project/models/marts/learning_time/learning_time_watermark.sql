@@ -1,10 +1,10 @@
 {#
-    How far learning time can be trusted: the newest time at which the log was still being
-    written, as far as it is loaded and computed, less a delay.
+    The time up to which learning time is complete: the newest log time that has been loaded and
+    computed, less a delay.
 
-    A line proves that the log reached its own time, but no later than its load: the earlier of
-    the two counts. Quarantined lines and the clocks of mobile devices prove nothing. When loading
-    stops, or a failed test upstream stops this model, the watermark stands still.
+    A line proves that the log reached the line's time, but no later than its load: the earlier of
+    the two counts. Quarantined lines and mobile device clocks are ignored. While loading is
+    stopped, or a failed upstream test stops this model, the watermark does not advance.
 #}
 with
 
@@ -16,7 +16,7 @@ computed as (
     select max(processed_at) as computed_to from {{ ref('int_learning_time_daily') }}
 ),
 
--- Learning lines that the daily model has not seen, as after a partial run, are not claimed.
+-- Learning lines not yet in the daily model, as after a partial run, do not count.
 pending as (
     select min(lines.processed_at) as pending_from
     from lines

@@ -1,4 +1,4 @@
-{# lines read = learning + duplicate + dropped + quarantined, for every day of load #}
+{# lines read = learning + duplicate + dropped + quarantined, for every load day #}
 with
 
 lines as (

@@ -12,7 +12,7 @@ final as (
         webhook_timeout_seconds as timeout_seconds,
         webhook_retry_attempts as retry_attempts,
         max_requests_per_minute,
-        -- NULL is an error of the row, and no other endpoint replaces it.
+        -- NULL marks an invalid row; no other endpoint replaces it.
         iff(is_doubtful, null, coalesce(active, false)) as is_active,
         coalesce(enable_enrollment_events_processing, false) as is_enrollment_events_enabled,
         nullif(client_id, '') as oauth_client_id,

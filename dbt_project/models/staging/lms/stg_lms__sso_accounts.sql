@@ -2,8 +2,8 @@ with
 
 {{ replica('social_auth_usersocialauth') }},
 
--- Some releases store the document as JSON inside a JSON string. As the one element of a list, both
--- forms come out as the text of an object.
+-- Some releases store the document as JSON inside a JSON string. As the only element of a list,
+-- both forms yield the text of an object.
 parsed as (
     select
         *,
@@ -17,7 +17,7 @@ final as (
     select
         id as sso_account_id,
         user_id,
-        -- The name that an enterprise's identity provider has for this row's provider.
+        -- The name of this row's provider in an enterprise's identity provider link.
         case
             when provider = 'tpa-saml' then 'saml-' || split_part(uid, ':', 1)
             else 'oa2-' || provider

@@ -1,7 +1,7 @@
 {#
-    The history stands here by its name and is no dbt source: dbt asks the database of every source
-    for its catalog, and most roles may not see this one. It is that of the whole account and slow to
-    read, so it is bounded before all else.
+    The history is referenced by name and is not a dbt source: dbt queries the catalog of every
+    source's database, and most roles may not read this one. It covers the whole account and is slow
+    to read, so it is bounded first.
 #}
 with
 
@@ -14,7 +14,7 @@ history as (
         credits_attributed_compute::number(18, 9) as credits_attributed_compute,
         credits_used_query_acceleration::number(18, 9) as credits_used_query_acceleration
     from snowflake.account_usage.query_attribution_history
-    -- As far back as the report looks, and a day more.
+    -- The report's range plus one day.
     where start_time >= dateadd(day, -91, sysdate())
     {% else %}
     select

@@ -1,5 +1,5 @@
 {#
-    One row per record. A line is one record, unless it is a list or several objects side by side.
+    One row per record. A line is one record unless it is a list or several concatenated objects.
 #}
 {% set paths = [
     'name', 'event_type', 'event_source', 'time', 'event', 'agent', 'host', 'page',
@@ -11,7 +11,7 @@
 {% set run = new_style_run ~ '|' ~ old_style_run %}
 {# Whitespace that logs leave around values; TRIM alone takes only spaces. #}
 {% set edges = "'^[[:space:]]+|[[:space:]]+$'" %}
-{# Enough for Docker's log in a shipper's message in the list of a stream, side by side. #}
+{# Enough for concatenated Docker logs in a shipper's message in a stream's list. #}
 {% set steps = ['list', 'field', 'field', 'list', 'field', 'list', 'field', 'field', 'field'] %}
 
 with
@@ -33,13 +33,21 @@ lines as (
     from source
 ),
 
-parsed as (
+objects as (
     select
         raw_line,
         file_name,
         loaded_at,
-        coalesce({{ json_document('object_text') }}, {{ json_in_text('raw_line') }}) as document
+        {{ json_with_last_values('object_text') }} as object_document
     from lines
+),
+
+searched as (
+    select
+        *,
+        case when object_document is null then {{ json_in_text('raw_line') }} end
+            as document_in_text
+    from objects
 ),
 
 whole as (
@@ -47,8 +55,14 @@ whole as (
         raw_line,
         file_name,
         loaded_at,
-        {{ with_last_values('document', paths) }} as document
-    from parsed
+        coalesce(
+            object_document,
+            case
+                when document_in_text is not null
+                    then {{ with_last_values('document_in_text') }}
+            end
+        ) as document
+    from searched
 ),
 
 picked as (
@@ -58,7 +72,7 @@ picked as (
     from whole
 ),
 
--- Nearly every line is an event by now; only the others are looked into, one step at a time.
+-- Nearly every line is an event by now; only the others are unwrapped, one step at a time.
 step_0 as (
     select
         raw_line,
@@ -82,19 +96,6 @@ step_0 as (
 {{ step_into_envelopes(loop.index, kind) }}
 {% endfor %}
 
-inner_events as (
-    select
-        raw_line,
-        file_name,
-        loaded_at,
-        is_line_start,
-        is_bare,
-        fields,
-        case when is_bare then document else {{ with_last_values('document', paths) }} end
-            as document
-    from step_{{ steps | length }}
-),
-
 opened as (
     select
         raw_line,
@@ -102,10 +103,17 @@ opened as (
         loaded_at,
         is_line_start,
         document is null as is_unreadable,
-        case when is_bare then true else {{ is_tracking_event('document') }} end as is_event,
+        case
+            when is_bare then true
+            when document is null then false
+            else {{ is_tracking_event('document') }}
+        end as is_event,
         document,
-        case when is_bare then fields else {{ json_texts('document', paths) }} end as fields
-    from inner_events
+        case
+            when is_bare or document is null then fields
+            else {{ json_texts('document', paths) }}
+        end as fields
+    from step_{{ steps | length }}
 ),
 
 extracted as (
@@ -146,7 +154,7 @@ contexts as (
 read_contexts as (
     select
         *,
-        case when startswith(context_text, '{') then {{ json_document('context_text') }} end
+        case when startswith(context_text, '{') then {{ json_with_last_values('context_text') }} end
             as context_document
     from contexts
 ),
@@ -179,13 +187,13 @@ texts as (
     from picked_contexts
 ),
 
--- Requests that belong to no page of a course say in their payload which course they are for.
+-- Requests outside course pages name their course in the payload.
 payloads as (
     select
         *,
         case
             when course_text is null and contains(payload_text, 'course_id')
-                then {{ json_document('payload_text') }}
+                then {{ json_with_last_values('payload_text') }}
         end as payload_document
     from texts
 ),
@@ -202,7 +210,7 @@ decoded as (
     select
         *,
         {% if var('course_from_url') %}
-        -- The server logs the path of a request as the event, the others the page they are on.
+        -- The server logs the request path as the event name; other sources log the page.
         {{ decoded_courserun("replace(split_part(split_part(case "
             ~ "when event_source <> 'server' then page "
             ~ "when startswith(coalesce(name_text, type_text), '/') "
@@ -255,7 +263,7 @@ final as (
         host,
         page,
 
-        -- who, where, when; NULL beside a text means that the text is unusable
+        -- who, where, when; NULL next to a text means that the text is unusable
         user_text,
         -- JSON has one kind of number: 12.0 is the same id as 12.
         case
@@ -269,7 +277,7 @@ final as (
         end as courserun_key,
         case when written_at >= {{ earliest_event() }} then written_at end as event_at,
         coalesce(written_at < {{ earliest_event() }}, false) as is_time_impossible,
-        -- A receipt before there were logs, or after the load, is none.
+        -- A receipt before the first logs or after the load is invalid.
         case
             when
                 written_received_at >= {{ earliest_event() }}

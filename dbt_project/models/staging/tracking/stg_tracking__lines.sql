@@ -1,4 +1,4 @@
-{# Where each line came from and nothing of what it says, so that lines can be counted unparsed. #}
+{# Origin of each line without its content, so lines can be counted without parsing. #}
 with
 
 source as (

@@ -1,4 +1,4 @@
-"""Ways to break the number, each an exact text replacement, and the cheapest test that sees it."""
+"""Ways to break learning time, each an exact text replacement with the cheapest test for it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{UNITS}::test_other_lines_of_the_learner_change_nothing",
     ),
     one(
-        "robots count",
+        "bots count",
         SCREENED,
         "                then 'bot'\n",
         "                and 1 = 0 then 'bot'\n",

@@ -1,4 +1,4 @@
-"""The catalogue keeps up with the models. That each mutation is caught, `make mutations` shows."""
+"""The catalog is up to date with the models. `make mutations` shows that each is caught."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync.settings import PROJECT_ROOT
-from tests.mutations.catalogue import MUTATIONS
+from tests.mutations.catalog import MUTATIONS
 from tests.mutations.mutation import Edit, Mutation, StaleMutation, apply
 
 

@@ -20,7 +20,7 @@ NEWEST = f"updated_at desc nulls last, {', '.join(COLUMNS)}"
 
 def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
     """The rows of the endpoints mart, with the operator's settings in addition to the LMS's, and
-    any active override: ``override_url`` and ``override_timeout_seconds``.
+    any active override: ``override_url`` and ``override_timeout_seconds``; by id.
 
     Raises:
         StatementFailed: the mart was never built.
@@ -39,6 +39,7 @@ def endpoints_with_settings(warehouse: Warehouse) -> list[dict[str, Any]]:
             on endpoints.endpoint_id = overrides.endpoint_id
             -- An id may be another customer's by now.
             and endpoints.enterprise_customer_uuid = overrides.enterprise_customer_uuid
+        order by endpoints.endpoint_id
         """
     )
 

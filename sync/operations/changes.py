@@ -49,6 +49,7 @@ MART = ("completion_learning_time", "computed_through")
 """Its change can end a completion's wait; it is ignored while none waits."""
 REPEAT_AFTER = timedelta(minutes=5)
 """After a run that left the recording to another run, which has usually finished by then."""
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 SETTINGS_UPDATED = (ENDPOINT_SETTINGS, "updated_at")
 """A table that the operator writes; its change can make an endpoint usable."""
 
@@ -164,7 +165,7 @@ def poll(
     elif told is not None and told.mart is not None and mart not in (None, told.mart):
         due = "the mart that a completion waits for has changed"
     elif due_at is not None and due_at <= now:
-        due = f"a webhook came due at {due_at} UTC"
+        due = f"a webhook came due at {due_at:{TIME_FORMAT}} UTC"
     return Poll(seen, due, due_at, problem)
 
 
@@ -276,12 +277,16 @@ def decide(
         reason = _reason(before, found, is_handled=is_handled, has_failed=has_failed)
         wanted.append((reason, waits or now))
     if not wanted:
-        return Skip(f"nothing has changed; next due: {found.due_at}", found.seen)
+        due = f"next due at {found.due_at:{TIME_FORMAT}} UTC" if found.due_at else "nothing is due"
+        return Skip(f"nothing has changed; {due}", found.seen)
     reason, at = min(wanted, key=lambda one: one[1])
     if last is not None:
         at = max(at, next_slot(last.began_at, dial))
     if at > now:
-        return Skip(f"{reason}, but a run has just started; next try after {at} UTC", found.seen)
+        return Skip(
+            f"{reason}, but a run has just started; next try after {at:{TIME_FORMAT}} UTC",
+            found.seen,
+        )
     # Dagster starts no second run under the key of a stuck one.
     text = found.seen.cursor() + (last.run_id if last is not None else "") + (stuck or "")
     return Start(reason, hashlib.sha256(text.encode()).hexdigest()[:32], found.seen)

@@ -227,7 +227,7 @@ def test_without_a_right_on_the_history_costs_are_not_measured(built: Warehouse)
 def test_the_report_names_hosts_and_no_learner_url_or_secret(figures: Figures) -> None:
     html = render(figures)
     assert "hooks-1.example.com" in html
-    for hidden in (str(USER_ID), ENTERPRISE, "secret", "word", "8443", "/in"):
+    for hidden in (str(USER_ID), ENTERPRISE, "secret", "word", ":8443", "/in"):
         assert hidden not in html
 
 

@@ -26,6 +26,8 @@ from tests.support.sending import BODY, until_in_time
 from tests.support.site import OK, Built, Poster
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+UNUSED = "127.0.0.8"
+"""No test listens there, so it refuses connections on any port that 127.0.0.1 had free."""
 
 
 def hanging(conversation: Any) -> None:
@@ -210,8 +212,7 @@ def test_of_several_addresses_one_that_refuses_proves_that_our_network_works() -
         port = int(host_port.rpartition(":")[2])
         name = "hooks.example.com"
         run = Run(host_ports=f"{name}:{port}", journals=Path(), endpoints=1)
-        # Nothing listens on this port at the second address.
-        both = lambda target, seconds: ["127.0.0.2", "127.0.0.1"]  # noqa: E731
+        both = lambda target, seconds: [UNUSED, "127.0.0.1"]  # noqa: E731
 
         def attempt(seconds: float) -> bool:
             with Transport(policy=run.policy, resolver=both) as transport:
@@ -219,7 +220,7 @@ def test_of_several_addresses_one_that_refuses_proves_that_our_network_works() -
                     f"http://{name}:{port}/", body=BODY, headers={}, deadline_seconds=seconds
                 )
             assert isinstance(result, Failure)
-            assert result.hosts == {name, "127.0.0.1", "127.0.0.2"}
+            assert result.hosts == {name, "127.0.0.1", UNUSED}
             return result.reached is Reached.HOST
 
         until_in_time(attempt)

@@ -293,8 +293,6 @@ def test_no_order_of_events_breaks_the_protocol(model_warehouse: Warehouse) -> N
             stateful_step_count=examples(15, 25),
             # Each step costs statements, so failures are not shrunk.
             phases=[Phase.generate],
-            # Different sequences each time; a failure prints how to reproduce it.
-            derandomize=False,
             database=None,
         ),
     )

@@ -146,8 +146,9 @@ def test_the_asset_page_says_how_many_were_enriched(browser: Browser, flag_on: s
 
 
 def shown(text: str, name: str) -> str:
-    """The value in the table of metadata: name, time, value."""
-    found = re.search(rf"^{name}\s+\w+ \d+, [\d:]+ [AP]M\s+(\S+)", text, flags=re.MULTILINE)
+    """The value in the table of metadata: name, time with its year if that has ended, value."""
+    time = r"\w+ \d+,(?: \d+,)? [\d:]+ [AP]M"
+    found = re.search(rf"^{name}\s+{time}\s+(\S+)", text, flags=re.MULTILINE)
     assert found is not None, text
     return found[1]
 
@@ -160,7 +161,9 @@ def test_a_check_says_what_it_means_and_what_to_do(browser: Browser, flag_on: st
 
 def test_the_receiver_page_shows_learning_time(browser: Browser, dev: Dev, flag_on: str) -> None:
     browser.open(dev.receiver)
-    browser.wait_for("503", "Learning time")
+    browser.wait_for("Learning time")
+    status = r"\t503$"
+    browser.wait(lambda: re.search(status, browser.text, re.MULTILINE), what=status)
 
 
 def test_a_replay_without_its_number_changes_nothing_and_its_page_says_what_to_type(

@@ -24,7 +24,7 @@ import yaml
 from sync.http.headers import TEST_HEADER
 from sync.http.network import DEVELOPMENT_SETTING
 from sync.http.secrets import SecretStore
-from sync.local.embedded.lifecycle import free_port, stop
+from sync.local.embedded.lifecycle import stop
 from sync.local.receiver import running_receiver
 from sync.local.sample_data import SampleSize
 from sync.settings import (
@@ -101,7 +101,7 @@ def account(tmp_path: Path) -> Iterator[Terminal]:
 @pytest.mark.prove
 def test_part_2_your_own_account(account: Terminal, tmp_path: Path) -> None:
     known = tmp_path / "known"
-    with running_receiver(secrets=SecretStore({}, known), port=free_port()) as receiver:
+    with running_receiver(secrets=SecretStore({}, known)) as receiver:
         account.environment[DEVELOPMENT_SETTING] = receiver.url.removeprefix("http://")
         keys = account.folder / "deploy" / "secrets"
         names: dict[int, str] = {}

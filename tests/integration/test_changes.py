@@ -284,6 +284,26 @@ def test_what_a_run_has_used_up_starts_none(last: LastRun | None) -> None:
         assert "nothing has changed" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("due_at", "text"),
+    [
+        (None, "nothing has changed; nothing is due"),
+        # str() writes the first without a fraction and the second with one.
+        (datetime(2026, 3, 12, 18), "nothing has changed; next due at 2026-03-12 18:00:00 UTC"),
+        (
+            datetime(2026, 3, 12, 18, 0, 0, 5),
+            "nothing has changed; next due at 2026-03-12 18:00:00 UTC",
+        ),
+    ],
+)
+def test_a_skip_says_when_something_is_due_to_the_second(
+    due_at: datetime | None, text: str
+) -> None:
+    found = decided(replace(QUIET, due_at=due_at), RESTED)
+    assert isinstance(found, Skip)
+    assert found.reason == text
+
+
 def test_old_news_that_no_run_has_used_up_start_one() -> None:
     assert isinstance(decided(QUIET, RESTED, is_handled=False), Start)
     assert isinstance(decided(QUIET, None, is_handled=False), Start)

@@ -75,7 +75,7 @@ def test_a_newer_one_takes_its_place_whole_and_cleared_ones_stay_as_rows(
     until = ("--until", tomorrow(world), *AUDIT)
     ltw("endpoints", "override", 1, "--url", url, *until)
     ltw("endpoints", "override", 1, "--timeout", 60, *until)
-    first, _ = load_endpoints(world.warehouse).by_id.values()
+    first = load_endpoints(world.warehouse).by_id[1]
     assert (first.url, first.timeout_seconds) == (f"{world.target.url}/hooks/one", 60)
     cleared = ltw("endpoints", "override", 1, "--clear", "--requested-by", "day")
     assert "has the URL and the timeout from the LMS" in cleared.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from sync.engine_errors import safe_text
@@ -63,6 +63,8 @@ def test_no_value_is_in_the_error_whatever_quotes_it_holds(
     people: Warehouse, before: str, after: str
 ) -> None:
     value = f"{before}{SECRET}{after}".replace("\0", "")
+    # That would be no error: '"jane"' is JSON.
+    assume(people.value("select try_parse_json(?) as document", value) is None)
     people.execute(f"delete from {TABLE}")
     people.execute(f"insert into {TABLE} select 1, ?", value)
     for sql in (*CASTS, *OTHERS):

@@ -42,7 +42,8 @@ from tests.support.operator import (
 from tests.support.replays import DELIVERED, ask, plan
 from tests.support.scenarios import Scenarios
 
-PERSON, OTHER = 90418, 90424
+PERSON, OTHER = 90_418_000_000_016, 90_424_000_000_016
+"""So long that no time and no random id in the tables contains one by chance."""
 KEY = person_key(PERSON)
 REQUEST = Erase(person_key=KEY, reason="ticket 4711")
 MART = "analytics.marts.completed_enrollments"
@@ -157,7 +158,7 @@ def test_every_state_is_emptied_and_the_reconciliation_still_counts_it(
 
 def test_learners_with_similar_ids_keep_everything(world: World) -> None:
     """A prefix, a suffix, ten times the id: the key depends on the whole id."""
-    others = (9041, 418, 904180, 190418, 90419)
+    others = (PERSON // 10, PERSON % 10**12, PERSON * 10, PERSON + 10**14, PERSON + 1)
     world.delivered(PERSON, *others)
     mine = f"user_id <> {PERSON}"
     before = world.rows(where=mine)

@@ -44,7 +44,9 @@ def test_make_clean_deletes_nothing_that_a_user_has_made(
     tmp_path: Path, *, has_packages: bool
 ) -> None:
     project, home = tmp_path / "project", tmp_path / "home"
-    shutil.copytree(PROJECT_ROOT / "sync", project / "sync")
+    # Other processes may write compiled files meanwhile.
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PROJECT_ROOT / "sync", project / "sync", ignore=ignored)
     for name in ("Makefile", "dbt_project.yml"):
         shutil.copy(PROJECT_ROOT / name, project)
     if has_packages:

@@ -22,7 +22,9 @@ from tests.support.marts import create_marts, endpoint
 from tests.support.pipeline import PASSED_AT, SECRET, Pipeline
 from tests.support.receiver import Receiver
 
-A_MINUTE = timedelta(minutes=1)
+AN_HOUR = timedelta(hours=1)
+"""No machine is so slow, and no zone here is so near."""
+TWO_MINUTES = timedelta(minutes=2)
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,8 @@ def test_the_warehouse_tells_utc_and_gives_back_what_it_was_given(abroad: Wareho
         """,
         given.isoformat(),
     )[0]
-    assert abs(row["now"] - now()) < A_MINUTE
-    assert abs(row["here"] - now()) < A_MINUTE
+    assert abs(row["now"] - now()) < AN_HOUR
+    assert abs(row["here"] - now()) < AN_HOUR
     assert (row["given"], row["written"]) == (given, given)
 
 
@@ -86,16 +88,17 @@ def test_a_webhook_is_built_signed_and_tried_again_by_utc(
         Webhook(SECRET).verify(one.body.decode(), one.headers)
         body = json.loads(one.body)
         happened = datetime.fromisoformat(body["timestamp"]).replace(tzinfo=None)
-        assert abs(happened - now()) < A_MINUTE
+        assert abs(happened - now()) < AN_HOUR
         assert body["completion"]["completion_date"] == f"{PASSED_AT}Z"
     rows = pipeline.rows("recorded_at, next_attempt_at, attempt_count")
     tried = next(row for row in rows if row["attempt_count"])
     assert isinstance(tried["recorded_at"], datetime)
     assert isinstance(tried["next_attempt_at"], datetime)
-    assert abs(tried["recorded_at"] - now()) < A_MINUTE
-    assert timedelta(seconds=60) < tried["next_attempt_at"] - now() < timedelta(seconds=200)
-    # The sensor polls: nothing is due yet, but something is due later.
+    assert abs(tried["recorded_at"] - now()) < AN_HOUR
+    due_at = tried["next_attempt_at"]
+    assert tried["recorded_at"] + TWO_MINUTES < due_at < now() + AN_HOUR
+    # The sensor polls: nothing is due before that, and something is due then.
     told = hand_over(abroad, ledger_token(abroad), remaining(abroad, NO_PAUSES))
-    for later, is_due in ((timedelta(0), False), (timedelta(seconds=200), True)):
-        found = poll(abroad, NOTHING_SEEN, told=told, now=now() + later, max_wait=timedelta(0))
+    for moment, is_due in ((due_at - TWO_MINUTES, False), (due_at, True)):
+        found = poll(abroad, NOTHING_SEEN, told=told, now=moment, max_wait=timedelta(0))
         assert (found.due is not None) == is_due

@@ -164,11 +164,14 @@ def test_a_port_in_use_is_named_with_the_fix(running: RunningReceiver) -> None:
         pass
 
 
-def test_it_stops_listening_at_the_end() -> None:
+def test_it_stops_listening_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where no other process listens: it could be given the port in between.
+    monkeypatch.setattr(receiver, "HOST", "127.2.0.1")
     with running_receiver(secrets=SecretStore({}, None)) as one:
         port = int(one.url.rpartition(":")[2])
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+        socket.create_connection(("127.2.0.1", port), TIMEOUT).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.2.0.1", port), TIMEOUT)
 
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -39,11 +38,7 @@ def run(scenarios: Scenarios, warehouse: Warehouse, target: ReceiverProcess, tmp
     return built_run(scenarios, warehouse, target, tmp_path)
 
 
-def test_metrics_and_spans_of_a_run_agree_with_its_ledger(
-    warehouse: Warehouse, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A slow machine settles a batch in parts.
-    monkeypatch.setattr("sync.delivery.scheduler.SETTLE_AFTER", timedelta(hours=1))
+def test_metrics_and_spans_of_a_run_agree_with_its_ledger(warehouse: Warehouse, run: Run) -> None:
     with listening() as heard:
         deliver(warehouse, run, NO_SETTING)
         attempts = warehouse.rows(

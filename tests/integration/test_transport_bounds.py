@@ -12,6 +12,7 @@ from sync.domain.responses import ErrorKind, Failure, Response
 from sync.http.addresses import AddressPolicy
 from sync.http.transport import Transport
 from sync.http.urls import Target
+from tests.support.dead_hosts import closed_port
 from tests.support.hostile import Conversation, Endpoint, answering, response
 from tests.support.sending import BODY, NAME, kind_of, post, status_of, transport_to
 
@@ -178,10 +179,8 @@ def test_a_name_with_thousands_of_addresses_makes_a_few_connections(
         connect(sock, address)
 
     addresses = [f"127.1.{n // 250}.{n % 250 + 1}" for n in range(2_000)]
-    with Endpoint(answering(response("200 OK"))) as endpoint:
-        port = endpoint.port
-    monkeypatch.setattr("socket.socket.connect", noting)
-    with transport_for(port, addresses) as transport:
+    with closed_port(addresses[0]) as port, transport_for(port, addresses) as transport:
+        monkeypatch.setattr("socket.socket.connect", noting)
         result = transport.post(f"http://{NAME}:{port}/", body=BODY, headers={})
     assert isinstance(result, Failure)
     assert result.error_kind is ErrorKind.CONNECT
@@ -189,7 +188,8 @@ def test_a_name_with_thousands_of_addresses_makes_a_few_connections(
 
 
 def test_the_second_of_thousands_of_addresses_serves():
-    addresses = ["127.0.0.2", "127.0.0.1", *(f"127.1.0.{n}" for n in range(1, 200))]
+    # No test listens at the first one.
+    addresses = ["127.1.1.1", "127.0.0.1", *(f"127.1.0.{n}" for n in range(1, 200))]
     with (
         Endpoint(answering(response("200 OK"))) as endpoint,
         transport_for(endpoint.port, addresses) as transport,

@@ -65,7 +65,7 @@ def test_of_a_body_that_echoes_all_it_got_only_facts_are_kept():
         "application/json, 159 bytes: error invalid learner ... learner ... token learner user id "
         "... learner ... email learner"
     )
-    assert "90417" not in repr(result)
+    assert "learner" not in repr(result)
 
 
 def test_a_huge_body_is_read_to_the_cap_and_the_response_counts():
@@ -155,7 +155,8 @@ def test_what_is_not_http_is_a_failure_and_no_exception(answer: bytes):
 
 
 def first_refusing(target: Target, timeout_seconds: float) -> list[str]:
-    return ["127.0.0.2", "127.0.0.1"]
+    """No test listens at the first one."""
+    return ["127.1.1.1", "127.0.0.1"]
 
 
 def test_the_next_vetted_address_is_tried_when_one_refuses():

@@ -88,8 +88,11 @@ class Models:
         return found
 
     def mart(self) -> list[dict[str, Any]]:
-        """Rows of the mart."""
-        return self.warehouse.rows("select * from analytics.marts.learning_time")
+        """Rows of the mart, in a fixed order."""
+        return self.warehouse.rows(
+            "select * from analytics.marts.learning_time"
+            " order by enterprise_customer_uuid, user_id, courserun_key, date"
+        )
 
 
 def total(days: Mapping[date, Day]) -> int:

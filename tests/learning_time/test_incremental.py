@@ -89,7 +89,7 @@ def builds(models: Models) -> Builds:
 def test_only_the_learners_of_new_lines_are_computed_again(builds: Builds) -> None:
     first, second, _ = builds
     assert second.stamps[UNTOUCHED] == first.stamps[UNTOUCHED]
-    assert second.stamps[JOINED] > first.stamps[JOINED]
+    assert second.stamps[JOINED] != first.stamps[JOINED]
     assert second.days[UNTOUCHED] == first.days[UNTOUCHED]
     assert first.days[JOINED] == {DAY: (0, 2, 2)}
     assert second.days[JOINED] == {DAY: (3_000_000_000, 3, 1)}

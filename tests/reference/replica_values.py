@@ -6,12 +6,14 @@ Each function returns the value, or None if the text is ambiguous or meaningless
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 TRUE = {"true", "t", "yes", "y", "on"}
 FALSE = {"false", "f", "no", "n", "off"}
-NOTHING = {"", "null", "none", "nan", "nat", "\\n"}
+NUMBER = re.compile(r"[+-]?\d+([.]\d*)?(e[+-]?\d+)?", re.ASCII)
+"""Python also reads ``_1``, ``.0`` and ``snan``."""
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
@@ -24,10 +26,7 @@ def boolean(text: str) -> bool | None:
         return word in TRUE
     if text in ("\x00", "\x01"):
         return text == "\x01"
-    try:
-        number = Decimal(word) if word not in NOTHING else None
-    except InvalidOperation:
-        return None
+    number = Decimal(word) if NUMBER.fullmatch(word) else None
     return bool(number) if number in (Decimal(0), Decimal(1)) else None
 
 
@@ -59,9 +58,12 @@ def _number(word: str) -> Decimal | None:
 
 
 def _from_unix(number: Decimal) -> datetime | None:
+    """Rounded to microseconds; nanoseconds are cut off, as in ISO 8601."""
     for unit in UNITS:
-        microseconds = int(number * 1_000_000 / unit)
-        if 946_684_800_000_000 <= microseconds < 4_102_444_800_000_000:
+        exact = number * 1_000_000 / unit
+        if 946_684_800_000_000 <= exact < 4_102_444_800_000_000:
+            is_cut = unit == UNITS[-1]
+            microseconds = int(exact if is_cut else exact.to_integral_value(ROUND_HALF_UP))
             return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     return None
 

@@ -15,10 +15,16 @@ def examples(few: int, many: int) -> int:
 
 
 def load_profile() -> None:
-    """For all properties. A slow machine must not fail a property; benchmarks measure time."""
+    """For all properties.
+
+    ``make test`` tries the same examples each time, so that a change is judged by what it changes;
+    ``make prove`` looks for new ones. A slow machine must not fail a property; benchmarks measure
+    time.
+    """
     settings.register_profile(
         "this project",
         max_examples=examples(20, 1_000),
+        derandomize=not PROVING,
         deadline=None,
         suppress_health_check=[
             HealthCheck.too_slow,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sync.delivery.send import send_due
@@ -50,10 +51,12 @@ def built_run(
 
 
 def deliver(warehouse: Warehouse, run: Run, environ: dict[str, str]) -> None:
-    """The sending step of a Dagster run."""
+    """The sending step of a Dagster run. The clock stands still, or a retry would come due."""
+    now = run.clock(warehouse)()
     with (
         watching(Span.DELIVER, run.run_id, environ) as watch,
         Transport(policy=run.policy) as transport,
     ):
-        report = send_due(warehouse, run.sender(warehouse, transport), on_batch=watch.batch)
+        sender = replace(run.sender(warehouse, transport), clock=lambda: now)
+        report = send_due(warehouse, sender, on_batch=watch.batch)
         watch.delivered(warehouse, report)

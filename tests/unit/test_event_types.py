@@ -112,7 +112,7 @@ def test_an_error_names_the_file_and_the_key(
 
 def test_two_files_of_one_name_or_one_asset_are_refused(tmp_path: Path) -> None:
     folder = written(tmp_path, one=AWARD, two=AWARD)
-    with pytest.raises(ConfigurationError, match=r"name: badge_awarded is already that of .*one"):
+    with pytest.raises(ConfigurationError, match=r"name: badge_awarded is already that of .*/one/"):
         read_event_types(folder)
     (folder / "two/defs.yaml").unlink()
     written(folder, three={**AWARD, "name": "another"})

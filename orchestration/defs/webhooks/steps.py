@@ -151,8 +151,8 @@ def send(context: Context, warehouse: WarehouseResource, config: DeliveryConfig)
             )
         }
     facts |= {"settings": settings_of(context, WEBHOOKS, config)}
-    if report.next_due_at is not None:
-        context.log.info(f"the next webhook can be sent at {report.next_due_at} UTC")
+    if (at := report.next_due_at) is not None:
+        context.log.info(f"the next webhook can be sent at {at:%Y-%m-%d %H:%M:%S} UTC")
     for pause in pauses.on:
         context.log.warning(str(pause))
     if report.recovered:

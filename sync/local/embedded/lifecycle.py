@@ -27,6 +27,8 @@ NO_CLOUD = {"SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true"}
 """For processes that log in to the embedded warehouse themselves, as dbt does: otherwise the
 connector's first login queries the metadata services of three clouds, from six threads."""
 
+_holders: list[socket.socket] = []
+
 
 class EmbeddedWarehouseFailed(SyncError):
     """The embedded warehouse did not start or did not stop."""
@@ -125,10 +127,20 @@ def stop(settings: EmbeddedWarehouse) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that is currently free."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A free loopback port; on Linux, no other program is given it while this process lives.
+
+    A server starts seconds later. A socket that is bound and does not listen holds the port until
+    then; on Linux, a server that reuses addresses, as all of ours do, can bind it nevertheless.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((HOST, 0))
+    port: int = holder.getsockname()[1]
+    if sys.platform == "linux":
+        _holders.append(holder)
+    else:
+        holder.close()
+    return port
 
 
 def _start(settings: EmbeddedWarehouse) -> Running:

@@ -217,7 +217,7 @@ def build(
     """Build the message of every recorded event that does not have to wait any longer.
 
     The number of statements grows with pages of ``PAGE`` rows and with the bytes of the bodies. A
-    row that waits stays ``awaiting``, and the next run decides it again. The shadow lookup comes
+    row that waits keeps its state, and the next run decides it again. The shadow lookup comes
     last, takes at most one statement, and changes nothing, whatever its outcome.
 
     Facts are read now, not at recording. A mart that cannot be read does not stop events of others.

@@ -127,7 +127,7 @@ class Backfill(Change):
     def move(self, warehouse: Warehouse, request_id: str, now: datetime) -> int:
         """Let the next run decide about the selected completions and send them.
 
-        They become ``awaiting``, recorded now, so a wait for learning time starts now.
+        They are to be built again, recorded now, so a wait for learning time starts now.
         ``recorded_run_id`` holds the id of the request.
         """
         _, binds = self._condition()

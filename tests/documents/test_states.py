@@ -28,6 +28,17 @@ def test_no_style_of_a_page_spells_a_state() -> None:
     assert found == []
 
 
+def test_a_statement_in_a_document_selects_a_state_that_exists() -> None:
+    """A state that is not there any more selects nothing, and nobody notices."""
+    found = [
+        (path.name, text)
+        for path in [*PROJECT_ROOT.glob("docs/**/*.md"), PROJECT_ROOT / "README.md"]
+        for text in re.findall(r"\bstate = '(\w+)'", path.read_text(encoding="utf-8"))
+    ]
+    assert found, "there is something to check"
+    assert [one for one in found if one[1] not in [*State]] == []
+
+
 def test_every_state_is_finished_or_not() -> None:
     assert sorted((*FINISHED, *UNFINISHED)) == sorted(State)
 

@@ -58,6 +58,7 @@ def people(warehouse: Warehouse) -> Warehouse:
 @example(before="x when casting from source column ", after="\nfoo")
 @example(before="x when casting from source column ", after="\n^\n\n\n")
 @example(before="SQL compilation error: ", after='"')
+@example(before="00\x80\x80\x80𐀀𐀀𐀀𐀀", after="00\x80\x80\x80𐀀𐀀𐀀ࠀ")
 @given(before=st.text(max_size=9), after=st.text(max_size=9))
 def test_no_value_is_in_the_error_whatever_quotes_it_holds(
     people: Warehouse, before: str, after: str
@@ -71,8 +72,9 @@ def test_no_value_is_in_the_error_whatever_quotes_it_holds(
         said = failure(people, sql.format(table=TABLE))
         assert SECRET not in said.lower(), sql
         assert "(22" in said or "001003" in said, "the code says what kind of error it is"
-        # The embedded server truncates DuckDB's multi-line text.
-        if sql in CASTS and not {"\n", "\r"} & set(value):
+        # The embedded server truncates DuckDB's multi-line text, and DuckDB cuts longer input even
+        # within a character, which leaves no text.
+        if sql in CASTS and not {"\n", "\r"} & set(value) and len(value.encode()) <= 50:
             assert "in column EMAIL" in said, sql
 
 

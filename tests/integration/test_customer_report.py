@@ -134,7 +134,7 @@ def fill(warehouse: Warehouse) -> None:
                 | {"enterprise_customer_name": HOSTILE_NAMES[n % 7].format(mark)}
                 for n, mark, key in others()
             ),
-        ],
+        ][::-1],  # The report lists them by id, in whatever order the table has them.
     )
     failed = {"outcome": "retry", "status_code": None, "response_excerpt": "excerpt t0ken"}
     write_ledger(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -246,6 +247,17 @@ def test_a_proxy_of_the_environment_is_never_asked_for_loopback(
     with open_warehouse(warehouse.settings, purpose="test") as session:
         assert session.rows("select 1 as n") == [{"n": 1}]
     assert os.environ["NO_PROXY"] == "intranet.example.com,127.0.0.1,localhost"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing holds the port")
+def test_a_free_port_is_kept_for_the_server_that_is_told_to_use_it() -> None:
+    address = ("127.0.0.1", free_port())
+    with socket.socket() as another, pytest.raises(OSError, match="in use"):
+        another.bind(address)
+    with socket.create_server(address):
+        socket.create_connection(address, timeout=60).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=60)
 
 
 def test_a_home_that_cannot_be_written_is_named() -> None:
